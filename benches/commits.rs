@@ -21,7 +21,7 @@ fn main() {
     divan::main();
 }
 
-/// What the rows find in the table.
+/// The state of the table before the commit.
 #[derive(Debug, Clone, Copy)]
 enum Before {
     Nothing,
@@ -31,7 +31,7 @@ enum Before {
 
 const ALL: [Before; 3] = [Before::Nothing, Before::Themselves, Before::Older];
 
-/// The same issues, as they were a second earlier.
+/// The same issues, one second older.
 fn older(issues: &[data::Issue]) -> Vec<data::Issue> {
     let before = |(id, version, text): &data::Issue| {
         (*id, version - 1_000_000, text.replacen("\"title\":\"", "\"title\":\"Once: ", 1))

@@ -1,4 +1,4 @@
-//! What the engine costs for each record, beside a bare loop over the same batches.
+//! The engine's cost per record, beside a bare loop over the same batches.
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to measure")]
 
@@ -39,7 +39,7 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Takes records and counts them.
+/// Accepts records and counts them.
 #[derive(Debug)]
 struct Null;
 
@@ -62,7 +62,7 @@ impl Sink for Null {
     }
 }
 
-/// Gives batches that are there already.
+/// Returns prepared batches.
 #[derive(Debug)]
 struct Prepared(Mutex<Vec<Batch>>);
 

@@ -1,4 +1,4 @@
-//! Splitting pages of JSON into records, beside the least that can be done with the same bytes.
+//! Splitting pages of JSON into records, beside the least work possible on the same bytes.
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to measure")]
 
@@ -39,19 +39,19 @@ fn over_pages<T>(bencher: Bencher<'_, '_>, work: impl Fn(&ByteString) -> T + Syn
     });
 }
 
-/// The first lower bound: the bytes are looked at once, as every text that comes from outside must be.
+/// The first lower bound: validates the bytes as UTF-8, as all input must be.
 #[divan::bench]
 fn bound_utf8(bencher: Bencher<'_, '_>) {
     over_pages(bencher, |page| std::str::from_utf8(page.as_bytes()).is_ok());
 }
 
-/// The second lower bound: the JSON is found to be well-formed, and nothing is kept.
+/// The second lower bound: checks that the JSON is well-formed, and keeps nothing.
 #[divan::bench]
 fn bound_scan(bencher: Bencher<'_, '_>) {
     over_pages(bencher, |page| serde_json::from_str::<IgnoredAny>(page).is_ok());
 }
 
-/// What the GitHub source reads of an issue.
+/// The fields that the GitHub source reads from an issue.
 #[derive(Deserialize)]
 struct Item<'a> {
     #[serde(borrow)]
@@ -61,7 +61,7 @@ struct Item<'a> {
     pull_request: Option<IgnoredAny>,
 }
 
-/// The page is split, and three fields of every element are read.
+/// Splits the page and reads three fields of every element.
 #[divan::bench]
 fn split(bencher: Bencher<'_, '_>) {
     over_pages(bencher, |page| {
@@ -69,7 +69,7 @@ fn split(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// The same, and every element is made a record.
+/// The same, and makes every element a record.
 #[divan::bench]
 fn records(bencher: Bencher<'_, '_>) {
     over_pages(bencher, |page| {

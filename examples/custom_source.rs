@@ -1,5 +1,5 @@
-//! A complete source of one's own: a folder of `.jsonl` files, each of which is a resource. Lines are only ever appended;
-//! one whose id was there before replaces the earlier one.
+//! A complete custom source: a folder of `.jsonl` files, each of which is a resource. Lines are only ever appended;
+//! a line whose id occurred before replaces the earlier one.
 //!
 //! ```sh
 //! cargo run --example custom_source -- --db planets.db --set path=examples/data ingest planets

@@ -86,11 +86,7 @@ pub mod prelude {
 pub mod internals {
     #[cfg(feature = "native-app")]
     pub use crate::native_app::{deploy::app_account, image_reference};
-
-    /// The name of the view over one resource's rows in one table.
-    pub fn view_name(resource: &str, table: &str, sole: bool, reserved: &dyn Fn(&str) -> bool) -> String {
-        crate::table::view_name(resource, table, sole, reserved)
-    }
+    pub use crate::table::view_name;
 
     /// The read plan of the GitHub source, for simulations.
     #[cfg(feature = "github")]

@@ -10,7 +10,8 @@ use crate::{Error, Result};
 #[cfg(feature = "snowflake")]
 pub(crate) use name::Reserved;
 #[cfg(any(feature = "snowflake", feature = "sqlite", feature = "testkit", fuzzing))]
-pub(crate) use name::view_name;
+#[allow(unreachable_pub, reason = "`internals` exports it")]
+pub use name::view_name;
 pub(crate) use name::{PLAIN_NAME, is_plain};
 pub use path::{JsonPath, Step};
 

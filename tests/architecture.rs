@@ -53,7 +53,7 @@ fn imports() -> Imports {
     read_crate(Path::new("src"))
 }
 
-/// The lowest layer that a file is in.
+/// The lowest layer that contains a file.
 fn layer_of(file: &str) -> Option<&'static Layer> {
     let inside = |module: &str| file.strip_prefix(module).is_some_and(|rest| rest.starts_with('/') || rest == ".rs");
     LAYERS.iter().rev().find(|(_, modules, _)| modules.iter().any(|module| inside(module)))

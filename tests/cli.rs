@@ -1,4 +1,4 @@
-//! The command line, as a user meets it: the example binaries as processes of their own, against an upstream on loopback.
+//! The command line, as a user sees it: the example binaries as separate processes, against an upstream on loopback.
 
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 

@@ -1,4 +1,4 @@
-//! The backends against their contracts.
+//! The conformance suites over the backends.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "support/probes.rs"]
@@ -40,7 +40,7 @@ mod sqlite {
     }
 }
 
-/// Against a Snowflake server on this machine. Each check has a database of its own.
+/// Against a Snowflake server on this machine. Each check has a separate database.
 #[cfg(feature = "snowflake")]
 mod snowflake {
     use snowfeed::backends::Snowflake;
@@ -74,7 +74,7 @@ mod snowflake {
     }
 }
 
-/// The same on an account whose parameters are all set to what breaks careless clients.
+/// The same on an account whose parameters are all set to values that break careless clients.
 #[cfg(feature = "snowflake")]
 mod hostile_snowflake {
     use crate::peers;

@@ -1,4 +1,4 @@
-//! The page of the contracts names every test of the suites, and no other.
+//! The contracts page names every test of the suites, and no other.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The example `custom_source` keeps the contract of a source, and the promises of delivery behind the engine.
+//! The example `custom_source` fulfils the contract of a source, and the delivery guarantees behind the engine.
 
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
@@ -19,7 +19,7 @@ fn append(path: &Path, id: u32, note: &str) {
     writeln!(file, "{}", serde_json::json!({"id": id, "name": note})).unwrap();
 }
 
-/// 2,500 lines, which are three batches.
+/// 2,500 lines, which make three batches.
 fn case() -> SourceCase {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("stars.jsonl");

@@ -1,4 +1,4 @@
-//! The crate that the guide "Write a source" starts with compiles: its Cargo.toml and its program, as they are in the guide.
+//! The crate that the guide "Write a source" starts with compiles: its Cargo.toml and its program, as printed in the guide.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -19,7 +19,7 @@ fn the_crate_of_the_guide_compiles() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("src")).unwrap();
     fs::write(folder.path().join("src/main.rs"), block(&guide, "rust,no_run")).unwrap();
-    // This version of snowfeed in place of a published one, and the versions of everything else that this repository has locked.
+    // This version of snowfeed instead of a published one, and this repository's locked versions of everything else.
     let patch = format!("\n\n[patch.crates-io]\nsnowfeed = {{ path = {root:?} }}\n");
     fs::write(folder.path().join("Cargo.toml"), block(&guide, "toml").to_owned() + &patch).unwrap();
     fs::copy(root.join("Cargo.lock"), folder.path().join("Cargo.lock")).unwrap();

@@ -1,4 +1,4 @@
-//! The example `json_file` passes the conformance suites of a destination, and the guide that explains it quotes it word for word.
+//! The example `json_file` passes the conformance suites of a destination, and the guide that explains it quotes it verbatim.
 
 #![cfg(feature = "github")]
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
@@ -17,7 +17,7 @@ mod json_file;
 
 use json_file::JsonFile;
 
-/// A destination in a folder of its own.
+/// A destination in a separate folder.
 struct Probe {
     destination: Arc<JsonFile>,
     _folder: TempDir,
@@ -29,7 +29,7 @@ fn probe() -> Probe {
     Probe { destination, _folder: folder }
 }
 
-/// A store whose folder goes with the process.
+/// A store whose folder lives as long as the process.
 fn store() -> JsonFile {
     JsonFile::open(TempDir::new().unwrap().keep().join("test.json")).unwrap()
 }

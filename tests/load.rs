@@ -1,9 +1,9 @@
-//! Many resources on schedule, for hours of virtual time: what is open, running and resident, hour by hour.
+//! Many scheduled resources, for hours of virtual time: open files, running tasks and resident memory, hour by hour.
 //!
-//! Small unless told otherwise (20 resources, 6 hours). A thousand resources for 24 hours, each every 30 minutes:
+//! Small by default (20 resources, 6 hours). A thousand resources for 24 hours, each every 30 minutes:
 //! `SNOWFEED_LOAD_RESOURCES=1000 SNOWFEED_LOAD_HOURS=24 cargo test --all-features --test load -- --nocapture`
 //!
-//! It has a binary of its own because it counts what the process has.
+//! It has its own binary because it measures the process's resources.
 #![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
@@ -25,7 +25,7 @@ use snowfeed::prelude::*;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// A source in which one record of each resource is new at every read, and one as it was.
+/// A source in which each read finds one new record of each resource, and one unchanged record.
 #[derive(Debug)]
 struct TickingSource;
 
@@ -57,7 +57,7 @@ impl Source for TickingSource {
     }
 }
 
-/// What the process has, at one moment.
+/// The process's resources, at one moment.
 #[derive(Debug, Clone, Copy)]
 struct ProcessUsage {
     /// In MiB.
@@ -133,7 +133,7 @@ async fn hours_on_schedule_leave_nothing_open() {
     let first = taken[0];
     for now in &taken {
         assert_eq!((now.descriptors, now.tasks), (first.descriptors, first.tasks), "{taken:?}");
-        // Half of a kilobyte for each further run would be more than this in a day of a thousand resources.
+        // Half a kilobyte per additional run would exceed this in a day of a thousand resources.
         assert!(now.resident <= first.resident + 20, "{taken:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! What the tests and `.ci` install from registries is pinned by hash, down to what it needs.
+//! Packages that the tests and `.ci` install from registries are pinned by hash, including their dependencies.
 
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
@@ -35,11 +35,11 @@ fn every_requirement_of_python_has_a_version_and_hashes() {
             let is_pinned = requirement.contains("==") && requirement.contains("--hash=sha256:");
             assert!(is_pinned, "{}: {requirement}", path.display());
         }
-        // What is wanted is what is pinned.
+        // The requested packages are the pinned ones.
         let wanted = path.with_extension("in");
         let wanted = if wanted.exists() { requirements(&wanted) } else { Vec::new() };
         for wanted in wanted {
-            // What an extra brings is pinned beside it.
+            // The dependencies of an extra are pinned beside it.
             let (name, version) = wanted.split_once("==").unwrap();
             let wanted = format!("{}=={version} ", name.split('[').next().unwrap());
             let is_met = pinned.iter().any(|pinned| pinned.starts_with(&wanted));
@@ -60,13 +60,13 @@ fn every_package_of_npm_has_a_hash() {
         for (path, package) in packages.iter().filter(|(path, _)| !path.is_empty()) {
             let integrity = package["integrity"].as_str().unwrap_or_default();
             assert!(integrity.starts_with("sha512-"), "{name}: {path}");
-            // Whichever registry npm is told to ask, the hash decides.
+            // Whatever registry npm is configured to use, the hash decides.
             assert_eq!(package.get("resolved"), None, "{name}: {path}");
         }
     }
 }
 
-/// Installers are called in two places, which take nothing that is not pinned.
+/// Installers are called in two places, which accept pinned packages only.
 #[test]
 fn nothing_else_installs_packages() {
     let mut paths = Vec::new();

@@ -1,8 +1,8 @@
 //! The shape of our requests, checked against GitHub's own description of its API.
 //!
-//! Everything that the source `github` does is recorded at an upstream of ours and sent once more to Prism, which knows the
-//! description and refuses what does not match it. Prism answers with one example for every page, so its answers are of
-//! no use; its refusals are.
+//! Every request of the source `github` is recorded at our own upstream and sent again to Prism, which knows the
+//! description and rejects what does not match it. Prism answers with one example for every page, so its responses are
+//! useless; its rejections are not.
 //!
 //! The first run installs two packages with npm into the folder of build artefacts; Prism takes half a minute to start.
 #![cfg(feature = "github")]
@@ -27,7 +27,7 @@ use snowfeed::sources::github::GithubIssues;
 
 const WIDGETS: &str = "acme/widgets";
 
-/// A running Prism. It stops when it is dropped.
+/// A running Prism, which stops when dropped.
 struct Prism {
     process: Child,
     url: String,
@@ -45,7 +45,7 @@ impl Prism {
     async fn start(modules: &Path) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
         let mut command = Command::new("node");
-        // Without npx between, there is one process to stop.
+        // Without npx in between, there is one process to stop.
         command.arg(modules.join("@stoplight/prism-cli/dist/index.js"));
         command.args(["mock", "--errors", "--host", "127.0.0.1", "--port", &port]);
         command.arg(modules.join("@octokit/openapi/generated/api.github.com.json"));
@@ -60,11 +60,11 @@ impl Prism {
         prism
     }
 
-    /// What is wrong with a request; `None`: it is as GitHub describes it.
+    /// The violation in a request; `None`: it matches GitHub's description.
     async fn violation(&self, request: &ReceivedRequest, target: &str) -> Option<String> {
         let method = request.method().parse().unwrap();
         let mut sent = reqwest::Client::new().request(method, format!("{}{target}", self.url));
-        // Prism takes the media type by the letter, and the description says `application/json` throughout.
+        // Prism compares media types literally, and the description says `application/json` throughout.
         sent = sent.header("accept", "application/json");
         for name in ["user-agent", "x-github-api-version", "authorization", "if-none-match", "content-type"] {
             if let Some(value) = request.header(name) {
@@ -75,15 +75,15 @@ impl Prism {
         let status = answer.status();
         let violations = answer.headers().get("sl-violations").map(|value| value.to_str().unwrap().to_owned());
         let violations: Vec<Value> = violations.map_or(Vec::new(), |text| serde_json::from_str(&text).unwrap());
-        // Some of the description's own examples are not as it says; those violations are about the response.
+        // Some of the description's own examples violate it; those violations are about the response.
         let ours: Vec<Value> = violations.into_iter().filter(|one| one["location"][0] == "request").collect();
         let refused = status.is_client_error() || !ours.is_empty();
         refused.then(|| format!("{} {target}: {status} {}", request.method(), json!(ours)))
     }
 }
 
-/// The same request by a path that is described: GitHub's answers lead to `/repositories/{id}`, and its description does
-/// not know that path.
+/// The same request by a path that is described: GitHub's responses link to `/repositories/{id}`, and its description lacks
+/// that path.
 fn described(request: &ReceivedRequest, repository: u64) -> String {
     request.target().replacen(&format!("/repositories/{repository}"), &format!("/repos/{WIDGETS}"), 1)
 }
@@ -94,7 +94,7 @@ async fn exercise(upstream: &GithubServer, settings: Value) {
     settings.insert("api_url".into(), upstream.url().into());
     let connector = Connector::new(GithubIssues::default(), Arc::new(Memory::new())).with_settings(settings.clone());
     connector.check().await.unwrap();
-    // Our upstream knows no list of one's own repositories; what counts is what it was asked for.
+    // Our upstream has no list of the user's own repositories; only the request counts.
     let _ = connector.discover().await;
     let widgets = Resource::new(WIDGETS).unwrap();
     let request = || IngestRequest::new([widgets.clone()]);
@@ -102,7 +102,7 @@ async fn exercise(upstream: &GithubServer, settings: Value) {
     let gone = upstream.snapshot(WIDGETS)[5].number;
     upstream.delete(WIDGETS, gone);
     upstream.clock().advance(Duration::from_secs(60));
-    // Two polls, with and without news; a full pass, and a look at what it did not come across.
+    // Two polls, with and without news; a reconcile run, and its check of unseen issues.
     upstream.edit(WIDGETS, upstream.snapshot(WIDGETS)[9].number);
     for mode in [Mode::Incremental, Mode::Incremental, Mode::Reconcile] {
         let report = connector.ingest(request().mode(mode)).await.unwrap();
@@ -142,7 +142,7 @@ async fn every_request_is_as_github_describes_it() {
         return skipped("there is no npm to install Prism with");
     };
     let (repository, mut requests) = recorded().await;
-    // Prism validates a request at a time: one of each kind is enough, and `since` is the only thing that goes on.
+    // Prism validates one request at a time: one of each kind is enough, and only `since` varies.
     let kind = |request: &ReceivedRequest| {
         let target = described(request, repository);
         let mut parts: Vec<String> = target
@@ -172,7 +172,7 @@ async fn every_request_is_as_github_describes_it() {
     }
     assert_eq!(refusals, Vec::<String>::new(), "of {} kinds of requests", requests.len());
 
-    // The test can fail: what is not as described is refused.
+    // The test can fail: undescribed requests are rejected.
     let list = requests.iter().find(|request| request.query("since").is_some()).unwrap();
     for wrong in ["state=everything", "since=yesterday", "per_page=many", "sort=id", "direction=up"] {
         let target = format!("/repos/{WIDGETS}/issues?{wrong}");

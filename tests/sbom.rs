@@ -1,4 +1,4 @@
-//! The software bill of materials: a valid CycloneDX document of exactly what is built.
+//! The software bill of materials: a valid CycloneDX document that lists exactly the crates of the build.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
@@ -13,7 +13,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-/// Validates standard input against the schema, with the formats that it states.
+/// Validates standard input against the schema, including its formats.
 const VALIDATE: &str = "
 import sys
 from cyclonedx.schema import SchemaVersion
@@ -48,7 +48,7 @@ fn validate(document: &[u8]) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// The crates of a bill, by name and version, with the SHA-256 that it states for each.
+/// The crates of a bill, by name and version, with the SHA-256 of each.
 fn crates(bill: &Value) -> BTreeMap<(String, String), Option<String>> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let components = bill["components"].as_array().unwrap();
@@ -83,7 +83,7 @@ fn the_bill_of_the_crate_is_valid_and_lists_what_is_built() {
     assert_eq!(bill["metadata"]["component"]["purl"], concat!("pkg:cargo/snowfeed@", env!("CARGO_PKG_VERSION")));
     assert!(!listed.keys().any(|(name, _)| name == "wiremock"), "what only tests need is not built in");
 
-    // Each is what the lock file pins.
+    // Each is the one pinned by the lock file.
     let lock = fs::read_to_string("Cargo.lock").unwrap();
     for ((name, version), hash) in &listed {
         let hash = hash.as_ref().unwrap();
@@ -91,7 +91,7 @@ fn the_bill_of_the_crate_is_valid_and_lists_what_is_built() {
         let at = lock.find(&pinned).unwrap_or_else(|| panic!("{name} {version} is not in the lock file"));
         assert!(lock[at..].split("\n\n").next().unwrap().contains(hash), "{name} {version}");
     }
-    // Everything is reached from the crate, by references that exist.
+    // Every crate is reachable from the root crate, by valid references.
     let depends: BTreeMap<&str, Vec<&str>> = bill["dependencies"].as_array().unwrap().iter().map(edges).collect();
     let (mut seen, mut ahead) = (BTreeSet::new(), vec![bill["metadata"]["component"]["bom-ref"].as_str().unwrap()]);
     while let Some(next) = ahead.pop() {

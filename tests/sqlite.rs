@@ -1,4 +1,4 @@
-//! The SQLite backend as a file among other programs: what it refuses, what it survives, what others see.
+//! The SQLite backend as a file among other programs: what it rejects, what it survives, what others see.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "support/environment.rs"]
@@ -34,7 +34,7 @@ fn commit(name: &str, records: Vec<Record>) -> Commit {
     Commit::new(resource(name), RunId::new(), Timestamp::now()).rows(TableRows::new("issues", records))
 }
 
-/// Opens a file that must be refused, and checks that no byte of it has changed, nor a file beside it.
+/// Opens a file that must be rejected, and checks that neither it nor the files beside it have changed.
 fn refused(path: &Path) -> Error {
     let contents = |path: &Path| -> Vec<(std::path::PathBuf, Vec<u8>)> {
         let mut files: Vec<_> = std::fs::read_dir(path.parent().unwrap())
@@ -74,7 +74,7 @@ fn another_programs_database_is_refused_and_left_as_it_was() {
         theirs.pragma_update(None, "journal_mode", mode).unwrap();
         theirs.pragma_update(None, "application_id", application).unwrap();
         theirs.execute_batch("CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)").unwrap();
-        // In WAL mode the file itself is still almost empty: the table is in the log.
+        // In WAL mode the file itself is still almost empty: the table is in the WAL.
         let error = Sqlite::open(&path).expect_err("the file was taken");
         assert!(error.to_string().contains("another program"), "{error}");
         drop(theirs);
@@ -135,7 +135,7 @@ async fn an_empty_file_becomes_a_database_that_keeps_what_was_stored() {
 #[tokio::test]
 async fn several_programs_may_open_a_new_file_at_once() {
     let dir = tempfile::tempdir().unwrap();
-    // Who meets whom where is chance.
+    // Which threads collide is up to chance.
     for round in 0..40 {
         let path = dir.path().join(format!("{round}.db"));
         let together = Arc::new(Barrier::new(4));
@@ -257,7 +257,7 @@ async fn a_value_of_another_type_reads_as_null() {
     views::assert_as_expected(sqlite.preview(&resource("one"), "issues", 99).await.unwrap());
 }
 
-/// What Python's sqlite3 makes of a query on a file.
+/// The result of a query with Python's sqlite3 on a file.
 fn python(path: &Path, sql: &str) -> Option<String> {
     let program =
         "import json, sqlite3, sys; print(json.dumps(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchall()))";
@@ -320,7 +320,7 @@ async fn half_a_surrogate_pair_reads_as_the_replacement_character_and_stays_in_t
     let preview = sqlite.preview(&resource("one"), "issues", 9).await.unwrap();
     assert_eq!(preview.rows[1][0], "cut \u{fffd}");
 
-    // An update takes it away, and brings it back.
+    // An update removes it, and restores it.
     for (version, title) in [(2, "whole"), (3, "\\ud83d")] {
         let text = format!(r#"{{"title":"{title}"}}"#);
         sqlite.commit(commit("one", vec![Record::upsert("0", Version(version), text)])).await.unwrap();

@@ -1,4 +1,4 @@
-//! Files of older versions: they are brought to this one's form, and read on where they were.
+//! Files of older versions: they are migrated to the current version, and reads resume where they were.
 #![cfg(all(feature = "github", feature = "sqlite", feature = "testkit"))]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -14,19 +14,19 @@ use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::{ErrorKind, Mode, Resource, RunRecord, RunStatus, StateStore};
 
-/// What commit a091f45 has left behind.
+/// What commit a091f45 left behind.
 const VERSION_1: &str = include_str!("fixtures/sqlite-1.sql");
 
-/// The address of the upstream then.
+/// The upstream's address at that time.
 const SERVER: &str = "http://127.0.0.1:32971/";
 
-/// The version of files that this program writes.
+/// The file version that this program writes.
 const NEWEST: i64 = 2;
 
 /// The issue whose title ends in half a surrogate pair.
 const HALF: &str = r#"{"id":900,"number":7,"title":"half \ud83d","state":"open","user":{"login":"x"},"created_at":"2024-01-01T00:00:00Z","updated_at":"2024-01-01T00:00:00Z"}"#;
 
-/// The upstream as it stood when the file was written.
+/// The upstream in the state in which the file was written.
 async fn upstream() -> GithubServer {
     let builder = GithubServer::builder().seed(26).oddities(false);
     let upstream = builder.repository("acme/widgets", 6).repository("Acme/Gadgets", 2).start().await.unwrap();
@@ -90,7 +90,7 @@ async fn a_file_of_version_1_is_upgraded_and_read_on_with_no_row_lost_or_doubled
     let connector = connector(&path, &upstream);
     assert_eq!(pragma(&path, "user_version"), NEWEST);
     assert_eq!(live(&path, "acme/widgets"), before);
-    // What it knew it still knows: resources, schedules, settings, runs and checkpoints.
+    // It still knows everything: resources, schedules, settings, runs and checkpoints.
     let resources = connector.resources().await.unwrap();
     let schedules: Vec<_> = resources.iter().map(|(name, config)| (name.name(), config.schedule.as_deref())).collect();
     assert_eq!(schedules, [("Acme/Gadgets", None), ("acme/widgets", Some("30m"))]);
@@ -129,7 +129,7 @@ async fn a_file_of_version_1_is_upgraded_and_read_on_with_no_row_lost_or_doubled
 async fn a_file_that_has_lost_its_version_is_known_by_its_tables() {
     let upstream = upstream().await;
     let lost = "PRAGMA user_version = 0";
-    // As somebody sets it, and as a dump loses it.
+    // As a user sets it, and as a dump loses it.
     for (of_version_1, lose) in
         [(true, lost), (false, lost), (true, "PRAGMA user_version = 0; PRAGMA application_id = 0")]
     {

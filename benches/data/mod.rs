@@ -1,4 +1,4 @@
-//! What the benches work on: issues as GitHub writes them, about 4.5 kB each, always the same ones.
+//! Input of the benches: issues as GitHub writes them, about 4.5 kB each, always the same ones.
 
 use github_server::GithubServer;
 
@@ -7,7 +7,7 @@ const REPOSITORY: &str = "acme/widgets";
 /// An issue's id, time of the last change in microseconds, and text.
 pub(crate) type Issue = (i64, i64, String);
 
-/// So many issues, in the order of their numbers.
+/// Returns `count` issues, ordered by number.
 pub(crate) fn issues(count: u32) -> Vec<Issue> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

@@ -1,4 +1,4 @@
-//! The lower bound: the pages merely downloaded, and their issues merely inserted. No resuming, no checking, no history.
+//! The lower bound: downloads the pages and inserts their issues. No resuming, no validation, no history.
 
 use std::path::Path;
 
@@ -13,17 +13,17 @@ use super::{Outcome, REPOSITORY};
 /// Issues on a page.
 const PAGE: u32 = 100;
 
-/// Rows in a transaction.
+/// Rows per transaction.
 const ROWS: u64 = 1_000;
 
-/// Downloads the pages, eight requests at once, and drops them.
+/// Downloads the pages, eight requests at a time, and drops them.
 pub(super) async fn download(url: &str, issues: u32) -> Outcome<(u64, u64)> {
     let pages = pages(url, issues, 8)?;
     let requests = pages.try_fold(0, |requests, _| async move { Ok(requests + 1) }).await?;
     Ok((issues.into(), requests))
 }
 
-/// Downloads the pages, so many requests at once, and inserts what they hold meanwhile.
+/// Downloads the pages with this many parallel requests, and inserts their issues meanwhile.
 pub(super) async fn insert(url: &str, issues: u32, file: &Path, at_once: usize) -> Outcome<(u64, u64)> {
     let (sender, receiver) = mpsc::channel(8);
     let file = file.to_owned();
@@ -52,7 +52,7 @@ fn pages(
     Ok(pages.buffered(at_once))
 }
 
-/// What is read of an issue.
+/// The fields that are read from an issue.
 #[derive(Deserialize)]
 struct Issue<'a> {
     id: i64,
@@ -80,7 +80,7 @@ fn write(file: &Path, mut pages: mpsc::Receiver<Bytes>) -> Outcome<u64> {
     Ok(rows)
 }
 
-/// Inserts the issues of a page, in one pass over its text.
+/// Inserts the issues of a page while parsing its text once.
 fn upsert(transaction: &Transaction<'_>, page: &str) -> Outcome<u64> {
     let mut upsert = transaction.prepare_cached(
         "INSERT INTO issues (id, updated_at, raw) VALUES (?1, ?2, ?3) \

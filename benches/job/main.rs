@@ -1,6 +1,6 @@
 //! The whole job beside its lower bound: a repository's issues from a loopback upstream into an SQLite file.
 //!
-//! Each measurement is a process of its own: this program starts itself once more as the upstream, and once for each way of
+//! Each measurement is a separate process: this program starts itself once more as the upstream, and once for each way of
 //! doing the job, so that CPU and memory are those of the client alone. See `docs/benchmarks.md`.
 
 mod by_hand;
@@ -20,10 +20,10 @@ use ways::Way;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// The one repository.
+/// The only repository.
 const REPOSITORY: &str = "acme/widgets";
 
-/// What a child process measured about itself.
+/// A child process's own measurements.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Figures {
     rows: u64,
@@ -69,7 +69,7 @@ fn table(plan: &Plan) -> Outcome<()> {
         let upstream = Server::start(plan.issues, latency)?;
         let mut bound: Option<Figures> = None;
         let mut runs: Vec<Vec<Figures>> = vec![Vec::new(); Way::ALL.len()];
-        // In turn, so that what slows the machine down for a while slows down every way.
+        // In turn, so that a temporary slowdown of the machine affects every way.
         for _ in 0..plan.repeats.max(1) {
             let directory = tempfile::tempdir()?;
             for (way, runs) in Way::ALL.into_iter().zip(&mut runs) {
@@ -111,9 +111,9 @@ fn median(runs: &[Figures]) -> Figures {
     Figures { cpu: of(|f| f.cpu), wall: of(|f| f.wall), peak: of(|f| f.peak), ..runs[0].clone() }
 }
 
-/// Does the job one way, in a process of its own.
+/// Does the job one way, in a separate process.
 fn client(way: Way, issues: u32, url: &str, directory: &Path) -> Outcome<Figures> {
-    // The second run goes on in the file of the first one.
+    // The second run continues in the first one's file.
     let file = directory.join(if way == Way::Idle { Way::Snowfeed.name() } else { way.name() });
     let child = Command::new(std::env::current_exe()?)
         .args(["way", way.name(), &issues.to_string(), url])
@@ -131,7 +131,7 @@ fn client(way: Way, issues: u32, url: &str, directory: &Path) -> Outcome<Figures
     Ok(figures)
 }
 
-/// Serves until its standard input is closed.
+/// Serves until standard input is closed.
 fn upstream(issues: u32, latency: Duration) -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -144,7 +144,7 @@ fn upstream(issues: u32, latency: Duration) -> Outcome<()> {
     })
 }
 
-/// The upstream in a process of its own; it ends when this value is dropped.
+/// The upstream in a separate process, which ends when this value is dropped.
 struct Server {
     url: String,
     child: Child,

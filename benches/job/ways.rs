@@ -15,15 +15,15 @@ use super::{Figures, Outcome, REPOSITORY, by_hand};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
-    /// The pages, eight requests at once, and nothing else.
+    /// Only downloads the pages, eight requests at a time.
     Download,
-    /// The pages, eight requests at once, inserted by hand.
+    /// Downloads the pages, eight requests at a time, and inserts them by hand.
     LowerBound,
     /// The same, one page after another.
     PageAfterPage,
     /// This crate.
     Snowfeed,
-    /// This crate once more, when nothing has changed.
+    /// This crate again, when nothing has changed.
     Idle,
 }
 

@@ -1,4 +1,4 @@
-//! What a process has taken, by its own account.
+//! A process's own resource usage.
 
 use std::fs;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Rows into Snowflake beside their lower bound: the same bytes compressed, PUT and COPYed by hand.
 //!
-//! The server is an imitation of Snowflake on this machine, so that what it takes is its own affair; what counts is the client's
-//! part: its CPU, and its memory. Each measurement is a process of its own. See `docs/benchmarks.md`.
+//! The server is an imitation of Snowflake on this machine, so its own time does not matter; only the client's CPU and
+//! memory count. Each measurement is a separate process. See `docs/benchmarks.md`.
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to measure")]
 
@@ -20,7 +20,7 @@ use ways::Way;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// What a child process measured about itself.
+/// A child process's own measurements.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Figures {
     rows: u64,
@@ -58,7 +58,7 @@ fn table(rows: u32) -> Outcome<()> {
     for way in Way::ALL {
         let figures = if way == Way::Make { make.clone() } else { client(way, rows, server.port)? };
         let Figures { commits, statements, staged, cpu, wall, peak, .. } = figures;
-        // Making the records is no part of the work.
+        // Making the records is not part of the measured work.
         let own = cpu - make.cpu;
         let ratio = match (way, bound) {
             (Way::Make, _) => String::new(),
@@ -80,7 +80,7 @@ fn table(rows: u32) -> Outcome<()> {
     Ok(())
 }
 
-/// Does the job one way, in a process of its own.
+/// Does the job one way, in a separate process.
 fn client(way: Way, rows: u32, port: u16) -> Outcome<Figures> {
     let child = Command::new(std::env::current_exe()?)
         .args(["way", way.name(), &rows.to_string(), &port.to_string()])

@@ -1,4 +1,4 @@
-//! Records of 3 kB, made as they are asked for, and a source that has nothing else.
+//! Records of 3 kB, made on demand, and a source that has nothing else.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use snowfeed::prelude::*;
 
-/// Texts from which documents are put together; no two are alike within what a compressor sees at once.
+/// Texts that documents are put together from; no two are alike within a compressor's window.
 const TEXTS: usize = 64;
 
 /// Records in a batch.
@@ -42,7 +42,7 @@ impl Records {
     }
 }
 
-/// So many records, in batches.
+/// Returns this many records, in batches.
 #[derive(Debug)]
 pub(crate) struct Source(pub(crate) u32);
 

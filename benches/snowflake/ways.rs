@@ -16,7 +16,7 @@ use super::{Figures, Outcome};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
-    /// The records, and nothing else.
+    /// Only makes the records.
     Make,
     /// Compressed, PUT and COPYed by hand.
     LowerBound,
@@ -80,7 +80,7 @@ fn make(rows: u32) -> Outcome<Figures> {
     Ok(figures(rows.into()))
 }
 
-/// The database of this process.
+/// This process's database.
 fn database() -> String {
     format!("BENCH_{}", std::process::id())
 }
@@ -89,13 +89,13 @@ fn connection(port: u16) -> ConnectionConfig {
     let connection = ConnectionConfig::new("bench", "bench", Credentials::Password("bench".into()));
     let connection = connection.host("127.0.0.1").port(port).protocol(Protocol::Http).database(database());
     let mut connection = connection.schema("PUBLIC");
-    // The server does not know these statements, and answers success.
+    // The server does not know these statements, and reports success.
     let unknown = ["^REMOVE ", "^LIST "].map(serde_json::Value::from).to_vec();
     connection.session_parameters.insert("nop_regexes".into(), unknown.into());
     connection
 }
 
-/// Bytes of records in a file: what snowfeed commits at once.
+/// Bytes of records in a file: as many as snowfeed commits at once.
 const FILE: usize = 8 << 20;
 
 /// Files of records, compressed, stored and loaded into a table of one column. No merging, no state.
@@ -139,7 +139,7 @@ async fn ingest(rows: u32, port: u16, max_bind_bytes: usize) -> Outcome<Figures>
     let snowflake = Snowflake::builder(connection(port)).max_bind_bytes(max_bind_bytes).build()?;
     let mut limits = snowflake.limits();
     if max_bind_bytes > 0 {
-        // What travels as a bound value is small.
+        // Rows that travel as bound values are small.
         (limits.read_ahead, limits.commit_bytes) = (4 << 20, 2 << 20);
     }
     let connector = Connector::new(Source(rows), Arc::new(snowflake.clone())).limits(limits);

@@ -1,4 +1,4 @@
-//! The JSON that Snowflake answers with: it is understood or refused, and nothing panics.
+//! Snowflake's JSON responses: they are parsed or rejected, and nothing panics.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! A stored checkpoint: it is refused, or what is written of it is read as the same.
+//! A stored checkpoint: it is rejected, or it survives a round trip unchanged.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! What an answer says about limits: lines `name: value`, an empty line, and the body. The status is the header `status`, our
-//! clock the header `now`, in seconds. No answer makes anybody wait for more than a year and a day.
+//! What a response says about limits: lines `name: value`, an empty line, and the body. The status is the header `status`, our
+//! clock the header `now`, in seconds. No response makes the client wait for more than a year and a day.
 #![no_main]
 
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! `Link` headers and references: the first line is a relation, the rest a header. Whatever a server says, nothing leads to
-//! another server, and a target is a piece of the header.
+//! `Link` headers and references: the first line is a relation, the rest a header. Whatever a server sends, no link leads to
+//! another server, and a target is a part of the header.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! Names of resources, one a line: no two share a view or a table, a quoted name reads back as itself, and no resource's table
-//! is taken for a leftover of a run.
+//! Names of resources, one per line: no two share a view or a table, a quoted name reads back unchanged, and no resource's table
+//! is mistaken for a run's leftover.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -18,7 +18,7 @@ fn reserved(name: &str) -> bool {
     ["issues", "app_state", "sqlite_schema"].contains(&name.as_str()) || name.starts_with("sqlite_")
 }
 
-/// The one name that SQL has in these quotes.
+/// The only name that SQL reads in these quotes.
 fn read(dialect: &dyn Dialect, sql: &str) -> String {
     let tokens = Tokenizer::new(dialect, sql).tokenize().expect("tokens");
     match tokens.as_slice() {

@@ -1,4 +1,4 @@
-//! A page: the first line is its `Link` header, the rest the body. What is split is what a JSON parser finds, to the byte, and
+//! A page: the first line is its `Link` header, the rest the body. Splitting finds what a JSON parser finds, to the byte, and
 //! every element becomes a record or a reject.
 #![no_main]
 
@@ -19,7 +19,7 @@ fuzz_target!(|text: &str| {
     let expected: Option<Vec<String>> = expected.map(|elements| elements.into_iter().map(texts).collect());
     assert_eq!(split.as_ref().map(|split| split.iter().map(ToString::to_string).collect()), expected);
 
-    // The second address is one that a server gave.
+    // The second address is one that a server sent.
     for url in ["https://api.example/repositories/7/issues?state=all", link] {
         let Ok(url) = Url::parse(url) else { continue };
         let answer = response(&url, &[("link", link.as_bytes())], body.clone());

@@ -1,5 +1,5 @@
-//! A setting: the first line is its name, the rest its text. What is accepted is of the declared type; what was given for a
-//! secret is never repeated.
+//! A setting: the first line is its name, the rest its text. An accepted value has the declared type; a secret's value
+//! is never repeated.
 #![no_main]
 
 use std::sync::LazyLock;

@@ -1,5 +1,5 @@
-//! A settings file. What is accepted is of the declared type and holds no password in a URL; what is refused is not repeated: the word
-//! CANARY in a file stands for a secret that was put in the wrong place.
+//! A settings file. An accepted value has the declared type and no password in a URL; a rejected one is not repeated: the word
+//! CANARY in a file marks a secret that was put in the wrong place.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -12,7 +12,7 @@ use snowfeed::cli::fuzzing::settings_of_file;
 use snowfeed::sources::github::GithubSettings;
 use snowfeed::{SecretRef, SettingsSchema, SourceSpec};
 
-/// It is no name, so that it may not even be repeated as one.
+/// It is not a valid name, so it may not even be repeated as one.
 const SECRET: &str = "4f1c 9a7b/e2d0";
 
 #[derive(Deserialize, JsonSchema, Default)]

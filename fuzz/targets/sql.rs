@@ -1,5 +1,5 @@
-//! A text within SQL: it is one constant expression whose value is the text, and a path's member finds what it names. SQLite
-//! itself is asked; for Snowflake a parser's tokens are put together.
+//! A text within SQL: it is one constant expression whose value is the text, and a path's member finds the element it names.
+//! SQLite itself evaluates it; for Snowflake, a parser's tokens are put together.
 #![no_main]
 
 use std::cell::OnceCell;
@@ -16,7 +16,7 @@ thread_local! {
     static SQLITE: OnceCell<Connection> = const { OnceCell::new() };
 }
 
-/// What Snowflake makes of `'a' || CHR(7)`, by the rules of its literals.
+/// What Snowflake evaluates `'a' || CHR(7)` to, by the rules of its literals.
 fn snowflake_value(sql: &str) -> String {
     assert!(!sql.chars().any(char::is_control) && !sql.contains('\\'), "{sql:?}");
     let mut value = String::new();

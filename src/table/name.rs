@@ -27,7 +27,8 @@ pub(crate) type Reserved<'a> = &'a dyn Fn(&str) -> bool;
 /// assert_eq!(view_name("issues", "issues", true, &|name| name == "issues"), "^=issues");
 /// ```
 #[cfg(any(feature = "snowflake", feature = "sqlite", feature = "testkit", fuzzing))]
-pub(crate) fn view_name(resource: &str, table: &str, sole: bool, reserved: Reserved<'_>) -> String {
+#[allow(unreachable_pub, reason = "`internals` exports it")]
+pub fn view_name(resource: &str, table: &str, sole: bool, reserved: Reserved<'_>) -> String {
     let mut name = String::with_capacity(resource.len() + 8);
     for c in resource.chars() {
         match c {

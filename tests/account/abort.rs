@@ -12,7 +12,7 @@ use crate::scene::{Scene, ask, cell};
 use crate::source::{commit_with_state, issue, resource, table};
 use crate::step::{Ended, ensure};
 
-/// What a session is told after its transaction was aborted from another one.
+/// The error in a session after another session aborted its transaction.
 pub(crate) async fn statement_by_statement(scene: &Scene<'_>) -> Ended {
     let database = scene.database("ABORT").await?;
     let (mut session, mut other) = (scene.session().await?, scene.session().await?);
@@ -38,7 +38,7 @@ pub(crate) async fn statement_by_statement(scene: &Scene<'_>) -> Ended {
     Ok(notes)
 }
 
-/// A commit whose transaction is aborted before one of its statements happens wholly or not at all: at each of them in turn.
+/// A commit whose transaction is aborted before one of its statements applies wholly or not at all: at each of them in turn.
 pub(crate) async fn commit(scene: &Scene<'_>) -> Ended {
     let database = scene.database("ABORTED_COMMIT").await?;
     let maker = scene.backend(&database)?;
@@ -55,7 +55,7 @@ pub(crate) async fn commit(scene: &Scene<'_>) -> Ended {
         let is_whole = if ended.is_ok() { found == 2 && state } else { found == 0 && !state };
         let told = ended.as_ref().map_or_else(ToString::to_string, |_| "committed".into());
         ensure!(is_whole, "aborted before statement {at}: {found} rows, state {state}, and the writer is told: {told}");
-        // What failed can be done again.
+        // A failed commit can be repeated.
         let again = commit_with_state(&one, vec![issue(1), issue(2)], StateVersion::NONE);
         if ended.is_err() {
             reader.commit(again).await?;
@@ -69,7 +69,7 @@ pub(crate) async fn commit(scene: &Scene<'_>) -> Ended {
     Ok(notes)
 }
 
-/// Aborts the first transaction before its statement of a number.
+/// Aborts the first transaction before its n-th statement.
 #[derive(Debug, Clone)]
 struct Aborting {
     client: Arc<dyn Client>,

@@ -13,13 +13,13 @@ use crate::step::{Ended, Stop, ensure};
 const FIRST: &str = "The app of an acceptance run.";
 const SECOND: &str = "The app of an acceptance run, upgraded.";
 
-/// How long the first job may take, with the start of its pool.
+/// How long the first job may take, including the start of its pool.
 const JOB: Duration = Duration::from_secs(20 * 60);
 
-/// How long a log may take to be in the event table.
+/// How long a log may take to reach the event table.
 const LOG: Duration = Duration::from_secs(5 * 60);
 
-/// How often it is asked again.
+/// How often it is queried.
 const PAUSE: Duration = Duration::from_secs(10);
 
 fn notes(report: &Report) -> Vec<String> {
@@ -28,7 +28,7 @@ fn notes(report: &Report) -> Vec<String> {
     notes
 }
 
-/// What an account that lacks a feature answers is no failure of ours.
+/// An account that lacks a feature is not a failure of ours.
 fn skipped_if_not_offered(error: snowfeed::Error) -> Stop {
     match is_not_offered(&error) {
         true => Stop::Skipped(format!("the account does not offer this: {}", error.message())),
@@ -78,7 +78,7 @@ pub(crate) async fn install(scene: &Scene<'_>) -> Ended {
     let report = install.run(&mut account, &Runner::new()).await.map_err(skipped_if_not_offered)?;
     let again = install.run(&mut account, &Runner::new()).await?;
     account.close().await?;
-    // A secret whose value is given is set each time.
+    // A secret is set each time a value for it is passed.
     let changed = again.steps.iter().filter(|step| step.changed && !step.what.contains("secret"));
     let changed: Vec<&str> = changed.map(|step| step.what.as_str()).collect();
     ensure!(changed.is_empty(), "installing once more does this: {}", changed.join(", "));
@@ -108,7 +108,7 @@ pub(crate) async fn enable(scene: &Scene<'_>) -> Ended {
     Ok(vec![format!("the container checked the source in the job {}", checked["job"])])
 }
 
-/// How the resource stands.
+/// The resource's status.
 async fn entry(scene: &Scene<'_>) -> Result<Value, Stop> {
     let status = scene.call("GET_CONNECTOR_STATUS", Vec::new()).await?;
     let mut resources = status["resources"].as_array().into_iter().flatten();
@@ -116,7 +116,7 @@ async fn entry(scene: &Scene<'_>) -> Result<Value, Stop> {
     entry.cloned().ok_or_else(|| Stop::NotHeld("the status does not list the resource".into()))
 }
 
-/// The run that enabling has started ends, with rows; another one, started by hand, finds nothing wrong.
+/// Enabling starts a run, which ends with rows; another run, started by hand, reports no problem.
 pub(crate) async fn job(scene: &Scene<'_>) -> Ended {
     let began = Instant::now();
     let run = loop {
@@ -142,7 +142,7 @@ pub(crate) async fn job(scene: &Scene<'_>) -> Ended {
     Ok(vec![format!("{inserted} rows; the first run had ended {waited} s after it was enabled")])
 }
 
-/// What a container has printed is in the event table, also after its job was dropped.
+/// A container's output is in the event table, even after its job was dropped.
 pub(crate) async fn log(scene: &Scene<'_>) -> Ended {
     let job = scene.run.app.job.lock().unwrap().clone();
     let job = job.ok_or_else(|| Stop::Skipped("no job was named".into()))?;

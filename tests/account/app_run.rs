@@ -1,4 +1,4 @@
-//! What the steps of the app share: the app, its container, and calls of its procedures as its page makes them.
+//! Shared by the app's steps: the app, its container, and calls of its procedures as its page makes them.
 
 use std::sync::Mutex;
 
@@ -13,7 +13,7 @@ use crate::endpoints::{Container, Part};
 use crate::scene::{Scene, cell};
 use crate::step::{Stop, ensure};
 
-/// What the steps of the app know of each other.
+/// State shared by the app's steps.
 #[derive(Debug, Default)]
 pub(crate) struct AppRun {
     /// A job that has ended.
@@ -23,7 +23,7 @@ pub(crate) struct AppRun {
 /// An argument of a procedure, as the page sends it.
 pub(crate) enum Argument {
     Text(String),
-    /// A VARIANT: Snowflake makes none of a text by itself.
+    /// A VARIANT: Snowflake does not convert a text by itself.
     Json(Value),
 }
 
@@ -51,7 +51,7 @@ impl Scene<'_> {
         Ok((Name::stored(self.name("OBJECTS"))?, Name::stored("PUBLIC")?))
     }
 
-    /// The image to push; it lies in a folder that goes with what is given besides.
+    /// The image to push; its folder lives as long as the value returned with it.
     pub(crate) fn image(&self) -> Result<Option<(Image, tempfile::TempDir)>, Stop> {
         let Container::Program(program) = self.run.endpoints.container() else { return Ok(None) };
         let folder = tempfile::tempdir().map_err(|error| Stop::NotHeld(format!("no folder for the image: {error}")))?;
@@ -76,7 +76,7 @@ impl Scene<'_> {
         Ok(snowfeed::internals::app_account(self.app_session().await?))
     }
 
-    /// Calls a procedure of the app as its page does, with bound values, and gives the answer, which says OK.
+    /// Calls a procedure of the app as its page does, with bound values, and returns the result, which must be OK.
     pub(crate) async fn call(&self, procedure: &str, arguments: Vec<Argument>) -> Result<Value, Stop> {
         let mark = |argument: &Argument| match argument {
             Argument::Text(_) => "?",

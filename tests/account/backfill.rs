@@ -1,4 +1,4 @@
-//! A first ingestion of many rows, and what it costs.
+//! A first ingestion of many rows, and its cost.
 
 use std::sync::Arc;
 use std::time::Instant;

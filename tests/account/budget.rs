@@ -1,6 +1,6 @@
-//! What the run may spend.
+//! The run's credit budget.
 //!
-//! What an account bills is known hours later. So the run counts what the time of its steps costs at most, and ends before that
+//! An account's bill is known only hours later. So the run adds up the highest possible cost of its steps, and ends before that
 //! reaches the limit.
 
 use std::sync::Mutex;
@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use crate::step::Uses;
 
-/// Credits an hour of an X-Small warehouse.
+/// Credits per hour of an X-Small warehouse.
 const WAREHOUSE: f64 = 1.0;
 
-/// Credits an hour of a serverless task of the size XSMALL and a `CPU_X64_XS` node, beside the warehouse.
+/// Credits per hour of a serverless task of the size XSMALL and a `CPU_X64_XS` node, in addition to the warehouse.
 const CONTAINER: f64 = 0.9 + 0.06;
 
-/// The part of the limit that is left for the clean-up and for what runs until the warehouse is suspended.
+/// The part of the limit that is reserved for the clean-up and for the time until the warehouse is suspended.
 const RESERVE: f64 = 0.1;
 
-/// A start of a warehouse is billed as a minute at least, and it stays awake as long after the last statement.
+/// Starting a warehouse is billed as at least a minute, and it stays awake for as long after the last statement.
 const AWAKE: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(crate) struct Budget {
 }
 
 impl Uses {
-    /// Credits an hour, at most.
+    /// Credits per hour, at most.
     fn rate(self) -> f64 {
         match self {
             Self::Nothing => 0.0,
@@ -46,7 +46,7 @@ impl Budget {
         self.limit
     }
 
-    /// For how long a step may go on. `None`: it costs nothing.
+    /// How long a step may take. `None`: it costs nothing.
     pub(crate) fn time_left(&self, uses: Uses) -> Option<Duration> {
         let rate = uses.rate();
         if rate == 0.0 {
@@ -61,7 +61,7 @@ impl Budget {
         *self.spent.lock().unwrap() += uses.rate() * took.as_secs_f64() / 3600.0;
     }
 
-    /// What was spent, at most.
+    /// The credits spent, at most.
     pub(crate) fn spent(&self) -> f64 {
         let spent = *self.spent.lock().unwrap();
         if spent == 0.0 { 0.0 } else { spent + WAREHOUSE * AWAKE.as_secs_f64() / 3600.0 }

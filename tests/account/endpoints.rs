@@ -10,14 +10,14 @@ use snowfeed::internals::snowflake::{Client, HttpClient};
 
 use crate::peers;
 
-/// Which part of an account a statement is for. On an account they are the same; a rehearsal has a server for each.
+/// The part of an account that a statement is for. On an account they are the same; a rehearsal has a server for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Sql,
     App,
 }
 
-/// What the app's container is made of.
+/// The origin of the app's container image.
 #[derive(Debug, Clone)]
 pub(crate) enum Container {
     /// This program.
@@ -30,21 +30,21 @@ pub(crate) enum Container {
 
 /// Where the run takes place: an account, or the servers of a rehearsal.
 pub(crate) trait Endpoints: Send + Sync {
-    /// What it is called in the report.
+    /// Its name in the report.
     fn name(&self) -> String;
 
-    /// A client of a part, whose connection is adjusted to what a step needs.
+    /// Returns a client of a part, with a connection adjusted to the step's needs.
     fn client(&self, part: Part, adjust: &dyn Fn(ConnectionConfig) -> ConnectionConfig) -> Result<Arc<dyn Client>>;
 
-    /// The connections whose logins are tried, by name.
+    /// The connections whose logins are tested, by name.
     fn logins(&self) -> Vec<(String, Result<ConnectionConfig>)>;
 
-    /// Whether it is only an imitation, so that what a statement cannot do there says nothing.
+    /// Whether it is only an imitation, so that a statement that fails there proves nothing.
     fn is_imitation(&self) -> bool;
 
     fn container(&self) -> Container;
 
-    /// What must be in no report.
+    /// The texts that must not appear in any report.
     fn secrets(&self) -> Vec<SecretString>;
 }
 
@@ -101,7 +101,7 @@ impl Endpoints for Account {
     }
 }
 
-/// The secret that credentials hold.
+/// The secret in the credentials.
 pub(crate) fn secret_of(credentials: &Credentials) -> Option<SecretString> {
     match credentials {
         Credentials::KeyPair { passphrase, .. } => passphrase.clone(),
@@ -115,7 +115,7 @@ pub(crate) fn secret_of(credentials: &Credentials) -> Option<SecretString> {
     }
 }
 
-/// A text without the secrets, each of which becomes `***`.
+/// A text with each secret replaced by `***`.
 pub(crate) fn redact(mut text: String, secrets: &[SecretString]) -> String {
     /// Shorter ones would match ordinary words.
     const SHORTEST: usize = 8;

@@ -8,10 +8,10 @@ use crate::scene::Scene;
 use crate::source::{commit_with_state, issue, resource, table};
 use crate::step::{Ended, Stop, ensure};
 
-/// How often two writers meet.
+/// How often two writers collide.
 const ROUNDS: i64 = 5;
 
-/// Two writers commit on one base: exactly one wins, and of the other there is no row.
+/// Two writers commit on one base: exactly one wins, and the other leaves no row.
 pub(crate) async fn two_writers(scene: &Scene<'_>) -> Ended {
     let database = scene.database("FENCE").await?;
     let one = resource("contended");
@@ -45,7 +45,7 @@ pub(crate) async fn two_writers(scene: &Scene<'_>) -> Ended {
     Ok(vec![format!("{ROUNDS} rounds; the last winner's version is {}", base.0)])
 }
 
-/// Many writers, each with a resource of its own, commit at once.
+/// Many writers, each with its own resource, commit at once.
 pub(crate) async fn many_writers(scene: &Scene<'_>) -> Ended {
     let database = scene.database("WRITERS").await?;
     let count = scene.run.options.writers;

@@ -1,4 +1,4 @@
-//! Settings of sessions and databases that would change what statements mean.
+//! Settings of sessions and databases that would change the meaning of statements.
 
 use serde_json::json;
 use snowfeed::backends::Snowflake;
@@ -45,7 +45,7 @@ pub(crate) async fn session(scene: &Scene<'_>) -> Ended {
     Ok(Vec::new())
 }
 
-/// A database in which texts are compared without regard to case unless a column says otherwise.
+/// A database that compares texts without regard to case unless a column says otherwise.
 pub(crate) async fn database(scene: &Scene<'_>) -> Ended {
     let database = scene.database("HOSTILE_DATABASE").await?;
     let mut session = scene.session().await?;

@@ -1,4 +1,4 @@
-//! Ingestions that find nothing new, and what answers them.
+//! Ingestions that find nothing new, and which cache answers them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ async fn poll(scene: &Scene<'_>, suffix: &str) -> Result<(String, Watched, Vec<u
     Ok((database, client, counts))
 }
 
-/// How many statements a poll takes.
+/// The number of statements per poll.
 pub(crate) async fn polls(scene: &Scene<'_>) -> Ended {
     let (_, _, counts) = poll(scene, "IDLE").await?;
     let most = counts[1..].iter().max().copied().unwrap_or_default();
@@ -77,7 +77,7 @@ pub(crate) async fn result_cache(scene: &Scene<'_>) -> Ended {
         tokio::time::sleep(Duration::from_secs(5)).await;
     };
     ensure!(rows.len() as u64 >= wanted, "after {HISTORY:?} the history has {} of {wanted} statements", rows.len());
-    // The first poll reads the catalog too, by another statement; the second one puts its own results into the cache.
+    // The first poll also reads the catalog, with a different statement; the second one puts its own results into the cache.
     let first = usize::try_from(counts[0] + counts[1]).unwrap_or(usize::MAX);
     let mut notes = vec![format!("the history had all statements after {} s", began.elapsed().as_secs())];
     let mut on_a_warehouse = 0;

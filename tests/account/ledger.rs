@@ -1,4 +1,4 @@
-//! Writes down what each step asks of Snowflake, and which errors it is answered with.
+//! Records each step's requests to Snowflake, and the errors that came back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use snowfeed::internals::snowflake::{Client, IssuedToken, QueryResult, Session, StagedFile, Statement, Usage};
 use snowfeed::{Error, Result};
 
-/// What one step asked.
+/// One step's requests.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Entry {
     pub(crate) statements: u64,
@@ -17,7 +17,7 @@ pub(crate) struct Entry {
     pub(crate) codes: BTreeSet<(String, String)>,
 }
 
-/// What every step asked.
+/// Every step's requests.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ledger(Arc<Mutex<BTreeMap<&'static str, Entry>>>);
 
@@ -26,7 +26,7 @@ impl Ledger {
         self.0.lock().unwrap().get(step).cloned().unwrap_or_default()
     }
 
-    /// A client whose calls are written down for a step.
+    /// Returns a client whose calls are recorded for a step.
     pub(crate) fn watch(&self, step: &'static str, client: Arc<dyn Client>) -> Watched {
         Watched { client, step, ledger: self.clone() }
     }
@@ -36,7 +36,7 @@ impl Ledger {
     }
 }
 
-/// Passes everything on to another client.
+/// Forwards everything to another client.
 #[derive(Debug, Clone)]
 pub(crate) struct Watched {
     client: Arc<dyn Client>,

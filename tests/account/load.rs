@@ -1,4 +1,4 @@
-//! Both ways of rows into the account, with odd documents, which come back byte for byte.
+//! Both ways to load rows into the account, with odd documents, which come back byte for byte.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use crate::scene::{Scene, ask, cell};
 use crate::source::{TABLE, commit, resource, table};
 use crate::step::{Ended, ensure};
 
-/// A document that Snowflake may take for JSON, or not.
+/// A document that Snowflake may or may not read as JSON.
 const LONE_SURROGATE: &str = "lone surrogate";
 
-/// Documents that something on the way might change, and whether a VARIANT can hold each.
+/// Documents that may be changed on the way, and whether a VARIANT can hold each.
 fn odd_documents() -> Vec<(&'static str, String, bool)> {
     let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
     vec![
@@ -56,7 +56,7 @@ pub(crate) async fn rows(snowflake: &Snowflake, of: &Resource) -> snowfeed::Resu
     }
 }
 
-/// Compares what is stored with what was sent.
+/// Compares the stored rows with the ones sent.
 fn compare(sent: &[Record], stored: &BTreeMap<String, String>) -> Vec<String> {
     let mut wrong: Vec<String> = Vec::new();
     for record in sent {
@@ -85,7 +85,7 @@ async fn load(
     };
     let (odd, mut documents) = (resource("odd documents"), odd_documents());
     if scene.run.endpoints.is_imitation() {
-        // The imitation fails at it, in a statement that asks to try.
+        // The imitation fails at it, even in a TRY_ function.
         documents.retain(|(key, ..)| *key != LONE_SURROGATE);
     }
     snowflake.ensure_tables(&odd, &[table()]).await?;
@@ -101,7 +101,7 @@ async fn load(
     // Another process, which knows nothing yet, reads.
     let wrong = compare(&sent, &rows(&scene.backend(&database)?, &odd).await?);
     ensure!(wrong.is_empty(), "{}", wrong.join("; "));
-    // What was sent once more changes nothing.
+    // Sending the same rows again changes nothing.
     let again = snowflake.commit(commit(&odd, sent.clone())).await?;
     ensure!(again.counts.unchanged == sent.len() as u64, "the same rows again count as {:?}", again.counts);
     let mut session = scene.session().await?;
@@ -125,7 +125,7 @@ pub(crate) async fn bound(scene: &Scene<'_>) -> Ended {
     Ok(Vec::new())
 }
 
-/// Through the stage, with a large document besides.
+/// Through the stage, with a large document as well.
 pub(crate) async fn stage(scene: &Scene<'_>) -> Ended {
     let size = scene.run.options.large;
     let large = format!("{{\"title\":\"large\",\"body\":\"{}\"}}", "0123456789 abcdef".repeat(size / 17));

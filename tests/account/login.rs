@@ -1,4 +1,4 @@
-//! Logins, and what the role may do.
+//! Logins, and the role's privileges.
 
 use snowfeed::backends::snowflake::Credentials;
 use snowfeed::internals::snowflake::{Client, HttpClient};
@@ -7,12 +7,12 @@ use crate::endpoints::Part;
 use crate::scene::{Scene, ask, cell};
 use crate::step::{Ended, Stop, ensure};
 
-/// How many credits a resource monitor can be told: whole ones.
+/// A resource monitor accepts whole credits only.
 fn quota(limit: f64) -> String {
     format!("{:.0}", limit.ceil().max(1.0))
 }
 
-/// Makes what the other steps work with.
+/// Creates the objects that the other steps work with.
 pub(crate) async fn prepare(scene: &Scene<'_>) -> Ended {
     let mut session = scene.client_with(Part::Sql, |connection| connection)?.open().await?;
     let mut notes = Vec::new();
@@ -48,7 +48,7 @@ pub(crate) async fn prepare(scene: &Scene<'_>) -> Ended {
     Ok(notes)
 }
 
-/// Logs in with each connection that was given.
+/// Logs in with each configured connection.
 pub(crate) async fn login(scene: &Scene<'_>) -> Ended {
     let (mut notes, mut problems) = (Vec::new(), Vec::new());
     for (name, connection) in scene.run.endpoints.logins() {

@@ -1,4 +1,4 @@
-//! The acceptance run: everything that only a Snowflake account can show, tried on one.
+//! The acceptance run: tests on a Snowflake account everything that only an account can show.
 //!
 //! `SNOWFEED_ACCOUNT=CONNECTION cargo test --release --all-features --test account -- --nocapture` runs it on the account that the
 //! connection names; `docs/unverified.md` says what it needs, what it costs and what it verifies. Without the variable, the same

@@ -1,4 +1,4 @@
-//! What the run makes in an account, and how all of it is removed again.
+//! The objects that the run makes in an account, and how it removes all of them.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -9,16 +9,16 @@ use snowfeed::internals::snowflake::{Session, Sql, Statement};
 
 use crate::endpoints::Part;
 
-/// What every name begins with.
+/// The prefix of every name.
 pub(crate) const PREFIX: &str = "SNOWFEED_ACCEPTANCE_";
 
-/// What the comment of everything begins with; `app deploy` and `app install` write the same.
+/// The prefix of every comment; `app deploy` and `app install` write the same.
 const COMMENT: &str = "Made by snowfeed";
 
 /// A run that began this long ago is over.
 const LONGEST: SignedDuration = SignedDuration::from_hours(6);
 
-/// The id of a run: when it began, in UTC, and something that no other run has.
+/// The id of a run: when it began, in UTC, and a part that no other run has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RunId(String);
 
@@ -62,7 +62,7 @@ impl RunId {
         folder.join(format!("{}.lock", self.0))
     }
 
-    /// Shows other runs of this folder that this one is under way, until it is dropped.
+    /// Shows other runs of this folder that this run is under way, until it is dropped.
     pub(crate) fn lock(&self, folder: &Path) -> Lock {
         std::fs::create_dir_all(folder).unwrap();
         let path = self.lock_file(folder);
@@ -71,7 +71,7 @@ impl RunId {
         Lock { path, _file: file }
     }
 
-    /// Whether the run may be under way. One that was started elsewhere may be, until no run takes so long.
+    /// Whether the run may be under way. One that was started elsewhere may be, until it is older than any run can be.
     fn may_be_alive(&self, folder: &Path) -> bool {
         match File::open(self.lock_file(folder)) {
             Ok(file) => matches!(file.try_lock(), Err(TryLockError::WouldBlock)),
@@ -88,7 +88,7 @@ pub(crate) struct Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // A file that stays is one that can be locked.
+        // A leftover file can be locked.
         let _ = std::fs::remove_file(&self.path);
     }
 }
@@ -96,12 +96,12 @@ impl Drop for Lock {
 /// A kind of object that a run makes, or has made.
 struct Kind {
     part: Part,
-    /// As SHOW has it.
+    /// Its name in SHOW.
     show: &'static str,
-    /// As DROP has it.
+    /// Its name in DROP.
     drop: &'static str,
     cascade: &'static str,
-    /// Whether one without a comment can be a run's: nobody can give it one, or the app has made it.
+    /// Whether an object without a comment can be a run's: it cannot have a comment, or the app has made it.
     bare: bool,
 }
 
@@ -121,7 +121,7 @@ const KINDS: &[Kind] = &[
     kind(Part::Sql, "RESOURCE MONITORS", "RESOURCE MONITOR", "", true),
 ];
 
-/// An object that was found.
+/// An object found in the account.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
     pub(crate) what: String,
@@ -130,29 +130,29 @@ pub(crate) struct Found {
     is_ours: bool,
 }
 
-/// What a sweep did and could not do.
+/// What a sweep did and what failed.
 #[derive(Debug, Default)]
 pub(crate) struct Swept {
     pub(crate) dropped: Vec<String>,
     /// Statements to run by hand, and why.
     pub(crate) failed: Vec<(String, String)>,
-    /// What was left alone, and why.
+    /// Objects left alone, and why.
     pub(crate) spared: Vec<(String, &'static str)>,
 }
 
-/// Drops everything of one run; or, without one, everything of runs that were killed.
+/// Drops everything of one run; or, without one, everything of killed runs.
 pub(crate) async fn sweep(part: Part, session: &mut dyn Session, of: Option<&RunId>, folder: &Path) -> Swept {
     let mut swept = Swept::default();
-    // What a statement has made that was under way at the first look is found at the second one.
+    // The second look finds what a statement made that was still running at the first one.
     for _ in 0..2 {
         (swept.failed, swept.spared) = (Vec::new(), Vec::new());
         let mut found_any = false;
         for kind in KINDS.iter().filter(|kind| kind.part == part) {
             let found = match find(session, kind).await {
                 Ok(found) => found,
-                // An account without such objects knows no such SHOW.
+                // An account without such objects does not know this SHOW.
                 Err(_) if of.is_none() => continue,
-                // Nor has the role made what it may not see.
+                // Nor has the role made objects that it may not see.
                 Err(_) if !matches!(kind.drop, "DATABASE" | "WAREHOUSE") => {
                     swept
                         .spared
@@ -198,7 +198,7 @@ async fn drop_one(session: &mut dyn Session, kind: &Kind, object: Found, swept: 
     }
 }
 
-/// The objects of a kind that are called as those of a run.
+/// The objects of a kind that are named like a run's.
 async fn find(session: &mut dyn Session, kind: &Kind) -> Result<Vec<Found>> {
     let answer =
         session.execute(Statement::new(Sql::assert_safe(format!("SHOW {} LIKE '{PREFIX}%'", kind.show)))).await?;

@@ -1,4 +1,4 @@
-//! What the environment says about the run.
+//! The run's options, from the environment.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use crate::peers;
 use crate::steps::STEPS;
 
-/// How much the run may spend and how much it does.
+/// The run's budget and size.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     /// The limit, in credits.
@@ -25,9 +25,9 @@ pub(crate) struct Options {
     pub(crate) repository: String,
     /// A token for GitHub's API.
     pub(crate) token: Option<SecretString>,
-    /// Where the report is written.
+    /// The path of the report.
     pub(crate) report: PathBuf,
-    /// Where runs note that they are under way.
+    /// The folder in which runs note that they are under way.
     pub(crate) folder: PathBuf,
 }
 
@@ -69,13 +69,13 @@ impl Options {
         Ok(options)
     }
 
-    /// Whether a step is to run.
+    /// Whether a step will run.
     pub(crate) fn selects(&self, name: &str) -> bool {
         self.steps.as_ref().is_none_or(|steps| steps.contains(name))
     }
 }
 
-/// The steps of a list, and those that they need. A name stands for every step that begins with it and a dash, too.
+/// The steps of a list, and those that they need. A name also selects every step that begins with it and a dash.
 pub(crate) fn select(list: &str) -> Result<BTreeSet<&'static str>, String> {
     let mut selected = BTreeSet::new();
     for wanted in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {

@@ -1,4 +1,4 @@
-//! Policies and tags on a view outlive what is done to the view.
+//! Policies and tags on a view survive changes to the view.
 
 use snowfeed::Sink;
 

@@ -1,4 +1,4 @@
-//! What the run has found, in Markdown.
+//! The run's findings, in Markdown.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::step::{Done, Outcome};
 pub(crate) struct Report {
     pub(crate) text: String,
     pub(crate) steps: Vec<Done>,
-    /// Statements that somebody must run by hand, and why.
+    /// Statements that a person must run by hand, and why.
     pub(crate) left: Vec<(String, String)>,
 }
 
@@ -21,13 +21,13 @@ impl Report {
         Self { text: redact(text, &run.endpoints.secrets()), steps, left: swept.failed }
     }
 
-    /// Whether every step that was tried has held, and nothing is left behind.
+    /// Whether every step that ran has passed, and nothing is left behind.
     pub(crate) fn is_good(&self) -> bool {
         let is_bad = |outcome: &Outcome| matches!(outcome, Outcome::NotHeld(_) | Outcome::Stopped(_));
         self.left.is_empty() && !self.steps.iter().any(|step| is_bad(&step.outcome))
     }
 
-    /// Which steps did not hold, in one line.
+    /// The failed steps, in one line.
     pub(crate) fn summary(&self) -> String {
         let bad = self.steps.iter().filter(|step| matches!(step.outcome, Outcome::NotHeld(_) | Outcome::Stopped(_)));
         let bad: Vec<&str> = bad.map(|step| step.name).collect();
@@ -98,7 +98,7 @@ fn section(text: &mut String, title: &str, lines: impl Iterator<Item = String>) 
     let _ = write!(text, "\n## {title}\n\n{}", lines.concat());
 }
 
-/// A text that ends neither its line nor its cell.
+/// Escapes a text so that it ends neither its line nor its cell.
 fn in_a_cell(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }

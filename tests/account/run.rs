@@ -1,4 +1,4 @@
-//! The run: announces itself, removes what killed runs have left, does the steps, and removes everything again.
+//! The run: announces itself, removes leftovers of killed runs, runs the steps, and removes everything again.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::scene::Scene;
 use crate::step::{Done, Outcome, Step};
 use crate::steps::STEPS;
 
-/// For how long the clean-up may go on.
+/// How long the clean-up may take.
 const CLEAN_UP: Duration = Duration::from_secs(15 * 60);
 
 pub(crate) struct Run {
@@ -29,7 +29,7 @@ pub(crate) struct Run {
     pub(crate) endpoints: Arc<dyn Endpoints>,
     pub(crate) ledger: Ledger,
     pub(crate) budget: Budget,
-    /// What the steps of the app know of each other.
+    /// State shared by the app's steps.
     pub(crate) app: AppRun,
     /// Cancelled by Ctrl-C.
     pub(crate) stop: CancellationToken,
@@ -48,7 +48,7 @@ impl Run {
         }
     }
 
-    /// Does everything, and leaves nothing behind. The report is written and given.
+    /// Runs everything, and leaves nothing behind. Writes the report and returns it.
     pub(crate) async fn perform(self) -> Report {
         let began = Instant::now();
         let _lock = self.id.lock(&self.options.folder);
@@ -66,7 +66,7 @@ impl Run {
         let swept = self.sweep(Some(&self.id)).await;
         let report = Report::new(&self, done, leftovers, swept, began.elapsed());
         if let Some(folder) = self.options.report.parent() {
-            // Where the report cannot be written, it is printed.
+            // Print the report if it cannot be written.
             let _ = std::fs::create_dir_all(folder);
         }
         match std::fs::write(&self.options.report, &report.text) {
@@ -76,7 +76,7 @@ impl Run {
         report
     }
 
-    /// What the run will make, and what it may spend.
+    /// What the run will make, and its budget.
     fn announcement(&self) -> String {
         let steps: Vec<&str> = STEPS.iter().map(|step| step.name).filter(|name| self.options.selects(name)).collect();
         let prefix = self.id.name("");
@@ -114,7 +114,7 @@ impl Run {
         Done { name: step.name, claim: step.claim, outcome, notes, took }
     }
 
-    /// Why a step does not begin.
+    /// Why a step does not start.
     fn refusal(&self, step: &Step, before: &[Done]) -> Option<Outcome> {
         if self.stop.is_cancelled() {
             return Some(Outcome::Stopped("by a signal".into()));
@@ -154,7 +154,7 @@ impl Run {
         }
     }
 
-    /// Drops what a run has made, or what killed runs have left.
+    /// Drops the objects of a run, or those of killed runs.
     async fn sweep(&self, of: Option<&RunId>) -> Swept {
         let mut all = Swept::default();
         for part in [Part::App, Part::Sql] {
@@ -179,7 +179,7 @@ impl Run {
         Ok(swept)
     }
 
-    /// What to run where the clean-up could not even begin.
+    /// The statements to run by hand if the clean-up could not even start.
     fn by_hand(&self, why: &str) -> (String, String) {
         let show = ["DATABASES", "WAREHOUSES", "APPLICATIONS"].map(|kind| format!("SHOW {kind} LIKE '{PREFIX}%'"));
         (show.join("; "), why.to_owned())

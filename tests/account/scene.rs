@@ -1,4 +1,4 @@
-//! What a step has at hand.
+//! The context of a step.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ impl Scene<'_> {
         self.name("WAREHOUSE")
     }
 
-    /// A client that works in the run's warehouse, marks its statements, and is adjusted.
+    /// A client that works in the run's warehouse, tags its statements, and is adjusted to the step.
     pub(crate) fn client_with(
         &self,
         part: Part,
@@ -55,7 +55,7 @@ impl Scene<'_> {
         self.client()?.open().await
     }
 
-    /// Makes a database for this step, and gives its name in quotes.
+    /// Makes a database for this step, and returns its name in quotes.
     pub(crate) async fn database(&self, suffix: &str) -> Result<String> {
         let name = format!("\"{}\"", self.name(suffix).replace('"', "\"\""));
         let create = format!("CREATE DATABASE {name} COMMENT = '{}'", self.run.id.comment());
@@ -78,13 +78,13 @@ pub(crate) async fn ask(session: &mut dyn Session, sql: impl Into<String>) -> Re
     session.execute(Statement::new(Sql::assert_safe(sql))).await
 }
 
-/// The only cell of an answer, as text; empty for null.
+/// The only cell of a result, as text; empty for null.
 pub(crate) fn cell(answer: &QueryResult) -> Result<String> {
     let row = answer.rows.first().ok_or_else(|| snowfeed::Error::invalid_data("the answer has no row"))?;
     Ok(row.get(0)?.map(|text| text.to_string()).unwrap_or_default())
 }
 
-/// Whether an error says that the account, its edition or its region does not have something.
+/// Whether an error says that the account, its edition or its region lacks a feature.
 pub(crate) fn is_not_offered(error: &snowfeed::Error) -> bool {
     let message = error.message().to_ascii_lowercase();
     ["unsupported feature", "not supported", "not enabled", "not allowed for trial", "trial account", "not available"]

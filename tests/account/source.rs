@@ -21,7 +21,7 @@ pub(crate) fn resource(name: &str) -> Resource {
     Resource::new(name).unwrap()
 }
 
-/// A resource with so many issues. More can be added at any time.
+/// A resource with this many issues. More can be added at any time.
 #[derive(Debug, Clone)]
 pub(crate) struct Issues(Arc<AtomicU32>);
 
@@ -34,7 +34,7 @@ impl Issues {
     }
 }
 
-/// An issue of about a kilobyte, which does not compress to nothing.
+/// An issue of about a kilobyte, which hardly compresses.
 pub(crate) fn issue(number: u32) -> Record {
     let mut random = fastrand(u64::from(number));
     let body: String = std::iter::repeat_with(|| char::from(b'a' + random())).take(900).collect();
@@ -42,7 +42,7 @@ pub(crate) fn issue(number: u32) -> Record {
     Record::upsert(number.to_string(), Version(1), document)
 }
 
-/// Letters that follow from a seed.
+/// Letters derived from a seed.
 fn fastrand(seed: u64) -> impl FnMut() -> u8 {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     move || {

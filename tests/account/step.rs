@@ -7,20 +7,20 @@ use snowfeed::Error;
 
 use crate::scene::Scene;
 
-/// A part of the run that is tried, and reported, by itself.
+/// A part of the run that is tested and reported separately.
 pub(crate) struct Step {
     /// Its name in `SNOWFEED_ACCOUNT_STEPS`, in the report, and in `docs/unverified.md`.
     pub(crate) name: &'static str,
-    /// What holds when it has held.
+    /// The claim that it verifies.
     pub(crate) claim: &'static str,
-    /// The steps without which it cannot be tried.
+    /// The steps that it depends on.
     pub(crate) needs: &'static [&'static str],
     /// What it keeps awake.
     pub(crate) uses: Uses,
     pub(crate) run: for<'a> fn(&'a Scene<'a>) -> BoxFuture<'a, Ended>,
 }
 
-/// What a step pays for while it runs.
+/// The billed resources while a step runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Uses {
     Nothing,
@@ -30,15 +30,15 @@ pub(crate) enum Uses {
     Container,
 }
 
-/// What a step found besides, or why it did not hold.
+/// A step's extra findings, or why it failed.
 pub(crate) type Ended = Result<Vec<String>, Stop>;
 
 /// Why a step ended early.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// Something is otherwise than claimed.
+    /// A claim does not hold.
     NotHeld(String),
-    /// The account cannot do it, or was not given what it needs.
+    /// The account lacks a feature or an input.
     Skipped(String),
 }
 
@@ -55,12 +55,12 @@ pub(crate) enum Outcome {
     Held,
     NotHeld(String),
     Skipped(String),
-    /// The limit of credits or a signal has stopped it, or kept it from beginning.
+    /// The credit limit or a signal stopped it, or kept it from starting.
     Stopped(String),
 }
 
 impl Outcome {
-    /// As the report says it.
+    /// Its name in the report.
     pub(crate) fn words(&self) -> (&'static str, &str) {
         match self {
             Self::Held => ("held", ""),
@@ -80,7 +80,7 @@ impl From<Stop> for Outcome {
     }
 }
 
-/// What became of a step.
+/// The outcome of a step.
 #[derive(Debug, Clone)]
 pub(crate) struct Done {
     pub(crate) name: &'static str,
@@ -90,7 +90,7 @@ pub(crate) struct Done {
     pub(crate) took: Duration,
 }
 
-/// Ends the step as not held unless a condition is true.
+/// Ends the step as failed unless a condition is true.
 macro_rules! ensure {
     ($condition:expr, $($text:tt)+) => {
         if !$condition {

@@ -38,7 +38,7 @@ fn every_entry_names_steps_that_exist_and_every_step_verifies_an_entry() {
     assert!(unnamed.is_empty(), "no entry names the steps {unnamed:?}");
 }
 
-/// The files of a folder that people write.
+/// The hand-written files of a folder.
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -61,7 +61,7 @@ fn every_note_of_what_is_unverified_points_to_an_entry() {
     let (mut wrong, mut seen) = (Vec::new(), 0);
     for path in found.iter().filter(|path| !path.ends_with("docs/unverified.md")) {
         let text = fs::read_to_string(path).unwrap();
-        // The drawing of the architecture has an arrow.
+        // The architecture's drawing has an arrow.
         if text.contains('▲') && !path.ends_with("docs/architecture.md") {
             wrong.push(format!("{}: write `Unverified:` and a link instead of ▲", path.display()));
         }

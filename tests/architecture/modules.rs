@@ -28,7 +28,7 @@ pub(crate) fn read_crate(src: &Path) -> Imports {
     read("lib.rs", &|file| fs::read_to_string(src.join(file)).ok())
 }
 
-/// As [`read_crate`], with the text of each file from `text`.
+/// Like [`read_crate`], with the text of each file from `text`.
 pub(crate) fn read(root: &str, text: &dyn Fn(&str) -> Option<String>) -> Imports {
     let mut declarations = Declarations { text, modules: BTreeMap::new(), files: Vec::new() };
     declarations.add_file(Vec::new(), root);
@@ -43,7 +43,7 @@ pub(crate) fn read(root: &str, text: &dyn Fn(&str) -> Option<String>) -> Imports
 /// The path of a module below the crate's root.
 type ModulePath = Vec<String>;
 
-/// What a name in a module may stand for.
+/// What a name in a module may refer to.
 enum Name {
     /// A type or a trait that this file defines.
     Item(File),
@@ -54,11 +54,11 @@ enum Name {
     Use(Vec<String>),
 }
 
-/// What a path leads to.
+/// What a path resolves to.
 enum Found {
     /// The file that defines an item, and the item's name.
     Item(File, String),
-    /// The same of a function, a constant or a macro: nothing is inside.
+    /// The same for a function, a constant or a macro, which contain no other items.
     Value(File, String),
     Module(ModulePath),
 }
@@ -264,8 +264,8 @@ impl<'ast> Visit<'ast> for Paths<'_> {
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 }
 
-/// What `path` names in `module`; nothing for other crates' items. A type and a function may share a name, and so may a
-/// module and a function. `open` are the look-ups under way: `use` declarations may name each other in a circle.
+/// Resolves `path` in `module`; returns nothing for other crates' items. A type and a function may share a name, and so may a
+/// module and a function. `open` holds the look-ups under way: `use` declarations may refer to each other in a cycle.
 fn resolve(modules: &Modules, module: &[String], path: &[String], open: &mut Vec<(ModulePath, String)>) -> Vec<Found> {
     let mut at = match path.first().map(String::as_str) {
         Some("crate") => Vec::new(),
@@ -314,13 +314,13 @@ fn look_up(modules: &Modules, module: &ModulePath, name: &str, open: &mut Vec<(M
     found
 }
 
-/// The paths of a `use`, each with the name that it gets; without a name for `*`.
+/// The paths of a `use`, each with the name that it introduces; without a name for `*`.
 fn leaves(tree: &UseTree) -> Vec<(Option<String>, Vec<String>)> {
     match tree {
         UseTree::Path(path) => {
             let mut below = leaves(&path.tree);
             for (name, segments) in &mut below {
-                // `use a::{self}` gets the name `a`.
+                // `use a::{self}` introduces the name `a`.
                 if name.as_deref() == Some("self") {
                     *name = Some(path.ident.to_string());
                     segments.pop();
@@ -353,7 +353,7 @@ fn attributes(item: &Item) -> &[Attribute] {
     }
 }
 
-/// Whether a `cfg` builds the item for tests only.
+/// Whether a `cfg` compiles the item for tests only.
 fn only_for_tests(attributes: &[Attribute]) -> bool {
     fn needs_test(condition: &Meta) -> bool {
         match condition {

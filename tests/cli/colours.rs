@@ -1,4 +1,4 @@
-//! Colours are for terminals.
+//! Colours appear on terminals only.
 
 use super::support::Program;
 

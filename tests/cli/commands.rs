@@ -1,4 +1,4 @@
-//! Each command, in words.
+//! The text output of each command.
 
 use github_server::{Fault, GithubServer, RetryAfter};
 
@@ -269,7 +269,7 @@ async fn every_name_of_a_repository_means_the_same_one() {
     assert_eq!(program.json(&["status"]).await["resources"][0]["enabled"], false);
 }
 
-/// What an older version has stored keeps its name, its state and its view.
+/// A resource stored by an older version keeps its name, its state and its view.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resource_that_is_stored_under_another_case_goes_on_under_it() {
     let upstream = upstream().await;

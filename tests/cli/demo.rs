@@ -1,4 +1,4 @@
-//! The examples come to a good end, whatever the user's environment holds.
+//! The examples succeed, whatever the user's environment holds.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What goes wrong: one clear line, a code of its own, and an entry in the history.
+//! Failures: one clear line, a specific exit code, and an entry in the history.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -78,7 +78,7 @@ async fn a_server_that_does_not_answer_while_settings_are_checked() {
     }
 }
 
-/// A portal that asks for a login answers every question with its page: to ask again is to wait for nothing.
+/// A captive portal answers every request with its login page: retrying is useless.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_portal_in_place_of_the_server_while_settings_are_checked() {
     for fault in [Fault::Html, Fault::EmptyBody] {
@@ -101,7 +101,7 @@ async fn a_missing_repository() {
     assert_eq!(last_error(&program).await, "not_found");
 }
 
-/// Read under both names, it would have every row twice in the view of all.
+/// If both names were read, the view over all resources would have every row twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_new_name_of_a_repository_that_is_read_under_its_old_one() {
     let upstream =
@@ -126,7 +126,7 @@ async fn the_new_name_of_a_repository_that_is_read_under_its_old_one() {
     program.run(&["ingest"]).await.expect(0);
 }
 
-/// Neither has committed anything when the other one looks.
+/// Neither has committed anything when the other one checks.
 #[tokio::test(flavor = "multi_thread")]
 async fn both_names_of_a_repository_at_once() {
     let upstream = GithubServer::builder().repository("acme/gears", 300).start().await.unwrap();

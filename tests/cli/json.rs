@@ -1,4 +1,4 @@
-//! What programs read: one document for each command, and nothing besides.
+//! Output for programs: one document per command, and nothing else.
 
 use github_server::{Fault, GithubServer, RetryAfter};
 use serde_json::Value;
@@ -99,7 +99,7 @@ async fn a_warning_that_holds_for_all_is_logged_once_for_all_resources_and_cycle
     let upstream = upstream.start().await.unwrap();
     let program = Program::github(upstream.url());
     program.run(&["enable", "acme/gears", "acme/nuts", "--schedule", "1m"]).await.expect(0);
-    // Stored schedules may be shorter than those that are accepted.
+    // Stored schedules may be shorter than the accepted minimum.
     let database = rusqlite::Connection::open(program.folder().join("github.db")).unwrap();
     let shorter = "UPDATE RESOURCE_CONFIGURATION SET value = replace(value, '\"1m\"', '\"1s\"')";
     assert_eq!(database.execute(shorter, []).unwrap(), 2);

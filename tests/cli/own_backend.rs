@@ -1,4 +1,4 @@
-//! `cli::run_with`: the command line over a backend of the program's own.
+//! `cli::run_with`: the command line over a custom backend.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,7 +35,7 @@ impl Source for Planets {
     }
 }
 
-/// A memory that counts how often the command line opens it.
+/// An in-memory backend that counts how often the command line opens it.
 #[derive(Clone, Default)]
 struct Opened {
     memory: Memory,

@@ -1,4 +1,4 @@
-//! What only reads does so in a file that is write-protected.
+//! Commands that only read work on a write-protected file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -77,7 +77,7 @@ async fn a_file_is_read_on_a_file_system_that_is_mounted_for_reading() {
 async fn what_another_process_has_written_and_not_yet_moved_into_the_file_is_read() {
     let (_upstream, program) = ingested().await;
     let file = program.folder().join("github.db");
-    // It holds the file open, so that its log stays.
+    // It holds the file open, so that the WAL stays.
     let writer = snowfeed::backends::Sqlite::open(&file).unwrap();
     let gears = snowfeed::Resource::new("acme/gears").unwrap();
     let disabled = serde_json::json!({"enabled": false});

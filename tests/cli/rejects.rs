@@ -1,10 +1,10 @@
-//! What was rejected is listed until it is corrected.
+//! Rejects are listed until they are corrected.
 
 use std::fs;
 
 use super::support::Program;
 
-/// A source over a file of lines, two of which are odd.
+/// A source over a file of lines, two of which are malformed.
 async fn rejected() -> Program {
     let program = Program::new("custom_source").variable("JSONL_PATH", ".");
     fs::write(program.folder().join("odd.jsonl"), "{\"id\":1}\nno JSON\n{\"id\":null}\n").unwrap();

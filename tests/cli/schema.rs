@@ -1,4 +1,4 @@
-//! What programs read is what `docs/json-schema.json` says.
+//! The JSON output matches `docs/json-schema.json`.
 
 use github_server::GithubServer;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use super::json_schema::violations;
 use super::support::{LONG, Program, end, signal};
 
-/// The schema that users read.
+/// The published schema.
 fn schema() -> Value {
     serde_json::from_str(include_str!("../../docs/json-schema.json")).unwrap()
 }
@@ -18,7 +18,7 @@ fn assert_fits(definition: &str, document: &Value) {
     assert!(found.is_empty(), "{definition}: {found:#?}\n{document:#}");
 }
 
-/// A source that rejects a line, among the rows of a file.
+/// A source that rejects one line of a file.
 fn with_a_reject() -> Program {
     let program = Program::new("custom_source");
     std::fs::write(program.folder().join("odd.jsonl"), "{\"id\":1}\nno JSON\n").unwrap();

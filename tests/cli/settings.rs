@@ -1,10 +1,10 @@
-//! Settings, from wherever they come.
+//! Settings, from every origin.
 
 use github_server::GithubServer;
 
 use super::support::Program;
 
-/// The value of a setting in force, and who gave it.
+/// The effective value of a setting, and its origin.
 async fn in_force(program: &Program, args: &[&str], name: &str) -> (String, String) {
     let document = program.json(&[&["configure"], args].concat()).await;
     let settings = document["settings"].as_array().unwrap();
@@ -96,7 +96,7 @@ async fn what_is_refused_is_not_stored() {
     assert!(!program.folder().join("github.db").exists());
 }
 
-/// What is stored may have been written by an older version, or by hand.
+/// A stored value may have been written by an older version, or by hand.
 #[tokio::test(flavor = "multi_thread")]
 async fn stored_values_are_held_to_the_same_limits() {
     let program = Program::new("github_issues");

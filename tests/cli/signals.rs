@@ -1,4 +1,4 @@
-//! Being stopped, in every way, loses nothing.
+//! Stopping a process in any way loses nothing.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ async fn slow_upstream() -> GithubServer {
     builder.latency(Duration::from_millis(60)).start().await.unwrap()
 }
 
-/// A page at a time, so that there is time to be interrupted.
+/// One page at a time, which leaves time to interrupt.
 const SLOWLY: [&str; 7] = ["ingest", "acme/widgets", "--set", "concurrency=1", "--set", "page_size=20", "--json"];
 
 async fn rows(program: &Program) -> usize {
@@ -63,7 +63,7 @@ async fn a_run_that_was_killed_shows_as_interrupted_once_another_has_followed() 
     let upstream = slow_upstream().await;
     let program = Program::github(upstream.url());
     let child = program.start(&SLOWLY);
-    // Commits come every second, and each tells the run's record.
+    // Commits come every second, and each updates the run's record.
     until("something is committed", || upstream.requests().len() >= 40).await;
     signal(&child, "KILL");
     assert_eq!(end(child).await.code, None);
@@ -85,7 +85,7 @@ async fn run_keeps_a_schedule_until_it_is_stopped() {
     let upstream = GithubServer::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url());
     program.run(&["enable", "acme/gears", "--schedule", "1m"]).await.expect(0);
-    // Shorter than can be enabled, for the test's sake; what is stored is kept to all the same.
+    // Shorter than `enable` accepts, for the test's sake; stored schedules are followed all the same.
     let database = rusqlite::Connection::open(program.folder().join("github.db")).unwrap();
     database.execute("update RESOURCE_CONFIGURATION set value = replace(value, '1m', '1s')", []).unwrap();
     let mut child = program.start(&["run", "--json"]);
@@ -108,7 +108,7 @@ async fn one_request_to_stop_that_comes_as_two_signals_is_one() {
     let program = Program::github(upstream.url());
     let child = program.start(&SLOWLY);
     until("pages are read", || upstream.requests().len() >= 10).await;
-    // Both are there when it goes on.
+    // Both signals are pending when it continues.
     for name in ["STOP", "INT", "TERM", "CONT"] {
         signal(&child, name);
     }
@@ -125,7 +125,7 @@ async fn who_asks_again_does_not_wait() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let program = Program::new("github_issues").snowflake(silent.local_addr().unwrap().port(), "hush", "DB");
     let mut child = program.start(&["ingest", "acme/gears", "--json"]);
-    // It listens for signals before it calls.
+    // It listens for signals before it sends a request.
     let _call = tokio::time::timeout(LONG, silent.accept()).await.expect("it never calls").unwrap();
     let ask = async {
         while child.try_wait().unwrap().is_none() {
@@ -142,7 +142,7 @@ async fn two_signals_in_a_row_lose_nothing() {
     let upstream = GithubServer::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url());
     let child = program.start(&["run"]);
-    // It listens for signals before it makes the database.
+    // It listens for signals before it creates the database.
     until("the program is up", || program.folder().join("github.db").exists()).await;
     signal(&child, "INT");
     signal(&child, "INT");

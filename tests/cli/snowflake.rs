@@ -13,7 +13,7 @@ use crate::peers::{self, Server};
 
 const PASSWORD: &str = "correct-horse-battery-staple";
 
-/// The example over a database of its own, which is not made yet, and a look into it.
+/// The example over a separate database, which does not exist yet, and a session to inspect it.
 struct World {
     program: Program,
     server: &'static Server,
@@ -35,7 +35,7 @@ impl World {
         HttpClient::new(connection.host("127.0.0.1").port(self.server.port).protocol(Protocol::Http)).unwrap()
     }
 
-    /// The number that a statement answers; `{db}` stands for the database.
+    /// The number that a statement returns; `{db}` is the placeholder for the database.
     async fn number(&self, select: &str) -> i64 {
         let mut session = self.client().open().await.unwrap();
         let select = Statement::new(Sql::assert_safe(select.replace("{db}", &self.database)));
@@ -44,7 +44,7 @@ impl World {
         number
     }
 
-    /// The live rows of a resource, and among them the different keys.
+    /// The live rows of a resource, and their number of distinct keys.
     async fn rows(&self, resource: &str) -> (i64, i64) {
         let count = |what: &str| {
             format!("SELECT COUNT({what}) AS N FROM {{db}}.PUBLIC_RAW.\"{resource}\" WHERE DELETED_AT IS NULL")
@@ -124,7 +124,7 @@ async fn every_command_works_on_snowflake_as_on_a_file() {
     program.run(&["disable", "acme/gears"]).await.expect(0);
     program.run(&["enable", "acme/gears", "--schedule", "1h"]).await.expect(0);
     assert_eq!(world.json(&["status"]).await["resources"][0]["schedule"], "1h");
-    // Nothing of all that was kept in a file.
+    // None of this was kept in a file.
     assert!(program.folder().read_dir().unwrap().next().is_none());
 }
 
@@ -284,7 +284,7 @@ async fn each_thing_that_is_wrong_is_one_line_and_what_mends_it() {
     ] {
         says(&program.run(args).await.expect(code), parts);
     }
-    // Nothing of that is in the way of who has what is needed.
+    // None of this affects a user who has the required rights.
     program.run(&["--database", "never_made", "enable", "acme/gears"]).await.expect(0);
 }
 
@@ -388,7 +388,7 @@ async fn flags_of_the_other_destination_are_refused() {
     let unknown = Program::new("github_issues").variable("SNOWFEED_TO", "postgres");
     says(&unknown.run(&["status"]).await.expect(4), &["SNOWFEED_TO"]);
     program.run(&["--to", "postgres", "status"]).await.expect(2);
-    // The flag goes before the environment.
+    // The flag takes precedence over the environment.
     let elsewhere = Program::new("github_issues").variable("SNOWFEED_TO", "snowflake");
     elsewhere.run(&["--to", "sqlite", "enable", "acme/gears"]).await.expect(0);
     assert!(elsewhere.folder().join("github.db").exists());

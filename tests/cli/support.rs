@@ -1,4 +1,4 @@
-//! Runs an example binary in a folder of its own, with nothing of this process's environment.
+//! Runs an example binary in a separate folder, with nothing of this process's environment.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 #[path = "../support/example.rs"]
 mod example;
 
-/// Longer than anything here takes.
+/// Longer than any step here takes.
 pub(crate) const LONG: Duration = Duration::from_secs(600);
 
 pub(crate) struct Program {
@@ -58,7 +58,7 @@ impl Program {
         Self::new("github_issues").variable("GITHUB_API_URL", url)
     }
 
-    /// With Snowflake as the destination: the server of the tests.
+    /// With Snowflake as the destination: the test server.
     #[cfg(feature = "snowflake")]
     pub(crate) fn snowflake(self, port: u16, password: &str, database: &str) -> Self {
         let home = self.folder().to_str().unwrap().to_owned();
@@ -93,7 +93,7 @@ impl Program {
         tokio::time::timeout(LONG, self.command(args).output()).await.expect("the program hangs").unwrap().into()
     }
 
-    /// Runs to a good end and gives the JSON that was written.
+    /// Runs successfully and returns the JSON output.
     pub(crate) async fn json(&self, args: &[&str]) -> Value {
         self.run(&[&["--json"], args].concat()).await.expect(0).json()
     }
@@ -103,7 +103,7 @@ impl Program {
     }
 }
 
-/// Sends a signal to a process that was started here.
+/// Sends a signal to a process started by the test.
 pub(crate) fn signal(child: &Child, name: &str) {
     let id = child.id().expect("the process has ended").to_string();
     let sent = std::process::Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &id]).status().unwrap();
@@ -114,7 +114,7 @@ pub(crate) async fn end(child: Child) -> Ended {
     tokio::time::timeout(LONG, child.wait_with_output()).await.expect("the program hangs").unwrap().into()
 }
 
-/// Waits until something holds, at most for [`LONG`].
+/// Waits until a condition holds, at most for [`LONG`].
 pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let wait = async {
         while !holds() {

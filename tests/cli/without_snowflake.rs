@@ -1,4 +1,4 @@
-//! What a program says of Snowflake that was built without the feature.
+//! The messages about Snowflake of a program built without the feature.
 
 use super::support::Program;
 

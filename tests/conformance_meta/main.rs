@@ -9,9 +9,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use snowfeed::testkit::conformance::suite::{Clause, Fresh, run};
 
-/// The names of the checks that fail.
+/// The names of the failing checks.
 fn failing<T: ?Sized + 'static>(clauses: Vec<Clause<T>>, fresh: &Fresh<T>) -> Vec<&'static str> {
-    // What the failing checks say is wanted by nobody.
+    // Do not print the panics of the failing checks.
     static QUIET: std::sync::Once = std::sync::Once::new();
     QUIET.call_once(|| {
         let usual = std::panic::take_hook();

@@ -53,7 +53,7 @@ enum Fault {
 
 type Place = (Resource, String);
 
-/// A reject, when it was first and last met, and under which id.
+/// A reject, with the times it was first and last seen, and its id.
 #[derive(Debug, Clone)]
 struct Met {
     place: Place,
@@ -63,7 +63,7 @@ struct Met {
     met_by: RunId,
 }
 
-/// A sink that does everything right but for its fault.
+/// A sink that is correct except for its fault.
 #[derive(Debug)]
 struct Naive {
     fault: Fault,
@@ -101,7 +101,7 @@ impl Naive {
         }
     }
 
-    /// Whether an older state wins, as far as the pass is concerned; marks the key where it has to be.
+    /// Whether an older state wins within the reconcile run; marks the key where necessary.
     fn marks(&self, place: &Place, record: &Record, pass: RunId, older: StalePolicy) -> bool {
         let one =
             if self.is(Fault::MarksAreShared) { "00000000-0000-0000-0000-000000000000".parse().unwrap() } else { pass };
@@ -226,7 +226,7 @@ impl Sink for Naive {
             return Err(Error::new(kind, "nobody made room"));
         }
         let before = self.tables.lock().unwrap().clone();
-        // Where the state is refused, nothing else has happened.
+        // A refused state leaves nothing else changed.
         let mut version = None;
         let mut refused = None;
         let (met_by, mut record) = (commit.rejects_seen_by(), commit.change.clone());
@@ -256,7 +256,7 @@ impl Sink for Naive {
                 let mut met = self.rejects.lock().unwrap();
                 met.retain(|met| met.place != place || !rows.corrected.contains(&met.reject));
             }
-            // A refused commit's rejects are another fault than this one.
+            // Storing a refused commit's rejects is a different fault.
             for mut reject in rows.rejects.into_iter().filter(|_| refused.is_none()) {
                 counts.offered += 1;
                 counts.rejected += 1;

@@ -37,7 +37,7 @@ enum Fault {
     SnapshotSwapsDomains,
 }
 
-/// A memory with a fault.
+/// An in-memory store with a fault.
 #[derive(Debug)]
 struct Faulty {
     fault: Fault,

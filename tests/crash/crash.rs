@@ -1,4 +1,4 @@
-//! Sudden crash: of everything that a process does, at a chosen point.
+//! A sudden crash: everything that a process does stops at a chosen point.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -25,15 +25,15 @@ pub(crate) enum Moment {
     Before,
     /// After it.
     After,
-    /// When the source's stream is asked for a batch.
+    /// When the source's stream is polled for a batch.
     Reading,
-    /// After the source said which records are gone, and before anything is done about it.
+    /// After the source said which records are gone, and before the engine acts on it.
     Verified,
-    /// When the future of the whole ingestion is polled, wherever it may stand.
+    /// When the future of the whole ingestion is polled, at any point.
     Poll,
 }
 
-/// The moment of crash, counted from 0; `None`: a natural end.
+/// The moment of the crash, counted from 0; `None`: the process ends normally.
 pub(crate) type CrashPoint = Option<(Moment, u32)>;
 
 /// Every kind of crash, most often an early one.
@@ -51,7 +51,7 @@ pub(crate) fn crash_points() -> impl Strategy<Value = CrashPoint> {
     ]
 }
 
-/// Burns down to a crash.
+/// Counts down to a crash.
 #[derive(Debug, Clone)]
 pub(crate) struct CrashSwitch {
     crash: CrashPoint,
@@ -64,12 +64,12 @@ impl CrashSwitch {
         Self { crash, passed: Arc::default(), crashed: CancellationToken::new() }
     }
 
-    /// Whether this is the moment.
+    /// Whether the crash is now.
     fn is_now(&self, moment: Moment) -> bool {
         self.crash.is_some_and(|(fatal, after)| fatal == moment && self.passed.fetch_add(1, Ordering::SeqCst) == after)
     }
 
-    /// Returns, unless this is the moment: then nothing more ever happens here.
+    /// Returns, unless the crash is now: then it waits forever.
     async fn pass(&self, moment: Moment) {
         if self.is_now(moment) {
             self.crashed.cancel();
@@ -79,7 +79,7 @@ impl CrashSwitch {
         }
     }
 
-    /// Lets a future live until it ends or dies; `None`: it died.
+    /// Runs a future until it ends or crashes; `None`: it crashed.
     pub(crate) async fn run_until_crash<T>(&self, life: impl Future<Output = T>) -> Option<T> {
         let mut life = pin!(life);
         let lived = poll_fn(|context| {
@@ -96,7 +96,7 @@ impl CrashSwitch {
     }
 }
 
-/// A backend that may die before and after it writes.
+/// A backend that may crash before and after it writes.
 #[derive(Debug, Clone)]
 pub(crate) struct CrashingBackend {
     pub(crate) backend: Arc<dyn Backend>,
@@ -200,7 +200,7 @@ impl StateStore for CrashingBackend {
     }
 }
 
-/// A source that may die while it is read, and tells when it is.
+/// A source that may crash while it is read, and signals reads.
 pub(crate) struct Watched<F> {
     pub(crate) source: Arc<dyn Source>,
     pub(crate) switch: CrashSwitch,

@@ -35,7 +35,7 @@ fn mutations(most: usize) -> impl Strategy<Value = Vec<(bool, Mutation)>> {
 }
 
 fn churns() -> impl Strategy<Value = Mutations> {
-    // Less than a page at every request: what changes faster than it is read cannot be read to its end.
+    // Less than a page per request: a list that changes faster than it is read cannot be read to its end.
     (0..4_u32, any::<bool>(), any::<bool>()).prop_map(|(changes, deletions, bulk_edits)| Mutations {
         changes,
         deletions,
@@ -100,7 +100,7 @@ pub(crate) fn table(rows: Vec<Found>) -> (BTreeMap<u64, String>, HashSet<u64>) {
     (live, deleted)
 }
 
-/// What the upstream has.
+/// The upstream's issues.
 pub(crate) fn truth(upstream: &GithubServer, repository: &str) -> BTreeMap<u64, String> {
     upstream.snapshot(repository).into_iter().map(|issue| (issue.id, issue.text)).collect()
 }
@@ -147,13 +147,13 @@ impl Trial {
         let connector = connector(source, backend, &self.upstream, self.case.page_size)
             .with_settings([("concurrency".to_owned(), json!(self.case.concurrency))])
             .limits(limits);
-        // A repository may lose all of its issues, or all of its pull requests: nothing is left to compare with.
+        // A repository may lose all of its issues, or all of its pull requests: then there is nothing to compare with.
         let request = IngestRequest::new([resource(WIDGETS), resource(GADGETS)]).mode(mode).allow_deletions(true);
         let ingestion = tokio::time::timeout(Duration::from_secs(600), connector.ingest(request));
         Some(switch.run_until_crash(ingestion).await?.expect("an ingestion hangs").unwrap())
     }
 
-    /// A run that nothing disturbs, of a source that does not change.
+    /// An undisturbed run, of a source that does not change.
     async fn run_undisturbed(&self, place: &Place, mode: Mode) -> IngestReport {
         self.upstream.set_mutations(Mutations::NONE);
         let report = self.run(place, mode, CrashSwitch::new(None), []).await.unwrap();
@@ -161,7 +161,7 @@ impl Trial {
         report
     }
 
-    /// Every issue is there in its present state, byte for byte but for labels that were renamed.
+    /// Every issue has its current state, byte for byte except for renamed labels.
     async fn assert_nothing_lost(&self, place: &Place) {
         let renamed = *self.labels_renamed.lock().unwrap();
         for name in [WIDGETS, GADGETS] {
@@ -194,14 +194,14 @@ impl Trial {
             if let Some(report) = ended {
                 assert_complete(&report);
             }
-            // Whatever has died: the checkpoints claim no more than the rows hold.
+            // After any crash: the checkpoints claim no more than the rows hold.
             let copy = place.copy(&[resource(WIDGETS), resource(GADGETS)], &tables).await;
             self.run_undisturbed(&copy, Mode::Incremental).await;
             self.assert_nothing_lost(&copy).await;
         }
         self.run_undisturbed(&place, Mode::Incremental).await;
         self.assert_nothing_lost(&place).await;
-        // A full pass that had begun before the last deletions goes on first; only the next one finds those.
+        // A reconcile run that began before the last deletions is resumed first; only the next one finds those.
         for _ in 0..2 {
             self.run_undisturbed(&place, Mode::Reconcile).await;
         }

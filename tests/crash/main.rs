@@ -1,5 +1,5 @@
-//! Crash equivalence: a run that dies anywhere, and is taken up again, ends in the table of a run that nothing disturbed,
-//! although the source changes all the while.
+//! Crash equivalence: a run that crashes anywhere and is resumed produces the same table as an undisturbed run,
+//! although the source keeps changing.
 //!
 //! `PROPTEST_CASES` raises the number of cases.
 #![cfg(all(feature = "github", feature = "sqlite"))]
@@ -25,12 +25,12 @@ mod side_by_side;
 
 use proptest::test_runner::{Config, RngSeed};
 
-/// So many cases, unless `PROPTEST_CASES` says otherwise; others at every run.
+/// The default number of cases, unless `PROPTEST_CASES` overrides it; different cases at every run.
 fn cases(cases: u32) -> Config {
     Config { cases, failure_persistence: None, max_shrink_iters: 10_000, max_shrink_time: 60_000, ..Config::default() }
 }
 
-/// The same cases at every run, unless `PROPTEST_RNG_SEED` gives another seed.
+/// The same cases at every run, unless `PROPTEST_RNG_SEED` sets another seed.
 fn fixed_cases(count: u32) -> Config {
     let config = cases(count);
     let rng_seed = match config.rng_seed {

@@ -1,33 +1,33 @@
-//! What can apply to a repository of the upstream.
+//! Mutations of an upstream repository.
 
 use std::time::Duration;
 
 use github_server::GithubServer;
 
-/// Something that happens to a repository. Issues are picked by a number, modulo how many there are.
+/// A change of a repository. Issues are picked by a number, modulo how many there are.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Mutation {
     Create(u8),
     Edit(u16),
     Close(u16),
-    /// So many edits in one second.
+    /// This many edits within one second.
     Bulk(u8),
     Delete(u16),
     Hide(u16),
     /// To the other repository.
     Transfer(u16),
-    /// No `updated_at` moves.
+    /// Does not change `updated_at`.
     RenameLabel(u8),
-    /// Nor here.
+    /// Does not change it either.
     RenameRepository,
-    /// Time goes on: without it, everything happens in one second.
+    /// Advances the clock: without it, everything happens in one second.
     Later(u8),
 }
 
 impl Mutation {
-    /// Does it to the repository `here`, beside which there is another one; gives the name that it has then.
+    /// Applies the change to the repository `here`, beside which there is another one; returns its name afterwards.
     pub(crate) fn apply(self, upstream: &GithubServer, here: &str, there: &str) -> String {
-        // The upstream's churn deletes beside this, but not at the same time: all of it is one thread.
+        // The upstream's own mutations delete as well, but not at the same time: all of it is one thread.
         let some = |pick: u16| {
             let issues = upstream.snapshot(here);
             issues.get(usize::from(pick) % issues.len().max(1)).map(|issue| issue.number)

@@ -1,4 +1,4 @@
-//! Where data is put, to be looked into and copied.
+//! A destination that tests can inspect and copy.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ impl Place {
         Self::Sqlite(Sqlite::open(file(&dir)).unwrap(), dir)
     }
 
-    /// A database of its own on the Snowflake server of the tests. Some commits go through the stage, some do not.
+    /// A separate database on the Snowflake test server. Some commits go through the stage, some do not.
     #[cfg(feature = "snowflake")]
     pub(crate) fn snowflake() -> Option<Self> {
         Some(Self::Snowflake(SnowflakeProbe::new(crate::peers::next_fakesnow()?, 600)))
@@ -62,7 +62,7 @@ impl Place {
         }
     }
 
-    /// The same for a second process, with a connection of its own where that is another one.
+    /// The same for a second process, with a separate connection if that makes a difference.
     pub(crate) fn another(&self) -> Arc<dyn Backend> {
         match self {
             Self::Sqlite(_, dir) => Arc::new(Sqlite::open(file(dir)).unwrap()),
@@ -70,8 +70,8 @@ impl Place {
         }
     }
 
-    /// What the next process finds. A transaction that the dead one had begun runs to its end first: a thread cannot be
-    /// killed, so that "in the middle of a transaction" is left to the test that kills processes.
+    /// The destination as the next process finds it. A transaction of the crashed process runs to its end first: a thread cannot
+    /// be killed, so the test that kills processes covers crashes in the middle of a transaction.
     pub(crate) async fn reopen(self) -> Self {
         match self {
             Self::Memory(memory) => Self::Memory(memory),
@@ -84,8 +84,8 @@ impl Place {
         }
     }
 
-    /// A place of its own with the same rows and checkpoints. Unless it is a file, it is in memory, and forgets a full pass
-    /// that is under way.
+    /// A separate destination with the same rows and checkpoints. Unless it is a file, it is in memory, and forgets a reconcile
+    /// run that is under way.
     pub(crate) async fn copy(&self, resources: &[Resource], tables: &[TableSpec]) -> Self {
         if let Self::Sqlite(sqlite, dir) = self {
             sqlite.latest("").await.unwrap();
@@ -118,7 +118,7 @@ impl Place {
         Self::Memory(copy)
     }
 
-    /// The rows of a resource with all that is known of them, where the place is not a file.
+    /// The rows of a resource with all their columns, where the destination is not a file.
     async fn stored(&self, resource: &Resource, table: &str) -> Vec<StoredRow> {
         match self {
             Self::Memory(memory) => memory.rows(resource, table),
@@ -128,7 +128,7 @@ impl Place {
         }
     }
 
-    /// The rows of a resource, in no order, as the table's view shows them.
+    /// The rows of a resource, unordered, as the table's view shows them.
     pub(crate) async fn rows(&self, resource: &Resource, table: &str) -> Vec<Found> {
         if let Self::Sqlite(_, dir) = self {
             return rows(&file(dir), resource, table);
@@ -138,7 +138,7 @@ impl Place {
     }
 }
 
-/// The rows of a resource in a database file, by a connection of another program.
+/// The rows of a resource in a database file, read over another program's connection.
 pub(crate) fn rows(file: &Path, resource: &Resource, table: &str) -> Vec<Found> {
     let reader = rusqlite::Connection::open(file).unwrap();
     let there: bool = reader

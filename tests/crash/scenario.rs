@@ -1,4 +1,4 @@
-//! A world that changes, and a source that reads it by keyset: everything that happens on a GitHub-like server, without the
+//! A changing data set, and a source that reads it by keyset: everything that happens on a GitHub-like server, without the
 //! server.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -10,24 +10,24 @@ use proptest::prelude::*;
 use snowfeed::VerifyRequest;
 use snowfeed::prelude::*;
 
-/// Two tables, so that one step of reading takes two batches, and a checkpoint covers both.
+/// Two tables, so that one read step takes two batches, and a checkpoint covers both.
 pub(crate) const TABLES: [&str; 2] = ["even", "odd"];
 
-/// Something that happens.
+/// A change.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Change {
     Create,
     Edit(u16),
-    /// A change that moves no version: only a full pass finds it.
+    /// A change that moves no version: only a reconcile run finds it.
     Silent(u16),
     Delete(u16),
-    /// So many changes at one instant.
+    /// This many changes at one instant.
     Bulk(u8),
-    /// Time goes on; without it, changes share their instant.
+    /// Advances the clock; without it, changes share an instant.
     Tick,
 }
 
-/// What happens in a while.
+/// The changes of one interval.
 pub(crate) fn changes(most: usize) -> impl Strategy<Value = Vec<Change>> {
     let change = prop_oneof![
         2 => Just(Change::Create),
@@ -44,17 +44,17 @@ pub(crate) fn changes(most: usize) -> impl Strategy<Value = Vec<Change>> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Thing {
     pub(crate) version: i64,
-    /// Counts its changes, the silent ones too.
+    /// Counts its changes, including the silent ones.
     revision: u32,
 }
 
-/// Everything that there is.
+/// All items.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scenario {
     pub(crate) things: BTreeMap<u32, Thing>,
     now: i64,
     born: u32,
-    /// What is yet to apply, while somebody reads.
+    /// The changes still to apply during a read.
     pub(crate) coming: VecDeque<Change>,
     pub(crate) changed_silently: bool,
 }
@@ -94,7 +94,7 @@ impl Scenario {
         }
     }
 
-    /// What is due in the next while.
+    /// Applies the changes of the next interval.
     fn go_on(&mut self) {
         for _ in 0..3 {
             if let Some(change) = self.coming.pop_front() {
@@ -122,19 +122,19 @@ fn record(key: u32, thing: Thing) -> Record {
     Record::upsert(key.to_string(), Version(thing.version), document(key, thing))
 }
 
-/// Reads the world in the order of versions, some things at a time. After an instant it asks for that very instant again,
-/// because more may have happened in it.
+/// Reads the items in the order of versions, a few at a time. After an instant it reads that same instant again,
+/// because more changes may have happened in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader {
     pub(crate) scenario: Arc<Mutex<Scenario>>,
-    /// How many things later than the last instant are read in one step.
+    /// How many items later than the last instant one step reads.
     pub(crate) step: usize,
-    /// A mistake to be found: checkpoints name the instant after the last one that was read.
+    /// A deliberate bug: checkpoints name the instant after the last one that was read.
     pub(crate) skips: bool,
 }
 
 impl Reader {
-    /// What is in one step, and the instant that it reaches; `None` at the end.
+    /// The items of one step, and the instant that it reaches; `None` at the end.
     fn read_step(&self, since: Option<i64>) -> (Vec<(u32, Thing)>, Option<i64>) {
         let mut scenario = self.scenario.lock().unwrap();
         scenario.go_on();

@@ -1,4 +1,4 @@
-//! A small world, thousands of lives.
+//! A small data set, and thousands of process lifetimes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -26,7 +26,7 @@ struct Case {
     begin: Vec<Change>,
     step: usize,
     commit_rows: usize,
-    /// Rows and state are kept in different places.
+    /// Rows and state are in different stores.
     apart: bool,
     lives: Vec<Life>,
 }
@@ -84,7 +84,7 @@ impl Trial {
         Some(report.runs.remove(0))
     }
 
-    /// A run that nothing disturbs.
+    /// An undisturbed run.
     async fn run_undisturbed(&self, place: &Place, mode: Mode) -> RunRecord {
         let run = self.run(place, mode, CrashSwitch::new(None)).await.unwrap();
         assert_eq!((run.status, &run.error), (RunStatus::Complete, &None));
@@ -92,7 +92,7 @@ impl Trial {
         run
     }
 
-    /// Every thing is there in its present state, but for what only a full pass can find.
+    /// Every item has its current state, except for changes that only a reconcile run can find.
     async fn assert_nothing_lost(&self, place: &Place) {
         for table in TABLES {
             let (live, _) = found(place, table).await;
@@ -106,7 +106,7 @@ impl Trial {
         }
     }
 
-    /// The table is the world.
+    /// The table equals the source.
     async fn assert_same(&self, place: &Place) {
         for table in TABLES {
             let found = found(place, table).await.0;
@@ -139,14 +139,14 @@ impl Trial {
                     assert!(fresh || gone || deleted.contains(&key), "{key} was there when a complete run began");
                 }
             }
-            // Whatever has died: the checkpoint claims no more than the rows hold.
+            // After any crash: the checkpoint claims no more than the rows hold.
             let copy = place.copy(&[world()], &tables).await;
             self.run_undisturbed(&copy, Mode::Incremental).await;
             self.assert_nothing_lost(&copy).await;
         }
         self.run_undisturbed(&place, Mode::Incremental).await;
         self.assert_nothing_lost(&place).await;
-        // A full pass that had begun before the last deletions goes on first; only the next one finds those.
+        // A reconcile run that began before the last deletions is resumed first; only the next one finds those.
         let entry = place.backend().latest("world").await.unwrap();
         if entry.is_some_and(|entry| entry.state.reconcile.is_some()) {
             self.run_undisturbed(&place, Mode::Reconcile).await;
@@ -165,7 +165,7 @@ impl Trial {
 
 fn run(case: &Case, place: impl FnOnce() -> Place, skips: bool) {
     let trial = Trial { case: case.clone(), scenario: Arc::default(), skips };
-    // Time stands still, so that commits are made of batches and not of moments.
+    // Time is paused, so that the number of batches decides about commits, and not the clock.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async { trial.execute(place()).await });
 }
@@ -186,7 +186,7 @@ proptest! {
     }
 }
 
-/// With the wall clock: a virtual one would run out while the server is waited for.
+/// Uses the wall clock: virtual time would run out while the test waits for the server.
 #[cfg(feature = "snowflake")]
 mod snowflake {
     use super::*;
@@ -215,7 +215,7 @@ mod snowflake {
     }
 }
 
-/// These tests can fail: a source whose checkpoints skip is found out.
+/// These tests can fail: they detect a source whose checkpoints skip records.
 #[test]
 fn a_checkpoint_that_claims_too_much_is_found_out() {
     let mut runner = proptest::test_runner::TestRunner::new(crate::cases(300));

@@ -1,5 +1,5 @@
-//! Two processes on one database file at once: one is told that the other has moved on, or both are fine; nothing is lost,
-//! and nothing is double.
+//! Two processes on one database file at once: either one learns that the other has moved on, or both succeed; nothing is lost,
+//! and nothing is duplicated.
 
 use std::path::Path;
 use std::sync::{Arc, Barrier};
@@ -14,7 +14,7 @@ use snowfeed::{Limits, RunRecord, RunStatus};
 
 use crate::github::{WIDGETS, connector, resource};
 
-/// Runs with a connection, and threads, of its own.
+/// Runs with a separate connection and separate threads.
 fn run(file: &Path, upstream: &GithubServer, mode: Mode) -> RunRecord {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -36,7 +36,7 @@ fn two_processes_at_once_lose_and_double_nothing() {
     let file = dir.path().join("shared.db");
     let mut conflicts = 0;
     for round in 0..16 {
-        // Every fourth round begins with nothing, so that both find an empty place.
+        // Every fourth round starts without a file, so that both find an empty destination.
         let fresh = dir.path().join(format!("{}.db", round / 4));
         let file = if round < 8 { &file } else { &fresh };
         upstream.set_mutations(Mutations { changes: 2, deletions: true, bulk_edits: true });
@@ -69,7 +69,7 @@ fn two_processes_at_once_lose_and_double_nothing() {
     }
     for name in ["shared.db", "2.db", "3.db"] {
         let file = dir.path().join(name);
-        // A full pass that had begun before the last deletions goes on first; only the next one finds those.
+        // A reconcile run that began before the last deletions is resumed first; only the next one finds those.
         for _ in 0..2 {
             assert_eq!(run(&file, &upstream, Mode::Reconcile).status, RunStatus::Complete);
         }

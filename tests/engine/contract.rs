@@ -1,4 +1,4 @@
-//! What the source's contract forbids is found out by the engine, in words for the source's author.
+//! The engine detects violations of the source contract, and its errors address the source's author.
 
 use std::sync::{Arc, Mutex};
 
@@ -60,7 +60,7 @@ async fn a_document_that_verify_gives_is_held_to_the_same() {
     let (connector, memory) = connector(&source);
     ingest(&connector, Mode::Incremental).await;
     source.script("r", vec![Step::Batch(&["a"], 1)]);
-    // The script writes keys into its documents as they are, so that a quote breaks them.
+    // The script writes keys into its documents unescaped, so that a quote breaks them.
     source.truth.lock().unwrap().extend([("b\"".to_owned(), Some(2)), ("c".to_owned(), None)]);
     let run = ingest(&connector, Mode::Reconcile).await;
     assert_eq!((run.status, run.counts.rejected, run.counts.deleted), (RunStatus::Partial, 1, 1), "{run:?}");
@@ -83,7 +83,7 @@ async fn a_batch_for_a_table_that_is_not_declared_gives_its_author_advice() {
     }
 }
 
-/// A source that says this about itself, and has nothing.
+/// A source that describes itself like this, and has no data.
 #[derive(Debug)]
 struct Says(SourceSpec);
 

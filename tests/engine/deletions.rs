@@ -1,4 +1,4 @@
-//! Deletions need evidence, and many of them a person's word; what a full pass reads is the truth.
+//! Deletions need evidence, and many of them a person's approval; a reconcile run reads the truth.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ fn all(names: &[String]) -> Vec<Step> {
     vec![Step::Raw(batch(&refs, 1))]
 }
 
-/// A source with so many records, ingested, which then lists only the first of them and says that the others are gone.
+/// A source with this many records, ingested, which then lists only the first of them and reports the others as gone.
 async fn shrunk(count: usize, left: usize) -> (Scripted, Connector, Memory) {
     let names = names(count);
     let source = Scripted::new(all(&names));
@@ -100,7 +100,7 @@ async fn the_bound_is_a_setting() {
     assert_asks(&ingest(&connector.limits(strict), Mode::Reconcile).await);
 }
 
-/// In two runs of one pass, no more disappears than in one.
+/// Two runs of one reconciliation delete no more than one.
 #[tokio::test]
 async fn what_was_marked_before_an_interruption_counts() {
     let (source, connector, memory) = shrunk(10_000, 9_300).await;
@@ -116,7 +116,7 @@ async fn what_was_marked_before_an_interruption_counts() {
     assert!(run.status == RunStatus::Interrupted && run.counts.deleted == 500, "{run:?}");
     let pass = memory.latest("r").await.unwrap().unwrap().state.reconcile.unwrap();
     assert_eq!(pass.deleted.get("t"), Some(&500));
-    // Meanwhile new ones come, which are gone, too, before the pass goes on: by themselves they would be few enough.
+    // New records arrive meanwhile, and are gone before the reconciliation continues: on their own they would be few enough.
     let new: Vec<String> = (0..600).map(|key| format!("new {key}")).collect();
     source.script("r", all(&new));
     ingest(&connector, Mode::Incremental).await;
@@ -126,7 +126,7 @@ async fn what_was_marked_before_an_interruption_counts() {
     assert_eq!(live(&memory).len(), 9_500 + 600);
 }
 
-/// A source as small as can be: whatever it lists, and nothing else.
+/// A minimal source: exactly the records that it lists.
 #[derive(Debug, Clone)]
 struct Listing(&'static [(&'static str, i64)], bool);
 
@@ -184,7 +184,7 @@ async fn an_authoritative_listing_that_is_empty_is_no_evidence() {
     assert_eq!(allowed(&Connector::new(Listing(&[], true), Arc::new(memory.clone()))).await.counts.deleted, 1);
 }
 
-/// What a reset reads is what a first read would: no version of before counts against it, and nothing is deleted.
+/// A reset reads like a first read: no earlier version counts against a record, and nothing is deleted.
 #[tokio::test]
 async fn after_a_reset_what_is_read_replaces_what_is_stored() {
     let backends: [Arc<dyn Backend>; 2] = [Arc::new(Memory::new()), Arc::new(Sqlite::in_memory().unwrap())];
@@ -222,7 +222,7 @@ async fn a_read_after_a_reset_goes_on_where_it_was_interrupted() {
     assert_eq!(source.reads.lock().unwrap().last().unwrap(), &(Some(3), Mode::Incremental));
 }
 
-/// The pass has listed an old state; before it commits, an ordinary run brings the update, without a checkpoint of its own.
+/// The reconcile run has listed an old state; before it commits, an ordinary run stores the update, without a new checkpoint.
 #[tokio::test]
 async fn a_page_that_was_read_before_an_update_never_wins_over_it() {
     let memory = Memory::new();

@@ -1,4 +1,4 @@
-//! Rows and state together, or rows first; and what happens when the other side misbehaves (mocks).
+//! Rows and state together, or rows first; and a misbehaving other side (mocks).
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ fn inserted(count: u64) -> Counts {
     counts
 }
 
-/// A backend that knows no settings and no state, and makes any table.
+/// A backend that has no settings and no state, and creates any table.
 fn fresh_backend() -> MockBackend {
     let mut backend = MockBackend::new();
     backend.expect_list().returning(|_| Ok(vec![]));

@@ -1,4 +1,4 @@
-//! What a source says there is.
+//! The resources that a source discovers.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +9,7 @@ use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, Event};
 use snowfeed::prelude::*;
 
-/// Gives these names.
+/// Returns these names.
 #[derive(Debug)]
 struct Lists(Vec<String>);
 

@@ -1,4 +1,4 @@
-//! Two programs that read one thing under two names at the same moment: it never comes twice.
+//! Two programs that read one resource under two names at the same moment: its rows never appear twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use tokio::sync::Barrier;
 
 use crate::support::resource;
 
-/// One thing, whatever its name.
+/// One resource, whatever its name.
 #[derive(Debug)]
 struct OneThing;
 
@@ -44,7 +44,7 @@ impl Source for OneThing {
     }
 }
 
-/// A state that two programs share. Both have seen how the resources stand before either goes on.
+/// A state store that two programs share. Both have read the resources' state before either continues.
 #[derive(Debug)]
 struct Shared {
     memory: Memory,
@@ -113,7 +113,7 @@ async fn of_two_names_of_one_thing_at_most_one_is_read_by_two_programs_at_once()
         assert_eq!(error.kind, ErrorKind::Configuration, "{error:?}");
         assert!(error.message.contains("is the same resource as"), "{error:?}");
     }
-    // What one of them has claimed without reading it does not keep the next run from it.
+    // A claim without a read does not block the next run.
     let later = Connector::new(OneThing, Arc::new(memory.clone()));
     later.ingest(IngestRequest::default()).await.unwrap();
     assert_eq!((rows("old") + rows("new"), later.resources().await.unwrap().len()), (9, 2));

@@ -1,4 +1,4 @@
-//! Where every call to the state is paid for.
+//! State stores that bill every call.
 
 use std::sync::atomic::Ordering;
 
@@ -8,7 +8,7 @@ use snowfeed::{ErrorKind, Mode, RunStatus, StateStore};
 use crate::store::Store;
 use crate::support::{Scripted, Step, ingest, limits};
 
-/// A connector whose state is paid for by the call.
+/// A connector whose state store bills every call.
 fn metered(source: &Scripted) -> (Connector, Store) {
     let store = Store::metered();
     (store.connector(source, limits()), store)

@@ -1,4 +1,4 @@
-//! Schedules, in virtual time, over a store that is used by one at a time, each in its turn.
+//! Schedules, in virtual time, over a store that handles one caller at a time, in order.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use tokio_util::sync::CancellationToken;
 use crate::store::Store;
 use crate::support::{Scripted, Step, resource};
 
-/// A connector that commits so many seconds after it has read something.
+/// A connector that commits this many seconds after it has read something.
 fn connector(source: Scripted, commit_after: u64) -> (Connector, Store) {
     let store = Store::default();
     let limits = Limits::default().commit_after(Duration::from_secs(commit_after));
     (store.connector(&source, limits), store)
 }
 
-/// Serves until the second `stop`, while somebody else has the store's turn from the tenth second to the second
-/// `released`. The timetable is read in the fifteenth second. Gives what is committed at the stop, and in the end.
+/// Serves until the second `stop`, while another caller occupies the store from the tenth second to the second
+/// `released`. The timetable is read in the fifteenth second. Returns the commits at the stop, and at the end.
 async fn serve(connector: &Connector, store: &Store, released: u64, stop: u64) -> [Option<Checkpoint>; 2] {
     connector.enable(&resource("r"), None).await.unwrap();
     let cancel = CancellationToken::new();
@@ -41,7 +41,7 @@ async fn serve(connector: &Connector, store: &Store, released: u64, stop: u64) -
     [at_the_stop, committed().await]
 }
 
-/// Reads something, and has no end.
+/// Reads something, and never ends.
 fn endless() -> Scripted {
     Scripted::new(vec![Step::Batch(&["a"], 1), Step::Hang])
 }

@@ -37,7 +37,7 @@ mock! {
 }
 
 /// The methods of [`StateStore`] as the mocks expect them: mockall cannot mock the optional reference of `runs`, so that
-/// `expect_runs` is given an `Option<String>`.
+/// `expect_runs` takes an `Option<String>`.
 pub(crate) trait StateCalls {
     fn append(&self, change: StateChange) -> Result<StateVersion>;
     fn latest(&self, key: &str) -> Result<Option<StateEntry>>;
@@ -46,7 +46,7 @@ pub(crate) trait StateCalls {
     fn prune(&self, key: &str, keep: usize) -> Result<u64>;
 }
 
-/// Passes a mock's calls on to what it expects.
+/// Forwards calls to a mock.
 macro_rules! state_store_by_calls {
     ($mock:ty) => {
         #[async_trait]
@@ -78,7 +78,7 @@ state_store_by_calls!(MockStateStore);
 state_store_by_calls!(MockBackend);
 
 mock! {
-    /// A [`StateStore`]. `expect_runs` is given its key as an `Option<String>`.
+    /// A [`StateStore`]. `expect_runs` takes its key as an `Option<String>`.
     #[derive(Debug)]
     pub(crate) StateStore {}
 
@@ -92,7 +92,7 @@ mock! {
 }
 
 mock! {
-    /// A [`Backend`](snowfeed::Backend). `expect_runs` is given its key as an `Option<String>`.
+    /// A [`Backend`](snowfeed::Backend). `expect_runs` takes its key as an `Option<String>`.
     #[derive(Debug)]
     pub(crate) Backend {}
 

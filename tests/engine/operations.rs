@@ -88,7 +88,7 @@ async fn overrides_go_first_and_are_not_stored() {
     assert_eq!(memory.get(Namespace::Connector, "config").await.unwrap(), None);
 }
 
-/// A required setting that the environment gives must not block what is stored beside it.
+/// A required setting from the environment must not block storing another one.
 #[tokio::test]
 async fn what_is_stored_may_lack_what_overrides_give() {
     let memory = Arc::new(Memory::new());

@@ -1,4 +1,4 @@
-//! Full passes: what the source no longer has is found, and nothing else is marked.
+//! Reconcile runs: they find what the source no longer has, and mark nothing else.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,4 @@
-//! What the record of a run says: while it runs, when it is killed, and once another run has followed.
+//! The record of a run: while it runs, when it is killed, and once another run has followed.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{Hold, Scripted, Step, batch, connector, ingest, resource, waiting_in_a_sweep};
 
-/// Ingests `r` until so many commits are made, and drops the future: to the store, that is a process that was killed.
+/// Ingests `r` until this many commits are made, and drops the future: to the store, that is a killed process.
 async fn killed_after(connector: &Connector, commits: u64) {
     let reached = Arc::new(tokio::sync::Notify::new());
     let notify = reached.clone();
@@ -23,7 +23,7 @@ async fn killed_after(connector: &Connector, commits: u64) {
     }
 }
 
-/// The records of `r`, the newest first.
+/// The records of `r`, newest first.
 async fn records(store: &impl StateStore) -> Vec<RunRecord> {
     store.runs(Some("r"), 99).await.unwrap()
 }
@@ -84,7 +84,7 @@ async fn a_run_that_is_alive_ends_with_its_own_words_though_another_one_overtook
     let (hold, connector, memory): (Arc<Hold>, _, _) = waiting_in_a_sweep(connector).await;
     let overtake = async {
         hold.has_come.notified().await;
-        // Another process: it has moved on, and says that the one that waits is over.
+        // Another process has moved on, and ends the record of the run that waits.
         let entry = memory.latest("r").await.unwrap().unwrap();
         let mut state = entry.state;
         (state.status, state.run) = (RunStatus::Complete, snowfeed::RunId::new());
@@ -139,7 +139,7 @@ async fn an_ingestion_that_is_dropped_tells_its_observer_that_it_has_ended() {
         [(RunStatus::Interrupted, 1)]
     );
     assert!(ended[0].ended_at.is_some());
-    // What is durable is ended by the next run.
+    // Only the next run ends the durable record.
     assert_eq!(records(&memory).await[0].status, RunStatus::Running);
 }
 

@@ -1,4 +1,4 @@
-//! What was rejected stays outstanding until the source has corrected it.
+//! A reject stays outstanding until the source has corrected the record.
 
 use snowfeed::backends::Memory;
 use snowfeed::engine::Connector;
@@ -37,7 +37,7 @@ async fn what_was_corrected_without_a_newer_time_arrives_by_a_reconcile_run_and_
     let (source, connector, memory) = rejected().await;
     let corrected = rejecting(1, &["no time"]).record(Record::upsert("b", Version(1), "{}"));
     source.script("r", vec![Step::Raw(corrected)]);
-    // Nothing tells an incremental run of it.
+    // An incremental run does not hear of it.
     assert_eq!(ingest(&connector, Mode::Incremental).await.status, RunStatus::Complete);
     assert_eq!(outstanding(&connector).await, ["no id", "no time"]);
     assert!(!live(&memory).contains_key("b"));
@@ -48,7 +48,7 @@ async fn what_was_corrected_without_a_newer_time_arrives_by_a_reconcile_run_and_
     assert!(live(&memory).contains_key("b"));
 }
 
-/// A batch whose checkpoint is the number of the step: one thing came in bad form, another one in a document that is not JSON.
+/// A batch whose checkpoint is the number of the step: one record is malformed, another one has a document that is not JSON.
 fn bad(step: usize) -> Batch {
     Batch::new("t")
         .record(Record::upsert("c", Version(1), "{"))
@@ -57,7 +57,7 @@ fn bad(step: usize) -> Batch {
         .checkpoint(Checkpoint::new(&step).unwrap())
 }
 
-/// The same things in good form.
+/// The same records, well-formed.
 fn good(step: usize) -> Batch {
     let records = [Record::upsert("b", Version(2), r#"{"about":"7"}"#), Record::upsert("c", Version(2), "{}")];
     Batch::new("t").records(records).checkpoint(Checkpoint::new(&step).unwrap())
@@ -104,7 +104,7 @@ async fn what_the_source_says_is_corrected_is_cleared_and_what_comes_again_is_ke
     assert_eq!(outstanding(&connector).await, ["no time"]);
 }
 
-/// A commit that fails has corrected nothing, and the next run looks again.
+/// A failed commit has corrected nothing, and the next run checks again.
 #[tokio::test]
 async fn a_commit_that_fails_clears_nothing() {
     let store = Store::metered();

@@ -1,4 +1,4 @@
-//! What a run does, and how it says so.
+//! What a run does, and how it reports it.
 
 use std::sync::{Arc, Mutex};
 
@@ -160,7 +160,7 @@ async fn small_batches_become_one_commit_and_keep_the_last_checkpoint() {
 async fn a_run_that_is_stopped_commits_what_it_has_and_goes_on_later() {
     let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Batch(&["b"], 1), Step::Hang]);
     let (connector, memory) = connector(&source);
-    // Far from any limit, so that the batches wait to be joined when the run is stopped.
+    // Far from any limit, so that the batches are buffered when the run is stopped.
     let patient = Limits::default().commit_after(std::time::Duration::from_secs(3600));
     let stop = CancellationToken::new();
     let (observed, reads) = (stop.clone(), Mutex::new(0));

@@ -15,7 +15,7 @@ use crate::support::{Scripted, Step, connector, resource};
 /// The virtual seconds at which runs began, by resource.
 type Starts = Arc<Mutex<Vec<(String, u64)>>>;
 
-/// A connector whose clock is the virtual one, and what it starts when.
+/// A connector whose clock is the virtual one, and the runs that it starts.
 fn timed(source: &Scripted) -> (Connector, Starts) {
     let (connector, _) = connector(source);
     let (began, starts) = (Instant::now(), Starts::default());
@@ -168,7 +168,7 @@ async fn what_falls_due_while_the_timetable_is_read_is_started_at_once() {
         serve_for(&connector, Duration::from_secs(100)).await;
         let starts: Vec<u64> = starts.lock().unwrap().iter().map(|(_, at)| *at).collect();
         let leapt_at = leapt_at.lock().unwrap().unwrap();
-        // The first reading starts the first run.
+        // The first read of the timetable starts the first run.
         let expected = if leap == 1 { vec![0] } else { vec![0, leapt_at] };
         assert_eq!(starts, expected, "the clock leapt at reading {leap}");
     }

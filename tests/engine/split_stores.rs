@@ -1,4 +1,4 @@
-//! Rows here, state there: what is deleted is deleted by the pass that is under way, and by no other.
+//! Rows and state in separate stores: only the reconciliation under way deletes rows.
 
 use snowfeed::engine::Connector;
 use snowfeed::{ErrorKind, Mode, RunStatus, StateChange, StateStore};
@@ -11,7 +11,7 @@ fn connector(source: &Scripted) -> (Connector, Store) {
     (store.connector(source, limits()), store)
 }
 
-/// A source that says of everything that it is asked about that it is gone, as a source does without a `verify` of its own.
+/// A source that reports every record it is asked about as gone, like a source without its own `verify`.
 fn forgetful(first: Vec<Step>, all: &[&str]) -> Scripted {
     let source = Scripted::new(first);
     source.truth.lock().unwrap().extend(all.iter().map(|key| ((*key).to_owned(), None)));
@@ -22,7 +22,7 @@ fn forgetful(first: Vec<Step>, all: &[&str]) -> Scripted {
 async fn a_pass_whose_end_could_not_be_written_down_deletes_nothing() {
     let source = forgetful(vec![Step::Batch(&["a", "b"], 1)], &["a", "b"]);
     let (connector, store) = connector(&source);
-    // What ends the pass, and only that.
+    // Only this ends the reconciliation.
     store.refuse(|change| change.state.as_ref().is_some_and(|state| state.reconcile.is_none()));
     let run = ingest(&connector, Mode::Reconcile).await;
     assert_eq!(run.error.map(|error| error.kind), Some(ErrorKind::Unavailable));
@@ -59,7 +59,7 @@ async fn a_run_whose_end_is_overtaken_is_in_the_history_all_the_same() {
     let (connector, store) = connector(&source);
     let memory = store.memory.clone();
     store.refuse(move |change| {
-        // Somebody resets the resource between the last commit and the end.
+        // A reset comes between the last commit and the end.
         if let Some(mut state) = change.state.clone().filter(|state| state.status == RunStatus::Complete) {
             state.checkpoint = None;
             let reset = StateChange::new(&*change.key, change.base, change.at).state(state);

@@ -1,4 +1,4 @@
-//! A place for the state, apart from the rows.
+//! A separate store for the state.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::support::Scripted;
 
 type Refuses = dyn FnMut(&StateChange) -> bool + Send;
 
-/// A memory that takes up one call after another, in the order in which they came: the turn is given to whoever is next,
-/// whether he looks or not. It refuses what the test says, and counts what is written and pruned.
+/// An in-memory store that handles one call after another, in the order of their arrival: the next caller gets its turn,
+/// whether it polls or not. It fails the calls that the test chooses, and counts writes and prunes.
 #[derive(Clone, Default)]
 pub(crate) struct Store {
     pub(crate) memory: Memory,
@@ -27,7 +27,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// One that is paid for by the call.
+    /// One that bills every call.
     pub(crate) fn metered() -> Self {
         Self { is_metered: true, ..Self::default() }
     }
@@ -38,7 +38,7 @@ impl Store {
         Connector::with_stores(source.clone(), rows, config, Arc::new(self.clone())).limits(limits)
     }
 
-    /// Refuses the changes of which this says so, from here on.
+    /// From now on, rejects the changes for which this returns true.
     pub(crate) fn refuse(&self, refuses: impl FnMut(&StateChange) -> bool + Send + 'static) {
         *self.refuses.lock().unwrap() = Some(Box::new(refuses));
     }

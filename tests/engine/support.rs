@@ -1,4 +1,4 @@
-//! A source that reads from a script, and a backend to look into.
+//! A source that reads from a script, and a backend to inspect.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -17,9 +17,9 @@ pub(crate) type Read = (Option<usize>, Mode);
 /// One step of a script.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
-    /// A batch with these keys at this version; its checkpoint is the number of the steps before and with it.
+    /// A batch with these keys at this version; its checkpoint is the number of steps so far, including this one.
     Batch(&'static [&'static str], i64),
-    /// A batch as it is.
+    /// A batch as given.
     Raw(Batch),
     Fail(ErrorKind, &'static str),
     Panic,
@@ -31,17 +31,17 @@ pub(crate) enum Step {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scripted {
     scripts: Arc<Mutex<BTreeMap<String, Vec<Step>>>>,
-    /// What `verify` says, by key: `Some`: still there; `None`: gone. Keys that are missing get no answer.
+    /// The result of `verify`, by key: `Some`: still there; `None`: gone. Missing keys get no answer.
     pub(crate) truth: Arc<Mutex<BTreeMap<String, Option<i64>>>>,
-    /// The checkpoint of each read, and whether it was a full pass.
+    /// The checkpoint of each read, and whether it was a reconcile run.
     pub(crate) reads: Arc<Mutex<Vec<Read>>>,
     /// Where `verify` waits before it answers.
     pub(crate) hold: Option<Arc<Hold>>,
-    /// Whether its full pass is the truth.
+    /// Whether its reconcile run reads the truth.
     pub(crate) is_authoritative: bool,
 }
 
-/// Something that comes to a point and waits there.
+/// A task that reaches a point and waits there.
 #[derive(Debug, Default)]
 pub(crate) struct Hold {
     pub(crate) has_come: Notify,
@@ -134,12 +134,12 @@ pub(crate) fn resource(name: &str) -> Resource {
     Resource::new(name).unwrap()
 }
 
-/// Every batch becomes a commit of its own.
+/// Every batch becomes a separate commit.
 pub(crate) fn limits() -> snowfeed::Limits {
     snowfeed::Limits::default().commit_rows(1)
 }
 
-/// A connector over a fresh memory backend that commits every batch by itself.
+/// A connector over a fresh in-memory backend that commits every batch separately.
 pub(crate) fn connector(source: &Scripted) -> (Connector, Memory) {
     let memory = Memory::new();
     (Connector::new(source.clone(), Arc::new(memory.clone())).limits(limits()), memory)
@@ -155,7 +155,7 @@ pub(crate) async fn ingest(connector: &Connector, mode: Mode) -> RunRecord {
     run
 }
 
-/// A connector, as it is made, whose second pass waits at the question about `a` and `b`, which the source no longer has.
+/// A newly made connector whose second reconcile run waits when asked about `a` and `b`, which the source no longer has.
 pub(crate) async fn waiting_in_a_sweep<T>(make: impl FnOnce(&Scripted) -> (Connector, T)) -> (Arc<Hold>, Connector, T) {
     let hold = Arc::<Hold>::default();
     let mut source = Scripted::new(vec![Step::Batch(&["a", "b"], 1)]);
@@ -167,7 +167,7 @@ pub(crate) async fn waiting_in_a_sweep<T>(make: impl FnOnce(&Scripted) -> (Conne
     (hold, connector, kept)
 }
 
-/// The pass that waits so, and is overtaken by a reset meanwhile.
+/// The reconcile run that waits like this, and is overtaken by a reset meanwhile.
 pub(crate) async fn overtaken(hold: &Hold, connector: &Connector) -> RunRecord {
     let overtake = async {
         hold.has_come.notified().await;

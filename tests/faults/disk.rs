@@ -23,14 +23,14 @@ fn temp_database() -> (tempfile::TempDir, PathBuf) {
     (folder, file)
 }
 
-/// The program again, undisturbed: it brings everything.
+/// Runs the program again, undisturbed: it stores everything.
 fn assert_rerun_is_complete(upstream: &GithubServer, file: &Path) {
     let rerun = run(&mut ingest(upstream.url(), file));
     assert_eq!(rerun.code, Some(0), "{rerun:#?}");
     assert_eq!(missing(upstream, file), 0);
 }
 
-/// Ingests on a file system of a given size; then there is more room, and it is ingested once more.
+/// Ingests on a file system of a given size, which then grows, and ingests once more.
 const ON_A_SMALL_DISK: &str = r#"
 mount -t tmpfs -o size=$2 none "$1" || exit 99
 "$3" --db "$1/x.db" ingest acme/widgets 2>"$4/error"
@@ -43,7 +43,7 @@ cp "$1/x.db" "$4/x.db"
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_an_error_that_says_so_and_more_room_is_all_it_takes() {
     let upstream = upstream(1_000).await;
-    // Room for nothing, not for the tables, for the tables only, for one commit, for all of it once.
+    // From space for nothing, through too little for the tables, the tables only, and one commit, to everything once.
     for size in ["4k", "64k", "800k", "2m", "6m", "8m"] {
         let (mount, kept) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let binary = binary("github_issues");
@@ -53,7 +53,7 @@ async fn a_full_disk_is_an_error_that_says_so_and_more_room_is_all_it_takes() {
         assert_eq!(ended.code, Some(0), "{size}: {ended:#?}");
         let read = |name: &str| std::fs::read_to_string(kept.path().join(name)).unwrap();
         let code = read("code").trim().to_owned();
-        // The largest has no room for moving the log into the file, which can wait.
+        // The largest has no space for moving the WAL into the file, which can wait.
         let good = size == "8m" && code == "0";
         assert!(good || ["7", "3"].contains(&code.as_str()), "{size}: {code}");
         assert!(good || read("error").contains("\nhelp: free some space"), "{size}: {}", read("error"));
@@ -94,7 +94,7 @@ async fn a_file_or_a_folder_without_the_right_to_write_is_an_error_that_says_so(
         let (folder, file) = temp_database();
         assert_rerun_is_complete(&upstream, &file);
         let allow = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
-        // Root may write everywhere: the program is somebody else, and must be able to read itself.
+        // Root may write everywhere, so the program runs as another user, who must be able to read the program itself.
         let bin = tempfile::tempdir().unwrap();
         let copy = bin.path().join("program");
         std::fs::copy(binary("github_issues"), &copy).unwrap();
@@ -139,7 +139,7 @@ async fn a_file_that_another_program_has_locked_is_an_error_that_says_so() {
     };
     let mut held = [0; 5];
     holder.stdout.as_mut().unwrap().read_exact(&mut held).unwrap();
-    // It waits for ten seconds, which is what is promised.
+    // It waits for ten seconds, as documented.
     tokio::task::block_in_place(|| run(&mut ingest(upstream.url(), &file))).assert_fails(
         7,
         "another program is writing it",
@@ -161,7 +161,7 @@ async fn a_damaged_page_that_is_needed_is_an_error_that_says_what_to_do() {
     let pages = std::fs::metadata(&file).unwrap().len() / page;
     let mut chance = fastrand::Rng::with_seed(3);
     let (mut said, mut unneeded, mut unnoticed) = (0, 0, 0);
-    // What is asked of the file: all of it is read again, and some of it is written.
+    // The operations on the file: all of it is read again, and some of it is written.
     upstream.clock().advance(std::time::Duration::from_secs(60));
     upstream.bulk_edit(REPOSITORY, 100);
     for number in 0..pages {
@@ -185,7 +185,7 @@ async fn a_damaged_page_that_is_needed_is_an_error_that_says_what_to_do() {
     println!(
         "{pages} pages, each damaged once: it was said {said} times, made good or not needed {unneeded} times, unnoticed {unnoticed} times"
     );
-    // What helps, as the error says: the copy.
+    // The error's advice works: the copy.
     std::fs::copy(&copy, &file).unwrap();
     assert_rerun_is_complete(&upstream, &file);
     assert!(said > pages / 2, "damage went unnoticed: {said} of {pages}");

@@ -1,4 +1,4 @@
-//! A wire between a client and a server, which spoils what passes over it.
+//! A proxy between a client and a server, which corrupts what passes through it.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -6,30 +6,30 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// What happens to an answer.
+/// What happens to a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ResponseFault {
-    /// The connection is reset before anything of the answer has come.
+    /// The connection is reset before any byte of the response has arrived.
     ResetAtOnce,
     /// … after the headers.
     ResetAfterHead,
     /// … in the middle of the body.
     ResetMidBody,
-    /// Nothing comes, and the connection stays.
+    /// Nothing arrives, and the connection stays open.
     Stall,
-    /// Nothing more comes after half of the body.
+    /// Nothing more arrives after half of the body.
     StallMidBody,
-    /// A byte every 50 milliseconds.
+    /// One byte every 50 milliseconds.
     Drip,
     /// The connection is closed in the middle of the body.
     Truncated,
-    /// The length says more than comes.
+    /// `Content-Length` is longer than the body.
     LengthTooLarge,
-    /// The length says less than comes.
+    /// `Content-Length` is shorter than the body.
     LengthTooSmall,
     /// The headers say gzip, and the body is plain.
     NotGzip,
-    /// Latin-1, and says so.
+    /// Latin-1, declared as such.
     Latin1,
     /// A server of another protocol.
     WrongProtocol,
@@ -41,7 +41,7 @@ pub(crate) enum ResponseFault {
     UnexpectedJson,
 }
 
-/// Which answers are spoilt: those with these numbers, from 0.
+/// Which responses are corrupted: those with these numbers, from 0.
 #[derive(Debug, Clone)]
 struct Plan {
     inject: ResponseFault,
@@ -65,7 +65,7 @@ pub(crate) struct FaultyProxy {
 }
 
 impl FaultyProxy {
-    /// A wire to the server at this URL, which must be a port of 127.0.0.1. Until [`connect`](Self::connect) the port is held, and
+    /// A proxy to the server at this URL, a port of 127.0.0.1. Until [`connect`](Self::connect) is called, the port is held and
     /// refuses every connection.
     pub(crate) fn to(url: &str) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
@@ -79,7 +79,7 @@ impl FaultyProxy {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Lets connections through.
+    /// Accepts connections.
     pub(crate) fn connect(&self) {
         let Some(socket) = self.socket.lock().unwrap().take() else { return };
         let listener = socket.listen(64).unwrap();
@@ -91,13 +91,13 @@ impl FaultyProxy {
         });
     }
 
-    /// Spoils these answers, counted from now on.
+    /// Corrupts these responses, counted from now on.
     pub(crate) fn spoil(&self, spoil: ResponseFault, turns: std::ops::Range<usize>) {
         let mut state = self.state.lock().unwrap();
         (state.plan, state.turn) = (Some(Plan { inject: spoil, turns }), 0);
     }
 
-    /// Lets every answer take so long.
+    /// Delays every response by this long.
     pub(crate) fn delay(&self, delay: Duration) {
         self.state.lock().unwrap().delay = delay;
     }
@@ -107,7 +107,7 @@ impl FaultyProxy {
     }
 }
 
-/// The spoil for the answer whose turn it is.
+/// The fault for the current response.
 fn next_fault(state: &Mutex<State>) -> Option<ResponseFault> {
     let mut state = state.lock().unwrap();
     let turn = state.turn;
@@ -115,7 +115,7 @@ fn next_fault(state: &Mutex<State>) -> Option<ResponseFault> {
     state.plan.as_ref().filter(|plan| plan.turns.contains(&turn)).map(|plan| plan.inject)
 }
 
-/// One request and its answer; what fails here, the client sees as a connection that broke.
+/// One request and its response; the client sees a failure here as a broken connection.
 async fn forward(mut client: TcpStream, (port, server): (u16, u16), state: Arc<Mutex<State>>) -> Option<()> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
@@ -128,11 +128,11 @@ async fn forward(mut client: TcpStream, (port, server): (u16, u16), state: Arc<M
     upstream.read_to_end(&mut answer).await.ok()?;
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let delay = state.lock().unwrap().delay;
-    // Even no time at all is waited for until a clock that stands still goes on.
+    // A zero delay, too, would wait until a paused clock advances.
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
-    // Links lead over this wire, too.
+    // Links lead through this proxy, too.
     let here = |port: u16| format!("127.0.0.1:{port}");
     let head = String::from_utf8(answer[..end].to_vec()).ok()?.replace(&here(server), &here(port));
     match next_fault(&state) {

@@ -1,5 +1,5 @@
-//! Faults of the network and of the disk, each made by the real thing: a TCP server that spoils what passes, a small file system
-//! that is full, a process without rights, a power cut. Each must end in a clear error that says what to do, and a rerun must bring
+//! Faults of the network and of the disk, each caused for real: a TCP server that corrupts what passes, a small file system
+//! that is full, a process without rights, a power cut. Each must end in a clear error with advice, and a rerun must store
 //! everything.
 //!
 //! `cargo test --all-features --test faults -- --nocapture` prints a table of fault, error and outcome.

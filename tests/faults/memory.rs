@@ -1,6 +1,6 @@
-//! Memory that is bounded from outside: the program reads more than it may have, and comes to its end.
+//! Memory with an external limit: the program reads more than fits into it, and succeeds.
 //!
-//! `SNOWFEED_LOAD_ISSUES` says how many issues (20,000 unless set).
+//! `SNOWFEED_LOAD_ISSUES` sets the number of issues (20,000 unless set).
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -12,10 +12,10 @@ use crate::environment::{number, skipped};
 use crate::program::{ProcessOutput, ingest, ingest_all, run};
 use crate::scenario::REPOSITORY;
 
-/// All memory that the program may address, its own code and libraries among it.
+/// All memory that the program may address, including its own code and libraries.
 const ADDRESS_SPACE: u64 = 256 << 20;
 
-/// The program, bounded; `None` where nothing bounds it.
+/// The program with a memory limit; `None` where no limit can be set.
 fn with_memory_limit(url: &str, file: &Path) -> Option<Command> {
     let plain = ingest(url, file);
     let mut command = Command::new("prlimit");
@@ -29,7 +29,7 @@ fn with_memory_limit(url: &str, file: &Path) -> Option<Command> {
     Some(command)
 }
 
-/// Runs to the end, and gives the largest resident set in MiB, as it was last seen.
+/// Runs to the end, and returns the largest resident set in MiB, as last sampled.
 fn run_measured(mut command: Command) -> (ProcessOutput, u64) {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut peak = 0;
@@ -64,7 +64,7 @@ async fn more_is_ingested_than_fits_into_memory() {
     );
 }
 
-/// What the program may have resident, in MiB, whatever it reads at once.
+/// The limit of the program's resident memory, in MiB, whatever it reads in parallel.
 const RESIDENT: u64 = 96;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,7 +96,7 @@ async fn memory_does_not_grow_with_concurrency() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bombs_of_many_gigabytes_to_many_requests_stay_within_the_bound() {
     let upstream = GithubServer::builder().repository(REPOSITORY, 3_000).start().await.unwrap();
-    // By then eight ranges are being read side by side.
+    // By then, eight ranges are being read in parallel.
     upstream.fault_while(|request| request.number() > 6, Fault::GzipBomb(16 << 30));
     let folder = tempfile::tempdir().unwrap();
     let Some(mut command) = with_memory_limit(upstream.url(), &folder.path().join("x.db")) else { return };

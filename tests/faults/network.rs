@@ -1,4 +1,4 @@
-//! Each fault of a network: what the user is told while it lasts, and that nothing is missing after it.
+//! Each network fault: what the user sees while it lasts, and that nothing is missing afterwards.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,33 +13,33 @@ use tokio::net::TcpListener;
 use crate::faulty_proxy::ResponseFault;
 use crate::scenario::Scenario;
 
-/// So many answers come whole before the fault begins: something has been committed by then.
+/// This many responses are complete before the fault begins: something has been committed by then.
 const GOOD_RESPONSES: usize = 6;
 
-/// Longer than any good answer takes, in seconds.
+/// Longer than any good response takes, in seconds.
 const LONG_TIMEOUT: u32 = 60;
 
 /// What goes wrong.
 #[derive(Clone)]
 enum Fault {
-    /// Nobody listens on the port.
+    /// No server listens on the port.
     Refused,
-    /// The base URL is another one.
+    /// The base URL is a different one.
     Url(String),
-    /// The wire spoils answers.
+    /// The proxy corrupts responses.
     Wire(ResponseFault),
-    /// The server answers so.
+    /// The server responds like this.
     Answer(Answer),
 }
 
-/// A fault, and what it comes to.
+/// A fault, and its expected outcome.
 struct Case {
     name: &'static str,
     fault: Fault,
     kind: ErrorKind,
     /// A part of the message.
     says: &'static str,
-    /// Whether the client gets over it by itself when it strikes once.
+    /// Whether the client recovers by itself when the fault occurs once.
     recovers: bool,
     /// The longest that one attempt may take, in seconds.
     timeout: u32,
@@ -50,12 +50,12 @@ fn case(name: &'static str, fault: Fault, kind: ErrorKind, says: &'static str) -
 }
 
 impl Case {
-    /// Asking again does not help, or would be wrong.
+    /// A retry does not help, or would be wrong.
     fn not_retried(self) -> Self {
         Self { recovers: false, ..self }
     }
 
-    /// Nothing but time ends an attempt.
+    /// Only a timeout ends an attempt.
     fn with_short_timeout(self) -> Self {
         Self { timeout: 3, ..self }
     }
@@ -128,7 +128,7 @@ fn inject(scene: &Scenario, fault: &Fault, once: bool) {
     }
 }
 
-/// One attempt of a request may take so many seconds.
+/// One attempt of a request may take this many seconds.
 async fn ingest(scene: &Scenario, timeout: u32, url: &str) -> RunRecord {
     let settings = json!({
         "api_url": url, "page_size": 20, "concurrency": 2, "retries": 1, "timeout_seconds": timeout,
@@ -137,7 +137,7 @@ async fn ingest(scene: &Scenario, timeout: u32, url: &str) -> RunRecord {
     scene.connector(settings).ingest(scene.request()).await.unwrap().runs.remove(0)
 }
 
-/// While the fault lasts: the error. Then it ends, and a rerun brings everything.
+/// While the fault lasts: the error. Then it ends, and a rerun stores everything.
 async fn lasting_fault(case: &Case) -> ErrorReport {
     let scene = Scenario::new().await;
     inject(&scene, &case.fault, false);
@@ -159,7 +159,7 @@ async fn lasting_fault(case: &Case) -> ErrorReport {
     error
 }
 
-/// It strikes once.
+/// The fault occurs once.
 async fn single_fault(case: &Case) -> RunStatus {
     let scene = Scenario::new().await;
     inject(&scene, &case.fault, true);

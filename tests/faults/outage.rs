@@ -17,7 +17,7 @@ use crate::scenario::{REPOSITORY, Scenario};
 /// Longer than half an hour of virtual time takes.
 const MAX_REAL_TIME: Duration = Duration::from_secs(600);
 
-/// What a connector is doing: whether virtual time may pass.
+/// What a connector is doing: decides whether virtual time may pass.
 #[derive(Debug, Default)]
 struct Activity {
     running: AtomicUsize,
@@ -44,7 +44,7 @@ impl Activity {
     }
 }
 
-/// Lets virtual time pass, but only while nothing real is under way.
+/// Lets virtual time pass, but only while no real work is under way.
 async fn advance_clock(watch: &Activity, until: Instant, mut each_second: impl FnMut()) {
     let begun = std::time::Instant::now();
     while Instant::now() < until {

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::example::binary;
 use crate::scenario::REPOSITORY;
 
-/// A process that is to end by itself.
+/// A process that is expected to end by itself.
 pub(crate) fn run(command: &mut Command) -> ProcessOutput {
     let output = command.stdin(Stdio::null()).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -24,7 +24,7 @@ pub(crate) struct ProcessOutput {
 }
 
 impl ProcessOutput {
-    /// It ended with this code, one line that says what is wrong, and one that says what to do.
+    /// Checks that it ended with this code, one line with the error, and one with advice.
     #[track_caller]
     pub(crate) fn assert_fails(&self, code: i32, what: &str, help: &str) {
         assert_eq!(self.code, Some(code), "{self:#?}");
@@ -38,20 +38,20 @@ pub(crate) fn ingest(url: &str, file: &Path) -> Command {
     ingest_all(url, file, &[REPOSITORY])
 }
 
-/// `ingest` of these repositories, and with these options.
+/// `ingest` of these repositories, with these options.
 pub(crate) fn ingest_all(url: &str, file: &Path, arguments: &[impl AsRef<OsStr>]) -> Command {
     let mut command = Command::new(binary("github_issues"));
     command.env_clear().env("GITHUB_API_URL", url).arg("--db").arg(file).arg("ingest").args(arguments);
     command
 }
 
-/// Runs a shell script that may mount file systems, which vanish with it; `None`, with a line, where that is not allowed.
+/// Runs a shell script that may mount file systems, which vanish with it; `None`, with a message, where that is not allowed.
 pub(crate) fn with_mounts(script: &str, arguments: &[&str]) -> Option<ProcessOutput> {
     let mut unshare = Command::new("unshare");
     unshare.args(["--map-root-user", "--mount", "sh", "-c"]);
     let allowed = Command::new("unshare").args(["--map-root-user", "--mount", "true"]).output();
     if !allowed.is_ok_and(|output| output.status.success()) {
-        // No package brings the right to mount.
+        // No package provides the right to mount.
         eprintln!("skipped: this machine lets nobody mount a file system (`unshare --map-root-user --mount`)");
         return None;
     }

@@ -1,4 +1,4 @@
-//! An ingestion over a wire into a file, and a comparison of both ends.
+//! An ingestion through a proxy into a file, and a comparison of both ends.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::faulty_proxy::FaultyProxy;
 
 pub(crate) const REPOSITORY: &str = "acme/widgets";
 
-/// An upstream, a wire to it, a file, and a token that must stay where it is.
+/// An upstream, a proxy to it, a file, and a token that must not leak.
 pub(crate) struct Scenario {
     pub(crate) upstream: GithubServer,
     pub(crate) wire: FaultyProxy,
@@ -55,12 +55,12 @@ impl Scenario {
     }
 }
 
-/// Issues of the upstream whose row is missing or another one, and rows beyond one for each.
+/// Issues of the upstream whose row is missing or different, and surplus rows of an issue.
 pub(crate) fn missing(upstream: &GithubServer, file: &Path) -> usize {
     missing_or_unreadable(upstream, file).unwrap()
 }
 
-/// The same of a file that may not be readable.
+/// The same for a file that may not be readable.
 pub(crate) fn missing_or_unreadable(upstream: &GithubServer, file: &Path) -> rusqlite::Result<usize> {
     let reader = rusqlite::Connection::open(file)?;
     let mut select = reader.prepare("SELECT id, raw FROM issues WHERE deleted_at IS NULL")?;

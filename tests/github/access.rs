@@ -79,7 +79,7 @@ async fn pitfall_11_a_renamed_repository_is_followed_and_its_old_name_is_not_tru
     assert_eq!(reading.table[&edited.id.to_string()].json().unwrap(), edited.text.as_str());
 }
 
-/// Neither the pass reads the new one, nor do its questions go there, also where the pass itself brings nothing.
+/// The reconcile run neither reads the new repository nor asks it about issues, even where the run itself finds nothing.
 #[tokio::test]
 async fn pitfall_11_a_full_pass_does_not_trust_the_old_name_either() {
     for issues in [40, 1] {
@@ -102,14 +102,14 @@ async fn pitfall_11_a_full_pass_does_not_trust_the_old_name_either() {
             rows.iter().filter(|row| row.deleted_at.is_none()).map(|row| row.key.clone()).collect();
         let there = upstream.snapshot("acme/gadgets").into_iter().map(|issue| issue.id.to_string()).collect();
         assert_eq!((alive, rows.len()), (there, usize::try_from(issues).unwrap()));
-        // The old repository is gone: that is an error, and not a reason to go by the name again.
+        // The old repository is gone: that is an error, and not a reason to look it up by name again.
         upstream.fault_while(|request| request.path().starts_with("/repositories/"), Fault::status(404));
         let report = connector.ingest(IngestRequest::new([resource.clone()]).mode(Mode::Reconcile)).await.unwrap();
         assert_eq!(report.runs[0].error.as_ref().map(|error| error.kind), Some(ErrorKind::NotFound), "{report:?}");
     }
 }
 
-/// There, the same id is somebody else's.
+/// There, the same id belongs to another repository.
 #[tokio::test]
 async fn pitfall_11_what_was_read_of_one_server_is_not_taken_to_another() {
     let (ours, memory) = (upstream(40).await, Memory::new());
@@ -152,7 +152,7 @@ async fn pitfall_11_another_server_is_not_asked_what_became_of_an_issue() {
     assert_eq!(theirs.counts().requests, 0);
 }
 
-/// What an older version has left does not say where it comes from: it is written anew as soon as it is read.
+/// A state from an older version does not name its server: it is rewritten as soon as it is read.
 #[tokio::test]
 async fn pitfall_11_a_checkpoint_that_names_no_server_is_that_of_the_one_in_force() {
     let (ours, theirs) = (upstream(40).await, upstream(5).await);
@@ -187,7 +187,7 @@ async fn a_server_that_knows_issues_by_the_repositorys_name_only_is_read() {
             upstream.fault_while(|request| request.path() == "/repos/acme/widgets", Fault::status(404));
         }
         let mut reading = Reading::of(&upstream, json!({ "concurrency": concurrency }));
-        // A crash after the first page, which is read by the name in any case.
+        // A crash after the first page, which is read by name in any case.
         reading.read_some(1).await.unwrap();
         reading.read().await.unwrap();
         reading.assert_same(&upstream);
@@ -197,7 +197,7 @@ async fn a_server_that_knows_issues_by_the_repositorys_name_only_is_read() {
     }
 }
 
-/// A key that is made for the test and thrown away; `None` where there is no `openssl`.
+/// A throw-away key for the test; `None` where there is no `openssl`.
 fn rsa_key() -> Option<String> {
     let made = Command::new("openssl").args(["genrsa", "2048"]).output().ok()?;
     made.status.success().then(|| String::from_utf8(made.stdout).unwrap())

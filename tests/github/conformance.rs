@@ -1,4 +1,4 @@
-//! GitHub issues keep the contract of a source.
+//! GitHub issues fulfil the contract of a source.
 
 use std::sync::Arc;
 use std::time::Duration;

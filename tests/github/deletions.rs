@@ -1,4 +1,4 @@
-//! What counts as a deletion: evidence about the issue itself, and nothing else. And what a full pass reads is the truth.
+//! What counts as a deletion: evidence about the issue itself, and nothing else. And a reconcile run reads the truth.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use snowfeed::{ErrorKind, Mode, Resource, RunRecord, RunStatus};
 
 use crate::support::{REPOSITORY, upstream};
 
-/// A repository, and where its issues are kept.
+/// A repository, and the destination of its issues.
 struct Kept {
     upstream: GithubServer,
     memory: Memory,
 }
 
 impl Kept {
-    /// So many issues, ingested.
+    /// This many issues, ingested.
     async fn new(issues: u32) -> Self {
         let kept = Self { upstream: upstream(issues).await, memory: Memory::new() };
         kept.complete(Mode::Incremental).await;
@@ -46,7 +46,7 @@ impl Kept {
         run
     }
 
-    /// A run that marks nothing deleted, does not end as complete, and says why.
+    /// Checks that a run marks nothing deleted, does not end as complete, and says why.
     #[track_caller]
     fn assert_refused(&self, run: &RunRecord, says: &str) {
         assert_ne!(run.status, RunStatus::Complete, "{run:?}");
@@ -82,7 +82,7 @@ fn is_list(request: &ReceivedRequest) -> bool {
     request.path().ends_with("/issues")
 }
 
-/// The list goes on with the pull requests, and each issue answers 410: an answer about the repository.
+/// The list still has the pull requests, and each issue answers 410: an answer about the repository.
 #[tokio::test]
 async fn issues_that_are_disabled_are_not_deleted_and_come_back() {
     let kept = Kept::new(60).await;
@@ -97,7 +97,7 @@ async fn issues_that_are_disabled_are_not_deleted_and_come_back() {
     kept.assert_same();
 }
 
-/// A server that says nothing of `has_issues`: then the answers for the issues themselves tell.
+/// A server that does not send `has_issues`: then the responses for the issues themselves decide.
 #[tokio::test]
 async fn issues_that_are_disabled_are_not_deleted_where_the_repository_does_not_say_so() {
     let kept = Kept::new(60).await;
@@ -109,7 +109,7 @@ async fn issues_that_are_disabled_are_not_deleted_where_the_repository_does_not_
     kept.assert_refused(&kept.run(Mode::Reconcile).await, "issues are disabled");
 }
 
-/// An ordinary run would bring the pull requests alone, and say that it is complete.
+/// An ordinary run would store the pull requests alone, and report itself as complete.
 #[tokio::test]
 async fn a_read_of_pull_requests_alone_is_not_complete_where_issues_are_disabled() {
     let upstream = upstream(60).await;
@@ -130,7 +130,7 @@ async fn a_read_of_pull_requests_alone_is_not_complete_where_issues_are_disabled
     kept.assert_same();
 }
 
-/// Answers that are about the token, the route or the server. One issue is really gone, so that the source is asked.
+/// Responses about the token, the route or the server. One issue is really gone, so the source is asked.
 #[tokio::test]
 async fn an_answer_for_every_issue_alike_is_no_evidence() {
     let another =
@@ -158,7 +158,7 @@ async fn an_answer_for_every_issue_alike_is_no_evidence() {
     }
 }
 
-/// A pull request that is found says nothing of issues.
+/// A pull request that is found proves nothing about issues.
 #[tokio::test]
 async fn what_is_compared_with_is_of_the_same_kind() {
     let kept = Kept::new(40).await;
@@ -196,7 +196,7 @@ async fn where_nothing_is_left_to_compare_with_a_person_is_asked() {
     assert_eq!((run.status, run.counts.deleted), (RunStatus::Complete, 8));
 }
 
-/// Each answer names the deletion of that very issue, so that the last one may go, too.
+/// Each response proves the deletion of that issue, so even the last one may be deleted.
 #[tokio::test]
 async fn an_answer_that_names_the_deletion_needs_no_comparison() {
     let kept = Kept::new(8).await;
@@ -207,7 +207,7 @@ async fn an_answer_that_names_the_deletion_needs_no_comparison() {
     assert_eq!(kept.complete(Mode::Reconcile).await.counts.deleted, 8);
 }
 
-/// A list that is empty with 200, and a server that gives no issue: most of the table would go.
+/// A list that is empty with 200, and a server that returns no issue: most of the table would go.
 #[tokio::test]
 async fn an_implausible_number_of_deletions_is_confirmed_by_a_person() {
     let kept = Kept::new(80).await;
@@ -228,7 +228,7 @@ async fn an_implausible_number_of_deletions_is_confirmed_by_a_person() {
     kept.assert_same();
 }
 
-/// The false alarm passes: the next reconcile run lists everything and asks for nothing.
+/// The false alarm ends: the next reconcile run lists everything and needs no `verify`.
 #[tokio::test]
 async fn a_list_that_was_empty_for_a_while_costs_nothing_afterwards() {
     let kept = Kept::new(80).await;
@@ -266,7 +266,7 @@ async fn an_issue_whose_time_falls_is_repaired_by_a_full_pass() {
     }
 }
 
-/// A server that was restored from a backup: issues are older than they were, and one that had been deleted is there again.
+/// A server that was restored from a backup: issues are older than before, and a deleted one is back.
 #[tokio::test]
 async fn a_restored_server_is_followed_by_a_full_pass() {
     let kept = Kept::new(40).await;
@@ -282,7 +282,7 @@ async fn a_restored_server_is_followed_by_a_full_pass() {
     kept.assert_same();
 }
 
-/// A replica that lags behind lists what an issue was; asked for the issue, the server says what it is.
+/// A lagging replica lists an old state of an issue; the single issue's address returns the current one.
 #[tokio::test]
 async fn a_list_that_lags_behind_throws_no_issue_back() {
     let kept = Kept::new(30).await;

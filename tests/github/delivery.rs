@@ -1,4 +1,4 @@
-//! Nothing is lost and nothing is stale, whatever changes, fails and crashes.
+//! Nothing is lost and nothing is stale, whatever changes, failures and crashes occur.
 
 use github_server::{Fault, GithubServer, Mutations};
 use serde_json::json;
@@ -113,7 +113,7 @@ async fn a_poll_brings_what_is_new_and_little_else() {
     let upstream = upstream(2_000).await;
     let mut reading = Reading::of(&upstream, json!({}));
     reading.read().await.unwrap();
-    // What was updated in the last seconds before the previous poll comes once more.
+    // Records updated in the last seconds before the previous poll are delivered again.
     let mut again = 5;
     for changes in [1, 25, 60, 130, 700] {
         upstream.clock().advance(std::time::Duration::from_secs(3_600));

@@ -1,4 +1,4 @@
-//! Lists of repositories that are not as they should be.
+//! Malformed lists of repositories.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -54,7 +54,7 @@ async fn organisations_that_are_left_out_for_single_sign_on_are_named() {
     assert!(named.contains("21955855") && named.contains("initech"), "{named}");
 }
 
-/// Discovers with a token at a server that answers whatever is asked.
+/// Discovers with a token at a server that answers every request.
 async fn discovered_at(server: &MockServer) -> (Result<Vec<String>>, Vec<String>) {
     let warnings = Warnings::default();
     let _guard = tracing::subscriber::set_default(warnings.clone());
@@ -66,7 +66,7 @@ async fn discovered_at(server: &MockServer) -> (Result<Vec<String>>, Vec<String>
     (found.map(|found| found.into_iter().map(String::from).collect()), warnings.messages())
 }
 
-/// Gives pages that are new each time, with a link that `next` makes of the number of the page.
+/// Returns new pages each time, with a link that `next` makes from the page number.
 struct Endless {
     given: AtomicUsize,
     next: fn(usize) -> String,

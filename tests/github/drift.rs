@@ -1,4 +1,4 @@
-//! Page drift, on a real history: what is lost by reading page numbers while a list changes, beside this source.
+//! Page drift, on a real history: the losses of reading page numbers while a list changes, beside this source.
 //!
 //! `cargo test --all-features --test github drift -- --nocapture` prints the table.
 
@@ -20,7 +20,7 @@ use crate::support::{REPOSITORY, Reading};
 
 const PAGE: usize = 30;
 
-/// `updated_at` by id: what a reader has.
+/// `updated_at` by id: a reader's rows.
 type Table = BTreeMap<u64, String>;
 
 #[derive(Deserialize)]
@@ -29,7 +29,7 @@ struct Issue {
     updated_at: String,
 }
 
-/// What a reader lacks once the list stands still and it has polled once more.
+/// What a reader lacks once the list has stopped changing and it has polled once more.
 #[derive(Debug, Default, PartialEq)]
 struct Lacks {
     missing: usize,
@@ -47,7 +47,7 @@ fn lacks(upstream: &GithubServer, table: &Table) -> Lacks {
     lacks
 }
 
-/// Reads as connectors commonly do: by `updated`, ascending, page after page, from the newest time that is known.
+/// Reads as connectors commonly do: by `updated`, ascending, page after page, from the newest known time.
 async fn read_page_numbers(upstream: &GithubServer, table: &mut Table) {
     let client = Client::builder(upstream.url()).build().unwrap();
     let monitor = Monitor::detached();
@@ -78,7 +78,7 @@ impl Changing {
         let upstream = GithubServer::builder().latency(latency).repository(REPOSITORY, 0).start().await.unwrap();
         let (upstream, over) = (Arc::new(upstream), Arc::new(AtomicBool::new(false)));
         let mut changes: Vec<String> = history().unwrap().map(|seen| seen.object.get().to_owned()).collect();
-        // Those that were observed at once have come to be in this order.
+        // Issues that were observed at the same time are in this order by now.
         changes.sort_by_cached_key(|issue| serde_json::from_str::<Issue>(issue).unwrap().updated_at);
         let later = changes.split_off(changes.len() / 2);
         for issue in changes {
@@ -98,7 +98,7 @@ impl Changing {
         Self { upstream, over, happening }
     }
 
-    /// Lets nothing more happen.
+    /// Stops all changes.
     async fn end(self) -> Arc<GithubServer> {
         self.over.store(true, Ordering::SeqCst);
         self.happening.await.unwrap();
@@ -106,7 +106,7 @@ impl Changing {
     }
 }
 
-/// What is lacking, and how many requests it took.
+/// The missing issues, and the number of requests.
 type Outcome = (Lacks, u64);
 
 async fn by_page_number(rate: u32, latency: Duration) -> Outcome {
@@ -118,7 +118,7 @@ async fn by_page_number(rate: u32, latency: Duration) -> Outcome {
     (lacks(&upstream, &table), upstream.counts().requests)
 }
 
-/// One request at a time, as the other one.
+/// One request at a time, like the other reader.
 async fn ours(rate: u32, latency: Duration) -> Outcome {
     let changing = Changing::new(rate, latency).await;
     let mut reading = Reading::of(&changing.upstream, json!({ "page_size": PAGE, "concurrency": 1 }));

@@ -15,7 +15,7 @@ fn pull_requests(upstream: &GithubServer) -> usize {
     upstream.snapshot(REPOSITORY).iter().filter(|issue| issue.text.contains(r#""pull_request":{"#)).count()
 }
 
-/// Those that the mark has passed, too, also where the read that brings them is cut off.
+/// Including those that the cursor has passed, even when the read that finds them is interrupted.
 #[tokio::test]
 async fn what_was_left_out_comes_once_it_is_wanted() {
     for (issues, cut_off_after) in [(12, 0), (12, 1), (1_000, 0), (1_000, 1), (1_000, 4)] {

@@ -1,4 +1,4 @@
-//! Behind gateways that drop links, change them, or make pages shorter: nothing is lost, and nothing is sent elsewhere.
+//! Behind gateways that drop links, change them, or shorten pages: nothing is lost, and nothing is sent elsewhere.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn pages_that_are_shorter_than_asked_for_and_have_no_link_are_not_the_last
     }
 }
 
-/// The second is longer than a page, and only page numbers lead on within it.
+/// The second fills more than a page, and only page numbers lead on within it.
 #[tokio::test]
 async fn a_second_longer_than_a_page_is_read_without_links() {
     for limit in [100, 30] {
@@ -98,7 +98,7 @@ async fn lists_of_repositories_are_read_to_their_end_behind_a_gateway() {
     }
 }
 
-/// What one more look costs where GitHub sends no links, because one page holds everything.
+/// The cost of another poll where GitHub sends no links, because one page holds everything.
 #[tokio::test]
 async fn one_more_look_is_one_request_and_an_idle_poll_stays_one() {
     for issues in [1, 3, 12, 99] {
@@ -106,7 +106,7 @@ async fn one_more_look_is_one_request_and_an_idle_poll_stays_one() {
         let mut reading = Reading::of(&upstream, json!({ "concurrency": 1 }));
         reading.read().await.unwrap();
         reading.assert_same(&upstream);
-        // The repository, the page, and the look at what is new.
+        // The repository, the page, and the poll.
         assert_eq!(upstream.counts().requests, 3, "{issues} issues");
         upstream.forget_requests();
         reading.read().await.unwrap();

@@ -8,7 +8,7 @@ use serde_json::json;
 use snowfeed::prelude::*;
 use snowfeed::sources::github::GithubIssues;
 
-/// What has changed since the read began comes with the next one: a read that waited for the end would never come to it.
+/// Changes since the read began belong to the next one: a read that waited for the last change would never end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_ends_although_something_changes_at_every_request() {
     for (issues, changes, deletions, bulk_edits, concurrency) in

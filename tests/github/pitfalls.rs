@@ -63,7 +63,7 @@ async fn pitfall_03_since_may_include_its_second_or_not_and_seconds_are_shared()
         let upstream = builder.start().await.unwrap();
         let mut reading = Reading::of(&upstream, json!({ "page_size": 20 }));
         reading.read().await.unwrap();
-        // 34 issues in the very second of the newest one: before the poll and after it.
+        // 34 issues in exactly the second of the newest one: before the poll and after it.
         upstream.bulk_edit(REPOSITORY, 34);
         reading.read().await.unwrap();
         upstream.bulk_edit(REPOSITORY, 34);

@@ -1,4 +1,4 @@
-//! Real data, where it is present: recorded answers of GitHub, and a history of changes replayed as an upstream.
+//! Real data, where it is present: recorded responses of GitHub, and a history of changes replayed as an upstream.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -35,14 +35,14 @@ async fn recorded_pages_of_github_arrive_byte_for_byte() {
     assert!(reading.rejects.is_empty());
 }
 
-/// A state in which an issue was seen.
+/// An observed state of an issue.
 #[derive(Deserialize)]
 pub(crate) struct Observation {
     observed_at: i64,
     pub(crate) object: Box<RawValue>,
 }
 
-/// A real history of changes, in the order in which they were seen.
+/// A real history of changes, in the order of observation.
 pub(crate) fn history() -> Option<impl Iterator<Item = Observation>> {
     let decoder =
         ruzstd::decoding::StreamingDecoder::new(std::fs::File::open(payload("timelapse-gui.ndjson.zst")?).unwrap());
@@ -58,7 +58,7 @@ async fn a_real_history_replayed_while_it_is_read_ends_as_it_ended() {
     let mut now = None;
     let mut observations = 0_usize;
     for observation in history {
-        // Between two observations, now and then, a few batches are read, and the reader is cut off wherever that is.
+        // Between two observations, now and then, a few batches are read, and the reader is interrupted there.
         if now.replace(observation.observed_at) != Some(observation.observed_at) {
             observations += 1;
             if observations.is_multiple_of(3) {
@@ -74,7 +74,7 @@ async fn a_real_history_replayed_while_it_is_read_ends_as_it_ended() {
         let version = reading.table.get(&issue.id.to_string()).map(|record| record.version);
         assert_eq!(version, Some(issue.updated_at.into()), "issue {} is missing or stale", issue.number);
     }
-    // What changed without a newer `updated_at` takes a full pass.
+    // Changes without a newer `updated_at` need a reconcile run.
     reading.read_all().await.unwrap();
     reading.assert_same(&upstream);
 }
@@ -96,7 +96,7 @@ async fn a_repository_that_grows_for_two_years_is_kept_in_step() {
         for issue in pages.iter().flat_map(|page| page.as_array().cloned().unwrap_or_else(|| vec![page.clone()])) {
             upstream.put(name, &issue.to_string()).unwrap();
         }
-        // The first snapshots hold open issues only: closed ones turn up later with times long past, which full passes find.
+        // The first snapshots hold open issues only: closed ones turn up later with times long past, which reconcile runs find.
         let request = IngestRequest::new([resource.clone()]).mode(Mode::Reconcile);
         let report = connector.ingest(request).await.unwrap();
         assert_eq!(report.status(), RunStatus::Complete, "{report:?}");

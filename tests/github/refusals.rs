@@ -1,4 +1,4 @@
-//! The server's own words reach the reader, with advice that fits them.
+//! The server's own message reaches the user, with suitable advice.
 
 use std::time::{Duration, Instant};
 
@@ -58,7 +58,7 @@ async fn a_refusal_says_what_the_server_said_and_what_to_do_about_that() {
         let error = Reading::of(&upstream, json!({})).read().await.unwrap_err();
         let text = error.message();
         let start: String = message.split_whitespace().take(4).collect::<Vec<_>>().join(" ");
-        // A 404 may be for either address, and the repository is named in any case.
+        // A 404 may be for either address, and the message names the repository in any case.
         assert!(text.contains(&start) && text.contains(REPOSITORY), "{code}: {error}");
         assert!(error.help().unwrap().contains(help), "{message}: {:?}", error.help());
         assert_eq!(error.status(), Some(code));
@@ -77,7 +77,7 @@ async fn a_repository_that_was_deleted_and_made_again_names_reset() {
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.message().contains("another one has its name"), "{error}");
     assert!(error.help().unwrap().contains("`reset`"), "{error}");
-    // Only deleted: there is nothing to reset to.
+    // Only deleted: there is no repository to reset to.
     let upstream = crate::support::upstream(9).await;
     let mut reading = Reading::of(&upstream, json!({}));
     reading.read().await.unwrap();

@@ -1,4 +1,4 @@
-//! How many requests a read takes, however its issues are spread over time.
+//! The number of requests per read, however its issues are spread over time.
 //!
 //! `cargo test --all-features --test github requests -- --nocapture` prints the tables; `SNOWFEED_LATENCIES=50,200` makes
 //! the last one measure time.
@@ -17,7 +17,7 @@ const YEAR: i64 = 365 * 86_400;
 /// 1 January 2015.
 const BEGINNING: i64 = 1_420_070_400;
 
-/// As many requests as this are few: one for each page of 100, one in twenty more, and six.
+/// The upper bound for few requests: one for each page of 100, one in twenty more, and six.
 fn few(issues: usize) -> u64 {
     let pages = issues.div_ceil(100) as u64;
     pages + pages / 20 + 6
@@ -35,7 +35,7 @@ async fn upstream_at(seconds: impl IntoIterator<Item = i64>) -> GithubServer {
     GithubServer::builder().repository_from(REPOSITORY, issues).start().await.unwrap()
 }
 
-/// A burst: so many issues, so many of them in each second.
+/// A burst: this many issues, with this many in each second.
 fn burst(begin: i64, issues: i64, each_second: i64) -> impl Iterator<Item = i64> {
     (0..issues).map(move |n| begin + n / each_second)
 }
@@ -63,14 +63,14 @@ fn distributions() -> Vec<(&'static str, Vec<i64>)> {
     ]
 }
 
-/// Reads all there is, each issue once; tells the requests and the time that it took.
+/// Reads everything, each issue once; returns the requests and the time that it took.
 async fn read(upstream: &GithubServer, concurrency: usize) -> (u64, Duration) {
     let (reading, requests, time) = read_as_often_as_needed(upstream, concurrency).await;
     assert_eq!(reading.offered, reading.table.len() as u64, "an issue came twice");
     (requests, time)
 }
 
-/// Reads all there is, and polls once more; tells the requests and the time that the read took.
+/// Reads everything, and polls once more; returns the requests and the time that the read took.
 async fn read_as_often_as_needed(upstream: &GithubServer, concurrency: usize) -> (Reading, u64, Duration) {
     upstream.forget_requests();
     let before = upstream.counts().requests;
@@ -115,7 +115,7 @@ async fn requests_for_10_000_issues_are_106_at_the_most() {
     assert!(requests <= 106, "{requests}");
 }
 
-/// As many requests as are anonymous in an hour are enough for a real history.
+/// The anonymous quota of an hour is enough for a real history.
 #[tokio::test]
 async fn requests_for_a_real_history_are_within_the_anonymous_quota() {
     let Some(history) = history() else { return };
@@ -134,7 +134,7 @@ async fn requests_for_a_real_history_are_within_the_anonymous_quota() {
     }
 }
 
-/// Reads once more; tells the answers' statuses.
+/// Reads once more; returns the responses' statuses.
 async fn poll(reading: &mut Reading, upstream: &GithubServer) -> Vec<u16> {
     upstream.forget_requests();
     reading.read().await.unwrap();
@@ -160,7 +160,7 @@ async fn requests_of_an_idle_poll_are_one_however_many_issues_share_the_last_sec
             for _ in 0..3 {
                 assert_eq!(poll(&mut reading, &upstream).await, [304], "{edited} edits, cursors: {cursors}");
             }
-            // What changes later is found all the same, and idle polls stay cheap.
+            // Later changes are still found, and idle polls stay cheap.
             upstream.edit(REPOSITORY, 5);
             poll(&mut reading, &upstream).await;
             upstream.create(REPOSITORY, 1);
@@ -170,7 +170,7 @@ async fn requests_of_an_idle_poll_are_one_however_many_issues_share_the_last_sec
     }
 }
 
-/// The clock runs: what is edited right after a read has the time of the issues that the read ended with.
+/// The clock runs: an issue edited right after a read has the time of the issues that the read ended with.
 #[tokio::test]
 async fn requests_are_not_saved_while_the_last_second_lasts() {
     let upstream = GithubServer::builder().repository(REPOSITORY, 300).live_clock().start().await.unwrap();
@@ -188,7 +188,7 @@ async fn requests_are_not_saved_while_the_last_second_lasts() {
     assert_eq!(poll(&mut reading, &upstream).await, [304]);
 }
 
-/// Without counted pages, time is cut up, and now and then a page is read for nothing.
+/// Without counted pages, the source splits time ranges, and now and then reads an empty page.
 #[tokio::test]
 async fn requests_are_bounded_where_pages_are_not_counted() {
     for (name, seconds) in
@@ -209,7 +209,7 @@ async fn requests_are_bounded_where_pages_are_not_counted() {
     }
 }
 
-/// What lies in the future may move at any time, and is read by key: the pages of each second more than once.
+/// Issues with future times may move at any time, and are read by key: the pages of each second more than once.
 #[tokio::test]
 async fn requests_for_a_burst_in_the_future_are_bounded() {
     for concurrency in [1, 8, 32] {

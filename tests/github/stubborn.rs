@@ -1,4 +1,4 @@
-//! Bad elements, pages and issues at which the server fails: each costs itself only.
+//! Bad elements, pages and issues at which the server fails: each affects only itself.
 
 use std::time::Duration;
 
@@ -66,14 +66,14 @@ async fn an_issue_at_which_the_server_fails_is_rejected_by_its_place_and_comes_l
         let named = format!("between #{} and #{}", order[place - 1], order[place + 1]);
         assert!(reason.contains("fails at this issue") && reason.contains(&named), "{reason} ({named})");
 
-        // While it lasts, each read asks for it once more, and rejects it again.
+        // While it lasts, each read requests it once more, and rejects it again.
         upstream.forget_requests();
         reading.rejects.clear();
         reading.read().await.unwrap();
         assert_eq!((upstream.counts().requests, upstream.counts().not_modified), (2, 1));
         assert_eq!(reading.rejects.len(), 1);
 
-        // What changes later is read all the same.
+        // Later changes are read all the same.
         upstream.clock().advance(Duration::from_secs(60));
         upstream.edit(REPOSITORY, 9);
         reading.read().await.unwrap();
@@ -108,7 +108,7 @@ async fn it_may_be_the_oldest_the_newest_the_only_one_or_have_neighbours() {
     }
 }
 
-/// Such a second is read by the server's links, by whose numbers or cursors it may name its pages.
+/// Such a second is read through the server's links, whose page numbers or cursors may name its pages.
 #[tokio::test]
 async fn it_may_be_within_a_second_that_is_longer_than_a_page() {
     for (cursors, place) in [(false, 40), (true, 40), (true, 21), (true, 59)] {
@@ -128,7 +128,7 @@ async fn it_may_be_within_a_second_that_is_longer_than_a_page() {
     }
 }
 
-/// An outage is none of a single issue: nothing is rejected, and the error is the server's.
+/// An outage does not concern a single issue: nothing is rejected, and the error is the server's.
 #[tokio::test]
 async fn a_server_that_fails_at_everything_is_an_error_and_no_reject() {
     let upstream = upstream(60).await;

@@ -1,4 +1,4 @@
-//! Reads with `GithubIssues` into a table in memory, and compares it with the upstream.
+//! Reads with `GithubIssues` into an in-memory table, and compares it with the upstream.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -29,7 +29,7 @@ pub(crate) struct Reading {
     pub(crate) events: Arc<Mutex<Vec<SourceEvent>>>,
 }
 
-/// Settings with an upstream's address, few retries and whatever else is given.
+/// Settings with an upstream's address, few retries and the given extras.
 pub(crate) fn config(upstream: &GithubServer, more: Value) -> Settings {
     let mut values = json!({ "api_url": upstream.url(), "retries": 3, "max_wait_minutes": 1 });
     for (name, value) in more.as_object().unwrap() {
@@ -61,7 +61,7 @@ impl Reading {
         Monitor::new(move |event| events.lock().unwrap().push(event))
     }
 
-    /// Reads to the end, or until so many batches are committed.
+    /// Reads to the end, or until this many batches are committed.
     pub(crate) async fn read_some(&mut self, batches: usize) -> Result<()> {
         let mut request =
             ReadRequest::new(self.resource.clone(), self.config.clone()).checkpoint(self.checkpoint.clone());
@@ -103,7 +103,7 @@ impl Reading {
         self.checkpoint = Some(batch.checkpoint.expect("every batch is resumable"));
     }
 
-    /// The table holds what the upstream has, byte for byte; `gone` rows may be there, too.
+    /// Checks that the table equals the upstream, byte for byte; `gone` rows may be there, too.
     #[track_caller]
     pub(crate) fn assert_has_all(&self, upstream: &GithubServer) {
         for issue in upstream.snapshot(self.resource.name()) {

@@ -1,4 +1,4 @@
-//! Entity tags that a server could not take back.
+//! Entity tags that a server could not accept back.
 
 use github_server::{Fault, GithubServer};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use snowfeed::Checkpoint;
 
 use crate::support::{REPOSITORY, Reading};
 
-/// A checkpoint's JSON with another tag in it.
+/// A checkpoint's JSON with another tag.
 fn with_tag(checkpoint: &Checkpoint, tag: &str) -> Checkpoint {
     let mut position: Value = checkpoint.parse().unwrap();
     assert!(position["etag"]["value"].is_string(), "{position}");

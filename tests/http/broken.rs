@@ -117,12 +117,12 @@ async fn of_many_answers_without_end_one_at_a_time_takes_much_memory() {
     let requests = (0..8).map(|_| Box::pin(client.get("x").send(&monitor)));
     let (first, ..) = futures::future::select_all(requests).await;
     assert_eq!(first.unwrap_err().kind(), ErrorKind::InvalidData);
-    // One of the longest, seven of 4 MiB, and what comes at once.
+    // One of the longest, seven of 4 MiB, and the part that arrives at once.
     let received = monitor.traffic().bytes;
     assert!(received < (16 + 7 * 4 + 8) << 20, "{} MiB at the same time", received >> 20);
 }
 
-/// Each of them takes a third of the time that is allowed; the last one waits for longer than that.
+/// Each attempt takes a third of the allowed time; the last one waits for longer than that.
 #[tokio::test]
 async fn waiting_for_the_turn_of_a_large_answer_is_not_the_servers_delay() {
     let base = connections(|mut stream| async move {
@@ -135,7 +135,7 @@ async fn waiting_for_the_turn_of_a_large_answer_is_not_the_servers_delay() {
     .await;
     let client = Client::builder(&base).timeout(Duration::from_secs(3)).retry(RetryConfig::none()).build().unwrap();
     let monitor = Monitor::detached();
-    // More than the connection holds: the server takes its time only once the answer is being read.
+    // More than the connection buffers: the server is slow only once the response is being read.
     let requests = (0..5).map(|_| client.get("x").send(&monitor));
     for answer in futures::future::join_all(requests).await {
         assert_eq!(answer.unwrap().body().len(), 25 << 20);
@@ -210,7 +210,7 @@ async fn a_proxy_gets_every_request() {
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
-/// For `https` its answer is one to CONNECT, which says so in words only.
+/// For `https` it answers a CONNECT; only the error's text says so.
 #[tokio::test]
 async fn a_proxy_that_asks_for_credentials_is_told_from_a_server_that_is_down() {
     for (base, variable) in [("https://api.invalid", "HTTPS_PROXY"), ("http://api.invalid", "HTTP_PROXY")] {

@@ -1,4 +1,4 @@
-//! A private certificate authority, where `openssl` is at hand to play one.
+//! A private certificate authority, where `openssl` is available to create one.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -17,7 +17,7 @@ async fn openssl(folder: &Path, arguments: &str) -> Option<()> {
     command.status().await.ok()?.success().then_some(())
 }
 
-/// A server on loopback whose certificate, for this name, an authority of its own signed: its address, and that authority in the
+/// A server on loopback with a certificate for this name, signed by a private authority: its address, and that authority in the
 /// folder.
 async fn private_server(certified: &str) -> Option<(Child, TempDir, String)> {
     let folder = tempfile::tempdir().unwrap();

@@ -10,7 +10,7 @@ use wiremock::{Mock, MockServer};
 
 use crate::support::{answering, client, count, json, status};
 
-/// A token that gets a new number whenever the current one is refused.
+/// A token that gets a new number whenever the current one is rejected.
 #[derive(Debug, Default)]
 struct Numbered(AtomicUsize);
 

@@ -15,7 +15,7 @@ fn secondary() -> ResponseTemplate {
     status(403).set_body_raw(r#"{"message":"You have exceeded a secondary rate limit."}"#, "application/json")
 }
 
-/// An answer of `code` that reports the quota; the window ends in `seconds`.
+/// A response of `code` that reports the quota; the window ends in `seconds`.
 fn quota(answer: ResponseTemplate, remaining: u64, seconds: i64) -> ResponseTemplate {
     answer
         .insert_header("x-ratelimit-limit", "5000")
@@ -103,7 +103,7 @@ async fn a_budget_leaves_the_rest_of_the_quota_alone() {
     assert!((898..=902).contains(&seen.waited()), "{}", seen.waited());
 }
 
-/// A server that counts how many requests are under way at once, and refuses the first `refusals`.
+/// A server that counts concurrent requests, and rejects the first `refusals`.
 async fn counting(refusals: usize) -> (String, Arc<AtomicUsize>) {
     let (under_way, most, seen) =
         (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -113,7 +113,7 @@ async fn counting(refusals: usize) -> (String, Arc<AtomicUsize>) {
         async move {
             read_head(&mut stream).await;
             let now = under_way.fetch_add(1, Ordering::SeqCst) + 1;
-            // Real time: the clock of the test may stand still.
+            // Real time: the clock of the test may be paused.
             tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(5))).await.unwrap();
             let answer = if seen.fetch_add(1, Ordering::SeqCst) < refusals {
                 &b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 5\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"[..]
@@ -141,7 +141,7 @@ async fn requests_at_once_are_bounded() {
 
 #[tokio::test]
 async fn after_a_secondary_limit_requests_go_one_by_one() {
-    // All eight that were under way are refused; nobody comes back with company.
+    // All eight concurrent requests are rejected; then they are retried one at a time.
     let (base, most) = counting(8).await;
     let client = client(&base).concurrency(8).build().unwrap();
     let (answers, seen) =

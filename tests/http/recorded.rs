@@ -1,4 +1,4 @@
-//! Answers that GitHub gave, where the recordings are at hand.
+//! Responses of GitHub, where the recordings are available.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};

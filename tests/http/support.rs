@@ -1,4 +1,4 @@
-//! Servers to ask, and a clock that skips what the client says it waits for.
+//! Test servers, and a clock that skips the waits that the client announces.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,7 +30,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Seconds waited, by the client's own account.
+    /// Seconds waited, as the client reports them.
     pub(crate) fn waited(&self) -> u64 {
         self.monitor.traffic().waited_ms / 1000
     }
@@ -51,7 +51,7 @@ impl Seen {
     }
 }
 
-/// Runs `work` while time stands still, except that every announced wait passes at once.
+/// Runs `work` while time is paused, except that every announced wait passes at once.
 ///
 /// Tokio's paused clock alone would also skip what only looks like idleness, such as waiting for a server.
 pub(crate) async fn skipping_waits<T, F: Future<Output = T>>(work: impl FnOnce(Monitor) -> F) -> (T, Seen) {
@@ -94,7 +94,7 @@ pub(crate) async fn skipping_waits<T, F: Future<Output = T>>(work: impl FnOnce(M
     (output, Seen { events, monitor })
 }
 
-/// Answers with these one after the other; the last one stays.
+/// Responds with these one after the other, then repeats the last one.
 pub(crate) struct InTurn {
     answers: Vec<ResponseTemplate>,
     next: AtomicUsize,
@@ -107,7 +107,7 @@ impl Respond for InTurn {
     }
 }
 
-/// A server that gives these answers in turn to whatever it is asked.
+/// A server that sends these responses in turn to any request.
 pub(crate) async fn answering(answers: impl IntoIterator<Item = ResponseTemplate>) -> MockServer {
     let server = MockServer::start().await;
     let respond = InTurn { answers: answers.into_iter().collect(), next: AtomicUsize::new(0) };
@@ -127,7 +127,7 @@ pub(crate) async fn count(server: &MockServer) -> usize {
     server.received_requests().await.unwrap().len()
 }
 
-/// A server made of bytes: each connection gets the next of `answers`, the last one for ever, and is closed.
+/// A server made of bytes: each connection gets the next of `answers`, then always the last one, and is closed.
 pub(crate) async fn bytes(answers: Vec<Vec<u8>>) -> String {
     let turn = Arc::new(AtomicUsize::new(0));
     connections(move |mut stream| {

@@ -1,4 +1,4 @@
-//! Entity tags and dates of changes: what is kept of an answer, and sent back.
+//! Entity tags and modification dates: what the client keeps from a response, and sends back.
 
 use snowfeed::Monitor;
 use wiremock::matchers::{header_exists, method};
@@ -6,7 +6,7 @@ use wiremock::{Mock, MockServer};
 
 use crate::support::{client, json as ok, status};
 
-/// A tag of so many bytes.
+/// A tag of this many bytes.
 fn tag(bytes: usize) -> String {
     format!("\"{}\"", "x".repeat(bytes - 2))
 }

@@ -1,4 +1,4 @@
-//! The steps of a run that have a name, and a kill at each of them.
+//! The named steps of a run, and a kill at each of them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use github_server::{Fault, GithubServer, ReceivedRequest};
 
 use crate::process::{Process, Scenario};
 
-/// A step by its name, and which of that name it is, counted from 1.
+/// A step by its name, and its number among steps of that name, counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct CrashPoint {
     pub(crate) name: String,
@@ -28,17 +28,17 @@ pub(crate) fn numbered(names: impl IntoIterator<Item = String>) -> Vec<CrashPoin
 
 /// Steps of one kind.
 pub(crate) trait CrashPoints {
-    /// What the process meets at a step of this name.
+    /// What the process does at a step of this name.
     fn title(&self, name: &str) -> String;
 
-    /// Lets a run go to its end, and says which steps it took.
+    /// Runs to the end, and returns the steps of the run.
     fn record(&self, scene: &Scenario<'_>, reconcile: bool) -> Vec<CrashPoint>;
 
-    /// Kills a run at a step; false: it did not come to it.
+    /// Kills a run at a step; false: the run did not reach it.
     fn kill_at(&self, scene: &Scenario<'_>, reconcile: bool, step: &CrashPoint) -> bool;
 }
 
-/// Requests to the upstream: the process dies while it waits for the answer.
+/// Requests to the upstream: the process is killed while it waits for the response.
 pub(crate) struct Requests;
 
 impl CrashPoints for Requests {
@@ -73,7 +73,7 @@ fn kind(request: &ReceivedRequest) -> String {
     }
 }
 
-/// Leaves a request without an answer; gives whether it has come.
+/// Leaves a request without a response; returns whether the request has arrived.
 fn stall<'a>(upstream: &'a GithubServer, step: &CrashPoint) -> impl Fn() -> bool + use<'a> {
     let (name, nth) = (step.name.clone(), step.nth);
     let seen = AtomicUsize::new(0);

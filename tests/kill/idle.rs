@@ -1,4 +1,4 @@
-//! What `run` sends to Snowflake while nothing is new, counted between the program and the server.
+//! The statements that `run` sends to Snowflake while nothing is new, counted between the program and the server.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -18,10 +18,10 @@ use crate::target::KillTarget;
 
 const COUNT: usize = 1_000;
 
-/// Longer than the 15 seconds within which the configuration is not read again.
+/// Longer than the 15 seconds for which the configuration is cached.
 const SCHEDULE: &str = "1m";
 
-/// What is stored instead: more often than is accepted, for a test that need not wait.
+/// Stored directly: a shorter schedule than `enable` accepts, so that the test need not wait.
 const STORED: &str = "20s";
 
 const DATABASE: u32 = 0;
@@ -38,19 +38,19 @@ fn program(account: &SnowflakeDatabases, upstream: &GithubServer, arguments: &[&
     command
 }
 
-/// A digest as the catalog of tables keeps one of what a view was made from.
+/// A digest as the catalog of tables stores it for each view's definition.
 fn digest(text: &str) -> String {
     format!("{:032x}", twox_hash::XxHash3_128::oneshot(text.as_bytes()))
 }
 
-/// The query of the view that the program has made last in a schema.
+/// The query of the view that the program made last in a schema.
 fn query_of_view(sent: &[SentStatement], view: &str) -> String {
     let head = format!("CREATE OR REPLACE VIEW {view} ");
     let made = sent.iter().rev().find(|sent| sent.sql.starts_with(&head)).unwrap();
     made.sql.split_once(" AS SELECT ").map(|(_, query)| format!("SELECT {query}")).unwrap()
 }
 
-/// Copies to all other repositories what the program itself has written of the first one. `sent` is how it did that.
+/// Copies to all other repositories what the program itself has stored for the first one. `sent` are its statements.
 fn copy_state(account: &SnowflakeDatabases, upstream: &GithubServer, sent: &[SentStatement]) {
     let database = format!("\"{}\"", account.database(DATABASE));
     let first = name(0);
@@ -135,7 +135,7 @@ fn copy_state(account: &SnowflakeDatabases, upstream: &GithubServer, sent: &[Sen
     });
 }
 
-/// Whether the issues of every repository were asked for this many times.
+/// Whether the issues of every repository were requested this many times.
 fn polled(upstream: &GithubServer, times: usize) -> bool {
     let mut polls = HashMap::new();
     for request in upstream.requests().iter().filter(|request| request.path().ends_with("/issues")) {
@@ -166,7 +166,7 @@ fn two_idle_cycles_of_a_thousand_resources_send_at_most_four_statements_without_
             polled(&upstream, times)
         });
         assert!(ended, "`run` ended by itself");
-        // What a poll leads to comes after its answer.
+        // The consequences of a poll follow its response.
         std::thread::sleep(Duration::from_secs(2));
     };
     cycle(1);
@@ -180,7 +180,7 @@ fn two_idle_cycles_of_a_thousand_resources_send_at_most_four_statements_without_
     let mut said =
         format!("{COUNT} resources, nothing new: {at_first} statements at first, {} in two cycles\n", sent.len());
     sent.iter().for_each(|sent| writeln!(said, "  {} (binds: {})", sent.sql, sent.has_binds).unwrap());
-    // Past the test's own capture: this is what the test is run for.
+    // Bypasses the test's own capture: this output is the purpose of the test.
     std::io::stderr().write_all(said.as_bytes()).unwrap();
     assert!(!sent.is_empty(), "the proxy sees the configuration being read");
     assert!(sent.len() <= 4, "{} statements", sent.len());

@@ -1,11 +1,11 @@
-//! `kill -9` of the example `github_issues` while it reads an upstream that changes at every request: at random moments, again
-//! and again, and at every step that has a name; then the table is compared with the upstream, row by row.
+//! `kill -9` of the example `github_issues` while it reads an upstream that changes at every request: repeatedly at random
+//! moments, and at every named step; then the table is compared with the upstream, row by row.
 //!
-//! The same program and proxy also show what a connector costs that finds nothing new.
+//! The same program and proxy also show the cost of a connector that finds nothing new.
 //!
-//! `SNOWFEED_KILLS` says how many random kills there are (30 unless set), `SNOWFEED_SEED` from which number all chance follows,
-//! `SNOWFEED_STEPS` how many steps of one name there is a kill at; `SNOWFEED_TEST_ACCOUNT=hostile` runs everything on the
-//! account whose parameters are all set to what breaks careless clients.
+//! `SNOWFEED_KILLS` sets the number of random kills (30 unless set), `SNOWFEED_SEED` the seed of all randomness,
+//! `SNOWFEED_STEPS` the number of kills per step name; `SNOWFEED_TEST_ACCOUNT=hostile` runs everything on the
+//! account whose parameters are all set to values that break careless clients.
 #![cfg(all(feature = "cli", feature = "github"))]
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
@@ -67,7 +67,7 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// At all steps of which `SNOWFEED_STEPS` says how many of each name; unless it is set, at few.
+/// At as many steps of each name as `SNOWFEED_STEPS` says; a few unless it is set.
 fn extent(few: Sampling) -> Sampling {
     number("SNOWFEED_STEPS").map_or(few, |steps| Sampling { per_name: usize::try_from(steps).unwrap(), one_in: 1 })
 }
@@ -93,7 +93,7 @@ fn no_kill_at_a_named_step_loses_or_doubles_a_row_in_snowflake() {
     let proxy = statements::proxy(&account, &runtime);
     let mut matrix = Matrix::new(&upstream, &account);
     matrix.kill_at_each(&statements::Statements::new(&proxy, Side::After), extent(Sampling { per_name: 1, one_in: 7 }));
-    // The server is slow, and finds the same before a statement as after the one before it.
+    // The server is slow, and its state before a statement is the same as after the previous one.
     if number("SNOWFEED_STEPS").is_some() {
         let all = extent(Sampling { per_name: 1, one_in: 1 });
         matrix.kill_at_each(&statements::Statements::new(&proxy, Side::Before), all);

@@ -1,4 +1,4 @@
-//! Kills at every step that has a name: on the way to the first tables, in a first run, in one that brings news, in a full pass.
+//! Kills at every named step: while the first tables are made, in a first run, in an incremental run, in a reconcile run.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
@@ -13,13 +13,13 @@ use crate::target::{KillTarget, ResourceRows};
 
 pub(crate) const REPOSITORY: &str = "acme/widgets";
 
-/// So many that what a first run commits goes through the stage of Snowflake.
+/// Enough that a first run's commits go through Snowflake's stage.
 pub(crate) const ISSUES: u32 = 700;
 
-/// How long the upstream's clock goes on before and after what happens between two runs.
+/// How far the upstream's clock advances before and after the changes between two runs.
 const CLOCK_STEP: Duration = Duration::from_secs(30);
 
-/// What a run finds when it begins.
+/// The state that a run starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     FirstTables,
@@ -31,7 +31,7 @@ enum Phase {
 impl Phase {
     const ALL: [Self; 4] = [Self::FirstTables, Self::FirstRun, Self::Incremental, Self::Reconcile];
 
-    /// Whether a database can begin so only once.
+    /// Whether a database can start in this state only once.
     fn is_once(self) -> bool {
         matches!(self, Self::FirstTables | Self::FirstRun)
     }
@@ -46,19 +46,19 @@ impl Phase {
     }
 }
 
-/// What came of the kills at the steps of one name.
+/// The outcome of the kills at the steps of one name.
 #[derive(Debug, Default)]
 struct Tally {
     kills: usize,
     damage: Discrepancies,
 }
 
-/// At how many steps there is a kill.
+/// Which steps are kill points.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sampling {
-    /// At most at so many of each name…
+    /// At most this many of each name…
     pub(crate) per_name: usize,
-    /// … and at one in so many of those.
+    /// … and one in this many of those.
     pub(crate) one_in: usize,
 }
 
@@ -67,13 +67,13 @@ pub(crate) struct Matrix<'a> {
     place: &'a dyn KillTarget,
     databases: u32,
     tallies: BTreeMap<(Phase, String), Tally>,
-    /// Steps that a run did not come to when it was to be killed there.
+    /// Steps that a run did not reach when it was to be killed there.
     missed: usize,
 }
 
 impl<'a> Matrix<'a> {
     pub(crate) fn new(upstream: &'a GithubServer, place: &'a dyn KillTarget) -> Self {
-        // The databases of the random kills have the numbers below.
+        // The databases of the random kills have the lower numbers.
         Self { upstream, place, databases: 10_000, tallies: BTreeMap::new(), missed: 0 }
     }
 
@@ -84,11 +84,11 @@ impl<'a> Matrix<'a> {
             self.change_upstream();
             let all = steps.record(&self.scene(), phase == Phase::Reconcile);
             for step in sample(all, extent.per_name).into_iter().step_by(extent.one_in) {
-                // Which call is the next one is partly chance: a step that was not met is waited for once more.
+                // Which call comes next is partly chance: a missed step is tried once more.
                 let met = (0..2).any(|_| self.kill_at(steps, phase, &step));
                 self.missed += usize::from(!met);
             }
-            // What was deleted after a full pass had begun is found by the next one.
+            // Issues deleted after a reconcile run had begun are found by the next one.
             self.scene().run(true);
             self.scene().run(true);
             assert_eq!(self.compare(&self.look(), true), Discrepancies::default(), "{}", phase.title());
@@ -96,7 +96,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Whether the step was met.
+    /// Whether the step was reached.
     fn kill_at(&mut self, steps: &dyn CrashPoints, phase: Phase, step: &CrashPoint) -> bool {
         if phase.is_once() {
             self.place.drop_database(self.databases);
@@ -130,7 +130,7 @@ impl<'a> Matrix<'a> {
         true
     }
 
-    /// Makes a database as a run of the phase finds it.
+    /// Prepares a database as a run of the phase finds it.
     fn prepare(&mut self, phase: Phase) {
         self.databases += 1;
         match phase {
@@ -140,13 +140,13 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// What happens at the upstream between two runs.
+    /// Changes the upstream between two runs.
     fn change_upstream(&self) {
         self.upstream.clock().advance(CLOCK_STEP);
         self.upstream.create(REPOSITORY, 3);
         self.upstream.bulk_edit(REPOSITORY, 40);
         let issues = self.upstream.snapshot(REPOSITORY);
-        // However many kills there are, the repository stays as large as it was: what is made in excess is deleted.
+        // However many kills there are, the repository keeps its size: surplus issues are deleted.
         let excess = issues.len().saturating_sub(usize::try_from(ISSUES).unwrap()).max(2);
         issues
             .iter()
@@ -168,7 +168,7 @@ impl<'a> Matrix<'a> {
         Repository(vec![REPOSITORY.to_owned()]).compare(self.upstream, look, exactly)
     }
 
-    /// Prints a table, and fails where anything in it is wrong.
+    /// Prints a table, and fails if anything in it is wrong.
     pub(crate) fn report(&self) {
         let name = self.place.name();
         let mut said =
@@ -187,14 +187,14 @@ impl<'a> Matrix<'a> {
             self.tallies.len(),
             self.missed
         );
-        // Past the test's own capture: this table is what the test is run for.
+        // Bypasses the test's own capture: this table is the purpose of the test.
         std::io::stderr().write_all(said.as_bytes()).unwrap();
         assert_eq!(all, Discrepancies::default());
         assert!(self.missed * 10 <= kills, "too many steps were not met again");
     }
 }
 
-/// At most so many steps of each name, spread evenly: the first and the last among them.
+/// At most this many steps of each name, evenly spread, including the first and the last.
 fn sample(steps: Vec<CrashPoint>, of_each: usize) -> Vec<CrashPoint> {
     let mut counts = HashMap::new();
     for step in &steps {

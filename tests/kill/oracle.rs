@@ -1,4 +1,4 @@
-//! What is wrong with a destination, by comparison with the upstream, row by row.
+//! The errors in a destination, found by comparison with the upstream, row by row.
 
 use std::collections::HashMap;
 use std::ops::AddAssign;
@@ -10,11 +10,11 @@ use crate::target::ResourceRows;
 
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
 pub(crate) struct Discrepancies {
-    /// Issues of the upstream that have no live row with their present text.
+    /// Issues of the upstream that have no live row with their current text.
     pub(crate) lost: usize,
-    /// Rows beyond one for each issue.
+    /// Surplus rows of an issue.
     pub(crate) duplicated: usize,
-    /// Issues that the checkpoint says are delivered, and that have no such row.
+    /// Issues that the checkpoint claims as delivered, but without such a row.
     pub(crate) ahead: usize,
     /// Live rows of issues that the upstream no longer has.
     pub(crate) left_over: usize,
@@ -29,7 +29,7 @@ impl AddAssign for Discrepancies {
     }
 }
 
-/// A repository of the upstream: the first name is the resource's, the last one is its present one.
+/// A repository of the upstream: the first name is the resource's, the last one is its current one.
 #[derive(Debug, Clone)]
 pub(crate) struct Repository(pub(crate) Vec<String>);
 
@@ -42,12 +42,12 @@ impl Repository {
         &self.0[self.0.len() - 1]
     }
 
-    /// An issue as if its repository had never been renamed: addresses change then, and no `updated_at` moves.
+    /// An issue as if its repository had never been renamed: a rename changes addresses but no `updated_at`.
     fn with_first_name(&self, text: &str) -> String {
         self.0[1..].iter().fold(text.to_owned(), |text, name| text.replace(name.as_str(), self.resource()))
     }
 
-    /// Compares what is found with the upstream. Nothing may change meanwhile.
+    /// Compares the destination with the upstream. Nothing may change meanwhile.
     pub(crate) fn compare(&self, upstream: &GithubServer, look: &ResourceRows, exactly: bool) -> Discrepancies {
         let mut damage = Discrepancies::default();
         let claims = CheckpointClaims::parse(look.state.as_ref().map(|state| &state["checkpoint"]));

@@ -1,4 +1,4 @@
-//! The process that is killed: the example `github_issues`, as a user starts it.
+//! The killed process: the example `github_issues`, as a user starts it.
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -16,7 +16,7 @@ const MAX_RUNTIME: Duration = Duration::from_secs(600);
 /// A process that does not outlive its test.
 pub(crate) struct Process {
     child: Child,
-    /// What it writes to standard error.
+    /// Its standard error.
     stderr: File,
 }
 
@@ -35,7 +35,7 @@ impl Process {
         Self { child: command.spawn().unwrap(), stderr: said }
     }
 
-    /// Waits until something has happened; false: the process ended by itself before that, and well.
+    /// Waits for an event; false: the process succeeded before it.
     pub(crate) fn runs_until(&mut self, happened: impl Fn() -> bool) -> bool {
         let began = Instant::now();
         while !happened() {
@@ -48,20 +48,20 @@ impl Process {
         true
     }
 
-    /// Kills it; false: it had ended before.
+    /// Kills it; false: it had already ended.
     pub(crate) fn kill(&mut self) -> bool {
         self.child.kill().unwrap();
         let status = self.child.wait().unwrap();
         self.was_killed(status)
     }
 
-    /// Waits for its end; false: somebody has killed it.
+    /// Waits for its end; false: a signal has killed it.
     pub(crate) fn ends(&mut self) -> bool {
         let status = self.child.wait().unwrap();
         !self.was_killed(status)
     }
 
-    /// Whether a signal ended it. Otherwise it has done all that it should.
+    /// Whether a signal ended it. Otherwise it must have succeeded.
     fn was_killed(&mut self, status: ExitStatus) -> bool {
         if status.code().is_some_and(|code| code != 0) {
             let mut said = String::new();
@@ -73,7 +73,7 @@ impl Process {
     }
 }
 
-/// One database of a place, and what is ingested into it.
+/// One database of a destination, and the resource that is ingested into it.
 pub(crate) struct Scenario<'a> {
     pub(crate) upstream: &'a GithubServer,
     pub(crate) place: &'a dyn KillTarget,
@@ -82,7 +82,7 @@ pub(crate) struct Scenario<'a> {
 }
 
 impl Scenario<'_> {
-    /// The command of a run, after `before`: the program that starts it, where it is not started at once.
+    /// The command of a run, after `before`: a wrapper that starts it, if any.
     pub(crate) fn ingest(&self, before: &[String], reconcile: bool) -> Command {
         let program = binary("github_issues");
         let mut command = match before {
@@ -97,13 +97,13 @@ impl Scenario<'_> {
         self.place.use_database(&mut command, self.database);
         command.arg("ingest").args(self.resources);
         if reconcile {
-            // What the tests delete is really gone.
+            // Issues that the tests delete are really gone.
             command.args(["--reconcile", "--allow-deletions"]);
         }
         command
     }
 
-    /// Makes the database and nothing in it but the connector's own tables.
+    /// Creates the database with nothing but the connector's own tables.
     pub(crate) fn create_database(&self) {
         let mut command = Command::new(binary("github_issues"));
         command.env_clear().env("GITHUB_API_URL", self.upstream.url());
@@ -111,7 +111,7 @@ impl Scenario<'_> {
         assert!(Process::start(command.arg("configure").arg("page_size=100")).ends());
     }
 
-    /// Runs to a good end.
+    /// Runs successfully.
     pub(crate) fn run(&self, reconcile: bool) {
         assert!(Process::start(&mut self.ingest(&[], reconcile)).ends());
     }

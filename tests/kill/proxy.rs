@@ -1,4 +1,4 @@
-//! Something between a process and the Snowflake server, which sees every statement and can keep it, or its answer, to itself.
+//! A proxy between a process and the Snowflake server, which sees every statement and can hold back it or its response.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -16,12 +16,12 @@ use tokio::task::JoinHandle;
 use crate::crash_points::CrashPoint;
 use crate::statements::{SentStatement, name};
 
-/// On which side of a statement the process dies.
+/// On which side of a statement the process is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
-    /// It has not come to the server.
+    /// The statement has not reached the server.
     Before,
-    /// The server has done it, and nobody is told.
+    /// The server has executed it, and the process gets no response.
     After,
 }
 
@@ -56,7 +56,7 @@ impl Drop for Proxy {
 }
 
 impl Proxy {
-    /// Listens on a port that is free, on the current runtime.
+    /// Listens on a free port, on the current runtime.
     pub(crate) async fn start(server: String) -> Self {
         let client = reqwest::Client::builder().no_gzip().no_proxy().build().unwrap();
         let shared = Arc::new(Shared { server, client, seen: Mutex::default() });
@@ -69,19 +69,19 @@ impl Proxy {
                 let answer = service_fn(move |request| answer(Arc::clone(&shared), request));
                 let connection =
                     hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
-                // It fails when the process dies in the middle, as it should.
+                // Fails when the process is killed in the middle, as intended.
                 tokio::spawn(async move { drop(connection.await) });
             }
         });
         Self { port, shared, accept }
     }
 
-    /// Forgets what was seen, and waits for a step.
+    /// Clears the log, and waits for a step.
     pub(crate) fn expect(&self, strike: Option<(Side, CrashPoint)>) {
         *self.shared.seen.lock().unwrap() = Seen { strike, ..Seen::default() };
     }
 
-    /// Whether the step has come: nothing more is answered at it.
+    /// Whether the step has come: from then on, nothing is answered.
     pub(crate) fn has_reached(&self) -> bool {
         self.shared.seen.lock().unwrap().reached
     }
@@ -98,7 +98,7 @@ impl Proxy {
 }
 
 impl Shared {
-    /// Notes a statement; says on which side of it the process is to die.
+    /// Records a statement; returns on which side of it the process is to be killed.
     fn note(&self, name: &str, sent: Option<SentStatement>) -> Option<Side> {
         let mut seen = self.seen.lock().unwrap();
         seen.sent.extend(sent);

@@ -1,4 +1,4 @@
-//! Kills at random moments, again and again.
+//! Repeated kills at random moments.
 
 use std::io::Write;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::target::KillTarget;
 
 const REPOSITORIES: [&str; 2] = ["acme/widgets", "acme/gadgets"];
 
-/// At most so many kills, then a database is compared and the next one begins.
+/// At most this many kills, then the database is compared and the next one begins.
 const KILLS_PER_DATABASE: u32 = 10;
 
-/// The second repository is renamed after so many kills.
+/// The second repository is renamed after this many kills.
 const KILLS_PER_RENAME: u32 = 7;
 
 struct RandomKills<'a> {
@@ -30,7 +30,7 @@ impl RandomKills<'_> {
         Scenario { upstream: self.upstream, place: self.place, database, resources: &REPOSITORIES }
     }
 
-    /// Starts a run and kills it after so many requests and so much time; false: it had ended before.
+    /// Starts a run and kills it after this many requests and this much time; false: it had already ended.
     fn kill(&mut self, database: u32, reconcile: bool) -> bool {
         let linger = u64::try_from(self.place.max_kill_delay().as_micros()).unwrap();
         let (requests, then) = (self.rng.u64(0..45), Duration::from_micros(self.rng.u64(0..linger)));
@@ -78,7 +78,7 @@ pub(crate) fn kill_and_compare(place: &dyn KillTarget) {
         if killed >= kills {
             break;
         }
-        // A full pass would mend what was lost, so that half of the databases see none before they are compared.
+        // A reconcile run would repair losses, so half of the databases see none before they are compared.
         let with_passes = database % 2 == 1;
         let goal = kills.min(killed + KILLS_PER_DATABASE.min(kills.div_ceil(2)));
         while killed < goal {
@@ -92,7 +92,7 @@ pub(crate) fn kill_and_compare(place: &dyn KillTarget) {
                     trial.rename();
                 }
             } else {
-                // Once everything has been read there is little to do: something happens, and there is more.
+                // Once everything has been read there is little to do: changes make more work.
                 upstream.bulk_edit(REPOSITORIES[0], usize::try_from(large / 2).unwrap());
                 upstream.clock().advance(Duration::from_secs(30));
             }
@@ -100,7 +100,7 @@ pub(crate) fn kill_and_compare(place: &dyn KillTarget) {
         upstream.set_mutations(Mutations::NONE);
         trial.scene(database).run(false);
         damage += Discrepancies { left_over: 0, ..trial.compare(database, false) };
-        // The first full pass may be the rest of one that began before the last deletions.
+        // The first reconcile run may be the rest of one that began before the last deletions.
         trial.scene(database).run(true);
         trial.scene(database).run(true);
         let left = trial.compare(database, true);
@@ -112,7 +112,7 @@ pub(crate) fn kill_and_compare(place: &dyn KillTarget) {
         "{}: kills {killed}, rows lost {lost}, rows double {double}, checkpoint ahead of {ahead} rows\n",
         place.name()
     );
-    // Past the test's own capture: this line is what the test is run for.
+    // Bypasses the test's own capture: this line is the purpose of the test.
     std::io::stderr().write_all(said.as_bytes()).unwrap();
     assert_eq!((damage, ahead), (Discrepancies::default(), 0), "seed {seed}");
 }

@@ -1,4 +1,4 @@
-//! Databases of the Snowflake server of the tests.
+//! Databases of the Snowflake test server.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,14 +13,14 @@ use snowfeed::internals::snowflake::{Client, HttpClient, Session, Sql, Statement
 use crate::peers::{self, Server};
 use crate::target::{KillTarget, ResourceRows, Row};
 
-/// Databases of the Snowflake server of the tests.
+/// Databases of the Snowflake test server.
 pub(crate) struct SnowflakeDatabases {
     server: &'static Server,
     /// The name in the login, which decides the parameters.
     account: String,
-    /// Where the killed processes find it: its own port, or that of something in between.
+    /// The port that the killed processes connect to: the server's, or a proxy's.
     pub(crate) port: AtomicU16,
-    /// As whom they log in, and what their databases begin with. Other tests use the server at the same time.
+    /// Their user, and the prefix of their databases. Other tests use the server at the same time.
     user: String,
     runtime: tokio::runtime::Runtime,
 }
@@ -31,7 +31,7 @@ impl SnowflakeDatabases {
         Self::named(&std::env::var("SNOWFEED_TEST_ACCOUNT").unwrap_or_else(|_| "test".to_owned()))
     }
 
-    /// The account whose parameters are all set to what breaks careless clients.
+    /// The account whose parameters are all set to values that break careless clients.
     pub(crate) fn hostile() -> Option<Self> {
         Self::named("hostile")
     }
@@ -65,7 +65,7 @@ impl SnowflakeDatabases {
         self.server.url()
     }
 
-    /// Does something in a session of its own. It looks from an account that cuts no results.
+    /// Runs work in a separate session, from an account that truncates no results.
     pub(crate) fn with_session<T>(&self, work: impl AsyncFnOnce(&mut dyn Session) -> T) -> T {
         let connection = ConnectionConfig::new("test", "user", Credentials::Password("password".into()));
         let connection = connection.host("127.0.0.1").port(self.server.port).protocol(Protocol::Http);
@@ -87,12 +87,12 @@ impl KillTarget for SnowflakeDatabases {
         6
     }
 
-    /// Enough for commits that go through the stage, and no more: the server of the tests is slow.
+    /// Enough for commits that go through the stage, and no more: the test server is slow.
     fn issue_counts(&self) -> [u32; 2] {
         [1_200, 100]
     }
 
-    /// Long enough to end up in the statements of a commit.
+    /// Long enough to hit the statements of a commit.
     fn max_kill_delay(&self) -> Duration {
         Duration::from_secs(3)
     }
@@ -108,7 +108,7 @@ impl KillTarget for SnowflakeDatabases {
         command.envs([("SNOWFLAKE_HOST", "127.0.0.1"), ("SNOWFLAKE_PROTOCOL", "http"), ("SNOWFLAKE_PORT", &port)]);
     }
 
-    /// Snowflake ends a transaction whose process has died when it is in another one's way for five minutes; here it ends now.
+    /// Snowflake ends a dead process's transaction once it has blocked another one for five minutes; here it ends now.
     fn end_sessions(&self) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.server.port)).unwrap();
         let path = format!("/tests/end-sessions?user={}", self.user);
@@ -118,7 +118,7 @@ impl KillTarget for SnowflakeDatabases {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 
-    /// The server keeps everything in memory; it has no way to drop a database.
+    /// The server keeps everything in memory, and cannot drop a database.
     fn drop_database(&self, database: u32) {
         self.with_session(async |session| {
             let database = self.database(database);
@@ -154,7 +154,7 @@ async fn look(session: &mut dyn Session, database: &str, resource: &str) -> Reso
     ResourceRows { rows, state, ..ResourceRows::default() }
 }
 
-/// The rows that a statement gives; none where there is no such table yet.
+/// The rows of a query; none where there is no such table yet.
 pub(crate) async fn select_rows(
     session: &mut dyn Session,
     select: Statement,

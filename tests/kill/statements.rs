@@ -54,7 +54,7 @@ impl CrashPoints for Statements<'_> {
     }
 }
 
-/// A statement as it was sent.
+/// A statement as sent.
 #[derive(Debug, Clone)]
 pub(crate) struct SentStatement {
     pub(crate) sql: String,
@@ -80,7 +80,7 @@ impl SentStatement {
     }
 }
 
-/// What a request to Snowflake is called: by its statement, where it has one.
+/// The name of a request to Snowflake: its statement's, if it has one.
 pub(crate) fn name(path: &str, sent: Option<&SentStatement>) -> String {
     match (path, sent) {
         (_, Some(SentStatement { sql, .. })) => [kind(sql), object(sql).to_owned()].join(" ").trim_end().to_owned(),
@@ -90,7 +90,7 @@ pub(crate) fn name(path: &str, sent: Option<&SentStatement>) -> String {
     }
 }
 
-/// The verb of a statement; of CREATE also what is made.
+/// The verb of a statement, and for CREATE also the kind of object.
 fn kind(sql: &str) -> String {
     const BETWEEN: [&str; 6] = ["OR", "REPLACE", "TRANSIENT", "IF", "NOT", "EXISTS"];
     let mut words = sql.split([' ', '(']).filter(|word| !BETWEEN.contains(word));
@@ -100,10 +100,10 @@ fn kind(sql: &str) -> String {
     }
 }
 
-/// What a statement is about: the last part of the first name in quotes.
+/// The object of a statement: the last part of the first name in quotes.
 fn object(sql: &str) -> &str {
     let named = if sql.starts_with("SELECT") { sql.split_once(" FROM ").map_or("", |(_, rest)| rest) } else { sql };
-    // Names, and what is between them.
+    // Names, and the text between them.
     let mut parts = named.split('"').skip(1);
     let mut name = parts.next().unwrap_or_default();
     while parts.next() == Some(".") {

@@ -1,4 +1,4 @@
-//! Kills at the calls by which a process writes its SQLite file, made by `strace`: at the n-th call of a kind, just before it.
+//! Kills at the system calls by which a process writes its SQLite file, made by `strace`: just before the n-th call of a kind.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::peers;
 use crate::process::{Process, Scenario};
 use crate::target::SqliteFiles;
 
-/// What changes a file, or makes a change last.
+/// Calls that change a file, or make a change durable.
 const CALLS: [(&str, &str); 4] =
     [("pwrite64", "write to"), ("fsync", "sync of"), ("ftruncate", "truncation of"), ("unlink", "removal of")];
 
@@ -58,7 +58,7 @@ impl CrashPoints for Syscalls<'_> {
             })?;
             Some(format!("{verb} {file}"))
         };
-        // `strace` counts the calls of each thread apart: the thread that makes its n-th call first is the one that is killed.
+        // `strace` counts each thread's calls separately: the thread that makes its n-th call first is the one that is killed.
         let mut counts = HashMap::new();
         let mut taken = HashSet::new();
         let steps = log.lines().filter_map(|line| {

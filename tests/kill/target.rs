@@ -1,4 +1,4 @@
-//! Where the killed processes keep their rows, and a look at them from outside.
+//! The destination of the killed processes, and a view of it from outside.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,15 +10,15 @@ use serde_json::Value;
 /// A row: the issue's id, its text, and whether it is live.
 pub(crate) type Row = (i64, String, bool);
 
-/// What is found of one resource.
+/// The stored data of one resource.
 #[derive(Debug, Default)]
 pub(crate) struct ResourceRows {
     pub(crate) rows: Vec<Row>,
-    /// The newest state, as it is written down.
+    /// The newest state, as stored.
     pub(crate) state: Option<Value>,
     /// The id of its newest run.
     pub(crate) run: Option<String>,
-    /// How far that run has come, as far as that can be seen; what there is, where there has been none.
+    /// The run's progress, as far as it is visible; without a run, what exists.
     pub(crate) reached: String,
 }
 
@@ -26,25 +26,25 @@ pub(crate) struct ResourceRows {
 pub(crate) trait KillTarget {
     fn name(&self) -> &'static str;
 
-    /// So many kills, unless somebody wants another number.
+    /// The number of kills, unless set otherwise.
     fn default_kills(&self) -> u32;
 
-    /// So many issues have the two repositories.
+    /// The number of issues of each repository.
     fn issue_counts(&self) -> [u32; 2];
 
-    /// The longest from the last request to the kill.
+    /// The longest time from the last request to the kill.
     fn max_kill_delay(&self) -> Duration;
 
-    /// Lets a command work on a database, which is made if it is not there.
+    /// Makes a command use a database, which is created if missing.
     fn use_database(&self, command: &mut Command, database: u32);
 
-    /// Comes after a kill.
+    /// Called after a kill.
     fn end_sessions(&self) {}
 
-    /// Comes when a database is no longer needed.
+    /// Called when a database is no longer needed.
     fn drop_database(&self, database: u32);
 
-    /// What there is of a resource. The next process finds everything as it was.
+    /// The data of a resource. The next process finds everything unchanged.
     fn read(&self, database: u32, resource: &str) -> ResourceRows;
 }
 
@@ -88,7 +88,7 @@ impl KillTarget for SqliteFiles {
     }
 
     fn read(&self, database: u32, resource: &str) -> ResourceRows {
-        // A copy: who opens a file whose writer has died tidies it up.
+        // A copy: opening a file whose writer has died recovers it.
         let copy = tempfile::tempdir().unwrap();
         let (from, to) = (self.path(database), copy.path().join("copy.db"));
         for end in ["", "-wal"] {

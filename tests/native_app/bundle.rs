@@ -76,7 +76,7 @@ fn the_job_runs_the_image_that_the_manifest_lists() {
     }
 }
 
-/// A family of the pool that is larger would buy nothing else.
+/// Otherwise, a larger instance family for the pool would gain nothing.
 #[test]
 fn a_container_may_use_the_whole_machine_of_the_pool() {
     let bundle = bundle();
@@ -168,7 +168,7 @@ fn only_what_has_changed_is_written() {
     assert_eq!(third.written, ["README.md", "procedures/spec.py"]);
 }
 
-/// A bundle with one file that others have not, under `page/old/`.
+/// A bundle with one file that other bundles lack, under `page/old/`.
 fn larger(page: &Path) -> Bundle {
     fs::create_dir_all(page.join("old")).unwrap();
     fs::write(page.join("app.py"), "x").unwrap();

@@ -22,7 +22,7 @@ async fn any_connector_builds_its_app_and_validates_it() {
     assert_eq!(app("build", folder.path(), &[]).await, Exit::Complete);
     assert_eq!(app("validate", folder.path(), &[]).await, Exit::Complete);
     let bundle = Bundle::read(&folder).unwrap();
-    // The image is called as the program is.
+    // The image is named after the program.
     assert!(bundle.text("job.yaml").unwrap().contains("/snowfeed/public/images/lines:1.0.0"));
 }
 
@@ -79,10 +79,10 @@ async fn a_build_makes_the_image_of_the_program_that_it_is_given() {
     let first = Image::open(folder.path().join("image")).unwrap();
     assert_eq!(app("build", folder.path(), &options).await, Exit::Complete);
     assert_eq!(Image::open(folder.path().join("image")).unwrap().digest(), first.digest());
-    // The same, of a program of the same bytes by another name: it is called as the image is.
+    // The same, from a program with the same bytes and another name: inside, it is named after the image.
     let again = Image::builder(&program).name("lines").title("jsonl").version("1.0.0");
     assert_eq!(again.write(programs.path().join("image")).unwrap().digest(), first.digest());
-    // The bundle is what is deployed, and the image is none of it.
+    // The bundle is deployed, and the image is not part of it.
     assert_eq!(app("validate", folder.path(), &[]).await, Exit::Complete);
     assert!(Bundle::read(&folder).unwrap().files().all(|(path, _)| !path.starts_with("image/")));
 }

@@ -1,4 +1,4 @@
-//! The app in an account, which is a small one on loopback: see `account`.
+//! The app in an account, here a small one on loopback: see `account`.
 
 pub(crate) mod account;
 mod cli;
@@ -23,7 +23,7 @@ use snowfeed::Result;
 use snowfeed::native_app::deploy::{Deploy, Install, Report, Runner, Uninstall, Upgrade};
 use snowfeed::native_app::{App, Bundle};
 
-/// What is deployed unless a test says otherwise.
+/// The app that is deployed unless a test says otherwise.
 pub(crate) async fn deploy(account: &Account, app: &App, set: impl Fn(Deploy<'_>) -> Deploy<'_>) -> Result<Report> {
     let bundle = Bundle::new(app)?;
     let mut session = account.open().await;
@@ -47,7 +47,7 @@ pub(crate) async fn uninstall(account: &Account, app: &App, set: impl Fn(Uninsta
     set(Uninstall::new(app)?).run(&mut account.open().await, &Runner::new()).await
 }
 
-/// What was done, in words.
+/// The changes, as text.
 pub(crate) fn whats(report: &Report) -> Vec<&str> {
     report.steps.iter().map(|step| step.what.as_str()).collect()
 }

@@ -1,4 +1,4 @@
-//! Every generated file against the one that was looked at and kept. `SNOWFEED_BLESS=1` keeps the present ones.
+//! Every generated file against its reviewed copy. `SNOWFEED_BLESS=1` stores the current files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,7 +33,7 @@ fn golden(name: &str, app: &App) {
     }
 }
 
-/// One text against the file that was kept.
+/// Compares one text with the stored file.
 pub(crate) fn compare(name: &str, now: &str) {
     let path = Path::new("tests/native_app/golden").join(name);
     if std::env::var_os("SNOWFEED_BLESS").is_some() {
@@ -44,7 +44,7 @@ pub(crate) fn compare(name: &str, now: &str) {
     assert!(kept == now, "{name} has changed, from line {line:?}: look at it, then SNOWFEED_BLESS=1 keeps it\n{now}");
 }
 
-/// The files that depend on the app. Code that is the same for every app is kept once, as a template.
+/// The files that depend on the app. Code that is the same for every app is stored once, as a template.
 fn generated(bundle: &Bundle) -> impl Iterator<Item = (&str, &[u8])> {
     let own = |path: &str| !path.ends_with(".py") || path.ends_with("/spec.py");
     bundle.files().filter(move |(path, _)| own(path))

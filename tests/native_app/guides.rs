@@ -1,4 +1,4 @@
-//! The blocks of both guides that lead from nothing to a running connector, run as they stand in the guides: shell lines through the
+//! The blocks of both guides that lead from nothing to a running connector, run as printed in the guides: shell lines through the
 //! example, SQL where the account of the tests, or the imitation of Snowflake, understands it.
 
 use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ fn statements(sql: &str) -> Vec<String> {
         .collect()
 }
 
-/// A shell with a folder of its own, and programs by the names that a guide gives them.
+/// A shell with a separate folder, and programs under the names that a guide uses.
 struct Shell {
     folder: TempDir,
     variables: BTreeMap<&'static str, String>,
@@ -72,7 +72,7 @@ impl Shell {
         let folder = TempDir::new().unwrap();
         fs::create_dir(folder.path().join("bin")).unwrap();
         let home = folder.path().to_str().unwrap().to_owned();
-        // Only how the account is reached stands in for what a reader has.
+        // Only the account's address and login replace the reader's.
         let variables = BTreeMap::from([
             ("PATH", format!("{home}/bin:/usr/bin:/bin")),
             ("HOME", home),
@@ -93,7 +93,7 @@ impl Shell {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// Runs a block; what it has written.
+    /// Runs a block; returns its output.
     async fn run(&self, block: &str) -> String {
         let mut command = Command::new("sh");
         command
@@ -116,7 +116,7 @@ async fn the_native_app_comes_from_nothing_as_its_guide_says() {
     let account = Account::fresh().await;
     account.state().registry = Some(format!("http://{}", registry.host()));
     let shell = Shell::new(account.server.port);
-    // A release takes minutes to build; the static example of the tests is what it would be.
+    // A release takes minutes to build; the tests' static example is equivalent.
     let built = tokio::task::spawn_blocking(program).await.unwrap();
     let target = "target/x86_64-unknown-linux-gnu/release/examples";
     shell.script(
@@ -156,7 +156,7 @@ async fn the_native_app_comes_from_nothing_as_its_guide_says() {
     assert!(account.contents().pools.contains_key("GITHUB_CONNECTOR_POOL"), "it was configured");
 }
 
-/// What the imitation knows nothing of; it is only read.
+/// Statements that the imitation does not know; they are only parsed.
 const ONLY_READ: [&str; 4] = ["CREATE WAREHOUSE", "CREATE ROLE", "GRANT", "CREATE USER"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,7 +186,7 @@ async fn rows_come_into_snowflake_from_nothing_as_its_guide_says() {
     assert!(rows > 0, "the guide ends with a query that has rows");
 }
 
-/// How many rows a statement has, where the imitation understands it.
+/// The number of rows of a statement's result, where the imitation understands it.
 async fn run_or_read(session: &mut Box<dyn Session>, sql: &str) -> usize {
     if let Some(only_read) = ONLY_READ.iter().find(|beginning| sql.starts_with(**beginning)) {
         let read = Parser::parse_sql(&SnowflakeDialect, sql);
@@ -197,7 +197,7 @@ async fn run_or_read(session: &mut Box<dyn Session>, sql: &str) -> usize {
     answer.unwrap_or_else(|error| panic!("{sql}: {error:?}")).rows.len()
 }
 
-/// Limits of Snowflake's that nothing in the program can lift.
+/// Limits of Snowflake that the program cannot lift.
 #[test]
 fn the_guide_tells_how_many_patches_there_are_and_what_holds_up_an_upgrade() {
     let guide = fs::read_to_string("docs/guides/native-app.md").unwrap();

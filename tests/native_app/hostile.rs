@@ -1,4 +1,4 @@
-//! Texts that want to break out of the files that they are written into, read back by those files' own languages.
+//! Texts that try to break out of the files that contain them, read back by those files' own languages.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -15,7 +15,7 @@ use sqlparser::tokenizer::{Token, Tokenizer};
 
 use crate::peers;
 
-/// Reads bundles from standard input, and answers what YAML and Python understand.
+/// Reads bundles from standard input, and reports what YAML and Python understand.
 const READER: &str = r#"
 import ast, json, sys, yaml
 
@@ -42,7 +42,7 @@ fn app(text: &str) -> App {
     App::from(&spec).title(text).description(text).text("CREATE DATABASE", text)
 }
 
-/// Texts made of what ends something in one of the languages.
+/// Texts made of the delimiters of these languages.
 fn hostile() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         prop::sample::select(vec![
@@ -131,7 +131,7 @@ proptest! {
         prop_assert_eq!(plain.lines().count(), hostile.lines().count());
         let cells = |readme: &str| readme.lines().filter(|line| line.starts_with('|')).count();
         prop_assert_eq!(cells(&plain), cells(&hostile));
-        // A backslash takes the mark after it its meaning.
+        // A backslash escapes the character after it.
         let marks = |readme: &str| {
             let mut characters = readme.chars();
             let mut count = 0;

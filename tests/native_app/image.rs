@@ -1,4 +1,4 @@
-//! The image: which programs get into one, and what is in it.
+//! The image: which programs are accepted, and its contents.
 
 #[cfg(all(feature = "cli", feature = "github"))]
 pub(super) mod container;
@@ -25,7 +25,7 @@ use tempfile::TempDir;
 
 use self::elf::Elf;
 
-/// Builds images of small programs in a folder of its own.
+/// Builds images of small programs in a separate folder.
 pub(super) struct ImageFolder(TempDir);
 
 impl ImageFolder {
@@ -61,7 +61,7 @@ fn parsed(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-/// The file of the blob that a descriptor names, which has the digest and the size that it says.
+/// The blob file that a descriptor names, with the digest and the size that it states.
 fn blob(image: &Image, descriptor: &Value) -> PathBuf {
     let digest = descriptor["digest"].as_str().unwrap();
     let path = image.folder().join("blobs/sha256").join(digest.strip_prefix("sha256:").unwrap());
@@ -96,7 +96,7 @@ struct ArchiveEntry {
     bytes: Vec<u8>,
 }
 
-/// What is in the layer, each owned_objects by root and as old as `time`.
+/// The files of the layer; checks that root owns each one, and that each is as old as `time`.
 fn files(image: &Image, time: u64) -> BTreeMap<String, ArchiveEntry> {
     let bytes = archive(image);
     let mut files = BTreeMap::new();
@@ -182,7 +182,7 @@ fn a_container_runs_the_program_as_nobody_in_particular() {
 fn two_builds_are_the_same_to_the_last_byte() {
     let (one, other) = (ImageFolder::new(), ImageFolder::new());
     let first = one.image();
-    // Neither the age nor the rights of the file are in the image.
+    // The image contains neither the age nor the permissions of the file.
     let program = other.program("connector", &Elf::good().bytes());
     fs::set_permissions(&program, fs::Permissions::from_mode(0o500)).unwrap();
     let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);

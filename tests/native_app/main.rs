@@ -1,4 +1,4 @@
-//! The native app: what is generated, and whether Snowflake's own tools take it; the image; the Python inside.
+//! The native app: the generated files, and whether Snowflake's own tools accept them; the image; the Python inside.
 #![cfg(all(feature = "native-app", feature = "cli", feature = "github"))]
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 

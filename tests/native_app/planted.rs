@@ -1,4 +1,4 @@
-//! What others have put where `app build` writes or reads: a listing, links, files of their own.
+//! Things that others put where `app build` writes or reads: a listing, links, their own files.
 #![cfg(unix)]
 
 use std::fs;
@@ -21,7 +21,7 @@ fn bundle() -> Bundle {
     Bundle::new(&github()).unwrap()
 }
 
-/// Adds a file to the listing of a bundle, as the listing has it, and as an older one had it.
+/// Adds a file to the listing of a bundle, in the listing's current format, and in an older one.
 fn plant(folder: &Path, path: &str, contents: &[u8]) -> [String; 2] {
     let list = fs::read_to_string(folder.join(MARKER)).unwrap();
     [format!("{list}{:x}  {path}\n", Sha256::digest(contents)), format!("{list}{path}\n")]
@@ -43,7 +43,7 @@ fn nothing_outside_of_a_bundle_is_removed_or_read_whatever_the_listing_says() {
             fs::write(folder.join(MARKER), planted).unwrap();
             let error = bundle().write(&folder).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Configuration, "{path}");
-            // What is read is deployed.
+            // Whatever is read would be deployed.
             assert_eq!(Bundle::read(&folder).unwrap_err().kind(), ErrorKind::Configuration, "{path}");
             for (_, file) in files {
                 assert_eq!(fs::read(file).unwrap(), b"precious", "{path}");
@@ -64,7 +64,7 @@ fn a_listed_file_of_other_contents_is_neither_removed_nor_replaced() {
     assert_eq!(bundle().write(&folder).unwrap().removed, Vec::<String>::new());
     assert_eq!(fs::read(&stale).unwrap(), b"precious");
 
-    // The whole folder is foreign: an empty listing makes it no bundle's.
+    // The whole folder is foreign: an empty listing does not make it a bundle.
     let folder = tempdir().unwrap();
     let title = "# Files that `app build` wrote here";
     fs::write(folder.path().join("README.md"), "precious").unwrap();
@@ -101,7 +101,7 @@ fn nothing_is_written_through_a_hard_link() {
     assert_eq!(fs::read(outer.path().join(MARKER)).unwrap(), listed);
     assert_ne!(fs::read(folder.join("README.md")).unwrap(), before);
 
-    // A file of somebody else's under a name of ours.
+    // Someone else's file under one of our names.
     let precious = outer.path().join("precious");
     fs::write(&precious, "precious").unwrap();
     fs::remove_file(folder.join("setup.sql")).unwrap();
@@ -125,7 +125,7 @@ fn no_link_leads_out_of_the_folder() {
         assert_eq!(Bundle::read(&folder).unwrap_err().kind(), ErrorKind::Configuration, "{path}");
         assert_eq!(crate::image::tree(outer.path()), before, "{path}");
     }
-    // The folder itself: `sf_build` is the default, and may be planted in a folder that was downloaded.
+    // The folder itself: `sf_build` is the default, and may be planted in a downloaded folder.
     let outer = tempdir().unwrap();
     fs::create_dir(outer.path().join("elsewhere")).unwrap();
     for (link, target) in [("sf_build", "elsewhere"), ("dangling", "missing")] {
@@ -163,7 +163,7 @@ async fn a_page_leads_nowhere_else() {
     fs::write(outer.path().join("page/a\nb.py"), "x").unwrap();
     assert_eq!(Bundle::new(&github().page(outer.path().join("page"))).unwrap_err().kind(), ErrorKind::Configuration);
     fs::remove_file(outer.path().join("page/a\nb.py")).unwrap();
-    // Neither a pipe nor a socket is waited for.
+    // The build waits for neither a pipe nor a socket.
     let _socket = std::os::unix::net::UnixListener::bind(outer.path().join("page/socket.py")).unwrap();
     assert_eq!(Bundle::new(&github().page(outer.path().join("page"))).unwrap_err().kind(), ErrorKind::Configuration);
 }
@@ -197,7 +197,7 @@ fn a_folder_that_looks_like_an_image_keeps_what_is_not_of_one() {
         assert_eq!(crate::image::tree(&image), before, "{what}");
         fs::remove_dir_all(&image).unwrap();
     }
-    // Only a mark, in a folder of somebody else's.
+    // Only a mark, in someone else's folder.
     fs::create_dir(&image).unwrap();
     fs::write(image.join("oci-layout"), "{\"imageLayoutVersion\":\"1.0.0\"}").unwrap();
     fs::write(image.join("thesis"), "precious").unwrap();
@@ -221,7 +221,7 @@ fn what_is_beside_an_image_stays() {
         assert_eq!(fs::read(outer.path().join(name).join("thesis")).unwrap(), b"precious");
     }
     assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 4, "nothing is left behind");
-    // Nor is anything written through a link.
+    // Nor does it write anything through a link.
     fs::create_dir(outer.path().join("elsewhere")).unwrap();
     for name in ["link", "link/"] {
         let _ = symlink(outer.path().join("elsewhere"), outer.path().join("link"));

@@ -1,5 +1,5 @@
-//! The app's Python, as its bundle holds it: procedures in a Snowpark session on a Snowflake server, pages in the newest Streamlit
-//! and in the oldest that Snowflake runs, the whole way in a browser.
+//! The app's Python, as in its bundle: procedures in a Snowpark session on a Snowflake server, pages in the newest Streamlit
+//! and in the oldest that Snowflake runs, and the complete path in a browser.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +10,7 @@ use snowfeed::native_app::Bundle;
 use crate::peers;
 use crate::support::github;
 
-/// Where Debian puts it. Playwright's own browser cannot be had everywhere.
+/// Debian's path. Playwright's own browser is not available everywhere.
 const CHROMIUM: &str = "/usr/bin/chromium";
 
 fn python(name: &str) -> Option<PathBuf> {
@@ -31,7 +31,7 @@ fn app() -> &'static Path {
     })
 }
 
-/// Runs pytest on these files, and prints its last line. `settings` are further variables of the environment.
+/// Runs pytest on these files, and prints its last line. `settings` are additional environment variables.
 pub(super) fn pytest(files: &[&str], settings: &[(&str, &Path)]) {
     let (Some(python), Some(server)) = (python("native-app"), peers::fakesnow()) else { return };
     let mut command = Command::new(python);

@@ -1,4 +1,4 @@
-//! The bundle before Snowflake's own command line.
+//! The bundle as input of Snowflake's own command line.
 
 use std::fs;
 use std::process::Command;
@@ -9,7 +9,7 @@ use tempfile::tempdir;
 use crate::peers;
 use crate::support::{custom, github};
 
-/// `snow app bundle` over a bundle; the files that it would deploy.
+/// `snow app bundle` over a bundle; returns the files that it would deploy.
 fn deployed(app: &App) -> Option<Vec<String>> {
     let Some(python) = peers::python("snowflake-cli") else {
         peers::skipped("there is no python3, which Snowflake's own command line needs");
@@ -20,7 +20,7 @@ fn deployed(app: &App) -> Option<Vec<String>> {
     let answer = Command::new(python.with_file_name("snow"))
         .args(["app", "bundle"])
         .current_dir(&folder)
-        // No configuration of the user's, and no request to anybody.
+        // No user configuration, and no network requests.
         .env("HOME", home.path())
         .env("SNOWFLAKE_HOME", home.path())
         .env("SNOWFLAKE_CLI_FEATURES_ENABLE_SNOWFLAKE_PROJECTS", "false")

@@ -1,4 +1,4 @@
-//! The apps that tests speak of.
+//! The apps that tests use.
 
 pub(crate) use custom_source::JsonLines;
 use snowfeed::native_app::App;
@@ -15,7 +15,7 @@ pub(crate) fn github() -> App {
     App::from(&spec).title("GitHub issues").program("github_issues")
 }
 
-/// The app of a source that talks to no host and has no secrets.
+/// The app of a source that has no hosts and no secrets.
 pub(crate) fn custom() -> App {
     App::from(&JsonLines.spec())
 }

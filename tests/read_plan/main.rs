@@ -1,4 +1,4 @@
-//! The GitHub source's read plan against a simulated list. Apart from `tests/github`, whose short timeouts such a load would exceed.
+//! The GitHub source's read plan against a simulated list. Separate from `tests/github`, whose timeouts this load would exceed.
 #![cfg(all(feature = "github", feature = "testkit"))]
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 

@@ -1,4 +1,4 @@
-//! How many requests a read takes, whatever its rows' times, counted in the simulation.
+//! The number of requests per read, whatever its rows' times, counted in the simulation.
 
 use std::collections::HashMap;
 
@@ -11,11 +11,11 @@ use crate::simulation::{List, Random, Scenario, Simulation};
 /// When rows were updated.
 #[derive(Debug, Clone)]
 enum Spread {
-    /// Anywhere, as often in any second.
+    /// Anywhere, equally likely in any second.
     Evenly { seconds: u64 },
-    /// Bursts, years apart: so many rows at once, so many of them in each second.
+    /// Bursts, years apart: this many rows at once, with this many in each second.
     Bursts(Vec<(u64, u64)>),
-    /// Each row comes sooner after the one before, by so many percent.
+    /// Each interval between rows is shorter than the previous one by this percentage.
     Faster(u64),
     /// One row far in the past, and one in the future.
     Outliers,
@@ -57,7 +57,7 @@ fn spreads() -> impl Strategy<Value = Spread> {
     ]
 }
 
-/// Reads a list that nothing changes, long after the last of its rows was; counts the rows and the requests of the read, and of
+/// Reads an unchanging list, long after the last update of its rows; counts the rows and the requests of the read, and of
 /// the idle one after it.
 fn requests(spread: &Spread, rows: u64, page: usize, concurrency: usize, inclusive: bool) -> (usize, u64, u64) {
     let scenario = Scenario {
@@ -101,7 +101,7 @@ proptest! {
     ) {
         let (rows, requests, idle) = requests(&spread, rows, page, concurrency, inclusive);
         let pages = rows.div_ceil(page) as u64;
-        // The repository is asked for, too.
+        // The repository is requested, too.
         prop_assert!(requests < pages + pages / 20 + 6, "{requests} requests for {pages} pages");
         prop_assert_eq!(idle, 1);
     }

@@ -46,18 +46,18 @@ pub(crate) struct Scenario {
     pub(crate) inclusive: bool,
     /// Whether the server sends links.
     pub(crate) links: bool,
-    /// Whether it counts pages, and how many of them it gives by their number.
+    /// Whether it counts pages, and how many of them it serves by number.
     pub(crate) counted: Option<u64>,
-    /// By how many seconds its `Date` is behind, as that of a cache is.
+    /// How many seconds its `Date` lags behind, as a cache's does.
     pub(crate) behind: i64,
-    /// A server without links gives at most so many rows, however many are asked for.
+    /// A server without links returns at most this many rows, however many are requested.
     pub(crate) most: usize,
     /// Whether pages sometimes have to be made smaller.
     pub(crate) heavy: bool,
     pub(crate) tags: bool,
 }
 
-/// A row: its time, and a count that tells its states apart.
+/// A row: its time, and a counter that distinguishes its states.
 type State = (i64, u64);
 
 pub(crate) struct List {
@@ -113,7 +113,7 @@ impl List {
         self.requests += 1;
         let parts: Vec<i64> = url.split('/').map(|part| part.parse().unwrap()).collect();
         let (since, page) = (parts[0], usize::try_from(parts[1]).unwrap());
-        // A gateway may give fewer rows than are asked for.
+        // A gateway may return fewer rows than requested.
         let size = usize::try_from(parts[2]).unwrap().min(if scenario.links { usize::MAX } else { scenario.most });
         let matching: Vec<_> = self
             .sorted()
@@ -152,7 +152,7 @@ enum Served {
     Page(Vec<(u64, State)>, PageInfo, Option<EntityTag>),
     NotModified,
     Newest(Option<UnixSecond>, Option<EntityTag>),
-    /// Too heavy, or refused.
+    /// Too heavy, or rejected.
     Not,
 }
 
@@ -160,7 +160,7 @@ pub(crate) struct Simulation<'a> {
     pub(crate) scenario: &'a Scenario,
     pub(crate) random: Random,
     pub(crate) list: List,
-    /// The destination: merged by version, never the older one.
+    /// The destination: merged by version, where an older one never wins.
     pub(crate) table: HashMap<u64, State>,
     pub(crate) page: usize,
     pub(crate) heavy: bool,
@@ -202,11 +202,11 @@ impl Simulation<'_> {
         }
     }
 
-    /// Reads to the end, crashing on the way; gives the position of the last commit and the number of batches.
+    /// Reads to the end, crashing on the way; returns the position of the last commit and the number of batches.
     pub(crate) fn read(&mut self, mut committed: Position, change_percent: u64, crashes: u64) -> (Position, usize) {
         let existing: Vec<u64> = self.list.rows.keys().copied().collect();
         let mut crash_budget = 5;
-        // Nobody can read to the end of a list that grows faster than it is read.
+        // A list that grows faster than it is read cannot be read to its end.
         let mut change_budget = 200;
         let mut batches = 0;
         'process: loop {
@@ -224,7 +224,7 @@ impl Simulation<'_> {
                     change_budget -= 1;
                     self.list.change(&mut self.random);
                 }
-                // A page may be taken long after it was served.
+                // A page may be processed long after it was served.
                 if !asked.is_empty() && (served.is_empty() || self.random.chance(50)) {
                     let step = asked.swap_remove(self.random.index(asked.len()));
                     let answer = self.serve(&step);
@@ -256,7 +256,7 @@ impl Simulation<'_> {
                 }
                 if crash_budget > 0 && self.random.chance(crashes) {
                     crash_budget -= 1;
-                    // What was read ahead is lost, from some batch on.
+                    // Prefetched pages are lost, from some batch on.
                     uncommitted.truncate(self.random.index(uncommitted.len() + 1));
                     for (rows, position) in uncommitted {
                         self.commit(&rows);
@@ -299,7 +299,7 @@ fn run(scenario: &Scenario) {
     for (id, state) in &simulation.list.rows {
         assert_eq!(simulation.table.get(id), Some(state), "row {id} is missing or stale");
     }
-    // Once the last second has passed for a while, and was read then, one request finds that nothing is new.
+    // Once the last second is over for a while, and was read after that, one request finds that nothing is new.
     simulation.list.now += 60;
     position = simulation.read(position, 0, 0).0;
     let requests = simulation.list.requests;
@@ -354,7 +354,7 @@ proptest! {
     }
 }
 
-/// Found by chance: a row moves on after the last page was served and before the range it is in is cut up.
+/// Found by chance: a row moves after the last page was served and before its range is split.
 #[test]
 fn a_row_that_moves_before_a_range_is_cut_up_is_not_lost() {
     let quiet = Scenario {
@@ -386,7 +386,7 @@ fn a_row_that_moves_before_a_range_is_cut_up_is_not_lost() {
     });
 }
 
-/// Found by chance: a poll that begins before its first row that counts, and is cut up.
+/// Found by chance: a poll that begins before its first relevant row, and is split.
 #[test]
 fn a_poll_that_is_cut_up_leaves_a_checkpoint_that_can_be_read() {
     run(&Scenario {
@@ -407,7 +407,7 @@ fn a_poll_that_is_cut_up_leaves_a_checkpoint_that_can_be_read() {
     });
 }
 
-/// Found by chance: within the second that is being read, a row comes to be in front of others.
+/// Found by chance: within the second that is being read, a row moves in front of others.
 #[test]
 fn a_row_that_another_one_moves_up_within_the_newest_second_is_not_late() {
     run(&Scenario {

@@ -7,13 +7,13 @@ use regex_lite::{Captures, Regex};
 
 use crate::support::Ended;
 
-/// It looks different as JSON, in a URL and in debug output, and has the word [`CORE`] in it, which all of these leave alone.
+/// It looks different as JSON, in a URL and in debug output, and contains the word [`CORE`], which none of these change.
 pub(crate) const CANARY: &str = "ghp_C4n4ryBird+/%5c\"9d81\\x7";
 
 const CORE: &str = "C4n4ryBird";
 
-/// The texts that give the secret away: a part of it that survives escaping, its beginning backwards, and what base64 and
-/// hexadecimal digits make of it, wherever it begins.
+/// The texts that reveal the secret: a part of it that survives escaping, its reversed beginning, and its base64 and
+/// hexadecimal forms, at any offset.
 fn encodings() -> Vec<String> {
     let mut forms = vec![CORE.to_owned(), CORE.chars().rev().collect()];
     for case in [hex(CORE.as_bytes()), hex(CORE.as_bytes()).to_uppercase()] {
@@ -22,7 +22,7 @@ fn encodings() -> Vec<String> {
     for shift in 0..3 {
         let shifted = format!("{}{CORE}", &"ghp"[..shift]);
         let encoded = base64(shifted.as_bytes());
-        // The characters at either end are made of neighbours, too.
+        // The characters at either end depend on their neighbours, too.
         let (start, end) = ((shift * 8).div_ceil(6), shifted.len() * 8 / 6);
         forms.push(encoded[start..end].to_owned());
     }
@@ -42,7 +42,7 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Where the secret is in these bytes, with what is around it.
+/// The positions of the secret in these bytes, with their context.
 pub(crate) fn find_secret(bytes: &[u8]) -> Option<String> {
     let at = |form: &String| bytes.windows(form.len()).position(|window| window == form.as_bytes());
     if let Some(at) = encodings().iter().find_map(at) {
@@ -63,7 +63,7 @@ pub(crate) fn find_secret(bytes: &[u8]) -> Option<String> {
     }
 }
 
-/// Undoes one level of the escapes of JSON, URLs and HTML, as far as letters and digits are hidden by them.
+/// Undoes one level of the escapes of JSON, URLs and HTML, as far as they hide letters and digits.
 fn unescape(text: &str) -> String {
     if !text.contains(['\\', '%', '&']) {
         return text.to_owned();
@@ -87,14 +87,14 @@ pub(crate) fn assert_absent(what: &str, bytes: impl AsRef<[u8]>) {
     }
 }
 
-/// Nothing that a process has written holds the secret.
+/// Checks that no output of a process contains the secret.
 #[track_caller]
 pub(crate) fn assert_output_clean(args: &[&str], ended: &Ended) {
     assert_absent(&format!("the standard output of {args:?}"), &ended.stdout);
     assert_absent(&format!("the standard error of {args:?}"), &ended.stderr);
 }
 
-/// No file below a folder holds the secret, but for those named. Says how many were read.
+/// Checks that no file below a folder, except the named ones, contains the secret. Returns how many were read.
 #[track_caller]
 pub(crate) fn assert_absent_below(folder: &Path, except: &[&str]) -> usize {
     let mut read = 0;

@@ -1,4 +1,4 @@
-//! Every command, at every level of the log, with a secret in the environment and in a file.
+//! Every command, at every log level, with a secret in the environment and in a file.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::support::Program;
 
 const LEVELS: [&[&str]; 6] = [&[], &["-q"], &["-v"], &["-vv"], &["-vvv"], &["--json"]];
 
-/// Each command, with what it must end with where the secret is right.
+/// Each command, with its expected exit status when the secret is right.
 const COMMANDS: [(&[&str], i32); 15] = [
     (&["check"], 0),
     (&["discover"], 0),
@@ -73,7 +73,7 @@ async fn a_secret_in_the_wrong_place_is_refused_and_not_repeated() {
             [&["configure", &setting][..], &["--set", &setting, "check"], &["-vvv", "--set", &setting, "status"]]
         {
             let ended = program.run(args).await.expect(4);
-            // Not even the arguments, which hold it, are repeated.
+            // Not even the arguments, which contain it, are repeated.
             assert_output_clean(&["(arguments with a secret)"], &ended);
         }
         assert_absent_below(program.folder(), &[]);
@@ -84,7 +84,7 @@ async fn a_secret_in_the_wrong_place_is_refused_and_not_repeated() {
     fs::write(program.folder().join("mine.toml"), format!("token = '{CANARY}'\nproxy = '{url}'\napi_url = '{url}'"))
         .unwrap();
     assert_output_clean(&["check"], &program.run(&["-vvv", "--config", "mine.toml", "check"]).await.expect(4));
-    // Where the file is no TOML, the line with the mistake is the one with the secret.
+    // Where the file is not valid TOML, the line with the mistake is the one with the secret.
     fs::write(program.folder().join("mine.toml"), format!("token = {CANARY}")).unwrap();
     assert_output_clean(&["check"], &program.run(&["-vvv", "--config", "mine.toml", "check"]).await.expect(4));
 }

@@ -1,4 +1,4 @@
-//! Core files: what is left of a process that ends badly in the middle of its work.
+//! Core files: the remains of a process that crashes in the middle of its work.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use crate::canary::{CANARY, assert_absent, find_secret};
 use crate::support::{Program, end, signal, until};
 
-/// Ways in which a program is given a credential: variables, and files by their names.
+/// The ways to pass a credential to a program: variables, and files by their names.
 struct CredentialSource {
     what: &'static str,
     variables: &'static [(&'static str, &'static str)],
@@ -33,7 +33,7 @@ fn core_files_in(folder: &Path) -> Vec<std::path::PathBuf> {
     entries.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("core")).collect()
 }
 
-/// Whether this system writes core files into the current folder; a program with the secret in its environment shows it.
+/// Whether this system writes core files into the current folder; tested with a program that has the secret in its environment.
 fn cores_are_written() -> bool {
     let folder = tempfile::tempdir().unwrap();
     let ended = Command::new("sh")
@@ -51,7 +51,7 @@ fn cores_are_written() -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_credential_is_in_a_core_file() {
     let can_be_written = cores_are_written();
-    // Takes connections and says nothing.
+    // Accepts connections and sends nothing.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port().to_string();
     let url = format!("http://127.0.0.1:{port}");

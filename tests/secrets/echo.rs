@@ -1,4 +1,4 @@
-//! A server that repeats what it was sent, wherever a server can say something.
+//! A server that echoes the credential wherever a server can put text.
 
 use serde_json::json;
 use wiremock::matchers::any;
@@ -6,7 +6,7 @@ use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
 use crate::canary::{base64, hex};
 
-/// What it answers, made of the credential that came.
+/// The response, made from the received credential.
 pub(crate) type EchoResponse = fn(&str) -> ResponseTemplate;
 
 struct Echo(EchoResponse);
@@ -24,7 +24,7 @@ pub(crate) async fn server(answer: EchoResponse) -> MockServer {
     server
 }
 
-/// How a server may write a text so that a filter of plain text passes it by.
+/// Ways in which a server may write a text so that it passes a plain-text filter.
 pub(crate) type Notation = fn(&str) -> String;
 
 fn escape_each(text: &str, write: impl Fn(u32) -> String) -> String {
@@ -56,7 +56,7 @@ pub(crate) const NOTATIONS: [(&str, Notation); 17] = [
     ("hexadecimal digits", |text| hex(text.as_bytes())),
 ];
 
-/// Answers 400 with a message that has the credential in this notation.
+/// Responds with 400 and a message that has the credential in this notation.
 pub(crate) async fn server_refusing_in(notation: Notation) -> MockServer {
     struct Refusal(Notation);
 
@@ -69,7 +69,7 @@ pub(crate) async fn server_refusing_in(notation: Notation) -> MockServer {
                 json[1..json.len() - 1].to_owned()
             };
             let written = self.0(secret);
-            // JSON has escapes of its own, which are sent as they are.
+            // JSON has its own escapes, which are sent unchanged.
             let text = match &*written {
                 whole if whole.starts_with("\\u") => written,
                 part if part.contains("\\u0043") => self.0(&quoted(secret)),

@@ -1,4 +1,4 @@
-//! Whatever goes wrong, and whatever the server says then.
+//! Every kind of failure, whatever the server sends then.
 
 use github_server::{Fault, GithubServer};
 use serde_json::json;
@@ -60,7 +60,7 @@ async fn no_notation_in_which_a_server_repeats_the_secret_is_passed_on() {
     }
 }
 
-/// It belongs to somebody else.
+/// It belongs to another user.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_token_that_a_server_sends_is_not_passed_on_either() {
     let token = format!("ghp_{}{}", "C4n4ryBird".repeat(3), "x7Qz19");

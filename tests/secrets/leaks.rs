@@ -11,13 +11,13 @@ use crate::canary::{CANARY, assert_absent};
 use crate::support::{Program, end, until};
 use github_server::{Fault, GithubServer};
 
-/// Everything that a server was sent, as bytes.
+/// Everything that a server received, as bytes.
 async fn received(server: &MockServer) -> Vec<u8> {
     let requests = server.received_requests().await.unwrap();
     format!("{requests:?}{}", requests.iter().map(|request| request.url.to_string()).collect::<String>()).into_bytes()
 }
 
-/// Nobody is even asked, so that nothing at all can get there.
+/// No server is even contacted, so nothing can leak.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_other_host_is_asked_whatever_the_server_points_to() {
     let other = MockServer::start().await;
@@ -71,7 +71,7 @@ async fn a_running_process_shows_no_secret_in_its_arguments() {
     assert_absent("what it wrote", ended.stderr);
 }
 
-/// There are no arguments and no environment of child processes to look at: nothing is ever started.
+/// There are no arguments and no environment of child processes to check: nothing is ever started.
 #[test]
 fn the_library_starts_no_process() {
     fn look(folder: &Path, files: &mut usize) {

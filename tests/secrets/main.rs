@@ -1,5 +1,5 @@
-//! Secrets: one that is easy to find is given to the program in every way there is, and looked for in everything that comes out
-//! of it: what it prints at every level, its errors, reports, bundles, databases and logs.
+//! Secrets: the tests pass an easily found one to the program in every possible way, and search for it in all of the program's
+//! output: printed text at every level, errors, reports, bundles, databases and logs.
 
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 

@@ -52,7 +52,7 @@ async fn a_secret_that_anybody_can_read_is_said_to_be() {
     }
 }
 
-/// A database is named by `--db`, or is the default one of the current folder, where others may have put something.
+/// A database is named by `--db`, or is the default one of the current folder, where others may have planted a file.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_that_leads_nowhere_is_no_new_database() {
     for (link, args, code) in [
@@ -96,7 +96,7 @@ async fn a_database_that_others_can_use_is_said_to_be() {
             }
         }
     }
-    // What is beside a database that does not exist yet was put there by another.
+    // A file beside a database that does not exist yet was put there by someone else.
     let log = program.folder().join("other.db-wal");
     fs::write(&log, "").unwrap();
     fs::set_permissions(&log, Permissions::from_mode(0o666)).unwrap();
@@ -116,7 +116,7 @@ fn no_file_beside_a_database_leads_elsewhere() {
             let mut link = path.clone().into_os_string();
             link.push(ending);
             std::os::unix::fs::symlink(&target, link).unwrap();
-            // Whether it can be opened is SQLite's to say.
+            // Whether it can be opened is up to SQLite.
             drop(snowfeed::backends::Sqlite::open(&path));
         }
         assert!(!elsewhere.path().join("missing").exists(), "{ending}");

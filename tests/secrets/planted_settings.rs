@@ -1,4 +1,4 @@
-//! Whoever makes the current folder, or writes the database, decides neither where a credential goes nor which one it is.
+//! Others who create the current folder, or write the database, decide neither where a credential is sent nor which one it is.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 use crate::canary::{CANARY, assert_absent};
 use crate::support::{Ended, Program};
 
-/// A server that nobody has named, with everything that it was sent.
+/// A server that the caller has not named, with everything that it received.
 struct HostileServer(MockServer);
 
 impl HostileServer {
@@ -99,10 +99,10 @@ async fn a_planted_database_sends_no_credential_to_its_host() {
         }
     }
     hostile.assert_no_credentials(&hostile.0.received_requests().await.unwrap());
-    // Looking at it is harmless, and tells.
+    // Inspecting it is harmless, and reveals the settings.
     let shown = program.run(&["configure"]).await.expect(0);
     assert!(shown.stdout.contains("evil.pem"), "{}", shown.stdout);
-    // `run` goes on for what may change meanwhile, and sends nothing.
+    // `run` keeps going in case something changes, and sends nothing.
     plant(program.folder(), &[&url]).await;
     program.run(&["enable", "acme/gears"]).await;
     let ran = tokio::time::timeout(std::time::Duration::from_secs(2), program.run(&["run"])).await;
@@ -151,13 +151,13 @@ async fn what_is_configured_with_its_credential_works_until_the_credential_is_an
         program.run(&["configure", "page_size=50"]).await.expect(0);
         program.run(&["check"]).await.expect(0);
     }
-    // The database alone is of no use to the next one.
+    // The database does not confirm a changed credential.
     fs::write(program.folder().join("hush"), "another-token").unwrap();
     assert_refused(&program.run(&["ingest", "acme/gears"]).await, "file:hush");
     fs::write(program.folder().join("hush"), "right-token").unwrap();
     program.run(&["ingest", "acme/gears"]).await.expect(0);
 
-    // A token of the environment is confirmed by configuring the host with it.
+    // Configuring the host together with a token from the environment confirms the token.
     let ambient = Program::new("github_issues").variable("GITHUB_TOKEN", "right-token");
     ambient.run(&["configure", &url]).await.expect(0);
     ambient.run(&["ingest", "acme/gears"]).await.expect(0);
@@ -200,7 +200,7 @@ async fn a_settings_file_that_others_may_write_is_refused() {
         assert_eq!(ended.stderr.contains("chmod go-w mine.toml"), !allowed, "{mode:o}: {}", ended.stderr);
     }
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-    // Only root can give a file away.
+    // Only root can change a file's owner.
     if chown(&file, Some(12_345), None).is_ok() {
         let ended = program.run(&["--config", "mine.toml", "status"]).await.expect(4);
         assert!(ended.stderr.contains("belongs to another user"), "{}", ended.stderr);
@@ -331,7 +331,7 @@ async fn two_sources_do_not_share_a_file() {
         assert!(ended.stderr.contains("belongs to the source \"github\""), "{args:?}: {}", ended.stderr);
     }
     github.run(&["--db", path, "configure"]).await.expect(0);
-    // A file of an older version does not say whose it is, and goes on working.
+    // A file of an older version does not name its owner, and still works.
     let database = rusqlite::Connection::open(&file).unwrap();
     database.execute("DELETE FROM APP_CONFIGURATION WHERE key = 'source'", []).unwrap();
     github.run(&["--db", path, "configure"]).await.expect(0);

@@ -1,4 +1,4 @@
-//! The same with Snowflake: its password and the source's token, and what is in the database afterwards.
+//! The same with Snowflake: its password and the source's token, and the contents of the database afterwards.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! What a server says does not steer the terminal that it is shown on.
+//! A server's texts do not control the terminal that shows them.
 
 use std::fs;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::support::{Ended, LONG, Program, end, signal};
 
-/// Changes the colour, the title, clears the screen; once with the escapes of one byte; rings; turns the writing around; begins a
+/// Changes the colour and the title, clears the screen; repeats this in one-byte escapes; rings; reverses the text; begins a
 /// line; hides text.
 const ESCAPES: &str = "\u{1b}[31m\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{9d}0;x\u{9c}\r\u{8}\u{202e}\u{2066}\u{200f}\u{2028}\u{2029}\u{e0041}";
 
@@ -135,7 +135,7 @@ async fn nothing_in_an_argument_or_the_name_of_a_file_reaches_the_terminal_as_it
     }
 }
 
-/// A source whose first word is its last.
+/// A source whose first call panics.
 #[derive(Debug)]
 struct PanickingSource;
 
@@ -158,7 +158,7 @@ impl Source for PanickingSource {
     }
 }
 
-/// This program again: a panic is written for the whole process.
+/// This program again: a panic hook applies to the whole process.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_in_a_panic_reaches_the_terminal_as_it_is() {
     const CHILD: &str = "SNOWFEED_TEST_PANICS";

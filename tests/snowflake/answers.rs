@@ -1,4 +1,4 @@
-//! Answers that come in parts, late, broken, or from somebody else.
+//! Responses that arrive in parts, late, broken, or from another server.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -233,7 +233,7 @@ async fn parts_that_fill_the_memory_come_one_after_the_other() {
     assert_eq!((texts(&answer.unwrap()).concat(), paths), ("abc".to_owned(), 1));
 }
 
-/// The longest time for which a thread that serves everything did nothing but `work`, as a part of the whole.
+/// The longest time for which a thread that serves everything did only `work`, as a fraction of the whole.
 async fn longest_pause<T>(work: impl Future<Output = T>) -> (f64, T) {
     let began = std::time::Instant::now();
     let (mut last, mut longest) = (began, Duration::ZERO);

@@ -1,5 +1,5 @@
-//! What people and sources do to a connector's tables and documents: each ends with the right table or with a line that says what
-//! to do, and takes nothing else down.
+//! What people and sources do to a connector's tables and documents: each case ends with the right table or with an error with
+//! advice, and affects nothing else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +27,7 @@ pub(crate) async fn edit(world: &World, sql: &str) {
         .unwrap();
 }
 
-/// What a query finds in its only cell.
+/// The only cell of a query's result.
 pub(crate) async fn cell(world: &World, sql: &str) -> String {
     let sql = sql.replace("DB.", &format!("\"{}\".", world.database));
     let answer = world.execute(Statement::new(Sql::assert_safe(sql))).await.unwrap();
@@ -46,7 +46,7 @@ pub(crate) async fn ingested() -> (World, Issues) {
     (world, source)
 }
 
-/// Ingests everything in a process of its own: each resource's status, and the error of the one that failed.
+/// Ingests everything in a separate process: each resource's status, and the error of the failed one.
 pub(crate) async fn again(world: &World, source: &Issues) -> (Vec<(String, RunStatus)>, String) {
     let connector = Connector::new(source.clone(), Arc::new(world.another_process()));
     let report = connector.ingest(IngestRequest::default()).await.unwrap();

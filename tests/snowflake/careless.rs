@@ -1,5 +1,5 @@
-//! A client that sets no parameter, tracks no transaction and retries nothing: what it sees is what the server does, and not what
-//! the driver makes of it.
+//! A client that sets no parameter, tracks no transaction and retries nothing: it shows the server's behaviour, and not the
+//! driver's.
 
 use arrow_array::Array;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::peers::Server;
 
-/// Who logs in, and with which session parameters.
+/// The user, and the session parameters of the login.
 #[derive(Debug, Clone)]
 pub(crate) struct Login {
     pub(crate) account: String,
@@ -48,7 +48,7 @@ impl Session {
     /// Runs a statement.
     ///
     /// # Errors
-    /// What the server refuses it with, and `code: …`.
+    /// The server's rejection, and `code: …`.
     pub(crate) async fn execute(&self, sql: &str) -> Result<Rows, String> {
         let id = uuid::Uuid::now_v7().to_string();
         let asked = self.http.post(format!("{}/queries/v1/query-request", self.url)).query(&[("requestId", id)]);

@@ -1,4 +1,4 @@
-//! What a connector costs: how many statements it sends, and of which kind. The golden files show them.
+//! A connector's cost: the number and the kinds of its statements. The golden files show them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use crate::recording::RecordingClient;
 use crate::source::Issues;
 use crate::support::{World, resource};
 
-/// Ingests everything that is enabled, and gives the statements that it took.
+/// Ingests all enabled resources, and returns the statements sent.
 async fn ingest(world: &World, connector: &Connector, request: IngestRequest) -> Vec<Statement> {
     world.recording.take();
     let report = connector.ingest(request).await.unwrap();
@@ -42,7 +42,7 @@ async fn an_idle_ingestion_is_two_reads_whatever_the_number_of_resources() {
         let first = ingest(&world, &another, IngestRequest::default()).await;
         assert_eq!(first.len(), 2, "{count} resources, in a process's first run: {first:?}");
         assert!(idle.iter().chain(&first).all(|statement| statement.sql.starts_with("SELECT ")), "{idle:?} {first:?}");
-        // A text that never changes can be answered from a cache of results.
+        // A text that never changes can be answered from the result cache.
         assert!(idle.iter().chain(&first).all(|statement| statement.binds.is_empty()), "{idle:?} {first:?}");
     }
 }

@@ -1,5 +1,5 @@
-//! Rows of the connector's own tables that a person has changed, beside those of [`bad_input`](crate::bad_input): each ends with the
-//! right tables, or with a line that says what to do, and whatever else is there goes on.
+//! Rows of the connector's own tables that a person has changed, beside those of [`bad_input`](crate::bad_input): each case ends
+//! with the right tables, or with an error with advice, and everything else keeps working.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ async fn shown(world: &World) -> String {
     cell(world, select).await
 }
 
-/// Ingests all in another process, where nothing may fail, and everything must be there.
+/// Ingests everything in another process, where nothing may fail and nothing may be missing.
 async fn completes(world: &World, source: &Issues, what: &str) {
     let (runs, said) = again(world, source).await;
     assert!(runs.iter().all(|(_, status)| *status == RunStatus::Complete), "{what}: {said}");
@@ -110,7 +110,7 @@ async fn a_row_of_the_data_that_is_there_twice_fails_a_reconcile_run_that_says_h
     let said = format!("{error:?}");
     let repair = said.split_once("INSERT OVERWRITE").map(|(_, rest)| format!("INSERT OVERWRITE{rest}")).unwrap();
     assert!(repair.contains("QUALIFY") && repair.contains(r#"PUBLIC_RAW"#), "{said}");
-    // The imitation knows no INSERT OVERWRITE: the same in two statements.
+    // The imitation lacks INSERT OVERWRITE: the same in two statements.
     let kept = format!("\"{}\".PUBLIC_RAW.KEPT", world.database);
     edit(&world, &format!("CREATE TABLE {kept} AS SELECT DISTINCT * FROM {raw}")).await;
     edit(&world, &format!("DELETE FROM {raw}")).await;

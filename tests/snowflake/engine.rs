@@ -1,4 +1,4 @@
-//! The engine and the backend above a client that fails: mocks of it, and connections that break.
+//! The engine and the backend over a failing client: mocks of it, and connections that break.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use crate::recording::{Call, Operation, RecordingClient};
 use crate::source::Issues;
 use crate::support::{World, change, commit, resource};
 
-/// A client whose first session does what the test expects of it; whatever else is asked is answered with yes.
+/// A client whose first session does what the test expects of it, and accepts everything else.
 fn first(expect: impl FnOnce(&mut MockSession)) -> MockClient {
     let yes = Yes::default();
     let mut session = MockSession::new();
@@ -48,7 +48,7 @@ async fn ingest(client: MockClient, max_bind_bytes: usize) -> (RunRecord, Vec<St
     (report.runs.into_iter().next().unwrap(), sent)
 }
 
-/// What ends the transaction in which there is a statement that begins so.
+/// The ends of the transactions that have a statement with this prefix.
 fn ends(sent: &[String], begins: &str) -> Vec<String> {
     let places = sent.iter().enumerate().filter(|(_, sql)| sql.starts_with(begins)).map(|(place, _)| place);
     let end = |place: usize| sent[place..].iter().find(|sql| ["COMMIT", "ROLLBACK"].contains(&sql.as_str()));
@@ -163,7 +163,7 @@ async fn what_was_staged_is_not_removed_within_a_transaction_that_could_not_be_e
         let (run, sent) = ingest(client, 0).await;
         assert_eq!((run.status, run.commits), (RunStatus::Failed, 0), "{ends}");
         assert!(sent.iter().any(|sql| sql.starts_with("COPY INTO")), "{sent:?}");
-        // DROP TABLE would commit what the transaction has done so far.
+        // DROP TABLE would commit the transaction so far.
         assert!(
             !sent.iter().any(|sql| ["DROP", "REMOVE"].iter().any(|verb| sql.starts_with(verb))),
             "{ends}: {sent:?}"
@@ -171,7 +171,7 @@ async fn what_was_staged_is_not_removed_within_a_transaction_that_could_not_be_e
     }
 }
 
-/// What a run has left on the stage that died in 2023.
+/// A run that died in 2023 left this on the stage.
 const LEFT: &str = "snowfeed_stage/0188c600-0000-7000-8000-000000000000/0188c60000007000800000000000000/a.json.gz";
 
 #[tokio::test]
@@ -228,12 +228,12 @@ async fn the_catalog_is_read_once() {
     assert_eq!(reads, 1);
 }
 
-/// A decision about each statement; `of` gives the future for those that the test is about.
+/// A decision about each statement; `of` returns the future for those that the test is about.
 fn decide(of: impl Fn(&Statement) -> Option<BoxFuture<'static, Fate>> + Send + Sync + 'static) -> crate::mocks::Decide {
     Arc::new(move |statement| of(statement).unwrap_or_else(|| async { Fate::Runs }.boxed()))
 }
 
-/// The server of the tests behind a connection that breaks at the first statement of this text.
+/// The test server behind a connection that breaks at the first statement of this text.
 fn breaking(world: &World, text: &'static str, fate: fn() -> Fate) -> Snowflake {
     let seen = AtomicUsize::new(0);
     let decide = decide(move |statement| {
@@ -277,7 +277,7 @@ async fn a_change_of_state_whose_answer_is_lost_is_stored_once() {
 async fn a_lost_answer_does_not_hide_that_another_run_has_moved_on() {
     let world = World::new(usize::MAX);
     let one = resource("r");
-    // The COMMIT gets lost, and before the next try another run stores a state on the same base.
+    // The COMMIT gets lost, and before the next attempt another run stores a state on the same base.
     let (other, theirs) = (world.snowflake.clone(), change(&one, StateVersion::NONE));
     let (commits, begins) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let decide = decide(move |statement| match statement.sql.as_str() {
@@ -303,7 +303,7 @@ async fn two_resources_side_by_side_use_two_sessions() {
     let first = Connector::new(source.clone(), Arc::new(world.snowflake.clone()));
     first.ingest(IngestRequest::new(all.map(resource))).await.unwrap();
     all.iter().for_each(|name| source.page(name, 2..3));
-    // Both have begun before either goes on.
+    // Both have begun before either continues.
     let (both, begun) = (Arc::new(Barrier::new(2)), AtomicUsize::new(0));
     let decide = decide(move |statement| {
         let waits = statement.sql == "BEGIN TRANSACTION" && begun.fetch_add(1, Ordering::SeqCst) < 2;
@@ -326,7 +326,7 @@ async fn two_resources_side_by_side_use_two_sessions() {
     assert_ne!(of("a"), of("b"));
 }
 
-/// A process of its own that asks `next` for the fate of its statements from the first one on that makes the view of the stream.
+/// A separate process that asks `next` for the fate of its statements, starting with the first that makes the view of the stream.
 fn from_the_view(world: &World, next: impl Fn(usize) -> BoxFuture<'static, Fate> + Send + Sync + 'static) -> Snowflake {
     let count = AtomicUsize::new(0);
     let decide = decide(move |statement| {
@@ -337,8 +337,8 @@ fn from_the_view(world: &World, next: impl Fn(usize) -> BoxFuture<'static, Fate>
     world.over(Fateful { client: Arc::new(world.recording.clone()), decide })
 }
 
-/// Adds the resources `a` and `b` at once, so that `b` makes the view of the stream after `a` has, from what it knew before. Then
-/// its next statement comes before that of `a`, or it dies.
+/// Adds the resources `a` and `b` at once, so that `b` makes the stream's view after `a` has, from outdated knowledge. Then its
+/// next statement precedes that of `a`, or it dies.
 async fn overtake(world: &World, dies: bool) {
     let specs = crate::source::tables();
     world.snowflake.ensure_tables(&resource("x"), &specs).await.unwrap();

@@ -1,4 +1,4 @@
-//! What expires while it is in use: tokens, the links to the parts of a result, the places for files.
+//! Things that expire while in use: tokens, the links to the parts of a result, the upload locations of files.
 
 use serde_json::{Value, json};
 use snowfeed::internals::snowflake::{Client, Session, StagedFile, Statement};
@@ -11,7 +11,7 @@ fn answer(data: Value) -> Reply {
     Reply::json(json!({ "data": data, "code": null, "message": null, "success": true }))
 }
 
-/// A result of one row for each of these paths of a storage.
+/// A result with one row for each of these paths of a storage.
 fn in_parts(storage: &ScriptedServer, paths: &[&str]) -> Reply {
     let chunk = |path: &&str| json!({ "url": format!("http://127.0.0.1:{}{path}?signature=hunter2", storage.port), "rowCount": 1 });
     let mut data = result(json!([]));
@@ -80,7 +80,7 @@ async fn links_that_expire_are_asked_for_again_as_long_as_that_helps() {
     storage.on("/gone", [expired()]);
     storage.on("/late", [expired(), part("c")]);
     let mut session = server.client().open().await.unwrap();
-    // The second part comes with the first new links, and that is progress; the third one fails with these and comes with the next.
+    // The second part arrives with the first new links, which is progress; the third one fails with these and needs the next.
     assert_eq!(rows(&mut session).await.map_err(|error| error.to_string()), Ok("abc".to_owned()));
 
     let (server, storage) = (ScriptedServer::start().await, ScriptedServer::start().await);
@@ -119,7 +119,7 @@ async fn a_token_that_has_expired_is_renewed_for_new_links() {
     assert_eq!(server.requests(RESULT)[1].headers["authorization"], "Snowflake Token=\"another-token\"");
 }
 
-/// Says that a file goes to this path of a storage.
+/// A response that places a file at this path of a storage.
 fn place(storage: &ScriptedServer, path: &str) -> Reply {
     let url = format!("http://127.0.0.1:{}{path}/a.json.gz?X-Goog-Signature=hunter2", storage.port);
     let stage = json!({ "locationType": "GCS", "location": "b/", "creds": {}, "presignedUrl": url });
@@ -189,7 +189,7 @@ async fn a_statement_is_cancelled_although_the_token_has_expired() {
 
 #[tokio::test]
 async fn a_session_is_closed_although_the_token_has_expired() {
-    // Left open, it would keep its transaction, and the locks of that.
+    // Left open, it would keep its transaction and the locks of that transaction.
     let server = ScriptedServer::start().await;
     server.on(CLOSE, [Reply::expired("390112"), Reply::json(json!({ "data": null, "success": true }))]);
     server.on(RENEW, [renewed("another-token")]);

@@ -17,7 +17,7 @@ fn to(server: &Server) -> HttpClient {
     HttpClient::with_retry(connection(server.port), fast_retries()).unwrap()
 }
 
-/// A client that works in a database of its own; `None` where there is no server.
+/// A client that works in a separate database; `None` where there is no server.
 async fn database(name: &str) -> Option<(HttpClient, Box<dyn Session>)> {
     let server = peers::fakesnow()?;
     let mut session = to(server).open().await.unwrap();
@@ -38,7 +38,7 @@ async fn count(session: &mut Box<dyn Session>, table: &str) -> i64 {
     run(session, &format!("SELECT COUNT(*) AS n FROM {table}")).await.rows[0].integer(0).unwrap()
 }
 
-/// Stands before a server, and spoils the session token of one request when told to: to the server, the session is gone.
+/// Sits in front of a server, and corrupts the session token of one request on demand: to the server, the session is gone.
 struct Forgetful {
     port: u16,
     spoil: Arc<AtomicBool>,

@@ -1,6 +1,6 @@
-//! What is sent in a standard run, in files to be read by whoever wants to know what a connector costs.
+//! The statements of a standard run, in files for readers who want to know a connector's cost.
 //!
-//! `SNOWFEED_BLESS=1` writes the files anew.
+//! `SNOWFEED_BLESS=1` rewrites the files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::recording::{Call, Operation};
 use crate::source::Issues;
 use crate::support::{World, resource, without_ids};
 
-/// What a statement is, for whoever pays.
+/// How a statement is billed.
 fn kind(statement: &Statement) -> &'static str {
     match statement.sql.split(' ').next().unwrap_or_default() {
         "SELECT" | "LIST" => "read",
@@ -34,7 +34,7 @@ const CLAUSES: [&str; 14] = [
     "CROSS",
 ];
 
-/// The statement in lines, so that a person can read it and differences are short.
+/// The statement split into lines, readable and with short diffs.
 fn lines(sql: &str) -> String {
     let (mut text, mut line) = (String::new(), 0);
     // How many parentheses and CASEs are open.
@@ -71,7 +71,7 @@ fn lines(sql: &str) -> String {
     text
 }
 
-/// A bound value, as far as it is the same at every run.
+/// A bound value, as far as it is the same in every run.
 fn bound(bind: &Bind) -> String {
     match bind {
         Bind::Integer(number) => number.to_string(),
@@ -93,7 +93,7 @@ fn file(title: &str, database: &str, calls: &[Call]) -> String {
         let (Operation::Statement(statement) | Operation::Put(statement)) = &call.operation else { continue };
         number += 1;
         *kinds.entry(kind(statement)).or_default() += 1;
-        // Lines are broken by length, so that what differs at each run goes first.
+        // Lines are broken by length, so text that differs in each run is replaced first.
         let sql = lines(&without_ids(&statement.sql.replace(database, "DB")));
         body += &format!("\n{sql};\n");
         if !statement.binds.is_empty() {
@@ -110,13 +110,13 @@ fn file(title: &str, database: &str, calls: &[Call]) -> String {
     format!("-- {title}\n-- {number} statements{logins}:\n{}{body}", kinds.concat())
 }
 
-/// How many lines that agree are shown around those that differ.
+/// How many matching lines are shown around the different ones.
 const CONTEXT: usize = 2;
 
-/// The lines that differ, `-` before what was wanted and `+` before what was found, with those around them.
+/// The different lines, `-` before the expected and `+` before the actual ones, with their context.
 fn difference(wanted: &str, found: &str) -> String {
     let (wanted, found): (Vec<&str>, Vec<&str>) = (wanted.lines().collect(), found.lines().collect());
-    // The length of the longest common sequence of what follows each pair of places.
+    // The length of the longest common subsequence after each pair of positions.
     let mut common = vec![vec![0_usize; found.len() + 1]; wanted.len() + 1];
     for (i, line) in wanted.iter().enumerate().rev() {
         for (j, other) in found.iter().enumerate().rev() {
@@ -145,7 +145,7 @@ fn difference(wanted: &str, found: &str) -> String {
     (0..all.len()).filter(|at| differs(*at)).map(|at| format!("{} {}\n", all[at].0, all[at].1)).collect()
 }
 
-/// Compares what was sent since the last look with a file, or writes the file.
+/// Compares the statements sent since the last call with a file, or writes the file.
 fn compare(world: &World, name: &str, title: &str) -> Option<String> {
     let found = file(title, &world.database, &world.recording.take());
     let path = Path::new("tests/snowflake/golden").join(name);

@@ -1,4 +1,4 @@
-//! What it takes more than a few statements to see of the rules: many sessions, files, large values, an answer without data.
+//! Rules that take more than a few statements to show: many sessions, files, large values, a response without data.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::peers;
 use crate::probes::snowflake::{HOSTILE, connection, connection_to, fresh_database};
 use crate::support::{change, resource};
 
-/// A client in a database of its own, and the name of the user.
+/// A client in a separate database, and the name of the user.
 async fn client() -> (HttpClient, String) {
     let server = peers::fakesnow().expect("python3, which the Snowflake server of the tests needs");
     let database = fresh_database();
@@ -64,7 +64,7 @@ async fn a_statement_with_its_bound_values_has_at_most_1_mb_compressed() {
     run(&mut session, "CREATE TABLE t (d VARCHAR)").await;
     let insert = |text: String| Statement::new("INSERT INTO t SELECT ?").bind(text);
     session.execute(insert("x".repeat(4 << 20))).await.unwrap();
-    // Ids are as good as random: they can hardly be compressed.
+    // Ids are as good as random: they hardly compress.
     let ids: String = (0..200_000).map(|_| uuid::Uuid::now_v7().simple().to_string()).collect();
     let refused = session.execute(insert(ids)).await.unwrap_err();
     assert!(refused.to_string().contains("1 MB"), "{refused}");
@@ -95,7 +95,7 @@ async fn a_file_is_loaded_into_a_table_once() {
     }
 }
 
-/// As the drivers see it: success, and nothing about a result.
+/// As the drivers see it: success, and no information about a result.
 #[tokio::test]
 async fn commit_outside_of_a_transaction_is_answered_without_data() {
     let server = peers::fakesnow().expect("python3, which the Snowflake server of the tests needs");
@@ -122,7 +122,7 @@ async fn commit_outside_of_a_transaction_is_answered_without_data() {
     }
 }
 
-/// The whole way of a commit, on an account that has everything set against us.
+/// The complete path of a commit, on an account with hostile settings only.
 #[tokio::test]
 async fn a_state_is_kept_on_the_hostile_account() {
     let server = peers::fakesnow().expect("python3, which the Snowflake server of the tests needs");
@@ -133,7 +133,7 @@ async fn a_state_is_kept_on_the_hostile_account() {
     for name in ["acme/gears", "ACME/GEARS"] {
         snowflake.append(change(&resource(name), StateVersion::NONE)).await.unwrap();
     }
-    // What differs by case alone is not the same.
+    // Names that differ by case alone are different.
     let keys = ["acme/gears", "ACME/GEARS"].map(str::to_owned);
     let standings = snowflake.latest_many(&keys).await.unwrap();
     assert!(standings.iter().all(|standing| standing.entry.is_some()), "{standings:?}");

@@ -1,5 +1,5 @@
 //! Snowflake: the client against a scripted server and an imitation of Snowflake, stages against the clouds' emulators, the
-//! backend's statements and what they cost, the views as a user finds them, the engine above a client that fails.
+//! backend's statements and their cost, the views as a user sees them, the engine over a failing client.
 #![cfg(feature = "snowflake")]
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 

@@ -1,4 +1,4 @@
-//! A database of the form before is brought to this one's, and goes on.
+//! A database of the previous schema version is migrated to the current one, and remains usable.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use crate::support::{World, change, commit, resource};
 /// The statements that made version 1.
 const SCHEMA_1: &str = include_str!("fixtures/schema-1.sql");
 
-/// A database as version 1 has left it, with one resource whose state, run and row are there.
+/// A database as version 1 left it, with the state, run and row of one resource.
 async fn version_1(max_bind_bytes: usize) -> World {
     let world = World::new(max_bind_bytes);
     let database = &world.database;
@@ -81,7 +81,7 @@ async fn version(world: &World) -> String {
 async fn a_database_of_version_1_goes_on_where_it_was() {
     for max_bind_bytes in [usize::MAX, 0] {
         let world = version_1(max_bind_bytes).await;
-        // Whoever only reads changes nothing.
+        // A read-only command changes nothing.
         assert_eq!(world.snowflake.latest("r").await.unwrap().unwrap().version, StateVersion(1));
         assert_eq!(world.snowflake.runs(None, 9).await.unwrap().len(), 1);
         assert_eq!(version(&world).await, "1");
@@ -132,7 +132,7 @@ async fn a_migration_that_dies_after_any_statement_is_completed_by_the_next_prog
 async fn a_program_of_version_1_that_still_runs_stores_nothing_more() {
     let world = version_1(usize::MAX).await;
     world.snowflake.append(change(&resource("r"), StateVersion(1))).await.unwrap();
-    // What version 1 does first in a transaction that stores a state.
+    // The first statement of version 1 in a transaction that stores a state.
     let raise = format!(
         "UPDATE \"{}\".\"STATE\".\"SNOWFEED_FENCE\" SET \"VERSION\" = \"VERSION\" + 1 WHERE \"KEY\" = 'r' AND \"VERSION\" = 2",
         world.database

@@ -1,5 +1,5 @@
-//! Mocks of a client and its sessions, and answers for them: a Snowflake that says yes to everything, remembers which tables it
-//! was told of, and has no rows.
+//! Mocks of a client and its sessions, and their responses: a Snowflake that accepts everything, remembers the tables that
+//! were created, and has no rows.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -38,24 +38,24 @@ mock! {
     }
 }
 
-/// What the server of the mocks remembers.
+/// The mock server's memory.
 #[derive(Debug, Default)]
 struct Memory {
-    /// Whether the connector's own tables are there.
+    /// Whether the connector's own tables exist.
     made: bool,
     /// The entries of the catalog, by resource and stream.
     catalog: BTreeMap<(String, String), Value>,
     /// How many rows have been staged in each folder.
     staged: BTreeMap<String, u64>,
-    /// The resources that are enabled, every 30 minutes, and have run an hour ago.
+    /// The resources that are enabled, every 30 minutes, and ran an hour ago.
     enabled: Vec<String>,
 }
 
-/// Answers for sessions.
+/// Responses for sessions.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Yes(Arc<Mutex<Memory>>);
 
-/// An answer with one row of these cells.
+/// A result with one row of these cells.
 pub(crate) fn row(cells: &[Option<&str>]) -> Row {
     Row(cells.iter().map(|cell| cell.map(Into::into)).collect())
 }
@@ -64,20 +64,20 @@ pub(crate) fn rows(rows: Vec<Row>) -> QueryResult {
     QueryResult { rows, ..QueryResult::default() }
 }
 
-/// What COPY answers that has loaded so many rows of one file.
+/// The result of a COPY that has loaded this many rows of one file.
 pub(crate) fn loaded(count: u64) -> QueryResult {
     let columns = ["file", "status", "rows_loaded"].map(str::to_owned).to_vec();
     let file = row(&[Some("f.json.gz"), Some("LOADED"), Some(&count.to_string())]);
     QueryResult { columns, ..rows(vec![file]) }
 }
 
-/// The refusal of something that does not exist.
+/// The error for an object that does not exist.
 fn missing() -> Error {
     Error::new(ErrorKind::NotFound, "it does not exist or not authorized").with_code("002003")
 }
 
 impl Yes {
-    /// The answer to a statement.
+    /// The response to a statement.
     pub(crate) fn answer(&self, statement: &Statement) -> Result<QueryResult> {
         let mut memory = self.0.lock().unwrap();
         let sql = statement.sql.as_str();
@@ -107,12 +107,12 @@ impl Yes {
         Ok(rows(vec![row(&[Some("1")])]))
     }
 
-    /// Enables resources that have run an hour ago.
+    /// Enables resources that ran an hour ago.
     pub(crate) fn enable(&self, resources: Vec<String>) {
         self.0.lock().unwrap().enabled = resources;
     }
 
-    /// Takes a file.
+    /// Accepts a file.
     pub(crate) fn take(&self, file: &StagedFile) {
         let mut text = String::new();
         let bytes = file.content.concat();
@@ -120,14 +120,14 @@ impl Yes {
         *self.0.lock().unwrap().staged.entry(file.stage.clone()).or_default() += text.lines().count() as u64;
     }
 
-    /// A session that says yes to whatever its mock was not told to expect.
+    /// A session that accepts everything its mock has no expectation for.
     pub(crate) fn session(&self) -> MockSession {
         let mut session = MockSession::new();
         self.complete(&mut session);
         session
     }
 
-    /// Lets a mock say yes to whatever it was not told to expect.
+    /// Makes a mock accept everything it has no expectation for.
     pub(crate) fn complete(&self, session: &mut MockSession) {
         let (yes, takes) = (self.clone(), self.clone());
         session.expect_execute().returning(move |statement| yes.answer(&statement));
@@ -139,7 +139,7 @@ impl Yes {
         session.expect_close().returning(|| Ok(()));
     }
 
-    /// A client whose sessions say yes.
+    /// A client whose sessions accept everything.
     pub(crate) fn client(&self) -> MockClient {
         let yes = self.clone();
         let mut client = MockClient::new();
@@ -162,7 +162,7 @@ impl Memory {
         Ok(rows(all))
     }
 
-    /// The settings of the resources, and the catalog behind them where it is asked for.
+    /// The settings of the resources, followed by the catalog if the query includes it.
     fn configuration(&self, with_catalog: bool) -> Vec<Row> {
         let settings = Some("{\"enabled\":true,\"schedule\":\"30m\"}");
         let empty = Row(vec![None; if with_catalog { 5 } else { 0 }]);
@@ -222,7 +222,7 @@ fn bound_text(bind: &Bind) -> &str {
     }
 }
 
-/// A backend over a client, with rows on their way as bound values up to this many bytes.
+/// A backend over a client, which sends up to this many bytes of rows as bound values.
 pub(crate) fn backend(client: impl Client, max_bind_bytes: usize) -> Snowflake {
     snowfeed::internals::snowflake::backend_with(Arc::new(client), "DB", "PUBLIC", max_bind_bytes)
 }
@@ -231,7 +231,7 @@ pub(crate) fn backend(client: impl Client, max_bind_bytes: usize) -> Snowflake {
 pub(crate) enum Fate {
     /// It is run.
     Runs,
-    /// It is run, its answer is lost, and the session with it.
+    /// It is run, but its response is lost, and the session with it.
     Unanswered,
     /// It is not run, and the session is lost.
     Lost,
@@ -240,7 +240,7 @@ pub(crate) enum Fate {
 /// Decides about each statement; may wait.
 pub(crate) type Decide = Arc<dyn Fn(&Statement) -> BoxFuture<'static, Fate> + Send + Sync>;
 
-/// A client whose statements meet a fate on their way to another one.
+/// A client that decides each statement's fate on the way to another client.
 #[derive(Clone)]
 pub(crate) struct Fateful {
     pub(crate) client: Arc<dyn Client>,
@@ -265,7 +265,7 @@ impl Client for Fateful {
     }
 }
 
-/// A session of [`Fateful`]; nothing is in it once it is lost.
+/// A session of [`Fateful`]; empty once it is lost.
 struct FatefulSession {
     session: Option<Box<dyn Session>>,
     decide: Decide,

@@ -1,4 +1,4 @@
-//! Session parameters: those that every session sets, and what a connection may add.
+//! Session parameters: the ones that every session sets, and the ones that a connection may add.
 
 use serde_json::{Map, Value, json};
 use snowfeed::ErrorKind;
@@ -7,7 +7,7 @@ use snowfeed::internals::snowflake::{Client, HttpClient};
 use crate::scripted::{LOGIN, ReceivedRequest, Reply, ScriptedServer, connection, fast_retries};
 use crate::warnings::Warnings;
 
-/// Each with a value that breaks us, and in some spelling.
+/// Each with a value that breaks us, in various spellings.
 fn hostile() -> Map<String, Value> {
     let parameters = json!({
         "autocommit": false,
@@ -104,7 +104,7 @@ fn what_is_ignored_is_warned_of_in_one_line_each() {
     }
 }
 
-/// Lets everybody in who does not set this parameter.
+/// Accepts every login that does not set this parameter.
 fn refusing(server: &ScriptedServer, name: &'static str) {
     server.on_request(LOGIN, move |asked| {
         if sent(asked).keys().any(|sent| sent.eq_ignore_ascii_case(name)) {

@@ -1,4 +1,4 @@
-//! Redirects: which are followed, with what, and which are not.
+//! Redirects: which are followed, with which headers, and which are not.
 
 use serde_json::json;
 use snowfeed::internals::snowflake::{Client, Statement};

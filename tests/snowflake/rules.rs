@@ -1,4 +1,4 @@
-//! The rule book: every entry of `tests/snowflake/rules` is well formed, and its example is answered as it says.
+//! The rule book: every entry of `tests/snowflake/rules` is well formed, and its example gets the stated response.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All rules, with the file that each is in.
+/// All rules, with the file of each.
 fn rules() -> Vec<(String, Rule)> {
     let folder = root().join("tests/snowflake/rules");
     let mut files: Vec<PathBuf> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -73,7 +73,7 @@ fn rules() -> Vec<(String, Rule)> {
     files.iter().flat_map(read).collect()
 }
 
-/// What is wrong with an entry itself.
+/// The errors of an entry itself.
 fn flaw(rule: &Rule) -> Option<&'static str> {
     let is_kebab = |name: &str| {
         name.split('-')
@@ -128,7 +128,7 @@ fn server() -> &'static peers::Server {
     peers::fakesnow().expect("python3, which the Snowflake server of the tests needs")
 }
 
-/// A rule's example, at work in a database of its own.
+/// A rule's example, running in a separate database.
 struct Example<'a> {
     rule: &'a Rule,
     login: Login,
@@ -136,10 +136,10 @@ struct Example<'a> {
     running: HashMap<char, JoinHandle<Ended>>,
 }
 
-/// A session whose statement has ended, and what it answered.
+/// A session whose statement has ended, and its response.
 type Ended = (Session, Result<Rows, String>);
 
-/// The session of the statements that name none.
+/// The session of statements that name none.
 const FIRST: char = 'a';
 
 impl<'a> Example<'a> {
@@ -181,7 +181,7 @@ impl<'a> Example<'a> {
         }
     }
 
-    /// Runs a statement, and gives its answer; nothing where nobody waits for it.
+    /// Runs a statement, and returns its response; nothing for a statement in the background.
     async fn run(&mut self, statement: &str) -> Option<Result<Rows, String>> {
         let statement = self.expand(statement);
         if let Some(path) = statement.strip_prefix("POST ") {
@@ -207,7 +207,7 @@ impl<'a> Example<'a> {
         };
         if how == '&' {
             self.running.insert(name, tokio::spawn(work));
-            // It must have come to its lock before the next statement is sent.
+            // It must be waiting for its lock before the next statement is sent.
             tokio::time::sleep(std::time::Duration::from_millis(300)).await;
             return None;
         }
@@ -216,7 +216,7 @@ impl<'a> Example<'a> {
         Some(answer)
     }
 
-    /// Runs all of these; gives what the last one answered.
+    /// Runs all of these; returns the response to the last one.
     async fn run_all(&mut self, statements: &[String]) -> Result<Rows, String> {
         let mut last = Ok(Rows::new());
         for statement in statements {
@@ -240,7 +240,7 @@ impl<'a> Example<'a> {
         last
     }
 
-    /// How the example differs from what the rule says.
+    /// The differences between the example and the rule.
     async fn check(mut self) -> Result<(), String> {
         let rule = self.rule;
         self.run_all(&rule.setup).await.map_err(|error| format!("setup: {error}"))?;

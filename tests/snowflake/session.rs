@@ -1,4 +1,4 @@
-//! Sessions and statements against a server that does as it is told.
+//! Sessions and statements against a scripted server.
 
 use std::time::Duration;
 

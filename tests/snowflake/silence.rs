@@ -1,4 +1,4 @@
-//! What is never printed, by anybody, at any level.
+//! Values that are never printed, by any code, at any level.
 
 use std::fmt::{self, Write};
 use std::sync::{Mutex, Once};
@@ -12,10 +12,10 @@ use tracing::{Event, Metadata, Subscriber};
 
 use crate::scripted::{LOGIN, QUERY, RENEW, RESULT, Reply, ScriptedServer, connection, fast_retries};
 
-/// All that was logged by this process since the listening began.
+/// Everything that this process has logged since the listener was installed.
 static HEARD: Mutex<String> = Mutex::new(String::new());
 
-/// Listens to everything, and writes it down.
+/// Listens to everything, and records it.
 struct Ear;
 
 impl Visit for Ear {

@@ -1,4 +1,4 @@
-//! Tables that Snowflake is too small for: each ends with the right tables, or with one error before anything is written.
+//! Tables that exceed Snowflake's limits: each ends with the right tables, or with one error before anything is written.
 
 use snowfeed::internals::snowflake::{Sql, Statement};
 use snowfeed::{ColumnType, Error, ErrorKind, Record, Sink, TableSpec, Version};
@@ -6,7 +6,7 @@ use snowfeed::{ColumnType, Error, ErrorKind, Record, Sink, TableSpec, Version};
 use crate::support::{World, commit, resource};
 use crate::warnings::Warnings;
 
-/// Asks for the tables of a resource in a new database, and gives the error. Nothing may have been written.
+/// Creates the tables of a resource in a new database, and returns the error. Nothing may have been written.
 async fn refused(tables: &[TableSpec]) -> Error {
     let world = World::new(usize::MAX);
     let error = world.snowflake.ensure_tables(&resource("r"), tables).await.unwrap_err();
@@ -51,7 +51,7 @@ async fn beyond_1_mb_the_view_over_all_resources_stays_and_those_of_the_resource
     let (world, warnings) = (World::new(usize::MAX), Warnings::default());
     let _here = tracing::subscriber::set_default(warnings.clone());
     let tables = [wide("issues", "a")];
-    // Of each, the view over all resources has the whole name.
+    // The view over all resources contains the full name of each.
     let all: Vec<_> = (0..6).map(|number| resource(&format!("{number}{}", "n".repeat(180_000)))).collect();
     for (number, one) in all.iter().enumerate() {
         world.snowflake.ensure_tables(one, &tables).await.unwrap();
@@ -73,7 +73,7 @@ async fn beyond_1_mb_the_view_over_all_resources_stays_and_those_of_the_resource
     for one in &all {
         assert_eq!(world.snowflake.preview(one, "issues", 9).await.unwrap().rows.len(), 1);
     }
-    // Another process finds the same, and says it again.
+    // Another process finds the same, and reports it again.
     let process = world.another_process();
     for one in &all {
         process.ensure_tables(one, &tables).await.unwrap();

@@ -1,4 +1,4 @@
-//! A source of issues, as GitHub's are, from pages in memory.
+//! A source of issues, like GitHub's, from pages in memory.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use serde_json::json;
 use snowfeed::prelude::*;
 use snowfeed::sources::github::GithubIssues;
 
-/// Pages of issues, by resource. A read goes on with the page after the one that the checkpoint names; a full pass reads all.
+/// Pages of issues, by resource. A read resumes after the page that the checkpoint names; a reconcile run reads all.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Issues(Arc<Mutex<BTreeMap<String, Vec<Range<i64>>>>>);
 

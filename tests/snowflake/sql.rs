@@ -1,4 +1,4 @@
-//! The SQL that is sent: legal by a parser that knows Snowflake's dialect, and the same whatever the values are.
+//! The SQL that is sent: valid for a parser that knows Snowflake's dialect, and the same whatever the values are.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::mocks::{Yes, backend};
 use crate::recording::RecordingClient;
 use crate::support::{Words, World, everything, without_ids};
 
-/// Names that no system likes.
+/// Names that break many systems.
 const ODD: [&str; 5] = [
     r#"it's "quoted" \' \" -- /* $$ ; DROP TABLE x; ? :a {{b}} 🦀 ß"#,
     "acme/widgets",
@@ -23,7 +23,7 @@ const ODD: [&str; 5] = [
 ];
 
 fn parse(sql: &str) -> Result<(), String> {
-    // Documented, and unknown to the parser.
+    // Documented, but unknown to the parser.
     let known = sql.replacen(" COPY GRANTS COPY TAGS AS SELECT ", " COPY GRANTS AS SELECT ", 1);
     match Parser::parse_sql(&SnowflakeDialect {}, &known) {
         Ok(statements) if statements.len() == 1 => Ok(()),
@@ -32,7 +32,7 @@ fn parse(sql: &str) -> Result<(), String> {
     }
 }
 
-/// What everything that a backend does sends to a server that accepts it.
+/// The statements of all backend operations, sent to a server that accepts them.
 async fn sent(words: &Words<'_>) -> Vec<Statement> {
     let mut sent = Vec::new();
     for max_bind_bytes in [usize::MAX, 0] {
@@ -43,7 +43,7 @@ async fn sent(words: &Words<'_>) -> Vec<Statement> {
     sent
 }
 
-/// The same to a server that says yes to everything.
+/// The same, sent to a server that accepts everything.
 async fn sent_to_mock(words: &Words<'_>) -> Vec<Statement> {
     let mut sent = Vec::new();
     for max_bind_bytes in [usize::MAX, 0] {
@@ -54,7 +54,7 @@ async fn sent_to_mock(words: &Words<'_>) -> Vec<Statement> {
     sent
 }
 
-/// No statement is excepted: the parser reads PUT, COPY, LIST, REMOVE, COPY GRANTS and lambdas, too.
+/// No statement is exempt: the parser also reads PUT, COPY, LIST, REMOVE, COPY GRANTS and lambdas.
 #[tokio::test]
 async fn a_parser_of_snowflakes_dialect_reads_every_statement() {
     let long = "x".repeat(300);
@@ -75,7 +75,7 @@ async fn a_parser_of_snowflakes_dialect_reads_every_statement() {
 
 #[tokio::test]
 async fn the_parser_refuses_a_statement_that_is_cut_short() {
-    // The parser is careless about the end of a list of options.
+    // The parser is lenient about the end of a list of options.
     let cut = |sql: &str| sql.rsplit_once(')').filter(|(_, rest)| !rest.is_empty()).map(|(cut, _)| cut.to_owned());
     let cut: Vec<String> = sent_to_mock(&HARMLESS).await.iter().filter_map(|sent| cut(&sent.sql)).collect();
     let read: Vec<&String> = cut.iter().filter(|cut| parse(cut).is_ok()).collect();
@@ -84,7 +84,7 @@ async fn the_parser_refuses_a_statement_that_is_cut_short() {
 
 const HARMLESS: Words<'_> = Words { resource: "resource", key: "key", member: "member", text: "text" };
 
-/// What is in a statement, without the white space.
+/// A statement's content, without the white space.
 fn tokens(sql: &str) -> Vec<Token> {
     let tokens = Tokenizer::new(&SnowflakeDialect {}, sql).tokenize().unwrap_or_else(|error| panic!("{error}: {sql}"));
     let plain =
@@ -92,8 +92,8 @@ fn tokens(sql: &str) -> Vec<Token> {
     tokens.into_iter().filter(|token| !plain(token)).collect()
 }
 
-/// The shape of a statement: everything but what names and literals hold. A text that is put together from literals and the
-/// numbers of characters is one literal.
+/// The shape of a statement: everything except the contents of names and literals. A text composed of literals and
+/// character codes is one literal.
 fn shape(sql: &str) -> String {
     let parts = tokens(sql).into_iter().map(|token| match token {
         Token::SingleQuotedString(_) => "'…'".to_owned(),
@@ -108,7 +108,7 @@ fn shape(sql: &str) -> String {
     shape.replace("( '…' )", "'…'")
 }
 
-/// The numbers of characters, all alike.
+/// Makes all character codes alike.
 fn collapse_numbers(shape: &str) -> String {
     let mut parts = shape.split("CHR ( ");
     let first = parts.next().unwrap_or_default().to_owned();
@@ -123,7 +123,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(work)
 }
 
-/// Texts that may end a literal or a name, begin a comment, or be cut.
+/// Texts that may end a literal or a name, begin a comment, or be truncated.
 fn texts() -> impl Strategy<Value = String> {
     let text =
         prop_oneof!["['\"\\\\;?$:{}/*. \\-a]{1,8}", ".{1,12}", "\\PC{1,3}|[\u{0}\n\r\u{1b}]{1,3}", "[a\"']{200,300}"];
@@ -172,7 +172,7 @@ async fn values_are_bound_and_names_are_quoted() {
     let sent = sent_to_mock(&words).await;
     assert!(matches!(find(&sent, "zkey"), Found { bound: true, literal: false, name: false }));
     assert!(matches!(find(&sent, "ztext"), Found { bound: true, literal: false, name: false }));
-    // Views know no bound values.
+    // Views cannot have bound values.
     assert!(matches!(find(&sent, "zmember"), Found { bound: true, literal: true, name: false }));
     assert!(matches!(find(&sent, "zresource"), Found { bound: true, literal: true, name: true }));
     let literal: Vec<&str> =
@@ -180,7 +180,7 @@ async fn values_are_bound_and_names_are_quoted() {
     assert!(literal.iter().all(|sql| sql.starts_with("CREATE OR REPLACE VIEW")), "{literal:?}");
 }
 
-/// A cast follows the format that the reader's session or account has set.
+/// A cast uses the format that the reader's session or account has set.
 #[tokio::test]
 async fn no_view_reads_times_as_its_readers_session_does() {
     let sent = sent_to_mock(&HARMLESS).await;

@@ -1,4 +1,4 @@
-//! Files on a stage: stored with the clouds' emulators and read back, and what is said when a storage refuses.
+//! Files on a stage: stored with the clouds' emulators and read back, and the errors when a storage rejects them.
 
 mod faults;
 mod places;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use snowfeed::internals::snowflake::stage::{Origin, PutResponse, upload};
 use snowfeed::{Error, Result};
 
-/// Larger than what travels in one request, and no whole number of parts.
+/// Larger than one request, and not a whole number of parts.
 const LARGE: usize = 20 * 1024 * 1024 + 7;
 
 fn answer(stage: Value) -> PutResponse {
@@ -55,7 +55,7 @@ async fn store(stage: Value, name: &str, content: &[Bytes]) -> Result<u64> {
     upload(&answer(stage), Origin::Loopback, name, content).await
 }
 
-/// All that can be read of an error.
+/// The complete text of an error.
 fn told(error: &Error) -> String {
     format!("{error} {error:?} {error:#?} {:?} {:?}", error.report(), error.help())
 }

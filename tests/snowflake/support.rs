@@ -1,4 +1,4 @@
-//! A backend whose statements are written down.
+//! A backend whose statements are recorded.
 
 use std::sync::Arc;
 
@@ -16,22 +16,22 @@ use crate::peers;
 use crate::probes::snowflake::{connection, fresh_database};
 use crate::recording::RecordingClient;
 
-/// A database of its own, empty at first.
+/// A separate database, empty at first.
 pub(crate) struct World {
     pub(crate) snowflake: Snowflake,
     pub(crate) recording: RecordingClient,
     pub(crate) database: String,
-    /// A client that nobody records.
+    /// A client without recording.
     client: Arc<dyn Client>,
 }
 
 impl World {
-    /// One whose rows travel as bound values up to this many bytes, and then through the stage.
+    /// A backend that sends up to this many bytes of rows as bound values, and larger batches through the stage.
     pub(crate) fn new(max_bind_bytes: usize) -> Self {
         Self::in_database(fresh_database(), max_bind_bytes)
     }
 
-    /// The same in a database of this name, which is made.
+    /// The same in a database of this name, which is created.
     pub(crate) fn in_database(database: String, max_bind_bytes: usize) -> Self {
         let server = peers::fakesnow().expect("python3, which the Snowflake server of the tests needs");
         let connection = connection(server).database(&database).schema("PUBLIC");
@@ -46,7 +46,7 @@ impl World {
         Self { snowflake, recording, database, client }
     }
 
-    /// The same database as another process would see it: nothing is known of it yet.
+    /// The same database as another process would see it: with empty caches.
     pub(crate) fn another_process(&self) -> Snowflake {
         self.over(self.recording.clone())
     }
@@ -56,7 +56,7 @@ impl World {
         snowfeed::internals::snowflake::backend(Arc::new(client), &self.database, "PUBLIC")
     }
 
-    /// Runs a statement that is not written down.
+    /// Runs a statement without recording it.
     pub(crate) async fn execute(&self, statement: Statement) -> snowfeed::Result<QueryResult> {
         self.client.open().await?.execute(statement).await
     }
@@ -82,7 +82,7 @@ pub(crate) fn change(resource: &Resource, base: StateVersion) -> StateChange {
     StateChange::new(resource.name(), base, now).state(state).run(record)
 }
 
-/// What a test wants to see in a database, and has everything that a backend does done with.
+/// The texts that a test wants to see in a database; all backend operations are run with them.
 pub(crate) struct Words<'a> {
     /// The name of the resource.
     pub(crate) resource: &'a str,
@@ -99,7 +99,7 @@ impl Words<'_> {
         format!("\"{}\"", self.member.replace('\\', "\\\\").replace('"', "\\\""))
     }
 
-    /// Tables whose columns have every type, with and without an array on the way.
+    /// Tables with columns of every type, with and without an array in the path.
     pub(crate) fn tables(&self) -> [TableSpec; 2] {
         let path = self.path();
         let kinds = [
@@ -124,7 +124,7 @@ impl Words<'_> {
     }
 }
 
-/// A text in which ids, whatever they are, are all `id`.
+/// A text in which every id is replaced by `id`.
 pub(crate) fn without_ids(text: &str) -> String {
     let is_id = |part: &str| matches!(part.len(), 32 | 36) && part.parse::<uuid::Uuid>().is_ok();
     let mut rest = text;
@@ -140,7 +140,7 @@ pub(crate) fn without_ids(text: &str) -> String {
     without
 }
 
-/// Does everything that a backend can do; what it answers is for other tests.
+/// Runs every operation of a backend; other tests check the results.
 pub(crate) async fn everything(snowflake: &Snowflake, words: &Words<'_>) {
     let resource = resource(words.resource);
     let tables = words.tables();
@@ -159,7 +159,7 @@ pub(crate) async fn everything(snowflake: &Snowflake, words: &Words<'_>) {
     let mut only_run = change(&resource, StateVersion(2));
     only_run.state = None;
     snowflake.append(only_run).await.unwrap();
-    // Refused, where somebody looks at the base.
+    // Rejected, where the server checks the base.
     let _ = snowflake.append(change(&resource, StateVersion(1))).await;
     let key = resource.name();
     snowflake.latest(key).await.unwrap();
@@ -191,7 +191,7 @@ async fn full_pass(snowflake: &Snowflake, words: &Words<'_>, resource: &Resource
         let mut query = UnseenQuery::new(resource.clone(), "issues", sweep, 9);
         query.after = after;
         snowflake.unseen(query.clone()).await.unwrap();
-        // Where nothing is answered, there is no count.
+        // Where the response is empty, there is no count.
         let _ = snowflake.live_rows(query).await;
     }
     let gone = vec![Record::delete(words.key, Version(2)), Record::delete("gone", Version(3))];

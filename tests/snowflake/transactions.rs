@@ -1,4 +1,4 @@
-//! Transactions that Snowflake ends by itself, against a server that does as it is told.
+//! Transactions that Snowflake ends by itself, against a scripted server.
 
 use serde_json::{Value, json};
 use snowfeed::internals::snowflake::{Client, Session};
@@ -7,7 +7,7 @@ use snowfeed::{ErrorKind, Retry};
 use crate::scripted::{LOGIN, QUERY, Reply, ScriptedServer};
 use crate::session::{context, run};
 
-/// What Snowflake answers to COMMIT and ROLLBACK where no transaction is open.
+/// Snowflake's response to COMMIT and ROLLBACK where no transaction is open.
 fn nothing_to_end() -> Reply {
     Reply::json(json!({ "data": null, "code": null, "message": null, "success": true }))
 }
@@ -69,7 +69,7 @@ async fn a_statement_without_a_result_is_still_invalid() {
 
 #[tokio::test]
 async fn after_the_server_aborts_a_transaction_no_statement_of_it_runs_by_itself() {
-    // In words that a session of a driver has been answered with.
+    // With messages that real drivers have received.
     let message = "Transaction '1721165674582000000' was aborted, SQL execution canceled.";
     for statement in ["MERGE INTO t USING s ON t.k = s.k WHEN MATCHED THEN DELETE", "SELECT 1", "COMMIT"] {
         let server = ScriptedServer::start().await;
@@ -89,7 +89,7 @@ async fn after_the_server_aborts_a_transaction_no_statement_of_it_runs_by_itself
 
 #[tokio::test]
 async fn a_statement_that_fails_leaves_its_transaction_open() {
-    // A deadlock's victim, the 21st waiter for a lock, a time limit, and a statement that is wrong.
+    // A deadlock's victim, the 21st waiter for a lock, a time limit, and an invalid statement.
     for (code, state) in [("300002", "XX000"), ("000625", "57014"), ("000630", "57014"), ("100038", "22018")] {
         let server = ScriptedServer::start().await;
         let mut session = in_transaction(&server).await;

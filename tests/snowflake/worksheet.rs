@@ -1,4 +1,4 @@
-//! The typed views, as somebody with a worksheet finds them.
+//! The typed views, as a user with a worksheet sees them.
 
 use serde_json::{Value, json};
 use snowfeed::internals::snowflake::{QueryResult, Sql, Statement};
@@ -8,14 +8,14 @@ use crate::probes::snowflake::fresh_database;
 use crate::support::{World, commit, resource};
 use crate::{source, views};
 
-/// Puts documents into a resource's table `issues`, under their numbers.
+/// Stores documents in a resource's table `issues`, under their numbers.
 async fn put(world: &World, name: &str, documents: &[&str]) {
     let records = documents.iter().enumerate();
     let records = records.map(|(number, text)| Record::upsert(number.to_string(), Version(1), (*text).to_owned()));
     world.snowflake.commit(commit(&resource(name), "issues", records.collect())).await.unwrap();
 }
 
-/// What a query finds, as text; the database is `DB` in it.
+/// A query's result, as text; `DB` in the query is the database.
 async fn query(world: &World, sql: &str) -> Vec<Vec<Option<String>>> {
     let QueryResult { rows, .. } =
         world.execute(Statement::new(Sql::assert_safe(sql.replace("DB", &world.database)))).await.unwrap();
@@ -35,7 +35,7 @@ async fn a_value_of_another_type_reads_as_null() {
         let documents: Vec<&str> = views::cases().into_iter().map(|(document, _)| document).collect();
         put(&world, "one", &documents).await;
         views::assert_as_expected(world.snowflake.preview(&one, "issues", 99).await.unwrap());
-        // The view itself is readable, too, whatever the documents are.
+        // The view itself is readable, too, whatever the documents contain.
         let count = query(
             &world,
             "SELECT CAST(COUNT(*) AS VARCHAR) AS N, CAST(COUNT(TEXT) AS VARCHAR) AS T FROM DB.PUBLIC.ISSUES",
@@ -56,7 +56,7 @@ async fn a_spec_that_shrinks_keeps_its_columns_and_one_that_grows_adds_some() {
     world.snowflake.ensure_tables(&two, std::slice::from_ref(&new)).await.unwrap();
     let of_stream = query(&world, "SELECT RESOURCE, C, A, B FROM DB.PUBLIC.ISSUES").await;
     assert_eq!(of_stream, [some(&["one", "C", "X", "B"])]);
-    // The view of the resource follows when it is next ingested.
+    // The next ingestion of the resource updates its view.
     world.snowflake.ensure_tables(&one, &[new]).await.unwrap();
     let preview = world.another_process().preview(&one, "issues", 9).await.unwrap();
     assert_eq!(preview.columns, ["c", "a", "b", "deleted_at", "raw"]);
@@ -112,7 +112,7 @@ async fn views_that_another_version_has_made_are_made_again() {
 
 #[tokio::test]
 async fn a_large_commit_comes_through_a_stage_whose_name_is_in_quotes() {
-    // Blanks, which need the quotes as well, are in no database that the server can make.
+    // The name has no space, which needs quotes as well: the server cannot create such a database.
     let world = World::in_database(format!("rohdaten_für_{}", fresh_database()), 0);
     world.snowflake.ensure_tables(&resource("one"), &[views::spec()]).await.unwrap();
     put(&world, "one", &[r#"{"v":1}"#, r#"{"v":2}"#]).await;

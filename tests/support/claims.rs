@@ -1,14 +1,14 @@
-//! What a checkpoint of the GitHub source says, for tests that hold it against the rows.
+//! What a checkpoint of the GitHub source claims, for tests that compare it with the rows.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// What a checkpoint says is delivered, read as its format (`v` 1) is documented and not as the program reads it.
+/// What a checkpoint claims as delivered, read as its format (`v` 1) is documented and not as the program reads it.
 pub(crate) struct CheckpointClaims {
-    /// The parts of the time line that are still to be read: from, and to before.
+    /// The parts of the time line that are still unread: from (inclusive), to (exclusive).
     open: Vec<(Timestamp, Timestamp)>,
-    /// Everything from here on will be asked for again.
+    /// Everything from here on will be requested again.
     again: Timestamp,
 }
 
@@ -30,9 +30,9 @@ impl CheckpointClaims {
         Self { open: open.collect(), again: time(&checkpoint["hwm"]).unwrap_or(Timestamp::MAX) }
     }
 
-    /// Whether what was updated then is said to be delivered.
+    /// Whether records with this update time are claimed as delivered.
     pub(crate) fn cover(&self, updated: Timestamp) -> bool {
-        // A second before it is asked for again, because a server may leave out the very second of `since`.
+        // One second before it is requested again, because a server may leave out the exact second of `since`.
         let second = jiff::SignedDuration::from_secs(1);
         updated.saturating_add(second).unwrap_or(updated) < self.again
             && !self.open.iter().any(|(from, to)| *from <= updated && updated < *to)

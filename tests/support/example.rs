@@ -1,8 +1,8 @@
-//! The example programs, which tests of processes start.
+//! The example programs, which process tests start.
 
 use std::path::{Path, PathBuf};
 
-/// The program of an example: cargo builds it beside the tests.
+/// The path of an example: cargo builds it beside the tests.
 pub(crate) fn binary(example: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let folder = test.parent().and_then(Path::parent).unwrap().join("examples");

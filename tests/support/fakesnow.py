@@ -32,11 +32,11 @@ from starlette.routing import Route
 from strict import databases, objects, policies, settings, statements, transactions
 from strict.layer import begin_session
 
-# By `from fakesnow import server` one gets a function of that name.
+# `from fakesnow import server` would import a function of that name.
 server = importlib.import_module("fakesnow.server")
 
-# What is made has a comment and columns of some length, which are written down in another database: not so here. DuckDB refuses
-# it within a transaction that has written to the first database, as MERGE does, which makes a temporary table; and names with
+# fakesnow records a new object's comment and column lengths in another database; here it does not. DuckDB rejects that
+# within a transaction that has written to the first database, as MERGE does, which creates a temporary table; and names with
 # quotes break it.
 execute = FakeSnowflakeCursor._execute
 
@@ -50,7 +50,7 @@ def execute_without_comments(self, statement, *args, **kwargs):
 FakeSnowflakeCursor._execute = execute_without_comments
 
 
-# What is made is named in a sentence, which a quote in the name must not end.
+# The message names the new object in quotes, which a quote in the name must not end.
 class Sentence(string.Template):
     def substitute(self, name):
         return super().substitute(name=name.replace("'", "''"))
@@ -77,13 +77,13 @@ class Sessions(dict):
 server.sessions = Sessions()
 
 
-# Without `async`, so that it waits in a thread of its own.
+# Not `async`, so that it waits in a separate thread.
 def session(request):
     return asyncio.run(server.session(request))
 
 
-# What statements gave is kept for a while, not for as long as the server lives.
-# Statements of several threads come to it, so that it must not be iterated over.
+# Results are kept for a while, not for as long as the server lives.
+# Several threads add to it, so it must not be iterated over.
 class Results(collections.OrderedDict):
     def __setitem__(self, statement, result):
         super().__setitem__(statement, result)
@@ -94,7 +94,7 @@ class Results(collections.OrderedDict):
 server.shared_fs.results_cache = Results()
 
 
-# A timestamp that is null is not the beginning of 1970.
+# A null timestamp is not the beginning of 1970.
 timestamp_to_sf_struct = arrow.timestamp_to_sf_struct
 
 
@@ -102,7 +102,7 @@ def null_or_struct(timestamps):
     if isinstance(timestamps, pyarrow.ChunkedArray):
         timestamps = timestamps.combine_chunks()
     if timestamps.type.tz is not None:
-        # The same moments: only the session's time zone is in the type.
+        # The same instants: only the session's time zone is in the type.
         timestamps = timestamps.cast(pyarrow.timestamp(timestamps.type.unit, "UTC"))
     struct = timestamp_to_sf_struct(timestamps)
     parts = [part.fill_null(0) for part in struct.flatten()]
@@ -112,8 +112,8 @@ def null_or_struct(timestamps):
 arrow.timestamp_to_sf_struct = null_or_struct
 
 
-# TRANSFORM and FILTER of a VARIANT array are DuckDB's functions of a list, with its other way to write a lambda: the arrow is
-# also an operator of JSON. As an array, what is none is the only element of one.
+# TRANSFORM and FILTER of a VARIANT array are DuckDB's list functions, whose lambdas have another syntax: the arrow is
+# also an operator of JSON. A value that is not an array is treated as an array with one element.
 def over_list(function):
     def generate(generator, expression):
         body = expression.expression
@@ -129,7 +129,7 @@ DuckDB.Generator.TRANSFORMS[exp.Transform] = over_list("list_transform")
 DuckDB.Generator.TRANSFORMS[exp.ArrayFilter] = over_list("list_filter")
 
 
-# A time in any format that Snowflake tells by itself is what a cast understands.
+# A cast accepts a time in every format that Snowflake detects by itself.
 def to_time(generator, expression):
     if expression.args["format"].name == "AUTO":
         return generator.sql(exp.TryCast(this=expression.this, to=expression.args["target_type"]))
@@ -139,7 +139,7 @@ def to_time(generator, expression):
 DuckDB.Generator.TRANSFORMS[exp.StrToTime] = to_time
 
 
-# GET with a text finds the member of that name, whatever the name is: DuckDB reads what begins with a dollar as a path. As a
+# GET with a text finds the member of that name, whatever the name is: DuckDB reads a leading dollar as a path. As a
 # VARCHAR, a text has no quotes.
 def member(generator, expression):
     value, name = generator.sql(expression, "this"), generator.sql(expression, "expression")
@@ -151,7 +151,7 @@ def member(generator, expression):
 DuckDB.Generator.TRANSFORMS[exp.GetExtract] = member
 
 
-# A stage may stand in quotes, as one with a blank in its name must: PUT knows it only without them.
+# A stage may be in quotes, as a name with a space must be: PUT accepts it only without them.
 location_path = Snowflake.Parser._parse_location_path
 
 
@@ -164,11 +164,11 @@ def location_without_quotes(self):
 
 Snowflake.Parser._parse_location_path = location_without_quotes
 
-# An account around the databases: credentials that are refused, roles, warehouses, and a history of statements.
+# An account around the databases: rejected credentials, roles, warehouses, and a history of statements.
 
 WAREHOUSES = {"COMPUTE_WH": ("STARTED", "true"), "SLEEPING": ("SUSPENDED", "true"), "STOPPED": ("SUSPENDED", "false")}
 
-# What a role may do, beside using what there is: SYSADMIN owns all databases. READER may make nothing, NOBODY has no warehouse,
+# The rights of a role, beyond using what exists: SYSADMIN owns all databases. READER may create nothing, NOBODY has no warehouse,
 # BLIND cannot read the history.
 GRANTS = {
     "ACCOUNTADMIN": [("USAGE", "ROLE", "SYSADMIN")],
@@ -184,7 +184,7 @@ REFUSED = {
     "expired-token": ("390318", "OAuth access token expired. [1172527951]"),
 }
 
-# A login makes nothing.
+# A login creates nothing.
 server.shared_fs.create_database_on_connect = False
 server.shared_fs.create_schema_on_connect = False
 
@@ -211,7 +211,7 @@ async def login(request):
         message = f"Role '{role}' specified in the connect string does not exist or not authorized."
         return refusal("390189", message)
     warehouse = plain_or_quoted(request.query_params.get("warehouse", "COMPUTE_WH"))
-    # It takes no names that need quotes.
+    # It accepts no names that need quotes.
     nameless = Request({**request.scope, "query_string": b""})
     nameless._body = sent
     answer = json.loads((await server.login_request(nameless)).body)
@@ -223,7 +223,7 @@ async def login(request):
     begin_session(session, data.get("ACCOUNT_NAME", ""), data.get("LOGIN_NAME", ""), data.get("SESSION_PARAMETERS") or {})
     session.nop_regexes = [*(session.nop_regexes or []), "^REMOVE ", "^LIST "]
     session.user, session.role = data.get("LOGIN_NAME", "").upper(), role
-    # A warehouse that the role may not use is silently none.
+    # A warehouse that the role may not use is silently treated as none.
     session.warehouse = warehouse if warehouse in WAREHOUSES and role != "NOBODY" else None
     session.number = answer["data"]["sessionId"] = next(session_numbers)
     history[session.number] = []
@@ -237,7 +237,7 @@ async def end_sessions(request):
     tokens = [token for token, session in list(server.sessions.items()) if session.user == user]
     ended = [server.sessions.pop(token) for token in tokens]
     for session in ended:
-        session.ended = True  # none of them waits for another one of them
+        session.ended = True  # none of them waits for another one
     for session in ended:
         await run_in_threadpool(end, session)
     return JSONResponse({"success": True})
@@ -318,7 +318,7 @@ def table(columns, rows):
     return " UNION ALL ".join(f"SELECT {row}" for row in rows) or f"SELECT {nothing} WHERE FALSE"
 
 
-# The columns of the history. What was scanned is what was answered: nobody here knows better.
+# The columns of the history. Bytes scanned are bytes returned: the imitation has no better number.
 PAST = ("EXECUTION_TIME", "WAREHOUSE_SIZE", "QUERY_TEXT", "BYTES_SCANNED", "START_TIME")
 
 
@@ -378,7 +378,7 @@ def find_functions(self):
         session.found = True
 
 
-# A database is there at once or not at all: nobody sees one before all is in it that the server puts there.
+# A database appears at once: no session sees it before the server has filled it.
 making = threading.Lock()
 
 execute_statement = FakeSnowflakeCursor.execute

@@ -1,10 +1,10 @@
-//! Holds a JSON document to a JSON Schema: the part of the standard that this project's schema uses. A keyword that is not known
-//! here ends the test, so that nothing in the schema goes unchecked.
+//! Validates a JSON document against a JSON Schema: the part of the standard that this project's schema uses. An unknown keyword
+//! ends the test, so that nothing in the schema goes unchecked.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use serde_json::Value;
 
-/// What is wrong with a document by one of the schema's definitions; empty where nothing is.
+/// The violations of one of the schema's definitions in a document; empty if there are none.
 pub(crate) fn violations(root: &Value, definition: &str, document: &Value) -> Vec<String> {
     let mut found = Vec::new();
     check(root, &root["$defs"][definition], document, "$", &mut found);

@@ -1,4 +1,4 @@
-//! Servers of other people's, installed and started by the tests: pinned packages of Python and Node in a folder of the build
+//! Third-party servers, installed and started by the tests: pinned packages of Python and Node in a folder of the build
 //! artefacts.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part of it, and a test may panic")]
 
@@ -37,17 +37,17 @@ runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)
 /// The same for a Node program.
 const NODE_LAUNCHER: &str = "process.stdin.on('end', () => process.exit(0)).resume(); require(process.argv[1])";
 
-/// The longest that a server may take to answer after it was started.
+/// The longest time that a server may take to answer after its start.
 const START_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The most that is shown of what a server has written, in bytes.
+/// The maximum length of a server's output in messages, in bytes.
 const LOG_TAIL: u64 = 16 << 10;
 
 /// A running server. It ends with the process that started it, or when it is dropped.
 pub(crate) struct Server {
     process: Mutex<Child>,
     pub(crate) port: u16,
-    /// What it writes.
+    /// Its output.
     log: File,
 }
 
@@ -57,7 +57,7 @@ impl Server {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// The last that it has written: why it does not do what a test asks of it.
+    /// The end of its output: why it does not do what a test expects.
     pub(crate) fn log_tail(&self) -> String {
         let (mut log, mut said) = (&self.log, Vec::new());
         let end = log.seek(SeekFrom::End(0)).unwrap();
@@ -76,7 +76,7 @@ impl Drop for Server {
     }
 }
 
-/// A port that is free now.
+/// A free port.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -86,12 +86,12 @@ pub(crate) fn artefacts() -> PathBuf {
     std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
 }
 
-/// A file of what is pinned by hash.
+/// A file of packages pinned by hash.
 fn pinned(file: &str) -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/packages")).join(file)
 }
 
-/// Installs into the folder `name` by `install`, unless the folder has what `pins` states. `None`: `install` lacks its program.
+/// Installs into the folder `name` by `install`, unless the folder matches `pins`. `None`: `install` lacks its program.
 ///
 /// Scripts of a Python environment name their interpreter by its absolute path, so a folder that was moved or copied is
 /// installed again.
@@ -103,7 +103,7 @@ fn installed(name: &str, pins: &Path, install: impl FnOnce(&Path) -> Option<()>)
     lock.lock().unwrap();
     let done = folder.join("done");
     let wanted = format!("installed in {}\n{}", folder.display(), std::fs::read_to_string(pins).unwrap());
-    // Written last: an installation that was interrupted is begun again.
+    // Written last: an interrupted installation starts over.
     if std::fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
         return Some(folder);
     }
@@ -112,7 +112,7 @@ fn installed(name: &str, pins: &Path, install: impl FnOnce(&Path) -> Option<()>)
     Some(folder)
 }
 
-/// What a program said; `None` where there is no such program.
+/// A program's output; `None` where there is no such program.
 fn output(command: &mut Command) -> Option<Output> {
     match command.output() {
         Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -121,7 +121,7 @@ fn output(command: &mut Command) -> Option<Output> {
     }
 }
 
-/// A Python that has the packages of this name; `None` where there is no Python. The first test that needs them installs them.
+/// A Python with the packages of this name; `None` where there is no Python. The first test that needs them installs them.
 pub(crate) fn python(name: &str) -> Option<PathBuf> {
     let requirements = pinned(&format!("{name}.txt"));
     let folder = installed(name, &requirements, |folder| {
@@ -135,7 +135,7 @@ pub(crate) fn python(name: &str) -> Option<PathBuf> {
         );
         let mut pip = Command::new(environment.join("bin/python"));
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-        // What is built here would fetch its build tools, which nothing pins.
+        // Building a package here would fetch its build tools, which are not pinned.
         pip.args(["--only-binary", ":all:", "--require-hashes", "--requirement"]).arg(&requirements);
         let installed = pip.output().unwrap();
         assert!(installed.status.success(), "pip failed: {}", String::from_utf8_lossy(&installed.stderr));
@@ -185,7 +185,7 @@ pub(crate) fn serve_node(program: &Path, arguments: &[&str], port: u16) -> Serve
 
 /// Starts a server that listens on `port`, and waits until it answers.
 pub(crate) fn start(mut command: Command, port: u16) -> Server {
-    // Both ends share one position: what is written goes to the end wherever it is. The file has no name: nothing is left behind.
+    // Both ends share one position: output is appended wherever it is. The file has no name: nothing is left behind.
     let log = tempfile::Builder::new().append(true).tempfile().unwrap().into_file();
     command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log.try_clone().unwrap());
     let server = Server { process: Mutex::new(command.spawn().unwrap()), port, log };
@@ -205,8 +205,8 @@ pub(crate) fn start(mut command: Command, port: u16) -> Server {
 /// The most Snowflake servers of one test process. Each takes some 200 MB.
 const MAX_SERVERS: usize = 4;
 
-/// A server that the whole test process shares, started by whoever needs it first. `start` gives `None` where `program` is
-/// missing.
+/// A server that the whole test process shares, started by the first test that needs it. `start` returns `None` where `program`
+/// is missing.
 fn shared(
     server: &'static OnceLock<Option<Server>>,
     program: &str,
@@ -225,8 +225,8 @@ pub(crate) fn fakesnow() -> Option<&'static Server> {
     shared(&SERVER, "python3", start_fakesnow)
 }
 
-/// One of several Snowflake servers of this test process, in turn: each keeps one core busy at most. For tests that look only
-/// into a database of their own. `None` where there is no Python.
+/// One of several Snowflake servers of this test process, in turn: each keeps one core busy at most. For tests that inspect only
+/// their own database. `None` where there is no Python.
 pub(crate) fn next_fakesnow() -> Option<&'static Server> {
     static SERVERS: OnceLock<Vec<OnceLock<Option<Server>>>> = OnceLock::new();
     static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -254,7 +254,7 @@ pub(crate) fn post(server: &Server, path: &str) {
     assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
 }
 
-/// The S3 of this test process, which asks for no credentials; `None` where there is no Python.
+/// The S3 of this test process, which requires no credentials; `None` where there is no Python.
 pub(crate) fn moto() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     SERVER.get_or_init(start_moto).as_ref()
@@ -283,7 +283,7 @@ pub(crate) fn gcs() -> Option<&'static Server> {
     })
 }
 
-/// An Azure Blob Storage of this test process; `None` where there is no npm. It is the newest that runs on Node 18.
+/// An Azure Blob Storage of this test process; `None` where there is no npm. It is the newest version that runs on Node 18.
 pub(crate) fn azurite() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     shared(&SERVER, "npm", || {

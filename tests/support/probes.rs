@@ -1,4 +1,4 @@
-//! A look into the backends, for the conformance suites.
+//! Probes into the backends, for the conformance suites.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part of it, and a test may panic")]
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use snowfeed::backends::{Memory, Sqlite};
 use snowfeed::testkit::conformance::SinkProbe;
 use snowfeed::{Reject, Resource, Sink, StateStore};
 
-/// A look into [`Memory`].
+/// A probe into [`Memory`].
 pub(crate) struct MemoryProbe(Memory);
 
 impl MemoryProbe {
@@ -37,7 +37,7 @@ impl SinkProbe for MemoryProbe {
     }
 }
 
-/// A look into [`Sqlite`], with a connection of its own.
+/// A probe into [`Sqlite`], over a separate connection.
 pub(crate) struct SqliteProbe {
     sqlite: Sqlite,
     reader: Arc<std::sync::Mutex<rusqlite::Connection>>,
@@ -101,7 +101,7 @@ impl SinkProbe for SqliteProbe {
     }
 }
 
-/// A look into a Snowflake database of its own.
+/// A probe into a separate Snowflake database.
 #[cfg(feature = "snowflake")]
 pub(crate) mod snowflake {
     use std::sync::Arc;
@@ -116,21 +116,21 @@ pub(crate) mod snowflake {
 
     use crate::peers::Server;
 
-    /// The account whose parameters are all set to what breaks careless clients.
+    /// The account whose parameters are all set to values that break careless clients.
     pub(crate) const HOSTILE: &str = "hostile";
 
-    /// A connection to the Snowflake server of the tests. `SNOWFEED_TEST_ACCOUNT=hostile` runs whole suites on the hostile
+    /// A connection to the Snowflake test server. `SNOWFEED_TEST_ACCOUNT=hostile` runs whole suites on the hostile
     /// account.
     pub(crate) fn connection(server: &Server) -> ConnectionConfig {
         let account = std::env::var("SNOWFEED_TEST_ACCOUNT").unwrap_or_else(|_| "test".to_owned());
         connection_to(server, &account)
     }
 
-    /// A connection to an account of the Snowflake server of the tests.
+    /// A connection to an account of the Snowflake test server.
     pub(crate) fn connection_to(server: &Server, account: &str) -> ConnectionConfig {
         let connection = ConnectionConfig::new(account, "user", Credentials::Password("password".into()));
         let mut connection = connection.host("127.0.0.1").port(server.port).protocol(Protocol::Http);
-        // The server does not know these statements, and answers success.
+        // The server does not know these statements, and reports success.
         let unknown = ["^REMOVE ", "^LIST "].map(serde_json::Value::from).to_vec();
         connection.session_parameters.insert("nop_regexes".into(), unknown.into());
         connection
@@ -145,19 +145,19 @@ pub(crate) mod snowflake {
     pub(crate) struct SnowflakeProbe {
         pub(crate) snowflake: Snowflake,
         client: Arc<dyn Client>,
-        /// Looks at what is there.
+        /// Reads the stored data.
         reader: Arc<dyn Client>,
         pub(crate) database: String,
         max_bind_bytes: usize,
     }
 
     impl SnowflakeProbe {
-        /// A probe whose rows travel as bound values up to this many bytes, and then through the stage.
+        /// A probe that sends up to this many bytes of rows as bound values, and larger batches through the stage.
         pub(crate) fn new(server: &Server, max_bind_bytes: usize) -> Self {
             Self::with(server, connection(server), max_bind_bytes)
         }
 
-        /// The same on the hostile account. The look into it is from an account that cuts no results.
+        /// The same on the hostile account. The probe uses an account that truncates no results.
         pub(crate) fn hostile(server: &Server, max_bind_bytes: usize) -> Self {
             Self::with(server, connection_to(server, HOSTILE), max_bind_bytes)
         }
@@ -189,7 +189,7 @@ pub(crate) mod snowflake {
             );
             let statement = Statement::new(Sql::assert_safe(select)).bind(resource.name()).bind(table);
             let found = match self.reader.open().await.unwrap().execute(statement).await {
-                // Whoever was to make the tables has died before.
+                // The process that was to create the tables has died before.
                 Err(error) if error.kind() == snowfeed::ErrorKind::NotFound => return None,
                 found => found.unwrap(),
             };

@@ -1,4 +1,4 @@
-//! A client that writes down what passes through it.
+//! A client that records its calls.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part of it, and a test may panic")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ pub(crate) struct Call {
     pub(crate) operation: Operation,
 }
 
-/// What was asked of Snowflake.
+/// A request to Snowflake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Operation {
     Login,
@@ -26,10 +26,10 @@ pub(crate) enum Operation {
     Put(Statement),
 }
 
-/// What was asked of Snowflake, in order.
+/// The requests to Snowflake, in order.
 pub(crate) type Log = Arc<Mutex<Vec<Call>>>;
 
-/// Passes everything on to another client, and writes it down before.
+/// Forwards everything to another client, and records it before.
 #[derive(Debug, Clone)]
 pub(crate) struct RecordingClient {
     client: Arc<dyn Client>,
@@ -42,12 +42,12 @@ impl RecordingClient {
         Self { client, log: Log::default(), opened: Arc::default() }
     }
 
-    /// What was asked since the last look.
+    /// The requests since the last call.
     pub(crate) fn take(&self) -> Vec<Call> {
         std::mem::take(&mut *self.log.lock().unwrap())
     }
 
-    /// The statements that were sent since the last look.
+    /// The statements since the last call.
     pub(crate) fn statements(&self) -> Vec<Statement> {
         let statements = self.take().into_iter().filter_map(|call| match call.operation {
             Operation::Statement(statement) | Operation::Put(statement) => Some(statement),

@@ -1,4 +1,4 @@
-//! A Snowflake that does as it is told: a server on loopback whose answers are written by the test.
+//! A scripted Snowflake: a server on loopback whose responses the test defines.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part of it, and a test may panic")]
 
 use std::collections::{HashMap, VecDeque};
@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// The secrets that no test may see again.
+/// The secrets that must not appear in any output.
 pub(crate) const PASSWORD: &str = "hunter2-password";
 pub(crate) const SESSION_TOKEN: &str = "hunter2-session-token";
 pub(crate) const MASTER_TOKEN: &str = "hunter2-master-token";
@@ -27,13 +27,13 @@ pub(crate) fn connection(port: u16) -> ConnectionConfig {
         .port(port)
 }
 
-/// Retries for tests: four attempts with hardly a pause.
+/// Retries for tests: four attempts with very short pauses.
 pub(crate) fn fast_retries() -> RetryConfig {
     let pause = Duration::from_millis(1);
     RetryConfig { max_attempts: 4, first_delay: pause, max_delay: pause, ..HttpClient::DEFAULT_RETRY }
 }
 
-/// A request that came.
+/// A received request.
 #[derive(Debug, Clone)]
 pub(crate) struct ReceivedRequest {
     pub(crate) method: String,
@@ -58,13 +58,13 @@ impl ReceivedRequest {
 pub(crate) enum Reply {
     /// Respond with status, headers, body.
     Respond(u16, Vec<(&'static str, String)>, Vec<u8>),
-    /// Announce more bytes than are sent, and break the connection.
+    /// Announce more bytes than are sent, and close the connection.
     BreakOff(Vec<u8>),
-    /// Break the connection without a word.
+    /// Close the connection without a response.
     Reset,
     /// Send the body in two parts with silence in between.
     Slowly(Vec<u8>, Duration),
-    /// Say nothing.
+    /// Send nothing.
     Hang,
 }
 
@@ -81,7 +81,7 @@ impl Reply {
         Self::Respond(status, vec![("content-type", kind.to_owned())], body.as_bytes().to_vec())
     }
 
-    /// An error of Snowflake's.
+    /// An error from Snowflake.
     pub(crate) fn error(code: &str, state: &str, message: &str) -> Self {
         Self::json(json!({
             "data": { "errorCode": code, "sqlState": state, "queryId": "the-query" },
@@ -89,17 +89,17 @@ impl Reply {
         }))
     }
 
-    /// A session that has expired.
+    /// The error of an expired session.
     pub(crate) fn expired(code: &str) -> Self {
         Self::status(401, &json!({"data": null, "code": code, "message": "expired", "success": false}).to_string())
     }
 
-    /// An answer with these rows.
+    /// A result with these rows.
     pub(crate) fn rows(rows: Value) -> Self {
         Self::json(json!({ "data": result(rows), "code": null, "message": null, "success": true }))
     }
 
-    /// Not done yet.
+    /// The response while a statement is still running.
     pub(crate) fn running(code: &str) -> Self {
         let data = json!({ "getResultUrl": "/queries/the-query/result", "queryId": "the-query" });
         Self::json(json!({ "data": data, "code": code, "message": "running", "success": true }))
@@ -114,14 +114,14 @@ pub(crate) fn result(rows: Value) -> Value {
     })
 }
 
-/// What is answered to a request is made of the request.
+/// Makes the response from the request.
 type Handler = Arc<dyn Fn(&ReceivedRequest) -> Reply + Send + Sync>;
 
 #[derive(Default)]
 struct Script {
-    /// What to answer, by path. The last answer stays.
+    /// The responses, by path. The last one is repeated.
     replies: HashMap<String, VecDeque<Reply>>,
-    /// Goes before that.
+    /// Takes precedence over it.
     handlers: HashMap<String, Handler>,
     asked: Vec<ReceivedRequest>,
 }
@@ -141,7 +141,7 @@ pub(crate) const RESULT: &str = "/queries/the-query/result";
 pub(crate) const CLOSE: &str = "/session";
 
 impl ScriptedServer {
-    /// A server that lets everybody in, and answers every statement with no rows.
+    /// A server that accepts every login, and answers every statement with no rows.
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -166,12 +166,12 @@ impl ScriptedServer {
         server
     }
 
-    /// Answers requests for a path with these in turn; the last one stays.
+    /// Responds to requests for a path with these in turn, then repeats the last one.
     pub(crate) fn on(&self, path: &str, acts: impl IntoIterator<Item = Reply>) {
         self.script.lock().unwrap().replies.insert(path.to_owned(), acts.into_iter().collect());
     }
 
-    /// Answers each request for a path with what is made of it.
+    /// Responds to each request for a path with a response made from it.
     pub(crate) fn on_request(&self, path: &str, answer: impl Fn(&ReceivedRequest) -> Reply + Send + Sync + 'static) {
         self.script.lock().unwrap().handlers.insert(path.to_owned(), Arc::new(answer));
     }
@@ -191,7 +191,7 @@ impl ScriptedServer {
         self.script.lock().unwrap().asked.iter().map(|asked| asked.path.clone()).collect()
     }
 
-    /// Waits for the next request for a path, or the one that came already.
+    /// Waits for the next request for a path, or returns the one that has already arrived.
     pub(crate) async fn wait_for(&self, path: &str) -> ReceivedRequest {
         let mut seen = self.seen.clone();
         let came = async {
@@ -232,7 +232,7 @@ async fn serve(mut stream: TcpStream, script: Arc<Mutex<Script>>, tell: Arc<watc
 }
 
 impl Reply {
-    /// Whether the connection goes on.
+    /// Whether the connection stays open.
     async fn send(self, stream: &mut TcpStream) -> bool {
         match self {
             Self::Respond(status, headers, body) => {
@@ -254,7 +254,7 @@ impl Reply {
                 stream.write_all(second).await.is_ok()
             }
             Self::Hang => {
-                // Until the client is gone.
+                // Until the client has disconnected.
                 let _ = stream.read_u8().await;
                 false
             }

@@ -1,4 +1,4 @@
-//! What typed views make of documents: the same in every backend that has views.
+//! The output of typed views for documents: the same in every backend that has views.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part of it, and a test may panic")]
 
 use jiff::Timestamp;
@@ -24,7 +24,7 @@ pub(crate) fn spec() -> TableSpec {
         .column("dollar", r#""$$;/~"."*""#, ColumnType::Text)
 }
 
-/// Documents, and what is not null of their rows. A value of another type reads as null.
+/// Documents, and the non-null columns of their rows. A value of another type reads as null.
 pub(crate) fn cases() -> Vec<(&'static str, Value)> {
     let none = json!({"present": false, "any_name": false});
     let with = |more: Value| {
@@ -77,7 +77,7 @@ pub(crate) fn cases() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// The documents of a preview, with what is not null of their rows. A time is the instant, however it is written.
+/// The documents of a preview, with the non-null columns of their rows. A time is the instant, however it is written.
 pub(crate) fn typed(preview: Preview) -> Vec<(String, Value)> {
     let columns = preview.columns;
     let rows = preview.rows.into_iter().map(|mut row| {

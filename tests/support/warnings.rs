@@ -1,4 +1,4 @@
-//! What the program warns of.
+//! The program's warnings.
 
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex};
@@ -7,14 +7,14 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Keeps each warning.
+/// Stores each warning.
 #[derive(Clone, Default)]
 pub(crate) struct Warnings(Arc<Mutex<Vec<Warning>>>);
 
 #[derive(Default)]
 struct Warning {
     message: String,
-    /// All fields, the message among them.
+    /// All fields, including the message.
     line: String,
 }
 
@@ -29,7 +29,7 @@ impl Visit for Warning {
 
 #[allow(dead_code, reason = "each suite looks at one of the two")]
 impl Warnings {
-    /// The warnings with their fields, a line each.
+    /// The warnings with their fields, one per line.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.0.lock().unwrap().iter().map(|warning| warning.line.clone()).collect()
     }

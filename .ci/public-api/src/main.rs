@@ -1,4 +1,4 @@
-//! Lists a crate's public items from rustdoc's JSON, one a line. An implementation that rustdoc lists under its type and under its
+//! Lists a crate's public items from rustdoc's JSON, one per line. An implementation that rustdoc lists under its type and its
 //! trait is printed once.
 
 use std::collections::HashSet;

@@ -1,4 +1,4 @@
-//! What belongs to an account rather than to a database, before a server that has only databases; and statements that fail.
+//! Adds an account's objects to a server that has only databases; and makes statements fail.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use snowfeed::{Error, ErrorKind, Result};
 pub(crate) enum Fault {
     Fails,
     Panics,
-    /// It takes forever.
+    /// It never ends.
     Hangs,
 }
 
@@ -20,7 +20,7 @@ pub(crate) enum Fault {
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     objects: BTreeMap<(&'static str, String), String>,
-    /// Beginnings of statements.
+    /// The statements' prefixes.
     pub(crate) faults: Vec<(&'static str, Fault)>,
 }
 
@@ -31,7 +31,7 @@ impl Catalog {
         self.objects.iter().map(|((kind, name), comment)| (format!("{kind} {name}"), comment.clone())).collect()
     }
 
-    /// Puts in an object that an earlier run has left.
+    /// Adds an object that an earlier run left behind.
     pub(crate) fn leave(&mut self, kind: &'static str, name: &str, comment: &str) {
         self.objects.insert((kind, name.to_owned()), comment.to_owned());
     }
@@ -84,7 +84,7 @@ fn refused(code: &str, message: &str) -> Error {
     Error::new(ErrorKind::Unavailable, message.to_owned()).with_retry(snowfeed::Retry::Never).with_code(code)
 }
 
-/// The name that a statement begins with, as it is stored.
+/// The name at the start of a statement, as it is stored.
 fn name_of(rest: &str) -> String {
     let Some(rest) = rest.strip_prefix('"') else {
         return rest.split_whitespace().next().unwrap_or_default().to_uppercase();
@@ -123,7 +123,7 @@ impl ImitationSession {
         let name = name_of(rest.trim_start_matches("IF EXISTS "));
         let was = self.catalog.lock().unwrap().objects.remove(&(kind, name.clone()));
         if kind == "DATABASE" && was.is_some() {
-            // The imitation can drop what is in a database only. One that was never made there has nothing.
+            // The imitation cannot drop a database, only what is in it. One that was never made there is empty.
             for schema in ["PUBLIC", "PUBLIC_RAW", "STATE"] {
                 let drop = Statement::new(Sql::assert_safe(format!(
                     "DROP SCHEMA IF EXISTS {}.\"{schema}\" CASCADE",

@@ -21,7 +21,7 @@ use crate::run::Run;
 use crate::small_account::Account;
 use imitation::{Catalog, Fault, Imitation};
 
-/// The password of the rehearsals, which may be in no report.
+/// The password of the rehearsals, which must not appear in any report.
 const PASSWORD: &str = "hunter2-of-the-rehearsal";
 
 /// Servers for one run, empty at first.
@@ -41,7 +41,7 @@ impl Drop for Rehearsal {
 }
 
 impl Rehearsal {
-    /// `None` where there is no Python, or where the run on an account is what was asked for.
+    /// `None` where there is no Python, or when the run on an account was requested.
     pub(crate) async fn start() -> Option<Self> {
         if std::env::var_os("SNOWFEED_ACCOUNT").is_some() {
             return None;
@@ -71,12 +71,12 @@ impl Rehearsal {
         self.run(options).perform().await
     }
 
-    /// Something goes wrong at each statement that begins so.
+    /// Makes each statement with this prefix fail.
     pub(crate) fn fault(&self, beginning: &'static str, fault: Fault) {
         self.catalog.lock().unwrap().faults.push((beginning, fault));
     }
 
-    /// Everything that there is, by kind and name, with its comment.
+    /// All objects, by kind and name, with their comments.
     pub(crate) fn objects(&self) -> BTreeMap<String, String> {
         let mut objects = self.catalog.lock().unwrap().objects();
         let contents = self.account.contents();
@@ -108,7 +108,7 @@ struct Servers {
 fn connection(port: u16) -> ConnectionConfig {
     let connection = ConnectionConfig::new("test", "rehearsal", Credentials::Password(PASSWORD.into()));
     let mut connection = connection.host("127.0.0.1").port(port).protocol(Protocol::Http);
-    // The imitation does not know these statements, and answers success.
+    // The imitation does not know these statements, and reports success.
     let unknown = ["^REMOVE ", "^LIST "].map(serde_json::Value::from).to_vec();
     connection.session_parameters.insert("nop_regexes".into(), unknown.into());
     connection
@@ -145,7 +145,7 @@ impl Endpoints for Servers {
     }
 
     fn secrets(&self) -> Vec<SecretString> {
-        // None is taken out: the report of a rehearsal shows whether one gets in.
+        // Nothing is redacted: the report of a rehearsal shows whether a secret gets in.
         Vec::new()
     }
 }

@@ -1,16 +1,16 @@
-//! The run as somebody starts it: a process, told by the environment, with a connection from a file.
+//! The run as a user starts it: a process, configured by the environment, with a connection from a file.
 
 use std::process::{Command, Output};
 
 use super::small_app;
 use crate::scripted::QUERY;
 
-/// Whether the run on an account is what was asked for.
+/// Whether the run on an account was requested.
 fn is_on_an_account() -> bool {
     std::env::var_os("SNOWFEED_ACCOUNT").is_some()
 }
 
-/// Runs the test of the acceptance run in a process of its own.
+/// Runs the test of the acceptance run in a separate process.
 async fn start(environment: Vec<(&'static str, String)>) -> Output {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["acceptance_run_on_an_account", "--exact", "--nocapture"]);
@@ -83,7 +83,7 @@ async fn it_takes_its_connections_from_files_and_writes_its_report() {
     assert!(said.contains("limit: 0.5 credits") && !said.contains("hunter2") && !written.contains("hunter2"), "{said}");
     assert_eq!(account.contents(), before, "something is left");
 
-    // The process fails where a step does not hold.
+    // The process fails where a step fails.
     account.state().forbidden = vec!["CREATE APPLICATION PACKAGE"];
     let output = start(environment("app-deploy", "0.5")).await;
     assert!(!output.status.success() && text(&output).contains("did not hold: [\"app-deploy\"]"), "{}", text(&output));

@@ -1,4 +1,4 @@
-//! A small account whose applications have procedures: they keep a configuration and resources, and make up the runs.
+//! A small account whose applications have procedures: they store a configuration and resources, and fake the runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ struct Installed {
     jobs: u64,
 }
 
-/// The rows that each resource has.
+/// Each resource's rows.
 const ROWS: u64 = 3;
 
 /// Starts an account.
@@ -95,7 +95,7 @@ fn cells(columns: &[&str], rows: Vec<Vec<String>>) -> Reply {
     Reply::json(json!({ "data": data, "code": null, "message": null, "success": true }))
 }
 
-/// The objects of a kind whose names begin so.
+/// The objects of a kind whose names have this prefix.
 fn show(account: &Account, kind: &str, prefix: &str) -> Reply {
     let contents = account.contents();
     let mut found: Vec<(String, String)> = match kind {
@@ -130,11 +130,11 @@ fn drop_database(account: &Account, name: &str) {
     contents.rules.retain(|path, _| !path.starts_with(&within));
 }
 
-/// What a procedure answers; or that there is none for these arguments.
+/// The result of a procedure, or an error if there is none for these arguments.
 fn call_of(app: &mut Installed, name: &str, call: &str, asked: &ReceivedRequest) -> Result<Value, String> {
     let (procedure, arguments) = call.strip_suffix(')').and_then(|call| call.split_once('(')).unwrap();
     let is_variant = matches!(procedure, "PROVISION_CONNECTOR" | "UPDATE_SETTINGS");
-    // A VARCHAR can be cast to a VARIANT, and Snowflake does not do it by itself.
+    // A VARCHAR can be cast to a VARIANT, but Snowflake does not do so by itself.
     if is_variant != (arguments == "PARSE_JSON(?)") || !matches!(arguments, "" | "?" | "PARSE_JSON(?)") {
         return Err(format!("SQL compilation error: Invalid argument types for function '{procedure}'"));
     }

@@ -1,5 +1,5 @@
-//! The engine, a backend and the GitHub source against a reference: any sequence of changes of the upstream, runs, crashes, runs
-//! side by side, schedules that overlap, resets, and resources enabled and disabled. After every step the rows are what the
+//! The engine, a backend and the GitHub source against a reference: any sequence of upstream changes, runs, crashes, parallel
+//! runs, overlapping schedules, resets, and resources enabled and disabled. After every step, the rows are what the
 //! reference allows.
 
 mod reference;
@@ -60,12 +60,12 @@ fn resource(which: Which) -> Resource {
 struct Trial {
     case: Case,
     scenario: Arc<Scenario>,
-    /// What the clock of schedules has been moved by, in hours.
+    /// How far the clock of schedules was advanced, in hours.
     hours: Arc<AtomicI64>,
 }
 
 impl Trial {
-    /// A connector to a backend, as a process of its own has it; while it reads, something happens.
+    /// A connector to a backend, as a separate process would have it; changes happen while it reads.
     fn connector(&self, backend: Arc<dyn Backend>, switch: &CrashSwitch, meanwhile: Deeds) -> Connector {
         let scenario = Arc::clone(&self.scenario);
         let coming: Arc<Mutex<VecDeque<_>>> = Arc::new(Mutex::new(meanwhile.into()));
@@ -92,7 +92,7 @@ impl Trial {
         self.connector(place.backend(), &CrashSwitch::new(None), Vec::new())
     }
 
-    /// Looks at everything, and gives the rows of each resource.
+    /// Checks everything, and returns the rows of each resource.
     async fn hold(&self, place: &Place) -> [Vec<crate::place::Found>; 2] {
         let backend = place.backend();
         let now = self.scenario.snapshots();
@@ -114,7 +114,7 @@ impl Trial {
         all
     }
 
-    /// Runs, and holds what came of it against the reference.
+    /// Runs, and checks the outcome against the reference.
     async fn run(&self, place: &Place, named: &[Which], ingestion: &Ingestion) -> IngestReport {
         let connector = self.connector(place.backend(), &CrashSwitch::new(None), ingestion.meanwhile.clone());
         let before = self.begin(place).await;
@@ -125,13 +125,13 @@ impl Trial {
         report
     }
 
-    /// What each resource begins with: the upstream, and whether anything is to be read again from the start.
+    /// Each resource's initial state: the upstream, and whether a reset is pending.
     async fn begin(&self, place: &Place) -> Before {
         let snapshots = self.scenario.snapshots();
         let mut from_start = [false; 2];
         for which in [0, 1] {
             let state = place.backend().latest(NAMES[which]).await.unwrap().map(|entry| entry.state);
-            // After a reset, an ordinary run goes on with the read that the reset has begun.
+            // After a reset, an ordinary run continues the read that the reset has begun.
             let resumes = |state: snowfeed::ResourceState| match state.reconcile {
                 Some(pass) if pass.is_reset => pass.checkpoint,
                 _ => state.checkpoint,
@@ -143,7 +143,7 @@ impl Trial {
         Before { snapshots, from_start, passes, gone }
     }
 
-    /// What complete runs have brought.
+    /// Checks what complete runs have stored.
     async fn end(&self, place: &Place, before: &Before, runs: &[RunRecord]) {
         let rows = self.hold(place).await;
         let now = self.scenario.snapshots();
@@ -181,7 +181,7 @@ impl Trial {
             Step::Together(ingestion, other) => self.run_together(&place, ingestion, *other).await,
             Step::Serve(meanwhile) => self.serve(&place, meanwhile).await,
             Step::Reset(which) => {
-                // One that was enabled and has never run has nothing to forget.
+                // A resource that was enabled and has never run has nothing to forget.
                 let has_run = place.backend().latest(NAMES[*which]).await.unwrap().is_some();
                 let is_known = has_run || self.scenario.reference(*which, |reference| reference.enabled.is_some());
                 let reset = self.undisturbed(&place).reset(&resource(*which)).await;
@@ -233,7 +233,7 @@ impl Trial {
             crate::github::assert_complete(report.as_ref().unwrap());
             self.end(&place, &before, &report.unwrap().runs).await;
         }
-        // It may have died before it had enabled anything.
+        // The run may have crashed before it enabled anything.
         let known = self.undisturbed(&place).resources().await.unwrap();
         for which in [0, 1] {
             let enabled = known.iter().find(|(known, _)| *known == resource(which)).map(|(_, config)| config.enabled);
@@ -259,13 +259,13 @@ impl Trial {
             let of_it = || runs.iter().filter(|run| run.resource == name);
             assert!(of_it().any(|run| run.status == RunStatus::Complete), "both were overtaken: {runs:?}");
         }
-        // A pass that both have gone through belongs to the one that began it.
+        // A reconcile run that both worked on belongs to the one that began it.
         let incremental: Vec<RunRecord> = runs.into_iter().filter(|run| run.mode == Mode::Incremental).collect();
         self.end(place, &before, &incremental).await;
         [0, 1].into_iter().for_each(|which| self.scenario.reference(which, |r| r.enabled = Some(true)));
     }
 
-    /// Until each of two processes has ended three runs.
+    /// Runs until each of two processes has ended three runs.
     async fn serve(&self, place: &Place, meanwhile: &Deeds) {
         if self.enabled().is_empty() {
             return;
@@ -288,7 +288,7 @@ impl Trial {
                 }
                 _ => {}
             };
-            // Whenever somebody looks, everything is overdue.
+            // Whenever the schedule is checked, everything is overdue.
             let clock = move || start + jiff::SignedDuration::from_hours(hours.fetch_add(1, Ordering::SeqCst));
             let connector = self.connector(backend, &CrashSwitch::new(None), meanwhile).observer(watch).clock(clock);
             async move { connector.serve(2, cancel).await }
@@ -304,7 +304,7 @@ impl Trial {
         }
         let peace = |mode| Ingestion { mode, meanwhile: Vec::new() };
         self.run(&place, &[0, 1], &peace(Mode::Incremental)).await;
-        // A full pass that had begun before goes on first.
+        // A reconcile run that was already under way is resumed first.
         for _ in 0..2 {
             self.run(&place, &[0, 1], &peace(Mode::Reconcile)).await;
         }
@@ -313,19 +313,19 @@ impl Trial {
     }
 }
 
-/// What a run begins with.
+/// The state before a run.
 struct Before {
     snapshots: [Snapshot; 2],
     from_start: [bool; 2],
-    /// The full passes that are under way.
+    /// The reconcile runs under way.
     passes: [Option<(RunId, BTreeSet<u64>)>; 2],
-    /// What has been and is no more.
+    /// Issues that once existed and are gone.
     gone: [BTreeSet<u64>; 2],
 }
 
 fn assert_complete_or_overtaken(run: &RunRecord) {
     let overtaken = run.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Conflict);
-    // Who is asked to stop has not read everything.
+    // A run that was asked to stop has not read everything.
     assert!(run.status == RunStatus::Complete || overtaken || run.status == RunStatus::Interrupted, "{run:?}");
     assert!(run.counts.add_up());
 }

@@ -1,4 +1,4 @@
-//! The reference: everything that each issue has ever been, and what may be found of it after each step.
+//! The reference: every state that each issue ever had, and which of them may be found after each step.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,34 +10,34 @@ use snowfeed::RunId;
 use crate::claims::CheckpointClaims;
 use crate::place::Found;
 
-/// A state of an issue: when it was updated, and its text.
+/// A state of an issue: its update time and its text.
 type State = (Timestamp, String);
 
-/// What the upstream has, by id.
+/// The upstream's issues, by id.
 pub(crate) type Snapshot = BTreeMap<u64, State>;
 
-/// A repository and the rows that are kept of it.
+/// A repository and its stored rows.
 #[derive(Debug, Default)]
 pub(crate) struct Reference {
-    /// Its name at the upstream now.
+    /// Its current name at the upstream.
     pub(crate) name: String,
-    /// The states of each issue, the oldest first; of one that is gone, too.
+    /// The states of each issue, oldest first, including deleted issues.
     history: BTreeMap<u64, Vec<State>>,
-    /// What was found after the last step: which time, and whether it was marked deleted.
+    /// The rows found after the last step: the update time, and whether the row was marked deleted.
     found: BTreeMap<u64, (Timestamp, bool)>,
-    /// The full pass that has begun and not ended, and what was gone before.
+    /// The unfinished reconcile run, if any, and the issues that were gone before it.
     pub(crate) pass: Option<(RunId, BTreeSet<u64>)>,
-    /// What was gone when the step began.
+    /// The issues that were gone when the step began.
     pub(crate) gone_before: BTreeSet<u64>,
     pub(crate) enabled: Option<bool>,
 }
 
-/// How much of what the upstream had a run must have brought.
+/// How much of the upstream a run must have stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Brought {
-    /// Each issue in a state with its time, or a later one.
+    /// Each issue in a state with its update time, or a later one.
     News,
-    /// Each issue in the very state that it had, or a later one: everything was read.
+    /// Each issue in exactly the state that it had, or a later one: everything was read.
     Everything,
 }
 
@@ -46,12 +46,12 @@ impl Reference {
         Self { name: name.to_owned(), ..Self::default() }
     }
 
-    /// What the upstream has now.
+    /// The upstream's current issues.
     pub(crate) fn snapshot(&self, upstream: &GithubServer) -> Snapshot {
         upstream.snapshot(&self.name).into_iter().map(|issue| (issue.id, (issue.updated_at, issue.text))).collect()
     }
 
-    /// Notes what has changed at the upstream.
+    /// Records the upstream's changes.
     pub(crate) fn note(&mut self, upstream: &GithubServer) {
         for (id, state) in self.snapshot(upstream) {
             let history = self.history.entry(id).or_default();
@@ -61,12 +61,12 @@ impl Reference {
         }
     }
 
-    /// The issues that there were once, and are no more.
+    /// The issues that once existed and are gone.
     pub(crate) fn gone(&self, now: &Snapshot) -> BTreeSet<u64> {
         self.history.keys().filter(|id| !now.contains_key(id)).copied().collect()
     }
 
-    /// What holds after every step, whatever it was: nothing is double, invented, older than it was, wrongly deleted, or behind
+    /// Holds after every step: no row is duplicated, invented, older than before, wrongly deleted, or behind
     /// the checkpoint.
     pub(crate) fn hold(&mut self, now: &Snapshot, rows: &[Found], checkpoint: Option<&Value>) {
         let name = &self.name;
@@ -92,7 +92,7 @@ impl Reference {
         self.found = found;
     }
 
-    /// What holds after a complete run, which began when the upstream had `before`, and ended when it had `now`.
+    /// Holds after a complete run that began when the upstream had `before`, and ended when it had `now`.
     pub(crate) fn hold_complete(&self, before: &Snapshot, now: &Snapshot, rows: &[Found], brought: Brought) {
         let name = &self.name;
         let rows: BTreeMap<u64, &Found> = rows.iter().map(|found| (id_of(&found.raw), found)).collect();
@@ -108,7 +108,7 @@ impl Reference {
         }
     }
 
-    /// What holds after a complete full pass: everything that was gone before it began is marked.
+    /// Holds after a complete reconcile run: every issue that was gone before it began is marked.
     pub(crate) fn hold_swept(&self, gone: &BTreeSet<u64>) {
         for id in gone {
             let live = self.found.get(id).is_some_and(|(_, deleted)| !deleted);

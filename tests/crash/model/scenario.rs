@@ -8,7 +8,7 @@ use super::reference::{Reference, Snapshot};
 use super::steps::Which;
 use crate::mutations::Mutation;
 
-/// The upstream, and what is known of it.
+/// The upstream, and its known history.
 pub(super) struct Scenario {
     pub(super) upstream: GithubServer,
     references: Mutex<[Reference; 2]>,

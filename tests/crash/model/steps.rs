@@ -1,4 +1,4 @@
-//! What can apply in a life: to the upstream, and to the connector.
+//! The steps of a scenario: changes of the upstream, and operations of the connector.
 
 use proptest::prelude::*;
 use snowfeed::Mode;
@@ -9,7 +9,7 @@ use crate::mutations::Mutation;
 /// One of the two repositories.
 pub(crate) type Which = usize;
 
-/// Deeds, each for one of the repositories.
+/// Mutations, each for one of the repositories.
 pub(crate) type Deeds = Vec<(Which, Mutation)>;
 
 /// A run, and what happens while it reads.
@@ -22,15 +22,15 @@ pub(crate) struct Ingestion {
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     Mutate(Which, Mutation),
-    /// A run of named resources: it enables them.
+    /// A run of named resources, which enables them.
     Run(Vec<Which>, Ingestion),
-    /// A run of all that is enabled.
+    /// A run of all enabled resources.
     RunEnabled(Ingestion),
-    /// A run that dies, or ends before it would have died.
+    /// A run that crashes, unless it ends earlier.
     Crash(Ingestion, CrashPoint),
-    /// Two runs at once, of two processes.
+    /// Two parallel runs, in two processes.
     Together(Ingestion, Mode),
-    /// Two processes that keep to schedules so short that each run is overdue when the one before has ended.
+    /// Two processes whose schedules are so short that each run is overdue when the previous one ends.
     Serve(Deeds),
     Reset(Which),
     Enable(Which),

@@ -1,10 +1,10 @@
-//! A disk that loses what was not synced.
+//! A disk that loses unsynced writes.
 
 use std::collections::BTreeMap;
 
 use super::trace::FileEvent;
 
-/// What a disk writes whole or not at all.
+/// The unit that a disk writes atomically.
 const SECTOR: usize = 512;
 
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ enum DirectoryChange {
     Removed(String),
 }
 
-/// Files, their names, and what of both is on the disk.
+/// Files, their names, and how much of both is on the disk.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SimulatedDisk {
     files: Vec<File>,
@@ -37,10 +37,10 @@ pub(crate) struct SimulatedDisk {
     ignores_syncs: bool,
 }
 
-/// How much of what was not synced survives.
+/// How much of the unsynced data survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Survival {
-    /// All of it: what the process itself saw.
+    /// All of it: the state that the process itself saw.
     All,
     Nothing,
     /// Some changes, in any order.
@@ -50,7 +50,7 @@ pub(crate) enum Survival {
 }
 
 impl SimulatedDisk {
-    /// A disk that says it has written what it has only been given.
+    /// A disk that reports data as written when it has only received it.
     pub(crate) fn ignoring_syncs() -> Self {
         Self { ignores_syncs: true, ..Self::default() }
     }
@@ -89,10 +89,10 @@ impl SimulatedDisk {
         &mut self.files[index]
     }
 
-    /// What is found after a power cut at this moment.
+    /// The files after a power cut at this moment.
     pub(crate) fn after_power_cut(&self, luck: Survival, chance: &mut fastrand::Rng) -> BTreeMap<String, Vec<u8>> {
         let mut names = self.synced_names.clone();
-        // A file system keeps the order of names.
+        // A file system keeps the order of name changes.
         let kept = match luck {
             Survival::All => self.directory_changes.len(),
             Survival::Nothing => 0,

@@ -1,7 +1,7 @@
-//! Power cuts: the writes and syncs of real runs are recorded, and the files put together as a disk might hold them when the
-//! power goes: everything that was synced, and any part of what was not. Then the file is opened, checked, and ingested into.
+//! Power cuts: records the writes and syncs of real runs, and rebuilds the files as a disk might hold them after a power
+//! cut: everything that was synced, and any part of the rest. Then each file is opened, checked, and ingested into.
 //!
-//! `SNOWFEED_POWER_CUTS` says how many (40 unless set), `SNOWFEED_SEED` from which number all chance follows.
+//! `SNOWFEED_POWER_CUTS` sets their number (40 unless set), `SNOWFEED_SEED` the seed of all randomness.
 
 mod disk;
 mod trace;
@@ -22,10 +22,10 @@ use crate::example::binary;
 use crate::faulty_proxy::FaultyProxy;
 use crate::scenario::{REPOSITORY, ingest_into, missing};
 
-/// How many runs are recorded. Each commits once or more, however fast it is.
+/// How many runs are recorded. Each commits at least once, however fast it is.
 const RUNS: usize = 8;
 
-/// What a file holds.
+/// The contents of a file.
 #[derive(Debug, Clone, Copy, Default)]
 struct Contents {
     rows: i64,
@@ -33,7 +33,7 @@ struct Contents {
     version: i64,
 }
 
-/// What is in a file; `None`: it is damaged.
+/// Reads the contents of a file; `None`: it is damaged.
 fn contents(file: &Path) -> Option<Contents> {
     // Before the first commit there is no file, or an empty one.
     if std::fs::metadata(file).map_or(0, |found| found.len()) == 0 {
@@ -48,7 +48,7 @@ fn contents(file: &Path) -> Option<Contents> {
     (sound == "ok").then_some(Contents { rows, version })
 }
 
-/// An upstream, and what a program did to its file while it ingested from there.
+/// An upstream, and the operations of a program on its file while it ingested from there.
 struct Recording {
     upstream: GithubServer,
     wire: FaultyProxy,
@@ -56,12 +56,12 @@ struct Recording {
 }
 
 impl Recording {
-    /// Runs the program again and again on one file while the upstream changes in between; `None`: nothing can record it.
+    /// Runs the program repeatedly on one file while the upstream changes in between; `None`: no tool can record it.
     async fn new(seed: u64) -> Option<Self> {
         let upstream = GithubServer::builder().seed(seed).repository(REPOSITORY, 500).start().await.unwrap();
         let proxy = FaultyProxy::to(upstream.url());
         proxy.connect();
-        // Slow answers, so that most runs commit several times: a commit is due after a second.
+        // Slow responses, so that most runs commit several times: a commit is due after a second.
         proxy.delay(Duration::from_millis(60));
         let folder = tempfile::tempdir().unwrap();
         let mut events = Vec::new();
@@ -79,7 +79,7 @@ impl Recording {
         self.events.iter().filter(|event| wanted(event)).count()
     }
 
-    /// Cuts the power at so many moments.
+    /// Cuts the power at this many moments.
     async fn cut(&self, cuts: u64, seed: u64, disk: SimulatedDisk) -> Damage {
         let mut chance = fastrand::Rng::with_seed(seed);
         let mut moments: Vec<usize> = (0..cuts).map(|_| chance.usize(..=self.events.len())).collect();
@@ -90,7 +90,7 @@ impl Recording {
             for event in &self.events[done..moment] {
                 disk.apply(event);
                 if matches!(event, FileEvent::Reported) {
-                    // What the process itself saw when it reported a commit counts as promised.
+                    // The state that the process itself saw when it reported a commit counts as promised.
                     let (_folder, file) = write_files(&disk, Survival::All, &mut chance);
                     promised = contents(&file).unwrap();
                 }
@@ -124,7 +124,7 @@ fn run(wire: &FaultyProxy, folder: &Path, reconcile: bool) -> Option<Vec<FileEve
     Some(trace::read(&log, folder))
 }
 
-/// The files after a power cut, in a folder of their own; the database among them.
+/// The files after a power cut, in a separate folder, including the database.
 fn write_files(disk: &SimulatedDisk, luck: Survival, chance: &mut fastrand::Rng) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in disk.after_power_cut(luck, chance) {
@@ -136,9 +136,9 @@ fn write_files(disk: &SimulatedDisk, luck: Survival, chance: &mut fastrand::Rng)
 
 #[derive(Debug, Default, PartialEq)]
 struct Damage {
-    /// Files that are no sound database.
+    /// Files that are damaged databases.
     files: usize,
-    /// Power cuts after which something was gone that had been reported as committed.
+    /// Power cuts that lost something reported as committed.
     commits: usize,
     /// Issues that were missing or stale after a rerun.
     rows: usize,
@@ -163,7 +163,7 @@ async fn a_power_cut_at_any_moment_loses_nothing_that_was_committed() {
         damage.files, damage.commits, damage.rows
     );
     assert_eq!(damage, Damage::default(), "seed {seed}");
-    // The test sees what it is there to see: no disk of this kind can keep a promise.
+    // The test can fail: no promise holds on a disk of this kind.
     let damage = recording.cut(cuts, seed, SimulatedDisk::ignoring_syncs()).await;
     println!(
         "the same on a disk that only says that it syncs: files damaged {}, commits lost {}, rows missing after a rerun {}",

@@ -1,13 +1,13 @@
-//! What a process did to its files, as `strace` writes it down.
+//! A process's file operations, as `strace` records them.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
 
-/// One thing that a process did.
+/// One operation of a process.
 #[derive(Debug, Clone)]
 pub(crate) enum FileEvent {
-    /// A file was made or opened; only its name counts.
+    /// A file was created or opened; only its name counts.
     Create(String),
     Write {
         name: String,
@@ -21,13 +21,13 @@ pub(crate) enum FileEvent {
     Unlink(String),
     /// Everything written to a file so far is on the disk.
     Sync(String),
-    /// Names made and removed so far are on the disk.
+    /// Names created and removed so far are on the disk.
     SyncFolder,
     /// A commit was reported.
     Reported,
 }
 
-/// A command that runs another one and writes down what it does to files.
+/// A command that runs another one and records its file operations.
 pub(crate) fn recorded(command: &Command, log: &Path) -> Command {
     let mut strace = Command::new("strace");
     strace.args(["-f", "-y", "-xx", "-s", "10000000", "-o"]).arg(log);
@@ -39,7 +39,7 @@ pub(crate) fn recorded(command: &Command, log: &Path) -> Command {
     strace
 }
 
-/// Reads a log: what concerns the files of `folder`, and what was said on standard error.
+/// Reads a log: operations on the files of `folder`, and lines on standard error.
 pub(crate) fn read(log: &Path, folder: &Path) -> Vec<FileEvent> {
     let text = std::fs::read_to_string(log).unwrap();
     let folder = std::fs::canonicalize(folder).unwrap();
@@ -70,7 +70,7 @@ fn event(call: &str, folder: &Path) -> Option<FileEvent> {
     let path = Path::new;
     let inside = |file: &str| {
         let of_folder = path(file).parent() == Some(folder);
-        // The index of the log is no part of what must survive.
+        // The WAL's index need not survive.
         of_folder
             .then(|| path(file).file_name()?.to_str().map(str::to_owned))
             .flatten()

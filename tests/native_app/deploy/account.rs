@@ -1,5 +1,5 @@
-//! A small account: it understands the statements of `app deploy`, `app install` and the rest, and those of Snowflake's own
-//! command line, and does what they say. It refuses what Snowflake's documentation says Snowflake refuses: the rules are in
+//! A small account: it executes the statements of `app deploy`, `app install` and the rest, and those of Snowflake's own
+//! command line. It rejects what Snowflake's documentation says Snowflake rejects: the rules are in
 //! `tests/snowflake/rules/deploy.toml`, each with the test in `deploy/rules.rs` that breaks it.
 
 // By their paths: the acceptance run shares this file.
@@ -39,10 +39,10 @@ pub(crate) struct Package {
     /// Version, patch and label.
     pub(crate) versions: Vec<(String, u64, String)>,
     pub(crate) channel: Vec<String>,
-    /// Versions on their way out of the channel, and how many looks at it they still stay.
+    /// Versions on their way out of the channel, and for how many more looks at it they stay.
     pub(crate) leaving: BTreeMap<String, usize>,
     pub(crate) released: Option<(String, u64)>,
-    /// What the manifest of each version asks for, which no patch may change.
+    /// What the manifest of each version requests, which no patch may change.
     pub(crate) privileges: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -52,7 +52,7 @@ pub(crate) enum InstalledFrom {
     /// A version or patch that was named: development mode.
     #[default]
     Version,
-    /// What the package, or a listing, has released.
+    /// The release directive of the package, or of a listing.
     Release,
 }
 
@@ -64,11 +64,11 @@ pub(crate) struct Application {
     pub(crate) from: InstalledFrom,
     pub(crate) version: String,
     pub(crate) patch: u64,
-    /// What it was upgraded from, while runs on that still go on.
+    /// The version that it was upgraded from, while runs on that version continue.
     pub(crate) previous: Option<(String, u64)>,
     /// Whether each privilege was granted.
     pub(crate) privileges: BTreeMap<String, bool>,
-    /// What each reference is bound to.
+    /// The object that each reference is bound to.
     pub(crate) references: BTreeMap<String, String>,
     /// Application role and role.
     pub(crate) roles: BTreeSet<(String, String)>,
@@ -104,13 +104,13 @@ impl AccountObject {
 pub(crate) struct Pool {
     /// The role or the application that owns it.
     pub(crate) owner: String,
-    /// The application that it is exclusive to; it stays when the application is dropped.
+    /// The application that uses it exclusively; it stays when the application is dropped.
     pub(crate) application: Option<String>,
     pub(crate) services: u64,
     pub(crate) jobs: u64,
 }
 
-/// What there is.
+/// The account's objects.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct AccountContents {
     pub(crate) packages: BTreeMap<String, Package>,
@@ -130,36 +130,36 @@ pub(crate) struct AccountContents {
 pub(crate) enum InjectedFault {
     /// Snowflake fails, and the statement has no effect.
     Fails,
-    /// The statement has its effect, and no answer arrives.
+    /// The statement takes effect, and its response is lost.
     NoAnswer,
 }
 
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) contents: AccountContents,
-    /// Statements that came, each once.
+    /// The statements received, each once.
     pub(crate) log: Vec<String>,
-    /// What the role may not do: the beginnings of statements.
+    /// The prefixes of statements that the role may not execute.
     pub(crate) forbidden: Vec<&'static str>,
-    /// What Snowflake's validation answers.
+    /// The result of Snowflake's validation.
     pub(crate) validation: Option<Value>,
-    /// The number of the statement at which something goes wrong, counted from now, and what.
+    /// The number of the statement that fails, counted from now, and how.
     pub(crate) fault: Option<(usize, InjectedFault)>,
-    /// An error that statements with this beginning are answered with: code and message.
+    /// An error for statements with this prefix: code and message.
     pub(crate) refusals: Vec<(&'static str, &'static str, &'static str)>,
-    /// What the app asks for.
+    /// What the app requests.
     pub(crate) references: Vec<String>,
     /// Whether privileges are granted at installation.
     pub(crate) grants_at_installation: bool,
-    /// How many looks at a release channel a version stays in it after it was dropped.
+    /// For how many looks at a release channel a version stays in it after it was dropped.
     pub(crate) leaves_after: usize,
-    /// Where new image repositories are, in place of `registry.invalid`.
+    /// Where new image repositories are, instead of `registry.invalid`.
     pub(crate) registry: Option<String>,
     folder: PathBuf,
     seen: HashMap<String, Option<Reply>>,
 }
 
-/// Why a statement is refused: code, state, message.
+/// Why a statement is rejected: code, state, message.
 pub(super) type SqlError = (String, &'static str, String);
 
 /// A server with an account.
@@ -183,7 +183,7 @@ impl Account {
         account
     }
 
-    /// An account with nothing in it.
+    /// An empty account.
     pub(crate) async fn fresh() -> Self {
         let (server, folder) = (ScriptedServer::start().await, TempDir::new().unwrap());
         let state = State {
@@ -215,7 +215,7 @@ impl Account {
         snowfeed::internals::app_account(self.server.client().open().await.unwrap())
     }
 
-    /// The statements that came since this was asked for the last time.
+    /// The statements received since the last call.
     pub(crate) fn log(&self) -> Vec<String> {
         std::mem::take(&mut self.state().log)
     }
@@ -230,12 +230,12 @@ impl Account {
         files(self.folder.path()).into_iter().map(|(path, file)| (path, fs::read(file).unwrap())).collect()
     }
 
-    /// A file that somebody has put on a stage.
+    /// Adds a file to a stage, as a user would.
     pub(crate) fn put_file(&self, path: &str, content: &[u8]) {
         fs::write(self.folder.path().join(path), content).unwrap();
     }
 
-    /// Nothing else goes wrong.
+    /// Stops injecting failures.
     pub(crate) fn mend(&self) {
         self.state().fault = None;
     }
@@ -265,10 +265,10 @@ pub(super) fn files(folder: &Path) -> BTreeMap<String, PathBuf> {
 }
 
 impl State {
-    /// What a statement is answered.
+    /// The response to a statement.
     pub(crate) fn answer(&mut self, asked: &ReceivedRequest) -> Reply {
         let id = asked.query.get("requestId").or_else(|| asked.query.get("request_id")).cloned().unwrap_or_default();
-        // Snowflake knows a request that is sent again.
+        // Snowflake recognises a retried request.
         if let Some(before) = self.seen.get(&id) {
             return before.clone().unwrap_or(Reply::Reset);
         }
@@ -304,7 +304,7 @@ impl State {
             return Some(("003001".into(), "42501", "SQL access control error: Insufficient privileges".into()));
         }
         let (_, code, message) = self.refusals.iter().find(|(beginning, ..)| sql.starts_with(beginning))?;
-        // Snowflake repeats a part of a statement that it does not understand.
+        // Snowflake quotes the part of a statement that it does not understand.
         Some(((*code).into(), "42000", message.replace("{sql}", sql)))
     }
 
@@ -338,12 +338,12 @@ pub(super) fn table(columns: &[&str], rows: Vec<Vec<String>>) -> Value {
     })
 }
 
-/// An answer of one text.
+/// A result of one text.
 pub(super) fn said(text: &str) -> Value {
     table(&["status"], vec![vec![text.to_owned()]])
 }
 
-/// What this account does not understand is an error, which no test expects.
+/// A statement that this account does not understand is an error that no test expects.
 pub(super) fn unknown(sql: &str) -> SqlError {
     ("001003".into(), "42000", format!("this account does not understand: {sql}"))
 }
@@ -352,7 +352,7 @@ pub(super) fn exists(name: &str) -> SqlError {
     ("002002".into(), "42710", format!("SQL compilation error: Object '{name}' already exists."))
 }
 
-/// What Snowflake refuses without a code that is documented.
+/// A rejection for which Snowflake documents no code.
 pub(super) fn invalid(why: impl Into<String>) -> SqlError {
     ("001008".into(), "22023", format!("SQL compilation error: {}", why.into()))
 }

@@ -15,7 +15,7 @@ use crate::scripted::PASSWORD;
 
 const TOKEN: &str = "hunter2-token";
 
-/// The example program, in a folder of its own, and the account that it talks to.
+/// The example program, in a separate folder, and the account that it talks to.
 struct CliScenario {
     account: Account,
     folder: TempDir,
@@ -45,7 +45,7 @@ impl CliScenario {
             ("SNOWFLAKE_USER", "tester".to_owned()),
             ("SNOWFLAKE_PASSWORD", PASSWORD.to_owned()),
             ("SNOWFLAKE_WAREHOUSE", "compute_wh".to_owned()),
-            // The app's objects are named in full: a database of the connection's that is missing does not matter.
+            // The app's objects have fully qualified names: it does not matter if the connection's database is missing.
             ("SNOWFLAKE_DATABASE", "missing".to_owned()),
             ("MY_TOKEN", TOKEN.to_owned()),
         ]);
@@ -199,7 +199,7 @@ async fn errors_say_what_to_do_and_are_json_when_that_is_asked_for() {
     let refused: Value = serde_json::from_str(&contents.expect(refused, 4).stdout).unwrap();
     let help = refused["error"]["help"].as_str().unwrap();
     assert!(help.contains("GRANT CREATE APPLICATION PACKAGE ON ACCOUNT TO ROLE TESTER"), "{help}");
-    // The secret itself is refused as an argument, and not repeated.
+    // The secret itself is rejected as an argument, and not repeated.
     let secret = contents.run(&["app", "install", "--secret", TOKEN]).await;
     contents.expect(secret, 4);
     let secret = contents.run(&["app", "install", "--secret", &format!("token={TOKEN}")]).await;
@@ -252,7 +252,7 @@ async fn a_dry_run_in_an_account_without_the_image_database_tells_what_makes_it(
     ] {
         assert!(told.contains(line), "{told}");
     }
-    // Nothing can be there already in what is made only now.
+    // A newly made object cannot have anything in it.
     assert!(!told.contains("already"), "{told}");
     assert_eq!(contents.account.changes(), [""; 0]);
     let refused = contents.run(&["app", "deploy", "--no-create-repository"]).await;

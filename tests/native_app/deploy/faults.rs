@@ -1,4 +1,4 @@
-//! Something goes wrong at every statement; the next call goes on from there.
+//! A failure at every statement, after which the next call resumes.
 
 use snowfeed::Result;
 use snowfeed::native_app::deploy::Report;
@@ -8,7 +8,7 @@ use super::install::whole;
 use super::{deploy, install, uninstall, upgrade};
 use crate::support::github;
 
-/// What is done to an account, and what it needs before.
+/// An operation on an account, and its preconditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operation {
     Deploy,
@@ -42,7 +42,7 @@ async fn perform(account: &Account, act: Operation) -> Result<Report> {
     }
 }
 
-/// The account, once everything went well; and how many statements that took.
+/// The account after an undisturbed operation, and the number of its statements.
 async fn expected(act: Operation) -> (AccountContents, Vec<String>, usize) {
     let account = Account::start().await;
     prepare(&account, act).await;

@@ -1,4 +1,4 @@
-//! An account in which nothing was made yet.
+//! An empty account.
 
 use snowfeed::native_app::Bundle;
 use snowfeed::native_app::deploy::{Deploy, Runner};

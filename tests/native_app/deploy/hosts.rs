@@ -1,4 +1,4 @@
-//! The hosts that an app may reach: those of the source, of settings that are URLs, and those that are asked for.
+//! The hosts that an app may reach: those of the source, of settings that are URLs, and explicitly requested ones.
 
 use serde_json::json;
 use snowfeed::ErrorKind;
@@ -27,7 +27,7 @@ async fn the_host_of_a_setting_that_is_a_url_is_allowed() {
     install(&account, &github(), enterprise).await.unwrap();
     assert_eq!(account.contents().rules[RULE].value, "api.github.com,ghe.acme.com:8443,cdn.acme.com");
     account.log();
-    // Neither with nor without them is anything changed.
+    // Nothing changes, neither with nor without them.
     install(&account, &github(), enterprise).await.unwrap();
     install(&account, &github(), |install| install).await.unwrap();
     assert_eq!(account.changes(), [""; 0]);
@@ -94,7 +94,7 @@ fn hosts_that_no_container_reaches_are_refused() {
         let error = Install::new(&github()).unwrap().setting("api_url", &json!(url)).unwrap_err();
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     }
-    // An app that starts no container opens nothing.
+    // An app that starts no container opens no hosts.
     let outside = Install::new(&github().without_container(true)).unwrap();
     outside.setting("api_url", &json!("https://ghe.acme.com:99")).unwrap();
     Install::new(&custom()).unwrap().setting("path", &json!("https://ghe.acme.com:99")).unwrap();

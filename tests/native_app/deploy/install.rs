@@ -12,7 +12,7 @@ pub(super) fn token(value: &str) -> SecretString {
     value.to_owned().into()
 }
 
-/// With everything that can be given.
+/// With every option.
 pub(super) fn whole(install: Install) -> Install {
     let warehouse = Some("COMPUTE_WH".parse().unwrap());
     install
@@ -51,7 +51,7 @@ async fn a_second_installation_only_reads() {
     install(&account, &github(), whole).await.unwrap();
     account.log();
     let before = account.contents();
-    // The secret's value cannot be compared: it is set where it is given.
+    // The secret's value cannot be compared: it is set whenever it is passed.
     let again = |install: Install| {
         install.warehouse(Some("COMPUTE_WH".parse().unwrap())).grant(ApplicationRole::Admin, "ops".parse().unwrap())
     };
@@ -148,7 +148,7 @@ async fn names_that_are_taken_are_refused_with_what_to_do() {
     account.state().contents.databases.insert("OTHER".into());
     let error = install(&account, &github().application("other"), |install| install).await.unwrap_err();
     assert!(error.help().unwrap().contains("--application"), "{error:?}");
-    // A secret of somebody's.
+    // Another user's secret.
     account.state().contents.secrets.values_mut().for_each(|secret| secret.comment.clear());
     account.state().contents.applications.get_mut("GITHUB_CONNECTOR").unwrap().comment = "Made by snowfeed".into();
     let rule = account.contents().rules["GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_HOSTS"].clone();
@@ -160,7 +160,7 @@ async fn names_that_are_taken_are_refused_with_what_to_do() {
     assert!(error.kind() == ErrorKind::Conflict, "{error:?}");
 }
 
-/// Where there are no containers, or no way out, none of what they need can be made.
+/// Without containers, or without external access, the objects that these need cannot be made.
 #[tokio::test]
 async fn an_app_without_a_container_needs_neither_image_nor_access() {
     let account = Account::start().await;

@@ -46,7 +46,7 @@ async fn only_what_has_changed_is_uploaded_and_what_is_stale_is_removed() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     account.log();
-    // The viewer's page comes with the generated one, and not with one of one's own.
+    // The viewer's page comes with the generated page, and not with a custom one.
     let page = tempfile::tempdir().unwrap();
     std::fs::write(page.path().join("app.py"), "import streamlit\n").unwrap();
     let report = deploy(&account, &github().page(page.path()), |deploy| deploy).await.unwrap();

@@ -1,4 +1,4 @@
-//! What a role may not do.
+//! Missing privileges of a role.
 
 use snowfeed::ErrorKind;
 use snowfeed::native_app::deploy::Install;
@@ -55,7 +55,7 @@ async fn a_step_of_an_installation_that_is_refused_names_the_privilege_and_the_g
         let error = install(&account, &github(), with_token).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{beginning}: {error:?}");
         assert!(error.help().unwrap().contains(&grant), "{beginning}: {:?}", error.help());
-        // Once it may, it goes on from there.
+        // Once it has the privilege, it continues from there.
         account.state().forbidden.clear();
         install(&account, &github(), with_token).await.unwrap();
     }

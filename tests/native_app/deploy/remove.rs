@@ -1,4 +1,4 @@
-//! The end of an app.
+//! Removing an app.
 
 use snowfeed::ErrorKind;
 

@@ -1,4 +1,4 @@
-//! The rules of `tests/snowflake/rules/deploy.toml`: each is broken here by a statement of its own, and the account refuses it.
+//! The rules of `tests/snowflake/rules/deploy.toml`: here a separate statement breaks each one, and the account rejects it.
 
 use std::fs;
 
@@ -49,7 +49,7 @@ impl Rule {
         self
     }
 
-    /// A change of the package, and whether it is refused.
+    /// A change of the package, and whether it is rejected.
     async fn package(&mut self, refused: Option<&str>, how: &str) -> &mut Self {
         let sql = format!("ALTER APPLICATION PACKAGE GITHUB_CONNECTOR_PKG {how}");
         match refused {
@@ -122,7 +122,7 @@ async fn two_versions_may_be_in_no_channel_and_two_in_one() {
     rule.package(None, "MODIFY RELEASE CHANNEL DEFAULT ADD VERSION V2").await;
     rule.package(Some("512005"), "MODIFY RELEASE CHANNEL DEFAULT ADD VERSION V2").await;
     rule.package(None, "MODIFY RELEASE CHANNEL DEFAULT ADD VERSION V0_1_0").await;
-    // What the package cannot come to: a third one that is registered.
+    // A state that the package cannot reach: a third registered version.
     let third = ("V3".to_owned(), 0, String::new());
     rule.account.state().contents.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap().versions.push(third);
     rule.package(Some("512004"), "MODIFY RELEASE CHANNEL DEFAULT ADD VERSION V3").await;
@@ -311,7 +311,7 @@ async fn an_application_that_owns_objects_is_dropped_with_them_or_not_at_all() {
     let mut rule = Rule::of(account).await;
     rule.fine("CALL GITHUB_CONNECTOR.PUBLIC.PROVISION_CONNECTOR(OBJECT_CONSTRUCT()::VARIANT)").await;
     rule.rejected("093128", "DROP APPLICATION GITHUB_CONNECTOR").await;
-    // While the application owns it, nobody else drops its pool.
+    // While the application owns it, no other role can drop its pool.
     rule.rejected("003001", "DROP COMPUTE POOL GITHUB_CONNECTOR_POOL").await;
     rule.fine("DROP APPLICATION GITHUB_CONNECTOR CASCADE").await;
     let contents = rule.account.contents();

@@ -1,4 +1,4 @@
-//! What nobody may see.
+//! Secrets that must not be visible anywhere.
 
 use snowfeed::native_app::Bundle;
 use snowfeed::native_app::deploy::{Deploy, Install, Report, Runner};

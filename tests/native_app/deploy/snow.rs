@@ -1,15 +1,15 @@
-//! The same bundle, deployed by Snowflake's own command line and by us, to the same account: what each of them changes.
+//! The same bundle, deployed by Snowflake's own command line and by us, to the same account: the changes that each makes.
 //!
-//! `golden/statements.sql` has both. They differ, and should, in this:
-//! - each marks its own objects in the comment, and refuses those of the other;
-//! - ours are repeatable one by one (`IF NOT EXISTS`, `IF EXISTS`, `OVERWRITE`): the next call goes on from wherever one has stopped.
-//!   Names are whole, so that no USE goes before them;
-//! - our package has release channels whatever the account's default is, so that a version is registered; theirs asks the account;
-//! - our label tells what is in a patch, so that nothing becomes a patch twice; an application gets a patch by its number, and one
-//!   that has it already is not upgraded once more;
-//! - our check of the setup script belongs to a new version, theirs to every upload;
+//! `golden/statements.sql` has both. These differences are intended:
+//! - each marks its own objects in the comment, and rejects those of the other;
+//! - each of our statements is repeatable (`IF NOT EXISTS`, `IF EXISTS`, `OVERWRITE`): the next call resumes where one stopped.
+//!   Names are fully qualified, so they need no USE;
+//! - our package has release channels whatever the account's default is, so a version is registered; theirs uses the default;
+//! - our label identifies the contents of a patch, so nothing becomes a patch twice; an application gets a patch by number, and
+//!   one that already has it is not upgraded again;
+//! - we check the setup script for a new version, they check it at every upload;
 //! - theirs sets a debug mode, which applications of manifest version 2 do not have;
-//! - only ours makes what a consumer needs, and binds it.
+//! - only ours makes and binds the objects that a consumer needs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,10 +26,10 @@ use crate::peers;
 use crate::scripted::PASSWORD;
 use crate::support::github;
 
-/// The longest that it may take for one command. It takes seconds.
+/// The time limit for one command, which takes seconds.
 const LONG: Duration = Duration::from_secs(600);
 
-/// Snowflake's own command line, with a configuration of its own and a bundle to work on.
+/// Snowflake's own command line, with a separate configuration and a bundle to work on.
 struct Snow {
     program: PathBuf,
     home: TempDir,
@@ -71,14 +71,14 @@ impl Snow {
     }
 }
 
-/// Only its owner may read a file, as that command line wants it.
+/// The command line requires that only its owner may read the file.
 fn private(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-/// A statement as both would write it: in lower case, on one line; of files only where they go to, once for each folder; of a label
-/// not the digest.
+/// A statement in a form common to both: in lower case, on one line; for files only their target, once per folder; a label
+/// without the digest.
 fn normalized(sql: &str) -> String {
     let line = sql.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     if let Some((_, to)) = line.split_once(" @").filter(|_| line.starts_with("put ")) {
@@ -91,7 +91,7 @@ fn normalized(sql: &str) -> String {
     }
 }
 
-/// What changes an account, or asks Snowflake to check what does.
+/// Statements that change an account, or make Snowflake check a change.
 fn statements(account: &Account) -> Vec<String> {
     let told = |sql: &String| is_change(sql) || sql.to_lowercase().contains("system$validate");
     let mut lines: Vec<String> = account.log().iter().filter(|sql| told(sql)).map(|sql| normalized(sql)).collect();
@@ -139,7 +139,7 @@ async fn what_one_has_made_the_other_leaves_alone() {
     snow.run(&["app", "deploy"]).await;
     let error = deploy(&account, &github(), |deploy| deploy).await.unwrap_err();
     assert_eq!(error.kind(), snowfeed::ErrorKind::Conflict);
-    // Nothing is to be uploaded once more.
+    // Nothing needs to be uploaded again.
     account.log();
     deploy(&account, &github(), |deploy| deploy.adopt(true)).await.unwrap();
     let changes = account.changes();

@@ -1,4 +1,4 @@
-//! How an app stands.
+//! An app's status.
 
 use snowfeed::native_app::deploy::Status;
 

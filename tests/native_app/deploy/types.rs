@@ -68,7 +68,7 @@ async fn an_app_is_not_installed_beside_a_pool_that_it_could_not_use() {
         assert!(error.message().contains(why), "{error}");
         assert!(error.help().unwrap().contains("DROP COMPUTE POOL GITHUB_CONNECTOR_POOL"), "{error:?}");
         assert_eq!(account.changes(), [""; 0]);
-        // One without a container needs none.
+        // An app without a container needs none.
         let outside = github().without_container(true).package("OUTSIDE_PKG");
         deploy(&account, &outside, |deploy| deploy).await.unwrap();
         install(&account, &outside, |install| install).await.unwrap();
@@ -88,7 +88,7 @@ async fn the_status_tells_whose_the_pool_is_and_leaves_others_out() {
     let pools = status.application.unwrap().pools;
     assert_eq!(pools.len(), 1, "{pools:?}");
     assert_eq!((pools[0].name.as_str(), pools[0].other.as_deref()), (POOL, Some("OTHER_APP")));
-    // Installing goes no further, either.
+    // Installing stops there as well.
     let error = install(&account, &github(), |install| install).await.unwrap_err();
     assert!(error.message().contains("OTHER_APP"), "{error}");
 }

@@ -27,7 +27,7 @@ async fn full() -> Account {
     account
 }
 
-/// With little patience.
+/// With a short timeout.
 async fn deploy_soon(account: &Account, app: &App, set: impl Fn(Deploy<'_>) -> Deploy<'_>) -> Result<Report> {
     let bundle = Bundle::new(app).unwrap();
     let runner = Runner::new().wait(Duration::from_millis(300));
@@ -69,7 +69,7 @@ async fn a_version_that_is_installed_is_waited_for_and_the_next_call_goes_on() {
     upgrade(&account, &version("2.0.0"), |upgrade| upgrade.origin(released.clone())).await.unwrap();
     third().await.unwrap();
     assert_eq!(account.contents().packages["GITHUB_CONNECTOR_PKG"].released, Some(("V3_0_0".to_owned(), 0)));
-    // What is gone is not dropped again.
+    // A version that is gone is not dropped again.
     let report = third().await.unwrap();
     assert!(
         report.steps.is_empty() && report.notes.iter().any(|note| note.contains("no version V1_0_0")),
@@ -88,7 +88,7 @@ async fn what_is_released_or_deployed_is_not_dropped() {
     assert_eq!(account.changes(), [""; 0]);
 }
 
-/// Whether versions in a channel count, Snowflake's pages do not agree on: its own answer says what to do.
+/// Snowflake's pages disagree on whether versions in a channel count: its own response decides what to do.
 #[tokio::test]
 async fn snowflake_s_own_refusal_of_a_version_says_what_to_drop() {
     let account = full().await;
@@ -126,7 +126,7 @@ async fn a_patch_that_would_change_the_privileges_is_refused_before_anything_is_
     assert!(error.message().contains("a patch cannot change them"), "{error}");
     assert!(error.help().unwrap().contains("increase the source's version"), "{error:?}");
     assert_eq!(account.changes(), [""; 0]);
-    // Another text for a privilege is no other privilege, and another version may ask for others.
+    // Another text for a privilege is not another privilege, and another version may request others.
     deploy(&account, &github().text("CREATE DATABASE", "For the data."), |deploy| deploy).await.unwrap();
     deploy(&account, &version("2.0.0").without_container(true), |deploy| deploy).await.unwrap();
     let versions = &account.contents().packages["GITHUB_CONNECTOR_PKG"].versions;
@@ -147,6 +147,6 @@ async fn the_last_patches_of_a_version_are_told_and_the_131st_is_refused() {
     let error = deploy(&account, &github().title("Too many"), |deploy| deploy).await.unwrap_err();
     assert!(error.help().unwrap().contains("increase the source's version"), "{error:?}");
     assert_eq!(account.changes(), [""; 0]);
-    // The same files are no new patch.
+    // The same files are not a new patch.
     deploy(&account, &github().title("One more"), |deploy| deploy).await.unwrap();
 }

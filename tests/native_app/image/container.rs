@@ -29,10 +29,10 @@ pub(crate) fn program() -> &'static Path {
     PROGRAM.get_or_init(|| {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.args(["rustc", "--quiet", "--all-features", "--example", "github_issues", "--message-format=json"]);
-        // It shares what the tests were built from, and leaves their own example where other tests start it.
+        // It shares the build of the tests, and leaves their own example alone, which other tests start.
         let folder = peers::artefacts().join("peers/static");
         cargo.arg("--target-dir").arg(&folder).env("CARGO_BUILD_BUILD_DIR", peers::artefacts());
-        // What cargo tells this test of its package would make some packages compile again.
+        // The variables that cargo sets for this test would make some packages compile again.
         for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_a_package(&name.to_string_lossy())) {
             cargo.env_remove(name);
         }
@@ -49,7 +49,7 @@ fn is_of_a_package(name: &str) -> bool {
         || ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_"].iter().any(|begin| name.starts_with(begin))
 }
 
-/// Podman, with all that it keeps in a folder of its own.
+/// Podman, with all its data in a separate folder.
 struct Podman(TempDir);
 
 impl Podman {
@@ -90,12 +90,12 @@ impl Podman {
 
 impl Drop for Podman {
     fn drop(&mut self) {
-        // What it has mounted must be gone before the folder is.
+        // Its mounts must be gone before the folder is.
         let _ = self.command().args(["system", "reset", "--force"]).output();
     }
 }
 
-/// An image of the example in a registry, an upstream that wants a token, and files to mount.
+/// An image of the example in a registry, an upstream that requires a token, and files to mount.
 struct ContainerTest {
     podman: Podman,
     reference: String,
@@ -117,7 +117,7 @@ impl ContainerTest {
         Some(Self { podman, reference: pushed.reference, upstream, files, registry })
     }
 
-    /// A file for the container, in a folder of its own.
+    /// A file for the container, in a separate folder.
     fn file(&self, folder: &str, name: &str, content: &str) -> PathBuf {
         let folder = self.files.path().join(folder);
         fs::create_dir_all(&folder).unwrap();
@@ -125,7 +125,7 @@ impl ContainerTest {
         folder
     }
 
-    /// Ingests the repository in the container; what it said.
+    /// Ingests the repository in the container; returns its output.
     fn ingest(&self, mounts: &[(&Path, &str)], env: &[(&str, &str)], destination: &[&str]) -> Value {
         let token = self.file("token", "secret_string", TOKEN);
         let mounts = [mounts, &[(token.as_path(), "/run/secrets/token:ro")]].concat();
@@ -163,7 +163,7 @@ async fn a_container_ingests_with_a_mounted_secret() {
     let Some(scene) = ContainerTest::set().await else { return };
     let data = scene.files.path().join("data");
     fs::create_dir(&data).unwrap();
-    // The program's user is none of this machine.
+    // The program's user does not exist on this machine.
     fs::set_permissions(&data, fs::Permissions::from_mode(0o777)).unwrap();
     scene.ingest(&[(&data, "/data")], &[], &["--db", "/data/issues.db"]);
 

@@ -1,4 +1,4 @@
-//! Programs that are nothing but the headers of one.
+//! Programs that consist only of their headers.
 
 /// An ELF file of 64 bits.
 pub(crate) struct Elf {
@@ -10,7 +10,7 @@ pub(crate) struct Elf {
 }
 
 impl Elf {
-    /// One that is static, for Linux on x86-64.
+    /// A static one, for Linux on x86-64.
     pub(crate) fn good() -> Self {
         // PT_LOAD.
         Self { class: 2, system: 0, kind: 2, machine: 62, segments: vec![(1, b"no code".to_vec())] }
@@ -64,7 +64,7 @@ impl Elf {
     }
 }
 
-/// An entry of a dynamic segment; 1: a library that is needed, 4: none.
+/// An entry of a dynamic segment; 1: a required library, 4: none.
 pub(crate) fn entry(tag: u64, value: u64) -> Vec<u8> {
     [tag, value].map(u64::to_le_bytes).concat()
 }

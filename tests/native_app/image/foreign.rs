@@ -8,7 +8,7 @@ use snowfeed::ErrorKind;
 use super::ImageFolder;
 use super::elf::Elf;
 
-/// What a compiler for macOS writes first.
+/// The first bytes that a compiler for macOS writes.
 fn mach_o(architecture: Architecture) -> Vec<u8> {
     Object::new(BinaryFormat::MachO, architecture, Endianness::Little).write().unwrap()
 }

@@ -1,4 +1,4 @@
-//! Pushing, to a registry of Debian's and to some that misbehave.
+//! Pushing to Debian's registry and to misbehaving ones.
 
 use std::fs;
 use std::sync::Mutex;
@@ -75,7 +75,7 @@ async fn only_what_is_missing_is_sent() {
 async fn a_large_layer_arrives_whole() {
     let Some(registry) = Registry::open() else { return };
     let workshop = ImageFolder::new();
-    // Bytes that do not compress: several of the pieces that a layer is sent in.
+    // Incompressible bytes: several of the pieces in which a layer is uploaded.
     let mut noise = super::Elf::good().bytes();
     let mut state = 1_u64;
     while noise.len() < 9 * 1024 * 1024 {
@@ -154,7 +154,7 @@ async fn an_image_that_was_damaged_is_not_sent() {
     assert_eq!(error.kind(), ErrorKind::InvalidData);
 }
 
-/// A registry that answers each request of this method and path so; what is not named is 404.
+/// A registry with these responses per method and path; everything else is 404.
 async fn answering(answers: &[(&str, &str, ResponseTemplate)]) -> MockServer {
     let server = MockServer::start().await;
     for (verb, path, answer) in answers {

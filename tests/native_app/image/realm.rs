@@ -1,4 +1,4 @@
-//! Where a registry sends the credentials, and where they go.
+//! Where a registry sends the credentials, and where they really go.
 
 use serde_json::json;
 use snowfeed::native_app::image::{Credentials, Push};
@@ -15,7 +15,7 @@ fn asks(challenge: &str) -> ResponseTemplate {
     ResponseTemplate::new(401).insert_header("www-authenticate", challenge)
 }
 
-/// Another host: it gives a token to anyone who asks, and takes everything.
+/// Another host: it issues a token to anyone, and accepts everything.
 async fn elsewhere() -> MockServer {
     let server = MockServer::start().await;
     let token = ResponseTemplate::new(200).set_body_json(json!({"token": "elsewhere"}));
@@ -83,7 +83,7 @@ async fn no_redirect_gets_the_credentials() {
         assert_eq!(pushed_to(&server).await.unwrap_err().kind(), ErrorKind::Authentication);
         assert_unasked(&other, "a token's redirect").await;
 
-        // Every request of a push that was let in, and the very first one.
+        // Every request of an authenticated push, and the very first one.
         for (verb, to) in [("GET", "/v2/$"), ("HEAD", "/manifests/"), ("POST", "/uploads/"), ("PUT", "/manifests/")] {
             let server = MockServer::start().await;
             given(verb, to).respond_with(away.clone()).with_priority(1).mount(&server).await;
@@ -115,7 +115,7 @@ async fn no_upload_goes_to_another_host() {
         let error = pushed_to(&server).await.unwrap_err();
         assert!(error.message().contains("does not keep to its own host"), "{error}");
         assert_unasked(&other, &challenge).await;
-        // The same in the second place: after the first piece.
+        // The same at the second opportunity: after the first piece.
         let server = MockServer::start().await;
         given("GET", "/v2/$").respond_with(asks("Basic realm=\"x\"")).mount(&server).await;
         let on = |to: &str| ResponseTemplate::new(202).insert_header("location", to);
@@ -139,7 +139,7 @@ async fn a_token_that_no_header_takes_is_refused() {
     }
 }
 
-/// A registry of Debian's behind a token, which is valid for one request only.
+/// Debian's registry behind a token, which is valid for one request only.
 #[tokio::test]
 async fn a_token_that_expires_during_a_push_is_replaced() {
     let server = MockServer::start().await;
@@ -150,7 +150,7 @@ async fn a_token_that_expires_during_a_push_is_replaced() {
         let mock = given("GET", "/token$").and(header("authorization", "Basic Uk9CT1Q6aHVudGVyMg=="));
         mock.respond_with(issued).up_to_n_times(times).mount(&server).await;
     }
-    // The first token is good for the question of the tag.
+    // The first token is valid for the request for the tag.
     let first = Mock::given(header("authorization", "Bearer first"));
     first
         .and(method("HEAD"))
@@ -182,7 +182,7 @@ async fn a_registry_that_takes_no_pieces_gets_a_blob_at_once() {
     assert!(put.body.len() > 100 && put.url.query().unwrap().starts_with("state=1&digest=sha256"), "{put:?}");
 }
 
-/// The address that a registry is given by is the one that is asked.
+/// The client connects to the address that names the registry.
 #[tokio::test]
 async fn a_registry_by_another_name_is_another_host() {
     let Some(registry) = Registry::open() else { return };

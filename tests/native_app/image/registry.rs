@@ -1,4 +1,4 @@
-//! Debian's registry, one for each test, and what reads from it.
+//! Debian's registry, one for each test, and its readers.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::peers::{self, Server};
 
-/// Whom [`Registry::guarded`] lets in.
+/// The user whom [`Registry::guarded`] accepts.
 pub(crate) const USER: &str = "robot";
 pub(crate) const PASSWORD: &str = "open-sesame";
 
@@ -22,12 +22,12 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// One that anybody may use; `None` where there is none.
+    /// One without a login; `None` where there is none.
     pub(crate) fn open() -> Option<Self> {
         Self::start("")
     }
 
-    /// One that asks for [`USER`] and [`PASSWORD`].
+    /// One that requires [`USER`] and [`PASSWORD`].
     pub(crate) fn guarded() -> Option<Self> {
         Self::start("auth: {htpasswd: {realm: registry, path: FOLDER/users}}")
     }
@@ -55,12 +55,12 @@ impl Registry {
         format!("127.0.0.1:{}", self.server.port)
     }
 
-    /// A repository, as a push is given it.
+    /// A repository, in the form that a push expects.
     pub(crate) fn repository(&self, name: &str) -> String {
         format!("http://{}/db/schema/images/{name}", self.host())
     }
 
-    /// What `skopeo` says about an image.
+    /// The output of `skopeo` about an image.
     pub(crate) fn inspect(&self, reference: &str, config: bool) -> Value {
         let mut skopeo = Command::new("skopeo");
         skopeo.args(["inspect", "--tls-verify=false"]).args(config.then_some("--config"));
@@ -76,7 +76,7 @@ impl Registry {
     }
 }
 
-/// Whether there is such a program; if not, says that the test is left out.
+/// Whether there is such a program; if not, prints that the test is skipped.
 pub(crate) fn has(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());

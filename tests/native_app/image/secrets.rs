@@ -1,4 +1,4 @@
-//! What nobody may hear of a push.
+//! Secrets that a push must not reveal.
 
 use std::fmt::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -14,12 +14,12 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::ImageFolder;
 
-/// Listens to everything, and writes it down.
+/// Listens to everything, and records it.
 #[derive(Clone, Default)]
 pub(crate) struct CapturedLog(Arc<Mutex<String>>);
 
 impl CapturedLog {
-    /// What was heard so far.
+    /// The records so far.
     pub(crate) fn text(&self) -> String {
         self.0.lock().unwrap().clone()
     }
@@ -57,7 +57,7 @@ impl Subscriber for CapturedLog {
     fn exit(&self, _: &Id) {}
 }
 
-/// A registry that trades the password for a token, as Snowflake's does, and then fails.
+/// A registry that exchanges the password for a token, as Snowflake's does, and then fails.
 async fn trading() -> MockServer {
     let server = MockServer::start().await;
     let challenge = format!("Bearer realm=\"{}/token\",service=\"registry\"", server.uri());

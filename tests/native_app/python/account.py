@@ -17,7 +17,7 @@ from snowflake.snowpark._internal.udf_utils import generate_call_python_sp_sql
 
 PLAIN = services.PLAIN
 NAME = rf'(?:"(?:[^"]|"")+"|{PLAIN})'
-# Tasks lie in a schema that is not versioned.
+# Tasks are in an unversioned schema.
 TASK = rf"{NAME}\.\"TASKS\"\.(?P<task>{NAME})"
 
 
@@ -40,29 +40,29 @@ class Account:
     """What is in the account beside rows."""
 
     def __init__(self):
-        # A page that is run anew may still have a statement under way, and the server takes one at a time of a session.
+        # A page that is rerun may still have a statement under way, and the server takes one at a time per session.
         self.turn = threading.RLock()
         self.roles, self.procedures, self.blocks, self.pages = set(), {}, {}, set()
         self.tasks = {}
         self.application, self.installation = None, 0
         self.pools = {}
-        self.visible_pools = set()  # Pools that are not the app's, on which it has been granted something.
+        self.visible_pools = set()  # Pools of others, on which the app has a grant.
         self.grants = set()
         self.readable = set()  # What data readers may read.
         self.bound = {}
         self.dropped = set()  # References whose object is gone.
-        self.secret_types = {}  # Of secrets that are not of the type GENERIC_STRING.
+        self.secret_types = {}  # Only of secrets whose type is not GENERIC_STRING.
         self.unknown_objects = set()  # Objects to which no reference can be set.
         self.jobs = []  # The arguments of each.
         self.mounts = []  # The secrets of the newest.
-        self.job = lambda account, args: ""  # What a job does; gives its log.
+        self.job = lambda account, args: ""  # What a job does; returns its log.
         self.tells_failures_in_rows = False
-        self.ends_jobs = False  # Whether jobs have ended whenever they are looked at.
+        self.ends_jobs = False  # Whether jobs have always ended by the time they are checked.
         self.services = {}  # Jobs that were not dropped.
         self.ran = []  # All jobs.
         self.faults = []
         self.has_warehouse = True
-        self.is_installing = False  # The setup script is run.
+        self.is_installing = False  # The setup script is running.
         self.is_installed = False
         self.grants_at_installation = False  # Whether the privileges of the manifest are granted before the setup script runs.
         self.statements = []
@@ -140,9 +140,9 @@ def make_task(session, match, _):
     tasks, name = session.account.tasks, match["task"][1:-1]
     if tasks.get(name, {}).get("state") == "started":
         raise refused("Unable to update a task that is not suspended")
-    # The lower of both limits counts, and one that is not said is that of the account.
+    # The lower of both limits counts; a missing one is the account's.
     assert int(match["statement"]) * 1000 == int(match["task_ms"]) > 0
-    # What is not said is unset.
+    # A missing property is unset.
     tasks[name] = {
         "schedule": match["schedule"],
         "call": match["call"],

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from snowflake.snowpark.exceptions import SnowparkSQLException
 
-# What each type is coerced to without a cast. Every other conversion must be written out.
+# The implicit coercions of each type. Every other conversion must be written out.
 COERCED = {
     "VARCHAR": {"BOOLEAN", "NUMBER", "FLOAT"},
     "NUMBER": {"BOOLEAN", "FLOAT", "VARCHAR", "VARIANT"},
@@ -20,7 +20,7 @@ COERCED = {
     "OBJECT": {"VARIANT"},
     "VARIANT": {"ARRAY", "BOOLEAN", "FLOAT", "NUMBER", "OBJECT", "VARCHAR"},
 }
-# What can be cast beside that.
+# The additional explicit casts.
 CAST = {
     "VARCHAR": {"VARIANT"},
     "BOOLEAN": {"NUMBER"},

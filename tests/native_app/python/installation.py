@@ -73,7 +73,7 @@ def grant_role(session, match, _):
 
 
 def make_version(session, _, __):
-    # A new version of the schema has none of what the last one had.
+    # A new version of the schema has none of the previous one's objects.
     session.account.procedures.clear()
     session.account.blocks.clear()
     session.account.pages.clear()
@@ -102,7 +102,7 @@ def call(session, match, params):
         raise calls.compilation_error(f"Unknown user-defined function {parsed.schema}.{parsed.name}", 2141)
     if not session.account.has_warehouse:
         raise SnowparkSQLException("No active warehouse selected in the current session.", sql_error_code=606)
-    # Within a procedure its owner's rights count, whoever has called it.
+    # A procedure runs with its owner's rights, whoever has called it.
     installing, session.account.is_installing = session.account.is_installing, False
     try:
         return [Row(**{parsed.name: procedure.call(session, parsed)})]

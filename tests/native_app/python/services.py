@@ -131,7 +131,7 @@ def run_job(session, match, _):
         if reference in account.dropped:
             raise refused(f"Object '{account.bound[reference]}' does not exist or not authorized.", MISSING)
     for reference in of_secrets:
-        # Only a secret of this type must be allowed by the integration, whose dialog was told to allow none.
+        # Only a secret of this type must be allowed by the integration, whose dialog was configured to allow none.
         if account.secret_types.get(reference) == "OAUTH2":
             raise refused(f"The secret '{account.bound[reference]}' is not allowed by any external access integration", 395019)
     account.jobs.append(args)
@@ -195,7 +195,7 @@ PATTERNS = [
         alter_pool,
     ),
     (
-        # The order of the parameters is fixed, and a job lies in no versioned schema.
+        # The order of the parameters is fixed, and a job is never in a versioned schema.
         rf"EXECUTE JOB SERVICE IN COMPUTE POOL (?P<pool>{PLAIN}) NAME = (?P<job>{JOB}) ASYNC = (?P<waits>FALSE|TRUE) "
         rf"QUERY_WAREHOUSE = {REFERENCE} (?:EXTERNAL_ACCESS_INTEGRATIONS = \({REFERENCE}\) )?"
         r"FROM SPECIFICATION_TEMPLATE_FILE = '/[\w.]+' "

@@ -69,7 +69,7 @@ def test_null_a_number_and_a_text_of_true_are_taken(configured):
 
     for text in ("CALL PUBLIC.DELETE_RESOURCE('a/b', 'true')", "CALL PUBLIC.DELETE_RESOURCE('a/b')"):
         assert code(text) == "OK"
-    # The call is made with the text `5`, which is no name here.
+    # The call has the text `5` as its argument, which is not a name here.
     assert code("CALL PUBLIC.ENABLE_RESOURCE(5)") == "INVALID_IDENTIFIER"
     assert code("CALL PUBLIC.ENABLE_RESOURCE('a/b')") == "OK"
     assert code("CALL PUBLIC.UPDATE_RESOURCE('a/b', NULL)") == "OK"

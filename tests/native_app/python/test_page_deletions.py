@@ -26,7 +26,7 @@ def test_what_a_reconcile_run_asks_is_confirmed_on_the_page(page, app):
     assert not warnings(shown) and not shown.has("allow_deletions")
     shown.press("reconcile").ended().says("no longer lists 950 rows").says("more than 100 of the 1000 live rows")
     assert shown.disabled("allow_deletions")
-    # A later run that reads what is new answers nothing: the question stays.
+    # A later incremental run answers nothing: the question stays.
     shown.press("ingest").ended().says("no longer lists 950 rows")
     assert app.account.jobs[-1][-2:] == ["--", "a/b"]
     (box,) = [one for one in shown.run.checkbox if str(one.key).startswith("sure_deletions_")]

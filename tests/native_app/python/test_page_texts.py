@@ -31,12 +31,12 @@ HOSTILE = [
     "\x1b[31m\u202egnp.exe",
 ]
 
-# What shows Markdown, and the functions that make such of any text. `code` and `json` of Streamlit show text.
+# What shows Markdown, and the functions that turn any text into Markdown. `code` and `json` of Streamlit show text.
 MARKDOWN = ("markdown", "write", "caption", "error", "warning", "info", "success", "title", "header", "subheader")
 MARKDOWN += ("checkbox", "button", "expander", "text_input", "text_area", "selectbox", "number_input", "metric", "spinner")
 MARKDOWN += ("form_submit_button", "toggle", "radio")
 SAFE = ("escaped", "code", "sentence", "describe", "int", "plain")
-# Texts of the page itself, by the names that they have there.
+# Texts of the page itself, by their names there.
 OWN = ("doing", "how", "rows", "connector_status")
 
 

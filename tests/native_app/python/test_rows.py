@@ -9,7 +9,7 @@ import installation
 
 HALF_HOUR = "SCHEDULE_30_20_MINUTE"
 
-# A row of RESOURCE_CONFIGURATION that cannot be used.
+# An unusable row of RESOURCE_CONFIGURATION.
 BAD = [
     ("it's", '{"enabled": true}'),
     ('say "hi"/x', '{"enabled": true}'),
@@ -173,7 +173,7 @@ def test_whatever_fails_is_taken_back(configured, call):
             answer = configured.call(*call)
             configured.account.faults.clear()
             if answer["response_code"] == "OK":
-                # It has not come that far. What it has changed is changed back.
+                # It has not come that far. Its changes are undone.
                 restore(configured, call[0], before)
                 break
             failures += 1

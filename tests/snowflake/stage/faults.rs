@@ -1,4 +1,4 @@
-//! What a storage may do wrong or refuse, and what is said of it.
+//! Errors and rejections of a storage, and the resulting messages.
 
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::peers;
 
 const NAME: &str = "a.json.gz";
 
-/// An answer in the words of a cloud, which repeats what was sent.
+/// A response in a cloud's format, which echoes the request.
 fn refusal(status: u16, code: &str) -> ResponseTemplate {
     ResponseTemplate::new(status).set_body_string(format!(
         "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>token s3cret-token</Message>\
@@ -89,7 +89,7 @@ async fn expired_credentials_are_told_by_the_kind_of_the_error_and_tried_once() 
 
 #[tokio::test]
 async fn credentials_that_s3_does_not_know_are_refused_in_one_line() {
-    // The one that the other tests share asks for no credentials.
+    // The one that the other tests share requires no credentials.
     let Some(server) = peers::start_moto() else { return };
     Client::new().post(format!("{}/moto-api/reset-auth", server.url())).body("0").send().await.unwrap();
     for size in [10, super::LARGE] {

@@ -13,10 +13,10 @@ use snowfeed::internals::snowflake::stage::{GzipLines, Origin, file_name, upload
 use super::{LARGE, answer, azure, content, gcs, s3, store};
 use crate::peers::{self, Server};
 
-/// The key that every emulator of Azure has.
+/// The key of every Azure emulator.
 const AZURITE_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// Fetches a file, and compares it with what was stored.
+/// Fetches a file, and compares it with the stored content.
 async fn assert_stored(request: RequestBuilder, content: &[bytes::Bytes]) {
     let response = request.send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK, "{}", response.url());
@@ -24,7 +24,7 @@ async fn assert_stored(request: RequestBuilder, content: &[bytes::Bytes]) {
     assert!(response.bytes().await.unwrap() == content.concat(), "other bytes came back");
 }
 
-/// A request for a file in S3. `moto` wants to see a name, and believes it.
+/// A request for a file in S3. `moto` requires a name, and accepts any.
 fn in_s3(method: Method, server: &Server, name: &str) -> RequestBuilder {
     let request = Client::new().request(method, format!("{}/stage/tables/1/run/{name}", server.url()));
     request.header("authorization", "AWS4-HMAC-SHA256 Credential=A/20260101/eu-west-1/s3/aws4_request, Signature=0")

@@ -11,7 +11,7 @@ from strict.statements import NAME, full_name
 
 lock = threading.Lock()
 
-# What databases and schemas set, by their names in upper case: (database,) or (database, schema).
+# The collations of databases and schemas, by their names in upper case: (database,) or (database, schema).
 of_objects = {}
 
 ALTER = re.compile(
@@ -62,7 +62,7 @@ def defined(ast, session):
         parts = [session.database, *parts]
     key = tuple(part.upper() for part in parts)
     if isinstance(ast, exp.Create) and ast.args.get("exists") and of_statement(ast) is None:
-        return  # it may have been there
+        return  # it may have existed before
     put(key, of_statement(ast))
 
 

@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from strict.statements import parts_of
 
-# A name that needs no quotes and is in no statement.
+# A name that needs no quotes and occurs in no statement.
 PLAIN = "the_database_of_this_statement"
 
 
@@ -58,7 +58,7 @@ def set_quoted_schema(expression, current_database=None):
     return made
 
 
-# What the cursor says to DuckDB about a schema or table that was just made.
+# The cursor's message to DuckDB about a new schema or table.
 SET_SCHEMA = re.compile(r"SET schema='(.*)\.(.*)'", re.DOTALL)
 OF_FILES = re.compile(r"DELETE FROM (.*)(\._fs_information_schema\._fs_load_history WHERE .*)", re.DOTALL)
 

@@ -4,7 +4,7 @@ import re
 
 from snowflake.connector.errors import ProgrammingError
 
-# What a function of ours raises within DuckDB, which shows only the text of it.
+# Marks an error of one of our functions within DuckDB, which shows only its text.
 MARK = "snowflake-error"
 
 

@@ -3,7 +3,7 @@
 import functools
 import re
 
-# How the types are called that an expression can have, and by which parameters they are written.
+# The names of an expression's possible types, and the parameters for their output formats.
 KINDS = {"DATE": "DATE", "TIME": "TIME", "TIMESTAMP_NTZ": "NTZ", "TIMESTAMP_LTZ": "LTZ", "TIMESTAMP_TZ": "TZ"}
 
 PARTS = {

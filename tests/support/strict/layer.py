@@ -27,7 +27,7 @@ from strict import (
 )
 from strict.errors import refused
 
-# The tree that fakesnow is to run in place of the text, in the thread that runs it.
+# The tree that fakesnow should run instead of the text, in the thread that runs it.
 prepared = threading.local()
 
 
@@ -71,7 +71,7 @@ def begin_session(session, account, user, parameters):
     session.transaction = session.lost = session.waits_for = None
     session.canceled = session.timed_out = False
     session.last_active = time.monotonic()
-    session._autocommit = True  # what is said about that is said to us
+    session._autocommit = True  # this layer handles autocommit itself
     settings.set_time_zone(session)
 
 
@@ -204,7 +204,7 @@ def described(session, name):
     try:
         cursor = session._duck_conn.execute(f"SELECT * FROM {quoted} LIMIT 0")
     except duckdb.Error:
-        # DuckDB drops the transaction for it.
+        # DuckDB drops the transaction because of it.
         if session.transaction is not None:
             transactions.repeat(session, session.transaction)
         return None

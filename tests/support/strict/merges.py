@@ -9,7 +9,7 @@ from sqlglot import exp
 from strict import settings
 from strict.errors import compilation, refused
 
-# By `from fakesnow.transforms import merge` one gets a function of that name.
+# `from fakesnow.transforms import merge` would import a function of that name.
 merge = importlib.import_module("fakesnow.transforms.merge")
 numbers = itertools.count(1)
 candidates = merge._create_merge_candidates

@@ -11,7 +11,7 @@ from strict.statements import NAME, full_name
 
 lock = threading.Lock()
 
-# Streams by key: the key of what each is on, and whether it is stale.
+# Streams by key: the key of each one's table or view, and whether it is stale.
 streams = {}
 # The spelling of tables and views, by key.
 spelled = {}

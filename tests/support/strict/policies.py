@@ -21,7 +21,7 @@ MASKING, ROW_ACCESS, TAG = "MASKING_POLICY", "ROW_ACCESS_POLICY", "TAG"
 
 # `arguments` are pairs of name and type; `body` is the text of an expression over them.
 Policy = collections.namedtuple("Policy", "kind arguments body")
-# Something that is attached to a table or view: the key of the policy or tag, the columns (none: all of it), the tag's value.
+# An attachment to a table or view: the key of the policy or tag, the columns (none: all of it), the tag's value.
 Attached = collections.namedtuple("Attached", "kind of columns value")
 
 # By key.
@@ -218,7 +218,7 @@ def check(of, bound, known, taken):
 def apply(ast, key, columns, as_text):
     """Puts in place of each protected table or view what may be seen of it. `as_text` knows what the session is."""
     if isinstance(ast, exp.Create) and ast.args.get("kind") == "VIEW":
-        return  # whoever reads it is who counts
+        return  # the reader's role counts
     target = ast.this if isinstance(ast, (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create)) else None
     target = target.this if isinstance(target, exp.Schema) else target
     within = {cte.alias_or_name.upper() for cte in ast.find_all(exp.CTE)}

@@ -41,7 +41,7 @@ def is_reused(session, statement, binds, key):
     try:
         read = behind([key(table, session) for table in statement.tables], views_of(session), session, key)
     except (duckdb.Error, SqlglotError):
-        return False  # DuckDB writes a view's text in its own words
+        return False  # DuckDB rewrites a view's text
     if any("INFORMATION_SCHEMA" in name or policies.attached.get(name) for name in read):
         return False
     parameters = tuple(sorted(session.parameters.items()))

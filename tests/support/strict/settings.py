@@ -36,10 +36,10 @@ DEFAULTS = {
     "WEEK_START": "0",
 }
 
-# What a session cannot set: accounts and objects have them.
+# Parameters that a session cannot set: accounts and objects have them.
 NOT_OF_SESSIONS = {"DEFAULT_DDL_COLLATION", "READ_CONSISTENCY_MODE"}
 
-# Accounts by the name in the login. One that is not here has Snowflake's defaults.
+# Accounts by the name in the login. Any other account has Snowflake's defaults.
 ACCOUNTS = {
     "HOSTILE": {
         "AUTOCOMMIT": "FALSE",

@@ -10,7 +10,7 @@ from fakesnow.cursor import FakeSnowflakeCursor
 from sqlglot import exp
 from sqlglot.expressions.core import Expression
 
-# In the thread that rewrites a statement: the types of the nodes that are in it, where they are known.
+# In the thread that rewrites a statement: the types of its nodes, where they are known.
 rewritten = threading.local()
 
 
@@ -29,7 +29,7 @@ def described(cursor):
 def describing(execute):
     def execute_and_describe(cursor, *arguments, **named):
         execute(cursor, *arguments, **named)
-        # Before a commit, which is a statement of its own.
+        # Before a commit, which is a separate statement.
         cursor._described = cursor._duck_conn.description
 
     return execute_and_describe

@@ -28,7 +28,7 @@ class Statement:
         self.sql, self.ast, self.copies_tags = sql, ast, copies_tags
         self.kind = kind(ast)
         self.tables = [table for table in ast.find_all(exp.Table) if isinstance(table.this, exp.Identifier)]
-        # Names of common table expressions are no tables.
+        # Names of common table expressions are not tables.
         within = {cte.alias_or_name.upper() for cte in ast.find_all(exp.CTE)}
         self.tables = [table for table in self.tables if table.db or table.name.upper() not in within]
 
@@ -122,7 +122,7 @@ def parse(sql, ignore_case):
     try:
         ast = sqlglot.parse_one(text, read="snowflake")
     except ParseError:
-        # Policies are Snowflake's, and not the parser's.
+        # The parser does not know Snowflake's policies.
         if not re.match(r"\s*(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?[\w\s]*\bPOLICY\b", sql, re.IGNORECASE):
             raise
         verb, rest = sql.split(None, 1)

@@ -12,7 +12,7 @@ from strict.statements import full_name
 VARCHAR, LONGEST, VARIANT = 16_777_216, 134_217_728, 134_217_728
 TEXTS = {exp.DType.VARCHAR, exp.DType.TEXT, exp.DType.CHAR, exp.DType.NCHAR, exp.DType.NVARCHAR}
 
-# Snowflake keeps them as a comment, and enforces none of them but NOT NULL.
+# Snowflake stores them as metadata, and enforces none of them but NOT NULL.
 NOT_ENFORCED = (exp.PrimaryKeyColumnConstraint, exp.UniqueColumnConstraint, exp.Reference)
 
 
@@ -21,7 +21,7 @@ def create(ast, session):
     if ast.args.get("kind") != "TABLE" or not isinstance(ast.this, exp.Schema):
         return
     schema = ast.this
-    # A test need not make 128 MB.
+    # A test need not produce 128 MB.
     variant = int(settings.of_user(session.user).get("VARIANT_BYTES", VARIANT))
     collation = collations.of_table(ast, session)
     kept = [node for node in schema.expressions if isinstance(node, exp.ColumnDef)]

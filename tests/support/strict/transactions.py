@@ -17,7 +17,7 @@ from strict.errors import refused
 # The most statements that wait for one table.
 WAITERS = 20
 
-# The seconds that a transaction may be idle while it blocks another one. A user's sessions can be given another time.
+# The seconds that a transaction may be idle while it blocks another one. A user's sessions can have another limit.
 IDLE = 300
 
 numbers = itertools.count(1_700_000_000_000_000_000, 1_000_000)
@@ -26,9 +26,9 @@ numbers = itertools.count(1_700_000_000_000_000_000, 1_000_000)
 class Transaction:
     def __init__(self):
         self.id = next(numbers)
-        # Whether DuckDB has been told of it, and when that was.
+        # Whether it has begun in DuckDB, and when.
         self.begun, self.snapshot = False, 0
-        # What was done in it, to be done once more.
+        # Its statements, to be repeated.
         self.done, self.written = [], set()
 
 
@@ -138,7 +138,7 @@ def finish(session, keep):
         try:
             return session._duck_conn.commit() if keep else session._duck_conn.rollback()
         except duckdb.ResourceInUseException:
-            time.sleep(0.001)  # the server still asks what columns the last statement gave
+            time.sleep(0.001)  # the server still queries the columns of the last result
         except duckdb.TransactionException as error:
             if "no transaction is active" not in str(error):
                 raise
@@ -194,7 +194,7 @@ def change(cursor, session, statement, work):
                 finish(session, keep=False)
                 if "single attached database" not in str(error):
                     raise
-                # What fakesnow writes beside the table is in another database: it has to be done in steps.
+                # fakesnow's own tables are in another database: the statement has to be run in steps.
                 work(cursor)
             except BaseException:
                 finish(session, keep=False)
@@ -212,7 +212,7 @@ def change(cursor, session, statement, work):
     try:
         work(cursor)
     except BaseException:
-        # DuckDB drops everything; Snowflake only what this statement did.
+        # DuckDB rolls back everything; Snowflake only this statement.
         repeat(session, transaction)
         raise
     transaction.done.append(work)

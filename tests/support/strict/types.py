@@ -12,7 +12,7 @@ TEXTS = {"VARCHAR", "TEXT", "CHAR", "NCHAR", "NVARCHAR"}
 NUMBERS = {"INT", "BIGINT", "SMALLINT", "TINYINT", "DECIMAL", "INT128", "UBIGINT", "BIGDECIMAL"}
 FLOATS = {"FLOAT", "DOUBLE"}
 
-# What a value of each type is not, though it could be cast to it.
+# The types that each type is not coerced to, although it can be cast to them.
 NOT_COERCIBLE = {
     "VARIANT": {"VARCHAR", "BINARY", "DATE", "TIME", "TIMESTAMP_NTZ", "TIMESTAMP_LTZ", "TIMESTAMP_TZ"},
     "ARRAY": {"VARCHAR", "NUMBER", "FLOAT", "BOOLEAN", "OBJECT"},
@@ -71,7 +71,7 @@ OF_EXPRESSION = {
     exp.Null: "NULL",
 }
 
-# Their type is that of what they are over.
+# Their type is that of their argument.
 TRANSPARENT = (
     exp.Paren,
     exp.Alias,
@@ -118,7 +118,7 @@ class Types:
 
     def of(self, node):
         if id(node) not in self.known:
-            self.known[id(node)] = None  # in case it leads to itself
+            self.known[id(node)] = None  # in case it refers to itself
             self.known[id(node)] = self.find(node)
         return self.known[id(node)]
 

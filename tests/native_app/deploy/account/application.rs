@@ -1,4 +1,4 @@
-//! Applications: how they are installed and upgraded, what they are bound to and what they own.
+//! Applications: installing and upgrading, the objects they are bound to and the objects they own.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::sql_tokens::Tokens;
 use super::{AccountContents, Application, InstalledFrom, Pool, SqlError, State, absent, exists, said};
 
-/// Of which kind a reference may be, and with which privileges; all of them only for as long as they are not taken away.
+/// Which kinds of object a reference may be bound to, and which privileges it needs; only as long as they are not revoked.
 const REFERENCES: [(&str, &[&str]); 3] = [
     ("SECRET", &["USAGE", "READ"]),
     ("EXTERNAL_ACCESS_INTEGRATION", &["USAGE"]),
@@ -147,7 +147,7 @@ impl State {
         Ok(envelope("OK", "add"))
     }
 
-    /// What the app's own procedure does to the account: a pool that is bound to it, and a database.
+    /// The effects of the app's own procedure on the account: a pool that is bound to it, and a database.
     fn provision(&mut self, name: &str, words: Tokens) -> Result<Value, SqlError> {
         if words.rest().ends_with("'") {
             let what = format!("Invalid argument types for function 'PROVISION_CONNECTOR': {}", words.rest());

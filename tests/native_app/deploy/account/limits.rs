@@ -1,4 +1,4 @@
-//! What Snowflake takes at all: sizes, names, hosts.
+//! Snowflake's limits: sizes, names, hosts.
 
 use super::sql_tokens::{Token, Tokens};
 use super::{SqlError, invalid};

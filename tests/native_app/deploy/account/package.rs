@@ -1,4 +1,4 @@
-//! Application packages: versions, patches, the release channel and what is released.
+//! Application packages: versions, patches, the release channel and the release directive.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,7 +18,7 @@ fn refused<T>(code: &str, why: &str) -> Result<T, SqlError> {
 }
 
 impl State {
-    /// `ALTER APPLICATION PACKAGE`, behind these words.
+    /// `ALTER APPLICATION PACKAGE`, after these words.
     pub(super) fn alter_package(&mut self, mut words: Tokens, sql: &str) -> Result<Value, SqlError> {
         let path = words.path();
         let manifest = if sql.contains("@") { Some(self.privileges_of(sql)?) } else { None };
@@ -29,7 +29,7 @@ impl State {
         package.alter(words, manifest, &used, leaves_after)
     }
 
-    /// What the manifest on the stage asks for.
+    /// The requests in the manifest on the stage.
     fn privileges_of(&self, sql: &str) -> Result<BTreeSet<String>, SqlError> {
         let (stage, folder) = target(sql);
         let path = self.stage(&stage).join(folder).join("manifest.yml");
@@ -202,7 +202,7 @@ impl Package {
         Ok(())
     }
 
-    /// Somebody looks at the channel: what was dropped leaves it once no application has it.
+    /// Looks at the channel: a dropped version leaves it once no application uses it.
     pub(super) fn looked_at(&mut self, used: &[String]) {
         let stays = |(version, left): (String, usize)| {
             let stays = left > 0 || used.contains(&version);

@@ -1,4 +1,4 @@
-//! What an account says of itself.
+//! SHOW and DESCRIBE in an account.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ fn row(cells: &[&str]) -> Vec<String> {
     cells.iter().map(|cell| (*cell).to_owned()).collect()
 }
 
-/// What stands behind IN.
+/// The scope after IN.
 fn place_of(words: &mut Tokens) -> String {
     let mut rest = words.clone();
     let mut place = String::new();
@@ -25,7 +25,7 @@ fn place_of(words: &mut Tokens) -> String {
     place
 }
 
-/// Whether a name is like a pattern, as `LIKE` means it.
+/// Whether a name matches a pattern, by the rules of `LIKE`.
 fn matches(name: &str, pattern: &str) -> bool {
     match (name.chars().next(), pattern.chars().next()) {
         (_, Some('%')) => {
@@ -203,7 +203,7 @@ impl State {
         Err(super::unknown(sql))
     }
 
-    /// The release channels of a package. Versions that were dropped leave while somebody looks.
+    /// The release channels of a package. Each look at them lets dropped versions leave.
     fn channels(&mut self, path: &str) -> Result<Value, SqlError> {
         let installed =
             self.contents.applications.values().filter(|app| app.source == path && app.from == InstalledFrom::Release);

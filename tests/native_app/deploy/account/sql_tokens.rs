@@ -1,4 +1,4 @@
-//! Statements in words.
+//! Statements as tokens.
 
 /// A word of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Tokens {
         Self { words, at: 0, sql: sql.to_owned() }
     }
 
-    /// All words, also those that are behind.
+    /// All tokens, including the consumed ones.
     pub(super) fn all(&self) -> &[Token] {
         &self.words
     }
@@ -72,7 +72,7 @@ impl Tokens {
         word
     }
 
-    /// Whether these words come next; if so, they are behind.
+    /// Whether these words come next; if so, they are consumed.
     pub(super) fn eat(&mut self, words: &str) -> bool {
         let wanted: Vec<Token> = words.split(' ').map(|word| Token::Name(word.to_owned())).collect();
         let comes = self.words.get(self.at..).is_some_and(|rest| rest.starts_with(&wanted));
@@ -95,7 +95,7 @@ impl Tokens {
         }
     }
 
-    /// `A.B.C` as `A.B.C`, whatever quotes there are.
+    /// `A.B.C` as `A.B.C`, with or without quotes.
     pub(super) fn path(&mut self) -> String {
         let mut path = self.name();
         while self.eat_mark('.') {
@@ -111,7 +111,7 @@ impl Tokens {
         }
     }
 
-    /// What stands behind `NAME =`, wherever that is: a text, a name, or a list in brackets.
+    /// The value after `NAME =`, at any position: a text, a name, or a list in brackets.
     pub(super) fn option(&self, name: &str) -> Option<Vec<String>> {
         let at = self.words.windows(2).position(|pair| pair == [Token::Name(name.to_owned()), Token::Mark('=')])? + 2;
         let mut rest = Self { at, ..self.clone() };
@@ -147,7 +147,7 @@ impl Tokens {
 pub(super) fn target(sql: &str) -> (String, String) {
     let (before, rest) = sql.split_once('@').unwrap();
     let at = if before.ends_with('\'') {
-        // The quote that it begins with stands before the `@`.
+        // The opening quote comes before the `@`.
         Tokens::of(&format!("'{rest}")).text()
     } else {
         rest.split_whitespace().next().unwrap_or_default().trim_end_matches(';').to_owned()

@@ -1,4 +1,4 @@
-//! What statements do to an account.
+//! The effects of statements on an account.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -95,7 +95,7 @@ impl State {
             }
             "STAGE" => {
                 assert!(sql.to_uppercase().contains("ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE')"), "{sql}");
-                // Snowflake's own command line has said before which schema it means.
+                // Snowflake's own command line has selected the schema before.
                 let path = if parent.is_some() {
                     path
                 } else {
@@ -251,7 +251,7 @@ impl AccountContents {
         }
     }
 
-    /// What an integration allows: rules and secrets, of which each must exist.
+    /// What an integration allows: rules and secrets, each of which must exist.
     fn allowed(&self, words: &Tokens, secrets: &str, rules: &str) -> Result<String, SqlError> {
         let given = |name: &str| words.option(name);
         let rules = match given("ALLOWED_NETWORK_RULES") {
@@ -282,7 +282,7 @@ impl AccountContents {
     }
 }
 
-/// A secret: each type has properties of its own, and needs them.
+/// A secret: each type has its own properties, and requires them.
 fn secret(words: &Tokens, comment: String) -> Result<AccountObject, SqlError> {
     let kind = words.one("TYPE");
     let needs: &[&str] = match kind.as_str() {
@@ -299,7 +299,7 @@ fn secret(words: &Tokens, comment: String) -> Result<AccountObject, SqlError> {
     Ok(AccountObject { comment, value: words.one("SECRET_STRING"), kind, mode: String::new() })
 }
 
-/// A network rule: what it holds must fit its type, and its type its mode.
+/// A network rule: its values must fit its type, and its type its mode.
 fn rule(words: &Tokens, comment: String) -> Result<AccountObject, SqlError> {
     let (kind, mode) = (words.one("TYPE"), words.one("MODE"));
     if kind == "HOST_PORT" && mode != "EGRESS" {

@@ -68,7 +68,7 @@ impl Access {
         }
     }
 
-    /// The asker's quota after using `cost` of it; what would exceed it is not counted.
+    /// The client's quota after using `cost` of it; a request that would exceed it is not counted.
     pub(crate) fn spend(&mut self, request: &ReceivedRequest, settings: &Settings, now: Timestamp, cost: u64) -> Quota {
         let given = credentials(request);
         let anonymous = given.is_none() && settings.token.is_some();
@@ -85,7 +85,7 @@ impl Access {
         Quota { limit, used: window.used, reset: window.end, exceeded }
     }
 
-    /// Gives back what an answer did not cost: a 304 to an authorised request is free.
+    /// Returns the quota that a response did not cost: a 304 to an authorised request is free.
     pub(crate) fn refund(&mut self, request: &ReceivedRequest, quota: &mut Quota) {
         let Some(given) = credentials(request) else { return };
         if let Some(window) = self.used.get_mut(given) {
@@ -94,7 +94,7 @@ impl Access {
         }
     }
 
-    /// Answers an app that asks for an installation token.
+    /// Responds to an app that requests an installation token.
     pub(crate) fn installation_token(
         &mut self,
         id: &str,
@@ -129,7 +129,7 @@ fn later(now: Timestamp, by: Duration) -> Timestamp {
     now.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
-/// Three parts of base64url with dots between; what they say and who signed is not looked at.
+/// Three parts of base64url with dots between; their content and signature are not checked.
 fn looks_like_jwt(token: &str) -> bool {
     let base64 = |part: &str| {
         !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')

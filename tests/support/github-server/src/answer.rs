@@ -31,7 +31,7 @@ impl Answer {
         Self::error(404, "Not Found")
     }
 
-    /// A redirect; GitHub puts the address into the body as well.
+    /// A redirect; GitHub also puts the address into the body.
     pub(crate) fn moved(status: u16, location: &str) -> Self {
         let body = serde_json::json!({
             "message": "Moved Permanently",
@@ -41,7 +41,7 @@ impl Answer {
         Self { status, ..Self::json(body.to_string()) }.with("location", location)
     }
 
-    /// The secondary limit, in the words by which clients tell it from a refusal.
+    /// The secondary limit, in the words by which clients distinguish it from a rejection.
     pub(crate) fn secondary_limit(status: u16) -> Self {
         Self::error(status, "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.")
     }
@@ -61,7 +61,7 @@ impl Answer {
         self
     }
 
-    /// Sets a header that is not there yet.
+    /// Sets a missing header.
     #[must_use]
     pub(crate) fn with_default(self, name: &'static str, value: impl AsRef<str>) -> Self {
         if self.headers.contains_key(name) { self } else { self.with(name, value) }

@@ -90,7 +90,7 @@ impl Default for GithubServerBuilder {
 }
 
 impl GithubServerBuilder {
-    /// The number from which all data and all chance follow; 0 unless set.
+    /// The seed of all data and all randomness; 0 unless set.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
@@ -163,8 +163,8 @@ impl GithubServerBuilder {
         self
     }
 
-    /// Asks for this token. Another one gets 401; no token at all gets the anonymous quota of 60 requests.
-    /// Unless set, any token and none are as good.
+    /// Requires this token. Another one gets 401; no token at all gets the anonymous quota of 60 requests.
+    /// Unless set, requests with any token or none are equal.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.settings.token = Some(token.into());
         self
@@ -206,7 +206,7 @@ impl GithubServerBuilder {
         self
     }
 
-    /// So many changes before each list of issues is answered.
+    /// This many changes before each list of issues is sent.
     pub fn changes_per_request(self, changes: u32) -> Self {
         self.mutations(Mutations::per_request(changes))
     }
@@ -230,11 +230,11 @@ impl GithubServerBuilder {
         self
     }
 
-    /// Makes the data and starts to serve on 127.0.0.1, on a port that is free, on the current tokio runtime.
+    /// Generates the data and starts to serve on a free port of 127.0.0.1, on the current tokio runtime.
     ///
     /// # Errors
     ///
-    /// When no port can be had, or when a loaded issue is not one.
+    /// When no port is free, or when a loaded issue is invalid.
     pub async fn start(self) -> io::Result<GithubServer> {
         let mut data = ServerData::new(self.seed, self.oddities, self.organizations);
         let now = self.clock.second();

@@ -9,7 +9,7 @@ use crate::data::{Removal, Repository, ServerData};
 use crate::generate::mix;
 use crate::issue::{Issue, IssueText};
 
-/// Opens a new issue and tells its number.
+/// Opens a new issue and returns its number.
 pub(crate) fn create(data: &mut ServerData, repository: usize, now: u32) -> u32 {
     let repository = &mut data.repositories[repository];
     let number = repository.take_number();
@@ -29,7 +29,7 @@ pub(crate) fn create(data: &mut ServerData, repository: usize, now: u32) -> u32 
     number
 }
 
-/// Gives an issue another title, body and labels.
+/// Replaces an issue's title, body and labels.
 pub(crate) fn edit(data: &mut ServerData, repository: usize, number: u32, now: u32) {
     change(
         &mut data.repositories[repository],
@@ -99,7 +99,7 @@ pub(crate) fn bulk_edit(data: &mut ServerData, repository: usize, count: usize, 
     }
 }
 
-/// Takes an issue out of every list.
+/// Removes an issue from every list.
 pub(crate) fn delete(data: &mut ServerData, repository: usize, number: u32, gone: Removal) {
     let repository = &mut data.repositories[repository];
     if repository.take(number).is_some() {
@@ -130,7 +130,7 @@ pub(crate) fn transfer(data: &mut ServerData, from: usize, number: u32, to: usiz
 /// Sets keys of an issue's JSON; its `updated_at` becomes `updated` unless the patch has one.
 pub(crate) fn patch(repository: &mut Repository, number: u32, patch: Value, updated: u32) -> io::Result<()> {
     let Some(issue) = repository.issues.get(&number) else { return Ok(()) };
-    // Fields that came later are appended when the issue is written, so they must not be stored as well.
+    // Fields added later are appended when the issue is written, so they must not be stored as well.
     let fields = std::mem::take(&mut repository.new_fields);
     let text = repository.text(issue);
     repository.new_fields = fields;

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 /// on every machine; [`GithubServerBuilder::live_clock`](super::GithubServerBuilder::live_clock) makes it run.
 ///
 /// A change that comes after a list was served never gets a second that the list may have shown: `Date` has told the client
-/// that those seconds are over. A standing clock moves on by a second then, which the wire does not see.
+/// that those seconds are over. A fixed clock advances by a second then, which the headers do not show.
 ///
 /// Issues get their times from here. What a client measures against its *own* clock (`Date`, `x-ratelimit-reset`,
 /// `expires_at`) is real time, moved by as much as this clock was advanced or stepped back.
@@ -44,7 +44,7 @@ impl Clock {
         Self(Arc::new(Inner { start, moved_ms, ticked_ms, served }))
     }
 
-    /// The time that the next change of an issue gets.
+    /// The time of the next change of an issue.
     pub fn now(&self) -> Timestamp {
         let moved = self.0.moved_ms.load(Ordering::Relaxed) + self.0.ticked_ms.load(Ordering::Relaxed);
         shifted(self.0.start.unwrap_or_else(Timestamp::now), moved)
@@ -55,12 +55,12 @@ impl Clock {
         self.0.moved_ms.fetch_add(millis(by), Ordering::Relaxed);
     }
 
-    /// Moves the clock back, as a server does whose time was wrong: later changes get earlier times.
+    /// Moves the clock back, like a server whose time was wrong: later changes get earlier times.
     pub fn step_back(&self, by: Duration) {
         self.0.moved_ms.fetch_sub(millis(by), Ordering::Relaxed);
     }
 
-    /// Moves a standing clock on without the wire noticing; a running clock moves by itself.
+    /// Advances a fixed clock without any effect on headers; a running clock advances by itself.
     pub(crate) fn tick(&self, by: Duration) {
         if self.0.start.is_some() {
             self.0.ticked_ms.fetch_add(millis(by), Ordering::Relaxed);
@@ -75,7 +75,7 @@ impl Clock {
         second_of(self.now())
     }
 
-    /// A list is served now.
+    /// Records that a list is served now.
     pub(crate) fn serve(&self) {
         self.0.served.store(self.now().as_second(), Ordering::Relaxed);
     }
@@ -94,7 +94,7 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
 }
 
-/// Whole seconds since 1970, as issues keep them; what lies outside 1970 to 2106 is cut off.
+/// Whole seconds since 1970, as issues store them; times outside 1970 to 2106 are clamped.
 pub(crate) fn second_of(time: Timestamp) -> u32 {
     u32::try_from(time.as_second().max(0)).unwrap_or(u32::MAX)
 }

@@ -13,7 +13,7 @@ pub(crate) struct ServerData {
     pub(crate) seed: u64,
     pub(crate) oddities: bool,
     pub(crate) repositories: Vec<Repository>,
-    /// Names that a repository no longer has, in lower case, with its position.
+    /// Former names of repositories, in lower case, with their positions.
     pub(crate) former_names: HashMap<String, usize>,
     pub(crate) organizations: Vec<String>,
     pub(crate) rng: fastrand::Rng,
@@ -25,14 +25,14 @@ impl ServerData {
         Self { seed, oddities, repositories: Vec::new(), former_names: HashMap::new(), organizations, rng }
     }
 
-    /// Adds an empty repository and tells its position.
+    /// Adds an empty repository and returns its position.
     pub(crate) fn add(&mut self, name: &str, now: u32) -> usize {
         let index = self.repositories.len();
         self.repositories.push(Repository::new(name, index, self.seed, self.oddities, now));
         index
     }
 
-    /// The position of a repository by its present name, whatever the case.
+    /// The position of a repository by its current name, ignoring case.
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
         self.repositories
             .iter()
@@ -48,7 +48,7 @@ impl ServerData {
     }
 }
 
-/// Which issues a list is about.
+/// Which issues a list contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     All = 0,
@@ -88,7 +88,7 @@ pub(crate) struct Repository {
     pub(crate) broken: BTreeSet<u32>,
     pub(crate) issues: BTreeMap<u32, Issue>,
     pub(crate) gone: BTreeMap<u32, Removal>,
-    /// Fields that issues carry from a number on, as JSON text.
+    /// Fields that issues have from a number on, as JSON text.
     pub(crate) new_fields: Vec<(String, u32, String)>,
     pub(crate) fragments: Fragments,
     orders: [Orders; 3],
@@ -157,7 +157,7 @@ impl Repository {
         self.issues.insert(issue.number, issue);
     }
 
-    /// Takes an issue out.
+    /// Removes an issue.
     pub(crate) fn take(&mut self, number: u32) -> Option<Issue> {
         let issue = self.issues.remove(&number)?;
         for state in [State::All, if issue.open { State::Open } else { State::Closed }] {
@@ -175,7 +175,7 @@ impl Repository {
         out
     }
 
-    /// Whether an issue is one to the server: where issues are disabled, only pull requests are.
+    /// Whether the server lists an issue: where issues are disabled, it lists only pull requests.
     pub(crate) fn shows(&self, issue: &Issue) -> bool {
         self.issues_enabled || self.text(issue).contains(r#""pull_request":{"#)
     }

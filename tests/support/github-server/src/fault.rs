@@ -10,14 +10,14 @@ use crate::log::ReceivedRequest;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// A status with the body that GitHub sends along: 401, 404, 409, 410, 451, 500, 502, 503, …
+    /// A status with the body that GitHub sends with it: 401, 404, 409, 410, 451, 500, 502, 503, …
     Status {
         /// The status code.
         code: u16,
         /// The `Retry-After` header, if any.
         retry_after: Option<RetryAfter>,
     },
-    /// A status with this body: what a gateway, or another issue, would answer.
+    /// A status with this body, such as a gateway's, or that of another issue.
     Body {
         /// The status code.
         code: u16,
@@ -42,9 +42,9 @@ pub enum Fault {
     TruncatedBody,
     /// Half of the JSON, with status 200 and a `Content-Length` that fits the half.
     TruncatedJson,
-    /// A page for people, with status 200.
+    /// An HTML page, with status 200.
     Html,
-    /// Status 200 and not one byte.
+    /// Status 200 and an empty body.
     EmptyBody,
     /// `[]` with a `Link` to a next page.
     EmptyPage,
@@ -60,13 +60,13 @@ pub enum Fault {
     RedirectTo(String),
     /// 302 to the request's own address.
     RedirectLoop,
-    /// The right answer with one byte of a string replaced by one that no UTF-8 text has.
+    /// The right answer with one byte of a string replaced by an invalid UTF-8 byte.
     InvalidUtf8,
     /// The right record, or the right list, whose last record lacks this key.
     MissingKey(String),
     /// The right list with one more element, this JSON text, in its middle.
     BadElement(String),
-    /// The right answer with a header more, or another value of it.
+    /// The right answer with an additional header, or another value of one.
     Header(&'static str, String),
     /// Exactly this answer.
     Response {

@@ -108,7 +108,7 @@ pub(crate) fn corrupt(fault: &Fault, mut answer: Answer, shared: &Shared) -> Ans
         }
         Fault::InvalidUtf8 => {
             let mut bytes = answer.body.to_vec();
-            // Inside the first string value, so that everything else is still JSON.
+            // Inside the first string value, so that the rest is still JSON.
             if let Some(position) = bytes.windows(3).position(|window| window == b"\":\"") {
                 bytes[position + 3] = 0xff;
             }
@@ -147,7 +147,7 @@ pub(crate) fn body(fault: Option<&Fault>, bytes: Bytes) -> Body {
         Some(Fault::TruncatedBody) => {
             let half = bytes.slice(..bytes.len() / 2);
             let cut = stream::iter([Ok(Frame::data(half))]).chain(stream::once(async {
-                // Gives the half the time to leave before the connection goes.
+                // Leaves time to send the half before the connection is closed.
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 Err(io::Error::from(io::ErrorKind::ConnectionAborted))
             }));
@@ -167,7 +167,7 @@ pub(crate) fn body(fault: Option<&Fault>, bytes: Bytes) -> Body {
     }
 }
 
-/// Gzip that grows about a thousandfold, packed while it is read: a client that stops in time costs nothing more.
+/// Gzip that expands about a thousandfold, compressed while it is read: a client that stops early costs nothing more.
 fn bomb(bytes: u64) -> impl Stream<Item = io::Result<Frame<Bytes>>> {
     let encoder = GzEncoder::new(Vec::new(), Compression::default());
     stream::unfold((Some(encoder), bytes.div_ceil(MIB)), |(encoder, left)| async move {

@@ -5,7 +5,7 @@ use crate::issue::{Issue, IssueText};
 /// How far back a repository's history goes: eight years, in seconds.
 pub(crate) const YEARS: u32 = 8 * 365 * 86_400;
 
-/// Two numbers into one that looks random (the finaliser of SplitMix64).
+/// Mixes two numbers into one that looks random (the finaliser of SplitMix64).
 pub(crate) fn mix(seed: u64, salt: u64) -> u64 {
     let mut z = seed ^ salt.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -13,7 +13,7 @@ pub(crate) fn mix(seed: u64, salt: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// `count` issues, numbered from 1, none of them from after `now`.
+/// Returns `count` issues, numbered from 1, none of them newer than `now`.
 pub(crate) fn issues(count: u32, seed: u64, first_id: impl Fn(u32) -> u64, now: u32) -> Vec<Issue> {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut created = now.saturating_sub(YEARS);
@@ -54,7 +54,7 @@ fn cubed(rng: &mut fastrand::Rng, limit: u32) -> u32 {
     u32::try_from(part).unwrap_or(limit).min(limit)
 }
 
-/// `span * sqrt(part / whole)`: repositories grow busier, so the later years hold more.
+/// `span * sqrt(part / whole)`: repositories grow busier, so the later years have more.
 fn square_root_share(part: u32, whole: u32, span: u32) -> u32 {
     let root = (u64::from(part) * 1_000_000_000_000 / u64::from(whole)).isqrt();
     u32::try_from(u64::from(span) * root / 1_000_000).unwrap_or(span)

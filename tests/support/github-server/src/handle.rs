@@ -24,7 +24,7 @@ use crate::server::Shared;
 ///
 /// # Panics
 ///
-/// Methods that take a repository panic when there is none of that name, and those that take an issue's number panic when
+/// Methods that take a repository panic if there is none of that name, and those that take an issue's number panic if
 /// there is none of that number: a test that misspells a name should not pass.
 #[derive(Debug)]
 pub struct GithubServer {
@@ -123,19 +123,19 @@ impl GithubServer {
         self.on_issue(repository, number, |data, index, now| changes::set_open(data, index, number, true, now));
     }
 
-    /// Deletes an issue: it vanishes from lists, and asking for it gets 410.
+    /// Deletes an issue: it disappears from lists, and a request for it gets 410.
     #[track_caller]
     pub fn delete(&self, repository: &str, number: u32) {
         self.on_issue(repository, number, |data, index, _| changes::delete(data, index, number, Removal::Deleted));
     }
 
-    /// Makes an issue vanish without a trace: asking for it gets 404.
+    /// Makes an issue disappear without a trace: a request for it gets 404.
     #[track_caller]
     pub fn hide(&self, repository: &str, number: u32) {
         self.on_issue(repository, number, |data, index, _| changes::delete(data, index, number, Removal::Hidden));
     }
 
-    /// Transfers an issue to another repository of this upstream and returns its number there. Asking for the old one
+    /// Transfers an issue to another repository of this upstream and returns its number there. A request for the old one
     /// gets 301.
     #[track_caller]
     pub fn transfer(&self, repository: &str, number: u32, to: &str) -> u32 {
@@ -190,7 +190,7 @@ impl GithubServer {
         self.on(repository, |data, index, _| changes::rename_label(&mut data.repositories[index], old, new));
     }
 
-    /// Gives all issues from a number on one more field, with this value: with ascending order and a number above the
+    /// Adds one more field with this value to all issues from a number on: with ascending order and a number above the
     /// page's size, page 2 is the first to show it. No `updated_at` moves.
     #[track_caller]
     pub fn add_field(&self, repository: &str, name: &str, value: &Value, from_number: u32) {
@@ -212,13 +212,13 @@ impl GithubServer {
         });
     }
 
-    /// Switches a repository's issues off: lists and items answer 410.
+    /// Disables a repository's issues: lists and items answer 410.
     #[track_caller]
     pub fn disable_issues(&self, repository: &str) {
         self.on(repository, |data, index, _| data.repositories[index].issues_enabled = false);
     }
 
-    /// Switches a repository's issues off where it has pull requests: lists go on with those, and each issue answers 410.
+    /// Disables the issues of a repository with pull requests: lists still have those, and each issue answers 410.
     #[track_caller]
     pub fn disable_all_but_pull_requests(&self, repository: &str) {
         self.on(repository, |data, index, _| {
@@ -227,7 +227,7 @@ impl GithubServer {
         });
     }
 
-    /// Switches a repository's issues on again.
+    /// Enables a repository's issues again.
     #[track_caller]
     pub fn enable_issues(&self, repository: &str) {
         self.on(repository, |data, index, _| {
@@ -236,7 +236,7 @@ impl GithubServer {
         });
     }
 
-    /// Restores an issue to an earlier state of it, `updated_at` included, as a server that is restored from a backup does.
+    /// Restores an issue to an earlier state, `updated_at` included, like a server that is restored from a backup.
     ///
     /// # Errors
     ///
@@ -246,26 +246,26 @@ impl GithubServer {
         self.put(repository, &earlier.text)
     }
 
-    /// Makes the server fail at an issue: the issue itself and every page that it is on answer 500, until
+    /// Makes the server fail at an issue: the issue itself and every page that contains it answer 500, until
     /// [`repair`](Self::repair).
     #[track_caller]
     pub fn break_issue(&self, repository: &str, number: u32) {
         self.on_issue(repository, number, |data, index, _| data.repositories[index].broken.insert(number));
     }
 
-    /// Lets the server answer for all issues of a repository again.
+    /// Makes the server answer for all issues of a repository again.
     #[track_caller]
     pub fn repair(&self, repository: &str) {
         self.on(repository, |data, index, _| data.repositories[index].broken.clear());
     }
 
-    /// Deletes a repository; [`add_repository`](Self::add_repository) can give its name to a new one, with another id.
+    /// Deletes a repository; [`add_repository`](Self::add_repository) can reuse its name for a new one, with another id.
     #[track_caller]
     pub fn delete_repository(&self, repository: &str) {
         self.on(repository, |data, index, _| data.repositories[index].deleted = true);
     }
 
-    /// Changes what changes between requests; [`Mutations::NONE`] brings calm.
+    /// Sets the changes between requests; [`Mutations::NONE`] stops them.
     pub fn set_mutations(&self, mutations: Mutations) {
         self.shared.set_mutations(mutations);
     }
@@ -280,7 +280,7 @@ impl GithubServer {
     }
 
     /// Hands every issue of a repository to `visitor`, by ascending number: a [`snapshot`](Self::snapshot) for
-    /// repositories that do not fit into memory as text. The upstream answers nobody meanwhile.
+    /// repositories that do not fit into memory as text. The upstream answers no request meanwhile.
     #[track_caller]
     pub fn visit(&self, repository: &str, mut visitor: impl FnMut(SnapshotIssue)) {
         self.on(repository, |data, index, _| {
@@ -308,28 +308,28 @@ impl GithubServer {
         self.on(repository, |data, index, _| data.repositories[index].id)
     }
 
-    /// Gives the next request that no other fault meets this fault. Faults queue up, one for each request.
+    /// Applies this fault to the next request without another fault. Faults queue up, one per request.
     pub fn fault(&self, fault: Fault) {
         self.shared.faults().push(fault);
     }
 
-    /// Gives request number `number` (from 1, see [`Received::number`]) this fault.
+    /// Applies this fault to request number `number` (from 1, see [`Received::number`]).
     pub fn fault_at(&self, number: u64, fault: Fault) {
         self.shared.faults().at(number, fault);
     }
 
-    /// Gives the next request whose path and query contain `part` this fault, once.
+    /// Applies this fault once, to the next request whose path and query contain `part`.
     pub fn fault_on(&self, part: impl Into<String>, fault: Fault) {
         let part = part.into();
         self.shared.faults().once(Box::new(move |request| request.target().contains(&part)), fault);
     }
 
-    /// Gives every request that meets the condition this fault, until [`clear_faults`](Self::clear_faults).
+    /// Applies this fault to every request that meets the condition, until [`clear_faults`](Self::clear_faults).
     pub fn fault_while(&self, condition: impl Fn(&ReceivedRequest) -> bool + Send + Sync + 'static, fault: Fault) {
         self.shared.faults().always(Box::new(condition), fault);
     }
 
-    /// Answers 502 to every page larger than `per_page` issues, as GitHub does when a page is too heavy for it.
+    /// Answers 502 to every page larger than `per_page` issues, as GitHub does when a page is too large for it.
     pub fn heavy_above(&self, per_page: usize) {
         let heavy = move |request: &ReceivedRequest| {
             let asked = request.query("per_page").and_then(|count| count.parse::<usize>().ok()).unwrap_or(30);
@@ -338,12 +338,12 @@ impl GithubServer {
         self.fault_while(heavy, Fault::status(502));
     }
 
-    /// Gives a share of all requests (0.0 to 1.0), drawn from the seed, one of these faults.
+    /// Applies one of these faults to a share of all requests (0.0 to 1.0), drawn from the seed.
     pub fn fault_rate(&self, rate: f64, faults: impl IntoIterator<Item = Fault>) {
         self.shared.faults().random(rate, faults.into_iter().collect(), self.shared.seed);
     }
 
-    /// Takes back every fault that has not struck yet.
+    /// Removes every fault that has not occurred yet.
     pub fn clear_faults(&self) {
         *self.shared.faults() = Default::default();
     }
@@ -358,7 +358,7 @@ impl GithubServer {
         self.shared.log.received()
     }
 
-    /// How many requests there were to a path, whatever their query.
+    /// The number of requests to a path, whatever their query.
     pub fn requests_to(&self, path: &str) -> usize {
         self.requests().iter().filter(|request| request.path() == path).count()
     }
@@ -368,7 +368,7 @@ impl GithubServer {
         self.shared.log.counts()
     }
 
-    /// Forgets the requests so far; numbers go on.
+    /// Forgets the requests so far; numbering continues.
     pub fn forget_requests(&self) {
         self.shared.log.forget();
     }

@@ -11,9 +11,9 @@ use crate::clock::second_of;
 /// The origin of an issue's JSON.
 #[derive(Debug, Clone)]
 pub(crate) enum IssueText {
-    /// Everything follows from this number and the revision.
+    /// Everything is derived from this number and the revision.
     Seed(u64),
-    /// The JSON as it was given.
+    /// The JSON as given.
     Raw(Box<str>),
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Issue {
     pub(crate) open: bool,
 }
 
-/// The part of a raw issue that the upstream must know.
+/// The part of a raw issue that the upstream needs.
 #[derive(Deserialize)]
 struct IssueHeader {
     id: u64,
@@ -67,7 +67,7 @@ impl Issue {
         })
     }
 
-    /// Changes the keys of an issue, given its present text; it is raw from then on.
+    /// Changes the keys of an issue, based on its current text; it is raw from then on.
     pub(crate) fn patched(text: &str, patch: Map<String, Value>) -> io::Result<Self> {
         let mut object: Map<String, Value> = serde_json::from_str(text)?;
         object.extend(patch);

@@ -1,4 +1,4 @@
-//! A GitHub-like server to test against: seeded data that changes while it is read, and every fault that GitHub's users have
+//! A GitHub-like server for tests: seeded data that changes while it is read, and every fault that GitHub's users have
 //! reported.
 //!
 //! ```

@@ -54,12 +54,12 @@ impl ReceivedRequest {
             .map(|(_, value)| value.into_owned())
     }
 
-    /// A header's value, where it is there and is text.
+    /// A header's value, if it is present and text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The status of the answer; `None` while there is none, or when the server dropped the connection.
+    /// The status of the response; `None` while there is none, or when the server dropped the connection.
     pub fn status(&self) -> Option<u16> {
         self.status
     }
@@ -72,9 +72,9 @@ pub struct Counts {
     pub requests: u64,
     /// Answers with status 304.
     pub not_modified: u64,
-    /// The most requests that were being answered at one moment.
+    /// The most requests in flight at one moment.
     pub max_in_flight: usize,
-    /// Bytes in the bodies of answers, as they were meant to be sent.
+    /// Bytes in the bodies of responses, as they were meant to be sent.
     pub bytes: u64,
 }
 

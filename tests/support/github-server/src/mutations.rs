@@ -9,10 +9,10 @@ use crate::timeline::number_of;
 
 /// The changes before each list of issues, drawn from the server's seed.
 ///
-/// A standing [`Clock`] moves on by a second or two at every such request; the changes before one list share a second.
+/// A fixed [`Clock`] advances by a second or two at every such request; the changes before one list share a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Mutations {
-    /// Changes before each list: mostly edits, now and then a new issue, a close or a reopening.
+    /// Changes before each list: mostly edits, occasionally a new issue, a close or a reopening.
     pub changes: u32,
     /// Whether some changes delete an issue.
     pub deletions: bool,
@@ -21,7 +21,7 @@ pub struct Mutations {
 }
 
 impl Mutations {
-    /// Nothing changes by itself.
+    /// No automatic changes.
     pub const NONE: Self = Self { changes: 0, deletions: false, bulk_edits: false };
 
     /// Returns this many changes before each list of issues.
@@ -64,7 +64,7 @@ impl Mutations {
     }
 }
 
-/// A random issue; older and newer ones alike.
+/// A random issue, older and newer ones with equal probability.
 pub(crate) fn any_issue(data: &mut ServerData, repository: usize) -> Option<u32> {
     let created = &data.repositories[repository].order(State::All).created;
     if created.len() == 0 {

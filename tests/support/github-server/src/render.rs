@@ -45,14 +45,14 @@ impl Fragments {
         fragments
     }
 
-    /// Takes on the repository's new name, which stands in every address.
+    /// Adopts the repository's new name, which is part of every address.
     pub(crate) fn rename(&mut self, repository: &str) {
         self.api = format!("https://api.github.com/repos/{repository}");
         self.html = format!("https://github.com/{repository}");
         self.refresh();
     }
 
-    /// Renders labels and milestones anew, after a name among them has changed.
+    /// Renders labels and milestones again after one of their names has changed.
     pub(crate) fn refresh(&mut self) {
         self.rendered_labels = self.labels.iter().enumerate().map(|(index, name)| self.label(index, name)).collect();
         self.milestones =
@@ -112,7 +112,7 @@ pub(crate) fn owner(login: &str, id: u64, kind: &str) -> String {
 pub(crate) fn generated(repository: &Repository, issue: &Issue, seed: u64, out: &mut String) {
     let Fragments { api, html, people, rendered_labels, milestones, .. } = &repository.fragments;
     let number = issue.number;
-    // What an edit leaves alone, and what it changes.
+    // The parts that an edit keeps, and those that it changes.
     let mut fixed = fastrand::Rng::with_seed(seed);
     let mut varying = fastrand::Rng::with_seed(mix(seed, u64::from(issue.revision) + 1));
     let pull = fixed.u8(..10) < 3;

@@ -43,7 +43,7 @@ pub(crate) struct Shared {
     access: Mutex<Access>,
 }
 
-/// Ignores poisoning: the test that panicked has failed already.
+/// Ignores poisoning: the test that panicked has already failed.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -188,7 +188,7 @@ fn rewrite_links(mut answer: Answer, shared: &Shared) -> Answer {
     }
 }
 
-/// Adds the headers of the client's quota without using any.
+/// Adds the headers of the client's quota without using any of it.
 pub(crate) fn with_quota(answer: Answer, shared: &Shared, request: &ReceivedRequest) -> Answer {
     let now = shared.clock.wire();
     let quota = shared.access().spend(request, &shared.settings, now, 0);

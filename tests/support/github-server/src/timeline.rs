@@ -1,4 +1,4 @@
-//! An ordered set that also knows positions.
+//! An ordered set with positions.
 
 /// Keys in one chunk before it is split in two.
 const CHUNK: usize = 1024;
@@ -22,7 +22,7 @@ pub(crate) fn number_of(key: u64) -> u32 {
 }
 
 impl Timeline {
-    /// Takes over keys that may be in any order.
+    /// Adopts keys in any order.
     pub(crate) fn new(mut keys: Vec<u64>) -> Self {
         keys.sort_unstable();
         Self { len: keys.len(), chunks: keys.chunks(CHUNK / 2).map(<[u64]>::to_vec).collect() }

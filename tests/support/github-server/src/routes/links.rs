@@ -2,7 +2,7 @@
 
 use crate::log::ReceivedRequest;
 
-/// Which page is asked for, and of what size.
+/// The requested page, and its size.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PageParams {
     pub(crate) page: usize,
@@ -10,14 +10,14 @@ pub(crate) struct PageParams {
 }
 
 impl PageParams {
-    /// Reads `page` and `per_page` as GitHub does: what makes no sense counts as not given.
+    /// Reads `page` and `per_page` as GitHub does: invalid values are ignored.
     pub(crate) fn from_request(request: &ReceivedRequest, limit: usize) -> Self {
         let number =
             |name| request.query(name).and_then(|text| text.parse::<usize>().ok()).filter(|&number| number > 0);
         Self { page: number("page").unwrap_or(1), per_page: number("per_page").unwrap_or(30).min(limit) }
     }
 
-    /// How many records come before this page.
+    /// The number of records before this page.
     pub(crate) fn offset(self) -> usize {
         (self.page - 1).saturating_mul(self.per_page)
     }
@@ -43,20 +43,20 @@ impl PageParams {
         (!links.is_empty()).then(|| links.join(", "))
     }
 
-    /// The header that goes on after a record instead of counting pages.
+    /// The header that continues after a record instead of counting pages.
     pub(crate) fn cursor_link(self, address: &str, request: &ReceivedRequest, after: u64) -> String {
         let query = rest_of_query(request);
         format!("<{address}?{query}after={after:016x}&page={}>; rel=\"next\"", self.page + 1)
     }
 }
 
-/// A link to the page after the one asked for, whether there is one or not.
+/// A link to the page after the requested one, whether there is one or not.
 pub(crate) fn next_page(address: &str, request: &ReceivedRequest) -> String {
     let page = PageParams::from_request(request, usize::MAX).page + 1;
     format!("<{address}?{}page={page}>; rel=\"next\"", rest_of_query(request))
 }
 
-/// The query without what says which page, ready for one more parameter.
+/// The query without the page parameters, ready for one more parameter.
 fn rest_of_query(request: &ReceivedRequest) -> String {
     let target = request.target();
     let query = target.split_once('?').map_or("", |(_, query)| query);

@@ -1,4 +1,4 @@
-//! What each path answers when nothing goes wrong.
+//! The responses of each path when nothing goes wrong.
 
 mod issues;
 mod links;
@@ -13,7 +13,7 @@ use super::data::ServerData;
 use super::log::ReceivedRequest;
 use super::server::{Shared, with_quota};
 
-/// The answer to a request: who asks, what the quota allows, what the path holds, and whether the asker has it already.
+/// The response to a request, by the client, its quota, the path's content, and whether the client already has it.
 pub(crate) fn answer(shared: &Shared, request: &ReceivedRequest) -> Answer {
     let Some(path) = request.path().strip_prefix(shared.settings.path_prefix.as_str()) else {
         return Answer::not_found();
@@ -112,7 +112,7 @@ fn in_repository(
     }
 }
 
-/// The quota, which costs nothing to ask.
+/// The quota, which is free to request.
 fn rate_limit(shared: &Shared, request: &ReceivedRequest) -> Answer {
     let now = shared.clock.wire();
     let quota = shared.access().spend(request, &shared.settings, now, 0);
@@ -123,7 +123,7 @@ fn rate_limit(shared: &Shared, request: &ReceivedRequest) -> Answer {
     with_quota(Answer::json(body.to_string()), shared, request)
 }
 
-/// A weak tag of what is sent and to whom.
+/// A weak tag of the content and its recipient.
 fn etag(answer: &Answer, request: &ReceivedRequest) -> String {
     let link = answer.headers.get("link").map(|link| link.as_bytes());
     let mut rest = XxHash3_128::oneshot(&answer.body).to_le_bytes().to_vec();

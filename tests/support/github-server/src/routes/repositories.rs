@@ -1,4 +1,4 @@
-//! Repositories and those who own them.
+//! Repositories and their owners.
 
 use super::links::PageParams;
 use crate::answer::Answer;
@@ -14,7 +14,7 @@ fn owner_of(repository: &Repository) -> &str {
     repository.name.split('/').next().unwrap_or_default()
 }
 
-/// The id of a user or an organisation: follows from the name.
+/// The id of a user or an organisation, derived from the name.
 pub(crate) fn owner_id(login: &str) -> u64 {
     let login = login.to_lowercase();
     login.bytes().fold(0, |id, byte| mix(id, u64::from(byte))) % 90_000_000 + 1_000
@@ -25,7 +25,7 @@ fn owner_json(data: &ServerData, login: &str) -> String {
     render::owner(login, owner_id(login), kind)
 }
 
-/// `GET /users/{login}`, which knows organisations as well.
+/// `GET /users/{login}`, which includes organisations.
 pub(crate) fn owner(data: &ServerData, login: &str) -> Answer {
     let known = data.organizations.iter().map(String::as_str).chain(data.repositories.iter().map(owner_of));
     match known.into_iter().find(|name| name.eq_ignore_ascii_case(login)) {
@@ -77,7 +77,7 @@ pub(crate) fn list(
     linked(answer, paging.links(&address, request, own.len()))
 }
 
-/// `GET /installation/repositories`: all there are.
+/// `GET /installation/repositories`: all repositories.
 pub(crate) fn installation(shared: &Shared, request: &ReceivedRequest, data: &ServerData) -> Answer {
     let all: Vec<&Repository> = data.repositories.iter().collect();
     let address = format!("{}/installation/repositories", shared.base_url());

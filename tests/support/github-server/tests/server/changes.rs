@@ -1,4 +1,4 @@
-//! Data that changes, by hand and by itself.
+//! Data that changes, by calls and by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -135,7 +135,7 @@ async fn bulk_edits_share_one_second_across_pages() {
     assert_eq!(ids.len(), 150);
 }
 
-/// The reader that everybody writes first.
+/// The naive reader.
 async fn read_by_page_number(upstream: &GithubServer) -> BTreeSet<u64> {
     walk(upstream, "/repos/acme/widgets/issues?state=all&sort=updated&direction=asc&per_page=50")
         .await
@@ -143,7 +143,7 @@ async fn read_by_page_number(upstream: &GithubServer) -> BTreeSet<u64> {
         .collect()
 }
 
-/// A reader by keyset: always page 1 of what is not older than the last row.
+/// A reader by keyset: always page 1 of the rows not older than the last one.
 async fn read_by_keyset(upstream: &GithubServer) -> BTreeSet<u64> {
     let client = client();
     let mut seen = BTreeMap::new();
@@ -156,7 +156,7 @@ async fn read_by_keyset(upstream: &GithubServer) -> BTreeSet<u64> {
         );
         let answer = send(client.get(url)).await.unwrap();
         if upstream.counts().requests == 60 {
-            // Calm comes at some time, or the newest second would never end.
+            // The changes must stop at some time, or the newest second would never end.
             upstream.set_mutations(Mutations::NONE);
         }
         let times = answer.column("updated_at");

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 pub(crate) const WIDGETS: &str = "acme/widgets";
 
-/// One answer, read to its end.
+/// One response, read to its end.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
@@ -51,7 +51,7 @@ impl Answer {
     }
 }
 
-/// A client that follows no redirect and gives up on what hangs.
+/// A client that follows no redirect and times out.
 pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder()
         .user_agent("upstream-tests")
@@ -67,7 +67,7 @@ pub(crate) async fn send(request: reqwest::RequestBuilder) -> reqwest::Result<An
     Ok(Answer { status, headers, text: response.text().await? })
 }
 
-/// Asks for an address, or for a path of the upstream.
+/// Requests an address, or a path of the upstream.
 pub(crate) async fn get(upstream: &GithubServer, target: &str) -> Answer {
     try_get(upstream, target).await.unwrap()
 }

@@ -1,4 +1,4 @@
-//! The upstream against recordings of the real GitHub, where they are at hand.
+//! The upstream against recordings of the real GitHub, where they are available.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::payloads::payload;
 use crate::{WIDGETS, get};
 
-/// 606 closed issues and pull requests on 21 pages, or nothing where the recordings are not at hand.
+/// 606 closed issues and pull requests on 21 pages, or nothing where the recordings are unavailable.
 fn recorded_pages() -> Option<Vec<(String, Value)>> {
     let folder = payload("hub4j-wiremock/AppTest/wiremock/testListIssues")?;
     let pages = (4..=24).map(|step| {
