@@ -193,7 +193,7 @@ async fn an_answer_that_stays_cut_short_is_invalid() {
     assert_eq!((error.kind(), error.retry(), asked), (ErrorKind::InvalidData, Retry::Never, 4));
     assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     let (error, _) = failure([Reply::Respond(200, vec![], Vec::new())]).await;
-    assert!(error.message().contains("nothing"), "{error}");
+    assert!(error.message().contains("empty body"), "{error}");
 }
 
 #[tokio::test]
