@@ -1,18 +1,19 @@
 //! The trait that a destination implements, and the types of its methods.
 
 pub mod merge;
+mod stored;
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytestring::ByteString;
 use jiff::Timestamp;
 
 use crate::config::ConfigStore;
 use crate::state::{Counts, RunId, StateChange, StateStore, StateVersion};
-use crate::{Error, ErrorKind, Record, Reject, Resource, Result, TableSpec, Version};
+use crate::{Error, ErrorKind, Record, Reject, Resource, Result, TableSpec};
+
+pub use stored::{LiveRows, OutstandingRejects, RejectQuery, StoredRecord, StoredReject, StoredRow, UnseenQuery};
 
 /// Bounds on memory, on the size of commits, and on deletions.
 ///
@@ -248,185 +249,6 @@ impl CommitReport {
     /// A report.
     pub fn new(counts: Counts, version: Option<StateVersion>) -> Self {
         Self { counts, version }
-    }
-}
-
-/// Selects records of a table that a reconcile run has not seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct UnseenQuery {
-    /// The resource.
-    pub resource: Resource,
-    /// The table.
-    pub table: String,
-    /// The reconciliation.
-    pub sweep: RunId,
-    /// Only keys after this one.
-    pub after: Option<String>,
-    /// The number of records to return at most.
-    pub limit: usize,
-}
-
-impl UnseenQuery {
-    /// Selects the first `limit` records.
-    pub fn new(resource: Resource, table: impl Into<String>, sweep: RunId, limit: usize) -> Self {
-        Self { resource, table: table.into(), sweep, after: None, limit }
-    }
-
-    /// Selects only keys after this one.
-    #[must_use]
-    pub fn after(mut self, key: impl Into<String>) -> Self {
-        self.after = Some(key.into());
-        self
-    }
-}
-
-/// The numbers of a table's live rows during a reconcile run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct LiveRows {
-    /// All live rows.
-    pub live: u64,
-    /// Those that no commit of the reconciliation has marked.
-    pub unseen: u64,
-}
-
-impl LiveRows {
-    /// The numbers of live rows and of unmarked ones.
-    pub fn new(live: u64, unseen: u64) -> Self {
-        Self { live, unseen }
-    }
-}
-
-/// Selects outstanding rejects. The default counts all and returns none.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct RejectQuery {
-    /// Only those of this resource.
-    pub resource: Option<Resource>,
-    /// The number to return at most; all are counted.
-    pub limit: usize,
-    /// The longest text to return, in bytes; longer rejects are only counted.
-    pub max_raw: Option<usize>,
-}
-
-impl RejectQuery {
-    /// Selects the `limit` newest ones.
-    pub fn new(limit: usize) -> Self {
-        Self { limit, ..Self::default() }
-    }
-
-    /// Selects only those of this resource.
-    #[must_use]
-    pub fn resource(mut self, resource: Resource) -> Self {
-        self.resource = Some(resource);
-        self
-    }
-
-    /// Returns only those whose text has at most this many bytes.
-    #[must_use]
-    pub fn max_raw(mut self, bytes: usize) -> Self {
-        self.max_raw = Some(bytes);
-        self
-    }
-}
-
-/// Rejects that the source has not corrected yet, as far as the engine knows.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct OutstandingRejects {
-    /// Their numbers, by the name of the resource; resources without any are missing.
-    pub counts: BTreeMap<String, u64>,
-    /// Some of them, the last seen first.
-    pub rejects: Vec<StoredReject>,
-}
-
-impl OutstandingRejects {
-    /// The number for all resources together.
-    pub fn total(&self) -> u64 {
-        self.counts.values().sum()
-    }
-}
-
-/// A reject as the destination stores it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StoredReject {
-    /// The resource that it belongs to.
-    pub resource: String,
-    /// The table that it was meant for.
-    pub table: String,
-    /// Why it is not a record.
-    pub reason: String,
-    /// What the source received; a sink may keep only its beginning.
-    pub raw: ByteString,
-    /// When it was first seen.
-    pub first_seen: Timestamp,
-    /// When it was last seen.
-    pub last_seen: Timestamp,
-}
-
-impl StoredReject {
-    /// A reject of a table of a resource, first and last seen at these times.
-    pub fn new(
-        resource: impl Into<String>,
-        table: impl Into<String>,
-        reject: Reject,
-        [first_seen, last_seen]: [Timestamp; 2],
-    ) -> Self {
-        let Reject { reason, raw } = reject;
-        Self { resource: resource.into(), table: table.into(), reason, raw, first_seen, last_seen }
-    }
-}
-
-/// A live record as the destination stores it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StoredRecord {
-    /// Its key.
-    pub key: String,
-    /// Its version.
-    pub version: Version,
-    /// Its document.
-    pub json: ByteString,
-}
-
-impl StoredRecord {
-    /// A stored record.
-    pub fn new(key: impl Into<String>, version: impl Into<Version>, json: impl Into<ByteString>) -> Self {
-        Self { key: key.into(), version: version.into(), json: json.into() }
-    }
-}
-
-/// A row as the destination stores it, live or deleted, with its metadata.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StoredRow {
-    /// Its key.
-    pub key: String,
-    /// The version of its newest state.
-    pub version: Version,
-    /// Its newest document; `None` if only a deletion of the key has ever arrived.
-    pub json: Option<ByteString>,
-    /// When the key first arrived.
-    pub first_seen: Timestamp,
-    /// When its state last changed.
-    pub changed_at: Timestamp,
-    /// When it was marked deleted; `None` for a live row.
-    pub deleted_at: Option<Timestamp>,
-}
-
-impl StoredRow {
-    /// A live row that has not changed since it was inserted at this time.
-    pub fn new(key: impl Into<String>, version: impl Into<Version>, json: Option<ByteString>, at: Timestamp) -> Self {
-        Self { key: key.into(), version: version.into(), json, first_seen: at, changed_at: at, deleted_at: None }
-    }
-
-    /// Sets when its state last changed, and when it was marked deleted.
-    #[must_use]
-    pub fn changed(mut self, at: Timestamp, deleted_at: Option<Timestamp>) -> Self {
-        (self.changed_at, self.deleted_at) = (at, deleted_at);
-        self
     }
 }
 

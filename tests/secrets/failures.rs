@@ -100,8 +100,8 @@ async fn broken_connections_do_not_bring_it_out() {
         }
         assert_absent_below(program.folder(), &[]);
     }
-    let nobody = without_retries("http://127.0.0.1:1");
-    assert_output_clean(&["check"], &nobody.run(&["-vvv", "check"]).await.expect(7));
+    let unreachable = without_retries("http://127.0.0.1:1");
+    assert_output_clean(&["check"], &unreachable.run(&["-vvv", "check"]).await.expect(7));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -207,8 +207,8 @@ pub(super) async fn rejects<S: Source>(session: Session<S>, name: Option<String>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::{ResourceState, StateEntry, Timings};
-    use crate::{Counts, Mode, RunId, StateVersion, Traffic};
+    use crate::state::{ResourceState, StateEntry};
+    use crate::{Mode, RunId, StateVersion};
 
     #[test]
     fn a_run_that_another_one_overtook_is_told_beside_the_state_that_the_other_one_left() {
@@ -223,18 +223,9 @@ mod tests {
         };
         let entry = StateEntry { version: StateVersion(2), at: Timestamp::UNIX_EPOCH, state };
         let run = RunRecord {
-            id: RunId::new(),
-            resource: "r".to_owned(),
-            mode: Mode::Incremental,
             status: RunStatus::Failed,
-            started_at: Timestamp::UNIX_EPOCH,
-            ended_at: None,
-            counts: Counts::default(),
-            commits: 0,
-            traffic: Traffic::default(),
-            timings: Timings::default(),
-            empty_columns: Vec::new(),
             error: Some(crate::Error::new(ErrorKind::Conflict, "another run has moved on").report()),
+            ..RunRecord::new(RunId::new(), "r", Mode::Incremental, Timestamp::UNIX_EPOCH)
         };
         let found = crate::ResourceStatus { entry: Some(entry), run: Some(run) };
         let resource = Resource::new("r").unwrap();

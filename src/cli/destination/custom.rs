@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 
-use super::{Destination, Finding, Store, Usage};
+use super::{Destination, Finding, Store};
 use crate::backends::Preview;
 use crate::{Backend, Error, ErrorKind, Resource, Result};
 
@@ -37,35 +37,9 @@ impl Destination for CustomDestination {
         Ok(Box::new(CustomStore(self.backend()?)))
     }
 
-    fn open_existing(&self) -> Result<Box<dyn Store>> {
-        self.open()
-    }
-
-    fn open_to_read(&self) -> Result<Box<dyn Store>> {
-        self.open()
-    }
-
-    fn missing(&self) -> Option<String> {
-        None
-    }
-
     async fn check(&self) -> Vec<Finding> {
         vec![Finding { name: "destination", result: self.backend().map(|_| "opened".to_owned()) }]
     }
-
-    fn reports_cost(&self) -> bool {
-        false
-    }
-
-    fn usage(&self) -> Option<Usage> {
-        None
-    }
-
-    async fn cost(&self) -> Option<Usage> {
-        None
-    }
-
-    async fn close(&self) {}
 }
 
 struct CustomStore(Arc<dyn Backend>);

@@ -24,35 +24,48 @@ use super::output::{bytes, counted, duration};
 use crate::backends::Preview;
 use crate::{Backend, Error, Resource, Result};
 
-/// The destination of a command. It opens nothing before a command needs it.
+/// The destination of a command. It opens nothing before a command needs it. By default, reading needs nothing special and nothing has
+/// a cost.
 #[async_trait]
 pub(super) trait Destination: Send + Sync {
     /// Opens the destination, and creates missing parts.
     fn open(&self) -> Result<Box<dyn Store>>;
 
     /// Opens the destination and creates nothing: one that does not exist reads as empty.
-    fn open_existing(&self) -> Result<Box<dyn Store>>;
+    fn open_existing(&self) -> Result<Box<dyn Store>> {
+        self.open()
+    }
 
     /// Opens the destination for a command that writes nothing. A write-protected one suffices.
-    fn open_to_read(&self) -> Result<Box<dyn Store>>;
+    fn open_to_read(&self) -> Result<Box<dyn Store>> {
+        self.open()
+    }
 
     /// The note to the user if the destination does not exist yet.
-    fn missing(&self) -> Option<String>;
+    fn missing(&self) -> Option<String> {
+        None
+    }
 
     /// Checks each prerequisite of the destination. Changes nothing.
     async fn check(&self) -> Vec<Finding>;
 
     /// Whether the destination can report what its work has cost.
-    fn reports_cost(&self) -> bool;
+    fn reports_cost(&self) -> bool {
+        false
+    }
 
     /// The usage so far, as far as this process knows.
-    fn usage(&self) -> Option<Usage>;
+    fn usage(&self) -> Option<Usage> {
+        None
+    }
 
     /// [`usage`](Self::usage), completed by the destination, which takes one more statement.
-    async fn cost(&self) -> Option<Usage>;
+    async fn cost(&self) -> Option<Usage> {
+        None
+    }
 
     /// Closes open connections. A failure needs no handling: open sessions time out.
-    async fn close(&self);
+    async fn close(&self) {}
 }
 
 /// An open destination.

@@ -59,21 +59,9 @@ impl SnowflakeDatabase {
 
 #[async_trait]
 impl Destination for SnowflakeDatabase {
+    /// A database that is only read is not created, and reads as empty.
     fn open(&self) -> Result<Box<dyn Store>> {
         Ok(Box::new(self.connected(SnowflakeBuilder::DEFAULT_RETRY)?.snowflake.clone()))
-    }
-
-    /// A database that is only read is not created, and reads as empty.
-    fn open_existing(&self) -> Result<Box<dyn Store>> {
-        self.open()
-    }
-
-    fn open_to_read(&self) -> Result<Box<dyn Store>> {
-        self.open()
-    }
-
-    fn missing(&self) -> Option<String> {
-        None
     }
 
     async fn check(&self) -> Vec<Finding> {

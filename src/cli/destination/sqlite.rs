@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Destination, DestinationArgs, Finding, Store, Usage, variable};
+use super::{Destination, DestinationArgs, Finding, Store, variable};
 use crate::backends::{Preview, Sqlite};
 use crate::{Backend, Resource, Result, SourceSpec};
 
@@ -47,20 +47,6 @@ impl Destination for SqliteFile {
         let detail = if self.path.exists() { path.to_string() } else { format!("{path}, not created yet") };
         vec![Finding { name: "database", result: self.open_existing().map(|_| detail) }]
     }
-
-    fn reports_cost(&self) -> bool {
-        false
-    }
-
-    fn usage(&self) -> Option<Usage> {
-        None
-    }
-
-    async fn cost(&self) -> Option<Usage> {
-        None
-    }
-
-    async fn close(&self) {}
 }
 
 #[async_trait]

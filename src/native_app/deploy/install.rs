@@ -219,7 +219,7 @@ pub struct Upgrade {
 }
 
 impl Upgrade {
-    /// Installs `app`.
+    /// Upgrades the installed `app`.
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration): a name is invalid.
@@ -229,7 +229,7 @@ impl Upgrade {
 
     /// The source of the installation.
     #[must_use]
-    pub fn origin(mut self, origin: InstallSource) -> Self {
+    pub fn source(mut self, origin: InstallSource) -> Self {
         self.origin = origin;
         self
     }
@@ -248,7 +248,7 @@ impl Upgrade {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound): there is no such application or version; otherwise as of
-    /// [`Install::run`](super::Install::run). If only a new installation can help, the help tells so; it is never done automatically.
+    /// [`Install::run`](super::Install::run). If only a new installation can help, the help says so; it is never done automatically.
     pub async fn run(&self, account: &mut Account, runner: &Runner<'_>) -> Result<Report> {
         let name = &self.names.application;
         let found = application::find(account, name, self.adopt)

@@ -8,7 +8,7 @@ use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::http::HttpBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{BackoffConfig, ClientOptions, RetryConfig};
+use object_store::{BackoffConfig, ClientOptions, ObjectStore};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -16,12 +16,15 @@ use super::error::FailureRecorder;
 use super::put_response::{LocationType, PutResponse, StageInfo};
 use super::upload::{StorageKind, UploadTarget, in_flight};
 use crate::net::is_loopback_url;
-use crate::{Error, Result};
+use crate::{Error, Result, RetryConfig};
 
-/// No request is retried after this much time.
-const RETRY_WITHIN: Duration = Duration::from_secs(5 * 60);
-/// The maximum number of retries of a request.
-const RETRIES: usize = 6;
+/// The retry policy of uploads, which `object_store` carries out.
+const RETRY: RetryConfig = RetryConfig {
+    max_attempts: 7,
+    timeout: Duration::from_secs(5 * 60),
+    first_delay: Duration::from_millis(100),
+    max_delay: Duration::from_secs(15),
+};
 /// The timeout of an empty request.
 const BASE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The slowest connection on which no request times out, in bytes per second.
@@ -83,8 +86,7 @@ impl StageLocation<'_> {
             .with_http_connector(self.failures.clone())
             .build()
             .map_err(|_| unusable_location(cloud))?;
-        let kind = StorageKind::Cloud { name: cloud, presigned: false, failures: self.failures };
-        Ok(UploadTarget { store: Box::new(store), path, in_parts: true, kind })
+        Ok(self.in_cloud(cloud, path, store))
     }
 
     fn azure(self, cloud: &'static str) -> Result<UploadTarget> {
@@ -100,8 +102,12 @@ impl StageLocation<'_> {
             .with_http_connector(self.failures.clone())
             .build()
             .map_err(|_| unusable_location(cloud))?;
+        Ok(self.in_cloud(cloud, path, store))
+    }
+
+    fn in_cloud(self, cloud: &'static str, path: Path, store: impl ObjectStore) -> UploadTarget {
         let kind = StorageKind::Cloud { name: cloud, presigned: false, failures: self.failures };
-        Ok(UploadTarget { store: Box::new(store), path, in_parts: true, kind })
+        UploadTarget { store: Box::new(store), path, in_parts: true, kind }
     }
 
     /// Google Cloud Storage accepts a plain PUT: with a token, or to a signed URL.
@@ -221,8 +227,14 @@ fn request_timeout(bytes: usize) -> Duration {
     BASE_TIMEOUT + Duration::from_secs((bytes / MIN_BYTES_PER_SECOND).into())
 }
 
-fn retries() -> RetryConfig {
-    RetryConfig { max_retries: RETRIES, retry_timeout: RETRY_WITHIN, backoff: BackoffConfig::default() }
+fn retries() -> object_store::RetryConfig {
+    let backoff =
+        BackoffConfig { init_backoff: RETRY.first_delay, max_backoff: RETRY.max_delay, ..BackoffConfig::default() };
+    object_store::RetryConfig {
+        max_retries: usize::try_from(RETRY.max_attempts - 1).unwrap_or(usize::MAX),
+        retry_timeout: RETRY.timeout,
+        backoff,
+    }
 }
 
 fn exposed<'a>(secret: Option<&'a SecretString>, cloud: &str) -> Result<&'a str> {

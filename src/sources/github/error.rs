@@ -78,7 +78,7 @@ pub(super) fn explain(error: Error, name: &Name) -> Error {
         ),
         422 if says(&["pagination", "only the first"]) => (
             ErrorKind::InvalidData,
-            format!("GitHub does not give so many pages of {repository}"),
+            format!("GitHub does not serve this many pages of {repository}"),
             "more issues than GitHub pages through were updated within one second; reading goes on once some of them are updated",
         ),
         422 => (

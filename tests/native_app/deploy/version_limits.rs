@@ -66,7 +66,7 @@ async fn a_version_that_is_installed_is_waited_for_and_the_next_call_goes_on() {
     let third = || deploy_soon(&account, &app, |d| d.release(true).drop_version(Some("V1_0_0".parse().unwrap())));
     let error = third().await.unwrap_err();
     assert!(error.kind() == ErrorKind::Conflict && error.help().unwrap().contains("again later"), "{error:?}");
-    upgrade(&account, &version("2.0.0"), |upgrade| upgrade.origin(released.clone())).await.unwrap();
+    upgrade(&account, &version("2.0.0"), |upgrade| upgrade.source(released.clone())).await.unwrap();
     third().await.unwrap();
     assert_eq!(account.contents().packages["GITHUB_CONNECTOR_PKG"].released, Some(("V3_0_0".to_owned(), 0)));
     // A version that is gone is not dropped again.

@@ -127,8 +127,8 @@ async fn a_registry_lets_in_whom_it_knows() {
         assert!(error.message().contains(&registry.host()), "{error}");
         assert!(!format!("{error:?} {:?}", error.report()).contains("hunter2"), "{error:?}");
     }
-    let nobody = push(&image, &registry.repository("widgets"), "1.2.3").await.unwrap_err();
-    assert_eq!(nobody.kind(), ErrorKind::Authentication);
+    let anonymous = push(&image, &registry.repository("widgets"), "1.2.3").await.unwrap_err();
+    assert_eq!(anonymous.kind(), ErrorKind::Authentication);
     assert!(with(Credentials::new(USER, PASSWORD.into())).await.unwrap().changed);
 }
 

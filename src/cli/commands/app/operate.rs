@@ -122,7 +122,7 @@ pub(super) async fn install(app: &App, args: &args::Install, place: &CommandCont
 }
 
 pub(super) async fn upgrade(app: &App, args: &args::Upgrade, place: &CommandContext<'_>) -> Result<Exit> {
-    let upgrade = Upgrade::new(app)?.origin(args.origin()).adopt(args.operation.adopt);
+    let upgrade = Upgrade::new(app)?.source(args.origin()).adopt(args.operation.adopt);
     let runner = place.runner(&args.operation)?;
     let mut account = Account::connect(place.connection()?).await?;
     let report = upgrade.run(&mut account, &runner).await;
