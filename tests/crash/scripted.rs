@@ -10,7 +10,7 @@ use snowfeed::{Limits, RunRecord, RunStatus};
 
 use crate::crash::{CrashPoint, CrashSwitch, CrashingBackend, Watched, crash_points};
 use crate::place::Place;
-use crate::scenario::{Change, Reader, Scenario, TABLES, changes};
+use crate::scenario::{Change, Scenario, ScenarioSource, TABLES, changes};
 
 /// A process from its start to its end.
 #[derive(Debug, Clone)]
@@ -71,8 +71,8 @@ struct Trial {
 
 impl Trial {
     async fn run(&self, place: &Place, mode: Mode, switch: CrashSwitch) -> Option<RunRecord> {
-        let reader = Reader { scenario: self.scenario.clone(), step: self.case.step, skips: self.skips };
-        let source = Watched { source: Arc::new(reader), switch: switch.clone(), meanwhile: || () };
+        let source = ScenarioSource { scenario: self.scenario.clone(), step: self.case.step, skips: self.skips };
+        let source = Watched { source: Arc::new(source), switch: switch.clone(), meanwhile: || () };
         let backend = Arc::new(CrashingBackend { backend: place.backend(), switch: switch.clone() });
         let connector = match self.case.apart {
             true => Connector::with_stores(source, backend.clone(), backend.clone(), backend),
@@ -116,7 +116,7 @@ impl Trial {
 
     async fn execute(&self, mut place: Place) {
         self.case.begin.iter().for_each(|change| self.scenario.lock().unwrap().change(*change));
-        let tables = Reader { scenario: self.scenario.clone(), step: 1, skips: false }.spec().tables;
+        let tables = ScenarioSource { scenario: self.scenario.clone(), step: 1, skips: false }.spec().tables;
         for life in &self.case.lives {
             let then = {
                 let mut scenario = self.scenario.lock().unwrap();
