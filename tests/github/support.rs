@@ -40,9 +40,14 @@ pub(crate) fn config(upstream: &GithubServer, more: Value) -> Settings {
     GithubIssues::default().spec().settings.configure(values).unwrap()
 }
 
-/// Connects without a listener.
+/// Connects. Warnings go to the log, as they do in a program.
 pub(crate) async fn connect(settings: &Settings) -> Result<Box<dyn Reader>> {
-    GithubIssues::default().connect(settings, Context::detached()).await
+    let monitor = Monitor::new(|event| {
+        if let SourceEvent::Warning(warning) = event {
+            tracing::warn!("{warning}");
+        }
+    });
+    GithubIssues::default().connect(settings, Context::new(monitor)).await
 }
 
 /// Checks the settings, as a person who waits does.

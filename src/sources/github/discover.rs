@@ -48,7 +48,7 @@ pub(super) async fn check(connection: &Arc<Connection>, settings: &GithubSetting
     answer.await.map_err(|error| refused(error, connection))?;
     for entry in &settings.repositories {
         match Scope::parse(entry)? {
-            Scope::Owner(owner) => drop(is_organization(&connection, &owner, monitor).await?),
+            Scope::Owner(owner) => drop(is_organization(connection, &owner, monitor).await?),
             Scope::Repository(name) => drop(Api::find(connection.clone(), name, monitor).await?),
         }
     }
