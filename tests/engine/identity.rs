@@ -8,9 +8,9 @@ use futures::{StreamExt, stream};
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::{
-    Batch, BatchStream, Checkpoint, Context, ErrorKind, ReadRequest, Reader, Record, ResourceStatus,
-    ResourceStream, Result, RunRecord, RunStatus, Settings, Source, SourceSpec, StateChange, StateEntry, StateStore,
-    StateVersion, TableSpec, Version,
+    Batch, BatchStream, Checkpoint, Context, ErrorKind, ReadRequest, Reader, Record, ResourceStatus, ResourceStream,
+    Result, RunRecord, RunStatus, Settings, Source, SourceSpec, StateChange, StateEntry, StateStore, StateVersion,
+    TableSpec, Version,
 };
 use tokio::sync::Barrier;
 

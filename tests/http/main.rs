@@ -10,6 +10,7 @@ mod credentials;
 mod environment;
 mod layers;
 mod limits;
+mod mock_api;
 #[path = "../support/payloads.rs"]
 mod payloads;
 mod recorded;

@@ -1,0 +1,3 @@
+//! The server that an author tests a source with.
+
+mod guide;
