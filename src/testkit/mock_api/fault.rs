@@ -128,8 +128,8 @@ impl Fault {
         Self::new(Effect::Delay(delay))
     }
 
-    /// Calls `change` before the answer: a record that is inserted or deleted between two pages shifts what follows it. Other faults may
-    /// follow.
+    /// Calls `change` before the answer: a record that is inserted or deleted between two pages shifts what follows it. What
+    /// `change` returns is dropped. Other faults may follow.
     ///
     /// ```
     /// use serde_json::json;
@@ -139,13 +139,13 @@ impl Fault {
     /// let tickets = api.list("/tickets").paging(Paging::page_number("page").size(2));
     /// tickets.extend((1..=4).map(|id| json!({"id": id})));
     /// let list = tickets.clone();
-    /// api.fault("/tickets", Fault::change(move || drop(list.delete(1))).after(1));
+    /// api.fault("/tickets", Fault::change(move || list.delete(1)).after(1));
     ///
     /// assert_eq!(api.answer("/tickets?page=1").to_json(), json!([{"id": 1}, {"id": 2}]));
     /// assert_eq!(api.answer("/tickets?page=2").to_json(), json!([{"id": 4}]), "3 has moved to the first page");
     /// ```
-    pub fn change(change: impl Fn() + Send + Sync + 'static) -> Self {
-        Self::new(Effect::Change(Arc::new(change)))
+    pub fn change<T>(change: impl Fn() -> T + Send + Sync + 'static) -> Self {
+        Self::new(Effect::Change(Arc::new(move || drop(change()))))
     }
 
     /// Spares the first `requests` matching requests.

@@ -120,9 +120,10 @@ impl State {
         self.lock().is_stopped
     }
 
-    fn wait(&self, delay: Duration) {
+    /// Waits, and returns whether the server still runs.
+    fn wait(&self, delay: Duration) -> bool {
         let waited = self.stopped.wait_timeout_while(self.lock(), delay, |inner| !inner.is_stopped);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        !waited.unwrap_or_else(PoisonError::into_inner).0.is_stopped
     }
 
     /// Logs a request, lets the faults happen, and answers it.
@@ -149,8 +150,8 @@ impl State {
         let faults = self.lock().faults.clone();
         for fault in faults {
             match fault.effect(&request) {
-                None => {}
-                Some(Effect::Delay(delay)) => self.wait(*delay),
+                Some(Effect::Delay(delay)) if !self.wait(*delay) => return Answer::Nothing,
+                None | Some(Effect::Delay(_)) => {}
                 Some(Effect::Change(change)) => change(),
                 Some(Effect::Respond(response)) => return Answer::Whole(response.clone()),
                 Some(Effect::Truncate) => return Answer::Truncated(self.respond(request)),

@@ -1,11 +1,18 @@
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use snowfeed::VerifyRequest;
+use snowfeed::backends::Memory;
+use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::http::{Client, Response, json};
 use snowfeed::prelude::*;
+use snowfeed::testkit::conformance::SourceCase;
+use snowfeed::testkit::mock_api::{Fault, MockApi, MockList, Paging};
 
 /// Reads the tickets of a workspace, in the order of their last change.
 #[derive(Debug)]
@@ -123,19 +130,15 @@ impl HelpdeskReader {
     }
 }
 
-use serde_json::Value;
-use snowfeed::testkit::conformance::SourceCase;
-use snowfeed::testkit::mock_api::{MockApi, MockList, Paging};
-
 fn ticket(id: usize, changed: usize) -> Value {
-    serde_json::json!({"id": id, "subject": format!("Ticket {id}"), "changed": changed})
+    json!({"id": id, "subject": format!("Ticket {id}"), "changed": changed})
 }
 
 /// An API whose workspace `acme` has 25 tickets, ten on a page.
 fn helpdesk() -> (MockApi, MockList) {
     let api = MockApi::start();
     let workspaces = api.list("/workspaces").key("name").lookup();
-    workspaces.insert(serde_json::json!({"name": "acme"}));
+    workspaces.insert(json!({"name": "acme"}));
     let tickets = api
         .child_list("/workspaces/{workspace}/tickets", &workspaces)
         .records_at("/tickets")
@@ -171,12 +174,6 @@ mod delivery {
     snowfeed::delivery_conformance!(super::case());
 }
 
-use std::sync::Arc;
-
-use snowfeed::backends::Memory;
-use snowfeed::engine::{Connector, IngestRequest};
-use snowfeed::testkit::mock_api::Fault;
-
 #[tokio::test]
 async fn faults_and_drift_lose_nothing() -> Result<()> {
     let (api, tickets) = helpdesk();
@@ -185,7 +182,7 @@ async fn faults_and_drift_lose_nothing() -> Result<()> {
     api.fault(path, Fault::truncate());
     // Before the third answer, a ticket of the second page changes.
     let list = tickets.clone();
-    api.fault(path, Fault::change(move || list.update(12, serde_json::json!({"changed": 99}))).after(2));
+    api.fault(path, Fault::change(move || list.update(12, json!({"changed": 99}))).after(2));
 
     let (memory, acme) = (Memory::new(), Resource::new("acme")?);
     let connector = Connector::new(Helpdesk, Arc::new(memory.clone())).with_settings(settings(&api).values().clone());
