@@ -195,10 +195,12 @@ impl Rows {
     /// Whether the filters of a request leave this record in the list.
     fn is_wanted(&self, record: &Value, request: &MockRequest) -> Result<bool, BadRequest> {
         for (parameter, name) in &self.filters {
-            if let Some(wanted) = request.query(parameter)
-                && !field(record, name)
-                    .is_some_and(|value| value.as_str() == Some(wanted) || value.to_string() == wanted)
-            {
+            let Some(wanted) = request.query(parameter) else { continue };
+            let is_equal = match field(record, name) {
+                Some(Value::String(text)) => text == wanted,
+                value => value.is_some_and(|value| format!("{value}") == wanted),
+            };
+            if !is_equal {
                 return Ok(false);
             }
         }

@@ -363,7 +363,8 @@ fn a_declaration_that_makes_no_sense_panics() {
         panic.downcast::<String>().map_or_else(|panic| (*panic.downcast::<&str>().unwrap()).to_owned(), |text| *text)
     };
     let child = |api: &MockApi| api.child_list("/u/{u}/t", &api.list("/u"));
-    let cases: [(&dyn Fn(&MockApi), &str); 8] = [
+    type Declare<'a> = &'a dyn Fn(&MockApi);
+    let cases: [(Declare<'_>, &str); 8] = [
         (&|api| drop(api.list("/t")), "already a list at /t"),
         (&|api| drop(api.list("t")), "starts with `/`"),
         (&|api| drop(api.list("/t/{id}/x")), "one parameter for each ancestor"),
