@@ -77,9 +77,9 @@ impl RegistryError {
                 _ => Self::Rejected(error),
             },
             OciDistributionError::RequestError(request) if request.is_builder() => Self::Rejected(error),
-            OciDistributionError::RequestError(_) | OciDistributionError::IoError(_) => {
-                Self::Transport(TransportFailure::classify(&error), error)
-            }
+            // Its own source is that of the inner error.
+            OciDistributionError::RequestError(cause) => Self::Transport(TransportFailure::classify(cause), error),
+            OciDistributionError::IoError(cause) => Self::Transport(TransportFailure::classify(cause), error),
             _ => Self::Rejected(error),
         }
     }
