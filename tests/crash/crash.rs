@@ -96,7 +96,8 @@ impl CrashSwitch {
     }
 }
 
-/// A backend that may crash before and after it writes.
+/// A backend that may crash before and after it writes. Unlike the one of the testkit, which returns an error, it stops the whole process,
+/// and does so at every kind of write.
 #[derive(Debug, Clone)]
 pub(crate) struct CrashingBackend {
     pub(crate) backend: Arc<dyn Backend>,
@@ -143,20 +144,20 @@ impl Sink for CrashingBackend {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl ConfigStore for CrashingBackend {
-    async fn get(&self, domain: Namespace, key: &str) -> Result<Option<Value>> {
-        self.backend.get(domain, key).await
+    async fn get(&self, namespace: Namespace, key: &str) -> Result<Option<Value>> {
+        self.backend.get(namespace, key).await
     }
 
-    async fn put(&self, domain: Namespace, key: &str, value: &Value) -> Result<()> {
-        self.write(self.backend.put(domain, key, value)).await
+    async fn put(&self, namespace: Namespace, key: &str, value: &Value) -> Result<()> {
+        self.write(self.backend.put(namespace, key, value)).await
     }
 
-    async fn remove(&self, domain: Namespace, key: &str) -> Result<bool> {
-        self.write(self.backend.remove(domain, key)).await
+    async fn remove(&self, namespace: Namespace, key: &str) -> Result<bool> {
+        self.write(self.backend.remove(namespace, key)).await
     }
 
-    async fn list(&self, domain: Namespace) -> Result<Vec<(String, Value)>> {
-        self.backend.list(domain).await
+    async fn list(&self, namespace: Namespace) -> Result<Vec<(String, Value)>> {
+        self.backend.list(namespace).await
     }
 
     async fn snapshot(&self) -> Result<ConfigSnapshot> {
