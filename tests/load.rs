@@ -79,7 +79,7 @@ impl ProcessUsage {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hours_on_schedule_leave_nothing_open() {
+async fn hours_of_scheduled_runs_leak_nothing() {
     if !fs::exists("/proc/self/fd").unwrap_or(false) {
         return skipped("this system does not say what a process has open (/proc)");
     }

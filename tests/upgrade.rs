@@ -79,7 +79,7 @@ fn pragma(path: &Path, name: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn a_file_of_version_1_is_upgraded_and_read_on_with_no_row_lost_or_doubled() {
+async fn a_version_1_file_is_upgraded_without_losing_or_duplicating_rows() {
     let (dir, upstream) = (tempfile::tempdir().unwrap(), upstream().await);
     let path = dir.path().join("v1.db");
     write(&path, &upstream);
@@ -126,7 +126,7 @@ async fn a_file_of_version_1_is_upgraded_and_read_on_with_no_row_lost_or_doubled
 }
 
 #[tokio::test]
-async fn a_file_that_has_lost_its_version_is_known_by_its_tables() {
+async fn a_file_without_a_version_is_recognized_by_its_tables() {
     let upstream = upstream().await;
     let lost = "PRAGMA user_version = 0";
     // As a user sets it, and as a dump loses it.
@@ -151,7 +151,7 @@ async fn a_file_that_has_lost_its_version_is_known_by_its_tables() {
 }
 
 #[test]
-fn a_file_of_ours_with_other_tables_is_refused_in_a_few_words() {
+fn a_snowfeed_file_with_other_tables_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("odd.db");
     drop(Sqlite::open(&path).unwrap());

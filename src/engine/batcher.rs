@@ -318,14 +318,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_came_before_an_error_is_given_out_before_it() {
+    async fn batches_before_an_error_are_returned_first() {
         let mut ahead = start(stream::iter([Ok(batch(1)), Err(Error::unavailable("down"))]), limits());
         assert_eq!(ahead.next(|_| ()).await.unwrap().unwrap().records, 1);
         assert_eq!(ahead.next(|_| ()).await.unwrap_err().to_string(), "down");
     }
 
     #[tokio::test]
-    async fn a_panic_is_an_error_and_never_the_end_of_the_stream() {
+    async fn a_panic_is_an_error_not_the_end_of_the_stream() {
         let broken = stream::iter(1..=2).map(|key| if key == 2 { panic!("broken source") } else { Ok(batch(key)) });
         let mut ahead = start(broken, limits());
         assert_eq!(ahead.next(|_| ()).await.unwrap().unwrap().records, 1);
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_batch_that_needs_the_whole_budget_waits_for_no_timer() {
+    async fn a_batch_that_needs_the_whole_budget_is_committed_at_once() {
         let limits = small_budget();
         let budget = ReadBudget::new(&limits);
         let large = || {

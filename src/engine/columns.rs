@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_is_missing_when_no_document_has_a_value_that_fits() {
+    fn a_column_is_unmatched_when_no_document_has_a_fitting_value() {
         use ColumnType::{Integer, Json, Present, Text, Timestamp};
         for (kind, path, documents, expected) in [
             (Text, "a", &[r#"{"a":"x"}"#][..], false),
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_comes_late_is_found() {
+    fn a_member_that_first_appears_late_is_found() {
         let early = vec![r#"{"a":1}"#; 5_000];
         assert!(missing(ColumnType::Text, "b", &early));
         assert!(!missing(ColumnType::Text, "b", &[early.as_slice(), &[r#"{"b":"x"}"#]].concat()));

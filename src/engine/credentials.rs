@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_and_decides_where_a_credential_goes_needs_a_proof() {
+    fn a_stored_setting_that_routes_a_credential_needs_a_proof() {
         let own = json!({"token": "env:STARS_TOKEN"});
         for stored in [
             json!({"api_url": "http://other"}),
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_has_the_credential_can_prove_a_use() {
+    fn only_the_holder_of_the_credential_can_prove_a_use() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "right").unwrap();
         let token = format!("file:{}", file.path().display());

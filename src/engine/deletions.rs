@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn few_rows_or_a_small_share_may_disappear() {
+    fn few_rows_or_a_small_share_may_be_deleted() {
         assert!(!deletions(12, 10, 0).may_exceed_limit());
         assert!(deletions(12, 11, 0).may_exceed_limit());
         assert!(!deletions(1_000, 100, 0).may_exceed_limit());
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_deleted_before_an_interruption_counts() {
+    fn deletions_before_an_interruption_count() {
         assert!(!deletions(990, 90, 10).may_exceed_limit());
         let mut deletions = deletions(950, 60, 50);
         assert!(deletions.may_exceed_limit());
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_is_released_whole_and_the_rest_goes_on() {
+    fn held_deletions_are_released_together_and_others_pass() {
         let mut deletions = deletions(100, 90, 0);
         let mut records = gone(4);
         records.push(Record::upsert("there", Version(1), "{}"));
@@ -134,14 +134,14 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_without_any_row_is_refused_whatever_their_number() {
+    fn an_empty_listing_is_refused_for_any_number_of_rows() {
         assert!(deletions(1, 1, 0).refuse_empty_listing().is_err());
         assert!(deletions(2, 1, 0).refuse_empty_listing().is_ok());
         assert!(deletions(0, 0, 0).refuse_empty_listing().is_ok());
     }
 
     #[test]
-    fn a_hundred_percent_is_no_bound() {
+    fn one_hundred_percent_disables_the_limit() {
         let limits = Limits { max_deleted_percent: 100, ..Limits::default() };
         let mut deletions = Deletions::default();
         deletions.add("t", LiveRows { live: 500, unseen: 500 }, 0, &limits);

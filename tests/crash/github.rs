@@ -251,7 +251,7 @@ fn run(case: &Case, place: impl FnOnce() -> Place) {
 proptest! {
     #![proptest_config(crate::cases(24))]
     #[test]
-    fn github_issues_survive_death_anywhere_in_memory(case in cases()) {
+    fn github_issues_survive_a_crash_anywhere_in_memory(case in cases()) {
         run(&case, Place::memory);
     }
 }
@@ -259,7 +259,7 @@ proptest! {
 proptest! {
     #![proptest_config(crate::cases(16))]
     #[test]
-    fn github_issues_survive_death_anywhere_in_sqlite(case in cases()) {
+    fn github_issues_survive_a_crash_anywhere_in_sqlite(case in cases()) {
         run(&case, Place::sqlite);
     }
 }

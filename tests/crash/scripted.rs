@@ -173,7 +173,7 @@ fn run(case: &Case, place: impl FnOnce() -> Place, skips: bool) {
 proptest! {
     #![proptest_config(crate::cases(3_000))]
     #[test]
-    fn a_run_that_dies_anywhere_ends_in_the_table_of_an_undisturbed_one_in_memory(case in lives()) {
+    fn a_crash_anywhere_ends_in_the_table_of_an_undisturbed_run_in_memory(case in lives()) {
         run(&case, Place::memory, false);
     }
 }
@@ -181,7 +181,7 @@ proptest! {
 proptest! {
     #![proptest_config(crate::cases(60))]
     #[test]
-    fn a_run_that_dies_anywhere_ends_in_the_table_of_an_undisturbed_one_in_sqlite(case in lives()) {
+    fn a_crash_anywhere_ends_in_the_table_of_an_undisturbed_run_in_sqlite(case in lives()) {
         run(&case, Place::sqlite, false);
     }
 }
@@ -194,14 +194,14 @@ mod snowflake {
     proptest! {
         #![proptest_config(crate::cases(8))]
         #[test]
-        fn a_run_that_dies_anywhere_ends_in_the_table_of_an_undisturbed_one_in_snowflake(case in lives()) {
+        fn a_crash_anywhere_ends_in_the_table_of_an_undisturbed_run_in_snowflake(case in lives()) {
             if let Some(place) = Place::snowflake() {
                 live_through_in(&case, place);
             }
         }
 
         #[test]
-        fn a_run_that_dies_anywhere_ends_in_the_table_of_an_undisturbed_one_in_a_hostile_snowflake(case in lives()) {
+        fn a_crash_anywhere_ends_in_the_table_of_an_undisturbed_run_in_a_hostile_snowflake(case in lives()) {
             if let Some(place) = Place::hostile() {
                 live_through_in(&case, place);
             }
@@ -217,7 +217,7 @@ mod snowflake {
 
 /// These tests can fail: they detect a source whose checkpoints skip records.
 #[test]
-fn a_checkpoint_that_claims_too_much_is_found_out() {
+fn a_checkpoint_that_skips_records_is_detected() {
     let mut runner = proptest::test_runner::TestRunner::new(crate::cases(300));
     let outcome = runner.run(&lives(), |case| {
         let lost = std::panic::catch_unwind(|| run(&case, Place::memory, true)).is_err();

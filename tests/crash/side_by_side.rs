@@ -28,7 +28,7 @@ fn run(file: &Path, upstream: &GithubServer, mode: Mode) -> RunRecord {
 }
 
 #[test]
-fn two_processes_at_once_lose_and_double_nothing() {
+fn two_concurrent_processes_lose_and_duplicate_nothing() {
     let server = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let upstream = GithubServer::builder().seed(5).repository(WIDGETS, 600);
     let upstream = server.block_on(upstream.start()).unwrap();

@@ -41,7 +41,7 @@ cp "$1/x.db" "$4/x.db"
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_is_an_error_that_says_so_and_more_room_is_all_it_takes() {
+async fn a_full_disk_is_a_clear_error_and_a_rerun_with_free_space_completes() {
     let upstream = upstream(1_000).await;
     // From space for nothing, through too little for the tables, the tables only, and one commit, to everything once.
     for size in ["4k", "64k", "800k", "2m", "6m", "8m"] {
@@ -70,7 +70,7 @@ mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" || exit 99
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_only_disk_is_an_error_that_says_so() {
+async fn a_read_only_disk_is_a_clear_error() {
     let upstream = upstream(30).await;
     for exists in [true, false] {
         let (folder, file) = temp_database();
@@ -87,7 +87,7 @@ async fn a_read_only_disk_is_an_error_that_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_or_a_folder_without_the_right_to_write_is_an_error_that_says_so() {
+async fn a_file_or_folder_without_write_permission_is_a_clear_error() {
     let upstream = upstream(30).await;
     let is_root = run(Command::new("id").arg("-u")).stdout.trim() == "0";
     for (name, of_folder, of_file) in [("file", 0o777, 0o444), ("folder", 0o555, 0o666)] {
@@ -126,7 +126,7 @@ sys.stdin.read()
 ";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_another_program_has_locked_is_an_error_that_says_so() {
+async fn a_file_locked_by_another_program_is_a_clear_error() {
     let upstream = upstream(30).await;
     let (_folder, file) = temp_database();
     assert_rerun_is_complete(&upstream, &file);
@@ -151,7 +151,7 @@ async fn a_file_that_another_program_has_locked_is_an_error_that_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_page_that_is_needed_is_an_error_that_says_what_to_do() {
+async fn a_damaged_page_that_is_needed_is_an_error_with_help() {
     let upstream = upstream(300).await;
     let (folder, file) = temp_database();
     assert_rerun_is_complete(&upstream, &file);

@@ -46,7 +46,7 @@ fn run_measured(mut command: Command) -> (ProcessOutput, u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_is_ingested_than_fits_into_memory() {
+async fn an_ingestion_larger_than_memory_completes() {
     let issues = u32::try_from(number("SNOWFEED_LOAD_ISSUES").unwrap_or(20_000)).unwrap();
     let upstream = GithubServer::builder().oddities(false).repository(REPOSITORY, issues).start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -94,7 +94,7 @@ async fn memory_does_not_grow_with_concurrency() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bombs_of_many_gigabytes_to_many_requests_stay_within_the_bound() {
+async fn concurrent_gzip_bombs_stay_within_the_memory_limit() {
     let upstream = GithubServer::builder().repository(REPOSITORY, 3_000).start().await.unwrap();
     // By then, eight ranges are being read in parallel.
     upstream.fault_while(|request| request.number() > 6, Fault::GzipBomb(16 << 30));

@@ -179,7 +179,7 @@ async fn single_fault(case: &Case) -> RunStatus {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_fault_of_the_network_is_a_clear_error_and_loses_nothing() {
+async fn each_network_fault_is_a_clear_error_and_loses_nothing() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", elsewhere.local_addr().unwrap());
     let visits = Arc::new(AtomicUsize::new(0));

@@ -62,7 +62,7 @@ async fn advance_clock(watch: &Activity, until: Instant, mut each_second: impl F
 }
 
 #[tokio::test]
-async fn half_an_hour_of_outage_is_sat_out_and_loses_nothing() {
+async fn a_half_hour_outage_is_retried_and_loses_nothing() {
     let scene = Scenario::new().await;
     scene.wire.connect();
     tokio::time::pause();

@@ -37,13 +37,13 @@ use peers::environment::number;
 use tokio::runtime::Runtime;
 
 #[test]
-fn no_kill_loses_or_doubles_a_row() {
+fn no_kill_loses_or_duplicates_a_row() {
     random::kill_and_compare(&target::SqliteFiles::new());
 }
 
 #[cfg(feature = "snowflake")]
 #[test]
-fn no_kill_loses_or_doubles_a_row_in_snowflake() {
+fn no_kill_loses_or_duplicates_a_row_in_snowflake() {
     if let Some(account) = snowflake::SnowflakeDatabases::new() {
         random::kill_and_compare(&account);
     }
@@ -51,7 +51,7 @@ fn no_kill_loses_or_doubles_a_row_in_snowflake() {
 
 #[cfg(feature = "snowflake")]
 #[test]
-fn no_kill_loses_or_doubles_a_row_in_hostile_snowflake() {
+fn no_kill_loses_or_duplicates_a_row_in_hostile_snowflake() {
     if let Some(account) = snowflake::SnowflakeDatabases::hostile() {
         random::kill_and_compare(&account);
     }
@@ -73,7 +73,7 @@ fn extent(few: Sampling) -> Sampling {
 }
 
 #[test]
-fn no_kill_at_a_named_step_loses_or_doubles_a_row() {
+fn no_kill_at_a_named_step_loses_or_duplicates_a_row() {
     let (runtime, files) = (runtime(), target::SqliteFiles::new());
     let Some(calls) = syscalls::Syscalls::new(&files) else { return };
     let upstream = upstream(&runtime);
@@ -85,7 +85,7 @@ fn no_kill_at_a_named_step_loses_or_doubles_a_row() {
 
 #[cfg(feature = "snowflake")]
 #[test]
-fn no_kill_at_a_named_step_loses_or_doubles_a_row_in_snowflake() {
+fn no_kill_at_a_named_step_loses_or_duplicates_a_row_in_snowflake() {
     use proxy::Side;
     let runtime = runtime();
     let Some(account) = snowflake::SnowflakeDatabases::new() else { return };

@@ -348,7 +348,7 @@ fn run(case: &Case, place: impl FnOnce() -> Place) {
 proptest! {
     #![proptest_config(crate::fixed_cases(24))]
     #[test]
-    fn any_sequence_of_steps_leaves_what_the_model_says_in_memory(case in lives()) {
+    fn any_sequence_of_steps_matches_the_model_in_memory(case in lives()) {
         run(&case, Place::memory);
     }
 }
@@ -356,7 +356,7 @@ proptest! {
 proptest! {
     #![proptest_config(crate::fixed_cases(16))]
     #[test]
-    fn any_sequence_of_steps_leaves_what_the_model_says_in_sqlite(case in lives()) {
+    fn any_sequence_of_steps_matches_the_model_in_sqlite(case in lives()) {
         run(&case, Place::sqlite);
     }
 }
@@ -368,7 +368,7 @@ mod snowflake {
     proptest! {
         #![proptest_config(crate::fixed_cases(4))]
         #[test]
-        fn any_sequence_of_steps_leaves_what_the_model_says_in_snowflake(case in lives()) {
+        fn any_sequence_of_steps_matches_the_model_in_snowflake(case in lives()) {
             if let Some(place) = Place::snowflake() {
                 run(&case, || place);
             }

@@ -145,7 +145,7 @@ struct Damage {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_power_cut_at_any_moment_loses_nothing_that_was_committed() {
+async fn a_power_cut_at_any_moment_loses_no_commit() {
     let cuts = number("SNOWFEED_POWER_CUTS").unwrap_or(40);
     let seed = number("SNOWFEED_SEED").unwrap_or(5);
     let Some(recording) = Recording::new(seed).await else {
