@@ -1,4 +1,4 @@
-//! The contracts page names every test of the suites, and no other.
+//! The contracts page names every check of the conformance suites, and no others.
 
 use std::collections::BTreeSet;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use github_server::GithubServer;
 
-/// A change of a repository. Issues are picked by a number, modulo how many there are.
+/// A change of a repository. A number, modulo the number of issues, selects the issue.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Mutation {
     Create(u8),
@@ -18,7 +18,7 @@ pub(crate) enum Mutation {
     Transfer(u16),
     /// Does not change `updated_at`.
     RenameLabel(u8),
-    /// Does not change it either.
+    /// Does not change `updated_at`.
     RenameRepository,
     /// Advances the clock: without it, everything happens in one second.
     Later(u8),
