@@ -1,4 +1,4 @@
-//! Bounds the deletions of one reconcile run; beyond them, a person has to confirm.
+//! Limits the deletions of a reconcile run; more need a confirmation.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ impl Deletions {
         self.tables.get(table).is_some_and(|table| table.rows.unseen > 0)
     }
 
-    /// Whether the deletions may exceed the bound, so that none is written before all are known.
+    /// Whether the deletions may exceed the limit, so that none is written before all are known.
     pub(super) fn may_exceed_limit(&self) -> bool {
         self.tables.values().any(|table| table.deleted + table.rows.unseen > table.allowed)
     }
@@ -59,7 +59,7 @@ impl Deletions {
         }
     }
 
-    /// The error for deletions that a person has to confirm.
+    /// The error for deletions that need a confirmation.
     fn confirmation_error(&self, message: String) -> Error {
         let help = "check the source first: a token that has lost access, or a feature that was switched off, looks like this; if the \
                     records are really gone, run `ingest --reconcile --allow-deletions`";
@@ -83,7 +83,7 @@ impl Deletions {
         )))
     }
 
-    /// Returns the deletions that were held back, once all are known to be within the bound.
+    /// Returns the deletions that were held back, once all are known to be within the limit.
     pub(super) fn release(&mut self) -> impl Iterator<Item = (String, Vec<Record>)> + use<> {
         std::mem::take(&mut self.held).into_iter()
     }
@@ -126,7 +126,7 @@ mod tests {
     fn held_deletions_are_released_together_and_others_pass() {
         let mut deletions = deletions(100, 90, 0);
         let mut records = gone(4);
-        records.push(Record::upsert("there", Version(1), "{}"));
+        records.push(Record::upsert("live", Version(1), "{}"));
         deletions.hold_back("t", &mut records).unwrap();
         assert_eq!(records.len(), 1);
         assert_eq!(deletions.release().map(|(_, held)| held.len()).sum::<usize>(), 4);

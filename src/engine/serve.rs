@@ -105,7 +105,7 @@ impl Connector {
                 Err(error) => {
                     tracing::error!(
                         %resource, %error, help = "`enable` it again with a schedule such as `30m`",
-                        "the schedule in the table RESOURCE_CONFIGURATION cannot be read; the resource is left out"
+                        "the schedule in the table RESOURCE_CONFIGURATION cannot be read; the resource is skipped"
                     );
                     continue;
                 }
@@ -168,10 +168,10 @@ impl Timetable {
     }
 
     /// The time until the next resource is due, at most until the configuration is read again.
-    fn pause(&self, now: Timestamp, at_most: Duration) -> Duration {
+    fn pause(&self, now: Timestamp, max: Duration) -> Duration {
         let next = self.waiting(now).map(|(due, _)| due).filter(|due| *due > now).min();
         let until = next.and_then(|next| Duration::try_from(next.duration_since(now)).ok());
-        until.unwrap_or(at_most).clamp(Duration::from_millis(10), at_most)
+        until.unwrap_or(max).clamp(Duration::from_millis(10), max)
     }
 
     /// Whether a resource that is not running is due.

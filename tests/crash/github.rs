@@ -232,11 +232,11 @@ fn without_labels(issue: &str) -> Value {
 }
 
 fn apply(upstream: &GithubServer, (first, mutation): (bool, Mutation), labels_renamed: &Mutex<bool>) {
-    let (here, there) = if first { (WIDGETS, GADGETS) } else { (GADGETS, WIDGETS) };
+    let (repository, other) = if first { (WIDGETS, GADGETS) } else { (GADGETS, WIDGETS) };
     if matches!(mutation, Mutation::RenameLabel(_)) {
         *labels_renamed.lock().unwrap() = true;
     }
-    mutation.apply(upstream, here, there);
+    mutation.apply(upstream, repository, other);
 }
 
 fn run(case: &Case, destination: impl FnOnce() -> Destination) {

@@ -26,8 +26,8 @@ impl Scenario {
     pub(super) fn apply(&self, which: RepositoryIndex, mutation: Mutation) {
         let upstream = &self.upstream;
         let mut references = self.references.lock().unwrap();
-        let (here, there) = (references[which].name.clone(), references[1 - which].name.clone());
-        references[which].name = mutation.apply(upstream, &here, &there);
+        let (repository, other) = (references[which].name.clone(), references[1 - which].name.clone());
+        references[which].name = mutation.apply(upstream, &repository, &other);
         references.iter_mut().for_each(|reference| reference.note(upstream));
     }
 
