@@ -201,7 +201,7 @@ impl Trial {
             if let Some(report) = ended {
                 assert_complete(&report);
             }
-            // After any crash: the checkpoints claim no more than the rows assert_invariants.
+            // After any crash, the checkpoints are not ahead of the rows.
             let copy = destination.copy(&[resource(WIDGETS), resource(GADGETS)], &tables).await;
             self.run_undisturbed(&copy, Mode::Incremental).await;
             self.assert_nothing_lost(&copy).await;

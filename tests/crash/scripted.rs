@@ -150,7 +150,7 @@ impl Trial {
                     );
                 }
             }
-            // After any crash: the checkpoint claims no more than the rows assert_invariants.
+            // After any crash, the checkpoint is not ahead of the rows.
             let copy = destination.copy(&[resource()], &tables).await;
             self.run_undisturbed(&copy, Mode::Incremental).await;
             self.assert_nothing_lost(&copy).await;

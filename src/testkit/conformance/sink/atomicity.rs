@@ -183,7 +183,7 @@ pub(super) async fn clause_7_a_fencing_commit_stores_its_state_only_if_a_row_cha
     assert_eq!(subject.rows().await, before);
 }
 
-/// Of several concurrent commits on the same base, also done several connections, exactly one succeeds.
+/// Of several concurrent commits on the same base, also over several connections, exactly one succeeds.
 pub(super) async fn clause_7_of_two_commits_on_one_base_exactly_one_wins(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let Some(states) = subject.probe.states() else { return };
