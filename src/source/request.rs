@@ -83,7 +83,7 @@ pub struct VerifyRequest {
     pub table: String,
     /// The records, as the destination stores them.
     pub records: Vec<StoredRecord>,
-    /// Whether a person has confirmed that any number of records may be deleted. Even then, an answer about the resource as a whole
+    /// Whether the deletion of any number of records is confirmed. Even then, an answer about the resource as a whole
     /// is not evidence.
     pub allow_deletions: bool,
     /// Receives traffic, waits and quotas.

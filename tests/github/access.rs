@@ -288,9 +288,7 @@ async fn pitfall_13_an_owner_is_an_organisation_or_a_user() {
         (0..130).fold(builder, |builder, n| builder.repository(format!("acme/r{n}"), 0)).start().await.unwrap();
     let names = |entries: serde_json::Value| {
         let config = config(&upstream, json!({ "repositories": entries }));
-        async move {
-            discover(&config).await.map(|found| found.iter().map(|r| r.name().to_owned()).collect::<Vec<_>>())
-        }
+        async move { discover(&config).await.map(|found| found.iter().map(|r| r.name().to_owned()).collect::<Vec<_>>()) }
     };
     assert_eq!(names(json!(["acme/*"])).await.unwrap().len(), 130);
     assert_eq!(names(json!(["someone"])).await.unwrap(), ["someone/dotfiles"]);

@@ -8,8 +8,8 @@ use github_server::GithubServer;
 use serde_json::{Value, json};
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::{
-    Batch, Checkpoint, Context, Monitor, Operation, ReadRequest, Reader, Record, Resource, Result, Settings, Source, SourceEvent,
-    StoredRecord, VerifyRequest,
+    Batch, Checkpoint, Context, Monitor, Operation, ReadRequest, Reader, Record, Resource, Result, Settings, Source,
+    SourceEvent, StoredRecord, VerifyRequest,
 };
 
 pub(crate) const REPOSITORY: &str = "acme/widgets";
