@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ingestion_ends_as_its_runs_do() {
+    fn the_exit_code_follows_the_runs() {
         use ErrorKind::{Authentication, Conflict, Unavailable};
         use RunStatus::{Complete, Failed, Interrupted, Partial};
 

@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_do_not_reach_the_terminal() {
+    fn control_characters_are_escaped_for_the_terminal() {
         assert!(!table(&["x"], &[], [vec!["\u{1b}[2J".to_owned()]]).contains('\u{1b}'));
         let error =
             Error::unavailable("a\u{1b}]0;x\u{7}").with_help("b\u{202e}").with_source(io::Error::other("c\u{9b}"));
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_what_why_and_what_to_do() {
+    fn an_error_has_a_message_a_cause_and_help() {
         let error =
             Error::unavailable("cannot reach it").with_source(io::Error::other("cable cut")).with_help("plug it in");
         let text = anstream::adapter::strip_str(&describe(Some("acme"), &error.report())).to_string();
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_that_the_message_repeats_is_left_out() {
+    fn a_repeated_cause_is_omitted() {
         let error = Error::unavailable("failed: cable cut").with_source(io::Error::other("cable cut"));
         assert!(!describe(None, &error.report()).contains("because"));
     }

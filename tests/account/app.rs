@@ -93,7 +93,7 @@ pub(crate) async fn configure(scene: &Scene<'_>) -> Ended {
     let answer = scene.call("PROVISION_CONNECTOR", vec![Argument::Json(config)]).await?;
     let status = scene.call("GET_CONNECTOR_STATUS", Vec::new()).await?;
     let (given, stored) = (&answer["configuration"], &status["configuration"]);
-    ensure!(given == stored && !stored.is_null(), "configured was {given}, and {stored} is in force");
+    ensure!(given == stored && !stored.is_null(), "configured {given}, but {stored} is effective");
     let notes = answer["notes"].as_array().into_iter().flatten();
     Ok(notes.filter_map(Value::as_str).map(str::to_owned).collect())
 }

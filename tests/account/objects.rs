@@ -224,7 +224,7 @@ async fn find(session: &mut dyn Session, kind: &Kind) -> Result<Vec<Found>> {
 }
 
 #[test]
-fn a_runs_objects_are_told_by_their_names() {
+fn object_names_identify_their_run() {
     let id = RunId::new("2026-11-28T02:45:10Z".parse().unwrap());
     assert_eq!(RunId::of_object(&id.name("WAREHOUSE")), Some(id.clone()));
     assert_eq!(RunId::of_object(&id.name("WITH A BLANK")), Some(id.clone()));
@@ -237,7 +237,7 @@ fn a_runs_objects_are_told_by_their_names() {
 }
 
 #[test]
-fn a_run_is_over_when_its_lock_is_free_or_it_began_long_ago() {
+fn a_run_is_over_when_its_lock_is_free_or_it_is_old() {
     let folder = tempfile::tempdir().unwrap();
     let id = RunId::new(Timestamp::now());
     assert!(id.may_be_alive(folder.path()), "it was started elsewhere");

@@ -54,7 +54,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn every_note_of_what_is_unverified_points_to_an_entry() {
+fn every_unverified_note_has_an_entry() {
     let names: BTreeSet<String> = entries().into_iter().map(|(name, _)| name).collect();
     let mut found = vec![PathBuf::from("README.md")];
     ["src", "docs", "examples"].iter().for_each(|folder| files(Path::new(folder), &mut found));

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::support::Program;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demo_tells_its_story_whatever_the_environment_says() {
+async fn the_demo_ignores_the_environment() {
     let program = Program::new("github_issues")
         .variable("GITHUB_API_URL", "http://127.0.0.1:1")
         .variable("GITHUB_TOKEN", "hush")
@@ -27,7 +27,7 @@ async fn the_demo_tells_its_story_whatever_the_environment_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_engine_embedded_in_another_program_tells_what_it_does() {
+async fn an_embedded_engine_reports_progress() {
     let told = Program::new("embed").run(&[]).await.expect(0).stdout;
     assert!(told.contains("first: 600 inserted") && told.contains("again: 0 inserted"), "{told}");
 }

@@ -103,7 +103,7 @@ async fn a_missing_repository() {
 
 /// If both names were read, the view over all resources would have every row twice.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_new_name_of_a_repository_that_is_read_under_its_old_one() {
+async fn the_new_name_of_a_renamed_repository_is_rejected() {
     let upstream =
         GithubServer::builder().repository("acme/gears", 30).repository("acme/nuts", 3).start().await.unwrap();
     let program = Program::github(upstream.url());
@@ -150,7 +150,7 @@ async fn disabled_issues() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_fails_beside_one_that_does_not_is_partial() {
+async fn one_failure_among_several_is_partial() {
     let upstream = GithubServer::builder().repository("acme/gears", 3).start().await.unwrap();
     let program = Program::github(upstream.url());
     let ended = program.run(&["ingest", "acme/gears", "acme/none"]).await.expect(3);
@@ -167,7 +167,7 @@ async fn a_server_that_cannot_be_reached() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_no_database_stays_as_it_was() {
+async fn a_file_that_is_not_a_database_stays_unchanged() {
     let program = Program::new("github_issues");
     let text = "Dear diary, this is no database. ".repeat(100);
     fs::write(program.folder().join("github.db"), &text).unwrap();
@@ -178,13 +178,13 @@ async fn a_file_that_is_no_database_stays_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_to_do_is_said() {
+async fn no_enabled_resources_is_reported() {
     let program = Program::new("github_issues");
     says(&program.run(&["ingest"]).await.expect(4), "no repository is enabled");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_known_is_not_found() {
+async fn an_unknown_resource_is_not_found() {
     let program = Program::new("github_issues");
     program.run(&["enable", "acme/gears"]).await.expect(0);
     for args in [&["disable", "acme/x"][..], &["reset", "acme/x", "--yes"], &["preview", "acme/x"], &["runs", "acme/x"]]
@@ -201,7 +201,7 @@ async fn a_malformed_schedule_is_refused_with_an_example() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_command_or_option_is_a_matter_of_usage() {
+async fn an_unknown_command_or_option_is_a_usage_error() {
     let program = Program::new("github_issues");
     for args in [&["ingst"][..], &["ingest", "--recncile"], &["ingest", "--concurrency", "0"], &["-v", "-q", "status"]]
     {

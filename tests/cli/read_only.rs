@@ -28,7 +28,7 @@ async fn assert_readable(program: &Program) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_without_write_permission_is_read_and_nothing_is_made_beside_it() {
+async fn a_read_only_file_is_read_without_creating_others() {
     let (_upstream, program) = ingested().await;
     let file = program.folder().join("github.db");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
@@ -42,7 +42,7 @@ async fn a_file_without_write_permission_is_read_and_nothing_is_made_beside_it()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_is_read_on_a_file_system_that_is_mounted_for_reading() {
+async fn a_file_on_a_read_only_file_system_is_read() {
     let (_upstream, program) = ingested().await;
     let folder = program.folder().to_str().unwrap();
     let mount = "mount --bind \"$0\" \"$0\" && mount -o remount,ro,bind \"$0\" && cd \"$0\" && exec \"$@\"";
@@ -74,7 +74,7 @@ async fn a_file_is_read_on_a_file_system_that_is_mounted_for_reading() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_another_process_has_written_and_not_yet_moved_into_the_file_is_read() {
+async fn rows_in_another_processs_wal_are_read() {
     let (_upstream, program) = ingested().await;
     let file = program.folder().join("github.db");
     // It holds the file open, so that the WAL stays.

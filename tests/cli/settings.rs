@@ -13,7 +13,7 @@ async fn in_force(program: &Program, args: &[&str], name: &str) -> (String, Stri
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_place_goes_before_the_one_below_it() {
+async fn settings_follow_their_precedence() {
     let program = Program::new("github_issues").variable("GITHUB_CONCURRENCY", "4");
     let expect = |value: &str, from: &str| (value.to_owned(), from.to_owned());
     assert_eq!(in_force(&program, &[], "page_size").await, expect("100", "default"));
@@ -40,7 +40,7 @@ async fn configure_without_a_value_removes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_configured_does_not_take_up_the_environment() {
+async fn configure_does_not_store_the_environment() {
     let program = Program::new("github_issues").variable("GITHUB_TOKEN", "hush");
     program.run(&["configure", "page_size=50"]).await.expect(0);
     let elsewhere = program.command(&["--json", "configure"]).env_remove("GITHUB_TOKEN").output().await.unwrap();
@@ -48,7 +48,7 @@ async fn what_is_configured_does_not_take_up_the_environment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_unknown_or_malformed_is_named_before_any_request() {
+async fn unknown_or_malformed_settings_are_named_before_any_request() {
     let upstream = GithubServer::builder().repository("acme/gears", 3).start().await.unwrap();
     let program = Program::github(upstream.url()).variable("GITHUB_RETRIES", "often");
     let ended = program.run(&["ingest", "acme/gears"]).await.expect(4);
@@ -74,7 +74,7 @@ async fn what_is_unknown_or_malformed_is_named_before_any_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_is_not_stored() {
+async fn rejected_settings_are_not_stored() {
     let program = Program::new("github_issues");
     for (setting, says) in [
         ("tokne=env:X", "did you mean `token`?"),
@@ -98,7 +98,7 @@ async fn what_is_refused_is_not_stored() {
 
 /// A stored value may have been written by an older version, or by hand.
 #[tokio::test(flavor = "multi_thread")]
-async fn stored_values_are_held_to_the_same_limits() {
+async fn stored_values_are_validated_too() {
     let program = Program::new("github_issues");
     program.run(&["configure", "page_size=50"]).await.expect(0);
     let database = rusqlite::Connection::open(program.folder().join("github.db")).unwrap();

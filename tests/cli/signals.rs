@@ -22,7 +22,7 @@ async fn rows(program: &Program) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_signal_commits_and_the_next_run_goes_on() {
+async fn the_first_signal_commits_and_the_next_run_continues() {
     for name in ["INT", "TERM"] {
         let upstream = slow_upstream().await;
         let program = Program::github(upstream.url());
@@ -47,7 +47,7 @@ async fn the_first_signal_commits_and_the_next_run_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_signal_is_answered_in_words() {
+async fn the_first_signal_prints_a_message() {
     let upstream = slow_upstream().await;
     let program = Program::github(upstream.url());
     let child = program.start(&SLOWLY[..6]);
@@ -59,7 +59,7 @@ async fn the_first_signal_is_answered_in_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_was_killed_shows_as_interrupted_once_another_has_followed() {
+async fn a_killed_run_shows_as_interrupted_after_the_next_one() {
     let upstream = slow_upstream().await;
     let program = Program::github(upstream.url());
     let child = program.start(&SLOWLY);
@@ -81,7 +81,7 @@ async fn a_run_that_was_killed_shows_as_interrupted_once_another_has_followed() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn run_keeps_a_schedule_until_it_is_stopped() {
+async fn run_follows_the_schedule_until_stopped() {
     let upstream = GithubServer::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url());
     program.run(&["enable", "acme/gears", "--schedule", "1m"]).await.expect(0);
@@ -103,7 +103,7 @@ async fn run_keeps_a_schedule_until_it_is_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_request_to_stop_that_comes_as_two_signals_is_one() {
+async fn duplicate_signals_count_once() {
     let upstream = slow_upstream().await;
     let program = Program::github(upstream.url());
     let child = program.start(&SLOWLY);
@@ -121,7 +121,7 @@ async fn one_request_to_stop_that_comes_as_two_signals_is_one() {
 
 #[cfg(feature = "snowflake")]
 #[tokio::test(flavor = "multi_thread")]
-async fn who_asks_again_does_not_wait() {
+async fn a_second_signal_stops_at_once() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let program = Program::new("github_issues").snowflake(silent.local_addr().unwrap().port(), "hush", "DB");
     let mut child = program.start(&["ingest", "acme/gears", "--json"]);

@@ -129,7 +129,7 @@ async fn every_command_works_on_snowflake_as_on_a_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_pass_finds_what_was_deleted() {
+async fn a_reconcile_run_finds_deleted_rows() {
     let upstream = upstream().await;
     let Some(world) = World::new(Program::github(upstream.url())) else { return };
     world.program.run(&["ingest", "acme/gears"]).await.expect(0);
@@ -160,7 +160,7 @@ async fn an_interrupted_ingestion_keeps_what_it_read_and_the_next_one_completes_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn run_tells_with_each_run_what_was_spent_until_then() {
+async fn run_reports_usage_with_each_run() {
     use tokio::io::{AsyncBufReadExt, BufReader};
 
     let upstream = upstream().await;
@@ -177,7 +177,7 @@ async fn run_tells_with_each_run_what_was_spent_until_then() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn run_says_when_it_will_notice_what_gets_enabled() {
+async fn run_announces_when_it_checks_for_enabled_resources() {
     use tokio::io::{AsyncBufReadExt, BufReader};
 
     let Some(world) = World::new(Program::new("github_issues")) else { return };
@@ -197,7 +197,7 @@ async fn run_says_when_it_will_notice_what_gets_enabled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_document_of_an_ingestion_tells_what_was_spent_and_on_request_what_it_cost() {
+async fn ingest_json_reports_usage_and_cost_on_request() {
     let upstream = upstream().await;
     let Some(world) = World::new(Program::github(upstream.url())) else { return };
     let first = world.json(&["ingest", "acme/gears"]).await;
@@ -213,7 +213,7 @@ async fn the_document_of_an_ingestion_tells_what_was_spent_and_on_request_what_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cost_that_snowflake_does_not_tell_is_a_warning() {
+async fn an_unavailable_cost_is_a_warning() {
     let upstream = upstream().await;
     let Some(world) = World::new(Program::github(upstream.url())) else { return };
     world.program.run(&["enable", "acme/gears"]).await.expect(0);
@@ -223,7 +223,7 @@ async fn a_cost_that_snowflake_does_not_tell_is_a_warning() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_is_taken_from_the_file_by_its_name_and_flags_go_before_it() {
+async fn flags_override_a_named_connection() {
     let Some(world) = World::new(Program::new("github_issues")) else { return };
     let folder = world.program.folder().join(".snowflake");
     std::fs::create_dir(&folder).unwrap();
@@ -247,7 +247,7 @@ async fn a_connection_is_taken_from_the_file_by_its_name_and_flags_go_before_it(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_thing_that_is_wrong_is_one_line_and_what_mends_it() {
+async fn each_problem_has_one_line_and_a_fix() {
     let Some(world) = World::new(Program::new("github_issues")) else { return };
     let program = &world.program;
     program.run(&["enable", "acme/gears"]).await.expect(0);
@@ -289,7 +289,7 @@ async fn each_thing_that_is_wrong_is_one_line_and_what_mends_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_login_says_why_and_repeats_no_secret() {
+async fn a_failed_login_has_a_reason_and_no_secret() {
     for (variables, code, parts) in [
         (&[("SNOWFLAKE_PASSWORD", "wrong-password")][..], 5, &["Incorrect username or password", "key pair"][..]),
         (
@@ -319,7 +319,7 @@ async fn a_refused_login_says_why_and_repeats_no_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_that_nobody_has_is_named() {
+async fn an_unknown_account_is_named() {
     let answer = wiremock::ResponseTemplate::new(403).set_body_string("<html>");
     let server = wiremock::MockServer::start().await;
     wiremock::Mock::given(wiremock::matchers::any()).respond_with(answer).mount(&server).await;
@@ -329,7 +329,7 @@ async fn an_account_that_nobody_has_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_proxy_that_asks_for_credentials_is_told_at_once() {
+async fn a_proxy_that_requires_credentials_is_reported_at_once() {
     let server = wiremock::MockServer::start().await;
     wiremock::Mock::given(wiremock::matchers::any())
         .respond_with(wiremock::ResponseTemplate::new(407))
@@ -343,7 +343,7 @@ async fn a_proxy_that_asks_for_credentials_is_told_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_of_another_connector_is_left_alone() {
+async fn a_database_of_another_connector_is_left_unchanged() {
     let Some(world) = World::new(Program::new("github_issues")) else { return };
     let mut session = world.client().open().await.unwrap();
     for make in ["DATABASE {db}", "SCHEMA {db}.STATE", "TABLE {db}.STATE.APP_STATE (THEIRS INT)"] {
@@ -363,7 +363,7 @@ async fn a_database_of_another_connector_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_schema_than_the_one_that_the_views_are_in_is_refused() {
+async fn a_schema_other_than_that_of_the_views_is_rejected() {
     let Some(world) = World::new(Program::new("github_issues")) else { return };
     world.program.run(&["enable", "acme/gears"]).await.expect(0);
     for args in [&["--schema", "Other", "enable", "acme/gears"][..], &["--schema", "Other", "check"]] {
@@ -375,7 +375,7 @@ async fn another_schema_than_the_one_that_the_views_are_in_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn flags_of_the_other_destination_are_refused() {
+async fn flags_of_the_other_destination_are_rejected() {
     let program = Program::new("github_issues");
     for (args, parts) in [
         (&["--role", "x", "status"][..], "--role is for Snowflake"),
@@ -395,7 +395,7 @@ async fn flags_of_the_other_destination_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sessions_are_closed_at_the_end_and_statements_carry_the_tag_of_the_source() {
+async fn sessions_are_closed_and_statements_are_tagged() {
     let server = wiremock::MockServer::start().await;
     let answer = |body: Value| wiremock::ResponseTemplate::new(200).set_body_json(body);
     let path = |path: &str| wiremock::Mock::given(wiremock::matchers::path(path.to_owned()));

@@ -110,7 +110,7 @@ impl Shell {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_native_app_comes_from_nothing_as_its_guide_says() {
+async fn the_native_app_guide_works_from_a_fresh_account() {
     let Some(registry) = Registry::open() else { return };
     let blocks = blocks("native-app.md", "## From nothing to a running app");
     let account = Account::fresh().await;
@@ -160,7 +160,7 @@ async fn the_native_app_comes_from_nothing_as_its_guide_says() {
 const ONLY_READ: [&str; 4] = ["CREATE WAREHOUSE", "CREATE ROLE", "GRANT", "CREATE USER"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_come_into_snowflake_from_nothing_as_its_guide_says() {
+async fn the_snowflake_guide_works_from_a_fresh_account() {
     let Some(server) = peers::fakesnow() else { return };
     let blocks = blocks("snowflake.md", "## From nothing to rows");
     let repository = "rust-lang/log";
@@ -199,7 +199,7 @@ async fn run_or_read(session: &mut Box<dyn Session>, sql: &str) -> usize {
 
 /// Limits of Snowflake that the program cannot lift.
 #[test]
-fn the_guide_tells_how_many_patches_there_are_and_what_holds_up_an_upgrade() {
+fn the_guide_states_the_patch_limit_and_what_delays_an_upgrade() {
     let guide = fs::read_to_string("docs/guides/native-app.md").unwrap();
     let guide = guide.split_whitespace().collect::<Vec<_>>().join(" ");
     for claim in ["A version has at most 130 patches", "a backfill of hours holds up the end of the upgrade"] {

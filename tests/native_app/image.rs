@@ -133,7 +133,7 @@ pub(super) fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[test]
-fn an_image_holds_the_program_and_little_else() {
+fn an_image_holds_little_more_than_the_program() {
     let workshop = ImageFolder::new();
     let image = workshop.image();
     let files = files(&image, 0);
@@ -155,7 +155,7 @@ fn an_image_holds_the_program_and_little_else() {
 }
 
 #[test]
-fn a_container_runs_the_program_as_nobody_in_particular() {
+fn a_container_runs_the_program_as_an_unprivileged_user() {
     let workshop = ImageFolder::new();
     let image = workshop.builder().source("https://example.com/widgets").env("RUST_BACKTRACE", "1");
     let image = image.write(workshop.path("image")).unwrap();
@@ -179,7 +179,7 @@ fn a_container_runs_the_program_as_nobody_in_particular() {
 }
 
 #[test]
-fn two_builds_are_the_same_to_the_last_byte() {
+fn two_image_builds_are_identical() {
     let (one, other) = (ImageFolder::new(), ImageFolder::new());
     let first = one.image();
     // The image contains neither the age nor the permissions of the file.
@@ -207,7 +207,7 @@ fn another_program_or_another_label_is_another_image() {
 }
 
 #[test]
-fn an_image_is_as_old_as_it_is_told() {
+fn an_image_has_the_given_creation_time() {
     let workshop = ImageFolder::new();
     let image = workshop.builder().created("2026-01-15T12:00:00.75Z".parse().unwrap());
     let image = image.write(workshop.path("image")).unwrap();
@@ -218,7 +218,7 @@ fn an_image_is_as_old_as_it_is_told() {
 }
 
 #[test]
-fn certificates_are_put_where_programs_look_for_them() {
+fn certificates_are_at_the_usual_path() {
     let workshop = ImageFolder::new();
     let pem = b"-----BEGIN CERTIFICATE-----\nMAo=\n-----END CERTIFICATE-----\n";
     let bundle = workshop.program("ca.pem", pem);
@@ -229,7 +229,7 @@ fn certificates_are_put_where_programs_look_for_them() {
 }
 
 #[test]
-fn no_private_key_gets_into_an_image() {
+fn an_image_contains_no_private_key() {
     let workshop = ImageFolder::new();
     let key = workshop.program("key.pem", b"-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nhunter2\n");
     let error = workshop.builder().certificates(key).write(workshop.path("image")).unwrap_err();
@@ -240,7 +240,7 @@ fn no_private_key_gets_into_an_image() {
 }
 
 #[test]
-fn only_what_can_run_gets_into_an_image() {
+fn a_program_that_cannot_run_is_rejected() {
     let workshop = ImageFolder::new();
     for (bytes, why) in [
         (b"#!/bin/sh\n".to_vec(), "not an ELF file"),
@@ -260,7 +260,7 @@ fn only_what_can_run_gets_into_an_image() {
 }
 
 #[test]
-fn what_another_processor_or_system_runs_does_not_get_into_an_image() {
+fn a_program_for_another_platform_is_rejected() {
     let workshop = ImageFolder::new();
     for (bytes, why) in [
         (Elf::good().machine(243).bytes(), "a processor other than x86-64"),
@@ -281,14 +281,14 @@ fn a_static_program_may_be_position_independent() {
 }
 
 #[test]
-fn a_program_as_cargo_builds_it_by_default_is_refused() {
+fn a_dynamically_linked_program_is_rejected() {
     let workshop = ImageFolder::new();
     let error = Image::builder(std::env::current_exe().unwrap()).write(workshop.path("image")).unwrap_err();
     assert!(error.message().contains("dynamically linked"), "{error}");
 }
 
 #[test]
-fn a_missing_program_is_said_with_the_command_that_makes_it() {
+fn a_missing_program_is_reported_with_its_build_command() {
     let workshop = ImageFolder::new();
     for (path, why) in [("target/release/examples/widgets", "cannot be read"), (".", "is not a file")] {
         let error = Image::builder(workshop.path(path)).name("widgets").write(workshop.path("image")).unwrap_err();
@@ -298,7 +298,7 @@ fn a_missing_program_is_said_with_the_command_that_makes_it() {
 }
 
 #[test]
-fn a_name_that_leaves_its_folder_is_refused() {
+fn a_program_name_with_a_path_is_rejected() {
     let workshop = ImageFolder::new();
     for name in ["", "../sh", ".hidden", "a b", "ü", &"a".repeat(81)] {
         let error = workshop.builder().name(name).write(workshop.path("image")).unwrap_err();
@@ -309,7 +309,7 @@ fn a_name_that_leaves_its_folder_is_refused() {
 }
 
 #[test]
-fn a_build_takes_the_place_of_the_last_one() {
+fn a_build_replaces_the_last_one() {
     let workshop = ImageFolder::new();
     let first = workshop.image();
     let second = workshop.builder().version("1.2.4").write(workshop.path("image")).unwrap();
@@ -321,7 +321,7 @@ fn a_build_takes_the_place_of_the_last_one() {
 }
 
 #[test]
-fn a_build_that_fails_leaves_the_last_one() {
+fn a_failed_build_keeps_the_last_one() {
     let workshop = ImageFolder::new();
     let before = workshop.image();
     workshop.refusal(b"no program");
@@ -329,7 +329,7 @@ fn a_build_that_fails_leaves_the_last_one() {
 }
 
 #[test]
-fn a_folder_of_something_else_is_left_alone() {
+fn a_folder_without_an_image_is_left_unchanged() {
     let workshop = ImageFolder::new();
     fs::create_dir(workshop.path("work")).unwrap();
     let thesis = workshop.program("work/thesis.txt", b"years");
@@ -339,7 +339,7 @@ fn a_folder_of_something_else_is_left_alone() {
 }
 
 #[test]
-fn an_image_is_found_again() {
+fn a_written_image_can_be_opened() {
     let workshop = ImageFolder::new();
     let image = workshop.image();
     let found = Image::open(workshop.path("image")).unwrap();
@@ -354,7 +354,7 @@ fn an_image_is_found_again() {
 }
 
 #[test]
-fn an_image_that_is_missing_or_was_changed_is_said() {
+fn a_missing_or_modified_image_is_reported() {
     let workshop = ImageFolder::new();
     assert_eq!(Image::open(workshop.path("image")).unwrap_err().kind(), ErrorKind::NotFound);
     let image = workshop.image();

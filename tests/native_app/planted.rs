@@ -28,7 +28,7 @@ fn plant(folder: &Path, path: &str, contents: &[u8]) -> [String; 2] {
 }
 
 #[test]
-fn nothing_outside_of_a_bundle_is_removed_or_read_whatever_the_listing_says() {
+fn a_listing_cannot_reach_outside_the_bundle() {
     let outer = tempdir().unwrap();
     let folder = outer.path().join("sf_build");
     bundle().write(&folder).unwrap();
@@ -54,7 +54,7 @@ fn nothing_outside_of_a_bundle_is_removed_or_read_whatever_the_listing_says() {
 }
 
 #[test]
-fn a_listed_file_of_other_contents_is_neither_removed_nor_replaced() {
+fn a_listed_file_with_other_contents_is_neither_removed_nor_replaced() {
     let folder = tempdir().unwrap();
     bundle().write(&folder).unwrap();
     let stale = folder.path().join("page/mine.py");
@@ -111,7 +111,7 @@ fn nothing_is_written_through_a_hard_link() {
 }
 
 #[test]
-fn no_link_leads_out_of_the_folder() {
+fn links_out_of_the_folder_are_rejected() {
     for path in ["page", "page/app.py", "setup.sql", MARKER] {
         let outer = tempdir().unwrap();
         let folder = outer.path().join("sf_build");
@@ -139,7 +139,7 @@ fn no_link_leads_out_of_the_folder() {
 }
 
 #[tokio::test]
-async fn a_page_leads_nowhere_else() {
+async fn links_in_a_page_are_rejected() {
     let outer = tempdir().unwrap();
     let secret = outer.path().join("hush");
     fs::create_dir(&secret).unwrap();
@@ -169,7 +169,7 @@ async fn a_page_leads_nowhere_else() {
 }
 
 #[test]
-fn a_folder_that_looks_like_an_image_keeps_what_is_not_of_one() {
+fn replacing_an_image_keeps_foreign_files() {
     let outer = tempdir().unwrap();
     let program = outer.path().join("program");
     fs::write(&program, Elf::good().bytes()).unwrap();
@@ -206,7 +206,7 @@ fn a_folder_that_looks_like_an_image_keeps_what_is_not_of_one() {
 }
 
 #[test]
-fn what_is_beside_an_image_stays() {
+fn files_beside_an_image_stay() {
     let outer = tempdir().unwrap();
     let program = outer.path().join("program");
     fs::write(&program, Elf::good().bytes()).unwrap();

@@ -46,7 +46,7 @@ fn deployed(app: &App) -> Option<Vec<String>> {
 }
 
 #[test]
-fn snowflakes_own_command_line_takes_every_bundle() {
+fn snowflake_cli_accepts_every_bundle() {
     let odd = github().package("\"My \"\"odd\"\" package\"").title("a: b # c \"d\" 'e' {{ f }}");
     for app in [github(), custom(), github().without_container(true), odd] {
         let Some(files) = deployed(&app) else { return };

@@ -211,7 +211,7 @@ mod tests {
     use crate::{Mode, RunId, StateVersion};
 
     #[test]
-    fn a_run_that_another_one_overtook_is_told_beside_the_state_that_the_other_one_left() {
+    fn a_superseded_run_is_shown_with_the_newer_state() {
         let state = ResourceState {
             status: RunStatus::Complete,
             run: RunId::new(),

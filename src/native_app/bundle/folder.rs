@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_is_read_back_as_it_was_written() {
+    fn a_listing_round_trips() {
         let old = Files::from([("page/app.py".to_owned(), b"old".to_vec()), ("setup.sql".to_owned(), vec![])]);
         let new = Files::from([("page/app.py".to_owned(), b"new".to_vec())]);
         let both = Listing::new(&old).union(&Listing::new(&new));
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_names_only_what_a_bundle_has() {
+    fn a_listing_names_only_bundle_files() {
         for path in ["page/more/tabs.py", "procedures/old.py", "setup.sql", "README.md"] {
             assert!(listed(path).is_ok(), "{path}");
         }

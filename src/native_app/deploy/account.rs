@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_in_a_pattern_is_no_escape() {
+    fn wildcards_in_a_name_are_escaped() {
         let name: Name = "\"a\\'b\"".parse().unwrap();
         assert_eq!(like_pattern(&name), "'a_''b'");
         assert_eq!(qualified_name(&[&name, &"c".parse().unwrap()]), "\"a\\'b\".C");

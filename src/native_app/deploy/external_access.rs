@@ -348,7 +348,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_integration_allows_is_read_as_it_is_printed() {
+    fn integration_lists_are_parsed_as_printed() {
         let sql = |list: &str| parse_names(list).map(|paths| names_sql(&paths));
         assert_eq!(sql("[D.S.A, D.S.\"b.c\"]").unwrap(), "(D.S.A, D.S.\"b.c\")");
         assert_eq!(sql("[D.S.my rule]").unwrap(), "(D.S.\"my rule\")");

@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn warnings_are_returned_and_errors_become_one_error() {
+    fn validation_returns_warnings_and_joins_errors() {
         let warned = r#"{"status":"SUCCESS","errors":[],"warnings":[{"message":"old","cause":"why","errorCode":"1","fileName":"setup.sql","line":3,"column":1}]}"#;
         assert_eq!(validation_warnings(&result(warned)).unwrap(), ["setup.sql, line 3: old: why"]);
         let failed = r#"{"status":"FAIL","errors":[{"message":"bad","fileName":"setup.sql","line":-1},{"cause":"worse"}],"warnings":[]}"#;
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_procedure_that_refuses_is_an_error() {
+    fn a_procedure_error_response_is_an_error() {
         check_procedure_response(&result(r#"{"response_code":"OK","message":"done"}"#)).unwrap();
         let refused =
             check_procedure_response(&result(r#"{"response_code":"INVALID_REFERENCE","message":"no"}"#)).unwrap_err();

@@ -42,14 +42,14 @@ fn connections(port: u16) -> tempfile::TempDir {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_connection_it_is_skipped_with_one_message() {
+async fn a_run_without_a_connection_is_skipped_with_one_message() {
     let output = start(Vec::new()).await;
     assert!(output.status.success());
     assert_eq!(text(&output).matches("skipped: SNOWFEED_ACCOUNT names no connection").count(), 1, "{}", text(&output));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_takes_its_connections_from_files_and_writes_its_report() {
+async fn connections_come_from_files_and_a_report_is_written() {
     if is_on_an_account() {
         return;
     }
@@ -98,7 +98,7 @@ async fn it_takes_its_connections_from_files_and_writes_its_report() {
 /// Ctrl-C, as a terminal sends it.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn ctrl_c_ends_it_and_all_is_removed() {
+async fn ctrl_c_ends_the_run_and_removes_everything() {
     if is_on_an_account() {
         return;
     }

@@ -78,7 +78,7 @@ impl CliScenario {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn from_nothing_to_an_app_and_back() {
+async fn deploy_install_upgrade_and_uninstall() {
     let contents = CliScenario::new().await;
     contents.good(&["app", "build"]).await;
     let deployed = contents.good(&["app", "deploy", "--release"]).await;
@@ -108,7 +108,7 @@ async fn from_nothing_to_an_app_and_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn programs_read_what_the_schema_says() {
+async fn json_output_matches_the_schema() {
     let schema: Value = serde_json::from_str(include_str!("../../../docs/json-schema.json")).unwrap();
     let contents = CliScenario::new().await;
     for (definition, args, code) in [
@@ -172,7 +172,7 @@ async fn a_dry_run_prints_the_statements_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_removed_without_being_asked() {
+async fn nothing_is_removed_without_confirmation() {
     let contents = CliScenario::new().await;
     contents.good(&["app", "build"]).await;
     contents.good(&["app", "deploy"]).await;
@@ -188,7 +188,7 @@ async fn nothing_is_removed_without_being_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn errors_say_what_to_do_and_are_json_when_that_is_asked_for() {
+async fn errors_have_help_and_are_json_on_request() {
     let contents = CliScenario::new().await;
     let unbuilt = contents.run(&["app", "deploy"]).await;
     let unbuilt = contents.expect(unbuilt, 6);
@@ -209,7 +209,7 @@ async fn errors_say_what_to_do_and_are_json_when_that_is_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_changed_since_the_build_is_told() {
+async fn changes_since_the_build_are_reported() {
     let contents = CliScenario::new().await;
     contents.good(&["app", "build", "--title", "Old"]).await;
     let deployed = contents.good(&["app", "deploy"]).await;
@@ -226,7 +226,7 @@ async fn every_command_has_help() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_image_of_the_build_is_pushed() {
+async fn the_built_image_is_pushed() {
     let Some(registry) = Registry::open() else { return };
     let contents = CliScenario::new().await;
     contents.good(&["app", "build"]).await;
@@ -242,7 +242,7 @@ async fn the_image_of_the_build_is_pushed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dry_run_in_an_account_without_the_image_database_tells_what_makes_it() {
+async fn a_dry_run_shows_how_the_image_database_is_created() {
     let contents = CliScenario::of(Account::fresh().await);
     contents.good(&["app", "build"]).await;
     let told = contents.good(&["app", "deploy", "--dry-run"]).await.stdout;
@@ -268,7 +268,7 @@ async fn a_dry_run_in_an_account_without_the_image_database_tells_what_makes_it(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hosts_come_from_arguments_and_from_settings_wherever_those_are() {
+async fn hosts_come_from_arguments_and_every_source_of_settings() {
     let mut contents = CliScenario::new().await;
     contents.good(&["app", "build"]).await;
     contents.good(&["app", "deploy"]).await;
@@ -283,7 +283,7 @@ async fn hosts_come_from_arguments_and_from_settings_wherever_those_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_version_to_drop_is_named_by_an_argument() {
+async fn an_argument_names_the_version_to_drop() {
     let contents = CliScenario::new().await;
     contents.good(&["app", "build"]).await;
     let name = format!("V{}", env!("CARGO_PKG_VERSION").replace('.', "_"));

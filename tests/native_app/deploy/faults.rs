@@ -76,32 +76,32 @@ async fn converges(act: Operation) {
 }
 
 #[tokio::test]
-async fn a_deploy_that_stops_anywhere_is_completed_by_the_next() {
+async fn the_next_deploy_completes_one_that_failed_at_any_step() {
     converges(Operation::Deploy).await;
 }
 
 #[tokio::test]
-async fn a_patch_that_stops_anywhere_is_completed_by_the_next_and_made_once() {
+async fn the_next_deploy_completes_a_patch_and_creates_it_once() {
     converges(Operation::Patch).await;
 }
 
 #[tokio::test]
-async fn an_installation_that_stops_anywhere_is_completed_by_the_next() {
+async fn the_next_install_completes_one_that_failed_at_any_step() {
     converges(Operation::Install).await;
 }
 
 #[tokio::test]
-async fn an_upgrade_that_stops_anywhere_is_completed_by_the_next() {
+async fn the_next_upgrade_completes_one_that_failed_at_any_step() {
     converges(Operation::Upgrade).await;
 }
 
 #[tokio::test]
-async fn a_removal_that_stops_anywhere_is_completed_by_the_next() {
+async fn the_next_uninstall_completes_one_that_failed_at_any_step() {
     converges(Operation::Uninstall).await;
 }
 
 #[tokio::test]
-async fn a_call_that_is_stopped_between_two_steps_says_so_and_goes_on_later() {
+async fn a_run_stopped_between_steps_reports_it_and_the_next_continues() {
     use snowfeed::native_app::Bundle;
     use snowfeed::native_app::deploy::{Deploy, Runner};
     use tokio_util::sync::CancellationToken;

@@ -23,7 +23,7 @@ pub(super) fn whole(install: Install) -> Install {
 }
 
 #[tokio::test]
-async fn everything_that_the_app_needs_is_made_and_bound() {
+async fn everything_the_app_needs_is_created_and_bound() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     install(&account, &github(), whole).await.unwrap();
@@ -68,7 +68,7 @@ async fn a_second_installation_only_reads() {
 }
 
 #[tokio::test]
-async fn a_reference_that_the_consumer_took_away_is_bound_again() {
+async fn a_removed_reference_is_bound_again() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     install(&account, &github(), whole).await.unwrap();
@@ -78,7 +78,7 @@ async fn a_reference_that_the_consumer_took_away_is_bound_again() {
 }
 
 #[tokio::test]
-async fn a_reference_that_the_consumer_has_bound_to_something_else_stays_so() {
+async fn a_reference_bound_by_the_consumer_stays_bound() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     install(&account, &github(), whole).await.unwrap();
@@ -97,7 +97,7 @@ async fn a_reference_that_the_consumer_has_bound_to_something_else_stays_so() {
 }
 
 #[tokio::test]
-async fn privileges_that_the_installation_did_not_grant_are_granted() {
+async fn missing_privileges_are_granted() {
     let account = Account::start().await;
     account.state().grants_at_installation = false;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
@@ -106,7 +106,7 @@ async fn privileges_that_the_installation_did_not_grant_are_granted() {
 }
 
 #[tokio::test]
-async fn hosts_that_have_changed_are_allowed_and_a_new_secret_too() {
+async fn changed_hosts_and_a_new_secret_are_allowed() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     install(&account, &github(), |install| install).await.unwrap();
@@ -123,7 +123,7 @@ async fn hosts_that_have_changed_are_allowed_and_a_new_secret_too() {
 }
 
 #[tokio::test]
-async fn a_source_that_talks_to_nobody_needs_no_objects() {
+async fn a_source_without_hosts_needs_no_objects() {
     let account = Account::start().await;
     account.state().references = vec!["warehouse_reference".into()];
     deploy(&account, &custom(), |deploy| deploy).await.unwrap();
@@ -133,7 +133,7 @@ async fn a_source_that_talks_to_nobody_needs_no_objects() {
 }
 
 #[tokio::test]
-async fn names_that_are_taken_are_refused_with_what_to_do() {
+async fn existing_foreign_names_are_rejected_with_help() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     // Another tool's application.
@@ -180,7 +180,7 @@ async fn an_app_without_a_container_needs_neither_image_nor_access() {
 }
 
 #[tokio::test]
-async fn a_secret_that_somebody_else_made_is_not_handed_to_the_app() {
+async fn a_foreign_secret_is_not_given_to_the_app() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     let path = "GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_TOKEN";
@@ -196,7 +196,7 @@ async fn a_secret_that_somebody_else_made_is_not_handed_to_the_app() {
 }
 
 #[tokio::test]
-async fn a_version_that_is_missing_says_how_to_get_it() {
+async fn a_missing_version_has_help() {
     let account = Account::start().await;
     let error = install(&account, &github(), |install| install).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
@@ -212,7 +212,7 @@ async fn a_version_that_is_missing_says_how_to_get_it() {
 }
 
 #[tokio::test]
-async fn a_listing_is_installed_from_without_a_package() {
+async fn install_from_a_listing_needs_no_package() {
     let account = Account::start().await;
     install(&account, &github(), |install| install.source(InstallSource::Listing("GZ'1".into()))).await.unwrap();
     let changes = account.changes();
@@ -239,7 +239,7 @@ async fn an_upgrade_goes_to_the_newest_patch_once() {
 }
 
 #[tokio::test]
-async fn an_upgrade_that_snowflake_does_not_do_says_how_to_go_on_and_drops_nothing() {
+async fn an_impossible_upgrade_has_help_and_drops_nothing() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     install(&account, &github(), whole).await.unwrap();
@@ -254,7 +254,7 @@ async fn an_upgrade_that_snowflake_does_not_do_says_how_to_go_on_and_drops_nothi
 }
 
 #[tokio::test]
-async fn only_secrets_of_the_source_can_be_given() {
+async fn only_the_sources_secrets_are_accepted() {
     let install = Install::new(&github()).unwrap();
     let error = install.secret("tokne", token("s3cret")).unwrap_err();
     assert!(error.help().unwrap().contains("token") && !format!("{error:?}").contains("s3cret"), "{error:?}");

@@ -22,7 +22,7 @@ async fn account(registry: &Registry) -> Account {
 }
 
 #[tokio::test]
-async fn the_image_arrives_before_the_version_is_made_and_is_not_sent_again() {
+async fn the_image_is_pushed_once_and_before_the_version_is_created() {
     let Some(registry) = Registry::guarded() else { return };
     let (account, workshop) = (account(&registry).await, ImageFolder::new());
     let image = image(&workshop);
@@ -44,7 +44,7 @@ async fn the_image_arrives_before_the_version_is_made_and_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn another_image_under_the_same_tag_is_refused_and_makes_no_version() {
+async fn another_image_under_the_same_tag_is_rejected_and_creates_no_version() {
     let Some(registry) = Registry::open() else { return };
     let (account, workshop) = (account(&registry).await, ImageFolder::new());
     let first = image(&workshop);
@@ -56,7 +56,7 @@ async fn another_image_under_the_same_tag_is_refused_and_makes_no_version() {
 }
 
 #[tokio::test]
-async fn the_session_s_own_token_is_the_password_unless_there_is_another() {
+async fn the_session_token_is_the_default_password() {
     let server = wiremock::MockServer::start().await;
     let asks = wiremock::ResponseTemplate::new(401).insert_header("www-authenticate", "Basic realm=\"registry\"");
     wiremock::Mock::given(wiremock::matchers::any()).respond_with(asks).mount(&server).await;

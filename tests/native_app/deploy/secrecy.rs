@@ -17,7 +17,7 @@ fn with_token() -> Install {
 }
 
 #[tokio::test]
-async fn a_secret_reaches_snowflake_and_nobody_else() {
+async fn a_secret_reaches_only_snowflake() {
     let (account, ear) = (Account::start().await, CapturedLog::default());
     let bundle = Bundle::new(&github()).unwrap();
     let said = async {

@@ -101,7 +101,7 @@ fn statements(account: &Account) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_change_an_account_in_the_same_way() {
+async fn snow_and_the_imitation_change_an_account_equally() {
     let account = Account::start().await;
     let Some(snow) = Snow::new(account.server.port) else { return };
     let mut text = String::new();

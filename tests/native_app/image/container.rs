@@ -141,14 +141,14 @@ impl ContainerTest {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_program_says_its_version_in_a_container() {
+async fn the_program_prints_its_version_in_a_container() {
     let Some(scene) = ContainerTest::set().await else { return };
     let ran = scene.podman.run(&scene.reference, &[], &[], &["--version"]);
     assert_eq!(String::from_utf8_lossy(&ran.stdout).trim(), concat!("github ", env!("CARGO_PKG_VERSION")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_are_looked_up_in_a_container() {
+async fn a_container_resolves_host_names() {
     let Some(scene) = ContainerTest::set().await else { return };
     let url = scene.upstream.url().replace("127.0.0.1", "localhost");
     let env = [("GITHUB_API_URL", url.as_str()), ("GITHUB_TOKEN", TOKEN)];

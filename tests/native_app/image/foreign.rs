@@ -46,7 +46,7 @@ fn windows() -> Vec<u8> {
 }
 
 #[test]
-fn a_program_of_another_machine_is_refused_with_the_command_that_builds_it_there() {
+fn a_foreign_program_is_rejected_with_a_cross_build_command() {
     let workshop = ImageFolder::new();
     for (bytes, kind, why) in [
         (mach_o(Architecture::Aarch64), FileKind::MachO64, "was built for macOS"),

@@ -19,7 +19,7 @@ async fn push(image: &Image, repository: &str, tag: &str) -> snowfeed::Result<Pu
 }
 
 #[tokio::test]
-async fn an_image_arrives_as_it_was_built() {
+async fn an_image_is_pushed_unchanged() {
     let Some(registry) = Registry::open() else { return };
     let workshop = ImageFolder::new();
     let image = workshop.image();
@@ -40,7 +40,7 @@ async fn an_image_arrives_as_it_was_built() {
 }
 
 #[tokio::test]
-async fn a_second_push_does_nothing() {
+async fn a_second_push_uploads_nothing() {
     let Some(registry) = Registry::open() else { return };
     let workshop = ImageFolder::new();
     let image = workshop.image();
@@ -50,7 +50,7 @@ async fn a_second_push_does_nothing() {
 }
 
 #[tokio::test]
-async fn only_what_is_missing_is_sent() {
+async fn only_missing_blobs_are_uploaded() {
     let Some(registry) = Registry::open() else { return };
     let workshop = ImageFolder::new();
     let repository = registry.repository("widgets");
@@ -72,7 +72,7 @@ async fn only_what_is_missing_is_sent() {
 }
 
 #[tokio::test]
-async fn a_large_layer_arrives_whole() {
+async fn a_large_layer_is_uploaded_completely() {
     let Some(registry) = Registry::open() else { return };
     let workshop = ImageFolder::new();
     // Incompressible bytes: several of the pieces in which a layer is uploaded.
@@ -92,7 +92,7 @@ async fn a_large_layer_arrives_whole() {
 }
 
 #[tokio::test]
-async fn a_tag_is_not_given_to_another_image_unasked() {
+async fn a_tag_is_not_moved_without_overwrite() {
     let Some(registry) = Registry::open() else { return };
     let workshop = ImageFolder::new();
     let repository = registry.repository("widgets");
@@ -111,7 +111,7 @@ async fn a_tag_is_not_given_to_another_image_unasked() {
 }
 
 #[tokio::test]
-async fn a_registry_lets_in_whom_it_knows() {
+async fn a_registry_checks_credentials() {
     let Some(registry) = Registry::guarded() else { return };
     let workshop = ImageFolder::new();
     let image = workshop.image();
@@ -133,7 +133,7 @@ async fn a_registry_lets_in_whom_it_knows() {
 }
 
 #[tokio::test]
-async fn a_registry_that_is_not_there_is_said() {
+async fn an_unreachable_registry_is_reported() {
     let workshop = ImageFolder::new();
     let host = format!("127.0.0.1:{}", peers::free_port());
     let error = push(&workshop.image(), &format!("http://{host}/a/b"), "1").await.unwrap_err();
@@ -143,7 +143,7 @@ async fn a_registry_that_is_not_there_is_said() {
 }
 
 #[tokio::test]
-async fn an_image_that_was_damaged_is_not_sent() {
+async fn a_damaged_image_is_not_pushed() {
     let Some(registry) = Registry::open() else { return };
     let workshop = ImageFolder::new();
     let image = workshop.image();
@@ -173,7 +173,7 @@ fn refusal(status: u16, code: &str) -> ResponseTemplate {
 }
 
 #[tokio::test]
-async fn a_missing_repository_is_said() {
+async fn a_missing_repository_is_reported() {
     for answer in [refusal(404, "NAME_UNKNOWN"), ResponseTemplate::new(404)] {
         let server = answering(&[("GET", "/v2/$", ResponseTemplate::new(200)), ("POST", "/uploads/", answer)]).await;
         let error = pushed_to(&server).await;
@@ -184,7 +184,7 @@ async fn a_missing_repository_is_said() {
 }
 
 #[tokio::test]
-async fn a_missing_privilege_is_said() {
+async fn a_missing_privilege_is_reported() {
     for answer in [refusal(403, "DENIED"), ResponseTemplate::new(403)] {
         let server = answering(&[("GET", "/v2/$", ResponseTemplate::new(200)), ("POST", "/uploads/", answer)]).await;
         let error = pushed_to(&server).await;
@@ -194,7 +194,7 @@ async fn a_missing_privilege_is_said() {
 }
 
 #[tokio::test]
-async fn a_registry_that_fails_is_asked_three_times() {
+async fn a_failing_registry_is_tried_three_times() {
     let server =
         answering(&[("GET", "/v2/$", ResponseTemplate::new(200)), ("POST", "/uploads/", ResponseTemplate::new(503))])
             .await;

@@ -1,10 +1,10 @@
-"""What a consumer does in Snowflake's own dialogs, which the page only opens."""
+"""Simulates a consumer in Snowflake's dialogs, which the page opens."""
 
 from snowflake import permissions
 
 
 class Consumer:
-    """Grants and binds at once whatever the page asks for, unless told otherwise."""
+    """Grants and binds immediately whatever the page requests, unless `willing` is false."""
 
     def __init__(self, app, willing=True):
         self.app, self.willing = app, willing
@@ -26,7 +26,7 @@ class Consumer:
             self.app.bind(name)
 
     def install(self, patch):
-        """Stands in for Snowflake's dialogs. `patch(object, name, value)` replaces an attribute."""
+        """Replaces Snowflake's dialogs. `patch(object, name, value)` replaces an attribute."""
         patch(permissions, "get_missing_account_privileges", self.missing)
         patch(permissions, "request_account_privileges", self.grant)
         patch(permissions, "request_reference", self.bind)

@@ -1,4 +1,4 @@
-"""The page as a server, for a browser: one account, kept as long as the process."""
+"""Serves the page to a browser, with one account per process."""
 
 import json
 import os
@@ -13,7 +13,7 @@ app = conftest.App(conftest.connect(), f"SHOW_{os.getpid()}")
 consumer = Consumer(app)
 consumer.install(setattr)
 good, bad = engine.ingesting(app.real, rows=12, waited_ms=300), engine.failing(app.real)
-# A container ends as soon as the page looks again.
+# Containers finish before the page's next check.
 app.account.ends_jobs = True
 EVIL = "https://evil.example/x www.evil.example me@evil.example [x](https://evil.example) <a href='https://evil.example'>x</a>"
 EVIL += " ![x](https://evil.example/x.png) <img src='https://evil.example/x.png'>"
@@ -21,7 +21,7 @@ evil = engine.asking(app.real, kind="invalid_data", message=EVIL, help=EVIL, unc
 
 
 def hostile(account, args):
-    """A run that stores hostile records, and one that reports a hostile error."""
+    """Stores a run with hostile records, and one with a hostile error."""
     if "--reconcile" in args:
         return evil(account, args)
     said = good(account, args)

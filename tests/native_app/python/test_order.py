@@ -1,4 +1,4 @@
-"""Procedures in any order, with failures anywhere: what is asked for last is what is."""
+"""Calls procedures in random order with random failures: the result matches the last successful requests."""
 
 import random
 
@@ -12,7 +12,7 @@ FAULTS = ["ALTER TASK", "CREATE OR ALTER TASK", "DROP TASK", "MERGE INTO", "SHOW
 
 
 class Model:
-    """What should be the case, in the fewest words."""
+    """The expected state."""
 
     def __init__(self):
         self.enabled, self.schedules, self.paused, self.scheduler = {}, {}, False, "task"
@@ -26,7 +26,7 @@ class Model:
 
 
 def step(model, chance):
-    """A call, and what it does to the model when it goes well."""
+    """A random call, and its effect on the model if it succeeds."""
     name = chance.choice(RESOURCES)
     schedule = chance.choice([None, *SCHEDULES])
     scheduler = chance.choice(["task", "outside"])
@@ -45,7 +45,7 @@ def step(model, chance):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_tasks_follow_what_was_asked_for(configured, seed):
+def test_tasks_match_the_enabled_resources_in_any_order(configured, seed):
     chance, model = random.Random(seed), Model()
     for _ in range(20):
         call, effect = step(model, chance)

@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_a_database_and_a_schema() {
+    fn a_schema_argument_names_a_database_and_a_schema() {
         let (database, schema) = place("\"my.db\".s").unwrap();
         assert_eq!((database.as_str(), schema.as_str()), ("my.db", "S"));
         for wrong in ["", "a", "a.b.c", ".", "a."] {
