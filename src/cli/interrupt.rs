@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 use super::progress::Progress;
 use crate::{Error, Result};
 
-/// The note when an ingestion is asked to stop.
+/// The note when an ingestion stops.
 pub(super) const STOPPING: &str =
-    "stopping: committing what has been read, the next run continues from there (again: stop at once)";
+    "stopping: committing what has been read; the next run continues from there (again: stop at once)";
 
 /// How long further signals count as the first one. `timeout` signals the program and then its process group, so that one request
 /// arrives as two.
@@ -43,7 +43,7 @@ impl Interrupt {
         Ok(token)
     }
 
-    /// Waits until the command is to end without waiting for anything.
+    /// Waits for a signal that stops the command at once.
     pub(super) async fn at_once(&self) {
         self.now.cancelled().await;
     }

@@ -15,7 +15,7 @@ use crate::{Mode, RunRecord, SourceEvent, Traffic};
 /// The interval between lines without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// The time after which a pending answer is first reported.
+/// How long to wait for a response before the first report.
 const FIRST_WORD: Duration = Duration::from_secs(2);
 
 /// Shows the progress of an ingestion. Clones share their state.
@@ -45,7 +45,7 @@ struct ProgressRow {
     traffic: Traffic,
     /// The activity that interrupts reading, if any.
     pause: Option<String>,
-    said: Instant,
+    last_note: Instant,
 }
 
 impl Progress {
@@ -106,14 +106,14 @@ impl Progress {
                 lane.traffic = *traffic;
                 lane.pause = None;
                 lane.show(resource.name());
-                if self.bars.is_hidden() && lane.said.elapsed() > LINE_EVERY {
-                    lane.said = Instant::now();
+                if self.bars.is_hidden() && lane.last_note.elapsed() > LINE_EVERY {
+                    lane.last_note = Instant::now();
                     self.output.note(&format!("{resource}: {}", lane.describe()));
                 }
             }
             Event::Verifying { resource, records } => {
                 let Some(lane) = lanes.get_mut(resource.name()) else { return };
-                lane.pause = Some(format!("looking once more at {}", counted(*records, "record")));
+                lane.pause = Some(format!("verifying {}", counted(*records, "record")));
                 lane.show(resource.name());
             }
             Event::Committed { .. } => {}
@@ -127,7 +127,7 @@ impl Progress {
         }
     }
 
-    /// Waits for an answer of `remote`, and reports a long wait.
+    /// Waits for a response from `remote`, and reports a long wait.
     pub(super) async fn watch<T>(&self, remote: &str, answer: impl Future<Output = T>) -> T {
         let mut answer = std::pin::pin!(answer);
         let began = Instant::now();
@@ -137,7 +137,7 @@ impl Progress {
                 Ok(answer) => return answer,
                 Err(_) => {
                     let waited = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-                    self.note(&format!("no answer from {remote} for {}; still asking", duration(waited)));
+                    self.note(&format!("no response from {remote} for {}; still waiting", duration(waited)));
                     next = LINE_EVERY;
                 }
             }
@@ -181,7 +181,7 @@ impl ProgressRow {
             bar.enable_steady_tick(Duration::from_millis(120));
         }
         let now = Instant::now();
-        Self { bar, mode, began: now, rows: 0, left: None, traffic: Traffic::default(), pause: None, said: now }
+        Self { bar, mode, began: now, rows: 0, left: None, traffic: Traffic::default(), pause: None, last_note: now }
     }
 
     fn show(&self, resource: &str) {
@@ -190,7 +190,7 @@ impl ProgressRow {
 
     fn activity(&self) -> &'static str {
         match self.mode {
-            Mode::Incremental => "reading what is new",
+            Mode::Incremental => "reading changes",
             Mode::Reconcile => "reading everything",
         }
     }
@@ -206,7 +206,7 @@ impl ProgressRow {
     }
 }
 
-/// One line about a run that has ended.
+/// One line about a finished run.
 pub(super) fn ended(run: &RunRecord) -> String {
     let counts = &run.counts;
     let parts = [
@@ -226,7 +226,7 @@ pub(super) fn ended(run: &RunRecord) -> String {
 
 /// The number of records that a run rejected, and the command that lists them.
 pub(super) fn rejected(run: &RunRecord) -> String {
-    format!("rejected {}: `rejects` lists what is outstanding", counted(run.counts.rejected, "record"))
+    format!("rejected {}: list the outstanding ones with `rejects`", counted(run.counts.rejected, "record"))
 }
 
 impl fmt::Debug for Progress {

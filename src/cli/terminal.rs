@@ -1,4 +1,4 @@
-//! Text of other origin for a terminal, without characters that control one.
+//! Makes untrusted text safe for a terminal: without control characters.
 
 use std::fmt::Write as _;
 
@@ -17,7 +17,7 @@ pub(super) fn plain_lines(text: &str) -> String {
     text.split('\n').map(plain).collect::<Vec<_>>().join("\n")
 }
 
-/// The same for lines with colours of our own.
+/// The same for lines with this program's own colours.
 pub(super) fn plain_but_for_colours(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     let mut rest = text;
@@ -41,7 +41,7 @@ pub(super) fn plain_but_for_colours(text: &str) -> String {
     safe
 }
 
-/// JSON in which characters that control a terminal are escaped, too: the standard requires that only below U+0020.
+/// JSON in which all terminal control characters are escaped; the standard requires that only below U+0020.
 pub(super) fn escaped(json: String) -> String {
     if !json.contains(|c| c != '\n' && steers(c)) {
         return json;

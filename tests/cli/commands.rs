@@ -32,10 +32,10 @@ async fn ingest_summarizes_each_resource_and_a_second_one_finds_nothing() {
     let first = program.run(&["ingest", "acme/widgets", "acme/gears"]).await.expect(0);
     let line = |text: &str| first.stdout.lines().find(|line| line.starts_with(text)).unwrap_or_default().to_owned();
     assert!(line("acme/widgets").contains(" 250 ") && line("acme/gears").contains(" 30 "), "{}", first.stdout);
-    assert!(first.stderr.contains("acme/gears: complete"), "progress is told: {}", first.stderr);
+    assert!(first.stderr.contains("acme/gears: complete"), "progress is shown: {}", first.stderr);
     let again = program.json(&["ingest"]).await;
     assert_eq!(again["counts"]["inserted"], 0);
-    assert_eq!(again["runs"].as_array().unwrap().len(), 2, "both are enabled since");
+    assert_eq!(again["runs"].as_array().unwrap().len(), 2, "both are still enabled");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,7 +145,7 @@ async fn rejected_records_are_reported_with_their_position() {
     let program = Program::new("custom_source");
     std::fs::write(program.folder().join("odd.jsonl"), "{\"id\":1}\nno JSON\n").unwrap();
     let ended = program.run(&["--set", "path=.", "ingest", "odd"]).await.expect(3);
-    let told = "rejected 1 record: `rejects` lists what is outstanding";
+    let told = "rejected 1 record: list the outstanding ones with `rejects`";
     assert!(ended.stderr.contains(&format!("odd: {told}")), "{}", ended.stderr);
     let runs = program.run(&["runs"]).await.expect(0).stdout;
     assert!(runs.contains(told), "{runs}");
@@ -210,7 +210,7 @@ async fn help_and_version_go_to_standard_output() {
 async fn quiet_keeps_the_result() {
     let upstream = upstream().await;
     let program = Program::github(upstream.url());
-    assert!(!program.run(&["status"]).await.expect(0).stderr.is_empty(), "it says that there is no database");
+    assert!(!program.run(&["status"]).await.expect(0).stderr.is_empty(), "a missing database is reported");
     assert!(program.run(&["-q", "status"]).await.expect(0).stderr.is_empty());
     let ended = program.run(&["-q", "ingest", "acme/gears"]).await.expect(0);
     assert!(ended.stdout.contains("acme/gears") && ended.stderr.is_empty(), "{ended:?}");
@@ -293,7 +293,11 @@ async fn remove_forgets_a_resource_and_keeps_its_rows() {
     let refused = program.run(&["remove", "acme/gears"]).await.expect(2);
     assert!(refused.stderr.contains("--yes"), "{}", refused.stderr);
     program.run(&["remove", "acme/gears", "acme/none", "--yes"]).await.expect(6);
-    assert_eq!(program.json(&["status"]).await["resources"].as_array().unwrap().len(), 1, "nothing is removed");
+    assert_eq!(
+        program.json(&["status"]).await["resources"].as_array().unwrap().len(),
+        1,
+        "nothing is removed without --yes"
+    );
     let removed = program.run(&["remove", "Acme/Gears", "--yes"]).await.expect(0);
     assert_eq!(removed.stdout, "acme/gears is removed; its rows stay\n");
     assert_eq!(program.json(&["status"]).await["resources"].as_array().unwrap().len(), 0);

@@ -11,7 +11,7 @@ use super::support::{Ended, Program, end};
 #[track_caller]
 fn says(ended: &Ended, what: &str) {
     let errors: Vec<_> = ended.stderr.lines().filter(|line| line.starts_with("error:")).collect();
-    assert_eq!(errors.len(), 1, "one clear line: {}", ended.stderr);
+    assert_eq!(errors.len(), 1, "one line: {}", ended.stderr);
     assert!(errors[0].contains(what) && ended.stderr.contains("\nhelp: "), "{}", ended.stderr);
 }
 
@@ -50,7 +50,7 @@ async fn a_server_that_cannot_be_reached_while_settings_are_checked() {
     let mut child = program.start(&["check"]);
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let first = loop {
-        let line = lines.next_line().await.unwrap().expect("it says that it tries again");
+        let line = lines.next_line().await.unwrap().expect("a retry is reported");
         if line.contains("cannot be reached") {
             break line;
         }
@@ -59,7 +59,7 @@ async fn a_server_that_cannot_be_reached_while_settings_are_checked() {
     assert!(began.elapsed() < Duration::from_secs(2), "said after {:?}", began.elapsed());
     let ended = end(child).await.expect(7);
     assert!(ended.stdout.contains("remote    failed"), "{ended:?}");
-    assert!(began.elapsed() < Duration::from_secs(8), "given up after {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(8), "ended only after {:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,10 +115,10 @@ async fn the_new_name_of_a_renamed_repository_is_rejected() {
         assert!(ended.stderr.contains("`remove`"), "{}", ended.stderr);
     }
     let known = program.json(&["status"]).await;
-    assert_eq!(known["resources"].as_array().unwrap().len(), 2, "what cannot be read is not left enabled: {known}");
+    assert_eq!(known["resources"].as_array().unwrap().len(), 2, "an unreadable resource is not left enabled: {known}");
     let database = rusqlite::Connection::open(program.folder().join("github.db")).unwrap();
     let rows = || database.query_row("select count(*) from issues", [], |row| row.get::<_, i64>(0)).unwrap();
-    assert_eq!(rows(), 33, "nothing of it is written");
+    assert_eq!(rows(), 33, "no row of it is written");
     program.run(&["enable", "acme/cogs"]).await.expect(0);
     program.run(&["ingest"]).await.expect(3);
     assert_eq!(rows(), 33);

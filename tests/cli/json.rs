@@ -107,7 +107,7 @@ async fn a_warning_for_all_resources_is_logged_once() {
     let mut child = program.start(&["run", "--json"]);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     for _ in 0..6 {
-        tokio::time::timeout(LONG, lines.next_line()).await.expect("no run has ended").unwrap().unwrap();
+        tokio::time::timeout(LONG, lines.next_line()).await.expect("no run finished in time").unwrap().unwrap();
     }
     signal(&child, "TERM");
     let ended = end(child).await.expect(0);

@@ -34,7 +34,7 @@ async fn a_read_only_file_is_read_without_creating_others() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
     let before = fs::read(&file).unwrap();
     assert_readable(&program).await;
-    assert_eq!(program.folder().read_dir().unwrap().count(), 1, "something was made beside the file");
+    assert_eq!(program.folder().read_dir().unwrap().count(), 1, "files were created beside the database");
     assert_eq!(fs::read(&file).unwrap(), before);
     let refused = program.run(&["ingest"]).await.expect(7);
     assert!(refused.stderr.contains("read-only"), "{}", refused.stderr);
@@ -62,7 +62,7 @@ async fn a_file_on_a_read_only_file_system_is_read() {
         .output()
         .is_ok_and(|done| done.status.success());
     if !touch {
-        eprintln!("skipped: this machine lets nobody mount a file system (`unshare --map-root-user --mount`)");
+        eprintln!("skipped: this machine does not allow mounting a file system (`unshare --map-root-user --mount`)");
         return;
     }
     for args in READING {

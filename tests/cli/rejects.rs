@@ -34,7 +34,7 @@ async fn rejects_are_listed_until_a_reconcile_run_resolves_them() {
     program.run(&["ingest", "--reconcile"]).await.expect(0);
     assert_eq!(program.json(&["rejects"]).await["total"], 0);
     let none = program.run(&["rejects", "odd"]).await.expect(0);
-    assert!(none.stderr.contains("nothing that was rejected is outstanding"), "{}", none.stderr);
+    assert!(none.stderr.contains("no rejected records are outstanding"), "{}", none.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -99,7 +99,7 @@ async fn run_writes_one_line_per_run() {
     program.run(&["enable", "acme/gears"]).await.expect(0);
     let mut child = program.start(&["run", "--json"]);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let line = tokio::time::timeout(LONG, lines.next_line()).await.expect("no run has ended").unwrap().unwrap();
+    let line = tokio::time::timeout(LONG, lines.next_line()).await.expect("no run finished in time").unwrap().unwrap();
     assert_fits("run", &serde_json::from_str(&line).unwrap());
     signal(&child, "TERM");
     end(child).await.expect(0);

@@ -5,7 +5,7 @@ use github_server::GithubServer;
 use super::support::Program;
 
 /// The effective value of a setting, and its origin.
-async fn in_force(program: &Program, args: &[&str], name: &str) -> (String, String) {
+async fn effective(program: &Program, args: &[&str], name: &str) -> (String, String) {
     let document = program.json(&[&["configure"], args].concat()).await;
     let settings = document["settings"].as_array().unwrap();
     let setting = settings.iter().find(|setting| setting["name"] == name).unwrap();
@@ -16,18 +16,18 @@ async fn in_force(program: &Program, args: &[&str], name: &str) -> (String, Stri
 async fn settings_follow_their_precedence() {
     let program = Program::new("github_issues").variable("GITHUB_CONCURRENCY", "4");
     let expect = |value: &str, from: &str| (value.to_owned(), from.to_owned());
-    assert_eq!(in_force(&program, &[], "page_size").await, expect("100", "default"));
+    assert_eq!(effective(&program, &[], "page_size").await, expect("100", "default"));
     program.run(&["configure", "page_size=50", "concurrency=2"]).await.expect(0);
-    assert_eq!(in_force(&program, &[], "page_size").await, expect("50", "the database"));
+    assert_eq!(effective(&program, &[], "page_size").await, expect("50", "the database"));
     std::fs::write(program.folder().join("github.toml"), "page_size = 60\nconcurrency = 3\n").unwrap();
-    assert_eq!(in_force(&program, &[], "page_size").await, expect("50", "the database"));
+    assert_eq!(effective(&program, &[], "page_size").await, expect("50", "the database"));
     let file = ["--config", "github.toml"];
-    assert_eq!(in_force(&program, &file, "page_size").await, expect("60", "the file github.toml"));
+    assert_eq!(effective(&program, &file, "page_size").await, expect("60", "the file github.toml"));
     let variable = "the environment variable GITHUB_CONCURRENCY";
-    assert_eq!(in_force(&program, &file, "concurrency").await, expect("4", variable));
-    assert_eq!(in_force(&program, &["--set", "concurrency=5"], "concurrency").await, expect("5", "--set"));
+    assert_eq!(effective(&program, &file, "concurrency").await, expect("4", variable));
+    assert_eq!(effective(&program, &["--set", "concurrency=5"], "concurrency").await, expect("5", "--set"));
     std::fs::write(program.folder().join("other.toml"), "page_size = 70\n").unwrap();
-    assert_eq!(in_force(&program, &["--config", "other.toml"], "page_size").await.0, "70");
+    assert_eq!(effective(&program, &["--config", "other.toml"], "page_size").await.0, "70");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,7 +36,7 @@ async fn configure_without_a_value_removes() {
     program.run(&["configure", "page_size=50"]).await.expect(0);
     let removed = program.run(&["configure", "page_size="]).await.expect(0);
     assert_eq!(removed.stdout, "removed page_size\n");
-    assert_eq!(in_force(&program, &[], "page_size").await.1, "default");
+    assert_eq!(effective(&program, &[], "page_size").await.1, "default");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,11 +31,8 @@ async fn the_first_signal_commits_and_the_next_run_continues() {
         signal(&child, name);
         let report = end(child).await.expect(130).json();
         assert_eq!((&report["status"], &report["runs"][0]["status"]), (&"interrupted".into(), &"interrupted".into()));
-        let standing = &program.json(&["status"]).await["resources"][0];
-        assert_eq!(
-            (&standing["state"], &standing["last_run"]["status"]),
-            (&"interrupted".into(), &"interrupted".into())
-        );
+        let status = &program.json(&["status"]).await["resources"][0];
+        assert_eq!((&status["state"], &status["last_run"]["status"]), (&"interrupted".into(), &"interrupted".into()));
         let kept = report["counts"]["inserted"].as_u64().unwrap();
         assert!(kept > 0 && kept < u64::from(ISSUES), "{kept}");
 
@@ -64,12 +61,12 @@ async fn a_killed_run_shows_as_interrupted_after_the_next_one() {
     let program = Program::github(upstream.url());
     let child = program.start(&SLOWLY);
     // Commits come every second, and each updates the run's record.
-    until("something is committed", || upstream.requests().len() >= 40).await;
+    until("a commit has happened", || upstream.requests().len() >= 40).await;
     signal(&child, "KILL");
     assert_eq!(end(child).await.code, None);
     let killed = program.json(&["runs"]).await["runs"][0].clone();
     assert_eq!(killed["status"], "running");
-    assert_eq!(killed["counts"]["inserted"], rows(&program).await, "the record is as far as the rows: {killed}");
+    assert_eq!(killed["counts"]["inserted"], rows(&program).await, "the run's record matches the rows: {killed}");
 
     program.run(&["ingest"]).await.expect(0);
     assert_eq!(rows(&program).await, ISSUES as usize);
@@ -92,7 +89,8 @@ async fn run_follows_the_schedule_until_stopped() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut inserted = Vec::new();
     for _ in 0..3 {
-        let line = tokio::time::timeout(LONG, lines.next_line()).await.expect("no run has ended").unwrap().unwrap();
+        let line =
+            tokio::time::timeout(LONG, lines.next_line()).await.expect("no run finished in time").unwrap().unwrap();
         let run: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(run["status"], "complete");
         inserted.push(run["counts"]["inserted"].as_u64().unwrap());
@@ -126,14 +124,14 @@ async fn a_second_signal_stops_at_once() {
     let program = Program::new("github_issues").snowflake(silent.local_addr().unwrap().port(), "hush", "DB");
     let mut child = program.start(&["ingest", "acme/gears", "--json"]);
     // It listens for signals before it sends a request.
-    let _call = tokio::time::timeout(LONG, silent.accept()).await.expect("it never calls").unwrap();
+    let _call = tokio::time::timeout(LONG, silent.accept()).await.expect("no connection was made").unwrap();
     let ask = async {
         while child.try_wait().unwrap().is_none() {
             signal(&child, "INT");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(LONG, ask).await.expect("it never stops");
+    tokio::time::timeout(LONG, ask).await.expect("the process did not stop");
     assert!(end(child).await.expect(130).stdout.is_empty());
 }
 
@@ -143,7 +141,7 @@ async fn two_signals_in_a_row_lose_nothing() {
     let program = Program::github(upstream.url());
     let child = program.start(&["run"]);
     // It listens for signals before it creates the database.
-    until("the program is up", || program.folder().join("github.db").exists()).await;
+    until("the program has started", || program.folder().join("github.db").exists()).await;
     signal(&child, "INT");
     signal(&child, "INT");
     let code = end(child).await.code;

@@ -91,7 +91,7 @@ async fn every_command_works_on_snowflake_as_on_a_file() {
         program.run(args).await.expect(code);
     }
     let check = program.run(&["check"]).await.expect(0).stdout;
-    assert!(check.contains("not created yet"), "whoever looks makes nothing: {check}");
+    assert!(check.contains("not created yet"), "read commands create nothing: {check}");
 
     let ended = program.run(&["ingest", "acme/gears"]).await.expect(0);
     assert!(ended.stdout.contains("acme/gears  complete        30"), "{}", ended.stdout);
@@ -124,7 +124,7 @@ async fn every_command_works_on_snowflake_as_on_a_file() {
     program.run(&["disable", "acme/gears"]).await.expect(0);
     program.run(&["enable", "acme/gears", "--schedule", "1h"]).await.expect(0);
     assert_eq!(world.json(&["status"]).await["resources"][0]["schedule"], "1h");
-    // None of this was kept in a file.
+    // None of this was stored in a file.
     assert!(program.folder().read_dir().unwrap().next().is_none());
 }
 
@@ -168,7 +168,7 @@ async fn run_reports_usage_with_each_run() {
     world.program.run(&["enable", "acme/gears", "--schedule", "1m"]).await.expect(0);
     let mut child = world.program.start(&["run", "--json"]);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let line = tokio::time::timeout(super::support::LONG, lines.next_line()).await.expect("no run has ended");
+    let line = tokio::time::timeout(super::support::LONG, lines.next_line()).await.expect("no run finished in time");
     let run: Value = serde_json::from_str(&line.unwrap().unwrap()).unwrap();
     assert_eq!((&run["counts"]["inserted"], &run["destination"]["kind"]), (&30.into(), &"snowflake".into()));
     assert!(run["destination"]["statements"].as_u64().unwrap() > 3, "{run}");
@@ -186,9 +186,11 @@ async fn run_announces_when_it_checks_for_enabled_resources() {
         let mut child = program.start(&["run"]);
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut line = String::new();
-        while !line.contains("is noticed within") {
-            let next = tokio::time::timeout(super::support::LONG, lines.next_line()).await.expect("nothing is said");
-            line = next.unwrap().expect("it has ended");
+        while !line.contains("checking again every") {
+            let next = tokio::time::timeout(super::support::LONG, lines.next_line())
+                .await
+                .expect("no message within the time limit");
+            line = next.unwrap().expect("the process ended early");
         }
         assert!(line.ends_with(time), "{line}");
         signal(&child, "TERM");
@@ -209,7 +211,7 @@ async fn ingest_json_reports_usage_and_cost_on_request() {
     let (busy, worked) = (spent["busy_ms"].as_u64().unwrap(), spent["warehouse_ms"].as_u64().unwrap());
     assert!(worked > 0 && worked <= busy, "{spent}");
     let idle = world.json(&["ingest", "--cost"]).await;
-    assert_eq!(idle["destination"]["statements"], 3, "two reads, and the question: {idle}");
+    assert_eq!(idle["destination"]["statements"], 3, "two reads and the query for the cost: {idle}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -219,7 +221,7 @@ async fn an_unavailable_cost_is_a_warning() {
     world.program.run(&["enable", "acme/gears"]).await.expect(0);
     let ended = world.program.run(&["--role", "blind", "--json", "ingest", "--cost"]).await.expect(0);
     assert!(ended.json()["destination"]["warehouse_ms"].is_null(), "{}", ended.stdout);
-    assert!(ended.stderr.contains("does not report how long its warehouse has worked"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("did not report the warehouse's run time"), "{}", ended.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -48,6 +48,6 @@ pub(crate) async fn uninstall(account: &Account, app: &App, set: impl Fn(Uninsta
 }
 
 /// The changes, as text.
-pub(crate) fn whats(report: &Report) -> Vec<&str> {
-    report.steps.iter().map(|step| step.what.as_str()).collect()
+pub(crate) fn changes(report: &Report) -> Vec<&str> {
+    report.steps.iter().map(|step| step.description.as_str()).collect()
 }

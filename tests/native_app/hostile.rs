@@ -1,4 +1,4 @@
-//! Texts that try to break out of the files that contain them, read back by those files' own languages.
+//! Hostile texts in generated files, read back by the parsers of those files.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};

@@ -315,7 +315,7 @@ fn a_build_replaces_the_last_one() {
     let second = workshop.builder().version("1.2.4").write(workshop.path("image")).unwrap();
     assert_ne!(first.digest(), second.digest());
     let blobs = fs::read_dir(workshop.path("image/blobs/sha256")).unwrap().count();
-    assert_eq!(blobs, 3, "the old ones are gone");
+    assert_eq!(blobs, 3, "the old files are removed");
     let siblings: Vec<_> = fs::read_dir(workshop.0.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(siblings.len(), 2, "{siblings:?}");
 }

@@ -1,4 +1,4 @@
-//! Things that others put where `app build` writes or reads: a listing, links, their own files.
+//! Foreign listings, links and files where `app build` writes or reads.
 #![cfg(unix)]
 
 use std::fs;
@@ -80,7 +80,7 @@ fn a_listed_file_with_other_contents_is_neither_removed_nor_replaced() {
         assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(error.message().contains("README.md"), "{error}");
         assert_eq!(fs::read(folder.path().join("README.md")).unwrap(), b"precious");
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "nothing is written before everything is checked");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "every file is checked before any is written");
     }
 }
 
@@ -89,7 +89,7 @@ fn nothing_is_written_through_a_hard_link() {
     let outer = tempdir().unwrap();
     let folder = outer.path().join("sf_build");
     Bundle::new(&github().schedule("1h")).unwrap().write(&folder).unwrap();
-    // The same contents as a file of ours, which the next build changes, and the listing itself.
+    // The contents of a bundle file that the next build changes, and the listing itself.
     for path in ["README.md", MARKER] {
         let kept = outer.path().join(path);
         fs::hard_link(folder.join(path), &kept).unwrap();
@@ -101,7 +101,7 @@ fn nothing_is_written_through_a_hard_link() {
     assert_eq!(fs::read(outer.path().join(MARKER)).unwrap(), listed);
     assert_ne!(fs::read(folder.join("README.md")).unwrap(), before);
 
-    // Someone else's file under one of our names.
+    // A foreign file with the name of a bundle file.
     let precious = outer.path().join("precious");
     fs::write(&precious, "precious").unwrap();
     fs::remove_file(folder.join("setup.sql")).unwrap();
@@ -197,7 +197,7 @@ fn replacing_an_image_keeps_foreign_files() {
         assert_eq!(crate::image::tree(&image), before, "{what}");
         fs::remove_dir_all(&image).unwrap();
     }
-    // Only a mark, in someone else's folder.
+    // Only a listing, in a foreign folder.
     fs::create_dir(&image).unwrap();
     fs::write(image.join("oci-layout"), "{\"imageLayoutVersion\":\"1.0.0\"}").unwrap();
     fs::write(image.join("thesis"), "precious").unwrap();
@@ -220,7 +220,7 @@ fn files_beside_an_image_stay() {
     for name in ["image.unfinished", "image.replaced"] {
         assert_eq!(fs::read(outer.path().join(name).join("thesis")).unwrap(), b"precious");
     }
-    assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 4, "nothing is left behind");
+    assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 4, "no file is left behind");
     // Nor does it write anything through a link.
     fs::create_dir(outer.path().join("elsewhere")).unwrap();
     for name in ["link", "link/"] {

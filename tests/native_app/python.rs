@@ -47,9 +47,9 @@ pub(super) fn pytest(files: &[&str], settings: &[(&str, &Path)]) {
         .env("NO_PROXY", "*")
         .envs(settings.iter().copied());
     let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{files:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
-    println!("{files:?}: {}", said.lines().last().unwrap_or_default());
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{files:?}: {printed}{}", String::from_utf8_lossy(&output.stderr));
+    println!("{files:?}: {}", printed.lines().last().unwrap_or_default());
 }
 
 #[test]

@@ -146,7 +146,7 @@ async fn what_is_configured_with_its_credential_works_until_the_credential_is_an
     fs::write(program.folder().join("hush"), "right-token").unwrap();
     for configured in [vec![url.as_str(), "token=file:hush"], vec!["token=file:hush", url.as_str()]] {
         let ended = program.run(&[&["configure"], &configured[..]].concat()).await.expect(0);
-        assert!(!ended.stderr.contains("not used yet"), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("cannot be used yet"), "{}", ended.stderr);
         program.run(&["ingest", "acme/gears"]).await.expect(0);
         program.run(&["configure", "page_size=50"]).await.expect(0);
         program.run(&["check"]).await.expect(0);
@@ -171,7 +171,7 @@ async fn another_setting_does_not_confirm_what_was_planted() {
     let program = Program::new("github_issues").variable("GITHUB_TOKEN", CANARY);
     plant(program.folder(), &[&format!("api_url={}", hostile.url())]).await;
     let ended = program.run(&["configure", "page_size=50", "token=env:GITHUB_TOKEN"]).await.expect(0);
-    assert!(ended.stderr.contains("not used yet") && ended.stderr.contains(&hostile.url()), "{}", ended.stderr);
+    assert!(ended.stderr.contains("cannot be used yet") && ended.stderr.contains(&hostile.url()), "{}", ended.stderr);
     assert_refused(&program.run(&["check"]).await, "`api_url`");
     program.run(&["configure", "api_url="]).await.expect(0);
     hostile.assert_no_credentials(&hostile.0.received_requests().await.unwrap());

@@ -205,7 +205,7 @@ impl ScriptedServer {
         let longest = Duration::from_secs(600);
         tokio::time::timeout(longest, came)
             .await
-            .unwrap_or_else(|_| panic!("nobody asked for {path}: {:?}", self.paths()))
+            .unwrap_or_else(|_| panic!("no request for {path}: {:?}", self.paths()))
     }
 }
 

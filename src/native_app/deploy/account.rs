@@ -118,13 +118,13 @@ impl ShowRow {
     }
 
     /// Whether snowfeed created the object.
-    pub(super) fn is_made_by_snowfeed(&self) -> bool {
+    pub(super) fn is_created_by_snowfeed(&self) -> bool {
         self.get("comment").starts_with(MARKER)
     }
 
     /// Rejects an object that snowfeed did not create, unless it is adopted. `kind` and `name` are for the message.
     pub(super) fn check_marker(&self, kind: &str, name: &Name, adopt: bool, otherwise: &str) -> Result<()> {
-        if adopt || self.is_made_by_snowfeed() {
+        if adopt || self.is_created_by_snowfeed() {
             return Ok(());
         }
         let comment = self.get("comment");

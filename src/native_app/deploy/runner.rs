@@ -31,7 +31,8 @@ pub struct Report {
 #[non_exhaustive]
 pub struct StepReport {
     /// The change in words.
-    pub what: String,
+    #[serde(rename = "what")]
+    pub description: String,
     /// The statement, with `***` for each secret.
     pub statement: String,
     /// The privilege that the role needs.
@@ -121,7 +122,7 @@ impl<'a> Runner<'a> {
                 }
             };
             let privilege = step.privilege.to_string();
-            report.steps.push(StepReport { what: step.what, statement, privilege, changed });
+            report.steps.push(StepReport { description: step.description, statement, privilege, changed });
         }
         Ok(())
     }
@@ -160,7 +161,7 @@ impl fmt::Debug for Runner<'_> {
 /// Unverified: see docs/unverified.md#error-codes.
 pub(super) async fn explain_error(error: Error, step: &Step, account: &mut Account) -> Error {
     let code = error.code().and_then(|code| code.parse().ok()).unwrap_or(0);
-    let error = error.with_context("step", &step.what);
+    let error = error.with_context("step", &step.description);
     match code {
         3001 | 3041 | 2003 | 2043 => privilege_error(error, code, step, account).await,
         code => match help_for_code(code) {

@@ -28,7 +28,7 @@ async fn every_step_passes_and_leaves_nothing() {
     }
     assert!(report.is_good(), "{}", report.summary());
     assert_eq!(report.left, []);
-    assert_eq!(rehearsal.objects(), before, "something is left");
+    assert_eq!(rehearsal.objects(), before, "objects are left");
     assert_eq!(std::fs::read_to_string(path).unwrap(), report.text);
     assert!(report.text.contains("DATABASE ") && report.text.contains("WAREHOUSE "), "{}", report.text);
     println!("{}", report.text);
@@ -99,7 +99,7 @@ async fn leftovers_of_a_killed_run_are_removed_at_the_start() {
     assert!(!left.iter().any(|name| name.contains("LEFT") || name.contains("MONITOR")), "{left:?}");
     let reported = [format!("- DATABASE {}", killed.name("LEFT")), format!("{}: its comment is", killed.name("OTHER"))];
     assert!(reported.iter().all(|line| report.text.contains(line)), "{}", report.text);
-    assert!(report.text.contains(&format!("{}: its run may be under way", alive.name("ALIVE"))), "{}", report.text);
+    assert!(report.text.contains(&format!("{}: its run may still be active", alive.name("ALIVE"))), "{}", report.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]

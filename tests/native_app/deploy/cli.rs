@@ -1,4 +1,4 @@
-//! The commands, as a user types them.
+//! The `app` commands, run as processes.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Output, Stdio};
@@ -22,7 +22,7 @@ struct CliScenario {
     variables: BTreeMap<&'static str, String>,
 }
 
-/// How a program ended.
+/// The result of a program.
 struct ProgramOutput {
     code: Option<i32>,
     stdout: String,
@@ -83,10 +83,10 @@ async fn deploy_install_upgrade_and_uninstall() {
     contents.good(&["app", "build"]).await;
     let deployed = contents.good(&["app", "deploy", "--release"]).await;
     assert!(deployed.stderr.contains("create the application package GITHUB_CONNECTOR_PKG\n"), "{}", deployed.stderr);
-    assert!(deployed.stdout.ends_with("things were changed\n"), "{}", deployed.stdout);
-    assert_eq!(contents.good(&["app", "deploy", "--release"]).await.stdout, "nothing was to be done\n");
+    assert!(deployed.stdout.ends_with("changes made\n"), "{}", deployed.stdout);
+    assert_eq!(contents.good(&["app", "deploy", "--release"]).await.stdout, "nothing to change\n");
     contents.good(&["-vvv", "app", "install", "--secret", "token=env:MY_TOKEN", "--admin", "ops"]).await;
-    assert_eq!(contents.good(&["app", "upgrade"]).await.stdout, "nothing was to be done\n");
+    assert_eq!(contents.good(&["app", "upgrade"]).await.stdout, "nothing to change\n");
     let status = contents.good(&["app", "status"]).await.stdout;
     for line in [
         "application package GITHUB_CONNECTOR_PKG of TESTER",
@@ -256,14 +256,14 @@ async fn a_dry_run_shows_how_the_image_database_is_created() {
     assert!(!told.contains("already"), "{told}");
     assert_eq!(contents.account.changes(), [""; 0]);
     let refused = contents.run(&["app", "deploy", "--no-create-repository"]).await;
-    let said = contents.expect(refused, 6).stderr;
+    let printed = contents.expect(refused, 6).stderr;
     for part in [
         "the database SNOWFEED, the image repository SNOWFEED.PUBLIC.IMAGES are missing",
         "CREATE DATABASE IF NOT EXISTS SNOWFEED",
         "CREATE IMAGE REPOSITORY IF NOT EXISTS SNOWFEED.PUBLIC.IMAGES",
         "without --no-create-repository",
     ] {
-        assert!(said.contains(part), "{part}: {said}");
+        assert!(printed.contains(part), "{part}: {printed}");
     }
 }
 

@@ -4,7 +4,7 @@ use snowfeed::Result;
 use snowfeed::native_app::deploy::Report;
 
 use super::account::{Account, AccountContents, InjectedFault};
-use super::install::whole;
+use super::install::all_options;
 use super::{deploy, install, uninstall, upgrade};
 use crate::support::github;
 
@@ -23,7 +23,7 @@ async fn prepare(account: &Account, act: Operation) {
         deploy(account, &github(), |deploy| deploy.release(true)).await.unwrap();
     }
     if matches!(act, Operation::Upgrade | Operation::Uninstall) {
-        install(account, &github(), whole).await.unwrap();
+        install(account, &github(), all_options).await.unwrap();
         deploy(account, &github().title("Newer"), |deploy| deploy).await.unwrap();
     }
     if act == Operation::Install {
@@ -36,7 +36,7 @@ async fn perform(account: &Account, act: Operation) -> Result<Report> {
     match act {
         Operation::Deploy => deploy(account, &github(), |deploy| deploy.release(true)).await,
         Operation::Patch => deploy(account, &github().title("Newer"), |deploy| deploy.release(true)).await,
-        Operation::Install => install(account, &github(), whole).await,
+        Operation::Install => install(account, &github(), all_options).await,
         Operation::Upgrade => upgrade(account, &github(), |upgrade| upgrade).await,
         Operation::Uninstall => uninstall(account, &github(), |uninstall| uninstall.objects(true).package(true)).await,
     }
@@ -54,13 +54,13 @@ async fn expected(act: Operation) -> (AccountContents, Vec<String>, usize) {
 async fn converges(act: Operation) {
     let (contents, files, count) = expected(act).await;
     assert!(count >= 2, "{act:?}");
-    for fault in [InjectedFault::Fails, InjectedFault::NoAnswer] {
+    for fault in [InjectedFault::Fails, InjectedFault::LostResponse] {
         for at in 0..count {
             let account = Account::start().await;
             prepare(&account, act).await;
             account.state().fault = Some((at, fault));
-            perform(&account, act).await.expect_err("a statement went wrong");
-            account.mend();
+            perform(&account, act).await.expect_err("the injected fault must be an error");
+            account.clear_fault();
             perform(&account, act).await.unwrap_or_else(|error| panic!("{act:?}, {fault:?} at {at}: {error:?}"));
             assert_eq!(account.contents(), contents, "{act:?}, {fault:?} at {at}");
             assert_eq!(account.files().into_keys().collect::<Vec<_>>(), files, "{act:?}, {fault:?} at {at}");
@@ -114,5 +114,5 @@ async fn a_run_stopped_between_steps_reports_it_and_the_next_continues() {
     let report = Deploy::new(&app, &bundle).unwrap().run(&mut account.open().await, &runner).await.unwrap();
     assert!(report.stopped && report.steps.len() == 1, "{report:?}");
     let report = deploy(&account, &app, |deploy| deploy).await.unwrap();
-    assert!(!report.stopped && !report.steps.iter().any(|step| step.what.contains("application package")));
+    assert!(!report.stopped && !report.steps.iter().any(|step| step.description.contains("application package")));
 }

@@ -1,19 +1,19 @@
-//! The consumer's side.
+//! Installs and upgrades, as a consumer.
 
 use secrecy::SecretString;
 use snowfeed::ErrorKind;
 use snowfeed::native_app::deploy::{ApplicationRole, Install, InstallSource};
 
 use super::account::Account;
-use super::{deploy, install, upgrade, whats};
+use super::{changes, deploy, install, upgrade};
 use crate::support::{custom, github};
 
 pub(super) fn token(value: &str) -> SecretString {
     value.to_owned().into()
 }
 
-/// With every option.
-pub(super) fn whole(install: Install) -> Install {
+/// Sets every option of an installation.
+pub(super) fn all_options(install: Install) -> Install {
     let warehouse = Some("COMPUTE_WH".parse().unwrap());
     install
         .secret("token", token("s3cret"))
@@ -26,7 +26,7 @@ pub(super) fn whole(install: Install) -> Install {
 async fn everything_the_app_needs_is_created_and_bound() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
-    install(&account, &github(), whole).await.unwrap();
+    install(&account, &github(), all_options).await.unwrap();
     let contents = account.contents();
     let place = "GITHUB_CONNECTOR_SETUP.PUBLIC";
     assert_eq!(contents.rules[&format!("{place}.GITHUB_CONNECTOR_HOSTS")].value, "api.github.com");
@@ -48,7 +48,7 @@ async fn everything_the_app_needs_is_created_and_bound() {
 async fn a_second_installation_only_reads() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
-    install(&account, &github(), whole).await.unwrap();
+    install(&account, &github(), all_options).await.unwrap();
     account.log();
     let before = account.contents();
     // The secret's value cannot be compared: it is set whenever it is passed.
@@ -71,17 +71,17 @@ async fn a_second_installation_only_reads() {
 async fn a_removed_reference_is_bound_again() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
-    install(&account, &github(), whole).await.unwrap();
+    install(&account, &github(), all_options).await.unwrap();
     account.state().contents.applications.get_mut("GITHUB_CONNECTOR").unwrap().references.remove("token");
     let report = install(&account, &github(), |install| install).await.unwrap();
-    assert_eq!(whats(&report), ["bind token to the secret GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_TOKEN"]);
+    assert_eq!(changes(&report), ["bind token to the secret GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_TOKEN"]);
 }
 
 #[tokio::test]
 async fn a_reference_bound_by_the_consumer_stays_bound() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
-    install(&account, &github(), whole).await.unwrap();
+    install(&account, &github(), all_options).await.unwrap();
     let other = "THEIRS.PUBLIC.OTHER_TOKEN".to_owned();
     account
         .state()
@@ -101,7 +101,7 @@ async fn missing_privileges_are_granted() {
     let account = Account::start().await;
     account.state().grants_at_installation = false;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
-    install(&account, &github(), whole).await.unwrap();
+    install(&account, &github(), all_options).await.unwrap();
     assert!(account.contents().applications["GITHUB_CONNECTOR"].privileges.values().all(|granted| *granted));
 }
 
@@ -160,7 +160,7 @@ async fn existing_foreign_names_are_rejected_with_help() {
     assert!(error.kind() == ErrorKind::Conflict, "{error:?}");
 }
 
-/// Without containers, or without external access, the objects that these need cannot be made.
+/// An account without containers or external access cannot create their objects.
 #[tokio::test]
 async fn an_app_without_a_container_needs_neither_image_nor_access() {
     let account = Account::start().await;
@@ -226,7 +226,7 @@ async fn install_from_a_listing_needs_no_package() {
 async fn an_upgrade_goes_to_the_newest_patch_once() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
-    install(&account, &github(), whole).await.unwrap();
+    install(&account, &github(), all_options).await.unwrap();
     let bound = account.contents().applications["GITHUB_CONNECTOR"].references.clone();
     deploy(&account, &github().title("Another title"), |deploy| deploy).await.unwrap();
     account.log();
@@ -242,11 +242,11 @@ async fn an_upgrade_goes_to_the_newest_patch_once() {
 async fn an_impossible_upgrade_has_help_and_drops_nothing() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
-    install(&account, &github(), whole).await.unwrap();
+    install(&account, &github(), all_options).await.unwrap();
     deploy(&account, &github().title("Another title"), |deploy| deploy).await.unwrap();
     let before = account.contents();
     for code in ["093044", "093045", "093046", "093055", "093079"] {
-        account.state().refusals = vec![("ALTER APPLICATION GITHUB_CONNECTOR UPGRADE", code, "not so")];
+        account.state().errors = vec![("ALTER APPLICATION GITHUB_CONNECTOR UPGRADE", code, "not so")];
         let error = upgrade(&account, &github(), |upgrade| upgrade).await.unwrap_err();
         assert!(error.help().unwrap().contains("app uninstall"), "{code}: {error:?}");
         assert_eq!(account.contents(), before);

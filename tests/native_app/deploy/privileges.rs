@@ -55,7 +55,7 @@ async fn a_denied_install_step_names_the_privilege_and_the_grant() {
         let error = install(&account, &github(), with_token).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{beginning}: {error:?}");
         assert!(error.help().unwrap().contains(&grant), "{beginning}: {:?}", error.help());
-        // Once it has the privilege, it continues from there.
+        // With the privilege, the next call continues.
         account.state().forbidden.clear();
         install(&account, &github(), with_token).await.unwrap();
     }

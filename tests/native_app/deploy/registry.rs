@@ -30,14 +30,14 @@ async fn the_image_is_pushed_once_and_before_the_version_is_created() {
     let report = deploy(&account, &github(), |deploy| deploy.image(Some(image.clone())).credentials(credentials()))
         .await
         .unwrap();
-    let at = |what: &str| report.steps.iter().position(|step| step.what.starts_with(what)).unwrap();
+    let at = |what: &str| report.steps.iter().position(|step| step.description.starts_with(what)).unwrap();
     assert!(at("push the image") < at("add the version"), "{report:#?}");
     assert!(report.steps[at("push the image")].changed);
     let again = deploy(&account, &github(), |deploy| deploy.image(Some(image.clone())).credentials(credentials()))
         .await
         .unwrap();
     assert_eq!(
-        again.steps.iter().map(|step| (step.what.as_str(), step.changed)).collect::<Vec<_>>(),
+        again.steps.iter().map(|step| (step.description.as_str(), step.changed)).collect::<Vec<_>>(),
         [("push the image /snowfeed/public/images/github_issues:0.1.0", false)]
     );
     assert!(again.notes.is_empty(), "{again:?}");

@@ -155,7 +155,7 @@ async fn a_version_leaves_its_channel_before_it_is_deregistered() {
 async fn a_version_leaves_its_channel_when_no_installation_uses_it() {
     let mut rule = Rule::deployed().await;
     rule.package(None, "MODIFY RELEASE CHANNEL DEFAULT ADD VERSION V0_1_0").await;
-    rule.account.state().leaves_after = 1;
+    rule.account.state().removal_polls = 1;
     rule.package(None, "MODIFY RELEASE CHANNEL DEFAULT DROP VERSION V0_1_0").await;
     for left in [false, true] {
         rule.fine("SHOW RELEASE CHANNELS IN APPLICATION PACKAGE GITHUB_CONNECTOR_PKG").await;

@@ -20,7 +20,7 @@ fn with_token() -> Install {
 async fn a_secret_reaches_only_snowflake() {
     let (account, ear) = (Account::start().await, CapturedLog::default());
     let bundle = Bundle::new(&github()).unwrap();
-    let said = async {
+    let printed = async {
         let mut session = account.open().await;
         Deploy::new(&github(), &bundle).unwrap().run(&mut session, &Runner::new()).await.unwrap();
         let install = with_token();
@@ -40,8 +40,8 @@ async fn a_secret_reaches_only_snowflake() {
     .await;
     assert!(account.contents().secrets.values().any(|secret| secret.value == SECRET));
     let heard = ear.text();
-    assert!(heard.contains("SECRET_STRING = '***'"), "the ear hears: {heard}");
-    for text in [said, heard] {
+    assert!(heard.contains("SECRET_STRING = '***'"), "nothing was recorded: {heard}");
+    for text in [printed, heard] {
         for secret in ["hunter2", PASSWORD, SESSION_TOKEN, MASTER_TOKEN, ISSUED] {
             assert!(!text.contains(secret), "{text}");
         }
@@ -53,12 +53,12 @@ async fn an_error_that_repeats_the_statement_does_not_show_the_secret() {
     let (account, ear) = (Account::start().await, CapturedLog::default());
     super::deploy(&account, &github(), |deploy| deploy).await.unwrap();
     for (code, beginning) in [("001003", "CREATE SECRET"), ("001007", "CREATE SECRET"), ("002003", "CREATE SECRET")] {
-        account.state().refusals = vec![(beginning, code, "SQL compilation error: syntax error in {sql}")];
+        account.state().errors = vec![(beginning, code, "SQL compilation error: syntax error in {sql}")];
         let error = async { with_token().run(&mut account.open().await, &Runner::new()).await.unwrap_err() };
         let error = error.with_subscriber(ear.clone()).await;
         for text in [format!("{error}{error:?}{:?}", error.report()), ear.text()] {
             assert!(!text.contains("hunter2"), "{text}");
         }
-        assert!(error.to_string().contains("the-query"), "the statement can be found by its id: {error}");
+        assert!(error.to_string().contains("the-query"), "the error has the statement's id: {error}");
     }
 }

@@ -66,8 +66,8 @@ impl Snow {
         let mut command = tokio::process::Command::from(command);
         let output = tokio::time::timeout(LONG, command.kill_on_drop(true).output());
         let output = output.await.expect("Snowflake's own command line hangs").unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&said));
+        let printed = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&printed));
     }
 }
 
@@ -122,7 +122,7 @@ async fn snow_and_the_imitation_change_an_account_equally() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     section("app deploy", statements(&account));
-    assert_eq!(account.files(), theirs, "the same files in the same places");
+    assert_eq!(account.files(), theirs, "the same files at the same paths");
     install(&account, &github(), |install: Install| install).await.unwrap();
     section("app install", statements(&account));
     upgrade(&account, &github(), |upgrade| upgrade).await.unwrap();

@@ -1,4 +1,4 @@
-//! An app's status.
+//! The status of an app.
 
 use snowfeed::native_app::deploy::Status;
 
@@ -17,7 +17,7 @@ async fn status_reports_objects_and_changes_nothing() {
     account.log();
     let status = Status::load(&github(), &mut account.open().await).await.unwrap();
     let (package, application) = (status.package.unwrap(), status.application.unwrap());
-    assert!(package.ours && package.versions.len() == 1 && package.versions[0].state == "READY");
+    assert!(package.created_by_snowfeed && package.versions.len() == 1 && package.versions[0].state == "READY");
     assert_eq!(package.released.unwrap().version, "V0_1_0");
     assert_eq!(
         (application.version.as_str(), application.patch, application.state.as_str()),

@@ -88,7 +88,7 @@ async fn status_names_the_pools_owner_and_omits_foreign_pools() {
     let pools = status.application.unwrap().pools;
     assert_eq!(pools.len(), 1, "{pools:?}");
     assert_eq!((pools[0].name.as_str(), pools[0].other.as_deref()), (POOL, Some("OTHER_APP")));
-    // Installing stops there as well.
+    // Installation fails there too.
     let error = install(&account, &github(), |install| install).await.unwrap_err();
     assert!(error.message().contains("OTHER_APP"), "{error}");
 }

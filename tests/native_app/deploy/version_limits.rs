@@ -7,7 +7,7 @@ use snowfeed::native_app::{App, Bundle};
 use snowfeed::{ErrorKind, Result, Source};
 
 use super::account::Account;
-use super::{deploy, install, upgrade, whats};
+use super::{changes, deploy, install, upgrade};
 use crate::support::github;
 
 /// The app in a version of the source.
@@ -41,15 +41,15 @@ async fn a_third_version_is_rejected_until_another_is_dropped() {
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert!(error.help().unwrap().contains("--drop-version V1_0_0;"), "{error:?}");
     assert_eq!(account.changes(), [""; 0]);
-    account.state().leaves_after = 2;
+    account.state().removal_polls = 2;
     let report = deploy(&account, &version("3.0.0"), |deploy| {
         deploy.release(true).drop_version(Some("V1_0_0".parse().unwrap()))
     })
     .await
     .unwrap();
-    let whats = whats(&report);
-    let at = |what: &str| whats.iter().position(|step| step.starts_with(what)).unwrap_or_else(|| panic!("{whats:?}"));
-    assert!(at("drop V1_0_0 from") < at("wait until") && at("deregister") < at("add the version"), "{whats:?}");
+    let steps = changes(&report);
+    let at = |what: &str| steps.iter().position(|step| step.starts_with(what)).unwrap_or_else(|| panic!("{steps:?}"));
+    assert!(at("drop V1_0_0 from") < at("wait until") && at("deregister") < at("add the version"), "{steps:?}");
     let package = &account.contents().packages["GITHUB_CONNECTOR_PKG"];
     assert_eq!(package.channel, ["V2_0_0", "V3_0_0"]);
     assert_eq!(package.released, Some(("V3_0_0".to_owned(), 0)));
@@ -69,7 +69,7 @@ async fn deploy_waits_for_an_installed_version_and_the_next_one_continues() {
     upgrade(&account, &version("2.0.0"), |upgrade| upgrade.source(released.clone())).await.unwrap();
     third().await.unwrap();
     assert_eq!(account.contents().packages["GITHUB_CONNECTOR_PKG"].released, Some(("V3_0_0".to_owned(), 0)));
-    // A version that is gone is not dropped again.
+    // A removed version is not dropped again.
     let report = third().await.unwrap();
     assert!(
         report.steps.is_empty() && report.notes.iter().any(|note| note.contains("no version V1_0_0")),
@@ -95,7 +95,7 @@ async fn snowflakes_version_limit_error_names_what_to_drop() {
     let error = deploy(&account, &version("3.0.0"), |deploy| deploy).await.unwrap_err();
     assert!(error.to_string().contains("093037") && error.help().unwrap().contains("--drop-version"), "{error:?}");
     for code in ["512004", "512021", "512023"] {
-        account.state().refusals = vec![("ALTER APPLICATION PACKAGE", code, "not so")];
+        account.state().errors = vec![("ALTER APPLICATION PACKAGE", code, "not so")];
         let error = deploy(&account, &version("3.0.0"), |deploy| deploy).await.unwrap_err();
         assert!(error.help().unwrap().contains("--drop-version"), "{code}: {error:?}");
     }

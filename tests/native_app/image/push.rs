@@ -101,8 +101,8 @@ async fn a_tag_is_not_moved_without_overwrite() {
 
     let error = push(&other, &repository, "1.2.3").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
-    let said = error.to_string();
-    assert!(said.contains(&first.digest) && said.contains(other.digest()), "{said}");
+    let printed = error.to_string();
+    assert!(printed.contains(&first.digest) && printed.contains(other.digest()), "{printed}");
     assert_eq!(registry.inspect(&first.reference, false)["Digest"], first.digest);
 
     let forced = Push::new(&other, &repository, "1.2.3").unwrap().overwrite(true).run().await.unwrap();

@@ -113,7 +113,7 @@ async fn no_upload_goes_to_another_host() {
             .mount(&server)
             .await;
         let error = pushed_to(&server).await.unwrap_err();
-        assert!(error.message().contains("does not keep to its own host"), "{error}");
+        assert!(error.message().contains("referred to another or an unencrypted host"), "{error}");
         assert_unasked(&other, &challenge).await;
         // The same at the second opportunity: after the first piece.
         let server = MockServer::start().await;
@@ -123,8 +123,8 @@ async fn no_upload_goes_to_another_host() {
         given("PATCH", "/up/1").respond_with(on(&format!("{}/up", other.uri()))).mount(&server).await;
         assert!(pushed_to(&server).await.is_err());
         let patched = server.received_requests().await.unwrap();
-        assert!(patched.iter().any(|request| request.method.as_str() == "PATCH"), "the upload began");
-        assert_unasked(&other, "the second piece").await;
+        assert!(patched.iter().any(|request| request.method.as_str() == "PATCH"), "the upload started");
+        assert_unasked(&other, "the second chunk").await;
     }
 }
 

@@ -41,7 +41,7 @@ class Account:
 
     def __init__(self):
         # A rerun page may still have an active statement, and the server runs one at a time per session.
-        self.turn = threading.RLock()
+        self.lock = threading.RLock()
         self.roles, self.procedures, self.blocks, self.pages = set(), {}, {}, set()
         self.tasks = {}
         self.application, self.installation = None, 0
@@ -116,11 +116,11 @@ class Lazy:
         self.session, self.text, self.params = session, text, params
 
     def collect(self):
-        with self.session.account.turn:
+        with self.session.account.lock:
             return self._run().collect()
 
     def to_pandas(self):
-        with self.session.account.turn:
+        with self.session.account.lock:
             return self._run().to_pandas()
 
     def _run(self):

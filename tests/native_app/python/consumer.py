@@ -4,25 +4,25 @@ from snowflake import permissions
 
 
 class Consumer:
-    """Grants and binds immediately whatever the page requests, unless `willing` is false."""
+    """Grants and binds immediately whatever the page requests, unless `accepts` is false."""
 
-    def __init__(self, app, willing=True):
-        self.app, self.willing = app, willing
-        self.asked = []
+    def __init__(self, app, accepts=True):
+        self.app, self.accepts = app, accepts
+        self.requests = []
         self.held = set()
 
     def missing(self, names):
         return [name for name in names if name not in self.held]
 
     def grant(self, names):
-        self.asked.append(tuple(names))
-        if self.willing:
+        self.requests.append(tuple(names))
+        if self.accepts:
             self.held.update(names)
             self.app.ok("grant_callback", list(names))
 
     def bind(self, name):
-        self.asked.append(name)
-        if self.willing:
+        self.requests.append(name)
+        if self.accepts:
             self.app.bind(name)
 
     def install(self, patch):

@@ -78,10 +78,10 @@ def write(real, database, run):
     state = {"status": run["status"], "run": run["id"]}
     if run["error"]:
         state["message"] = run["error"]["message"]
-    keep(real, database, run["resource"], state, run["started_at"])
+    append_state(real, database, run["resource"], state, run["started_at"])
 
 
-def keep(real, database, resource, state, at):
+def append_state(real, database, resource, state, at):
     """Appends to the state of a resource."""
     table = qualified(database, "STATE", "APP_STATE")
     newest = (
@@ -151,7 +151,7 @@ def failing(real, status="failed", **error):
     return job
 
 
-def asking(real, **error):
+def unconfirmed(real, **error):
     """A job whose reconcile run is partial and needs confirmation to mark rows deleted."""
 
     def job(account, args):

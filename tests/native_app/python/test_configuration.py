@@ -167,7 +167,7 @@ def test_grants_that_need_the_owner_are_reported(app):
     assert "not the owner" in note
 
 
-def keep(app, resource):
+def fill_destination(app, resource):
     """Fills the destination with an enabled resource, as left by a removed app or an external process."""
     assert app.ok("get_connector_status")["status"] == "CONFIGURING"
     destination.create(app.session, app.data)
@@ -177,7 +177,7 @@ def keep(app, resource):
 
 def test_resources_enabled_in_a_kept_destination_run_after_configuration(app):
     app.bind()
-    keep(app, "a/b")
+    fill_destination(app, "a/b")
     app.ok("provision_connector", {})
     assert app.account.running() == {TASK: "30 MINUTE"}
     app.account.job = engine.ingesting(app.real)
@@ -188,8 +188,8 @@ def test_resources_enabled_in_a_kept_destination_run_after_configuration(app):
 @pytest.mark.parametrize("statement", ["ALTER TASK .*RESUME", "MERGE INTO .*", "CREATE OR ALTER TASK"])
 @pytest.mark.parametrize("after", range(4))
 def test_configuring_again_starts_a_kept_destination_after_a_failure(app, statement, after):
-    keep(app, "a/b")
-    keep(app, "c/d")
+    fill_destination(app, "a/b")
+    fill_destination(app, "c/d")
     store.resource_store(app.session, app.data).put("c/d", {"enabled": True, "schedule": "2h"})
     app.account.fail(statement, after=after)
     if app.code("provision_connector", {}) != "OK":

@@ -136,16 +136,16 @@ def configure(page):
 
 def test_the_page_requests_missing_privileges_once(page):
     shown = page()
-    assert shown.consumer.asked == [tuple(grants.PRIVILEGES)]
+    assert shown.consumer.requests == [tuple(grants.PRIVILEGES)]
     assert not shown.press("refresh").has("grant_privileges")
 
 
 def test_denied_privileges_can_be_requested_again(page, app):
     shown = page()
     shown.consumer.held.clear()
-    shown.consumer.willing = False
+    shown.consumer.accepts = False
     shown.press("refresh").says("CREATE COMPUTE POOL").press("Grant privileges")
-    assert len(shown.consumer.asked) == 2
+    assert len(shown.consumer.requests) == 2
 
 
 def test_references_are_bound_from_the_page(page, app):

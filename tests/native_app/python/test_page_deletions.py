@@ -10,9 +10,9 @@ ASKS = {
 }
 
 
-def asking(app, rows=950):
+def unconfirmed(app, rows=950):
     """A job whose reconcile run needs confirmation unless it has `--allow-deletions`."""
-    good, bad = engine.ingesting(app.real), engine.asking(app.real, unconfirmed_deletions=rows, **ASKS)
+    good, bad = engine.ingesting(app.real), engine.unconfirmed(app.real, unconfirmed_deletions=rows, **ASKS)
     return lambda account, args: (bad if "--reconcile" in args and "--allow-deletions" not in args else good)(account, args)
 
 
@@ -21,7 +21,7 @@ def warnings(shown):
 
 
 def test_deletions_of_a_reconcile_run_are_confirmed_on_the_page(page, app):
-    app.account.job = asking(app)
+    app.account.job = unconfirmed(app)
     shown = configure(page()).fill("new_resource", "a/b").press("Enable").ended()
     assert not warnings(shown) and not shown.has("allow_deletions")
     shown.press("reconcile").ended().says("no longer lists 950 rows").says("more than 100 of the 1000 live rows")
@@ -38,7 +38,7 @@ def test_deletions_of_a_reconcile_run_are_confirmed_on_the_page(page, app):
 
 
 def test_a_confirmation_is_for_one_run_and_waits_for_the_current_one(page, app):
-    app.account.job = asking(app, rows=1)
+    app.account.job = unconfirmed(app, rows=1)
     shown = configure(page()).fill("new_resource", "a/b").press("Enable").ended().press("reconcile").ended()
     shown.says("no longer lists 1 row that")
     (box,) = [one for one in shown.run.checkbox if str(one.key).startswith("sure_deletions_")]
@@ -50,7 +50,7 @@ def test_a_confirmation_is_for_one_run_and_waits_for_the_current_one(page, app):
 
 
 def test_viewers_are_asked_nothing(page, app):
-    app.account.job = asking(app)
+    app.account.job = unconfirmed(app)
     configure(page()).fill("new_resource", "a/b").press("Enable").ended().press("reconcile").ended()
     viewed = page(VIEWER)
     assert [button.key for button in viewed.run.button] == ["refresh"] and not viewed.run.checkbox
@@ -59,5 +59,5 @@ def test_viewers_are_asked_nothing(page, app):
 def test_an_invalid_count_asks_nothing(page, app):
     shown = configure(page()).fill("new_resource", "a/b").press("Enable").ended()
     for wrong in ("950", -1, True, None, [950]):
-        app.account.job = asking(app, rows=wrong)
+        app.account.job = unconfirmed(app, rows=wrong)
         assert not warnings(shown.press("reconcile").ended()), wrong

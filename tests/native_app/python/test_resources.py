@@ -269,7 +269,7 @@ def test_an_incomplete_run_has_a_reason(configured, status, code):
 @pytest.mark.parametrize(("old", "status"), [("DONE", "complete"), ("FAILED", "failed"), ("RUNNING", "running")])
 def test_a_state_of_an_older_version_uses_current_names(configured, old, status):
     configured.ok("enable_resource", "a/b")
-    engine.keep(configured.real, configured.data, "a/b", {"status": old, "run": engine.run_id()}, "2026-01-01T00:00:00Z")
+    engine.append_state(configured.real, configured.data, "a/b", {"status": old, "run": engine.run_id()}, "2026-01-01T00:00:00Z")
     assert configured.ok("get_connector_status")["resources"][0]["state"]["status"] == status
     view = f'SELECT "STATUS" FROM "{configured.name}"."VIEWS"."INGESTION_DEFINITIONS"'
     assert configured.rows(view) == [{"STATUS": status}]
