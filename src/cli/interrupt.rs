@@ -26,14 +26,14 @@ pub(super) struct Interrupt {
 impl Interrupt {
     /// Cancels the returned token at the first Ctrl-C or SIGTERM, with a note. A signal after [`ONE_REQUEST`] ends the command
     /// [at once](Self::at_once). Commits are safe in both cases.
-    pub(super) fn listen(&self, progress: Progress, said: &'static str) -> Result<CancellationToken> {
+    pub(super) fn listen(&self, progress: Progress, message: &'static str) -> Result<CancellationToken> {
         let mut signals = Signals::listen()
             .map_err(|error| Error::internal("the program cannot listen for signals").with_source(error))?;
         let token = CancellationToken::new();
         let (cancel, now) = (token.clone(), self.now.clone());
         tokio::spawn(async move {
             signals.next().await;
-            progress.note(said);
+            progress.note(message);
             cancel.cancel();
             let over = Instant::now() + ONE_REQUEST;
             while timeout_at(over, signals.next()).await.is_ok() {}

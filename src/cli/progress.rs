@@ -75,15 +75,15 @@ impl Progress {
     pub(super) fn event(&self, event: &Event) {
         let Some(shown) = &self.shown else { return };
         let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let ProgressState { rows_by_resource: lanes, warnings } = &mut *shown;
+        let ProgressState { rows_by_resource: resources, warnings } = &mut *shown;
         match event {
             Event::Started { resource, mode, .. } => {
-                let lane = ProgressRow::start(&self.bars, resource.name(), *mode);
-                lane.show(resource.name());
+                let row = ProgressRow::start(&self.bars, resource.name(), *mode);
+                row.show(resource.name());
                 if self.bars.is_hidden() {
-                    self.output.note(&format!("{resource}: {}", lane.activity()));
+                    self.output.note(&format!("{resource}: {}", row.activity()));
                 }
-                lanes.insert(resource.name().to_owned(), lane);
+                resources.insert(resource.name().to_owned(), row);
             }
             Event::Source { event: SourceEvent::Warning(warning), .. } => {
                 if warnings.insert(warning.clone()) {
@@ -99,29 +99,29 @@ impl Progress {
                 self.note(&format!("waiting until {}: {reason}", clock(*until)));
             }
             Event::Remote(_) => {}
-            Event::Source { resource, event } => self.source_event(lanes, resource.name(), event),
+            Event::Source { resource, event } => self.source_event(resources, resource.name(), event),
             Event::Read { resource, records, traffic } => {
-                let Some(lane) = lanes.get_mut(resource.name()) else { return };
-                lane.rows += records;
-                lane.traffic = *traffic;
-                lane.pause = None;
-                lane.show(resource.name());
-                if self.bars.is_hidden() && lane.last_note.elapsed() > LINE_EVERY {
-                    lane.last_note = Instant::now();
-                    self.output.note(&format!("{resource}: {}", lane.describe()));
+                let Some(row) = resources.get_mut(resource.name()) else { return };
+                row.rows += records;
+                row.traffic = *traffic;
+                row.pause = None;
+                row.show(resource.name());
+                if self.bars.is_hidden() && row.last_note.elapsed() > LINE_EVERY {
+                    row.last_note = Instant::now();
+                    self.output.note(&format!("{resource}: {}", row.describe()));
                 }
             }
             Event::Verifying { resource, records } => {
-                let Some(lane) = lanes.get_mut(resource.name()) else { return };
-                lane.pause = Some(format!("verifying {}", counted(*records, "record")));
-                lane.show(resource.name());
+                let Some(row) = resources.get_mut(resource.name()) else { return };
+                row.pause = Some(format!("verifying {}", counted(*records, "record")));
+                row.show(resource.name());
             }
             Event::Committed { .. } => {}
             Event::Ended(run) => {
-                let lane = lanes.remove(&run.resource);
-                if let Some(lane) = lane {
-                    lane.bar.finish_and_clear();
-                    self.bars.remove(&lane.bar);
+                let row = resources.remove(&run.resource);
+                if let Some(row) = row {
+                    row.bar.finish_and_clear();
+                    self.bars.remove(&row.bar);
                 }
             }
         }
@@ -151,21 +151,21 @@ impl Progress {
         }
     }
 
-    fn source_event(&self, lanes: &mut BTreeMap<String, ProgressRow>, resource: &str, event: &SourceEvent) {
-        let Some(lane) = lanes.get_mut(resource) else { return };
+    fn source_event(&self, resources: &mut BTreeMap<String, ProgressRow>, resource: &str, event: &SourceEvent) {
+        let Some(row) = resources.get_mut(resource) else { return };
         match event {
             SourceEvent::Waiting { reason, until } => {
                 let pause = format!("waiting until {}: {reason}", clock(*until));
-                if self.bars.is_hidden() && lane.pause.as_ref() != Some(&pause) {
+                if self.bars.is_hidden() && row.pause.as_ref() != Some(&pause) {
                     self.output.note(&format!("{resource}: {pause}"));
                 }
-                lane.pause = Some(pause);
+                row.pause = Some(pause);
             }
-            SourceEvent::Resumed => lane.pause = None,
-            SourceEvent::Quota { remaining, .. } => lane.left = Some(*remaining),
+            SourceEvent::Resumed => row.pause = None,
+            SourceEvent::Quota { remaining, .. } => row.left = Some(*remaining),
             SourceEvent::Warning(_) => {}
         }
-        lane.show(resource);
+        row.show(resource);
     }
 }
 

@@ -145,10 +145,10 @@ async fn rejected_records_are_reported_with_their_position() {
     let program = Program::new("custom_source");
     std::fs::write(program.folder().join("odd.jsonl"), "{\"id\":1}\nno JSON\n").unwrap();
     let ended = program.run(&["--set", "path=.", "ingest", "odd"]).await.expect(3);
-    let told = "rejected 1 record: list the outstanding ones with `rejects`";
-    assert!(ended.stderr.contains(&format!("odd: {told}")), "{}", ended.stderr);
+    let summary = "rejected 1 record: list the outstanding ones with `rejects`";
+    assert!(ended.stderr.contains(&format!("odd: {summary}")), "{}", ended.stderr);
     let runs = program.run(&["runs"]).await.expect(0).stdout;
-    assert!(runs.contains(told), "{runs}");
+    assert!(runs.contains(summary), "{runs}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ async fn the_demo_ignores_the_environment() {
         .variable("GITHUB_PAGE_SIZE", "nonsense")
         .variable("HTTP_PROXY", "http://127.0.0.1:1");
     let path = program.folder().join("story.db");
-    let told = program.run(&["demo", path.to_str().unwrap()]).await.expect(0).stdout;
+    let output = program.run(&["demo", path.to_str().unwrap()]).await.expect(0).stdout;
     for part in [
         "2000 inserted, 0 updated, 0 deleted",
         "0 inserted, 0 updated, 0 deleted, 0 unchanged; requests: 1;",
@@ -20,7 +20,7 @@ async fn the_demo_ignores_the_environment() {
         "2 deleted",
         "sqlite3 ",
     ] {
-        assert!(told.contains(part), "{part:?} is not in:\n{told}");
+        assert!(output.contains(part), "{part:?} is not in:\n{output}");
     }
     assert!(path.exists());
     program.run(&["demo", path.to_str().unwrap()]).await.expect(1);
@@ -28,8 +28,8 @@ async fn the_demo_ignores_the_environment() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_embedded_engine_reports_progress() {
-    let told = Program::new("embed").run(&[]).await.expect(0).stdout;
-    assert!(told.contains("first: 600 inserted") && told.contains("again: 0 inserted"), "{told}");
+    let output = Program::new("embed").run(&[]).await.expect(0).stdout;
+    assert!(output.contains("first: 600 inserted") && output.contains("again: 0 inserted"), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

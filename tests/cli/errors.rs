@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use super::support::{Ended, Program, end};
 
 #[track_caller]
-fn says(ended: &Ended, what: &str) {
+fn assert_stderr(ended: &Ended, what: &str) {
     let errors: Vec<_> = ended.stderr.lines().filter(|line| line.starts_with("error:")).collect();
     assert_eq!(errors.len(), 1, "one line: {}", ended.stderr);
     assert!(errors[0].contains(what) && ended.stderr.contains("\nhelp: "), "{}", ended.stderr);
@@ -24,7 +24,7 @@ async fn a_wrong_token() {
     let upstream = GithubServer::builder().token("right").repository("acme/gears", 3).start().await.unwrap();
     let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", "wrong-hush");
     let ended = program.run(&["ingest", "acme/gears"]).await.expect(5);
-    says(&ended, "acme/gears");
+    assert_stderr(&ended, "acme/gears");
     assert_eq!(last_error(&program).await, "authentication");
 }
 
@@ -97,7 +97,7 @@ async fn a_missing_repository() {
     let upstream = GithubServer::builder().repository("acme/gears", 3).start().await.unwrap();
     let program = Program::github(upstream.url());
     let ended = program.run(&["ingest", "acme/geras"]).await.expect(6);
-    says(&ended, "acme/geras");
+    assert_stderr(&ended, "acme/geras");
     assert_eq!(last_error(&program).await, "not_found");
 }
 
@@ -111,7 +111,7 @@ async fn the_new_name_of_a_renamed_repository_is_rejected() {
     upstream.rename_repository("acme/gears", "acme/cogs");
     for args in [&["ingest", "acme/cogs"][..], &["ingest", "--reconcile", "acme/cogs"]] {
         let ended = program.run(args).await.expect(4);
-        says(&ended, "acme/cogs is the same repository as acme/gears");
+        assert_stderr(&ended, "acme/cogs is the same repository as acme/gears");
         assert!(ended.stderr.contains("`remove`"), "{}", ended.stderr);
     }
     let known = program.json(&["status"]).await;
@@ -133,7 +133,7 @@ async fn both_names_of_a_repository_at_once() {
     upstream.rename_repository("acme/gears", "acme/cogs");
     let program = Program::github(upstream.url());
     let ended = program.run(&["ingest", "acme/gears", "acme/cogs"]).await.expect(3);
-    says(&ended, "is the same repository as");
+    assert_stderr(&ended, "is the same repository as");
     let database = rusqlite::Connection::open(program.folder().join("github.db")).unwrap();
     let rows: i64 = database.query_row("select count(*) from issues", [], |row| row.get(0)).unwrap();
     assert_eq!(rows, 300);
@@ -145,7 +145,7 @@ async fn disabled_issues() {
     upstream.disable_issues("acme/gears");
     let program = Program::github(upstream.url());
     let ended = program.run(&["ingest", "acme/gears"]).await.expect(6);
-    says(&ended, "disabled");
+    assert_stderr(&ended, "disabled");
     assert_eq!(last_error(&program).await, "not_found");
 }
 
@@ -154,7 +154,7 @@ async fn one_failure_among_several_is_partial() {
     let upstream = GithubServer::builder().repository("acme/gears", 3).start().await.unwrap();
     let program = Program::github(upstream.url());
     let ended = program.run(&["ingest", "acme/gears", "acme/none"]).await.expect(3);
-    says(&ended, "acme/none");
+    assert_stderr(&ended, "acme/none");
     assert_eq!(program.json(&["preview", "acme/gears"]).await["rows"].as_array().unwrap().len(), 3);
 }
 
@@ -172,7 +172,7 @@ async fn a_file_that_is_not_a_database_stays_unchanged() {
     let text = "Dear diary, this is no database. ".repeat(100);
     fs::write(program.folder().join("github.db"), &text).unwrap();
     for args in [&["status"][..], &["enable", "acme/gears"], &["ingest", "acme/gears"], &["check"]] {
-        says(&program.run(args).await.expect(4), "github.db");
+        assert_stderr(&program.run(args).await.expect(4), "github.db");
     }
     assert_eq!(fs::read_to_string(program.folder().join("github.db")).unwrap(), text);
 }
@@ -180,7 +180,7 @@ async fn a_file_that_is_not_a_database_stays_unchanged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_enabled_resources_is_reported() {
     let program = Program::new("github_issues");
-    says(&program.run(&["ingest"]).await.expect(4), "no repository is enabled");
+    assert_stderr(&program.run(&["ingest"]).await.expect(4), "no repository is enabled");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -189,14 +189,14 @@ async fn an_unknown_resource_is_not_found() {
     program.run(&["enable", "acme/gears"]).await.expect(0);
     for args in [&["disable", "acme/x"][..], &["reset", "acme/x", "--yes"], &["preview", "acme/x"], &["runs", "acme/x"]]
     {
-        says(&program.run(args).await.expect(6), "acme/x");
+        assert_stderr(&program.run(args).await.expect(6), "acme/x");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_schedule_is_refused_with_an_example() {
     let program = Program::new("github_issues");
-    says(&program.run(&["enable", "acme/gears", "--schedule", "soon"]).await.expect(4), "soon");
+    assert_stderr(&program.run(&["enable", "acme/gears", "--schedule", "soon"]).await.expect(4), "soon");
     assert!(!program.folder().join("github.db").exists());
 }
 

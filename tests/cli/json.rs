@@ -83,12 +83,14 @@ async fn a_missing_argument_is_named() {
 async fn warnings_and_waits_are_logged_unless_quiet() {
     let upstream = GithubServer::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url());
-    for (args, told) in [(&["--json", "ingest", "acme/gears"][..], true), (&["--json", "--quiet", "ingest"], false)] {
+    for (args, is_logged) in
+        [(&["--json", "ingest", "acme/gears"][..], true), (&["--json", "--quiet", "ingest"], false)]
+    {
         upstream.fault(Fault::SecondaryLimit { code: 403, retry_after: Some(RetryAfter::Seconds(1)) });
         let ended = program.run(args).await.expect(0);
         assert_eq!(ended.json()["status"], "complete");
         for what in ["reading anonymously", "waiting"] {
-            assert_eq!(ended.stderr.contains(what), told, "{args:?}, {what}: {}", ended.stderr);
+            assert_eq!(ended.stderr.contains(what), is_logged, "{args:?}, {what}: {}", ended.stderr);
         }
     }
 }

@@ -52,12 +52,12 @@ async fn unknown_or_malformed_settings_are_named_before_any_request() {
     let upstream = GithubServer::builder().repository("acme/gears", 3).start().await.unwrap();
     let program = Program::github(upstream.url()).variable("GITHUB_RETRIES", "often");
     let ended = program.run(&["ingest", "acme/gears"]).await.expect(4);
-    let says = "error: the setting `retries` is malformed: it is not a whole number \
+    let expected = "error: the setting `retries` is malformed: it is not a whole number \
                 (given by: the environment variable GITHUB_RETRIES)";
-    assert!(ended.stderr.contains(says), "{}", ended.stderr);
+    assert!(ended.stderr.contains(expected), "{}", ended.stderr);
 
     let program = Program::github(upstream.url());
-    for (set, says) in [
+    for (set, expected) in [
         ("pagesize=5", "did you mean `page_size`?"),
         ("page_size=five", "`page_size` is malformed"),
         ("page_size=0", "`page_size` is out of range"),
@@ -65,7 +65,7 @@ async fn unknown_or_malformed_settings_are_named_before_any_request() {
         ("api_url=https://github.com", "api.github.com"),
     ] {
         let ended = program.run(&["ingest", "acme/gears", "--set", set]).await.expect(4);
-        assert!(ended.stderr.contains(says) && !ended.stderr.contains("ghp_literal"), "{set}: {}", ended.stderr);
+        assert!(ended.stderr.contains(expected) && !ended.stderr.contains("ghp_literal"), "{set}: {}", ended.stderr);
     }
     std::fs::write(program.folder().join("github.toml"), "page_sise = 5\n").unwrap();
     let ended = program.run(&["--config", "github.toml", "ingest", "acme/gears"]).await.expect(4);
@@ -76,7 +76,7 @@ async fn unknown_or_malformed_settings_are_named_before_any_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rejected_settings_are_not_stored() {
     let program = Program::new("github_issues");
-    for (setting, says) in [
+    for (setting, expected) in [
         ("tokne=env:X", "did you mean `token`?"),
         ("page_size=many", "not a whole number"),
         ("token=ghp_literal", "by reference"),
@@ -91,7 +91,11 @@ async fn rejected_settings_are_not_stored() {
         ("app_id=7", "only in part"),
     ] {
         let ended = program.run(&["configure", setting]).await.expect(4);
-        assert!(ended.stderr.contains(says) && !ended.stderr.contains("ghp_literal"), "{setting}: {}", ended.stderr);
+        assert!(
+            ended.stderr.contains(expected) && !ended.stderr.contains("ghp_literal"),
+            "{setting}: {}",
+            ended.stderr
+        );
     }
     assert!(!program.folder().join("github.db").exists());
 }

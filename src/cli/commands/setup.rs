@@ -160,7 +160,7 @@ pub(super) async fn show_settings<S: Source>(session: Session<S>) -> Result<Exit
     let leaves = spec.settings.leaves();
     let origins: Vec<_> = leaves.iter().map(|name| session.overrides.origin(name).map(ToString::to_string)).collect();
     let config = session.open_existing()?.settings().await?;
-    let in_force = |(name, origin): (&String, Option<String>)| {
+    let effective = |(name, origin): (&String, Option<String>)| {
         let value = config.get(name).cloned();
         let from = match (&value, origin) {
             (None, _) => "default".to_owned(),
@@ -171,7 +171,7 @@ pub(super) async fn show_settings<S: Source>(session: Session<S>) -> Result<Exit
         let value = shown(&spec, name, &value);
         EffectiveSetting { name: name.clone(), value, from }
     };
-    let settings: Vec<EffectiveSetting> = leaves.iter().zip(origins).map(in_force).collect();
+    let settings: Vec<EffectiveSetting> = leaves.iter().zip(origins).map(effective).collect();
     output.result(&json!({"settings": settings}), || {
         let row = |s: &EffectiveSetting| vec![s.name.clone(), s.value.to_string(), s.from.clone()];
         table(&["setting", "value", "given by"], &[], settings.iter().map(row))

@@ -71,7 +71,7 @@ impl CliScenario {
         ended
     }
 
-    async fn good(&self, arguments: &[&str]) -> ProgramOutput {
+    async fn succeed(&self, arguments: &[&str]) -> ProgramOutput {
         let ended = self.run(arguments).await;
         self.expect(ended, 0)
     }
@@ -80,14 +80,14 @@ impl CliScenario {
 #[tokio::test(flavor = "multi_thread")]
 async fn deploy_install_upgrade_and_uninstall() {
     let contents = CliScenario::new().await;
-    contents.good(&["app", "build"]).await;
-    let deployed = contents.good(&["app", "deploy", "--release"]).await;
+    contents.succeed(&["app", "build"]).await;
+    let deployed = contents.succeed(&["app", "deploy", "--release"]).await;
     assert!(deployed.stderr.contains("create the application package GITHUB_CONNECTOR_PKG\n"), "{}", deployed.stderr);
     assert!(deployed.stdout.ends_with("changes made\n"), "{}", deployed.stdout);
-    assert_eq!(contents.good(&["app", "deploy", "--release"]).await.stdout, "nothing to change\n");
-    contents.good(&["-vvv", "app", "install", "--secret", "token=env:MY_TOKEN", "--admin", "ops"]).await;
-    assert_eq!(contents.good(&["app", "upgrade"]).await.stdout, "nothing to change\n");
-    let status = contents.good(&["app", "status"]).await.stdout;
+    assert_eq!(contents.succeed(&["app", "deploy", "--release"]).await.stdout, "nothing to change\n");
+    contents.succeed(&["-vvv", "app", "install", "--secret", "token=env:MY_TOKEN", "--admin", "ops"]).await;
+    assert_eq!(contents.succeed(&["app", "upgrade"]).await.stdout, "nothing to change\n");
+    let status = contents.succeed(&["app", "status"]).await.stdout;
     for line in [
         "application package GITHUB_CONNECTOR_PKG of TESTER",
         "released",
@@ -98,9 +98,9 @@ async fn deploy_install_upgrade_and_uninstall() {
     ] {
         assert!(status.contains(line), "{status}");
     }
-    let status: Value = serde_json::from_str(&contents.good(&["--json", "app", "status"]).await.stdout).unwrap();
+    let status: Value = serde_json::from_str(&contents.succeed(&["--json", "app", "status"]).await.stdout).unwrap();
     assert_eq!(status["application"]["references"][1]["object"], "GITHUB_CONNECTOR_ACCESS");
-    contents.good(&["app", "uninstall", "--yes", "--objects", "--with-package"]).await;
+    contents.succeed(&["app", "uninstall", "--yes", "--objects", "--with-package"]).await;
     let left = contents.account.contents();
     assert!(left.applications.is_empty() && left.packages.is_empty() && left.secrets.is_empty());
     let gone = contents.run(&["app", "status"]).await;
@@ -137,9 +137,9 @@ async fn json_output_matches_the_schema() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_prints_the_statements_and_changes_nothing() {
     let contents = CliScenario::new().await;
-    contents.good(&["app", "build"]).await;
+    contents.succeed(&["app", "build"]).await;
     let before = contents.account.contents();
-    let deploy = contents.good(&["app", "deploy", "--dry-run", "--release"]).await.stdout;
+    let deploy = contents.succeed(&["app", "deploy", "--dry-run", "--release"]).await.stdout;
     for line in [
         "-- create the application package GITHUB_CONNECTOR_PKG; needs CREATE APPLICATION PACKAGE on ACCOUNT\n",
         "CREATE SCHEMA IF NOT EXISTS GITHUB_CONNECTOR_PKG.APP_SRC;\n",
@@ -150,11 +150,11 @@ async fn a_dry_run_prints_the_statements_and_changes_nothing() {
         assert!(deploy.contains(line), "{line}: {deploy}");
     }
     assert_eq!((contents.account.contents(), contents.account.changes()), (before, Vec::new()));
-    contents.good(&["app", "deploy"]).await;
+    contents.succeed(&["app", "deploy"]).await;
     let before = contents.account.contents();
     contents.account.log();
     let secret = ["--secret", "token=env:MY_TOKEN"];
-    let install = contents.good(&[["app", "install", "--dry-run"].as_slice(), &secret].concat()).await.stdout;
+    let install = contents.succeed(&[["app", "install", "--dry-run"].as_slice(), &secret].concat()).await.stdout;
     for line in [
         "TYPE = GENERIC_STRING SECRET_STRING = '***' COMMENT = 'Made by snowfeed';\n",
         "CREATE APPLICATION GITHUB_CONNECTOR FROM APPLICATION PACKAGE GITHUB_CONNECTOR_PKG USING VERSION V0_1_0 PATCH 0",
@@ -162,7 +162,7 @@ async fn a_dry_run_prints_the_statements_and_changes_nothing() {
     ] {
         assert!(install.contains(line), "{line}: {install}");
     }
-    let json = contents.good(&[["--json", "app", "install", "--dry-run"].as_slice(), &secret].concat()).await.stdout;
+    let json = contents.succeed(&[["--json", "app", "install", "--dry-run"].as_slice(), &secret].concat()).await.stdout;
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(
         (&json["dry_run"], &json["steps"][0]["privilege"]),
@@ -174,15 +174,15 @@ async fn a_dry_run_prints_the_statements_and_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_removed_without_confirmation() {
     let contents = CliScenario::new().await;
-    contents.good(&["app", "build"]).await;
-    contents.good(&["app", "deploy"]).await;
-    contents.good(&["app", "install"]).await;
+    contents.succeed(&["app", "build"]).await;
+    contents.succeed(&["app", "deploy"]).await;
+    contents.succeed(&["app", "install"]).await;
     contents.account.log();
     let refused = contents.run(&["app", "uninstall"]).await;
     let refused = contents.expect(refused, 2);
     assert!(refused.stderr.contains("--yes"), "{}", refused.stderr);
     assert_eq!(contents.account.log(), [""; 0]);
-    let dry = contents.good(&["app", "uninstall", "--dry-run"]).await.stdout;
+    let dry = contents.succeed(&["app", "uninstall", "--dry-run"]).await.stdout;
     assert!(dry.contains("DROP APPLICATION IF EXISTS GITHUB_CONNECTOR;"), "{dry}");
     assert_eq!(contents.account.changes(), [""; 0]);
 }
@@ -193,7 +193,7 @@ async fn errors_have_help_and_are_json_on_request() {
     let unbuilt = contents.run(&["app", "deploy"]).await;
     let unbuilt = contents.expect(unbuilt, 6);
     assert!(unbuilt.stderr.contains("app build"), "{}", unbuilt.stderr);
-    contents.good(&["app", "build"]).await;
+    contents.succeed(&["app", "build"]).await;
     contents.account.state().forbidden = vec!["CREATE APPLICATION PACKAGE"];
     let refused = contents.run(&["--json", "app", "deploy"]).await;
     let refused: Value = serde_json::from_str(&contents.expect(refused, 4).stdout).unwrap();
@@ -211,8 +211,8 @@ async fn errors_have_help_and_are_json_on_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_since_the_build_are_reported() {
     let contents = CliScenario::new().await;
-    contents.good(&["app", "build", "--title", "Old"]).await;
-    let deployed = contents.good(&["app", "deploy"]).await;
+    contents.succeed(&["app", "build", "--title", "Old"]).await;
+    let deployed = contents.succeed(&["app", "deploy"]).await;
     assert!(deployed.stderr.contains("`app build` would change"), "{}", deployed.stderr);
 }
 
@@ -220,7 +220,7 @@ async fn changes_since_the_build_are_reported() {
 async fn every_command_has_help() {
     let contents = CliScenario::new().await;
     for command in ["deploy", "install", "upgrade", "status", "uninstall"] {
-        let help = contents.good(&["app", command, "--help"]).await.stdout;
+        let help = contents.succeed(&["app", command, "--help"]).await.stdout;
         assert!(help.contains("--application") && !help.contains("{kind}") && !help.contains("{name}"), "{help}");
     }
 }
@@ -229,11 +229,11 @@ async fn every_command_has_help() {
 async fn the_built_image_is_pushed() {
     let Some(registry) = Registry::open() else { return };
     let contents = CliScenario::new().await;
-    contents.good(&["app", "build"]).await;
+    contents.succeed(&["app", "build"]).await;
     let image = ImageFolder::new().builder().write(contents.folder.path().join("sf_build/image")).unwrap();
     let url = format!("http://{}/snowfeed/public/images", registry.host());
     contents.account.state().contents.repositories.insert("SNOWFEED.PUBLIC.IMAGES".into(), url);
-    let deployed: Value = serde_json::from_str(&contents.good(&["--json", "app", "deploy"]).await.stdout).unwrap();
+    let deployed: Value = serde_json::from_str(&contents.succeed(&["--json", "app", "deploy"]).await.stdout).unwrap();
     assert_eq!(deployed["notes"], Value::Array(Vec::new()));
     let reference = format!("{}/snowfeed/public/images/github_issues:0.1.0", registry.host());
     assert_eq!(registry.inspect(&reference, false)["Digest"], image.digest());
@@ -244,16 +244,16 @@ async fn the_built_image_is_pushed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_shows_how_the_image_database_is_created() {
     let contents = CliScenario::of(Account::fresh().await);
-    contents.good(&["app", "build"]).await;
-    let told = contents.good(&["app", "deploy", "--dry-run"]).await.stdout;
+    contents.succeed(&["app", "build"]).await;
+    let script = contents.succeed(&["app", "deploy", "--dry-run"]).await.stdout;
     for line in [
         "-- create the database SNOWFEED; needs CREATE DATABASE on ACCOUNT\nCREATE DATABASE IF NOT EXISTS SNOWFEED COMMENT = 'Made by snowfeed';\n",
         "-- create the image repository SNOWFEED.PUBLIC.IMAGES; needs CREATE IMAGE REPOSITORY on SCHEMA SNOWFEED.PUBLIC\n",
     ] {
-        assert!(told.contains(line), "{told}");
+        assert!(script.contains(line), "{script}");
     }
     // A newly made object cannot have anything in it.
-    assert!(!told.contains("already"), "{told}");
+    assert!(!script.contains("already"), "{script}");
     assert_eq!(contents.account.changes(), [""; 0]);
     let refused = contents.run(&["app", "deploy", "--no-create-repository"]).await;
     let printed = contents.expect(refused, 6).stderr;
@@ -270,11 +270,11 @@ async fn a_dry_run_shows_how_the_image_database_is_created() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hosts_come_from_arguments_and_every_source_of_settings() {
     let mut contents = CliScenario::new().await;
-    contents.good(&["app", "build"]).await;
-    contents.good(&["app", "deploy"]).await;
+    contents.succeed(&["app", "build"]).await;
+    contents.succeed(&["app", "deploy"]).await;
     contents.variables.insert("GITHUB_PROXY", "http://proxy.acme.com:3128".to_owned());
     let set = ["--set", "api_url=https://ghe.acme.com/api/v3", "app", "install", "--host", "cdn.acme.com:8443"];
-    contents.good(&set).await;
+    contents.succeed(&set).await;
     let rule = "GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_HOSTS";
     let value = contents.account.contents().rules[rule].value.clone();
     assert_eq!(value, "api.github.com,ghe.acme.com,proxy.acme.com:3128,cdn.acme.com:8443");
@@ -285,9 +285,9 @@ async fn hosts_come_from_arguments_and_every_source_of_settings() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_argument_names_the_version_to_drop() {
     let contents = CliScenario::new().await;
-    contents.good(&["app", "build"]).await;
+    contents.succeed(&["app", "build"]).await;
     let name = format!("V{}", env!("CARGO_PKG_VERSION").replace('.', "_"));
     let refused = contents.run(&["app", "deploy", "--drop-version", &name]).await;
     assert!(contents.expect(refused, 4).stderr.contains("the version to deploy"));
-    contents.good(&["app", "deploy", "--drop-version", "v0"]).await;
+    contents.succeed(&["app", "deploy", "--drop-version", "v0"]).await;
 }

@@ -29,7 +29,7 @@ async fn a_dry_run_lists_statements_and_privileges() {
     let (app, bundle) = (github().image_repository("/images/apps/github"), Bundle::new(&github()).unwrap());
     let dry = Runner::new().dry_run(true);
     let report = Deploy::new(&app, &bundle).unwrap().run(&mut account.open().await, &dry).await.unwrap();
-    let told: Vec<(&str, &str)> =
+    let steps: Vec<(&str, &str)> =
         report.steps.iter().map(|step| (step.statement.as_str(), step.privilege.as_str())).collect();
     for step in [
         ("CREATE DATABASE IF NOT EXISTS IMAGES COMMENT = 'Made by snowfeed'", "CREATE DATABASE on ACCOUNT"),
@@ -39,7 +39,7 @@ async fn a_dry_run_lists_statements_and_privileges() {
             "CREATE IMAGE REPOSITORY on SCHEMA IMAGES.APPS",
         ),
     ] {
-        assert!(told.contains(&step), "{told:#?}");
+        assert!(steps.contains(&step), "{steps:#?}");
     }
     assert_eq!((account.changes().len(), account.contents().databases.len()), (0, 0));
 }

@@ -10,8 +10,8 @@ use crate::image::ImageFolder;
 use crate::image::registry::{PASSWORD, Registry, USER};
 use crate::support::github;
 
-fn image(workshop: &ImageFolder) -> Image {
-    workshop.builder().version("0.1.0").write(workshop.path("image")).unwrap()
+fn image(images: &ImageFolder) -> Image {
+    images.builder().version("0.1.0").write(images.path("image")).unwrap()
 }
 
 async fn account(registry: &Registry) -> Account {
@@ -24,8 +24,8 @@ async fn account(registry: &Registry) -> Account {
 #[tokio::test]
 async fn the_image_is_pushed_once_and_before_the_version_is_created() {
     let Some(registry) = Registry::guarded() else { return };
-    let (account, workshop) = (account(&registry).await, ImageFolder::new());
-    let image = image(&workshop);
+    let (account, images) = (account(&registry).await, ImageFolder::new());
+    let image = image(&images);
     let credentials = || Some(Credentials::new(USER, PASSWORD.to_owned().into()));
     let report = deploy(&account, &github(), |deploy| deploy.image(Some(image.clone())).credentials(credentials()))
         .await
@@ -46,10 +46,10 @@ async fn the_image_is_pushed_once_and_before_the_version_is_created() {
 #[tokio::test]
 async fn another_image_under_the_same_tag_is_rejected_and_creates_no_version() {
     let Some(registry) = Registry::open() else { return };
-    let (account, workshop) = (account(&registry).await, ImageFolder::new());
-    let first = image(&workshop);
+    let (account, images) = (account(&registry).await, ImageFolder::new());
+    let first = image(&images);
     deploy(&account, &github(), |deploy| deploy.image(Some(first.clone()))).await.unwrap();
-    let other = workshop.builder().version("0.1.0").env("A", "B").write(workshop.path("other")).unwrap();
+    let other = images.builder().version("0.1.0").env("A", "B").write(images.path("other")).unwrap();
     let error = deploy(&account, &github(), |deploy| deploy.image(Some(other.clone()))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert_eq!(account.contents().packages["GITHUB_CONNECTOR_PKG"].versions.len(), 1);
@@ -60,9 +60,9 @@ async fn the_session_token_is_the_default_password() {
     let server = wiremock::MockServer::start().await;
     let asks = wiremock::ResponseTemplate::new(401).insert_header("www-authenticate", "Basic realm=\"registry\"");
     wiremock::Mock::given(wiremock::matchers::any()).respond_with(asks).mount(&server).await;
-    let (account, workshop) = (Account::start().await, ImageFolder::new());
+    let (account, images) = (Account::start().await, ImageFolder::new());
     account.state().contents.repositories.insert("SNOWFEED.PUBLIC.IMAGES".into(), format!("{}/images", server.uri()));
-    let image = image(&workshop);
+    let image = image(&images);
     let error = deploy(&account, &github(), |deploy| deploy.image(Some(image.clone()))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Authentication, "{error:?}");
     let asked = account.server.requests(crate::scripted::RENEW);

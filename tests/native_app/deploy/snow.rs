@@ -93,8 +93,9 @@ fn normalized(sql: &str) -> String {
 
 /// Statements that change an account, or make Snowflake check a change.
 fn statements(account: &Account) -> Vec<String> {
-    let told = |sql: &String| is_change(sql) || sql.to_lowercase().contains("system$validate");
-    let mut lines: Vec<String> = account.log().iter().filter(|sql| told(sql)).map(|sql| normalized(sql)).collect();
+    let is_relevant = |sql: &String| is_change(sql) || sql.to_lowercase().contains("system$validate");
+    let mut lines: Vec<String> =
+        account.log().iter().filter(|sql| is_relevant(sql)).map(|sql| normalized(sql)).collect();
     lines.retain(|line| !line.contains("system$bootstrap_data_request"));
     lines.dedup();
     lines

@@ -29,8 +29,8 @@ fn under_another_name(server: &MockServer) -> String {
 }
 
 async fn pushed_to(server: &MockServer) -> Result<(), Error> {
-    let workshop = ImageFolder::new();
-    let image = workshop.image();
+    let images = ImageFolder::new();
+    let image = images.image();
     let push = Push::new(&image, &format!("{}/{PATH}", server.uri()), "1").unwrap();
     push.credentials(Credentials::new("ROBOT", "hunter2".into())).run().await.map(drop)
 }
@@ -186,7 +186,7 @@ async fn a_registry_without_chunked_uploads_gets_a_blob_at_once() {
 #[tokio::test]
 async fn another_name_of_the_registry_is_another_host() {
     let Some(registry) = Registry::open() else { return };
-    let workshop = ImageFolder::new();
+    let images = ImageFolder::new();
     let repository = registry.repository("widgets").replace("127.0.0.1", "localhost");
-    assert!(Push::new(&workshop.image(), &repository, "1").unwrap().run().await.unwrap().changed);
+    assert!(Push::new(&images.image(), &repository, "1").unwrap().run().await.unwrap().changed);
 }

@@ -187,5 +187,5 @@ def test_containers_for_single_resources_are_limited(configured, monkeypatch):
         configured.ok("enable_resource", f"acme/r{number}")
     configured.ok("resume_connector")
     configured.tick()
-    told = [job[job.index("--") + 1 :] for job in configured.account.jobs]
-    assert sorted(map(len, told)) == [1, 1, 1, 2, 2] and len({name for names in told for name in names}) == 7
+    batches = [job[job.index("--") + 1 :] for job in configured.account.jobs]
+    assert sorted(map(len, batches)) == [1, 1, 1, 2, 2] and len({name for names in batches for name in names}) == 7

@@ -10,9 +10,9 @@ import texts
 
 @pytest.mark.parametrize("code", sorted(responses.CODES))
 def test_every_code_has_a_help_text(code):
-    told = texts.describe({"response_code": code, "message": "it *was* <b>so</b>"})
+    shown = texts.describe({"response_code": code, "message": "it *was* <b>so</b>"})
     assert texts.TEXTS[code][0] and (texts.TEXTS[code][1] or code == "OK")
-    assert f"`{code}`" in told and "\\*was\\* \\<b\\>" in told
+    assert f"`{code}`" in shown and "\\*was\\* \\<b\\>" in shown
 
 
 def test_the_page_uses_only_features_snowflake_supports():
