@@ -72,7 +72,7 @@ async fn a_server_that_does_not_answer_while_settings_are_checked() {
         .variable("GITHUB_RETRIES", "0");
     for command in ["check", "discover"] {
         let ended = program.run(&[command]).await.expect(7);
-        assert!(ended.stderr.contains("no answer from github for 2"), "{command}: {}", ended.stderr);
+        assert!(ended.stderr.contains("no response from github for 2"), "{command}: {}", ended.stderr);
         let silent = program.run(&["-q", command]).await.expect(7);
         assert!(!silent.stderr.contains("no answer"), "{command}: {}", silent.stderr);
     }

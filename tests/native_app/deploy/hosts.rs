@@ -5,7 +5,7 @@ use snowfeed::ErrorKind;
 use snowfeed::native_app::deploy::Install;
 
 use super::account::{Account, AccountObject};
-use super::{changes, deploy, install};
+use super::{deploy, descriptions, install};
 use crate::support::{custom, github};
 
 const RULE: &str = "GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_HOSTS";
@@ -46,7 +46,10 @@ async fn a_host_added_by_the_consumer_stays() {
             "ALTER NETWORK RULE {RULE} SET VALUE_LIST = ('api.github.com:443', 'theirs.example', 'ghe.acme.com:8443', 'cdn.acme.com')"
         )]
     );
-    assert_eq!(changes(&report), [format!("also allow ghe.acme.com:8443, cdn.acme.com by the network rule {RULE}")]);
+    assert_eq!(
+        descriptions(&report),
+        [format!("also allow ghe.acme.com:8443, cdn.acme.com by the network rule {RULE}")]
+    );
 }
 
 #[tokio::test]

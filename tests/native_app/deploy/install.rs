@@ -5,7 +5,7 @@ use snowfeed::ErrorKind;
 use snowfeed::native_app::deploy::{ApplicationRole, Install, InstallSource};
 
 use super::account::Account;
-use super::{changes, deploy, install, upgrade};
+use super::{deploy, descriptions, install, upgrade};
 use crate::support::{custom, github};
 
 pub(super) fn token(value: &str) -> SecretString {
@@ -74,7 +74,10 @@ async fn a_removed_reference_is_bound_again() {
     install(&account, &github(), all_options).await.unwrap();
     account.state().contents.applications.get_mut("GITHUB_CONNECTOR").unwrap().references.remove("token");
     let report = install(&account, &github(), |install| install).await.unwrap();
-    assert_eq!(changes(&report), ["bind token to the secret GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_TOKEN"]);
+    assert_eq!(
+        descriptions(&report),
+        ["bind token to the secret GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_TOKEN"]
+    );
 }
 
 #[tokio::test]

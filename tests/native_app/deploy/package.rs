@@ -5,7 +5,7 @@ use snowfeed::ErrorKind;
 use snowfeed::native_app::Bundle;
 
 use super::account::Account;
-use super::{changes, deploy};
+use super::{deploy, descriptions};
 use crate::support::{custom, github};
 
 #[tokio::test]
@@ -22,7 +22,7 @@ async fn the_bundle_is_uploaded_unchanged_and_becomes_a_version() {
     assert_eq!(package.released, Some(("V0_1_0".to_owned(), 0)));
     let [(version, 0, label)] = package.versions.as_slice() else { panic!("{package:?}") };
     assert!(version == "V0_1_0" && label.starts_with("0.1.0+"), "{label}");
-    let steps = changes(&report);
+    let steps = descriptions(&report);
     assert_eq!(
         steps[..2],
         ["create the application package GITHUB_CONNECTOR_PKG", "create the schema GITHUB_CONNECTOR_PKG.APP_SRC"]
@@ -56,7 +56,7 @@ async fn only_changed_files_are_uploaded_and_stale_ones_removed() {
         "{changes:#?}"
     );
     assert!(!changes.iter().any(|sql| sql.contains("procedures/")), "{changes:#?}");
-    assert!(changes(&report).ends_with(&["validate the setup script", "add patch 1 of V0_1_0"]), "{report:#?}");
+    assert!(descriptions(&report).ends_with(&["validate the setup script", "add patch 1 of V0_1_0"]), "{report:#?}");
     assert!(!account.files().keys().any(|path| path.ends_with("viewer.py")));
 }
 

@@ -7,7 +7,7 @@ use snowfeed::native_app::{App, Bundle};
 use snowfeed::{ErrorKind, Result, Source};
 
 use super::account::Account;
-use super::{changes, deploy, install, upgrade};
+use super::{deploy, descriptions, install, upgrade};
 use crate::support::github;
 
 /// The app in a version of the source.
@@ -47,7 +47,7 @@ async fn a_third_version_is_rejected_until_another_is_dropped() {
     })
     .await
     .unwrap();
-    let steps = changes(&report);
+    let steps = descriptions(&report);
     let at = |what: &str| steps.iter().position(|step| step.starts_with(what)).unwrap_or_else(|| panic!("{steps:?}"));
     assert!(at("drop V1_0_0 from") < at("wait until") && at("deregister") < at("add the version"), "{steps:?}");
     let package = &account.contents().packages["GITHUB_CONNECTOR_PKG"];
