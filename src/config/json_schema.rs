@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_choice_the_branch_that_is_meant_speaks() {
+    fn the_matching_branch_of_a_choice_reports_the_error() {
         let perhaps = json!({"anyOf": [{"type": "null"}, {"$ref": "#/$defs/Size"}]});
         accepted(perhaps.clone(), Value::Null);
         refused(perhaps, json!(10), "x", "from 1 to 9");

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_without_memory_waits_for_its_turn_and_only_one_has_it() {
+    async fn only_one_body_at_a_time_exceeds_the_memory() {
         let memory = BodyMemory::new();
         let mut under_way = acquire_all(&memory);
         let (mut first, mut second) = (under_way.pop().unwrap(), under_way.pop().unwrap());

@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn an_element_of_another_shape_costs_no_other() {
+    fn an_invalid_element_does_not_affect_the_others() {
         #[derive(Debug, Deserialize)]
         struct Key {
             id: u64,

@@ -216,7 +216,7 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn a_part_that_grows_without_end_is_refused() {
+    fn an_endlessly_growing_part_is_rejected() {
         let mut bomb = GzEncoder::new(Vec::new(), Compression::fast());
         let zeros = vec![0; 1 << 20];
         for _ in 0..=MAX_PART_BYTES >> 20 {

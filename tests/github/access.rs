@@ -15,7 +15,7 @@ use crate::environment::skipped;
 use crate::support::{REPOSITORY, Reading, config, secret, upstream};
 
 #[tokio::test]
-async fn pitfall_11_every_refusal_has_a_message_of_its_own() {
+async fn pitfall_11_each_rejection_has_its_own_message() {
     let mut messages = Vec::new();
     for (code, kind) in [
         (401, ErrorKind::Authentication),
@@ -52,7 +52,7 @@ async fn pitfall_11_a_bad_token_never_falls_back_to_anonymous_reading() {
 }
 
 #[tokio::test]
-async fn pitfall_11_anonymous_reading_is_never_silent() {
+async fn pitfall_11_anonymous_reading_is_always_announced() {
     let upstream = upstream(3).await;
     let mut reading = Reading::of(&upstream, json!({}));
     reading.read().await.unwrap();
@@ -81,7 +81,7 @@ async fn pitfall_11_a_renamed_repository_is_followed_and_its_old_name_is_not_tru
 
 /// The reconcile run neither reads the new repository nor asks it about issues, even where the run itself finds nothing.
 #[tokio::test]
-async fn pitfall_11_a_full_pass_does_not_trust_the_old_name_either() {
+async fn pitfall_11_a_reconcile_run_does_not_trust_the_old_name_either() {
     for issues in [40, 1] {
         let (upstream, memory) = (upstream(issues).await, Memory::new());
         let settings = [("api_url".to_owned(), upstream.url().into())];
@@ -111,7 +111,7 @@ async fn pitfall_11_a_full_pass_does_not_trust_the_old_name_either() {
 
 /// There, the same id belongs to another repository.
 #[tokio::test]
-async fn pitfall_11_what_was_read_of_one_server_is_not_taken_to_another() {
+async fn pitfall_11_a_checkpoint_is_not_used_with_another_server() {
     let (ours, memory) = (upstream(40).await, Memory::new());
     let builder = GithubServer::builder().repository("stranger/other", 5).repository(REPOSITORY, 3);
     let theirs = builder.start().await.unwrap();
@@ -143,7 +143,7 @@ async fn pitfall_11_what_was_read_of_one_server_is_not_taken_to_another() {
 }
 
 #[tokio::test]
-async fn pitfall_11_another_server_is_not_asked_what_became_of_an_issue() {
+async fn pitfall_11_deletions_are_not_verified_on_another_server() {
     let (ours, theirs) = (upstream(40).await, upstream(5).await);
     let mut reading = Reading::of(&ours, json!({}));
     reading.read().await.unwrap();
@@ -154,7 +154,7 @@ async fn pitfall_11_another_server_is_not_asked_what_became_of_an_issue() {
 
 /// A state from an older version does not name its server: it is rewritten as soon as it is read.
 #[tokio::test]
-async fn pitfall_11_a_checkpoint_that_names_no_server_is_that_of_the_one_in_force() {
+async fn pitfall_11_a_checkpoint_without_a_server_belongs_to_the_configured_one() {
     let (ours, theirs) = (upstream(40).await, upstream(5).await);
     let mut reading = Reading::of(&ours, json!({}));
     reading.read().await.unwrap();
@@ -170,7 +170,7 @@ async fn pitfall_11_a_checkpoint_that_names_no_server_is_that_of_the_one_in_forc
 }
 
 #[tokio::test]
-async fn pitfall_11_a_first_read_under_the_old_name_is_led_on() {
+async fn pitfall_11_a_first_read_under_the_old_name_follows_the_redirect() {
     let upstream = upstream(40).await;
     upstream.rename_repository(REPOSITORY, "acme/gadgets");
     let mut reading = Reading::of(&upstream, json!({}));
@@ -179,7 +179,7 @@ async fn pitfall_11_a_first_read_under_the_old_name_is_led_on() {
 }
 
 #[tokio::test]
-async fn a_server_that_knows_issues_by_the_repositorys_name_only_is_read() {
+async fn a_server_that_serves_issues_by_repository_name_only_is_read() {
     for (known, concurrency) in [(false, 1), (true, 1), (false, 8), (true, 8)] {
         let upstream = upstream(1_000).await;
         upstream.fault_while(move |request| request.path().starts_with("/repositories/"), Fault::status(404));
@@ -226,7 +226,7 @@ async fn pitfall_12_an_app_gets_installation_tokens_and_renews_them_one_at_a_tim
 }
 
 #[tokio::test]
-async fn pitfall_12_a_token_that_ends_soon_is_renewed_in_good_time() {
+async fn pitfall_12_a_token_is_renewed_before_it_expires() {
     let Some(key) = rsa_key() else {
         return skipped("there is no openssl to make a key with");
     };
@@ -242,7 +242,7 @@ async fn pitfall_12_a_token_that_ends_soon_is_renewed_in_good_time() {
 }
 
 #[tokio::test]
-async fn pitfall_12_a_token_is_asked_for_again_where_github_fails() {
+async fn pitfall_12_a_failed_token_request_is_retried() {
     let Some(key) = rsa_key() else {
         return skipped("there is no openssl to make a key with");
     };
@@ -259,7 +259,7 @@ async fn pitfall_12_a_token_is_asked_for_again_where_github_fails() {
 }
 
 #[tokio::test]
-async fn pitfall_12_a_key_that_is_none_is_refused_and_not_repeated() {
+async fn pitfall_12_an_invalid_key_is_rejected_and_not_quoted() {
     let upstream = upstream(3).await;
     let (_file, reference) = secret("-----BEGIN NOTHING hunter2");
     let app = json!({ "app_id": "12", "installation_id": 34, "private_key": reference });
@@ -282,7 +282,7 @@ async fn pitfall_12_enterprise_addresses_and_the_pinned_version() {
 }
 
 #[tokio::test]
-async fn pitfall_13_an_owner_is_an_organisation_or_a_user() {
+async fn pitfall_13_an_owner_may_be_an_organisation_or_a_user() {
     let builder = GithubServer::builder().organization("acme").repository("someone/dotfiles", 1);
     let upstream =
         (0..130).fold(builder, |builder, n| builder.repository(format!("acme/r{n}"), 0)).start().await.unwrap();
@@ -303,7 +303,7 @@ async fn pitfall_13_an_owner_is_an_organisation_or_a_user() {
 }
 
 #[tokio::test]
-async fn check_reaches_every_repository_that_is_named() {
+async fn check_reads_every_named_repository() {
     let upstream = upstream(3).await;
     let source = GithubIssues::default();
     source.check(&config(&upstream, json!({ "repositories": [REPOSITORY, "acme/*"] }))).await.unwrap();

@@ -84,7 +84,7 @@ fn is_list(request: &ReceivedRequest) -> bool {
 
 /// The list still has the pull requests, and each issue answers 410: an answer about the repository.
 #[tokio::test]
-async fn issues_that_are_disabled_are_not_deleted_and_come_back() {
+async fn disabled_issues_are_not_deleted_and_return_when_enabled() {
     let kept = Kept::new(60).await;
     kept.upstream.disable_all_but_pull_requests(REPOSITORY);
     let run = kept.run(Mode::Reconcile).await;
@@ -99,7 +99,7 @@ async fn issues_that_are_disabled_are_not_deleted_and_come_back() {
 
 /// A server that does not send `has_issues`: then the responses for the issues themselves decide.
 #[tokio::test]
-async fn issues_that_are_disabled_are_not_deleted_where_the_repository_does_not_say_so() {
+async fn disabled_issues_are_not_deleted_when_the_repository_does_not_report_it() {
     let kept = Kept::new(60).await;
     kept.upstream.disable_all_but_pull_requests(REPOSITORY);
     let id = kept.upstream.repository_id(REPOSITORY);
@@ -111,7 +111,7 @@ async fn issues_that_are_disabled_are_not_deleted_where_the_repository_does_not_
 
 /// An ordinary run would store the pull requests alone, and report itself as complete.
 #[tokio::test]
-async fn a_read_of_pull_requests_alone_is_not_complete_where_issues_are_disabled() {
+async fn reading_only_pull_requests_is_incomplete_when_issues_are_disabled() {
     let upstream = upstream(60).await;
     upstream.disable_all_but_pull_requests(REPOSITORY);
     let kept = Kept { upstream, memory: Memory::new() };
@@ -132,7 +132,7 @@ async fn a_read_of_pull_requests_alone_is_not_complete_where_issues_are_disabled
 
 /// Responses about the token, the route or the server. One issue is really gone, so the source is asked.
 #[tokio::test]
-async fn an_answer_for_every_issue_alike_is_no_evidence() {
+async fn the_same_response_for_every_issue_is_not_evidence() {
     let another =
         json!({ "id": 1, "number": 999_999, "title": "another", "updated_at": "2024-01-02T03:04:05Z" }).to_string();
     let disabled = json!({ "message": "Issues has been disabled in this repository." }).to_string();
@@ -160,7 +160,7 @@ async fn an_answer_for_every_issue_alike_is_no_evidence() {
 
 /// A pull request that is found proves nothing about issues.
 #[tokio::test]
-async fn what_is_compared_with_is_of_the_same_kind() {
+async fn the_control_issue_is_of_the_same_kind() {
     let kept = Kept::new(40).await;
     let is_pull = |text: &str| text.contains(r#""pull_request":{"#);
     let issues: Vec<u32> = kept
@@ -182,7 +182,7 @@ async fn what_is_compared_with_is_of_the_same_kind() {
 
 /// The list is empty, and so is the evidence. A person may know better.
 #[tokio::test]
-async fn where_nothing_is_left_to_compare_with_a_person_is_asked() {
+async fn without_a_control_issue_deletions_need_confirmation() {
     let kept = Kept::new(8).await;
     let numbers: Vec<u32> = kept.upstream.snapshot(REPOSITORY).iter().map(|issue| issue.number).collect();
     for number in numbers {
@@ -198,7 +198,7 @@ async fn where_nothing_is_left_to_compare_with_a_person_is_asked() {
 
 /// Each response proves the deletion of that issue, so even the last one may be deleted.
 #[tokio::test]
-async fn an_answer_that_names_the_deletion_needs_no_comparison() {
+async fn an_explicit_deletion_response_needs_no_control_issue() {
     let kept = Kept::new(8).await;
     let numbers: Vec<u32> = kept.upstream.snapshot(REPOSITORY).iter().map(|issue| issue.number).collect();
     for number in numbers {
@@ -209,7 +209,7 @@ async fn an_answer_that_names_the_deletion_needs_no_comparison() {
 
 /// A list that is empty with 200, and a server that returns no issue: most of the table would go.
 #[tokio::test]
-async fn an_implausible_number_of_deletions_is_confirmed_by_a_person() {
+async fn an_implausible_number_of_deletions_needs_confirmation() {
     let kept = Kept::new(80).await;
     let before = kept.live();
     let numbers: Vec<u32> = kept.upstream.snapshot(REPOSITORY).iter().map(|issue| issue.number).collect();
@@ -230,7 +230,7 @@ async fn an_implausible_number_of_deletions_is_confirmed_by_a_person() {
 
 /// The false alarm ends: the next reconcile run lists everything and needs no `verify`.
 #[tokio::test]
-async fn a_list_that_was_empty_for_a_while_costs_nothing_afterwards() {
+async fn a_temporarily_empty_list_deletes_nothing_later() {
     let kept = Kept::new(80).await;
     kept.upstream.fault_while(is_list, Fault::Body { code: 200, body: "[]".into() });
     kept.upstream.fault_while(is_item, Fault::status(404));
@@ -243,7 +243,7 @@ async fn a_list_that_was_empty_for_a_while_costs_nothing_afterwards() {
 
 /// The server's clock was a year ahead; now it is right, and the issue has changed.
 #[tokio::test]
-async fn an_issue_whose_time_falls_is_repaired_by_a_full_pass() {
+async fn an_issue_whose_time_moves_back_is_repaired_by_a_reconcile_run() {
     for reset in [false, true] {
         let kept = Kept::new(30).await;
         let before = kept.upstream.snapshot(REPOSITORY);
@@ -268,7 +268,7 @@ async fn an_issue_whose_time_falls_is_repaired_by_a_full_pass() {
 
 /// A server that was restored from a backup: issues are older than before, and a deleted one is back.
 #[tokio::test]
-async fn a_restored_server_is_followed_by_a_full_pass() {
+async fn a_reconcile_run_follows_a_restored_server() {
     let kept = Kept::new(40).await;
     let backup = kept.upstream.snapshot(REPOSITORY);
     kept.upstream.clock().advance(std::time::Duration::from_secs(3_600));
@@ -284,7 +284,7 @@ async fn a_restored_server_is_followed_by_a_full_pass() {
 
 /// A lagging replica lists an old state of an issue; the single issue's address returns the current one.
 #[tokio::test]
-async fn a_list_that_lags_behind_throws_no_issue_back() {
+async fn a_lagging_list_never_reverts_an_issue() {
     let kept = Kept::new(30).await;
     let lagging = kept.upstream.snapshot(REPOSITORY);
     kept.upstream.clock().advance(std::time::Duration::from_secs(3_600));

@@ -23,7 +23,7 @@ async fn a_crash_after_any_batch_loses_nothing() {
 }
 
 #[tokio::test]
-async fn going_on_after_a_crash_costs_few_requests_more_than_the_pages_that_are_left() {
+async fn resuming_after_a_crash_takes_few_extra_requests() {
     for read in [3, 6, 10, 14] {
         let upstream = upstream(2_000).await;
         let mut reading = Reading::of(&upstream, json!({}));
@@ -38,7 +38,7 @@ async fn going_on_after_a_crash_costs_few_requests_more_than_the_pages_that_are_
 }
 
 #[tokio::test]
-async fn ranges_are_read_side_by_side_within_the_limit() {
+async fn ranges_are_read_concurrently_within_the_limit() {
     for concurrency in [1, 4] {
         let builder =
             GithubServer::builder().repository(REPOSITORY, 3_000).latency(std::time::Duration::from_millis(5));
@@ -52,7 +52,7 @@ async fn ranges_are_read_side_by_side_within_the_limit() {
 }
 
 #[tokio::test]
-async fn answers_that_are_broken_once_are_asked_for_again() {
+async fn transiently_broken_responses_are_retried() {
     let faults = [
         Fault::TruncatedBody,
         Fault::TruncatedJson,
@@ -72,7 +72,7 @@ async fn answers_that_are_broken_once_are_asked_for_again() {
 }
 
 #[tokio::test]
-async fn answers_that_stay_broken_are_errors_and_never_passed_over() {
+async fn persistently_broken_responses_are_errors_and_never_skipped() {
     for fault in [Fault::TruncatedJson, Fault::Html, Fault::EmptyBody, Fault::EmptyPage] {
         let upstream = upstream(300).await;
         upstream.fault_while(|request| request.query("since").is_some(), fault.clone());
@@ -99,7 +99,7 @@ async fn records_without_an_id_are_rejected_and_records_without_a_time_are_kept(
 }
 
 #[tokio::test]
-async fn pull_requests_can_be_left_out_and_are_counted() {
+async fn pull_requests_can_be_excluded_and_are_counted() {
     let upstream = upstream(500).await;
     let mut reading = Reading::of(&upstream, json!({ "pull_requests": false }));
     reading.read().await.unwrap();
@@ -109,7 +109,7 @@ async fn pull_requests_can_be_left_out_and_are_counted() {
 }
 
 #[tokio::test]
-async fn a_poll_brings_what_is_new_and_little_else() {
+async fn a_poll_returns_new_rows_and_little_else() {
     let upstream = upstream(2_000).await;
     let mut reading = Reading::of(&upstream, json!({}));
     reading.read().await.unwrap();
@@ -129,7 +129,7 @@ async fn a_poll_brings_what_is_new_and_little_else() {
 }
 
 #[tokio::test]
-async fn a_checkpoint_of_another_format_is_refused() {
+async fn a_checkpoint_in_another_format_is_rejected() {
     let upstream = upstream(3).await;
     let mut reading = Reading::of(&upstream, json!({}));
     reading.checkpoint = Some(Checkpoint::new(&json!({ "v": 99 })).unwrap());

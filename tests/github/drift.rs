@@ -133,7 +133,7 @@ async fn ours(rate: u32, latency: Duration) -> Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn drift_loses_rows_by_page_number_and_none_here() {
+async fn page_numbers_lose_rows_to_drift_and_this_source_does_not() {
     if history().is_none() {
         return;
     }

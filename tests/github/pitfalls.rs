@@ -7,7 +7,7 @@ use snowfeed::{ErrorKind, Record};
 use crate::support::{REPOSITORY, Reading, is_deletion, secret, upstream};
 
 #[tokio::test]
-async fn pitfall_01_page_numbers_that_are_refused_are_not_needed() {
+async fn pitfall_01_reading_works_when_page_numbers_are_rejected() {
     let upstream = GithubServer::builder().repository(REPOSITORY, 1_500).page_depth(1).start().await.unwrap();
     let mut reading = Reading::of(&upstream, json!({}));
     reading.read().await.unwrap();
@@ -15,7 +15,7 @@ async fn pitfall_01_page_numbers_that_are_refused_are_not_needed() {
 }
 
 #[tokio::test]
-async fn pitfall_01_links_are_followed_as_they_are() {
+async fn pitfall_01_links_are_followed_verbatim() {
     for cursors in [false, true] {
         let builder = GithubServer::builder().repository(REPOSITORY, 700).cursor_links(cursors);
         let upstream = builder.start().await.unwrap();
@@ -30,7 +30,7 @@ async fn pitfall_01_links_are_followed_as_they_are() {
 }
 
 #[tokio::test]
-async fn pitfall_01_a_second_with_more_pages_than_github_gives_is_an_error_that_says_so() {
+async fn pitfall_01_a_second_with_more_pages_than_github_serves_is_a_clear_error() {
     let upstream = GithubServer::builder().repository(REPOSITORY, 700).page_depth(2).start().await.unwrap();
     upstream.clock().advance(std::time::Duration::from_secs(60));
     upstream.bulk_edit(REPOSITORY, 450);
@@ -75,7 +75,7 @@ async fn pitfall_03_since_may_include_its_second_or_not_and_seconds_are_shared()
 }
 
 #[tokio::test]
-async fn pitfall_04_what_changes_without_a_new_time_is_found_by_a_full_pass() {
+async fn pitfall_04_a_change_without_a_new_time_is_found_by_a_reconcile_run() {
     let upstream = upstream(300).await;
     let mut reading = Reading::of(&upstream, json!({}));
     reading.read().await.unwrap();
@@ -89,7 +89,7 @@ async fn pitfall_04_what_changes_without_a_new_time_is_found_by_a_full_pass() {
 }
 
 #[tokio::test]
-async fn pitfall_05_what_vanished_is_confirmed_before_it_counts_as_deleted() {
+async fn pitfall_05_a_missing_issue_is_verified_before_it_counts_as_deleted() {
     let builder = GithubServer::builder().repository(REPOSITORY, 50).repository("acme/other", 3);
     let upstream = builder.start().await.unwrap();
     let mut reading = Reading::of(&upstream, json!({}));
@@ -124,7 +124,7 @@ async fn pitfall_05_lost_access_does_not_look_like_deletions() {
 }
 
 #[tokio::test]
-async fn pitfall_05_an_answer_that_is_no_issue_does_not_look_like_a_deletion() {
+async fn pitfall_05_a_response_that_is_not_an_issue_does_not_look_like_a_deletion() {
     let upstream = upstream(20).await;
     let mut reading = Reading::of(&upstream, json!({}));
     reading.read().await.unwrap();
@@ -158,7 +158,7 @@ async fn pitfall_09_an_idle_poll_is_one_conditional_request_that_writes_nothing(
 }
 
 #[tokio::test]
-async fn pitfall_09_a_tag_that_others_were_given_is_not_used() {
+async fn pitfall_09_an_etag_of_other_credentials_is_not_used() {
     let upstream = upstream(40).await;
     let mut reading = Reading::of(&upstream, json!({}));
     reading.read().await.unwrap();
@@ -170,7 +170,7 @@ async fn pitfall_09_a_tag_that_others_were_given_is_not_used() {
 }
 
 #[tokio::test]
-async fn pitfall_10_pages_that_are_too_heavy_are_made_smaller() {
+async fn pitfall_10_pages_that_are_too_heavy_shrink() {
     let upstream = upstream(260).await;
     upstream.heavy_above(50);
     let mut reading = Reading::of(&upstream, json!({ "concurrency": 2 }));
@@ -179,7 +179,7 @@ async fn pitfall_10_pages_that_are_too_heavy_are_made_smaller() {
 }
 
 #[tokio::test]
-async fn pitfall_10_pages_are_made_smaller_however_few_the_retries() {
+async fn pitfall_10_pages_shrink_even_with_few_retries() {
     for retries in [0, 1] {
         let upstream = upstream(260).await;
         upstream.heavy_above(50);
@@ -190,7 +190,7 @@ async fn pitfall_10_pages_are_made_smaller_however_few_the_retries() {
 }
 
 #[tokio::test]
-async fn pitfall_10_a_server_that_goes_on_failing_is_an_error() {
+async fn pitfall_10_a_server_that_keeps_failing_is_an_error() {
     let upstream = upstream(260).await;
     upstream.fault_while(|request| request.query("per_page").is_some(), Fault::status(502));
     let error = Reading::of(&upstream, json!({ "retries": 0, "page_size": 5 })).read().await.unwrap_err();

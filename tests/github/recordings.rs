@@ -80,7 +80,7 @@ async fn a_real_history_replayed_while_it_is_read_ends_as_it_ended() {
 }
 
 #[tokio::test]
-async fn a_repository_that_grows_for_two_years_is_kept_in_step() {
+async fn a_repository_that_grows_for_two_years_stays_in_sync() {
     let Some(folder) = payload("httpwg-snapshots") else { return };
     let mut snapshots: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     snapshots.sort();

@@ -9,7 +9,7 @@ use snowfeed::ErrorKind;
 use crate::support::{REPOSITORY, Reading, upstream};
 
 #[tokio::test]
-async fn one_bad_element_of_a_page_is_rejected_and_the_others_are_read() {
+async fn one_invalid_element_is_rejected_and_the_rest_of_the_page_is_read() {
     for element in ["null", "7", "\"x\"", "[]", "[1]", "true", "{}", r#"{"id":1,"id":2}"#] {
         let upstream = upstream(249).await;
         upstream.fault_while(|request| request.path().ends_with("/issues"), Fault::BadElement(element.into()));
@@ -21,7 +21,7 @@ async fn one_bad_element_of_a_page_is_rejected_and_the_others_are_read() {
 }
 
 #[tokio::test]
-async fn what_a_smaller_page_may_get_past_makes_pages_smaller() {
+async fn errors_that_a_smaller_page_may_avoid_shrink_the_page() {
     let faults = [
         Fault::status(500),
         Fault::status(503),
@@ -52,7 +52,7 @@ async fn what_a_smaller_page_may_get_past_makes_pages_smaller() {
 }
 
 #[tokio::test]
-async fn an_issue_at_which_the_server_fails_is_rejected_by_its_place_and_comes_later() {
+async fn a_failing_issue_is_rejected_by_its_position_and_read_later() {
     for concurrency in [1, 4] {
         let upstream = upstream(260).await;
         upstream.break_issue(REPOSITORY, 130);
@@ -91,7 +91,7 @@ async fn an_issue_at_which_the_server_fails_is_rejected_by_its_place_and_comes_l
 }
 
 #[tokio::test]
-async fn it_may_be_the_oldest_the_newest_the_only_one_or_have_neighbours() {
+async fn the_failing_issue_may_be_anywhere_in_the_list() {
     for (issues, places) in [(40, vec![0]), (40, vec![39]), (1, vec![0]), (120, vec![50, 51]), (120, vec![10, 100])] {
         let upstream = upstream(issues).await;
         let order = order(&upstream);
@@ -110,7 +110,7 @@ async fn it_may_be_the_oldest_the_newest_the_only_one_or_have_neighbours() {
 
 /// Such a second is read through the server's links, whose page numbers or cursors may name its pages.
 #[tokio::test]
-async fn it_may_be_within_a_second_that_is_longer_than_a_page() {
+async fn the_failing_issue_may_be_in_a_second_longer_than_a_page() {
     for (cursors, place) in [(false, 40), (true, 40), (true, 21), (true, 59)] {
         let upstream = GithubServer::builder().repository(REPOSITORY, 60).cursor_links(cursors).start().await.unwrap();
         upstream.clock().advance(Duration::from_secs(60));
@@ -130,7 +130,7 @@ async fn it_may_be_within_a_second_that_is_longer_than_a_page() {
 
 /// An outage does not concern a single issue: nothing is rejected, and the error is the server's.
 #[tokio::test]
-async fn a_server_that_fails_at_everything_is_an_error_and_no_reject() {
+async fn a_server_that_always_fails_is_an_error_and_not_a_reject() {
     let upstream = upstream(60).await;
     let mut reading = Reading::of(&upstream, json!({ "retries": 0 }));
     for everything in [true, false] {

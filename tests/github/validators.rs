@@ -30,7 +30,7 @@ async fn a_long_tag_is_neither_stored_nor_sent_back() {
 }
 
 #[tokio::test]
-async fn a_tag_that_is_stored_already_and_that_the_server_cannot_take_stops_no_read() {
+async fn a_stored_tag_that_the_server_rejects_does_not_stop_the_read() {
     for (tag, refusal) in [(format!("\"{}\"", "x".repeat(380_000)), 431), ("\"odd\"".to_owned(), 400)] {
         let upstream = GithubServer::builder().repository(REPOSITORY, 7).start().await.unwrap();
         let mut reading = Reading::of(&upstream, serde_json::json!({}));

@@ -19,7 +19,7 @@ async fn received(server: &MockServer) -> Vec<u8> {
 
 /// No server is even contacted, so nothing can leak.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_other_host_is_asked_whatever_the_server_points_to() {
+async fn no_other_host_is_contacted_whatever_the_server_links_to() {
     let other = MockServer::start().await;
     Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_string("[]")).mount(&other).await;
     let elsewhere = other.uri();

@@ -56,7 +56,7 @@ fn assert_refused(ended: &Ended, says: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_settings_file_in_the_current_folder_is_not_loaded_and_said_to_be_there() {
+async fn a_settings_file_in_the_current_folder_is_not_loaded_but_reported() {
     let hostile = HostileServer::start().await;
     let upstream = GithubServer::builder().token(CANARY).repository("acme/gears", 3).start().await.unwrap();
     let named = Program::github(upstream.url()).variable("GITHUB_TOKEN", CANARY);
@@ -139,7 +139,7 @@ async fn a_host_that_the_call_names_gets_the_credential() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_configured_with_its_credential_works_until_the_credential_is_another_one() {
+async fn a_configured_host_works_until_its_credential_changes() {
     let upstream = GithubServer::builder().token("right-token").repository("acme/gears", 3).start().await.unwrap();
     let url = format!("api_url={}", upstream.url());
     let program = Program::new("github_issues");
@@ -187,7 +187,7 @@ async fn without_a_credential_any_configured_host_is_read() {
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_settings_file_that_others_may_write_is_refused() {
+async fn a_settings_file_writable_by_others_is_rejected() {
     use std::os::unix::fs::{PermissionsExt, chown};
 
     let program = Program::new("github_issues");
@@ -220,7 +220,7 @@ async fn a_token_does_not_travel_over_plain_http_to_another_machine() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_url_that_holds_more_than_a_place_is_refused_wherever_it_is_given() {
+async fn a_url_with_credentials_is_rejected_wherever_it_is_given() {
     const CORE: &str = "C4n4ryBird";
     let program = Program::new("github_issues");
     program.run(&["configure", "api_url=https://ghe.example"]).await.expect(0);
@@ -266,7 +266,7 @@ async fn a_url_that_holds_more_than_a_place_is_refused_wherever_it_is_given() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_is_given_by_a_slip_is_neither_stored_nor_printed() {
+async fn a_secret_given_by_mistake_is_neither_stored_nor_printed() {
     let literal = "ghp_C4n4ryBird0123456789abcdefghijklmnop";
     for (index, setting) in [
         format!("token=env:{literal}"),

@@ -62,7 +62,7 @@ pub(crate) fn all_but_a_complete() -> Vec<(String, RunStatus)> {
 }
 
 #[tokio::test]
-async fn settings_of_a_resource_that_cannot_be_read_stop_that_resource_only() {
+async fn unreadable_settings_of_a_resource_stop_that_resource_only() {
     for (value, document) in [
         ("PARSE_JSON('5')", "'5'"),
         ("PARSE_JSON('{\"enabled\":\"yes\"}')", "'{\"enabled\":\"yes\"}'"),
@@ -86,7 +86,7 @@ async fn a_value_without_its_document_counts() {
 }
 
 #[tokio::test]
-async fn a_state_that_cannot_be_read_stops_its_resource_only_and_the_line_repairs_it() {
+async fn an_unreadable_state_stops_its_resource_only_and_the_help_repairs_it() {
     for change in ["\"DOCUMENT\" = '{oops'", "\"AT\" = 'tomorrow'"] {
         let (world, source) = ingested().await;
         edit(&world, &format!("UPDATE STATE.\"APP_STATE\" SET {change} WHERE \"KEY\" = 'a' AND \"VERSION\" = 2")).await;
@@ -101,7 +101,7 @@ async fn a_state_that_cannot_be_read_stops_its_resource_only_and_the_line_repair
 }
 
 #[tokio::test]
-async fn a_run_that_cannot_be_read_is_left_out() {
+async fn an_unreadable_run_is_omitted() {
     let (world, source) = ingested().await;
     edit(&world, "UPDATE STATE.\"SNOWFEED_RUN\" SET \"DOCUMENT\" = '{oops' WHERE \"RESOURCE\" = 'a'").await;
     assert_eq!(world.snowflake.runs(None, 9).await.unwrap().len(), 2);
@@ -111,7 +111,7 @@ async fn a_run_that_cannot_be_read_is_left_out() {
 }
 
 #[tokio::test]
-async fn columns_in_the_catalog_that_cannot_be_read_are_made_again() {
+async fn unreadable_columns_in_the_catalog_are_recreated() {
     // A third row, that of the stream's view, has columns that nothing reads.
     for whose in ["'a'", "'' AND \"STREAM\" NOT LIKE '%^=view'"] {
         let (world, source) = ingested().await;
@@ -128,7 +128,7 @@ async fn columns_in_the_catalog_that_cannot_be_read_are_made_again() {
 }
 
 #[tokio::test]
-async fn a_fence_that_somebody_has_removed_is_made_again() {
+async fn a_removed_fence_is_recreated() {
     for removes in ["DELETE FROM STATE.\"SNOWFEED_FENCE/a\"", "DROP TABLE STATE.\"SNOWFEED_FENCE/a\""] {
         let (world, source) = ingested().await;
         edit(&world, removes).await;
@@ -138,7 +138,7 @@ async fn a_fence_that_somebody_has_removed_is_made_again() {
 }
 
 #[tokio::test]
-async fn a_row_of_the_version_that_is_gone_comes_back() {
+async fn a_deleted_version_row_is_restored() {
     let (world, source) = ingested().await;
     edit(&world, "DELETE FROM STATE.\"SNOWFEED_VERSION\"").await;
     let (runs, said) = again(&world, &source).await;
@@ -161,7 +161,7 @@ async fn keys_that_differ_only_by_case_are_two_rows() {
 }
 
 #[tokio::test]
-async fn no_text_of_ours_inherits_a_collation() {
+async fn no_text_column_inherits_a_collation() {
     let (world, source) = (World::new(0), Issues::default());
     source.page("r", 1..2);
     let connector = Connector::new(source, Arc::new(world.snowflake.clone()));
@@ -186,7 +186,7 @@ async fn a_document_of_20_megabytes_is_a_row() {
 }
 
 #[tokio::test]
-async fn half_a_surrogate_pair_is_the_replacement_character_in_the_view_and_stays_in_the_text() {
+async fn an_unpaired_surrogate_is_replaced_in_the_view_and_kept_in_the_text() {
     for max_bind_bytes in [usize::MAX, 0] {
         let world = World::new(max_bind_bytes);
         let one = resource("r");
@@ -201,7 +201,7 @@ async fn half_a_surrogate_pair_is_the_replacement_character_in_the_view_and_stay
 }
 
 #[tokio::test]
-async fn a_document_that_no_row_can_hold_is_rejected_alone() {
+async fn an_oversized_document_is_rejected_alone() {
     for max_bind_bytes in [usize::MAX, 0] {
         let world = World::new(max_bind_bytes);
         let one = resource("r");
@@ -257,7 +257,7 @@ async fn a_policy_on_a_view_survives_new_resources_and_new_columns() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_transaction_that_snowflake_has_ended_is_tried_again_and_none_of_it_counts() {
+async fn a_transaction_ended_by_snowflake_is_retried_and_none_of_it_counts() {
     for lost in ["\"APP_STATE\" (", "\"SNOWFEED_RUN\" ("] {
         let yes = Yes::default();
         let (mut session, tries) = (MockSession::new(), Arc::new(AtomicUsize::new(0)));

@@ -73,7 +73,7 @@ async fn a_run_with_one_small_commit_is_fourteen_statements() {
 }
 
 #[tokio::test]
-async fn a_thousand_resources_are_looked_at_by_one_statement_each_for_settings_and_state() {
+async fn a_thousand_resources_take_one_statement_for_settings_and_one_for_state() {
     let world = World::new(usize::MAX);
     let one = crate::support::change(&resource("acme/7"), snowfeed::StateVersion::NONE);
     world.snowflake.append(one).await.unwrap();
@@ -93,7 +93,7 @@ async fn a_thousand_resources_are_looked_at_by_one_statement_each_for_settings_a
 }
 
 #[tokio::test]
-async fn a_full_pass_that_finds_nothing_gone_looks_once_and_writes_the_marks() {
+async fn a_reconcile_run_without_deletions_queries_once_and_writes_the_marks() {
     let (world, source) = (World::new(usize::MAX), Issues::default());
     source.pages("r", vec![1..3, 3..5]);
     ingest(&world, &connector(&world, &source), IngestRequest::new([resource("r")])).await;

@@ -25,7 +25,7 @@ async fn completes(world: &World, source: &Issues, what: &str) {
 }
 
 #[tokio::test]
-async fn a_fence_with_rows_that_are_wrong_keeps_nobody_out() {
+async fn a_fence_with_invalid_rows_blocks_no_run() {
     for edits in [
         "UPDATE STATE.\"SNOWFEED_FENCE/a\" SET \"TXN\" = 'mine', \"RUN\" = 'mine'",
         "INSERT INTO STATE.\"SNOWFEED_FENCE/a\" SELECT 'mine', 'mine'",
@@ -37,7 +37,7 @@ async fn a_fence_with_rows_that_are_wrong_keeps_nobody_out() {
 }
 
 #[tokio::test]
-async fn rows_of_reconcile_runs_and_rejects_that_are_wrong_change_no_table() {
+async fn invalid_rows_of_reconcile_runs_and_rejects_change_no_table() {
     for edits in [
         "INSERT INTO STATE.\"SNOWFEED_SEEN\" SELECT 'no run', 'a', 'issues', '1'",
         "INSERT INTO STATE.\"REJECTED_RECORD\" (\"RESOURCE\", \"STREAM\", \"REASON\", \"RAW\", \"HASH\") SELECT 'a', 'issues', 'mine', '{oops', 'x'",
@@ -50,7 +50,7 @@ async fn rows_of_reconcile_runs_and_rejects_that_are_wrong_change_no_table() {
 }
 
 #[tokio::test]
-async fn a_row_of_the_catalog_that_is_gone_or_names_another_view_comes_back() {
+async fn a_missing_or_wrong_catalog_row_is_restored() {
     for edits in [
         "DELETE FROM STATE.\"SNOWFEED_TABLE\" WHERE \"RESOURCE\" = 'a'",
         "UPDATE STATE.\"SNOWFEED_TABLE\" SET \"MADE_FROM\" = 'mine' WHERE \"RESOURCE\" = ''",
@@ -63,7 +63,7 @@ async fn a_row_of_the_catalog_that_is_gone_or_names_another_view_comes_back() {
 }
 
 #[tokio::test]
-async fn a_setting_of_the_connector_that_cannot_be_read_stops_all_with_its_table_and_its_key() {
+async fn an_unreadable_connector_setting_stops_all_and_names_its_table_and_key() {
     for (value, document) in [("NULL", "'{oops'"), ("PARSE_JSON('5')", "'5'")] {
         let (world, source) = ingested().await;
         edit(
@@ -83,7 +83,7 @@ async fn a_setting_of_the_connector_that_cannot_be_read_stops_all_with_its_table
 }
 
 #[tokio::test]
-async fn a_row_of_the_data_that_is_wrong_is_right_after_the_next_change_or_a_reset() {
+async fn an_edited_data_row_is_corrected_by_the_next_change_or_a_reset() {
     for edits in ["UPDATE STATE_RAW.\"a\" SET \"DOCUMENT\" = '{oops', \"RAW\" = NULL", "DELETE FROM STATE_RAW.\"a\""] {
         let (world, source) = ingested().await;
         edit(&world, &edits.replace("STATE_RAW", &format!("\"{}\".PUBLIC_RAW", world.database))).await;
@@ -97,7 +97,7 @@ async fn a_row_of_the_data_that_is_wrong_is_right_after_the_next_change_or_a_res
 
 /// A merge updates every row of a key, and a view shows each.
 #[tokio::test]
-async fn a_row_of_the_data_that_is_there_twice_fails_a_reconcile_run_that_says_how_to_repair_it() {
+async fn a_duplicate_data_row_fails_a_reconcile_run_with_help() {
     let (world, source) = ingested().await;
     let raw = format!("\"{}\".PUBLIC_RAW.\"a\"", world.database);
     edit(&world, &format!("INSERT INTO {raw} SELECT * FROM {raw} LIMIT 1")).await;
@@ -120,7 +120,7 @@ async fn a_row_of_the_data_that_is_there_twice_fails_a_reconcile_run_that_says_h
 }
 
 #[tokio::test]
-async fn two_states_of_one_version_and_one_of_a_far_version_stop_nothing_else() {
+async fn duplicate_and_far_state_versions_stop_nothing_else() {
     for edits in [
         "INSERT INTO STATE.\"APP_STATE\" SELECT * FROM STATE.\"APP_STATE\" WHERE \"KEY\" = 'a'",
         "INSERT INTO STATE.\"APP_STATE\" (\"KEY\", \"VALUE\", \"VERSION\", \"AT\", \"DOCUMENT\") SELECT 'a', NULL, 9223372036854775807, '2026-01-01T00:00:00Z', '{}'",

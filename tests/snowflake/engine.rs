@@ -70,7 +70,7 @@ async fn an_error_within_a_transaction_rolls_it_back_and_is_in_the_record_of_the
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_others_get_in_the_way_of_is_tried_five_times_and_no_more() {
+async fn a_conflicting_transaction_is_tried_five_times_at_most() {
     let merges = Arc::new(AtomicUsize::new(0));
     let counted = merges.clone();
     let client = first(|session| {
@@ -89,7 +89,7 @@ async fn what_others_get_in_the_way_of_is_tried_five_times_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_transaction_that_got_through_at_the_fifth_try_is_no_error() {
+async fn a_transaction_that_succeeds_on_the_fifth_attempt_is_not_an_error() {
     let client = first(|session| {
         session.expect_execute().withf(is_merge).times(4).returning(|_| Err(Error::unavailable("a deadlock")));
     });
@@ -134,7 +134,7 @@ async fn a_file_that_the_storage_refuses_ends_the_commit_before_its_transaction(
 }
 
 #[tokio::test]
-async fn what_cannot_be_cleaned_up_is_no_error() {
+async fn a_failed_cleanup_is_not_an_error() {
     let client = first(|session| {
         let is_cleaning =
             |statement: &Statement| ["DROP TABLE", "REMOVE", "LIST"].iter().any(|verb| statement.sql.starts_with(verb));
@@ -145,7 +145,7 @@ async fn what_cannot_be_cleaned_up_is_no_error() {
 }
 
 #[tokio::test]
-async fn what_was_staged_is_not_removed_within_a_transaction_that_could_not_be_ended() {
+async fn staged_files_are_not_removed_within_a_transaction_that_could_not_be_ended() {
     for (fails, ends) in [("MERGE INTO \"DB\".\"PUBLIC_RAW\"", "ROLLBACK"), ("COMMIT", "COMMIT")] {
         let (began, broken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let client = first(|session| {
@@ -244,7 +244,7 @@ fn breaking(world: &World, text: &'static str, fate: fn() -> Fate) -> Snowflake 
 }
 
 #[tokio::test]
-async fn a_commit_whose_answer_is_lost_is_tried_again_and_counted_once() {
+async fn a_commit_without_a_response_is_retried_and_counted_once() {
     for fate in [|| Fate::Unanswered, || Fate::Lost] {
         let world = World::new(usize::MAX);
         let source = Issues::default();
@@ -263,7 +263,7 @@ async fn a_commit_whose_answer_is_lost_is_tried_again_and_counted_once() {
 }
 
 #[tokio::test]
-async fn a_change_of_state_whose_answer_is_lost_is_stored_once() {
+async fn a_state_change_without_a_response_is_stored_once() {
     for fate in [|| Fate::Unanswered, || Fate::Lost] {
         let world = World::new(usize::MAX);
         let snowflake = breaking(&world, "COMMIT", fate);
@@ -274,7 +274,7 @@ async fn a_change_of_state_whose_answer_is_lost_is_stored_once() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_does_not_hide_that_another_run_has_moved_on() {
+async fn a_lost_response_does_not_hide_that_another_run_has_committed() {
     let world = World::new(usize::MAX);
     let one = resource("r");
     // The COMMIT gets lost, and before the next attempt another run stores a state on the same base.
@@ -295,7 +295,7 @@ async fn a_lost_answer_does_not_hide_that_another_run_has_moved_on() {
 }
 
 #[tokio::test]
-async fn two_resources_side_by_side_use_two_sessions() {
+async fn two_concurrent_resources_use_two_sessions() {
     let world = World::new(usize::MAX);
     let source = Issues::default();
     let all = ["a", "b"];
@@ -396,14 +396,14 @@ async fn covered(world: &World, names: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn two_processes_that_add_a_resource_at_once_leave_a_view_of_both() {
+async fn two_processes_adding_a_resource_at_once_leave_a_view_of_both() {
     let world = World::new(usize::MAX);
     overtake(&world, false).await;
     assert_eq!(covered(&world, &["a", "b", "x"]).await, ["a", "b", "x"]);
 }
 
 #[tokio::test]
-async fn a_view_that_a_process_has_made_too_late_before_it_died_is_made_again_by_the_next_one() {
+async fn a_view_created_too_late_by_a_process_that_died_is_recreated_by_the_next() {
     let world = World::new(usize::MAX);
     overtake(&world, true).await;
     assert_eq!(covered(&world, &["a", "b", "x"]).await, ["b", "x"]);

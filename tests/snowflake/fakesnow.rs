@@ -116,7 +116,7 @@ async fn an_answer_without_rows_has_columns() {
 }
 
 #[tokio::test]
-async fn a_transaction_is_seen_by_others_once_it_is_committed() {
+async fn a_transaction_is_visible_to_others_once_it_is_committed() {
     let Some((client, mut writer)) = database("TOGETHER").await else { return };
     let mut reader = client.open().await.unwrap();
     run(&mut writer, "CREATE TABLE t (id INT)").await;
@@ -152,7 +152,7 @@ async fn a_missing_table_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_failure_of_the_server_does_not_repeat_what_was_bound() {
+async fn a_server_error_does_not_quote_bound_values() {
     let Some((_, mut session)) = database("CONFLICTS").await else { return };
     let mut other = to(peers::fakesnow().unwrap()).open().await.unwrap();
     run(&mut session, "CREATE TABLE t (id INT, v VARCHAR)").await;
@@ -169,7 +169,7 @@ async fn a_failure_of_the_server_does_not_repeat_what_was_bound() {
 }
 
 #[tokio::test]
-async fn an_expired_session_is_taken_up_again() {
+async fn an_expired_session_is_resumed() {
     let Some(server) = peers::fakesnow() else { return };
     let forgetful = Forgetful::before(server).await;
     let client = HttpClient::with_retry(connection(forgetful.port), fast_retries()).unwrap();
@@ -187,7 +187,7 @@ async fn an_expired_session_is_taken_up_again() {
 }
 
 #[tokio::test]
-async fn values_of_every_usual_type_are_texts() {
+async fn values_of_all_common_types_are_texts() {
     let Some((_, mut session)) = database("TYPES").await else { return };
     let sql = "SELECT NULL AS a, TRUE AS b, 1.50::NUMBER(10,2) AS c, 2::DOUBLE AS d, '2024-01-02'::DATE::VARCHAR AS e, \
                PARSE_JSON('{\"k\": [1]}')::VARCHAR AS f, '2024-01-02 03:04:05'::TIMESTAMP_NTZ AS g";

@@ -163,7 +163,7 @@ async fn ingest(connector: &Connector, request: IngestRequest) {
 }
 
 #[tokio::test]
-async fn a_standard_run_sends_what_the_golden_files_say() {
+async fn a_standard_run_matches_the_golden_files() {
     let world = World::new(usize::MAX);
     let source = Issues::default();
     let connector = Connector::new(source.clone(), Arc::new(world.snowflake.clone()));
@@ -193,7 +193,7 @@ async fn a_standard_run_sends_what_the_golden_files_say() {
 }
 
 #[tokio::test]
-async fn a_large_commit_sends_what_its_golden_file_says() {
+async fn a_large_commit_matches_its_golden_file() {
     let world = World::new(0);
     let source = Issues::default();
     let connector = Connector::new(source.clone(), Arc::new(world.snowflake.clone()));
@@ -208,7 +208,7 @@ async fn a_large_commit_sends_what_its_golden_file_says() {
 }
 
 #[test]
-fn a_difference_shows_what_was_and_what_is() {
+fn a_difference_shows_both_versions() {
     let said = difference("1\n2\n3\na\nb\nc\nd\n5\n6\n7\n8\n9\n", "1\n2\n3\na\nb\nx\ny\nd\n5\n6\n7\n8\n");
     assert_eq!(said, "  a\n  b\n- c\n+ x\n+ y\n  d\n  5\n  7\n  8\n- 9\n");
     assert_eq!(difference("a\na\n", "a\na\n"), "");

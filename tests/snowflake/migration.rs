@@ -78,7 +78,7 @@ async fn version(world: &World) -> String {
 }
 
 #[tokio::test]
-async fn a_database_of_version_1_goes_on_where_it_was() {
+async fn a_database_of_version_1_continues_where_it_was() {
     for max_bind_bytes in [usize::MAX, 0] {
         let world = version_1(max_bind_bytes).await;
         // A read-only command changes nothing.
@@ -129,7 +129,7 @@ async fn a_migration_that_dies_after_any_statement_is_completed_by_the_next_prog
 }
 
 #[tokio::test]
-async fn a_program_of_version_1_that_still_runs_stores_nothing_more() {
+async fn a_running_program_of_version_1_stores_nothing_after_the_upgrade() {
     let world = version_1(usize::MAX).await;
     world.snowflake.append(change(&resource("r"), StateVersion(1))).await.unwrap();
     // The first statement of version 1 in a transaction that stores a state.

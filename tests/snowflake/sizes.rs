@@ -47,7 +47,7 @@ async fn a_view_with_more_than_1_mb_of_columns_is_refused_before_anything_is_wri
 }
 
 #[tokio::test]
-async fn beyond_1_mb_the_view_over_all_resources_stays_and_those_of_the_resources_have_everything() {
+async fn beyond_1_mb_the_stream_view_is_kept_and_the_resource_views_are_complete() {
     let (world, warnings) = (World::new(usize::MAX), Warnings::default());
     let _here = tracing::subscriber::set_default(warnings.clone());
     let tables = [wide("issues", "a")];

@@ -56,7 +56,7 @@ async fn sent_to_mock(words: &Words<'_>) -> Vec<Statement> {
 
 /// No statement is exempt: the parser also reads PUT, COPY, LIST, REMOVE, COPY GRANTS and lambdas.
 #[tokio::test]
-async fn a_parser_of_snowflakes_dialect_reads_every_statement() {
+async fn every_statement_parses_in_the_snowflake_dialect() {
     let long = "x".repeat(300);
     let mut verbs = BTreeSet::new();
     for odd in ODD.into_iter().chain([long.as_str()]) {
@@ -182,7 +182,7 @@ async fn values_are_bound_and_names_are_quoted() {
 
 /// A cast uses the format that the reader's session or account has set.
 #[tokio::test]
-async fn no_view_reads_times_as_its_readers_session_does() {
+async fn no_view_depends_on_the_timestamp_format_of_the_session() {
     let sent = sent_to_mock(&HARMLESS).await;
     let views = sent.iter().map(|sent| sent.sql.as_str()).filter(|sql| sql.starts_with("CREATE OR REPLACE VIEW"));
     let with_times: Vec<&str> = views.filter(|sql| sql.contains("TIMESTAMP")).collect();

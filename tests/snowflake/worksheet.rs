@@ -92,7 +92,7 @@ async fn the_view_of_a_stream_covers_all_resources_and_names_them() {
 }
 
 #[tokio::test]
-async fn views_that_another_version_has_made_are_made_again() {
+async fn views_created_by_another_version_are_recreated() {
     let world = World::new(usize::MAX);
     world.snowflake.ensure_tables(&resource("one"), &[views::spec()]).await.unwrap();
     put(&world, "one", &[r#"{"v":1}"#]).await;
@@ -111,7 +111,7 @@ async fn views_that_another_version_has_made_are_made_again() {
 }
 
 #[tokio::test]
-async fn a_large_commit_comes_through_a_stage_whose_name_is_in_quotes() {
+async fn a_large_commit_works_with_a_stage_whose_name_is_quoted() {
     // The name has no space, which needs quotes as well: the server cannot create such a database.
     let world = World::in_database(format!("rohdaten_für_{}", fresh_database()), 0);
     world.snowflake.ensure_tables(&resource("one"), &[views::spec()]).await.unwrap();

@@ -166,7 +166,7 @@ mod tests {
     use crate::snowflake::{QueryResult, StagedFile};
 
     #[test]
-    fn every_statement_makes_one_thing_of_the_connectors_own() {
+    fn every_statement_creates_one_object_of_the_connector() {
         let names = Names::new("db", "public");
         let made = statements(&names);
         assert_eq!(made.len(), 10);
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_are_of_one_type() {
+    fn documents_have_one_type() {
         use crate::backends::snowflake::migration::{LONG_TEXT, LONGEST_TEXT};
 
         assert_eq!(LONG_TEXT, format!("VARCHAR({LONGEST_TEXT})"));
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_version_has_a_step_and_every_other_one_is_refused() {
+    async fn every_version_has_a_step_and_any_other_is_rejected() {
         let names = Names::new("db", "public");
         for version in migration::OLDEST_VERSION..=VERSION {
             let mut session = NoRows::default();

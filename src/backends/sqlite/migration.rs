@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_fails_leaves_the_version_before_it_and_goes_on_later() {
+    fn a_failed_step_leaves_the_previous_version_and_can_be_repeated() {
         fn half(transaction: &Transaction<'_>) -> SqliteResult<()> {
             transaction.execute_batch("CREATE TABLE half (x); INSERT INTO nowhere VALUES (1)")?;
             Ok(())

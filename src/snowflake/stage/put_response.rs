@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_snowflake_leaves_empty_counts_as_missing() {
+    fn empty_values_count_as_missing() {
         let answer = answer(json!({
             "stageInfo": {
                 "locationType": "GCS", "location": "b/", "region": "", "storageAccount": null, "endPoint": "",
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_that_wants_encrypted_files_is_refused_with_what_to_do() {
+    fn a_stage_that_requires_encryption_is_rejected_with_help() {
         let place = json!({ "locationType": "S3", "location": "b/" });
         let material = json!({ "queryStageMasterKey": "s3cret", "queryId": "q", "smkId": 1 });
         for material in [material.clone(), json!([material]), json!([{}, material])] {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_key_makes_a_stage_want_encrypted_files() {
+    fn only_a_key_makes_a_stage_require_encryption() {
         let place = json!({ "locationType": "S3", "location": "b/" });
         let nothing = [json!(null), json!([]), json!({}), json!([null]), json!([{}])];
         let no_key = [json!({ "queryStageMasterKey": null }), json!({ "queryStageMasterKey": "", "queryId": "q" })];

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_of_one_size_and_lose_nothing() {
+    fn parts_have_one_size_and_lose_nothing() {
         let content: Vec<Bytes> = (0..50_u8).map(|n| vec![n; 777_777]).map(Bytes::from).collect();
         let parts = parts(&content);
         let (last, full) = parts.split_last().unwrap();

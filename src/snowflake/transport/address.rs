@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn our_parameters_replace_the_ones_made_up() {
+    fn request_parameters_replace_the_generated_ones() {
         let stand_in =
             format!("{PLACEHOLDER_URL}//session/token-request?requestId=theirs&request_guid=x&requestId=ours");
         let stand_in = Url::parse(&stand_in).unwrap();
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_may_go_to_snowflake_and_nowhere_else() {
+    fn redirects_lead_only_to_snowflake() {
         let from = "https://org-acc.snowflakecomputing.com/queries/v1/query-request";
         for to in [
             "/queries/v1/other",
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_of_ones_own_may_send_us_to_itself_and_to_snowflake() {
+    fn a_custom_host_may_redirect_to_itself_and_to_snowflake() {
         assert!(follows("https://snowflake.example.com:8443/a", "/b"));
         assert!(follows("https://snowflake.example.com:8443/a", "https://org-acc.snowflakecomputing.com/"));
         assert!(!follows("https://snowflake.example.com:8443/a", "https://snowflake.example.com/"));

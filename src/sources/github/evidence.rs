@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_address_of_an_item_is_one() {
+    fn only_an_item_url_is_recognized() {
         for (address, is_one) in [
             ("https://api.github.com/repositories/7/issues/3", true),
             ("https://ghe.example/api/v3/repos/acme/other/issues/3", true),
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_control_is_of_the_kind_that_is_asked_about() {
+    fn a_control_issue_has_the_requested_kind() {
         let body = r#"[null,{"id":1,"number":1,"pull_request":{}},[],{"id":2,"number":2,"pull_request":null},{"id":3,"number":3}]"#;
         let number = |kind, other| match find(body, kind, other).unwrap() {
             ListPage::Match(control) => Some(control.number),

@@ -151,7 +151,7 @@ impl Snowflake {
 }
 
 #[tokio::test]
-async fn lines_stored_as_a_put_statement_says_are_loaded_by_a_copy_statement() {
+async fn lines_uploaded_for_a_put_statement_are_loaded_by_a_copy_statement() {
     let Some(server) = peers::fakesnow() else { return };
     let snowflake = Snowflake::open(server.url()).await;
     for sql in [

@@ -102,7 +102,7 @@ async fn wrong(answers: Answers) -> (&'static str, String, String) {
 }
 
 #[tokio::test]
-async fn an_account_in_which_all_is_well_has_a_line_for_each_thing() {
+async fn a_healthy_account_has_one_finding_per_check() {
     let findings = look_at(good(), "db").await;
     let lines: Vec<String> =
         findings.iter().map(|found| format!("{}: {}", found.name, found.result.as_ref().unwrap())).collect();
@@ -111,7 +111,7 @@ async fn an_account_in_which_all_is_well_has_a_line_for_each_thing() {
 }
 
 #[tokio::test]
-async fn tables_of_this_version_need_no_privilege_to_make_more() {
+async fn tables_of_this_version_need_no_create_privilege() {
     let findings = look_at(
         with(vec![("SELECT CAST(NULL", Ok(version("2"))), upper_name(), ("SHOW GRANTS", Ok(grants(&[])))]),
         "db",
@@ -128,7 +128,7 @@ fn upper_name() -> (&'static str, std::result::Result<QueryResult, (&'static str
 }
 
 #[tokio::test]
-async fn tables_that_compare_keys_by_a_collation_are_named_with_the_statement_that_rids_them_of_it() {
+async fn tables_with_a_collation_are_named_with_the_statement_that_removes_it() {
     let columns = shown(
         &["TABLE_NAME", "COLUMN_NAME", "COLLATION_NAME"],
         &[&["APP_STATE", "AT", "en-ci"], &["APP_STATE", "KEY", "en-ci"]],
@@ -146,7 +146,7 @@ async fn tables_that_compare_keys_by_a_collation_are_named_with_the_statement_th
 }
 
 #[tokio::test]
-async fn a_user_without_role_or_warehouse_is_told_who_gives_one() {
+async fn a_missing_role_or_warehouse_has_help() {
     let session = |role, warehouse| {
         let context = shown(&["USER", "ROLE", "WAREHOUSE"], &[&["ME", role, warehouse]]);
         with(vec![("SELECT CURRENT_USER()", Ok(context))])
@@ -158,7 +158,7 @@ async fn a_user_without_role_or_warehouse_is_told_who_gives_one() {
 }
 
 #[tokio::test]
-async fn a_warehouse_is_judged_by_whether_it_can_start() {
+async fn a_suspended_warehouse_is_an_error_only_if_it_cannot_resume() {
     let current = |warehouse| {
         let context = shown(&["USER", "ROLE", "WAREHOUSE"], &[&["ME", "LOADER", warehouse]]);
         with(vec![("SELECT CURRENT_USER()", Ok(context))])
@@ -176,7 +176,7 @@ async fn a_warehouse_is_judged_by_whether_it_can_start() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there_may_be_made_by_who_has_the_privilege() {
+async fn a_missing_database_can_be_created_with_the_privilege() {
     let missing = ("SHOW SCHEMAS", Err(("002043", "does not exist")));
     let (name, message, help) = wrong(with(vec![missing.clone()])).await;
     assert_eq!(
@@ -190,7 +190,7 @@ async fn a_database_that_is_not_there_may_be_made_by_who_has_the_privilege() {
 }
 
 #[tokio::test]
-async fn who_may_not_make_schemas_is_told_the_grant() {
+async fn a_missing_create_schema_privilege_names_the_grant() {
     let (name, message, help) = wrong(with(vec![("SHOW GRANTS TO ROLE \"MAKER\"", Ok(grants(&[])))])).await;
     assert_eq!(
         (name, message.as_str()),
@@ -201,7 +201,7 @@ async fn who_may_not_make_schemas_is_told_the_grant() {
 }
 
 #[tokio::test]
-async fn a_privilege_that_cannot_be_seen_is_not_said_to_be_missing() {
+async fn an_invisible_privilege_is_not_reported_as_missing() {
     let hidden = ("SHOW GRANTS TO ROLE \"MAKER\"", Err(("003001", "insufficient privileges")));
     let findings = look_at(with(vec![hidden]), "db").await;
     assert!(findings.iter().all(|found| found.result.is_ok()), "{findings:?}");
@@ -214,7 +214,7 @@ async fn a_privilege_that_cannot_be_seen_is_not_said_to_be_missing() {
 }
 
 #[tokio::test]
-async fn tables_of_somebody_else_and_of_a_newer_version_are_refused() {
+async fn foreign_tables_and_tables_of_a_newer_version_are_rejected() {
     let theirs = ("SELECT 1 AS \"ONE\" FROM \"DB\".\"STATE\".\"APP_STATE\"", Ok(shown(&["ONE"], &[])));
     let (name, message, help) = wrong(with(vec![theirs])).await;
     assert!(name == "tables" && message.contains("is not this program's"), "{message}");
