@@ -81,7 +81,7 @@ fn the_sbom_of_the_crate_is_valid_and_lists_what_is_built() {
     assert!(built.remove(&("snowfeed".to_owned(), env!("CARGO_PKG_VERSION").to_owned())));
     assert_eq!(listed.keys().cloned().collect::<BTreeSet<_>>(), built);
     assert_eq!(bill["metadata"]["component"]["purl"], concat!("pkg:cargo/snowfeed@", env!("CARGO_PKG_VERSION")));
-    assert!(!listed.keys().any(|(name, _)| name == "wiremock"), "what only tests need is not built in");
+    assert!(!listed.keys().any(|(name, _)| name == "wiremock"), "test-only dependencies are not built in");
 
     // Each is the one pinned by the lock file.
     let lock = fs::read_to_string("Cargo.lock").unwrap();

@@ -108,7 +108,7 @@ fn a_read_only_database_is_rejected_and_unchanged() {
 }
 
 #[test]
-fn an_invalid_path_is_reported() {
+fn a_path_that_cannot_be_opened_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     for path in [dir.path().to_owned(), dir.path().join("missing").join("x.db")] {
         let error = Sqlite::open(&path).expect_err("there is no file");

@@ -155,12 +155,12 @@ impl<'a, T: Deserialize<'a>> Elements<'a, T> {
         }
     }
 
-    fn damaged(&self, what: &'static str) -> Error {
-        self.error(what).with_source(IncompleteResponse::DamagedJson)
+    fn damaged(&self, message: &'static str) -> Error {
+        self.error(message).with_source(IncompleteResponse::DamagedJson)
     }
 
-    fn error(&self, what: &'static str) -> Error {
-        Error::invalid_data(what).with_context("element", self.index)
+    fn error(&self, message: &'static str) -> Error {
+        Error::invalid_data(message).with_context("element", self.index)
     }
 }
 

@@ -28,7 +28,7 @@ async fn pitfall_11_each_rejection_has_its_own_message() {
     ] {
         let upstream = upstream(3).await;
         upstream.fault_while(|_| true, Fault::status(code));
-        let error = Reading::of(&upstream, json!({})).read().await.unwrap_err();
+        let error = Reading::new(&upstream, json!({})).read().await.unwrap_err();
         assert_eq!(error.kind(), kind, "{code}: {error}");
         assert!(error.to_string().contains(REPOSITORY) && error.help().is_some(), "{code}: {error}");
         messages.push(error.message().to_owned());
@@ -43,7 +43,7 @@ async fn pitfall_11_a_bad_token_never_falls_back_to_anonymous_reading() {
     let builder = GithubServer::builder().repository(REPOSITORY, 3).token("the-right-one");
     let upstream = builder.start().await.unwrap();
     let (_file, reference) = secret("a-wrong-one");
-    let mut reading = Reading::of(&upstream, json!({ "token": reference }));
+    let mut reading = Reading::new(&upstream, json!({ "token": reference }));
     assert_eq!(reading.read().await.unwrap_err().kind(), ErrorKind::Authentication);
     let error = reading.source.check(&reading.config).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Authentication);
@@ -54,11 +54,11 @@ async fn pitfall_11_a_bad_token_never_falls_back_to_anonymous_reading() {
 #[tokio::test]
 async fn pitfall_11_anonymous_reading_is_always_announced() {
     let upstream = upstream(3).await;
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     assert!(reading.warnings().iter().any(|warning| warning.contains("anonymously")));
     let (_file, reference) = secret("token");
-    let mut reading = Reading::of(&upstream, json!({ "token": reference }));
+    let mut reading = Reading::new(&upstream, json!({ "token": reference }));
     reading.read().await.unwrap();
     assert_eq!(reading.warnings(), Vec::<String>::new());
 }
@@ -66,7 +66,7 @@ async fn pitfall_11_anonymous_reading_is_always_announced() {
 #[tokio::test]
 async fn pitfall_11_a_renamed_repository_is_followed_and_its_old_name_is_not_trusted() {
     let upstream = upstream(40).await;
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     upstream.rename_repository(REPOSITORY, "acme/gadgets");
     upstream.add_repository(REPOSITORY);
@@ -145,7 +145,7 @@ async fn pitfall_11_a_checkpoint_is_not_used_with_another_server() {
 #[tokio::test]
 async fn pitfall_11_deletions_are_not_verified_on_another_server() {
     let (ours, theirs) = (upstream(40).await, upstream(5).await);
-    let mut reading = Reading::of(&ours, json!({}));
+    let mut reading = Reading::new(&ours, json!({}));
     reading.read().await.unwrap();
     reading.config = config(&theirs, json!({}));
     assert_eq!(reading.verify(&[7]).await.unwrap_err().kind(), ErrorKind::Checkpoint);
@@ -156,7 +156,7 @@ async fn pitfall_11_deletions_are_not_verified_on_another_server() {
 #[tokio::test]
 async fn pitfall_11_a_checkpoint_without_a_server_belongs_to_the_configured_one() {
     let (ours, theirs) = (upstream(40).await, upstream(5).await);
-    let mut reading = Reading::of(&ours, json!({}));
+    let mut reading = Reading::new(&ours, json!({}));
     reading.read().await.unwrap();
     let mut old: serde_json::Value = reading.checkpoint.as_ref().unwrap().parse().unwrap();
     old.as_object_mut().unwrap().remove("server");
@@ -173,7 +173,7 @@ async fn pitfall_11_a_checkpoint_without_a_server_belongs_to_the_configured_one(
 async fn pitfall_11_a_first_read_under_the_old_name_follows_the_redirect() {
     let upstream = upstream(40).await;
     upstream.rename_repository(REPOSITORY, "acme/gadgets");
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     assert_eq!(reading.table.len(), 40);
 }
@@ -186,7 +186,7 @@ async fn a_server_that_serves_issues_by_repository_name_only_is_read() {
         if !known {
             upstream.fault_while(|request| request.path() == "/repos/acme/widgets", Fault::status(404));
         }
-        let mut reading = Reading::of(&upstream, json!({ "concurrency": concurrency }));
+        let mut reading = Reading::new(&upstream, json!({ "concurrency": concurrency }));
         // A crash after the first page, which is read by name in any case.
         reading.read_some(1).await.unwrap();
         reading.read().await.unwrap();
@@ -212,7 +212,7 @@ async fn pitfall_12_an_app_gets_installation_tokens_and_renews_them_one_at_a_tim
     let upstream = builder.token_lifetime(std::time::Duration::from_secs(3_600)).start().await.unwrap();
     let (_file, reference) = secret(&key);
     let app = json!({ "app_id": "12", "installation_id": 34, "private_key": reference });
-    let mut reading = Reading::of(&upstream, app);
+    let mut reading = Reading::new(&upstream, app);
     let tokens = "/app/installations/34/access_tokens";
     reading.source.check(&reading.config).await.unwrap();
     assert_eq!(upstream.requests_to(tokens), 1, "a check has a connection of its own");
@@ -234,7 +234,7 @@ async fn pitfall_12_a_token_is_renewed_before_it_expires() {
     let upstream = builder.token_lifetime(std::time::Duration::from_secs(240)).start().await.unwrap();
     let (_file, reference) = secret(&key);
     let mut reading =
-        Reading::of(&upstream, json!({ "app_id": "12", "installation_id": 34, "private_key": reference }));
+        Reading::new(&upstream, json!({ "app_id": "12", "installation_id": 34, "private_key": reference }));
     reading.read().await.unwrap();
     let refused = upstream.requests().iter().filter(|request| request.status() == Some(401)).count();
     assert_eq!(refused, 0);
@@ -250,7 +250,7 @@ async fn pitfall_12_a_failed_token_request_is_retried() {
         let upstream = GithubServer::builder().repository(REPOSITORY, 30).token("personal").start().await.unwrap();
         let (_file, reference) = secret(&key);
         let app = json!({ "app_id": "12", "installation_id": 34, "private_key": reference });
-        let mut reading = Reading::of(&upstream, app);
+        let mut reading = Reading::new(&upstream, app);
         upstream.fault_on("/access_tokens", fault);
         reading.read().await.unwrap();
         reading.assert_same(&upstream);
@@ -263,7 +263,7 @@ async fn pitfall_12_an_invalid_key_is_rejected_and_not_quoted() {
     let upstream = upstream(3).await;
     let (_file, reference) = secret("-----BEGIN NOTHING hunter2");
     let app = json!({ "app_id": "12", "installation_id": 34, "private_key": reference });
-    let error = Reading::of(&upstream, app).read().await.unwrap_err();
+    let error = Reading::new(&upstream, app).read().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(!format!("{error:?} {:?}", error.report()).contains("hunter2"));
 }
@@ -273,7 +273,7 @@ async fn pitfall_12_enterprise_addresses_and_the_pinned_version() {
     let builder = GithubServer::builder().repository(REPOSITORY, 300).path_prefix("/api/v3");
     let upstream = builder.start().await.unwrap();
     let url = format!("{}/api/v3", upstream.url().trim_end_matches("/api/v3"));
-    let mut reading = Reading::of(&upstream, json!({ "api_url": url }));
+    let mut reading = Reading::new(&upstream, json!({ "api_url": url }));
     reading.read().await.unwrap();
     reading.assert_same(&upstream);
     let requests = upstream.requests();

@@ -33,7 +33,7 @@ async fn an_invalid_list_element_is_skipped_with_a_warning() {
         let (found, warnings) = discovered(&upstream).await;
         assert_eq!(found, 5, "{element}");
         assert!(
-            warnings.iter().any(|warning| warning.contains("left out") && warning.contains(element)),
+            warnings.iter().any(|warning| warning.contains("skipped") && warning.contains(element)),
             "{warnings:?}"
         );
     }
@@ -148,7 +148,7 @@ async fn an_invalid_repository_name_is_skipped_with_a_warning() {
     Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_json(list)).mount(&server).await;
     let (found, warnings) = discovered_at(&server).await;
     assert_eq!(found.unwrap(), ["acme/right"]);
-    let told = warnings.iter().filter(|warning| warning.contains("left out")).count();
-    assert_eq!(told, 11, "ten names, and how many more there are: {warnings:?}");
+    let skipped = warnings.iter().filter(|warning| warning.contains("skipped")).count();
+    assert_eq!(skipped, 11, "ten names, and how many more there are: {warnings:?}");
     assert!(warnings.iter().any(|warning| warning.contains("../../etc/passwd")), "{warnings:?}");
 }

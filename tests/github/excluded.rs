@@ -1,4 +1,4 @@
-//! Pull requests that the setting `pull_requests` leaves out.
+//! Pull requests that the setting `pull_requests` excludes.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ async fn excluded_rows_are_read_once_they_are_included() {
         let upstream = upstream(issues).await;
         let left_out = pull_requests(&upstream);
         assert!(left_out > 0);
-        let mut reading = Reading::of(&upstream, json!({ "pull_requests": false }));
+        let mut reading = Reading::new(&upstream, json!({ "pull_requests": false }));
         reading.read().await.unwrap();
         reading.read().await.unwrap();
         assert_eq!(reading.table.len() + left_out, upstream.len(REPOSITORY));

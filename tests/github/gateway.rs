@@ -14,7 +14,7 @@ async fn a_short_page_without_a_link_is_not_the_last() {
     for (limit, concurrency) in [(100, 1), (100, 8), (30, 1), (30, 8), (7, 2)] {
         let builder = GithubServer::builder().repository(REPOSITORY, 990).page_limit(limit).without_links();
         let upstream = builder.start().await.unwrap();
-        let mut reading = Reading::of(&upstream, json!({ "concurrency": concurrency }));
+        let mut reading = Reading::new(&upstream, json!({ "concurrency": concurrency }));
         reading.read().await.unwrap();
         reading.assert_same(&upstream);
         upstream.clock().advance(Duration::from_secs(60));
@@ -36,7 +36,7 @@ async fn a_second_with_more_rows_than_a_page_is_read_without_links() {
         let upstream = builder.start().await.unwrap();
         upstream.clock().advance(Duration::from_secs(60));
         upstream.bulk_edit(REPOSITORY, 330);
-        let mut reading = Reading::of(&upstream, json!({}));
+        let mut reading = Reading::new(&upstream, json!({}));
         reading.read().await.unwrap();
         reading.assert_same(&upstream);
     }
@@ -50,7 +50,7 @@ async fn a_server_without_pagination_is_read() {
         format!("[{}]", upstream.snapshot(REPOSITORY).into_iter().map(|one| one.text).collect::<Vec<_>>().join(","));
     let says = Fault::Response { code: 200, content_type: "application/json", body: page };
     upstream.fault_while(|request| request.path().ends_with("/issues"), says);
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     reading.assert_same(&upstream);
 }
@@ -63,7 +63,7 @@ async fn links_of_the_server_behind_a_gateway_are_followed_at_the_gateway() {
             let upstream = builder.start().await.unwrap();
             upstream.clock().advance(Duration::from_secs(60));
             upstream.bulk_edit(REPOSITORY, 450);
-            let mut reading = Reading::of(&upstream, json!({}));
+            let mut reading = Reading::new(&upstream, json!({}));
             reading.read().await.unwrap();
             reading.assert_same(&upstream);
         }
@@ -75,7 +75,7 @@ async fn a_malformed_link_header_does_not_end_the_list() {
     for link in ["next page is 2", "<?page=2>; rel=\"deprecation\"", "<https://[>; rel=\"next\""] {
         let upstream = GithubServer::builder().repository(REPOSITORY, 350).page_limit(40).start().await.unwrap();
         upstream.fault_while(|request| request.path().ends_with("/issues"), Fault::Header("link", link.into()));
-        let mut reading = Reading::of(&upstream, json!({}));
+        let mut reading = Reading::new(&upstream, json!({}));
         reading.read().await.unwrap();
         reading.assert_same(&upstream);
     }
@@ -103,7 +103,7 @@ async fn lists_of_repositories_are_read_to_their_end_behind_a_gateway() {
 async fn checking_for_more_takes_one_request_and_an_idle_poll_stays_at_one() {
     for issues in [1, 3, 12, 99] {
         let upstream = upstream(issues).await;
-        let mut reading = Reading::of(&upstream, json!({ "concurrency": 1 }));
+        let mut reading = Reading::new(&upstream, json!({ "concurrency": 1 }));
         reading.read().await.unwrap();
         reading.assert_same(&upstream);
         // The repository, the page, and the poll.

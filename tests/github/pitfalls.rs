@@ -9,7 +9,7 @@ use crate::support::{REPOSITORY, Reading, is_deletion, secret, upstream};
 #[tokio::test]
 async fn pitfall_01_reading_works_when_page_numbers_are_rejected() {
     let upstream = GithubServer::builder().repository(REPOSITORY, 1_500).page_depth(1).start().await.unwrap();
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     reading.assert_same(&upstream);
 }
@@ -21,7 +21,7 @@ async fn pitfall_01_links_are_followed_verbatim() {
         let upstream = builder.start().await.unwrap();
         upstream.clock().advance(std::time::Duration::from_secs(60));
         upstream.bulk_edit(REPOSITORY, 450);
-        let mut reading = Reading::of(&upstream, json!({}));
+        let mut reading = Reading::new(&upstream, json!({}));
         reading.read().await.unwrap();
         reading.assert_same(&upstream);
         let parameter = if cursors { "after" } else { "page" };
@@ -34,7 +34,7 @@ async fn pitfall_01_a_second_with_more_pages_than_github_serves_is_a_clear_error
     let upstream = GithubServer::builder().repository(REPOSITORY, 700).page_depth(2).start().await.unwrap();
     upstream.clock().advance(std::time::Duration::from_secs(60));
     upstream.bulk_edit(REPOSITORY, 450);
-    let error = Reading::of(&upstream, json!({})).read().await.unwrap_err();
+    let error = Reading::new(&upstream, json!({})).read().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidData);
     assert!(error.to_string().contains("422") && error.help().unwrap().contains("one second"), "{error}");
 }
@@ -46,7 +46,7 @@ async fn pitfall_02_page_drift_loses_nothing() {
         let builder = GithubServer::builder().seed(changes.into()).repository(REPOSITORY, 1_800).mutations(churn);
         let upstream = builder.start().await.unwrap();
         let existing: Vec<String> = upstream.snapshot(REPOSITORY).iter().map(|issue| issue.id.to_string()).collect();
-        let mut reading = Reading::of(&upstream, json!({}));
+        let mut reading = Reading::new(&upstream, json!({}));
         reading.read().await.unwrap();
         let missing = existing.iter().filter(|id| !reading.table.contains_key(*id)).count();
         assert_eq!(missing, 0, "{changes} changes for each request");
@@ -61,7 +61,7 @@ async fn pitfall_03_since_may_include_its_second_or_not_and_seconds_are_shared()
     for inclusive in [true, false] {
         let builder = GithubServer::builder().repository(REPOSITORY, 400).since_inclusive(inclusive);
         let upstream = builder.start().await.unwrap();
-        let mut reading = Reading::of(&upstream, json!({ "page_size": 20 }));
+        let mut reading = Reading::new(&upstream, json!({ "page_size": 20 }));
         reading.read().await.unwrap();
         // 34 issues in exactly the second of the newest one: before the poll and after it.
         upstream.bulk_edit(REPOSITORY, 34);
@@ -77,7 +77,7 @@ async fn pitfall_03_since_may_include_its_second_or_not_and_seconds_are_shared()
 #[tokio::test]
 async fn pitfall_04_a_change_without_a_new_time_is_found_by_a_reconcile_run() {
     let upstream = upstream(300).await;
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     let before = reading.table.clone();
     upstream.rename_label(REPOSITORY, "bug", "defect");
@@ -92,7 +92,7 @@ async fn pitfall_04_a_change_without_a_new_time_is_found_by_a_reconcile_run() {
 async fn pitfall_05_a_missing_issue_is_verified_before_it_counts_as_deleted() {
     let builder = GithubServer::builder().repository(REPOSITORY, 50).repository("acme/other", 3);
     let upstream = builder.start().await.unwrap();
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     upstream.delete(REPOSITORY, 1);
     upstream.hide(REPOSITORY, 2);
@@ -113,7 +113,7 @@ async fn pitfall_05_a_missing_issue_is_verified_before_it_counts_as_deleted() {
 #[tokio::test]
 async fn pitfall_05_lost_access_does_not_look_like_deletions() {
     let upstream = upstream(20).await;
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     upstream.fault_while(|_| true, Fault::status(404));
     assert_eq!(reading.verify(&[1, 2]).await.unwrap_err().kind(), ErrorKind::NotFound);
@@ -126,7 +126,7 @@ async fn pitfall_05_lost_access_does_not_look_like_deletions() {
 #[tokio::test]
 async fn pitfall_05_a_response_that_is_not_an_issue_does_not_look_like_a_deletion() {
     let upstream = upstream(20).await;
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     upstream.hide(REPOSITORY, 2);
     upstream.fault_while(|request| request.path().ends_with("/issues/1"), Fault::MissingKey("id".into()));
@@ -141,7 +141,7 @@ async fn pitfall_05_a_response_that_is_not_an_issue_does_not_look_like_a_deletio
 async fn pitfall_09_an_idle_poll_is_one_conditional_request_that_writes_nothing() {
     for issues in [0, 12, 70, 1_000] {
         let upstream = upstream(issues).await;
-        let mut reading = Reading::of(&upstream, json!({}));
+        let mut reading = Reading::new(&upstream, json!({}));
         reading.read().await.unwrap();
         assert_eq!(reading.offered, u64::from(issues), "no row comes twice");
         let checkpoint = reading.checkpoint.clone();
@@ -160,7 +160,7 @@ async fn pitfall_09_an_idle_poll_is_one_conditional_request_that_writes_nothing(
 #[tokio::test]
 async fn pitfall_09_an_etag_of_other_credentials_is_not_used() {
     let upstream = upstream(40).await;
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     let (_file, reference) = secret("some-token");
     reading.config = crate::support::config(&upstream, json!({ "token": reference }));
@@ -173,7 +173,7 @@ async fn pitfall_09_an_etag_of_other_credentials_is_not_used() {
 async fn pitfall_10_pages_that_are_too_heavy_shrink() {
     let upstream = upstream(260).await;
     upstream.heavy_above(50);
-    let mut reading = Reading::of(&upstream, json!({ "concurrency": 2 }));
+    let mut reading = Reading::new(&upstream, json!({ "concurrency": 2 }));
     reading.read().await.unwrap();
     reading.assert_same(&upstream);
 }
@@ -183,7 +183,7 @@ async fn pitfall_10_pages_shrink_even_with_few_retries() {
     for retries in [0, 1] {
         let upstream = upstream(260).await;
         upstream.heavy_above(50);
-        let mut reading = Reading::of(&upstream, json!({ "concurrency": 2, "retries": retries }));
+        let mut reading = Reading::new(&upstream, json!({ "concurrency": 2, "retries": retries }));
         reading.read().await.unwrap();
         reading.assert_same(&upstream);
     }
@@ -193,7 +193,7 @@ async fn pitfall_10_pages_shrink_even_with_few_retries() {
 async fn pitfall_10_a_server_that_keeps_failing_is_an_error() {
     let upstream = upstream(260).await;
     upstream.fault_while(|request| request.query("per_page").is_some(), Fault::status(502));
-    let error = Reading::of(&upstream, json!({ "retries": 0, "page_size": 5 })).read().await.unwrap_err();
+    let error = Reading::new(&upstream, json!({ "retries": 0, "page_size": 5 })).read().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
 }
 
@@ -205,7 +205,7 @@ async fn pitfall_14_odd_data_arrives_byte_for_byte() {
     upstream.patch(REPOSITORY, 3, odd).unwrap();
     upstream.patch(REPOSITORY, 4, json!({ "body": "ß".repeat(65_536) })).unwrap();
     upstream.add_field(REPOSITORY, "field_of_the_future", &json!({ "deep": [1, null] }), 150);
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     reading.assert_same(&upstream);
     let has = |text: &str| reading.table.values().any(|record| record.json().unwrap().contains(text));

@@ -74,7 +74,7 @@ async fn read(upstream: &GithubServer, concurrency: usize) -> (u64, Duration) {
 async fn read_until_idle(upstream: &GithubServer, concurrency: usize) -> (Reading, u64, Duration) {
     upstream.forget_requests();
     let before = upstream.counts().requests;
-    let mut reading = Reading::of(upstream, json!({ "concurrency": concurrency }));
+    let mut reading = Reading::new(upstream, json!({ "concurrency": concurrency }));
     let begin = Instant::now();
     reading.read().await.unwrap();
     let time = begin.elapsed();
@@ -148,7 +148,7 @@ async fn an_idle_poll_is_one_request_however_many_issues_share_the_last_second()
         for (edited, page_size) in [(29, 100), (99, 100), (100, 100), (101, 100), (250, 100), (1_500, 100), (90, 20)] {
             let builder = GithubServer::builder().repository(REPOSITORY, 2_000).cursor_links(cursors);
             let upstream = builder.start().await.unwrap();
-            let mut reading = Reading::of(&upstream, json!({ "page_size": page_size }));
+            let mut reading = Reading::new(&upstream, json!({ "page_size": page_size }));
             reading.read().await.unwrap();
             upstream.clock().advance(Duration::from_secs(3_600));
             upstream.bulk_edit(REPOSITORY, edited);
@@ -172,9 +172,9 @@ async fn an_idle_poll_is_one_request_however_many_issues_share_the_last_second()
 
 /// The clock runs: an issue edited right after a read has the time of the issues that the read ended with.
 #[tokio::test]
-async fn polls_are_not_conditional_within_the_last_second() {
+async fn no_change_is_missed_within_the_last_second() {
     let upstream = GithubServer::builder().repository(REPOSITORY, 300).live_clock().start().await.unwrap();
-    let mut reading = Reading::of(&upstream, json!({ "page_size": 20, "overlap_seconds": 1 }));
+    let mut reading = Reading::new(&upstream, json!({ "page_size": 20, "overlap_seconds": 1 }));
     for round in 0..12 {
         upstream.bulk_edit(REPOSITORY, 70);
         poll(&mut reading, &upstream).await;
@@ -202,7 +202,7 @@ async fn requests_are_bounded_when_the_server_does_not_count_pages() {
         for concurrency in [1, 8, 32] {
             let builder = GithubServer::builder().repository_from(REPOSITORY, &issues).cursor_links(true);
             let upstream = builder.start().await.unwrap();
-            let mut reading = Reading::of(&upstream, json!({ "concurrency": concurrency }));
+            let mut reading = Reading::new(&upstream, json!({ "concurrency": concurrency }));
             let requests = poll(&mut reading, &upstream).await.len() as u64;
             assert!(requests <= few(seconds.len()) + 12, "{name}: {requests} requests at {concurrency}");
         }
@@ -227,7 +227,7 @@ async fn concurrent_requests_save_time() {
         let builder = GithubServer::builder().repository(REPOSITORY, 10_000).latency(latency);
         let upstream = builder.start().await.unwrap();
         for concurrency in [1, 8, 32] {
-            let mut reading = Reading::of(&upstream, json!({ "concurrency": concurrency }));
+            let mut reading = Reading::new(&upstream, json!({ "concurrency": concurrency }));
             let (before, begin) = (upstream.counts().requests, Instant::now());
             reading.read().await.unwrap();
             let requests = upstream.counts().requests - before;

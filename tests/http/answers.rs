@@ -294,12 +294,12 @@ async fn a_json_error_names_the_field() {
     let server = answering([ok(r#"{"items":[{"id":1},{"id":"x"}]}"#)]).await;
     let client = client(&server.uri()).retry(RetryConfig::none()).build().unwrap();
     #[derive(Debug, serde::Deserialize)]
-    #[expect(dead_code, reason = "only its shape matters")]
+    #[expect(dead_code, reason = "only its type matters")]
     struct Item {
         id: u64,
     }
     #[derive(Debug, serde::Deserialize)]
-    #[expect(dead_code, reason = "only its shape matters")]
+    #[expect(dead_code, reason = "only its type matters")]
     struct Page {
         items: Vec<Item>,
     }

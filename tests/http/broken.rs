@@ -210,7 +210,7 @@ async fn a_proxy_gets_every_request() {
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
-/// For `https` it answers a CONNECT; only the error's text says so.
+/// For `https` it answers a CONNECT; only the error's text shows that.
 #[tokio::test]
 async fn a_proxy_that_requires_credentials_is_distinguished_from_a_server_that_is_down() {
     for (base, variable) in [("https://api.invalid", "HTTPS_PROXY"), ("http://api.invalid", "HTTP_PROXY")] {
@@ -228,14 +228,14 @@ async fn a_proxy_that_requires_credentials_is_distinguished_from_a_server_that_i
 
 #[tokio::test]
 async fn dropping_a_request_cancels_it_and_releases_its_permit() {
-    let (turn, first_has_come) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
-    let told = first_has_come.clone();
+    let (connection_count, first_accepted) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let accepted = first_accepted.clone();
     let base = connections(move |mut stream| {
-        let (first, told) = (turn.fetch_add(1, Ordering::SeqCst) == 0, told.clone());
+        let (first, accepted) = (connection_count.fetch_add(1, Ordering::SeqCst) == 0, accepted.clone());
         async move {
             read_head(&mut stream).await;
             if first {
-                told.notify_one();
+                accepted.notify_one();
                 std::future::pending::<()>().await;
             }
             let _ = stream.write_all(GOOD).await;
@@ -246,7 +246,7 @@ async fn dropping_a_request_cancels_it_and_releases_its_permit() {
     let monitor = Monitor::detached();
     tokio::select! {
         answer = client.get("x").send(&monitor) => panic!("{answer:?}"),
-        () = first_has_come.notified() => {}
+        () = first_accepted.notified() => {}
     }
     assert_eq!(client.get("x").send(&monitor).await.unwrap().body(), "[1]");
 }

@@ -105,7 +105,7 @@ async fn a_database_accessible_to_others_is_warned_about() {
 }
 
 #[test]
-fn no_file_next_to_a_database_is_a_link_elsewhere() {
+fn links_next_to_a_database_are_not_followed() {
     for ending in ["-wal", "-shm", "-journal"] {
         let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         for target in ["missing", "precious"] {

@@ -26,7 +26,7 @@ impl HostileServer {
 
     #[track_caller]
     fn assert_no_credentials(&self, received: &[wiremock::Request]) {
-        assert_absent("what the hostile server got", format!("{received:?}"));
+        assert_absent("the requests to the hostile server", format!("{received:?}"));
         assert!(received.iter().all(|request| !request.headers.contains_key("authorization")), "{received:?}");
     }
 }
@@ -48,7 +48,7 @@ async fn plant(folder: &Path, settings: &[&str]) {
 }
 
 #[track_caller]
-fn assert_refused(ended: &Ended, says: &str) {
+fn assert_rejected(ended: &Ended, says: &str) {
     assert_eq!(ended.code, Some(4), "{ended:?}");
     let text = format!("{}{}", ended.stderr, ended.stdout);
     assert!(text.contains(says) && text.contains("confirm it"), "{text}");
@@ -95,7 +95,7 @@ async fn a_planted_database_sends_no_credential_to_its_host() {
     ] {
         plant(program.folder(), &settings).await;
         for args in COMMANDS {
-            assert_refused(&program.run(args).await, named);
+            assert_rejected(&program.run(args).await, named);
         }
     }
     hostile.assert_no_credentials(&hostile.0.received_requests().await.unwrap());
@@ -118,7 +118,7 @@ async fn a_planted_reference_is_not_sent_to_a_host_that_the_call_names_either() 
     for reference in ["env:AWS_SECRET_ACCESS_KEY", "file:hush"] {
         plant(program.folder(), &[&format!("token={reference}")]).await;
         for args in COMMANDS {
-            assert_refused(&program.run(args).await, reference);
+            assert_rejected(&program.run(args).await, reference);
         }
         // Named in the call, it is the caller's own decision.
         let set = format!("token={reference}");
@@ -153,7 +153,7 @@ async fn a_configured_host_works_until_its_credential_changes() {
     }
     // The database does not confirm a changed credential.
     fs::write(program.folder().join("hush"), "another-token").unwrap();
-    assert_refused(&program.run(&["ingest", "acme/gears"]).await, "file:hush");
+    assert_rejected(&program.run(&["ingest", "acme/gears"]).await, "file:hush");
     fs::write(program.folder().join("hush"), "right-token").unwrap();
     program.run(&["ingest", "acme/gears"]).await.expect(0);
 
@@ -162,7 +162,7 @@ async fn a_configured_host_works_until_its_credential_changes() {
     ambient.run(&["configure", &url]).await.expect(0);
     ambient.run(&["ingest", "acme/gears"]).await.expect(0);
     let other = ambient.command(&["ingest", "acme/gears"]).env("GITHUB_TOKEN", CANARY).output().await.unwrap();
-    assert_refused(&other.into(), "env:GITHUB_TOKEN");
+    assert_rejected(&other.into(), "env:GITHUB_TOKEN");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,7 +172,7 @@ async fn another_setting_does_not_confirm_what_was_planted() {
     plant(program.folder(), &[&format!("api_url={}", hostile.url())]).await;
     let ended = program.run(&["configure", "page_size=50", "token=env:GITHUB_TOKEN"]).await.expect(0);
     assert!(ended.stderr.contains("not used yet") && ended.stderr.contains(&hostile.url()), "{}", ended.stderr);
-    assert_refused(&program.run(&["check"]).await, "`api_url`");
+    assert_rejected(&program.run(&["check"]).await, "`api_url`");
     program.run(&["configure", "api_url="]).await.expect(0);
     hostile.assert_no_credentials(&hostile.0.received_requests().await.unwrap());
 }

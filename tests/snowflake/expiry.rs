@@ -120,7 +120,7 @@ async fn a_token_that_has_expired_is_renewed_for_new_links() {
 }
 
 /// A response that places a file at this path of a storage.
-fn place(storage: &ScriptedServer, path: &str) -> Reply {
+fn location(storage: &ScriptedServer, path: &str) -> Reply {
     let url = format!("http://127.0.0.1:{}{path}/a.json.gz?X-Goog-Signature=hunter2", storage.port);
     let stage = json!({ "locationType": "GCS", "location": "b/", "creds": {}, "presignedUrl": url });
     answer(json!({ "stageInfo": stage, "encryptionMaterial": [], "command": "UPLOAD" }))
@@ -133,7 +133,7 @@ fn file() -> StagedFile {
 #[tokio::test]
 async fn an_expired_presigned_url_is_requested_again_once() {
     let (server, storage) = (ScriptedServer::start().await, ScriptedServer::start().await);
-    server.on(QUERY, [place(&storage, "/old"), place(&storage, "/new")]);
+    server.on(QUERY, [location(&storage, "/old"), location(&storage, "/new")]);
     storage.on("/old/a.json.gz", [Reply::status(400, "<Error><Code>ExpiredToken</Code></Error>")]);
     storage.on("/new/a.json.gz", [Reply::status(200, "")]);
     let client = server.client();
@@ -142,10 +142,10 @@ async fn an_expired_presigned_url_is_requested_again_once() {
     assert_eq!(server.requests(QUERY).len(), 2);
     assert_eq!((storage.requests("/old/a.json.gz").len(), storage.requests("/new/a.json.gz").len()), (1, 1));
 
-    server.on(QUERY, [place(&storage, "/old")]);
+    server.on(QUERY, [location(&storage, "/old")]);
     let error = session.put(file()).await.unwrap_err();
     assert_eq!((error.kind(), context(&error, "code")), (ErrorKind::Authentication, Some("ExpiredToken")));
-    assert_eq!(server.requests(QUERY).len(), 4, "asked for again, and given up");
+    assert_eq!(server.requests(QUERY).len(), 4, "one retry, then an error");
     assert!(!format!("{error:?}").contains("hunter2"));
 }
 

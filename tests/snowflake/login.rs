@@ -45,9 +45,13 @@ async fn a_login_sends_user_and_context() {
     assert_eq!(
         [set("QUERY_TAG"), set("AUTOCOMMIT"), set("TIMEZONE"), set("nop_regexes"), set("MULTI_STATEMENT_COUNT")],
         [json!("snowfeed"), json!(true), json!("UTC"), json!(["^GRANT"]), json!(1)],
-        "what we depend on comes last"
+        "required parameters come last"
     );
-    assert_eq!(set("TIMESTAMP_INPUT_FORMAT"), json!("AUTO"), "an account's own format would read no time of ours");
+    assert_eq!(
+        set("TIMESTAMP_INPUT_FORMAT"),
+        json!("AUTO"),
+        "an account's own format could not parse the times that snowfeed sends"
+    );
 }
 
 #[tokio::test]
@@ -149,7 +153,7 @@ async fn a_host_that_does_not_exist_is_named_at_once() {
 }
 
 #[tokio::test]
-async fn a_login_response_without_a_token_requires_an_unsupported_step() {
+async fn a_login_response_without_a_token_has_help() {
     let (error, _) =
         refused(Reply::json(json!({ "data": { "nextAction": "EXT_AUTHN_DUO_ALL" }, "success": true }))).await;
     assert_eq!(error.kind(), ErrorKind::InvalidData);

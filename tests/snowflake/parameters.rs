@@ -55,7 +55,7 @@ async fn a_connection_cannot_override_required_parameters() {
     client(&ours, Map::new()).open().await.unwrap();
     client(&theirs, hostile()).open().await.unwrap();
     let (ours, theirs) = (sent(&ours.requests(LOGIN)[0]), sent(&theirs.requests(LOGIN)[0]));
-    assert_eq!(ours, theirs, "nothing of it is sent, in no spelling");
+    assert_eq!(ours, theirs, "none of them is sent, in any spelling");
     for (name, value) in hostile() {
         let set = ours.get(&name.to_uppercase());
         assert!(set.is_some_and(|set| *set != value), "{name}: {set:?}");

@@ -118,7 +118,11 @@ async fn a_transaction_in_an_expired_session_is_lost_and_not_repeated() {
     let error = run(&mut session, "COMMIT").await.unwrap_err();
     assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Backoff));
     assert!(error.to_string().contains("nothing was committed"), "{error}");
-    assert_eq!((server.requests(QUERY).len(), server.requests(LOGIN).len()), (2, 1), "neither repeated nor logged in");
+    assert_eq!(
+        (server.requests(QUERY).len(), server.requests(LOGIN).len()),
+        (2, 1),
+        "neither retried nor logged in again"
+    );
     assert!(!session.is_idle());
     server.on(QUERY, [here()]);
     run(&mut session, "INSERT INTO t VALUES (1)")
@@ -166,7 +170,7 @@ async fn a_session_that_expires_while_a_statement_runs_leaves_its_outcome_unknow
     assert_eq!(
         (server.requests(QUERY).len(), error.retry()),
         (1, Retry::Backoff),
-        "not repeated behind the caller's back"
+        "not retried without the caller's knowledge"
     );
 }
 

@@ -83,7 +83,7 @@ async fn after_the_server_aborts_a_transaction_none_of_its_statements_runs_alone
         let asked = server.requests(QUERY).len();
         let error = run(&mut session, "INSERT INTO t VALUES (2)").await.unwrap_err();
         assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Backoff), "{error:?}");
-        assert_eq!(server.requests(QUERY).len(), asked, "it would have been stored by itself");
+        assert_eq!(server.requests(QUERY).len(), asked, "it would have been committed on its own");
     }
 }
 

@@ -169,7 +169,7 @@ impl Snowflake {
         &self,
         session: &mut dyn Session,
         resource: &str,
-        pass: RunId,
+        run: RunId,
         held: &Sql,
     ) -> Result<()> {
         let forget = sql!(
@@ -177,7 +177,7 @@ impl Snowflake {
             held,
             rejects = self.0.names.state("REJECTED_RECORD")
         );
-        session.execute(Statement::new(forget).bind(resource).bind(pass.to_string())).await.map(drop)
+        session.execute(Statement::new(forget).bind(resource).bind(run.to_string())).await.map(drop)
     }
 
     /// Reads the outstanding rejects.

@@ -46,7 +46,7 @@ pub(super) async fn ensure(session: &mut dyn Session, names: &Names, form: Schem
         return Ok(());
     }
     if form == SchemaVersion::Missing || form == SchemaVersion::Incomplete {
-        make_database(session, names).await?;
+        create_database(session, names).await?;
         for schema in [Names::STATE, &names.raw_schema(), &names.schema] {
             session
                 .execute(Statement::new(sql!(
@@ -94,7 +94,7 @@ pub(super) fn grants(names: &Names, role: &Sql) -> String {
 }
 
 /// Creates the database if it is missing: a role that may use it need not have the privilege to create one.
-async fn make_database(session: &mut dyn Session, names: &Names) -> Result<()> {
+async fn create_database(session: &mut dyn Session, names: &Names) -> Result<()> {
     let database = identifier(&names.database);
     let look = sql!("SELECT 1 AS \"ONE\" FROM {database}.\"INFORMATION_SCHEMA\".\"SCHEMATA\" LIMIT 1", database);
     match session.execute(Statement::new(look)).await {

@@ -47,12 +47,12 @@ pub(super) fn locate(answer: &PutResponse, origin: Origin, name: &str, size: usi
     answer.refuse_client_side_encryption()?;
     let stage = answer.stage();
     let endpoint = stage.end_point.as_deref().map(|text| Endpoint::parse(text, origin)).transpose()?;
-    let place = StageLocation { stage, endpoint, origin, name, size, failures: FailureRecorder::default() };
+    let location = StageLocation { stage, endpoint, origin, name, size, failures: FailureRecorder::default() };
     match stage.location_type {
-        LocationType::S3 => place.s3("Amazon S3"),
-        LocationType::Azure => place.azure("Azure Blob Storage"),
-        LocationType::Gcs => place.gcs("Google Cloud Storage"),
-        LocationType::Folder => place.folder(),
+        LocationType::S3 => location.s3("Amazon S3"),
+        LocationType::Azure => location.azure("Azure Blob Storage"),
+        LocationType::Gcs => location.gcs("Google Cloud Storage"),
+        LocationType::Folder => location.folder(),
     }
 }
 
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn s3_uses_the_regional_host_unless_another_is_named() {
-        let url = |region, stage| at(stage, |place| place.s3_url("bucket", region));
+        let url = |region, stage| at(stage, |location| location.s3_url("bucket", region));
         assert_eq!(url("us-west-2", json!({ "locationType": "S3" })), "https://bucket.s3.us-west-2.amazonaws.com");
         assert_eq!(url("cn-north-1", json!({ "locationType": "S3" })), "https://bucket.s3.cn-north-1.amazonaws.com.cn");
         let fips = json!({ "locationType": "S3", "endPoint": "s3-fips.us-gov-west-1.amazonaws.com" });
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn azure_uses_the_host_of_the_account() {
         let url = |end_point| {
-            at(json!({ "locationType": "AZURE", "endPoint": end_point }), |place| place.azure_url("account"))
+            at(json!({ "locationType": "AZURE", "endPoint": end_point }), |location| location.azure_url("account"))
         };
         assert_eq!(url(json!("blob.core.windows.net")), "https://account.blob.core.windows.net");
         assert_eq!(url(json!("blob.core.chinacloudapi.cn")), "https://account.blob.core.chinacloudapi.cn");
@@ -328,7 +328,7 @@ mod tests {
 
     #[test]
     fn google_uses_the_host_in_the_response() {
-        let url = |stage| at(stage, |place| place.gcs_folder().unwrap().to_string());
+        let url = |stage| at(stage, |location| location.gcs_folder().unwrap().to_string());
         let gcs = |more: Value| {
             let mut stage = json!({ "locationType": "GCS", "region": "EUROPE-WEST4" });
             stage.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -347,7 +347,7 @@ mod tests {
 
     #[test]
     fn a_presigned_url_keeps_its_signature_and_loses_the_name() {
-        let folder = |url: &str| at(json!({ "locationType": "GCS" }), |place| place.presigned_folder(url));
+        let folder = |url: &str| at(json!({ "locationType": "GCS" }), |location| location.presigned_folder(url));
         let url = folder("https://storage.googleapis.com/bucket/run%20one/a.json.gz?X-Goog-Signature=ab%2Bcd").unwrap();
         assert_eq!(url.as_str(), "https://storage.googleapis.com/bucket/run%20one?X-Goog-Signature=ab%2Bcd");
         assert_eq!(folder("https://storage.googleapis.com/bucket/run/b.json.gz?X-Goog-Signature=ab"), None);

@@ -172,10 +172,10 @@ mod tests {
 
     #[test]
     fn a_stage_that_requires_encryption_is_rejected_with_help() {
-        let place = json!({ "locationType": "S3", "location": "b/" });
+        let location = json!({ "locationType": "S3", "location": "b/" });
         let material = json!({ "queryStageMasterKey": "s3cret", "queryId": "q", "smkId": 1 });
         for material in [material.clone(), json!([material]), json!([{}, material])] {
-            let answer = answer(json!({ "stageInfo": place, "encryptionMaterial": material }));
+            let answer = answer(json!({ "stageInfo": location, "encryptionMaterial": material }));
             assert!(!format!("{answer:?}").contains("s3cret"));
             let error = answer.refuse_client_side_encryption().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unsupported);
@@ -185,11 +185,11 @@ mod tests {
 
     #[test]
     fn only_a_key_makes_a_stage_require_encryption() {
-        let place = json!({ "locationType": "S3", "location": "b/" });
+        let location = json!({ "locationType": "S3", "location": "b/" });
         let nothing = [json!(null), json!([]), json!({}), json!([null]), json!([{}])];
         let no_key = [json!({ "queryStageMasterKey": null }), json!({ "queryStageMasterKey": "", "queryId": "q" })];
         for material in nothing.into_iter().chain(no_key) {
-            let data = json!({ "stageInfo": place, "encryptionMaterial": material });
+            let data = json!({ "stageInfo": location, "encryptionMaterial": material });
             assert!(answer(data).refuse_client_side_encryption().is_ok(), "{material}");
         }
     }

@@ -142,9 +142,7 @@ pub(super) fn edges(rows: &[Row], url: &str) -> Result<(Option<UnixSecond>, Opti
     let Some(last) = last else {
         return Err(Error::invalid_data("the list is not in the order of `updated_at` that was asked for")
             .with_context("url", url)
-            .with_help(
-                "the API at this address does not sort as GitHub's does, so that reading it could miss issues",
-            ));
+            .with_help("the API at this address does not sort as GitHub's does, so reading it could miss issues"));
     };
     Ok((first, last))
 }

@@ -121,7 +121,7 @@ impl GithubSettings {
         {
             return Err(Error::configuration(format!("both a token ({token}) and a GitHub App are configured"))
                 .with_help(
-                    "remove `token` (where nobody has set it, it is the environment variable GITHUB_TOKEN), or `app_id`, \
+                    "remove `token` (if it is not configured, it comes from the environment variable GITHUB_TOKEN), or `app_id`, \
                      `installation_id` and `private_key`",
                 ));
         }

@@ -141,7 +141,7 @@ async fn a_large_file_that_fails_halfway_is_cleaned_up() {
     gone.respond_with(ResponseTemplate::new(204)).expect(1).mount(&server).await;
     let error = store(s3(&server.uri()), NAME, &content(super::LARGE)).await.unwrap_err();
     assert_no_secret(&error);
-    assert!(error.to_string().contains("AccessDenied"), "the first fault is told, not the last: {error}");
+    assert!(error.to_string().contains("AccessDenied"), "the error reports the first fault, not the last: {error}");
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn the_google_token_is_sent_in_a_header_and_a_presigned_url_verbatim() {
     let encoding = |request: &wiremock::Request| request.headers["content-encoding"].to_str().unwrap().to_owned();
     assert!(
         requests.iter().all(|request| encoding(request).is_empty()),
-        "it stays packed, and the signature may cover it"
+        "the file stays compressed, and the signature may cover it"
     );
 }
 

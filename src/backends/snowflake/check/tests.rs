@@ -65,8 +65,8 @@ fn version(form: &str) -> QueryResult {
     shown(&["RESOURCE", "STREAM", "NAME", "COLUMNS", "MADE_FROM"], &[&["", "", "PUBLIC", "", form]])
 }
 
-/// An account in which everything is as it should be, and nothing is made yet.
-fn good() -> Answers {
+/// A healthy account in which nothing has been created yet.
+fn healthy() -> Answers {
     let warehouses =
         [&["LOADING", "STARTED", "true"][..], &["asleep", "SUSPENDED", "true"], &["OFF", "SUSPENDED", "false"]];
     vec![
@@ -80,10 +80,10 @@ fn good() -> Answers {
 }
 
 fn with(more: Answers) -> Answers {
-    good().into_iter().chain(more).collect()
+    healthy().into_iter().chain(more).collect()
 }
 
-async fn look_at(answers: Answers, database: &str) -> Vec<Finding> {
+async fn run_check(answers: Answers, database: &str) -> Vec<Finding> {
     let account = Account { answers: Arc::new(answers), asked: Arc::default() };
     let findings = super::super::internals::backend(Arc::new(account.clone()), database, "PUBLIC").check().await;
     for sql in account.asked.lock().unwrap().iter() {
@@ -94,7 +94,7 @@ async fn look_at(answers: Answers, database: &str) -> Vec<Finding> {
 
 /// The one that fails: its name, message and help.
 async fn wrong(answers: Answers) -> (&'static str, String, String) {
-    let findings = look_at(answers, "db").await;
+    let findings = run_check(answers, "db").await;
     let mut failed = findings.iter().filter_map(|found| Some((found.name, found.result.as_ref().err()?)));
     let (name, error) = failed.next().unwrap_or_else(|| panic!("nothing is wrong: {findings:?}"));
     assert!(failed.next().is_none(), "{findings:?}");
@@ -103,7 +103,7 @@ async fn wrong(answers: Answers) -> (&'static str, String, String) {
 
 #[tokio::test]
 async fn a_healthy_account_has_one_finding_per_check() {
-    let findings = look_at(good(), "db").await;
+    let findings = run_check(healthy(), "db").await;
     let lines: Vec<String> =
         findings.iter().map(|found| format!("{}: {}", found.name, found.result.as_ref().unwrap())).collect();
     let tables = "tables: not created yet; the first `enable` or `ingest` creates them, in \"DB\".\"STATE\"";
@@ -112,13 +112,13 @@ async fn a_healthy_account_has_one_finding_per_check() {
 
 #[tokio::test]
 async fn tables_of_this_version_need_no_create_privilege() {
-    let findings = look_at(
+    let findings = run_check(
         with(vec![("SELECT CAST(NULL", Ok(version("2"))), upper_name(), ("SHOW GRANTS", Ok(grants(&[])))]),
         "db",
     )
     .await;
     assert_eq!(findings.last().unwrap().result.as_ref().unwrap(), "created, in \"DB\".\"STATE\" (schema version 2)");
-    let older = look_at(with(vec![("SELECT CAST(NULL", Ok(version("1"))), upper_name()]), "db").await;
+    let older = run_check(with(vec![("SELECT CAST(NULL", Ok(version("1"))), upper_name()]), "db").await;
     assert!(older.last().unwrap().result.as_ref().unwrap().ends_with("migrates them"), "{older:?}");
 }
 
@@ -163,7 +163,7 @@ async fn a_suspended_warehouse_is_an_error_only_if_it_cannot_resume() {
         let context = shown(&["USER", "ROLE", "WAREHOUSE"], &[&["ME", "LOADER", warehouse]]);
         with(vec![("SELECT CURRENT_USER()", Ok(context))])
     };
-    let asleep = look_at(current("asleep"), "db").await;
+    let asleep = run_check(current("asleep"), "db").await;
     assert_eq!(asleep[2].result.as_ref().unwrap(), "\"asleep\", suspended; it resumes automatically");
     let (name, message, help) = wrong(current("OFF")).await;
     assert!(name == "warehouse" && message.contains("\"OFF\" is suspended"), "{message}");
@@ -185,7 +185,7 @@ async fn a_missing_database_can_be_created_with_the_privilege() {
     );
     assert!(help.contains("GRANT USAGE, CREATE SCHEMA ON DATABASE \"DB\" TO ROLE \"LOADER\""), "{help}");
     let may = ("SHOW GRANTS TO ROLE \"MAKER\"", Ok(grants(&[&["", "CREATE DATABASE", "ACCOUNT", "HERE"]])));
-    let findings = look_at(with(vec![missing, may]), "db").await;
+    let findings = run_check(with(vec![missing, may]), "db").await;
     assert!(findings.last().unwrap().result.as_ref().unwrap().contains("not created yet"), "{findings:?}");
 }
 
@@ -203,13 +203,13 @@ async fn a_missing_create_schema_privilege_names_the_grant() {
 #[tokio::test]
 async fn an_invisible_privilege_is_not_reported_as_missing() {
     let hidden = ("SHOW GRANTS TO ROLE \"MAKER\"", Err(("003001", "insufficient privileges")));
-    let findings = look_at(with(vec![hidden]), "db").await;
+    let findings = run_check(with(vec![hidden]), "db").await;
     assert!(findings.iter().all(|found| found.result.is_ok()), "{findings:?}");
     let names: Vec<String> = (0..MAX_ROLES).map(|number| format!("R{number}")).collect();
     let rows: Vec<[&str; 4]> = names.iter().map(|name| ["", "USAGE", "ROLE", name.as_str()]).collect();
     let rows: Vec<&[&str]> = rows.iter().map(<[_; 4]>::as_slice).collect();
     let many = ("SHOW GRANTS TO ROLE \"LOADER\"", Ok(grants(&rows)));
-    let findings = look_at(with(vec![("SHOW GRANTS", Ok(grants(&[]))), many]), "db").await;
+    let findings = run_check(with(vec![("SHOW GRANTS", Ok(grants(&[]))), many]), "db").await;
     assert!(findings.iter().all(|found| found.result.is_ok()), "{findings:?}");
 }
 
@@ -225,7 +225,7 @@ async fn foreign_tables_and_tables_of_a_newer_version_are_rejected() {
 
 #[tokio::test]
 async fn a_name_with_quotes_stays_one_name() {
-    let findings = look_at(
+    let findings = run_check(
         with(vec![
             ("SHOW SCHEMAS IN DATABASE \"we\"\"ird\"", Ok(shown(&["name"], &[]))),
             ("SHOW GRANTS TO ROLE \"MAKER\"", Ok(grants(&[&["", "OWNERSHIP", "DATABASE", "\"we\"\"ird\""]]))),

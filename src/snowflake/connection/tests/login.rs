@@ -179,7 +179,7 @@ fn the_container_token_is_sent_and_read_again_at_every_login() {
     let mut world = inside(TestEnvironment::new());
     let connection = world.connection();
     let fields = |connection: &ConnectionConfig| connection.login_fields().unwrap();
-    assert!(fields(&connection).spcs_token.is_none(), "a login goes on without it");
+    assert!(fields(&connection).spcs_token.is_none(), "a login continues without it");
     for token in ["first-token", "second-token"] {
         world = world.file("session/spcs_token", format!(" {token}\n"));
         let fields = fields(&connection);

@@ -1,4 +1,4 @@
-//! Which of the places that hold a setting is heard.
+//! Which source of a setting takes precedence.
 
 use secrecy::ExposeSecret;
 
