@@ -1,21 +1,21 @@
-//! A destination of your own: everything in one JSON file, which each change replaces as a whole.
+//! A destination of your own, with a command line: everything in one JSON file, which each change replaces as a whole.
 //!
 //! The guide "Write a destination" explains it; `tests/json_file.rs` runs the conformance suites over it.
 //!
 //! ```sh
-//! cargo run --example json_file -- rust-lang/log
+//! cargo run --example json_file -- ingest rust-lang/log
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::jiff::Timestamp;
 use snowfeed::merge::{Merge, MergeAction, StoredVersion, content_hash};
 use snowfeed::sources::github::GithubIssues;
@@ -356,11 +356,6 @@ impl ConfigStore for JsonFile {
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
-    let repository = std::env::args().nth(1).unwrap_or_else(|| "rust-lang/log".into());
-    let destination = Arc::new(JsonFile::open("issues.json")?);
-    let connector = Connector::new(GithubIssues::default(), destination);
-    let report = connector.ingest(IngestRequest::new([Resource::new(repository)?])).await?;
-    println!("{:?}: {} rows inserted", report.status(), report.counts().inserted);
-    Ok(())
+async fn main() -> ExitCode {
+    snowfeed::cli::run_with(GithubIssues::default(), || JsonFile::open("issues.json")).await
 }

@@ -1,7 +1,7 @@
 //! Write a Snowflake connector by implementing one trait.
 //!
 //! An author implements [`Source`]. snowfeed adds the rest: an incremental, crash-safe ingestion [`engine`], [`backends`] that keep
-//! rows, configuration and state together, a command line for any source (the `cli` module), an HTTP client for sources (`http`),
+//! rows, settings and state together, a command line for any source (the `cli` module), an HTTP client for sources (`http`),
 //! and conformance suites (`testkit`). The reference source is GitHub issues (`sources::github`).
 //!
 //! # Where to start
@@ -68,7 +68,7 @@ pub use state::{
 };
 pub use table::{Column, ColumnType, JsonPath, Step, TableSpec};
 
-/// The crates whose types appear in this crate's signatures and whose versions are below 1.0 or easily missed.
+/// Crates whose types appear in this crate's signatures, so that programs use the same versions.
 pub use {bytestring, futures, jiff, schemars, secrecy};
 
 /// Everything that the author of a source needs: `use snowfeed::prelude::*;`.
@@ -119,8 +119,8 @@ mod documents {
     mod readme {}
     #[doc = include_str!("../docs/guides/write-a-source.md")]
     mod write_a_source {}
-    #[doc = include_str!("../docs/reliability.md")]
-    mod reliability {}
+    #[doc = include_str!("../docs/contract.md")]
+    mod contract {}
     #[doc = include_str!("../docs/guides/operate.md")]
     mod operate {}
     #[doc = include_str!("../docs/guides/github.md")]

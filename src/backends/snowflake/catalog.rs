@@ -1,17 +1,17 @@
 //! The catalog: which tables and views exist, with which columns. Creates and replaces them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::Serialize;
 
-use super::fence::Fence;
 use super::migration::{self, COLLATED, LONG_TEXT};
 use super::names::{Names, digest, disambiguated_name, resource_name, union_name, upper_name};
 use super::pool::is_missing;
-use super::retry::backoff;
-use super::schema::{self, SchemaVersion};
-use super::state_tables::VERSION;
+use super::schema::{self, SchemaVersion, VERSION};
+use super::transaction::Fence;
 use super::view::{View, check_table};
+use crate::net::delays_with_jitter;
 use crate::snowflake::{Row, Session, Sql, Statement, sql};
 use crate::table::Column;
 use crate::{Error, Resource, Result, TableSpec};
@@ -365,11 +365,11 @@ impl Catalog {
             return Ok(());
         }
         // Without growing delays, concurrent programs could interfere with each other forever.
-        let mut backoff = backoff();
+        let mut delays = delays_with_jitter(Duration::from_millis(200), Duration::from_secs(30));
         let mut is_alone = true;
         while !self.rebuild_views(session, names, spec, is_alone).await? {
             is_alone = false;
-            tokio::time::sleep(backoff.next().unwrap_or_default()).await;
+            tokio::time::sleep(delays.next().unwrap_or_default()).await;
         }
         Ok(())
     }

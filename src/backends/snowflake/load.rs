@@ -127,7 +127,7 @@ impl MergeInput<'_> {
              {newer} 'write' THEN UPDATE SET \"VERSION\" = s.\"VERSION\", \"HASH\" = s.\"HASH\", \"RAW\" = s.\"RAW\", \
              \"DOCUMENT\" = s.\"DOCUMENT\", \"CHANGED_AT\" = s.\"AT\", \"DELETED_AT\" = s.\"DELETED_AT\" \
              {newer} 'delete' THEN UPDATE SET \"VERSION\" = s.\"VERSION\", \"CHANGED_AT\" = s.\"AT\", \"DELETED_AT\" = s.\"AT\" \
-             {newer} 'raise' THEN UPDATE SET \"VERSION\" = s.\"VERSION\" \
+             {newer} 'bump_version' THEN UPDATE SET \"VERSION\" = s.\"VERSION\" \
              WHEN NOT MATCHED THEN INSERT (\"KEY\", \"VERSION\", \"HASH\", \"RAW\", \"DOCUMENT\", \"FIRST_SEEN\", \"CHANGED_AT\", \
              \"DELETED_AT\") VALUES (s.\"KEY\", s.\"VERSION\", s.\"HASH\", s.\"RAW\", s.\"DOCUMENT\", s.\"AT\", s.\"AT\", s.\"DELETED_AT\")",
             table,

@@ -9,7 +9,6 @@ mod columns;
 mod commit;
 mod config;
 mod cost;
-mod fence;
 #[cfg(any(feature = "testkit", fuzzing))]
 #[doc(hidden)]
 pub mod internals;
@@ -20,12 +19,11 @@ mod plan;
 mod pool;
 mod preview;
 mod rejects;
-mod retry;
 mod schema;
 mod state;
-mod state_tables;
 mod sweep;
 mod time;
+mod transaction;
 mod view;
 
 use std::fmt;
@@ -46,7 +44,7 @@ use crate::{Error, Resource, Result, RetryConfig, TableSpec};
 use catalog::Catalog;
 use names::Names;
 use pool::{PooledSession, SessionPool};
-use retry::UnknownOutcome;
+use transaction::UnknownOutcome;
 
 pub use check::Finding;
 
@@ -56,7 +54,7 @@ pub use crate::snowflake::{ConnectionConfig, Credentials, Protocol, Usage};
 pub(crate) use migration::LONGEST_TEXT;
 /// The statements that create the connector's own tables. Each name is in braces, for the caller to qualify.
 #[cfg(feature = "native-app")]
-pub(crate) use state_tables::STATE as STATE_SQL;
+pub(crate) use schema::STATE as STATE_SQL;
 
 /// A backend in a Snowflake database: rows, configuration, state and run history, committed together.
 ///
@@ -250,7 +248,7 @@ impl Sink for Snowflake {
         {
             return Ok(());
         }
-        retry::transaction(|| async {
+        transaction::with_retry(|| async {
             let mut session = self.session().await?;
             let mut catalog = self.catalog(&mut *session).await?;
             catalog.ensure(&mut *session, &self.0.names, resource, tables).await
@@ -260,7 +258,7 @@ impl Sink for Snowflake {
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
         let unknown = UnknownOutcome::new();
-        retry::transaction(|| self.try_commit(&commit, &unknown)).await
+        transaction::with_retry(|| self.try_commit(&commit, &unknown)).await
     }
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {

@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::retry::UnknownOutcome;
+use super::transaction::UnknownOutcome;
 use crate::snowflake::{Client, Session, Statement};
 use crate::{Error, Result};
 

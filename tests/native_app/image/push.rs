@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
 use snowfeed::native_app::image::{Credentials, Image, Push, PushEvent, PushReport};
-use snowfeed::{Error, ErrorKind};
+use snowfeed::{Error, ErrorKind, Retry};
 use wiremock::matchers::{method, path_regex};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -137,9 +138,22 @@ async fn a_registry_that_is_not_there_is_said() {
     let workshop = ImageFolder::new();
     let host = format!("127.0.0.1:{}", peers::free_port());
     let error = push(&workshop.image(), &format!("http://{host}/a/b"), "1").await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.message().contains(&format!("{host} cannot be reached")), "{error}");
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Never));
+    assert_eq!(error.message(), format!("the registry {host} cannot be reached"));
+    assert_eq!(error.help().unwrap(), "check the host and this machine's network access to it");
     assert!(error.report().causes.iter().any(|cause| cause.contains("refused")), "{:?}", error.report());
+}
+
+#[tokio::test]
+async fn a_registry_that_breaks_every_connection_is_tried_three_times() {
+    let (url, connections) = peers::hang_up();
+    let workshop = ImageFolder::new();
+    let error = push(&workshop.image(), &format!("{url}/a/b"), "1").await.unwrap_err();
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Never));
+    let host = url.trim_start_matches("http://");
+    assert_eq!(error.message(), format!("the connection to the registry {host} broke"));
+    assert_eq!(error.help().unwrap(), "check the host and this machine's network access to it");
+    assert_eq!(connections.load(Ordering::SeqCst), 3);
 }
 
 #[tokio::test]

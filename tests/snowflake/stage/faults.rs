@@ -1,9 +1,11 @@
 //! Errors and rejections of a storage, and the resulting messages.
 
+use std::sync::atomic::Ordering;
+
 use reqwest::Client;
 use serde_json::{Value, json};
-use snowfeed::ErrorKind;
 use snowfeed::internals::snowflake::stage::{Origin, upload};
+use snowfeed::{ErrorKind, Retry};
 use wiremock::matchers::{header, method, path, query_param};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -63,9 +65,25 @@ async fn a_storage_that_stays_unavailable_is_named_and_retries_end() {
     assert_eq!(error.to_string(), "Amazon S3 rejected the file (host: 127.0.0.1, status: 503, code: SlowDown)");
     let error = unreachable.unwrap_err();
     assert_no_secret(&error);
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Never));
     assert!(error.to_string().starts_with("Google Cloud Storage cannot be reached: "), "{error}");
+    assert!(error.to_string().to_lowercase().contains("connection refused"), "{error}");
+    assert_eq!(
+        error.help().unwrap(),
+        "let this machine reach the host; SYSTEM$ALLOWLIST() in Snowflake lists all that are needed"
+    );
+}
+
+#[tokio::test]
+async fn a_storage_that_breaks_every_connection_is_named_and_retried() {
+    let (url, connections) = peers::hang_up();
+    let error = store(presigned(&url), NAME, &content(10)).await.unwrap_err();
+    assert_no_secret(&error);
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Never));
+    assert!(error.to_string().starts_with("the connection to Google Cloud Storage broke: "), "{error}");
+    assert!(error.to_string().ends_with(" (host: 127.0.0.1)"), "{error}");
     assert!(error.help().unwrap().contains("SYSTEM$ALLOWLIST"));
+    assert_eq!(connections.load(Ordering::SeqCst), 7);
 }
 
 #[tokio::test]
