@@ -35,7 +35,7 @@ pub struct SourceSpec {
     /// The hosts that it connects to, `api.example.com` or `api.example.com:8443`, so that a closed network can allow exactly these.
     /// The hosts in settings that are URLs (see [`SettingsSchema::is_url`]) are added to them.
     pub hosts: Vec<String>,
-    /// Whether a reconcile run lists the truth; see [`authoritative`](Self::authoritative).
+    /// Whether a reconcile run is authoritative; see [`authoritative`](Self::authoritative).
     pub is_authoritative: bool,
 }
 
@@ -54,8 +54,8 @@ impl SourceSpec {
         }
     }
 
-    /// Declares that a reconcile run lists the truth, like a file or a table that is read whole: what it lists replaces what is stored,
-    /// whatever the version, and what it leaves out is deleted unless [`verify`](Source::verify) returns it.
+    /// Declares that a reconcile run is authoritative, like a file or a table that is read as a whole: what it lists replaces what is stored,
+    /// whatever the version, and records that it does not list are deleted unless [`verify`](Source::verify) returns them.
     ///
     /// Declare it only if a reconcile run returns each record in its current state. Do not declare it for a log, which returns older
     /// states of a record first, nor for a listing that may lag behind, like that of a server with replicas, or that moves records from
@@ -195,7 +195,7 @@ pub struct VerifyRequest {
     pub table: String,
     /// The records, as the destination stores them.
     pub records: Vec<StoredRecord>,
-    /// Whether a person has confirmed that any number of records may be deleted. Even then, an answer about the resource as a whole
+    /// Whether the deletion of any number of records is confirmed. Even then, an answer about the resource as a whole
     /// is not evidence.
     pub allow_deletions: bool,
     /// Receives traffic, waits and quotas.

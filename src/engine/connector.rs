@@ -16,7 +16,7 @@ use crate::{
     StateVersion,
 };
 
-/// The number of remembered warnings; the log gets each once.
+/// The number of remembered warnings: each is logged once.
 const MAX_WARNINGS: usize = 1_000;
 
 /// Returns the time.
@@ -260,7 +260,7 @@ impl Connector {
         }
     }
 
-    /// Whether to log it: the same warning may come for every resource, in every scheduled run.
+    /// Whether to log the event: the same warning may recur for every resource, in every scheduled run.
     fn is_new_warning(&self, event: &Event) -> bool {
         let Event::Source { event: SourceEvent::Warning(warning), .. } = event else { return true };
         let mut warned = self.logged_warnings.lock().unwrap_or_else(PoisonError::into_inner);
@@ -270,7 +270,7 @@ impl Connector {
         warned.insert(warning.clone())
     }
 
-    /// A record for a run that begins now.
+    /// A record for a run that starts now.
     pub(super) fn new_run(&self, resource: &str, mode: Mode) -> RunRecord {
         RunRecord::new(RunId::new(), resource, mode, self.now())
     }

@@ -26,7 +26,7 @@ pub use stored::{LiveRows, OutstandingRejects, RejectQuery, StoredRecord, Stored
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The bytes read ahead of the destination at most, for all resources of an ingestion together.
+    /// The maximum number of bytes read ahead of the destination, for all resources of an ingestion together.
     pub read_ahead: usize,
     /// Commit when this many records are waiting…
     pub commit_rows: usize,
@@ -34,13 +34,13 @@ pub struct Limits {
     pub commit_bytes: usize,
     /// … or when the oldest of them has waited this long.
     pub commit_after: Duration,
-    /// How many state entries and runs of each resource are kept.
+    /// The number of state entries and runs to keep for each resource.
     pub history: usize,
     /// A reconcile run marks at most this many rows of a table deleted, or [`max_deleted_percent`](Self::max_deleted_percent) of
-    /// them if that is more. If more have disappeared, it marks none and ends as partial, until a person
+    /// them if that is more. If more have disappeared, it marks none and ends as partial, until a user
     /// [confirms](crate::engine::IngestRequest::allow_deletions).
     pub max_deleted_rows: u64,
-    /// The share of a table's live rows that a reconcile run may mark deleted, in percent. 100 switches the bound off.
+    /// The share of a table's live rows that a reconcile run may mark deleted, in percent. 100 disables the limit.
     pub max_deleted_percent: u8,
 }
 
@@ -146,7 +146,7 @@ pub enum StalePolicy {
     Replace,
 }
 
-/// What a commit means for a reconcile run: it marks the keys that the source lists, then sweeps up the others.
+/// The effect of a commit on a reconcile run, which marks the keys that the source lists, then sweeps the others.
 ///
 /// It is exhaustive: a destination that ignored a new variant would lose data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,7 +162,7 @@ pub enum Sweep {
     Fence,
 }
 
-/// Rows, and the state that holds with them: they become visible together.
+/// Rows, and the state after them: both become visible together.
 ///
 /// ```
 /// use snowfeed::{Commit, Record, Resource, RunId, TableRows};
@@ -180,11 +180,11 @@ pub struct Commit {
     pub resource: Resource,
     /// The run that commits.
     pub run: RunId,
-    /// The time that the rows' metadata get.
+    /// The time for the rows' metadata.
     pub at: Timestamp,
     /// The rows, by table.
     pub rows: Vec<TableRows>,
-    /// What the commit means for a reconcile run, if it is part of one.
+    /// The effect on a reconcile run, if the commit is part of one.
     pub sweep: Option<Sweep>,
     /// The change of state; `None` if another store keeps the state.
     pub change: Option<StateChange>,
@@ -203,7 +203,7 @@ impl Commit {
         self
     }
 
-    /// Sets what the commit means for a reconcile run.
+    /// Sets the effect on a reconcile run.
     #[must_use]
     pub fn sweep(mut self, sweep: Sweep) -> Self {
         self.sweep = Some(sweep);
@@ -239,7 +239,7 @@ impl Commit {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CommitReport {
-    /// What became of the records and rejects; they add up to what the commit held.
+    /// The counts of the records and rejects, which account for the whole commit.
     pub counts: Counts,
     /// The state's version after the commit; `None` if the commit stored no change of state.
     pub version: Option<StateVersion>,
@@ -299,7 +299,7 @@ pub(crate) fn not_ensured(resource: &Resource, table: &str) -> Error {
 /// `#[deny(clippy::missing_trait_methods)]` on the `impl`.
 ///
 /// # Cancellation
-/// A dropped `commit` has happened entirely or not at all. The caller cannot know which; a retry finds out by the version of the state.
+/// A dropped `commit` is applied entirely or not at all. The caller cannot know which; a retry learns it from the version of the state.
 ///
 /// # Errors
 /// [`Conflict`](crate::ErrorKind::Conflict) as above; [`Unavailable`](crate::ErrorKind::Unavailable) if the destination cannot

@@ -280,10 +280,10 @@ impl<S: Source> Source for FlakySource<S> {
     fn read(&self, request: ReadRequest) -> BatchStream {
         let (failures, has_failed) = (Arc::clone(&self.failures), Arc::clone(&self.has_failed));
         let state = (self.source.read(request), self.batches, false);
-        let batches = stream::unfold(state, move |(mut stream, left, over)| {
+        let batches = stream::unfold(state, move |(mut stream, left, ended)| {
             let (failures, has_failed) = (Arc::clone(&failures), Arc::clone(&has_failed));
             async move {
-                if over {
+                if ended {
                     return None;
                 }
                 let fails = || failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_crash_after_a_commit_leaves_it_done_and_says_otherwise() {
+    async fn a_crash_after_a_commit_keeps_it_but_returns_an_error() {
         let (memory, crashing, done) = crash(CrashPoint::AfterCommit(1)).await;
         assert_eq!((done, crashing.commits()), (vec![true, false, false], 2));
         assert_eq!(memory.rows(&Resource::new("one").unwrap(), "t").len(), 2);

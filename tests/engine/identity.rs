@@ -15,12 +15,12 @@ use tokio::sync::Barrier;
 
 use crate::support::resource;
 
-/// One resource, whatever its name.
+/// A source with one resource, which every name refers to.
 #[derive(Debug)]
-struct OneThing;
+struct AliasedSource;
 
 #[async_trait]
-impl Source for OneThing {
+impl Source for AliasedSource {
     fn spec(&self) -> SourceSpec {
         SourceSpec::new("one", "1").table(TableSpec::new("t"))
     }
@@ -46,15 +46,15 @@ impl Source for OneThing {
 
 /// A state store that two programs share. Both have read the resources' state before either continues.
 #[derive(Debug)]
-struct Shared {
+struct SharedStateStore {
     memory: Memory,
-    both: Arc<Barrier>,
-    has_looked: AtomicBool,
+    barrier: Arc<Barrier>,
+    has_read: AtomicBool,
 }
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
-impl StateStore for Shared {
+impl StateStore for SharedStateStore {
     async fn append(&self, change: StateChange) -> Result<StateVersion> {
         self.memory.append(change).await
     }
@@ -80,21 +80,22 @@ impl StateStore for Shared {
     }
 
     async fn latest_many(&self, keys: &[String]) -> Result<Vec<ResourceStatus>> {
-        let standings = self.memory.latest_many(keys).await?;
-        if !self.has_looked.swap(true, Ordering::SeqCst) {
-            self.both.wait().await;
+        let statuses = self.memory.latest_many(keys).await?;
+        if !self.has_read.swap(true, Ordering::SeqCst) {
+            self.barrier.wait().await;
         }
-        Ok(standings)
+        Ok(statuses)
     }
 }
 
 #[tokio::test]
-async fn of_two_names_of_one_thing_at_most_one_is_read_by_two_programs_at_once() {
+async fn two_names_of_one_resource_are_never_read_by_two_programs_at_once() {
     let memory = Memory::new();
-    let both = Arc::new(Barrier::new(2));
+    let barrier = Arc::new(Barrier::new(2));
     let program = || {
-        let state = Shared { memory: memory.clone(), both: both.clone(), has_looked: AtomicBool::new(false) };
-        Connector::with_stores(OneThing, Arc::new(memory.clone()), Arc::new(memory.clone()), Arc::new(state))
+        let state =
+            SharedStateStore { memory: memory.clone(), barrier: barrier.clone(), has_read: AtomicBool::new(false) };
+        Connector::with_stores(AliasedSource, Arc::new(memory.clone()), Arc::new(memory.clone()), Arc::new(state))
     };
     let (first, second) = (program(), program());
     for name in ["old", "new"] {
@@ -105,7 +106,7 @@ async fn of_two_names_of_one_thing_at_most_one_is_read_by_two_programs_at_once()
     };
     let (old, new) = tokio::join!(read(first, "old"), read(second, "new"));
     let rows = |name: &str| memory.rows(&resource(name), "t").len();
-    assert!(rows("old") == 0 || rows("new") == 0, "both were read");
+    assert!(rows("old") == 0 || rows("new") == 0, "both names were read");
     let failed: Vec<_> = [old, new].into_iter().filter(|run| run.status != RunStatus::Complete).collect();
     assert!(!failed.is_empty());
     for run in failed {
@@ -114,7 +115,7 @@ async fn of_two_names_of_one_thing_at_most_one_is_read_by_two_programs_at_once()
         assert!(error.message.contains("is the same resource as"), "{error:?}");
     }
     // A claim without a read does not block the next run.
-    let later = Connector::new(OneThing, Arc::new(memory.clone()));
+    let later = Connector::new(AliasedSource, Arc::new(memory.clone()));
     later.ingest(IngestRequest::default()).await.unwrap();
     assert_eq!((rows("old") + rows("new"), later.resources().await.unwrap().len()), (9, 2));
 }

@@ -29,10 +29,10 @@ mock! {
 
     #[async_trait]
     impl ConfigStore for ConfigStore {
-        async fn get(&self, domain: Namespace, key: &str) -> Result<Option<Value>>;
-        async fn put(&self, domain: Namespace, key: &str, value: &Value) -> Result<()>;
-        async fn remove(&self, domain: Namespace, key: &str) -> Result<bool>;
-        async fn list(&self, domain: Namespace) -> Result<Vec<(String, Value)>>;
+        async fn get(&self, namespace: Namespace, key: &str) -> Result<Option<Value>>;
+        async fn put(&self, namespace: Namespace, key: &str, value: &Value) -> Result<()>;
+        async fn remove(&self, namespace: Namespace, key: &str) -> Result<bool>;
+        async fn list(&self, namespace: Namespace) -> Result<Vec<(String, Value)>>;
     }
 }
 
@@ -106,10 +106,10 @@ mock! {
 
     #[async_trait]
     impl ConfigStore for Backend {
-        async fn get(&self, domain: Namespace, key: &str) -> Result<Option<Value>>;
-        async fn put(&self, domain: Namespace, key: &str, value: &Value) -> Result<()>;
-        async fn remove(&self, domain: Namespace, key: &str) -> Result<bool>;
-        async fn list(&self, domain: Namespace) -> Result<Vec<(String, Value)>>;
+        async fn get(&self, namespace: Namespace, key: &str) -> Result<Option<Value>>;
+        async fn put(&self, namespace: Namespace, key: &str, value: &Value) -> Result<()>;
+        async fn remove(&self, namespace: Namespace, key: &str) -> Result<bool>;
+        async fn list(&self, namespace: Namespace) -> Result<Vec<(String, Value)>>;
     }
 
     impl StateCalls for Backend {
