@@ -199,7 +199,8 @@ async fn tables(session: &mut dyn Session, names: &Names, role: &str) -> Result<
         if !collated.is_empty() {
             return Err(collated.swap_remove(0));
         }
-        let older = if version < super::schema::VERSION { "; the next `enable` or `ingest` migrates them" } else { "" };
+        let older =
+            if version < super::state_tables::VERSION { "; the next `enable` or `ingest` migrates them" } else { "" };
         return Ok(format!("created, in {state} (schema version {version}){older}"));
     }
     let database = names.database.as_str();

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 
 use super::names::{Names, literal};
+use super::pool::UnknownOutcome;
 use super::pool::is_missing;
-use super::transaction::UnknownOutcome;
 use super::transaction::{self, Fence};
 use super::{Snowflake, time};
 use crate::sink::conflict;
