@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_has_a_message_a_cause_and_help() {
+    fn an_error_reports_what_failed_why_and_how_to_fix_it() {
         let error =
             Error::unavailable("cannot reach it").with_source(io::Error::other("cable cut")).with_help("plug it in");
         let text = anstream::adapter::strip_str(&describe(Some("acme"), &error.report())).to_string();

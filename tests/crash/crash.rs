@@ -96,7 +96,8 @@ impl CrashSwitch {
     }
 }
 
-/// A backend that may crash before and after it writes.
+/// A backend that may crash before and after it writes. Unlike the one of the testkit, which returns an error, it stops the whole process,
+/// and does so at every kind of write.
 #[derive(Debug, Clone)]
 pub(crate) struct CrashingBackend {
     pub(crate) backend: Arc<dyn Backend>,

@@ -40,7 +40,7 @@ pub(crate) fn config(upstream: &GithubServer, more: Value) -> Settings {
 }
 
 impl Reading {
-    pub(crate) fn of(upstream: &GithubServer, more: Value) -> Self {
+    pub(crate) fn new(upstream: &GithubServer, more: Value) -> Self {
         Self {
             source: Arc::default(),
             config: config(upstream, more),

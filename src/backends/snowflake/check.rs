@@ -81,7 +81,7 @@ impl Snowflake {
         let database = DatabaseStatus::read(session, names).await;
         let (is_there, database) = match database {
             Ok(DatabaseStatus::Exists) => (true, Ok(identifier(&names.database).to_string())),
-            Ok(DatabaseStatus::Missing) => (false, may_make_database(session, names, role).await),
+            Ok(DatabaseStatus::Missing) => (false, can_create_database(session, names, role).await),
             Err(error) => (false, Err(error)),
         };
         // Reading tables takes a warehouse.
@@ -174,7 +174,7 @@ impl DatabaseStatus {
     }
 }
 
-async fn may_make_database(session: &mut dyn Session, names: &Names, role: &str) -> Result<String> {
+async fn can_create_database(session: &mut dyn Session, names: &Names, role: &str) -> Result<String> {
     let database = identifier(&names.database);
     let may = |grant: &Grant<'_>| grant.on == "ACCOUNT" && grant.privilege == "CREATE DATABASE";
     if has_privilege(session, role, may).await? == Some(false) {
@@ -199,7 +199,8 @@ async fn tables(session: &mut dyn Session, names: &Names, role: &str) -> Result<
         if !collated.is_empty() {
             return Err(collated.swap_remove(0));
         }
-        let older = if version < super::schema::VERSION { "; the next `enable` or `ingest` migrates them" } else { "" };
+        let older =
+            if version < super::state_tables::VERSION { "; the next `enable` or `ingest` migrates them" } else { "" };
         return Ok(format!("created, in {state} (schema version {version}){older}"));
     }
     let database = names.database.as_str();

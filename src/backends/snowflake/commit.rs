@@ -4,10 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::load::{LoadTarget, MergeInput};
 use super::plan::{ExistingRow, MergePlan, plan, unhex};
-use super::pool::is_missing;
+use super::pool::{UnknownOutcome, is_missing};
 use super::rejects::{SizeChecked, unreadable_row};
 use super::transaction::Fence;
-use super::transaction::UnknownOutcome;
 use super::{Snowflake, state, time};
 use crate::sink::merge::StoredVersion;
 use crate::sink::not_ensured;

@@ -2,7 +2,7 @@
 //! step is repeatable: after a crash the version is unchanged, and the next program starts again.
 //!
 //! A step to version N has two halves, both called `..._to_N`: one before the tables of `state.sql` are created, and one that upgrades
-//! the existing tables. To add a step, raise `schema::VERSION` and call its halves in [`prepare`] and [`finish`].
+//! the existing tables. To add a step, raise `state_tables::VERSION` and call its halves in [`prepare`] and [`finish`].
 //!
 //! | version 1 | version 2 |
 //! |---|---|
@@ -11,7 +11,7 @@
 //! | texts of up to 16 MiB, with the account's collation | texts of up to 128 MiB, without any |
 
 use super::names::{Names, identifier, literal};
-use super::schema::{self, VERSION};
+use super::state_tables::{self, VERSION};
 use crate::snowflake::{Session, Sql, Statement, sql};
 use crate::{Error, Result};
 
@@ -70,7 +70,7 @@ async fn prepare_to_2(session: &mut dyn Session, names: &Names) -> Result<()> {
     }
     if tables.iter().any(|table| table == "INGESTION_RUN") {
         let (old, new) = (names.state("INGESTION_RUN"), names.state("SNOWFEED_RUN"));
-        let create = schema::create_statement(names, "SNOWFEED_RUN");
+        let create = state_tables::statement(names, "SNOWFEED_RUN");
         session.execute(Statement::new(create)).await?;
         let copy = sql!(
             "INSERT INTO {new} (\"RECORDED_AT\", {RUN_COLUMNS}) SELECT COALESCE(o.\"ENDED_AT\", o.\"STARTED_AT\", CAST(SYSDATE() AS \
@@ -94,13 +94,13 @@ async fn finish_to_2(session: &mut dyn Session, names: &Names) -> Result<()> {
         ("APP_STATE", "DOCUMENT"),
         ("REJECTED_RECORD", "RAW"),
     ] {
-        session.execute(Statement::new(lengthen(&names.state(table), column))).await?;
+        session.execute(Statement::new(widen_column(&names.state(table), column))).await?;
     }
     mark_collations(session, names).await
 }
 
 /// The statement that extends a column to documents of any length.
-pub(super) fn lengthen(table: &Sql, column: &str) -> Sql {
+pub(super) fn widen_column(table: &Sql, column: &str) -> Sql {
     sql!(
         "ALTER TABLE {table} ALTER COLUMN {column} SET DATA TYPE {LONG_TEXT}",
         table,

@@ -21,6 +21,7 @@ mod preview;
 mod rejects;
 mod schema;
 mod state;
+mod state_tables;
 mod sweep;
 mod time;
 mod transaction;
@@ -43,8 +44,7 @@ use crate::{Error, Resource, Result, RetryConfig, TableSpec};
 
 use catalog::Catalog;
 use names::Names;
-use pool::{PooledSession, SessionPool};
-use transaction::UnknownOutcome;
+use pool::{PooledSession, SessionPool, UnknownOutcome};
 
 pub use check::Finding;
 
@@ -54,7 +54,7 @@ pub use crate::snowflake::{ConnectionConfig, Credentials, Protocol, Usage};
 pub(crate) use migration::LONGEST_TEXT;
 /// The statements that create the connector's own tables. Each name is in braces, for the caller to qualify.
 #[cfg(feature = "native-app")]
-pub(crate) use schema::STATE as STATE_SQL;
+pub(crate) use state_tables::STATE as STATE_SQL;
 
 /// A backend in a Snowflake database: rows, configuration, state and run history, committed together.
 ///

@@ -3,14 +3,9 @@
 use super::migration;
 use super::names::{Names, identifier};
 use super::pool::is_missing;
+use super::state_tables::{VERSION, statements};
 use crate::snowflake::{Session, Sql, Statement, sql};
 use crate::{Error, Result};
-
-/// The schema version that this program writes.
-pub(super) const VERSION: i64 = 2;
-
-/// The statements that create the connector's own tables, in this version.
-pub(crate) const STATE: &str = include_str!("state.sql");
 
 /// The tables with names of the reference system, which another program may have created.
 const SHARED: [&str; 3] = ["APP_CONFIGURATION", "RESOURCE_CONFIGURATION", "APP_STATE"];
@@ -51,7 +46,7 @@ pub(super) async fn ensure(session: &mut dyn Session, names: &Names, form: Schem
         return Ok(());
     }
     if form == SchemaVersion::Missing || form == SchemaVersion::Incomplete {
-        make_database(session, names).await?;
+        create_database(session, names).await?;
         for schema in [Names::STATE, &names.raw_schema(), &names.schema] {
             session
                 .execute(Statement::new(sql!(
@@ -68,7 +63,7 @@ pub(super) async fn ensure(session: &mut dyn Session, names: &Names, form: Schem
         SchemaVersion::Version(version) => version,
     };
     migration::prepare(session, names, from).await?;
-    for statement in create_statements(names) {
+    for statement in statements(names) {
         session.execute(Statement::new(statement)).await?;
     }
     migration::finish(session, names, from).await?;
@@ -99,7 +94,7 @@ pub(super) fn grants(names: &Names, role: &Sql) -> String {
 }
 
 /// Creates the database if it is missing: a role that may use it need not have the privilege to create one.
-async fn make_database(session: &mut dyn Session, names: &Names) -> Result<()> {
+async fn create_database(session: &mut dyn Session, names: &Names) -> Result<()> {
     let database = identifier(&names.database);
     let look = sql!("SELECT 1 AS \"ONE\" FROM {database}.\"INFORMATION_SCHEMA\".\"SCHEMATA\" LIMIT 1", database);
     match session.execute(Statement::new(look)).await {
@@ -164,40 +159,16 @@ pub(super) fn select_version(names: &Names) -> Sql {
     )
 }
 
-/// The statements that create the connector's own tables, with qualified names.
-fn create_statements(names: &Names) -> Vec<Sql> {
-    let text: String = STATE.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
-    let statements = text.split(';').map(str::trim).filter(|statement| !statement.is_empty());
-    statements.map(|statement| with_names(statement, names)).collect()
-}
-
-/// The statement that creates one of the connector's own tables.
-pub(super) fn create_statement(names: &Names, table: &str) -> Sql {
-    let head = sql!("CREATE TABLE IF NOT EXISTS {table} ", table = names.state(table));
-    create_statements(names).into_iter().find(|statement| statement.starts_with(&*head)).unwrap_or_default()
-}
-
-/// Qualifies each name in braces.
-fn with_names(statement: &str, names: &Names) -> Sql {
-    let mut parts = statement.split('{');
-    let mut whole = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (table, after) = part.split_once('}').unwrap_or((part, ""));
-        whole += &names.state(table);
-        whole += after;
-    }
-    Sql::assert_safe(whole)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::state_tables::STATE;
     use super::*;
     use crate::snowflake::{QueryResult, StagedFile};
 
     #[test]
-    fn every_statement_makes_one_thing_of_the_connectors_own() {
+    fn every_statement_creates_one_object_of_the_connector() {
         let names = Names::new("db", "public");
-        let made = create_statements(&names);
+        let made = statements(&names);
         assert_eq!(made.len(), 10);
         for statement in made {
             assert!(statement.contains(" IF NOT EXISTS \"DB\".\"STATE\".\""), "{statement}");
@@ -211,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_are_of_one_type() {
+    fn documents_have_one_type() {
         use crate::backends::snowflake::migration::{LONG_TEXT, LONGEST_TEXT};
 
         assert_eq!(LONG_TEXT, format!("VARCHAR({LONGEST_TEXT})"));
@@ -247,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_version_has_a_step_and_every_other_one_is_refused() {
+    async fn every_version_has_a_step_and_any_other_is_rejected() {
         let names = Names::new("db", "public");
         for version in migration::OLDEST_VERSION..=VERSION {
             let mut session = NoRows::default();

@@ -6,7 +6,6 @@
 //! Snowflake has ended that transaction, later statements of the session commit on their own, and find a different transaction in the
 //! row.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::names::{Names, fence_name};
@@ -24,24 +23,6 @@ const RETRY: RetryConfig = RetryConfig {
 /// Runs a transaction up to five times, as long as its error is worth a retry. The final error tells outer layers not to retry.
 pub(super) async fn with_retry<T, F: Future<Output = Result<T>>>(work: impl FnMut() -> F) -> Result<T> {
     RETRY.run(work, Error::retry).await.map_err(Error::exhausted)
-}
-
-/// The value of an earlier attempt whose COMMIT got no response. It may have been committed.
-#[derive(Debug)]
-pub(super) struct UnknownOutcome<T>(Mutex<Option<T>>);
-
-impl<T> UnknownOutcome<T> {
-    pub(super) fn new() -> Self {
-        Self(Mutex::new(None))
-    }
-
-    pub(super) fn set(&self, given: T) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(given);
-    }
-
-    pub(super) fn take(&self) -> Option<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
 }
 
 /// The fence of one key.

@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_cannot_escape_its_literal() {
+    fn a_text_stays_within_its_literal() {
         let text = "a\"b'c\\d\n''' \"\"\" $$ # : {{ x }} <% y %> \u{2028}\u{202e}é😀\0";
         assert_eq!(
             Language::Yaml.text(text),

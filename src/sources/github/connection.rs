@@ -70,7 +70,7 @@ impl Connection {
     }
 
     /// Creates a connection that gives up soon if the server cannot be reached or fails, for checks that a person waits for.
-    pub(super) fn briefly(settings: &GithubSettings) -> Result<Self> {
+    pub(super) fn for_check(settings: &GithubSettings) -> Result<Self> {
         let (retries, timeout_seconds) = (settings.retries.min(2), settings.timeout_seconds.min(15));
         let settings = GithubSettings { retries, timeout_seconds, ..settings.clone() };
         let retries =

@@ -99,7 +99,7 @@ impl Source for GithubIssues {
     async fn check_with(&self, config: &Settings, monitor: &Monitor) -> Result<()> {
         let settings = GithubSettings::from_settings(config)?;
         // The check uses its own connection, which gives up soon.
-        discover::check(connect(&settings, Connection::briefly).await?, &settings, monitor).await
+        discover::check(connect(&settings, Connection::for_check).await?, &settings, monitor).await
     }
 
     async fn discover_with(&self, config: &Settings, monitor: &Monitor) -> Result<Vec<Resource>> {
