@@ -23,7 +23,7 @@ struct Folder {
     path: PathBuf,
 }
 
-/// What every line must have. All else that it holds is kept, too.
+/// The required fields of a line. Other fields are kept, too.
 #[derive(Deserialize)]
 struct Line {
     id: i64,

@@ -54,7 +54,7 @@ fn refused(path: &Path) -> Error {
 }
 
 #[test]
-fn a_file_that_is_no_database_is_refused_and_left_as_it_was() {
+fn a_file_that_is_not_a_database_is_rejected_and_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     for text in ["x", "SQLite format 3\0", &"not a database\n".repeat(1_000)] {
         let path = dir.path().join("notes.txt");
@@ -66,7 +66,7 @@ fn a_file_that_is_no_database_is_refused_and_left_as_it_was() {
 }
 
 #[test]
-fn another_programs_database_is_refused_and_left_as_it_was() {
+fn another_programs_database_is_rejected_and_unchanged() {
     for (mode, application) in [("delete", 0), ("wal", 0), ("delete", 42), ("wal", 42)] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("theirs.db");
@@ -85,7 +85,7 @@ fn another_programs_database_is_refused_and_left_as_it_was() {
 }
 
 #[test]
-fn a_database_of_a_newer_version_is_refused_and_left_as_it_was() {
+fn a_database_of_a_newer_version_is_rejected_and_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("newer.db");
     drop(Sqlite::open(&path).unwrap());
@@ -95,7 +95,7 @@ fn a_database_of_a_newer_version_is_refused_and_left_as_it_was() {
 }
 
 #[test]
-fn a_read_only_database_is_refused_and_left_as_it_was() {
+fn a_read_only_database_is_rejected_and_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("fixed.db");
     drop(Sqlite::open(&path).unwrap());
@@ -108,7 +108,7 @@ fn a_read_only_database_is_refused_and_left_as_it_was() {
 }
 
 #[test]
-fn a_path_that_leads_nowhere_is_said_so() {
+fn a_path_that_cannot_be_opened_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     for path in [dir.path().to_owned(), dir.path().join("missing").join("x.db")] {
         let error = Sqlite::open(&path).expect_err("there is no file");
@@ -271,7 +271,7 @@ fn python(path: &Path, sql: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn half_a_surrogate_pair_reads_as_the_replacement_character_and_stays_in_the_raw_text() {
+async fn an_unpaired_surrogate_is_replaced_in_the_view_and_kept_in_the_raw_text() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("half.db");
     let sqlite = Sqlite::open(&path).unwrap();

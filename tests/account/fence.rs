@@ -1,4 +1,4 @@
-//! Writers that get in each other's way.
+//! Concurrent writers.
 
 use futures::future::join_all;
 use snowfeed::{ErrorKind, Record, Sink, StateStore, StateVersion, Version};
@@ -29,18 +29,18 @@ pub(crate) async fn two_writers(scene: &Scene<'_>) -> Ended {
         let won: Vec<usize> = (0..2).filter(|writer| ended[*writer].is_ok()).collect();
         ensure!(won.len() == 1, "{} of two writers on one base won in round {round}: {ended:?}", won.len());
         let lost = ended[1 - won[0]].as_ref().err().map(snowfeed::Error::kind);
-        ensure!(lost == Some(ErrorKind::Conflict), "the loser of round {round} was told {lost:?}, not of a conflict");
+        ensure!(lost == Some(ErrorKind::Conflict), "the loser of round {round} got {lost:?}, not a conflict");
         expected.push(keys[won[0]].clone());
         let version = ended[won[0]].as_ref().ok().and_then(|report| report.version);
-        base = version.ok_or_else(|| Stop::NotHeld("the winner was given no version".into()))?;
+        base = version.ok_or_else(|| Stop::NotHeld("the winner got no version".into()))?;
     }
     let reader = scene.backend(&database)?;
     let mut found: Vec<String> = rows(&reader, &one).await?.into_keys().collect();
     found.sort();
     expected.sort();
-    ensure!(found == expected, "the rows are those of {found:?}, and {expected:?} won");
+    ensure!(found == expected, "found rows of {found:?}, but {expected:?} won");
     let latest = reader.latest("contended").await?.map(|entry| entry.version);
-    ensure!(latest == Some(base), "the state is at {latest:?}, and the last winner's at {base:?}");
+    ensure!(latest == Some(base), "the state has version {latest:?}, the last winner's {base:?}");
     join_all(writers.iter().map(snowfeed::backends::Snowflake::close)).await;
     Ok(vec![format!("{ROUNDS} rounds; the last winner's version is {}", base.0)])
 }

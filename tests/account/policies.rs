@@ -32,13 +32,13 @@ pub(crate) async fn survive(scene: &Scene<'_>) -> Ended {
         }
     }
     let masked = format!("SELECT COUNT(*) AS N FROM {view} WHERE TITLE <> '***' OR ID >= 5");
-    ensure!(cell(&ask(&mut *session, &masked).await?)? == "0", "the policies have no effect to begin with");
+    ensure!(cell(&ask(&mut *session, &masked).await?)? == "0", "the policies have no effect before the change");
     snowflake.ensure_tables(&second, &[table()]).await?;
     snowflake.commit(commit(&second, (0..10).map(issue).collect())).await?;
-    ensure!(cell(&ask(&mut *session, &masked).await?)? == "0", "a policy is gone after the view got another resource");
+    ensure!(cell(&ask(&mut *session, &masked).await?)? == "0", "a policy was lost when the view got another resource");
     let shown = cell(&ask(&mut *session, format!("SELECT COUNT(*) AS N FROM {view}")).await?)?;
     ensure!(shown == "10", "the view shows {shown} rows of the 10 that the policy allows");
     let tag = format!("SELECT SYSTEM$GET_TAG('{database}.PUBLIC.KEPT', '{view}', 'TABLE')");
-    ensure!(cell(&ask(&mut *session, tag).await?)? == "yes", "the tag is gone after the view got another resource");
+    ensure!(cell(&ask(&mut *session, tag).await?)? == "yes", "the tag was lost when the view got another resource");
     Ok(Vec::new())
 }

@@ -125,7 +125,7 @@ impl Catalog {
             let columns: Vec<Column> = serde_json::from_str(row.text(3)?).unwrap_or_else(|error| {
                 tracing::warn!(
                     table = %names.state("SNOWFEED_TABLE"), %resource, %stream, %error,
-                    "the columns in this row cannot be read; the view is made again from those that the source has"
+                    "the columns in this row are malformed; the view is rebuilt from the source's columns"
                 );
                 // A claimant must be able to find its claim again.
                 if !made_from.starts_with(CLAIM) {
@@ -295,7 +295,7 @@ impl Catalog {
                 return Err(migration::collation_error(names, resource.name(), &table.name, &table.made_from));
             }
             // The table may have the previous schema version.
-            Some(_) => drop(session.execute(Statement::new(migration::lengthen(&raw, "DOCUMENT"))).await?),
+            Some(_) => drop(session.execute(Statement::new(migration::widen_column(&raw, "DOCUMENT"))).await?),
             None => {
                 let create = sql!(
                     "CREATE TABLE IF NOT EXISTS {raw} (\"KEY\" VARCHAR NOT NULL, \"VERSION\" NUMBER(38, 0) NOT NULL, \

@@ -1,4 +1,4 @@
-//! Doors for this repository's tests, benches and fuzz targets. Semver covers nothing in here.
+//! Access for this repository's tests, benches and fuzz targets. Semver covers nothing in here.
 
 #![allow(missing_docs, reason = "not public API")]
 

@@ -329,16 +329,18 @@ impl StateStore for Snowflake {
             ingestion_run = self.0.names.state("INGESTION_RUN")
         );
         let answer = or_empty(self.session().await?.execute(Statement::new(select)).await)?;
-        let places: HashMap<&str, usize> = keys.iter().enumerate().map(|(place, key)| (key.as_str(), place)).collect();
+        let positions: HashMap<&str, usize> =
+            keys.iter().enumerate().map(|(position, key)| (key.as_str(), position)).collect();
         let mut statuses = vec![ResourceStatus::default(); keys.len()];
         for row in &answer.rows {
-            let Some(&place) = places.get(&**row.text(1)?) else { continue };
+            let Some(&position) = positions.get(&**row.text(1)?) else { continue };
             match row.text(0)?.as_ref() {
                 // The resource's own run reads it again, and only that run fails.
                 "entry" => {
-                    statuses[place].entry = named_entry(&self.0.names, &keys[place], row, 2).inspect_err(warn).ok()
+                    statuses[position].entry =
+                        named_entry(&self.0.names, &keys[position], row, 2).inspect_err(warn).ok()
                 }
-                _ => statuses[place].run = run(&self.0.names, row.text(4)?),
+                _ => statuses[position].run = run(&self.0.names, row.text(4)?),
             }
         }
         Ok(statuses)

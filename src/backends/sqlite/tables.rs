@@ -25,7 +25,7 @@ pub(super) struct TableIds {
 
 /// Returns the ids of a resource and a table, which `ensure` must have created.
 pub(super) fn table_ids(connection: &Connection, resource: &Resource, table: &str) -> SqliteResult<TableIds> {
-    let place = connection
+    let ids = connection
         .prepare_cached(
             "SELECT r.id, s.id FROM snowfeed_resource r, snowfeed_stream s WHERE r.name = ?1 AND s.name = ?2 \
              AND EXISTS (SELECT 1 FROM snowfeed_view v WHERE v.resource_id = r.id AND v.stream_id = s.id)",
@@ -34,7 +34,7 @@ pub(super) fn table_ids(connection: &Connection, resource: &Resource, table: &st
             Ok(TableIds { resource_id: row.get(0)?, stream_id: row.get(1)? })
         })
         .optional()?;
-    Ok(place.ok_or_else(|| not_ensured(resource, table))?)
+    Ok(ids.ok_or_else(|| not_ensured(resource, table))?)
 }
 
 /// Rejects a resource for which `ensure` was not called.
@@ -164,7 +164,7 @@ fn ensure_resource_view(
     transaction: &Transaction<'_>,
     name: &str,
     resource: &Resource,
-    place: TableIds,
+    ids: TableIds,
     stream: &str,
 ) -> SqliteResult<()> {
     let holder: Option<(i64, i64)> = transaction
@@ -172,7 +172,7 @@ fn ensure_resource_view(
         .query_row([name], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     match holder {
-        Some(holder) if holder == (place.resource_id, place.stream_id) => return Ok(()),
+        Some(holder) if holder == (ids.resource_id, ids.stream_id) => return Ok(()),
         // Two resources share a name only when the source had one table for the one and has several for the other.
         Some(_) => drop_resource_view(transaction, name)?,
         None => {}
@@ -185,7 +185,7 @@ fn ensure_resource_view(
     ))?;
     transaction
         .prepare_cached("INSERT INTO snowfeed_view (name, resource_id, stream_id) VALUES (?1, ?2, ?3)")?
-        .execute(params![name, place.resource_id, place.stream_id])?;
+        .execute(params![name, ids.resource_id, ids.stream_id])?;
     Ok(())
 }
 

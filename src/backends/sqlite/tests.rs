@@ -35,7 +35,7 @@ async fn a_name_with_nul_is_a_constant_expression_without_nul() {
 }
 
 #[tokio::test]
-async fn a_name_with_thousands_of_nuls_is_no_expression_too_deep() {
+async fn a_name_with_thousands_of_nuls_stays_within_the_expression_depth() {
     let name = format!("a{}b", "\0".repeat(5_000));
     let sqlite = Sqlite::in_memory().unwrap();
     sqlite.ensure_tables(&resource(&name), &[spec()]).await.unwrap();
@@ -76,7 +76,7 @@ async fn a_spec_that_shrinks_keeps_its_columns_and_one_that_grows_adds_some() {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_said_so_and_takes_nothing_with_it() {
+async fn a_full_disk_is_reported_and_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let sqlite = Sqlite::open(dir.path().join("full.db")).unwrap();
     let one = resource("one");
@@ -95,7 +95,7 @@ async fn a_full_disk_is_said_so_and_takes_nothing_with_it() {
 }
 
 #[tokio::test]
-async fn a_stream_takes_its_name_back_from_a_resource() {
+async fn a_stream_reclaims_its_name_from_a_resource() {
     let sqlite = Sqlite::in_memory().unwrap();
     let events = resource("events");
     sqlite.ensure_tables(&events, &[spec()]).await.unwrap();
@@ -110,7 +110,7 @@ async fn a_stream_takes_its_name_back_from_a_resource() {
 }
 
 #[tokio::test]
-async fn a_table_cannot_have_a_name_of_the_backends_own() {
+async fn a_table_cannot_have_a_reserved_name() {
     let sqlite = Sqlite::in_memory().unwrap();
     for name in ["app_state", "snowfeed_seen", "sqlite_x"] {
         let error = sqlite.ensure_tables(&resource("one"), &[TableSpec::new(name)]).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! The preview of rows.
+//! Previews rows.
 
 use serde_json::{Map, Value, json};
 

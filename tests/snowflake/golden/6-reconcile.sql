@@ -1,4 +1,4 @@
--- A full pass: one issue of three is gone.
+-- A reconcile run: one issue of three is gone.
 -- 32 statements:
 --     8 begin or end a transaction
 --     7 read

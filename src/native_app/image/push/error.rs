@@ -122,21 +122,21 @@ impl RegistryError {
             Self::Transport(failure, _) => {
                 (ErrorKind::Unavailable, transport_message(*failure, host), transport_help(*failure))
             }
-            Self::ServerError(_) => (ErrorKind::Unavailable, format!("the registry {host} fails"), "try again later"),
+            Self::ServerError(_) => (ErrorKind::Unavailable, format!("the registry {host} failed"), "try again later"),
             Self::Rejected(_) => (
                 ErrorKind::Unavailable,
-                format!("the registry {host} refused the image"),
-                "see what it says, and whether the address is that of a registry",
+                format!("the registry {host} rejected the image"),
+                "check the registry's message, and that the address is a registry's",
             ),
             Self::ForeignHost(_) => (
                 ErrorKind::Authentication,
-                format!("the registry {host} does not keep to its own host, encrypted, and gets no credentials"),
-                "check the address; if the other host is the registry's, too, name it by `Push::token_host`",
+                format!("the registry {host} referred to another or an unencrypted host, which gets no credentials"),
+                "check the address; if the other host belongs to the registry, allow it with `Push::token_host`",
             ),
         };
         let error = Error::new(kind, message).with_help(help);
         let cause = self.into_cause();
-        let error = match said(&cause) {
+        let error = match registry_message(&cause) {
             Some((status, text)) => error.with_context("answer", status).with_context("registry", text),
             None => error,
         };
@@ -181,17 +181,17 @@ fn transport_help(failure: TransportFailure) -> &'static str {
 }
 
 /// Returns the registry's own code and message.
-fn said(cause: &OciDistributionError) -> Option<(String, String)> {
+fn registry_message(cause: &OciDistributionError) -> Option<(String, String)> {
     match cause {
         OciDistributionError::RegistryError { envelope: OciEnvelope { errors }, .. } => {
             let first = errors.first()?;
-            Some((format!("{:?}", first.code), short(&first.message)))
+            Some((format!("{:?}", first.code), shorten(&first.message)))
         }
-        OciDistributionError::ServerError { code, message, .. } => Some((code.to_string(), short(message))),
+        OciDistributionError::ServerError { code, message, .. } => Some((code.to_string(), shorten(message))),
         _ => None,
     }
 }
 
-fn short(message: &str) -> String {
+fn shorten(message: &str) -> String {
     message.trim().chars().take(MESSAGE).collect()
 }
