@@ -133,7 +133,7 @@ async fn an_invalid_declaration_fails_before_anything_is_read() {
         (with("", std::slice::from_ref(&valid)), "\"\""),
         (with("1st", std::slice::from_ref(&valid)), "\"1st\""),
         (with("hélp", std::slice::from_ref(&valid)), "\"hélp\""),
-        (with("help", &[]), "no table"),
+        (with("help", &[]), "no stream"),
         (with("help", &[valid.clone(), valid.clone()]), "\"t\""),
         (with("help", &[valid.clone(), table("T", &[])]), "\"T\""),
         (with("help", &[table("two words", &[])]), "\"two words\""),
