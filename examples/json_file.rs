@@ -1,28 +1,28 @@
-//! A destination of your own: everything in one JSON file, which each change replaces as a whole.
+//! A destination of your own, with a command line: everything in one JSON file, which each change replaces as a whole.
 //!
 //! The guide "Write a destination" explains it; `tests/json_file.rs` runs the conformance suites over it.
 //!
 //! ```sh
-//! cargo run --example json_file -- rust-lang/log
+//! cargo run --example json_file -- ingest rust-lang/log
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::jiff::Timestamp;
 use snowfeed::merge::{Merge, MergeAction, StoredVersion, content_hash};
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::{
     Commit, CommitReport, ConfigStore, Counts, Error, ErrorKind, Namespace, OutstandingRejects, Record, Reject,
     RejectQuery, Resource, ResourceState, Result, RunId, RunRecord, RunStatus, Sink, StalePolicy, StateChange,
-    StateEntry, StateStore, StateVersion, StoredRecord, StoredReject, StoredRow, Sweep, TableSpec, UnseenQuery,
+    StateEntry, StateStore, StateVersion, StoredRecord, StoredReject, StoredRow, StreamSpec, Sweep, UnseenQuery,
     Version,
 };
 
@@ -136,7 +136,7 @@ fn unavailable(path: &std::path::Path, error: io::Error) -> Error {
 impl Contents {
     fn table(&self, resource: &Resource, table: &str) -> Result<&Table> {
         let table = self.resources.get(resource.name()).and_then(|tables| tables.get(table));
-        table.ok_or_else(|| Error::internal("call `ensure_tables` first"))
+        table.ok_or_else(|| Error::internal("call `ensure_streams` first"))
     }
 
     fn newest(&self, key: &str) -> StateVersion {
@@ -217,7 +217,7 @@ impl Table {
 
 #[async_trait]
 impl Sink for JsonFile {
-    async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
+    async fn ensure_streams(&self, resource: &Resource, tables: &[StreamSpec]) -> Result<()> {
         self.change(|contents| {
             let known = contents.resources.entry(resource.name().to_owned()).or_default();
             for table in tables {
@@ -231,11 +231,11 @@ impl Sink for JsonFile {
         self.change(|contents| {
             let met_by = commit.rejects_seen_by();
             let tables = contents.resources.get_mut(commit.resource.name());
-            let tables = tables.ok_or_else(|| Error::internal("call `ensure_tables` first"))?;
+            let tables = tables.ok_or_else(|| Error::internal("call `ensure_streams` first"))?;
             let mut counts = Counts::default();
             for rows in &commit.rows {
                 let table = tables.get_mut(&rows.table);
-                let table = table.ok_or_else(|| Error::internal("call `ensure_tables` first"))?;
+                let table = table.ok_or_else(|| Error::internal("call `ensure_streams` first"))?;
                 for record in &rows.records {
                     table.merge(record, commit.at, commit.sweep).count(&mut counts);
                 }
@@ -356,11 +356,6 @@ impl ConfigStore for JsonFile {
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
-    let repository = std::env::args().nth(1).unwrap_or_else(|| "rust-lang/log".into());
-    let destination = Arc::new(JsonFile::open("issues.json")?);
-    let connector = Connector::new(GithubIssues::default(), destination);
-    let report = connector.ingest(IngestRequest::new([Resource::new(repository)?])).await?;
-    println!("{:?}: {} rows inserted", report.status(), report.counts().inserted);
-    Ok(())
+async fn main() -> ExitCode {
+    snowfeed::cli::run_with(GithubIssues::default(), || JsonFile::open("issues.json")).await
 }

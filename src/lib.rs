@@ -1,7 +1,7 @@
 //! Write a Snowflake connector by implementing one trait.
 //!
 //! An author implements [`Source`]. snowfeed adds the rest: an incremental, crash-safe ingestion [`engine`], [`backends`] that keep
-//! rows, configuration and state together, a command line for any source (the `cli` module), an HTTP client for sources (`http`),
+//! rows, settings and state together, a command line for any source (the `cli` module), an HTTP client for sources (`http`),
 //! and conformance suites (`testkit`). The reference source is GitHub issues (`sources::github`).
 //!
 //! # Where to start
@@ -30,7 +30,7 @@ mod secret;
 mod sink;
 mod source;
 mod state;
-mod table;
+mod stream;
 
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -66,9 +66,9 @@ pub use state::{
     Counts, Mode, Reconciliation, ResourceState, ResourceStatus, RunId, RunRecord, RunStatus, StateChange, StateEntry,
     StateStore, StateVersion, Timings,
 };
-pub use table::{Column, ColumnType, JsonPath, Step, TableSpec};
+pub use stream::{Column, ColumnType, JsonPath, Step, StreamSpec};
 
-/// The crates whose types appear in this crate's signatures and whose versions are below 1.0 or easily missed.
+/// Crates whose types appear in this crate's signatures, so that programs use the same versions.
 pub use {bytestring, futures, jiff, schemars, secrecy};
 
 /// Everything that the author of a source needs: `use snowfeed::prelude::*;`.
@@ -76,7 +76,7 @@ pub mod prelude {
     #[doc(no_inline)]
     pub use crate::{
         Batch, BatchStream, Checkpoint, ColumnType, Context, Error, ErrorKind, Mode, Monitor, ReadRequest, Reader,
-        Record, Resource, ResourceStream, Result, SecretRef, Settings, SettingsSchema, Source, SourceSpec, TableSpec,
+        Record, Resource, ResourceStream, Result, SecretRef, Settings, SettingsSchema, Source, SourceSpec, StreamSpec,
         Version,
     };
 }
@@ -87,7 +87,7 @@ pub mod prelude {
 pub mod internals {
     #[cfg(feature = "native-app")]
     pub use crate::native_app::{deploy::app_account, image_reference};
-    pub use crate::table::view_name;
+    pub use crate::stream::view_name;
 
     /// The read plan of the GitHub source, for simulations.
     #[cfg(feature = "github")]
@@ -120,8 +120,8 @@ mod documents {
     mod readme {}
     #[doc = include_str!("../docs/guides/write-a-source.md")]
     mod write_a_source {}
-    #[doc = include_str!("../docs/reliability.md")]
-    mod reliability {}
+    #[doc = include_str!("../docs/contract.md")]
+    mod contract {}
     #[doc = include_str!("../docs/guides/operate.md")]
     mod operate {}
     #[doc = include_str!("../docs/guides/github.md")]

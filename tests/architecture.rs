@@ -18,7 +18,7 @@ use modules::{Imports, read, read_crate};
 /// import each other.
 type Layer = (&'static str, &'static [&'static str], &'static [&'static str]);
 
-/// The layers, the highest first: imports point down. `core` stands for the four lowest ones.
+/// The layers, the highest first: imports point down. `core` means the four lowest ones.
 const LAYERS: &[Layer] = &[
     ("cli", &["cli"], &["native_app", "snowflake", "sqlite", "preview", "connection", "engine", "net", "core"]),
     ("native_app", &["native_app"], &["snowflake", "driver", "connection", "net", "core"]),
@@ -36,7 +36,7 @@ const LAYERS: &[Layer] = &[
     ("http", &["http"], &["net", "monitor", "error"]),
     ("net", &["net"], &["error"]),
     ("traits", &["source", "sink"], &["data", "monitor", "error"]),
-    ("data", &["record", "checkpoint", "resource", "secret", "table", "config", "state"], &["monitor", "error"]),
+    ("data", &["record", "checkpoint", "resource", "secret", "stream", "config", "state"], &["monitor", "error"]),
     ("monitor", &["monitor"], &["error"]),
     ("error", &["error"], &[]),
 ];

@@ -1,11 +1,11 @@
-//! The contracts page names every test of the suites, and no other.
+//! The contracts page names every check of the conformance suites, and no others.
 
 use std::collections::BTreeSet;
 
 use snowfeed::testkit::conformance::suite::{Clause, config_store, delivery, sink, source, state_store};
 
 #[test]
-fn the_page_of_the_contracts_names_the_tests_of_the_suites() {
+fn the_contracts_page_names_every_conformance_check() {
     let page = include_str!("../docs/contract.md");
     let sections: Vec<&str> = page.split("\n## ").skip(1).collect();
     fn names<T: ?Sized>(clauses: Vec<Clause<T>>) -> BTreeSet<String> {

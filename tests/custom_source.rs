@@ -1,6 +1,6 @@
-//! The example `custom_source` fulfils the contract of a source, and the delivery guarantees behind the engine.
+//! The example `custom_source` passes the conformance suite of a source, and the delivery suite.
 
-#![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -11,7 +11,7 @@ use snowfeed::{Resource, Settings};
 use tempfile::TempDir;
 
 #[path = "../examples/custom_source.rs"]
-#[allow(dead_code, unreachable_pub, missing_docs, reason = "an example is a program of its own")]
+#[allow(dead_code, unreachable_pub, missing_docs, reason = "the example is a separate program")]
 mod custom_source;
 
 fn append(path: &Path, id: u32, note: &str) {

@@ -1,7 +1,7 @@
 //! The example `json_file` passes the conformance suites of a destination, and the guide that explains it quotes it verbatim.
 
 #![cfg(feature = "github")]
-#![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 use std::fs;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use snowfeed::{Reject, RejectQuery, Resource, Sink, StateStore, StoredRow};
 use tempfile::TempDir;
 
 #[path = "../examples/json_file.rs"]
-#[allow(dead_code, unreachable_pub, missing_docs, reason = "an example is a program of its own")]
+#[allow(dead_code, unreachable_pub, missing_docs, reason = "the example is a separate program")]
 mod json_file;
 
 use json_file::JsonFile;
@@ -51,8 +51,8 @@ impl SinkProbe for Probe {
     async fn rejects(&self, resource: &Resource, table: &str) -> Vec<Reject> {
         let query = RejectQuery::new(usize::MAX).resource(resource.clone());
         let found = Sink::rejects(&*self.destination, query).await.unwrap();
-        let of_table = found.rejects.into_iter().filter(|reject| reject.table == table);
-        of_table.map(|reject| Reject::new(reject.reason, reject.raw)).collect()
+        let in_table = found.rejects.into_iter().filter(|reject| reject.table == table);
+        in_table.map(|reject| Reject::new(reject.reason, reject.raw)).collect()
     }
 }
 
@@ -75,10 +75,10 @@ fn the_guide_quotes_the_example() {
     let guide = fs::read_to_string("docs/guides/write-a-destination.md").unwrap();
     let blocks: Vec<&str> =
         guide.split("\n```rust\n").skip(1).map(|rest| rest.split_once("\n```").unwrap().0).collect();
-    assert!(blocks.len() >= 4, "the guide has only {} blocks of Rust", blocks.len());
+    assert!(blocks.len() >= 4, "the guide has only {} Rust code blocks", blocks.len());
     for block in blocks.iter().filter(|block| !block.contains("_conformance!")) {
         for part in block.split("\n// …\n") {
-            assert!(example.contains(&without_indent(part)), "examples/json_file.rs does not have:\n{part}");
+            assert!(example.contains(&without_indent(part)), "examples/json_file.rs does not contain:\n{part}");
         }
     }
 }

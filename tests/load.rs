@@ -5,7 +5,7 @@
 //!
 //! It has its own binary because it measures the process's resources.
 #![cfg(feature = "sqlite")]
-#![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 #[path = "support/environment.rs"]
 mod environment;
@@ -32,7 +32,7 @@ struct TickingSource;
 #[async_trait]
 impl Source for TickingSource {
     fn spec(&self) -> SourceSpec {
-        SourceSpec::new("ticking", "1").table(TableSpec::new("ticks").column("tick", "tick", ColumnType::Integer))
+        SourceSpec::new("ticking", "1").stream(StreamSpec::new("ticks").column("tick", "tick", ColumnType::Integer))
     }
 
     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
@@ -64,7 +64,7 @@ impl Reader for TickingSource {
     }
 }
 
-/// The process's resources, at one moment.
+/// A sample of the process's resource usage.
 #[derive(Debug, Clone, Copy)]
 struct ProcessUsage {
     /// In MiB.
@@ -86,9 +86,9 @@ impl ProcessUsage {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hours_on_schedule_leave_nothing_open() {
+async fn hours_of_scheduled_runs_leak_nothing() {
     if !fs::exists("/proc/self/fd").unwrap_or(false) {
-        return skipped("this system does not say what a process has open (/proc)");
+        return skipped("this system has no /proc, which lists a process's open files");
     }
     let (resources, hours) =
         (number("SNOWFEED_LOAD_RESOURCES").unwrap_or(20), number("SNOWFEED_LOAD_HOURS").unwrap_or(6));
@@ -115,7 +115,7 @@ async fn hours_on_schedule_leave_nothing_open() {
         println!(
             "| hour | runs | commits | file MiB | resident MiB | descriptors | tasks |\n|---|---|---|---|---|---|---|"
         );
-        let mut taken = Vec::new();
+        let mut samples = Vec::new();
         for hour in 1..=hours {
             // Between two rounds of runs.
             tokio::time::sleep_until(began + Duration::from_secs(hour * 3_600 - 15 * 60)).await;
@@ -129,18 +129,18 @@ async fn hours_on_schedule_leave_nothing_open() {
                 now.descriptors,
                 now.tasks
             );
-            taken.push(now);
+            samples.push(now);
         }
         stop.cancel();
-        taken
+        samples
     };
-    let (served, taken) = tokio::join!(connector.serve(8, stop.clone()), watch);
+    let (served, samples) = tokio::join!(connector.serve(8, stop.clone()), watch);
     served.unwrap();
     assert_eq!(runs.load(Ordering::SeqCst), resources * hours * 2);
-    let first = taken[0];
-    for now in &taken {
-        assert_eq!((now.descriptors, now.tasks), (first.descriptors, first.tasks), "{taken:?}");
-        // Half a kilobyte per additional run would exceed this in a day of a thousand resources.
-        assert!(now.resident <= first.resident + 20, "{taken:?}");
+    let first = samples[0];
+    for now in &samples {
+        assert_eq!((now.descriptors, now.tasks), (first.descriptors, first.tasks), "{samples:?}");
+        // A leak of half a kilobyte per run would exceed this in a day with a thousand resources.
+        assert!(now.resident <= first.resident + 20, "{samples:?}");
     }
 }

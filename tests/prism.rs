@@ -53,7 +53,7 @@ impl Prism {
         let mut prism = Self { process, url: format!("http://127.0.0.1:{port}") };
         let began = std::time::Instant::now();
         while reqwest::get(format!("{}/rate_limit", prism.url)).await.is_err() {
-            assert_eq!(prism.process.try_wait().unwrap(), None, "Prism ended by itself");
+            assert_eq!(prism.process.try_wait().unwrap(), None, "Prism exited");
             assert!(began.elapsed() < Duration::from_secs(300), "Prism does not start");
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
@@ -76,9 +76,10 @@ impl Prism {
         let violations = answer.headers().get("sl-violations").map(|value| value.to_str().unwrap().to_owned());
         let violations: Vec<Value> = violations.map_or(Vec::new(), |text| serde_json::from_str(&text).unwrap());
         // Some of the description's own examples violate it; those violations are about the response.
-        let ours: Vec<Value> = violations.into_iter().filter(|one| one["location"][0] == "request").collect();
-        let refused = status.is_client_error() || !ours.is_empty();
-        refused.then(|| format!("{} {target}: {status} {}", request.method(), json!(ours)))
+        let request_violations: Vec<Value> =
+            violations.into_iter().filter(|one| one["location"][0] == "request").collect();
+        let refused = status.is_client_error() || !request_violations.is_empty();
+        refused.then(|| format!("{} {target}: {status} {}", request.method(), json!(request_violations)))
     }
 }
 

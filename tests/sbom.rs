@@ -63,7 +63,7 @@ fn crates(bill: &Value) -> BTreeMap<(String, String), Option<String>> {
 }
 
 #[test]
-fn the_bill_of_the_crate_is_valid_and_lists_what_is_built() {
+fn the_sbom_of_the_crate_is_valid_and_lists_what_is_built() {
     let Some(document) = write_bom(&[]) else { return };
     let checked = validate(&document);
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
@@ -81,7 +81,7 @@ fn the_bill_of_the_crate_is_valid_and_lists_what_is_built() {
     assert!(built.remove(&("snowfeed".to_owned(), env!("CARGO_PKG_VERSION").to_owned())));
     assert_eq!(listed.keys().cloned().collect::<BTreeSet<_>>(), built);
     assert_eq!(bill["metadata"]["component"]["purl"], concat!("pkg:cargo/snowfeed@", env!("CARGO_PKG_VERSION")));
-    assert!(!listed.keys().any(|(name, _)| name == "wiremock"), "what only tests need is not built in");
+    assert!(!listed.keys().any(|(name, _)| name == "wiremock"), "test-only dependencies are not built in");
 
     // Each is the one pinned by the lock file.
     let lock = fs::read_to_string("Cargo.lock").unwrap();
@@ -108,7 +108,7 @@ fn edges(dependency: &Value) -> (&str, Vec<&str>) {
 }
 
 #[test]
-fn a_bill_that_is_wrong_is_found() {
+fn an_invalid_sbom_is_detected() {
     let Some(document) = write_bom(&["--features", "http"]) else { return };
     assert!(validate(&document).status.success());
     let mut bill: Value = serde_json::from_slice(&document).unwrap();
@@ -117,7 +117,7 @@ fn a_bill_that_is_wrong_is_found() {
 }
 
 #[test]
-fn the_bill_of_an_image_names_the_image_and_its_layers() {
+fn the_sbom_of_an_image_names_the_image_and_its_layers() {
     let folder = tempfile::tempdir().unwrap();
     let blobs = folder.path().join("blobs/sha256");
     fs::create_dir_all(&blobs).unwrap();

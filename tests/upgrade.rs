@@ -1,6 +1,6 @@
-//! Files of older versions: they are migrated to the current version, and reads resume where they were.
+//! Files of older versions are migrated to the current version, and reads resume from their checkpoints.
 #![cfg(all(feature = "github", feature = "sqlite", feature = "testkit"))]
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +14,7 @@ use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::{ErrorKind, Mode, Resource, RunRecord, RunStatus, StateStore};
 
-/// What commit a091f45 left behind.
+/// A file as written by commit a091f45.
 const VERSION_1: &str = include_str!("fixtures/sqlite-1.sql");
 
 /// The upstream's address at that time.
@@ -24,7 +24,7 @@ const SERVER: &str = "http://127.0.0.1:32971/";
 const NEWEST: i64 = 2;
 
 /// The issue whose title ends in half a surrogate pair.
-const HALF: &str = r#"{"id":900,"number":7,"title":"half \ud83d","state":"open","user":{"login":"x"},"created_at":"2024-01-01T00:00:00Z","updated_at":"2024-01-01T00:00:00Z"}"#;
+const LONE_SURROGATE: &str = r#"{"id":900,"number":7,"title":"half \ud83d","state":"open","user":{"login":"x"},"created_at":"2024-01-01T00:00:00Z","updated_at":"2024-01-01T00:00:00Z"}"#;
 
 /// The upstream in the state in which the file was written.
 async fn upstream() -> GithubServer {
@@ -32,7 +32,7 @@ async fn upstream() -> GithubServer {
     let upstream = builder.repository("acme/widgets", 6).repository("Acme/Gadgets", 2).start().await.unwrap();
     upstream.clock().advance(Duration::from_secs(60));
     upstream.edit("acme/widgets", 2);
-    upstream.put("acme/widgets", HALF).unwrap();
+    upstream.put("acme/widgets", LONE_SURROGATE).unwrap();
     upstream.delete("acme/widgets", 3);
     upstream
 }
@@ -55,7 +55,7 @@ async fn ingest(connector: &Connector, mode: Mode) -> Vec<RunRecord> {
     report.runs
 }
 
-/// The live documents of a repository, by key; no key comes twice.
+/// The live documents of a repository, by key; keys are unique.
 fn live(path: &Path, repository: &str) -> BTreeMap<i64, String> {
     let reader = Connection::open(path).unwrap();
     let mut find =
@@ -68,7 +68,7 @@ fn live(path: &Path, repository: &str) -> BTreeMap<i64, String> {
     rows
 }
 
-fn there(upstream: &GithubServer, repository: &str) -> BTreeMap<i64, String> {
+fn upstream_issues(upstream: &GithubServer, repository: &str) -> BTreeMap<i64, String> {
     let mut issues = BTreeMap::new();
     upstream.visit(repository, |issue| drop(issues.insert(i64::try_from(issue.id).unwrap(), issue.text)));
     issues
@@ -79,18 +79,18 @@ fn pragma(path: &Path, name: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn a_file_of_version_1_is_upgraded_and_read_on_with_no_row_lost_or_doubled() {
+async fn a_version_1_file_is_upgraded_without_losing_or_duplicating_rows() {
     let (dir, upstream) = (tempfile::tempdir().unwrap(), upstream().await);
     let path = dir.path().join("v1.db");
     write(&path, &upstream);
     assert_eq!(pragma(&path, "user_version"), 1);
     let before = live(&path, "acme/widgets");
-    assert_eq!(before, there(&upstream, "acme/widgets"));
+    assert_eq!(before, upstream_issues(&upstream, "acme/widgets"));
 
     let connector = connector(&path, &upstream);
     assert_eq!(pragma(&path, "user_version"), NEWEST);
     assert_eq!(live(&path, "acme/widgets"), before);
-    // It still knows everything: resources, schedules, settings, runs and checkpoints.
+    // Resources, schedules, settings, runs and checkpoints are kept.
     let resources = connector.resources().await.unwrap();
     let schedules: Vec<_> = resources.iter().map(|(name, config)| (name.name(), config.schedule.as_deref())).collect();
     assert_eq!(schedules, [("Acme/Gadgets", None), ("acme/widgets", Some("30m"))]);
@@ -116,7 +116,7 @@ async fn a_file_of_version_1_is_upgraded_and_read_on_with_no_row_lost_or_doubled
     let runs = ingest(&connector, Mode::Reconcile).await;
     assert_eq!(runs[1].counts.deleted, 1);
     for repository in ["acme/widgets", "Acme/Gadgets"] {
-        assert_eq!(live(&path, repository), there(&upstream, repository));
+        assert_eq!(live(&path, repository), upstream_issues(&upstream, repository));
     }
     let reader = Connection::open(&path).unwrap();
     let count = |sql: &str| reader.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
@@ -126,20 +126,20 @@ async fn a_file_of_version_1_is_upgraded_and_read_on_with_no_row_lost_or_doubled
 }
 
 #[tokio::test]
-async fn a_file_that_has_lost_its_version_is_known_by_its_tables() {
+async fn a_file_without_a_version_is_recognized_by_its_tables() {
     let upstream = upstream().await;
-    let lost = "PRAGMA user_version = 0";
-    // As a user sets it, and as a dump loses it.
-    for (of_version_1, lose) in
-        [(true, lost), (false, lost), (true, "PRAGMA user_version = 0; PRAGMA application_id = 0")]
+    let reset_version = "PRAGMA user_version = 0";
+    // A user can reset the version; a dump loses it.
+    for (is_version_1, sql) in
+        [(true, reset_version), (false, reset_version), (true, "PRAGMA user_version = 0; PRAGMA application_id = 0")]
     {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("100% lost? #1.db");
         write(&path, &upstream);
-        if !of_version_1 {
+        if !is_version_1 {
             drop(Sqlite::open(&path).unwrap());
         }
-        Connection::open(&path).unwrap().execute_batch(lose).unwrap();
+        Connection::open(&path).unwrap().execute_batch(sql).unwrap();
         let before = live(&path, "acme/widgets");
         let sqlite = Sqlite::open(&path).unwrap();
         assert_eq!((pragma(&path, "user_version"), pragma(&path, "application_id")), (NEWEST, 0x534E_4F46));
@@ -151,7 +151,7 @@ async fn a_file_that_has_lost_its_version_is_known_by_its_tables() {
 }
 
 #[test]
-fn a_file_of_ours_with_other_tables_is_refused_in_a_few_words() {
+fn a_snowfeed_file_with_other_tables_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("odd.db");
     drop(Sqlite::open(&path).unwrap());
@@ -160,9 +160,12 @@ fn a_file_of_ours_with_other_tables_is_refused_in_a_few_words() {
     let before = std::fs::read(&path).unwrap();
     let error = Sqlite::open(&path).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
-    let said = serde_json::to_string(&error.report()).unwrap();
-    assert!(said.contains("odd.db") && said.contains("has lost its version") && said.contains("restore"), "{said}");
-    assert!(!said.contains("CREATE TABLE") && said.len() < 500, "{said}");
+    let report = serde_json::to_string(&error.report()).unwrap();
+    assert!(
+        report.contains("odd.db") && report.contains("has lost its version") && report.contains("restore"),
+        "{report}"
+    );
+    assert!(!report.contains("CREATE TABLE") && report.len() < 500, "{report}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
@@ -181,6 +184,6 @@ async fn several_programs_may_upgrade_a_file_at_once() {
             opened.unwrap().unwrap();
         }
         assert_eq!(pragma(&path, "user_version"), NEWEST);
-        assert_eq!(live(&path, "acme/widgets"), there(&upstream, "acme/widgets"));
+        assert_eq!(live(&path, "acme/widgets"), upstream_issues(&upstream, "acme/widgets"));
     }
 }

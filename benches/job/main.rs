@@ -69,7 +69,7 @@ fn table(plan: &Plan) -> Outcome<()> {
         let upstream = Server::start(plan.issues, latency)?;
         let mut bound: Option<Figures> = None;
         let mut runs: Vec<Vec<Figures>> = vec![Vec::new(); Way::ALL.len()];
-        // In turn, so that a temporary slowdown of the machine affects every way.
+        // Alternates, so that a temporary slowdown of the machine affects every way.
         for _ in 0..plan.repeats.max(1) {
             let directory = tempfile::tempdir()?;
             for (way, runs) in Way::ALL.into_iter().zip(&mut runs) {

@@ -52,7 +52,7 @@ impl Way {
     }
 
     pub(super) fn named(name: &str) -> Outcome<Self> {
-        Self::ALL.into_iter().find(|way| way.name() == name).ok_or_else(|| format!("{name:?} is no way").into())
+        Self::ALL.into_iter().find(|way| way.name() == name).ok_or_else(|| format!("there is no way {name:?}").into())
     }
 }
 

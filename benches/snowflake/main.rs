@@ -69,7 +69,7 @@ fn table(rows: u32) -> Outcome<()> {
             (_, Some(bound)) => format!("{:.2}", own / bound),
         };
         let each = cpu * 1e6 / f64::from(rows);
-        #[allow(clippy::cast_precision_loss, reason = "it is shown with two digits")]
+        #[allow(clippy::cast_precision_loss, reason = "printed with two digits")]
         let (staged, per_second) = (staged as f64 / 1e6, commits as f64 / wall);
         println!(
             "| {} | {commits} | {statements} | {staged:.1} | {cpu:.2} | {each:.1} | {ratio} | {wall:.1} | {:.0} | {per_second:.2} | {peak:.0} |",

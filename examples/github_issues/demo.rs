@@ -18,7 +18,7 @@ const SHOWN: [&str; 4] = ["number", "state", "title", "deleted_at"];
 
 /// Runs the demonstration, and keeps its database, at `path` if there is one.
 pub(crate) async fn run(path: Option<&str>) -> ExitCode {
-    match tell(path.map_or_else(fresh_path, PathBuf::from)).await {
+    match run_steps(path.map_or_else(fresh_path, PathBuf::from)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -34,7 +34,7 @@ fn fresh_path() -> PathBuf {
     std::env::temp_dir().join(format!("snowfeed-demo-{}.db", std::process::id()))
 }
 
-async fn tell(path: PathBuf) -> Result<()> {
+async fn run_steps(path: PathBuf) -> Result<()> {
     if path.exists() {
         return Err(Error::configuration(format!("{} exists already", path.display())).with_help("name a new file"));
     }

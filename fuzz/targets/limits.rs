@@ -1,4 +1,4 @@
-//! What a response says about limits: lines `name: value`, an empty line, and the body. The status is the header `status`, our
+//! A response's rate limits: lines `name: value`, an empty line, and the body. The status is the header `status`, our
 //! clock the header `now`, in seconds. No response makes the client wait for more than a year and a day.
 #![no_main]
 

@@ -13,7 +13,7 @@ fuzz_target!(|text: &str| {
     let current = base.join("repos/a/b/issues?page=2#x").expect("a URL");
     let target = fuzzing::link(header, relation);
     if let Some(target) = target {
-        assert!(header.contains(&format!("<{target}>")), "{target:?} was never written");
+        assert!(header.contains(&format!("<{target}>")), "{target:?} is not in the header");
     }
     let reached = [
         target.and_then(|target| fuzzing::follow(&base, &current, target)),
@@ -21,8 +21,8 @@ fuzz_target!(|text: &str| {
         fuzzing::resolve(&base, header),
     ];
     for url in reached.into_iter().flatten() {
-        assert!(url.as_str().starts_with("https://api.example:8443/"), "{url} is elsewhere");
+        assert!(url.as_str().starts_with("https://api.example:8443/"), "{url} leads to another server");
         assert_eq!(url.fragment(), None);
-        assert_eq!(Url::parse(url.as_str()).as_ref(), Ok(&url), "it is read as something else");
+        assert_eq!(Url::parse(url.as_str()).as_ref(), Ok(&url), "the URL does not round-trip");
     }
 });

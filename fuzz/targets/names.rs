@@ -1,5 +1,5 @@
 //! Names of resources, one per line: no two share a view or a table, a quoted name reads back unchanged, and no resource's table
-//! is mistaken for a run's leftover.
+//! is mistaken for the leftover of a run.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

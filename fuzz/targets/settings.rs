@@ -39,7 +39,7 @@ fuzz_target!(|input: &str| {
             Err(_) => settings.configure([(name.to_owned(), text.into())]).map(drop),
         };
         if let Ok(value) = &parsed {
-            assert!(!value.is_null() || text.is_empty(), "{text:?} was taken for nothing");
+            assert!(!value.is_null() || text.is_empty(), "{text:?} became null");
             if settings.is_secret(name) && !value.is_null() {
                 let reference = value.as_str().expect("a text");
                 assert!(reference.starts_with("env:") || reference.starts_with("file:"), "{reference}");

@@ -15,7 +15,7 @@ use crate::sink::{
     StoredRow, Sweep, UnseenQuery, conflict, not_ensured,
 };
 use crate::state::{RunId, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
-use crate::{Counts, Operation, Record, Reject, Resource, Result, RunStatus, TableSpec};
+use crate::{Counts, Operation, Record, Reject, Resource, Result, RunStatus, StreamSpec};
 
 /// A backend in memory, for tests and for programs that keep no data.
 ///
@@ -23,12 +23,12 @@ use crate::{Counts, Operation, Record, Reject, Resource, Result, RunStatus, Tabl
 ///
 /// ```
 /// use snowfeed::backends::Memory;
-/// use snowfeed::{Resource, Sink, TableSpec};
+/// use snowfeed::{Resource, Sink, StreamSpec};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let memory = Memory::new();
 /// let earth = Resource::new("earth")?;
-/// memory.ensure_tables(&earth, &[TableSpec::new("moons")]).await?;
+/// memory.ensure_streams(&earth, &[StreamSpec::new("moons")]).await?;
 /// assert_eq!(memory.rows(&earth, "moons"), []);
 /// # Ok::<(), snowfeed::Error>(())
 /// # }).unwrap();
@@ -79,8 +79,8 @@ impl Memory {
         self.table(resource, table, |table| table.rejects.iter().map(|kept| kept.reject.clone()).collect())
     }
 
-    fn table<T>(&self, resource: &Resource, table: &str, look: impl FnOnce(&Table) -> Vec<T>) -> Vec<T> {
-        self.contents().tables.get(&(resource.clone(), table.to_owned())).map(look).unwrap_or_default()
+    fn table<T>(&self, resource: &Resource, table: &str, read: impl FnOnce(&Table) -> Vec<T>) -> Vec<T> {
+        self.contents().tables.get(&(resource.clone(), table.to_owned())).map(read).unwrap_or_default()
     }
 
     fn contents(&self) -> MutexGuard<'_, Contents> {
@@ -142,9 +142,9 @@ impl Table {
 impl Contents {
     /// The live rows of a table, ordered by key, and whether the reconciliation has marked each.
     fn live(&self, query: &UnseenQuery) -> Result<impl Iterator<Item = (&StoredRow, bool)>> {
-        let place = (query.resource.clone(), query.table.clone());
-        let table = self.tables.get(&place).ok_or_else(|| not_ensured(&query.resource, &query.table))?;
-        let seen = self.seen.get(&query.sweep).and_then(|seen| seen.get(&place));
+        let key = (query.resource.clone(), query.table.clone());
+        let table = self.tables.get(&key).ok_or_else(|| not_ensured(&query.resource, &query.table))?;
+        let seen = self.seen.get(&query.sweep).and_then(|seen| seen.get(&key));
         let live = table.rows.values().filter(|row| row.deleted_at.is_none());
         Ok(live.map(move |row| (row, seen.is_some_and(|seen| seen.contains(&row.key)))))
     }
@@ -153,7 +153,7 @@ impl Contents {
         self.states.get(key).and_then(|entries| entries.last())
     }
 
-    /// Refuses a change of a superseded run.
+    /// Rejects a change of a superseded run.
     fn check(&self, change: &StateChange) -> Result<()> {
         let newest = self.newest(&change.key).map_or(StateVersion::NONE, |entry| entry.version);
         match change.state {
@@ -181,7 +181,7 @@ impl Contents {
 
 #[async_trait]
 impl Sink for Memory {
-    async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
+    async fn ensure_streams(&self, resource: &Resource, tables: &[StreamSpec]) -> Result<()> {
         let mut contents = self.contents();
         for table in tables {
             contents.tables.entry((resource.clone(), table.name.clone())).or_default();
@@ -203,7 +203,7 @@ impl Sink for Memory {
             return Err(not_ensured(&resource, ""));
         }
         let is_fence = sweep == Some(Sweep::Fence);
-        // A stale fence is refused only if it changes a row, which is known after the merge.
+        // A stale fence is rejected only if it changes a row, which is known after the merge.
         let stale = match change.as_ref().map(|change| contents.check(change)) {
             Some(Err(error)) if is_fence => Some((error, contents.tables.clone())),
             Some(Err(error)) => return Err(error),
@@ -211,14 +211,14 @@ impl Sink for Memory {
         };
         let mut counts = Counts::default();
         for rows in rows {
-            let place = (resource.clone(), rows.table);
+            let key = (resource.clone(), rows.table);
             let mut marks = match sweep {
-                Some(Sweep::Mark(pass, older)) => {
-                    Some((older, contents.seen.entry(pass).or_default().entry(place.clone()).or_default()))
+                Some(Sweep::Mark(run, older)) => {
+                    Some((older, contents.seen.entry(run).or_default().entry(key.clone()).or_default()))
                 }
                 _ => None,
             };
-            let table = contents.tables.entry(place).or_default();
+            let table = contents.tables.entry(key).or_default();
             for record in rows.records {
                 let marks = marks.as_mut().map(|(older, marks)| (*older, &mut **marks));
                 table.merge(record, at, marks).count(&mut counts);
@@ -233,8 +233,8 @@ impl Sink for Memory {
                 }
             }
         }
-        if let Some(Sweep::Finish(pass) | Sweep::Abandon(pass)) = sweep {
-            contents.seen.remove(&pass);
+        if let Some(Sweep::Finish(run) | Sweep::Abandon(run)) = sweep {
+            contents.seen.remove(&run);
         }
         let change = change.filter(|_| !is_fence || counts.changed());
         if change.is_some()
@@ -243,9 +243,9 @@ impl Sink for Memory {
             contents.tables = before;
             return Err(error);
         }
-        if let Some(Sweep::Finish(pass)) = sweep {
+        if let Some(Sweep::Finish(run)) = sweep {
             let of_resource = contents.tables.iter_mut().filter(|((known, _), _)| *known == resource);
-            of_resource.for_each(|(_, table)| table.rejects.retain(|kept| kept.seen_by >= pass));
+            of_resource.for_each(|(_, table)| table.rejects.retain(|kept| kept.seen_by >= run));
         }
         let version = change.map(|mut change| {
             change.count(&counts);

@@ -37,7 +37,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn only_halves_that_stand_alone_are_replaced() {
+    fn only_unpaired_surrogates_are_replaced() {
         for (text, expected) in [
             (r#""\ud83d""#, r#""\ufffd""#),
             (r#""\uDE00x""#, r#""\ufffdx""#),
@@ -58,7 +58,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_replaced_is_what_utf16_cannot_decode(units in prop::collection::vec(prop_oneof![
+        fn exactly_what_utf16_cannot_decode_is_replaced(units in prop::collection::vec(prop_oneof![
             0xD7FE_u16..0xE002, Just(0x5C), Just(0x22), Just(0x75), any::<u16>()
         ], 0..12)) {
             let escaped: String = units.iter().map(|unit| format!("\\u{unit:04x}")).collect();

@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_with_a_backend_of_its_own_takes_no_destination() {
+    fn a_program_with_a_custom_backend_has_no_destination_options() {
         command(&spec(), "astro", &custom()).debug_assert();
         let help = command(&spec(), "astro", &custom()).render_long_help().to_string();
         for name in ["--db", "--to ", "--connection", "--warehouse", "Snowflake"] {
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn help_speaks_of_the_source_and_its_resources() {
+    fn help_names_the_source_and_its_resources() {
         let help = command(&spec(), "astro", &Destinations::BuiltIn).render_long_help().to_string();
         assert!(
             help.contains("Enable a galaxy") && help.contains("astro ingest") && help.contains("STARS_KEY"),
@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_reconcile_run_takes_what_concerns_deletions() {
+    fn deletion_options_need_reconcile() {
         assert!(parse_all(&["ingest", "--allow-deletions"]).is_err());
         assert!(parse_all(&["ingest", "--max-deletions", "5"]).is_err());
         assert!(parse_all(&["ingest", "--reconcile", "--max-deletions", "101"]).is_err());
@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_on_both_sides_of_the_command_all_count() {
+    fn settings_before_and_after_the_command_are_merged() {
         let both = parse_all(&["--set", "a=1", "status", "--set", "b=2"]).unwrap();
         assert_eq!(both.global.set, ["a=1", "b=2"]);
     }

@@ -1,4 +1,4 @@
-//! Core files: the memory of a process that ended badly, with every secret in it.
+//! Core files: the memory of a crashed process, with all its secrets.
 
 /// Disables core files of this process. A failure is ignored: this is a precaution.
 #[cfg(unix)]
@@ -7,8 +7,8 @@ pub(super) fn disable() {
 
     // The soft and the hard limit, so that nothing raises it again.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
-    // Programs that collect cores, which a limit of zero does not stop, get none either; nor may another process of this user
-    // attach to this one or read its environment.
+    // Also disables core collectors, which ignore a limit of zero, and prevents other processes of this user from attaching to
+    // this one or reading its environment.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }

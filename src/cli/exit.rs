@@ -10,35 +10,35 @@ use crate::{ErrorKind, RunRecord, RunStatus};
 /// | code | name | meaning |
 /// |---|---|---|
 /// | 0 | [`Complete`](Self::Complete) | the command succeeded |
-/// | 1 | [`Failed`](Self::Failed) | it failed for a reason that has no code of its own |
+/// | 1 | [`Failed`](Self::Failed) | it failed for a reason without a separate code |
 /// | 2 | [`Usage`](Self::Usage) | the command line was not understood |
-/// | 3 | [`Partial`](Self::Partial) | something was ingested and something was left out |
+/// | 3 | [`Partial`](Self::Partial) | some data was ingested, some was not |
 /// | 4 | [`Configuration`](Self::Configuration) | a setting is unknown, missing or malformed |
-/// | 5 | [`Authentication`](Self::Authentication) | the remote refused who we say we are |
+/// | 5 | [`Authentication`](Self::Authentication) | the remote rejected the credentials |
 /// | 6 | [`NotFound`](Self::NotFound) | the resource does not exist, or is hidden from this user |
 /// | 7 | [`Unavailable`](Self::Unavailable) | the remote or the database cannot be used now, or a quota is used up |
-/// | 8 | [`Conflict`](Self::Conflict) | another run has moved on, or the objects belong to another program |
+/// | 8 | [`Conflict`](Self::Conflict) | a newer run has replaced this one, or the objects belong to another program |
 /// | 130 | [`Interrupted`](Self::Interrupted) | stopped by a signal; the next run continues from there |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Exit {
     /// The command succeeded.
     Complete,
-    /// It failed for a reason that has no code of its own.
+    /// It failed for a reason without a separate code.
     Failed,
     /// The command line was not understood.
     Usage,
-    /// Something was ingested and something was left out.
+    /// Some data was ingested, some was not.
     Partial,
     /// A setting is unknown, missing or malformed.
     Configuration,
-    /// The remote refused who we say we are.
+    /// The remote rejected the credentials.
     Authentication,
     /// The resource does not exist, or is hidden from this user.
     NotFound,
     /// The remote or the database cannot be used now, or a quota is used up.
     Unavailable,
-    /// Another run has moved on, or the objects belong to another program.
+    /// A newer run has replaced this one, or the objects belong to another program.
     Conflict,
     /// Stopped by a signal; the next run continues from there.
     Interrupted,
@@ -50,12 +50,12 @@ impl Exit {
         (Self::Complete, "complete"),
         (Self::Failed, "failed, for a reason not listed here"),
         (Self::Usage, "the command line was not understood"),
-        (Self::Partial, "partial: something was ingested, something was left out"),
+        (Self::Partial, "partial: some data was ingested, some was not"),
         (Self::Configuration, "a setting is unknown, missing or malformed"),
         (Self::Authentication, "the remote rejected the credentials"),
         (Self::NotFound, "not found, or hidden from this user"),
         (Self::Unavailable, "the remote or the database cannot be used now, or a quota is used up"),
-        (Self::Conflict, "another run has moved on, or the objects belong to another program"),
+        (Self::Conflict, "a newer run has replaced this one, or the objects belong to another program"),
         (Self::Interrupted, "interrupted; the next run continues from there"),
     ];
 
@@ -89,14 +89,13 @@ impl Exit {
         }
     }
 
-    /// How an ingestion ends: when everything failed, and all for one reason, that reason's code. Runs that another one has
-    /// overtaken have left nothing undone, whether they had committed before or not: where all others are complete, that is how the
-    /// ingestion ends.
+    /// The exit of an ingestion. If all runs failed for the same reason, it is that reason's code. A superseded run left nothing undone,
+    /// whether it had committed or not: if all other runs are complete, the exit is `Conflict`.
     pub(super) fn from_report(report: &IngestReport) -> Self {
         match report.status() {
             RunStatus::Complete => Self::Complete,
             RunStatus::Interrupted => Self::Interrupted,
-            _ if report.runs.iter().all(is_complete_or_overtaken) => Self::Conflict,
+            _ if report.runs.iter().all(is_complete_or_superseded) => Self::Conflict,
             RunStatus::Running | RunStatus::Partial => Self::Partial,
             RunStatus::Failed => {
                 let mut reasons =
@@ -108,9 +107,9 @@ impl Exit {
     }
 }
 
-fn is_complete_or_overtaken(run: &RunRecord) -> bool {
-    let is_overtaken = run.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Conflict);
-    run.status == RunStatus::Complete || is_overtaken
+fn is_complete_or_superseded(run: &RunRecord) -> bool {
+    let is_superseded = run.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Conflict);
+    run.status == RunStatus::Complete || is_superseded
 }
 
 impl From<Exit> for ExitCode {
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ingestion_ends_as_its_runs_do() {
+    fn the_exit_code_follows_the_runs() {
         use ErrorKind::{Authentication, Conflict, Unavailable};
         use RunStatus::{Complete, Failed, Interrupted, Partial};
 

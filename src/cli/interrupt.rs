@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 use super::progress::Progress;
 use crate::{Error, Result};
 
-/// The note when an ingestion is asked to stop.
+/// The note when an ingestion stops.
 pub(super) const STOPPING: &str =
-    "stopping: committing what has been read, the next run continues from there (again: stop at once)";
+    "stopping: committing what has been read; the next run continues from there (again: stop at once)";
 
 /// How long further signals count as the first one. `timeout` signals the program and then its process group, so that one request
 /// arrives as two.
@@ -26,14 +26,14 @@ pub(super) struct Interrupt {
 impl Interrupt {
     /// Cancels the returned token at the first Ctrl-C or SIGTERM, with a note. A signal after [`ONE_REQUEST`] ends the command
     /// [at once](Self::at_once). Commits are safe in both cases.
-    pub(super) fn listen(&self, progress: Progress, said: &'static str) -> Result<CancellationToken> {
+    pub(super) fn listen(&self, progress: Progress, message: &'static str) -> Result<CancellationToken> {
         let mut signals = Signals::listen()
             .map_err(|error| Error::internal("the program cannot listen for signals").with_source(error))?;
         let token = CancellationToken::new();
         let (cancel, now) = (token.clone(), self.now.clone());
         tokio::spawn(async move {
             signals.next().await;
-            progress.note(said);
+            progress.note(message);
             cancel.cancel();
             let over = Instant::now() + ONE_REQUEST;
             while timeout_at(over, signals.next()).await.is_ok() {}
@@ -43,7 +43,7 @@ impl Interrupt {
         Ok(token)
     }
 
-    /// Waits until the command is to end without waiting for anything.
+    /// Waits for a signal that stops the command at once.
     pub(super) async fn at_once(&self) {
         self.now.cancelled().await;
     }

@@ -7,7 +7,7 @@
 //! # struct Planets;
 //! # #[async_trait::async_trait]
 //! # impl Source for Planets {
-//! #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1").table(TableSpec::new("planets")) }
+//! #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1").stream(StreamSpec::new("planets")) }
 //! #     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
 //! # }
 //! # #[async_trait::async_trait]
@@ -26,7 +26,7 @@
 //! `snowflake`). [`run_with`] takes any other backend. The feature `cli` alone includes no destination.
 //!
 //! Results go to standard output, progress and errors to standard error. With `--json`, standard output is one JSON document
-//! (`run`: one line per ended run), for an error too; `docs/json.md` describes it. The exit code is an [`Exit`].
+//! (`run`: one line per finished run), for an error too; `docs/json.md` describes it. The exit code is an [`Exit`].
 //!
 //! # Settings
 //! A later source overrides an earlier one: defaults; the values that `configure` stored; the TOML file of `--config`; the environment
@@ -85,9 +85,9 @@ pub async fn run_from<T: Into<OsString>>(source: impl Source, args: impl IntoIte
     execute(source, Destinations::BuiltIn, args.into_iter().map(Into::into).collect()).await
 }
 
-/// Runs the command that the process's arguments name, as `run` does, over a backend of the program's own.
+/// Runs the command that the process's arguments name, as `run` does, over a custom backend.
 ///
-/// `open` is called when a command first needs the backend: not for `--help`, and not for arguments that are wrong. Options of the
+/// `open` is called when a command first needs the backend: not for `--help`, and not for invalid arguments. Options of the
 /// built-in destinations, such as `--db` and `--to`, do not exist then, and `preview` is not supported.
 ///
 /// ```no_run
@@ -97,7 +97,7 @@ pub async fn run_from<T: Into<OsString>>(source: impl Source, args: impl IntoIte
 /// # struct Planets;
 /// # #[async_trait::async_trait]
 /// # impl Source for Planets {
-/// #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1").table(TableSpec::new("planets")) }
+/// #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1").stream(StreamSpec::new("planets")) }
 /// #     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
 /// # }
 /// # #[async_trait::async_trait]
@@ -110,7 +110,7 @@ pub async fn run_from<T: Into<OsString>>(source: impl Source, args: impl IntoIte
 ///
 /// #[tokio::main]
 /// async fn main() -> std::process::ExitCode {
-///     // `Memory` stands for a backend of yours.
+///     // `Memory` is a placeholder for your own backend.
 ///     snowfeed::cli::run_with(Planets, || Ok(Memory::new())).await
 /// }
 /// ```
@@ -177,21 +177,21 @@ fn explain(error: &clap::Error, json: bool) -> Exit {
         return Exit::Complete;
     }
     if json {
-        let document = json!({"error": {"kind": "usage", "message": in_a_line(error), "causes": [], "help": "see `--help`", "unconfirmed_deletions": null}});
-        // The exit code tells the same.
+        let document = json!({"error": {"kind": "usage", "message": first_paragraph(error), "causes": [], "help": "see `--help`", "unconfirmed_deletions": null}});
+        // The exit code reports the same.
         let _ = Output::new(true, false).result(&document, String::new);
     } else {
         let text = error.render().to_string();
         let safe = plain_lines(&redact(&text));
-        // Its own way of printing has colours, and repeats arguments as they are.
+        // clap's own output has colours and repeats arguments unescaped.
         let _ = if safe == text { error.print() } else { writeln!(anstream::stderr(), "{}", safe.trim_end()) };
     }
     Exit::Usage
 }
 
 /// The first paragraph of an error in the arguments, in one line.
-fn in_a_line(error: &clap::Error) -> String {
-    // Its text is the help of what the command belongs to.
+fn first_paragraph(error: &clap::Error) -> String {
+    // clap's text would be the help of the parent command.
     if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return "a command is missing".to_owned();
     }

@@ -16,7 +16,7 @@ use crate::{Error, ErrorReport, Result, RunRecord};
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HELP: Style = AnsiColor::Cyan.on_default().bold();
 
-/// The version of the JSON documents, which `docs/json.md` describes. It rises when a field is removed, or means something else.
+/// The version of the JSON documents, which `docs/json.md` describes. It increases when a field is removed or changes its meaning.
 const SCHEMA_VERSION: u32 = 1;
 
 /// Writes results, notes and errors, as text or as JSON. Colours appear on a terminal only.
@@ -55,7 +55,7 @@ impl Output {
         self.json || self.quiet
     }
 
-    /// Whether a progress bar would be seen.
+    /// Whether progress bars are visible.
     pub(super) fn is_animated(self) -> bool {
         !self.is_silent() && io::stderr().is_terminal()
     }
@@ -78,7 +78,7 @@ impl Output {
         })
     }
 
-    /// Writes something worth knowing to standard error.
+    /// Writes a note to standard error.
     pub(super) fn note(self, text: &str) {
         if !self.is_silent() {
             // If standard error is gone, there is nowhere to report to.
@@ -86,18 +86,18 @@ impl Output {
         }
     }
 
-    /// Writes an error: what, why, what to do. With `--json` it is the document on standard output.
+    /// Writes an error with its cause and help. With `--json` it is the document on standard output.
     pub(super) fn error(self, error: &Error) {
         let report = error.report();
         if self.json {
-            // The exit code still tells of the first error when this one cannot be written.
+            // If this cannot be written, the exit code still reports the first error.
             let _ = self.result(&json!({ "error": report }), String::new);
         } else {
             self.report(None, &report);
         }
     }
 
-    /// Writes an error in words to standard error.
+    /// Writes an error as text to standard error.
     pub(super) fn report(self, resource: Option<&str>, report: &ErrorReport) {
         let _ = write!(anstream::stderr(), "{}", describe(resource, report));
     }
@@ -124,7 +124,7 @@ fn to_json<T: Serialize>(document: &T, write: impl Fn(&T) -> serde_json::Result<
 fn write_line(text: &str) -> Result<()> {
     let mut stdout = anstream::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
-        // The reader has closed the pipe, as `head` does.
+        // The reader closed the pipe, as `head` does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Error::unavailable("the result cannot be written to standard output").with_source(error)),
         Ok(()) => Ok(()),
@@ -152,7 +152,7 @@ pub(super) fn table(header: &[&str], numbers: &[&str], rows: impl IntoIterator<I
     table.trim_fmt()
 }
 
-/// A count, for a person: `12,300`.
+/// A count, for the user: `12,300`.
 pub(super) fn count(count: u64) -> String {
     HumanCount(count).to_string()
 }
@@ -160,7 +160,7 @@ pub(super) fn count(count: u64) -> String {
 /// The columns of [`counts`].
 pub(super) const COUNTS: [&str; 7] = ["inserted", "updated", "unchanged", "deleted", "skipped", "rejected", "requests"];
 
-/// The counts of a run, for a person.
+/// The counts of a run, for the user.
 pub(super) fn counts(run: &RunRecord) -> [String; COUNTS.len()] {
     let counts = &run.counts;
     [
@@ -174,12 +174,12 @@ pub(super) fn counts(run: &RunRecord) -> [String; COUNTS.len()] {
     ]
 }
 
-/// Bytes, for a person: `1.20 MiB`.
+/// Bytes, for the user: `1.20 MiB`.
 pub(super) fn bytes(bytes: u64) -> String {
     HumanBytes(bytes).to_string()
 }
 
-/// A span of time, for a person: `0.3 s`, `2m 5s`.
+/// A span of time, for the user: `0.3 s`, `2m 5s`.
 pub(super) fn duration(ms: u64) -> String {
     if ms < 60_000 {
         return format!("{}.{} s", ms / 1_000, ms % 1_000 / 100);
@@ -188,12 +188,12 @@ pub(super) fn duration(ms: u64) -> String {
     format!("{:#}", SignedDuration::from_secs(seconds))
 }
 
-/// A point in time, for a person: `2026-01-31 12:00:00 UTC`.
+/// A point in time, for the user: `2026-01-31 12:00:00 UTC`.
 pub(super) fn time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// A time of day, for a person: `12:00:00 UTC`.
+/// A time of day, for the user: `12:00:00 UTC`.
 pub(super) fn clock(time: Timestamp) -> String {
     time.strftime("%H:%M:%S UTC").to_string()
 }
@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_do_not_reach_the_terminal() {
+    fn control_characters_are_escaped_for_the_terminal() {
         assert!(!table(&["x"], &[], [vec!["\u{1b}[2J".to_owned()]]).contains('\u{1b}'));
         let error =
             Error::unavailable("a\u{1b}]0;x\u{7}").with_help("b\u{202e}").with_source(io::Error::other("c\u{9b}"));
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_what_why_and_what_to_do() {
+    fn an_error_reports_what_failed_why_and_how_to_fix_it() {
         let error =
             Error::unavailable("cannot reach it").with_source(io::Error::other("cable cut")).with_help("plug it in");
         let text = anstream::adapter::strip_str(&describe(Some("acme"), &error.report())).to_string();
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_that_the_message_repeats_is_left_out() {
+    fn a_repeated_cause_is_omitted() {
         let error = Error::unavailable("failed: cable cut").with_source(io::Error::other("cable cut"));
         assert!(!describe(None, &error.report()).contains("because"));
     }

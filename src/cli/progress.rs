@@ -15,7 +15,7 @@ use crate::{Mode, RunRecord, SourceEvent, Traffic};
 /// The interval between lines without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// The time after which a pending answer is first reported.
+/// How long to wait for a response before the first report.
 const FIRST_WORD: Duration = Duration::from_secs(2);
 
 /// Shows the progress of an ingestion. Clones share their state.
@@ -45,7 +45,7 @@ struct ProgressRow {
     traffic: Traffic,
     /// The activity that interrupts reading, if any.
     pause: Option<String>,
-    said: Instant,
+    last_note: Instant,
 }
 
 impl Progress {
@@ -75,15 +75,15 @@ impl Progress {
     pub(super) fn event(&self, event: &Event) {
         let Some(shown) = &self.shown else { return };
         let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let ProgressState { rows_by_resource: lanes, warnings } = &mut *shown;
+        let ProgressState { rows_by_resource: resources, warnings } = &mut *shown;
         match event {
             Event::Started { resource, mode, .. } => {
-                let lane = ProgressRow::start(&self.bars, resource.name(), *mode);
-                lane.show(resource.name());
+                let row = ProgressRow::start(&self.bars, resource.name(), *mode);
+                row.show(resource.name());
                 if self.bars.is_hidden() {
-                    self.output.note(&format!("{resource}: {}", lane.activity()));
+                    self.output.note(&format!("{resource}: {}", row.activity()));
                 }
-                lanes.insert(resource.name().to_owned(), lane);
+                resources.insert(resource.name().to_owned(), row);
             }
             Event::Source { event: SourceEvent::Warning(warning), .. } => {
                 if warnings.insert(warning.clone()) {
@@ -99,35 +99,35 @@ impl Progress {
                 self.note(&format!("waiting until {}: {reason}", clock(*until)));
             }
             Event::Remote(_) => {}
-            Event::Source { resource, event } => self.source_event(lanes, resource.name(), event),
+            Event::Source { resource, event } => self.source_event(resources, resource.name(), event),
             Event::Read { resource, records, traffic } => {
-                let Some(lane) = lanes.get_mut(resource.name()) else { return };
-                lane.rows += records;
-                lane.traffic = *traffic;
-                lane.pause = None;
-                lane.show(resource.name());
-                if self.bars.is_hidden() && lane.said.elapsed() > LINE_EVERY {
-                    lane.said = Instant::now();
-                    self.output.note(&format!("{resource}: {}", lane.describe()));
+                let Some(row) = resources.get_mut(resource.name()) else { return };
+                row.rows += records;
+                row.traffic = *traffic;
+                row.pause = None;
+                row.show(resource.name());
+                if self.bars.is_hidden() && row.last_note.elapsed() > LINE_EVERY {
+                    row.last_note = Instant::now();
+                    self.output.note(&format!("{resource}: {}", row.describe()));
                 }
             }
             Event::Verifying { resource, records } => {
-                let Some(lane) = lanes.get_mut(resource.name()) else { return };
-                lane.pause = Some(format!("looking once more at {}", counted(*records, "record")));
-                lane.show(resource.name());
+                let Some(row) = resources.get_mut(resource.name()) else { return };
+                row.pause = Some(format!("verifying {}", counted(*records, "record")));
+                row.show(resource.name());
             }
             Event::Committed { .. } => {}
             Event::Ended(run) => {
-                let lane = lanes.remove(&run.resource);
-                if let Some(lane) = lane {
-                    lane.bar.finish_and_clear();
-                    self.bars.remove(&lane.bar);
+                let row = resources.remove(&run.resource);
+                if let Some(row) = row {
+                    row.bar.finish_and_clear();
+                    self.bars.remove(&row.bar);
                 }
             }
         }
     }
 
-    /// Waits for an answer of `remote`, and reports a long wait.
+    /// Waits for a response from `remote`, and reports a long wait.
     pub(super) async fn watch<T>(&self, remote: &str, answer: impl Future<Output = T>) -> T {
         let mut answer = std::pin::pin!(answer);
         let began = Instant::now();
@@ -137,7 +137,7 @@ impl Progress {
                 Ok(answer) => return answer,
                 Err(_) => {
                     let waited = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-                    self.note(&format!("no answer from {remote} for {}; still asking", duration(waited)));
+                    self.note(&format!("no response from {remote} for {}; still waiting", duration(waited)));
                     next = LINE_EVERY;
                 }
             }
@@ -151,21 +151,21 @@ impl Progress {
         }
     }
 
-    fn source_event(&self, lanes: &mut BTreeMap<String, ProgressRow>, resource: &str, event: &SourceEvent) {
-        let Some(lane) = lanes.get_mut(resource) else { return };
+    fn source_event(&self, resources: &mut BTreeMap<String, ProgressRow>, resource: &str, event: &SourceEvent) {
+        let Some(row) = resources.get_mut(resource) else { return };
         match event {
             SourceEvent::Waiting { reason, until } => {
                 let pause = format!("waiting until {}: {reason}", clock(*until));
-                if self.bars.is_hidden() && lane.pause.as_ref() != Some(&pause) {
+                if self.bars.is_hidden() && row.pause.as_ref() != Some(&pause) {
                     self.output.note(&format!("{resource}: {pause}"));
                 }
-                lane.pause = Some(pause);
+                row.pause = Some(pause);
             }
-            SourceEvent::Resumed => lane.pause = None,
-            SourceEvent::Quota { remaining, .. } => lane.left = Some(*remaining),
+            SourceEvent::Resumed => row.pause = None,
+            SourceEvent::Quota { remaining, .. } => row.left = Some(*remaining),
             SourceEvent::Warning(_) => {}
         }
-        lane.show(resource);
+        row.show(resource);
     }
 }
 
@@ -181,7 +181,7 @@ impl ProgressRow {
             bar.enable_steady_tick(Duration::from_millis(120));
         }
         let now = Instant::now();
-        Self { bar, mode, began: now, rows: 0, left: None, traffic: Traffic::default(), pause: None, said: now }
+        Self { bar, mode, began: now, rows: 0, left: None, traffic: Traffic::default(), pause: None, last_note: now }
     }
 
     fn show(&self, resource: &str) {
@@ -190,7 +190,7 @@ impl ProgressRow {
 
     fn activity(&self) -> &'static str {
         match self.mode {
-            Mode::Incremental => "reading what is new",
+            Mode::Incremental => "reading changes",
             Mode::Reconcile => "reading everything",
         }
     }
@@ -206,7 +206,7 @@ impl ProgressRow {
     }
 }
 
-/// One line about a run that has ended.
+/// One line about a finished run.
 pub(super) fn ended(run: &RunRecord) -> String {
     let counts = &run.counts;
     let parts = [
@@ -226,7 +226,7 @@ pub(super) fn ended(run: &RunRecord) -> String {
 
 /// The number of records that a run rejected, and the command that lists them.
 pub(super) fn rejected(run: &RunRecord) -> String {
-    format!("rejected {}: `rejects` lists what is outstanding", counted(run.counts.rejected, "record"))
+    format!("rejected {}: list the outstanding ones with `rejects`", counted(run.counts.rejected, "record"))
 }
 
 impl fmt::Debug for Progress {

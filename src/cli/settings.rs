@@ -1,4 +1,4 @@
-//! Settings from outside the destination: a TOML file, the environment, the command line.
+//! Settings from a TOML file, the environment and the command line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;

@@ -1,4 +1,4 @@
-//! Text of other origin for a terminal, without characters that control one.
+//! Makes untrusted text safe for a terminal: without control characters.
 
 use std::fmt::Write as _;
 
@@ -17,7 +17,7 @@ pub(super) fn plain_lines(text: &str) -> String {
     text.split('\n').map(plain).collect::<Vec<_>>().join("\n")
 }
 
-/// The same for lines with colours of our own.
+/// The same for lines with this program's own colours.
 pub(super) fn plain_but_for_colours(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     let mut rest = text;
@@ -41,7 +41,7 @@ pub(super) fn plain_but_for_colours(text: &str) -> String {
     safe
 }
 
-/// JSON in which characters that control a terminal are escaped, too: the standard requires that only below U+0020.
+/// JSON in which all terminal control characters are escaped; the standard requires that only below U+0020.
 pub(super) fn escaped(json: String) -> String {
     if !json.contains(|c| c != '\n' && steers(c)) {
         return json;
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_do_not_reach_the_terminal() {
+    fn control_characters_are_escaped_for_the_terminal() {
         assert_eq!(plain("a\u{1b}[31mb\nc\u{7}"), "a\u{fffd}[31mb c\u{fffd}");
         assert_eq!(plain("a\u{202e}b\u{200f}\u{2028}\u{e0041}\r"), "a\u{fffd}b\u{fffd}\u{fffd}\u{fffd}\u{fffd}");
         assert_eq!(plain_lines("a\u{9b}\nb"), "a\u{fffd}\nb");
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_stay_and_no_other_sequence() {
+    fn only_colour_sequences_are_kept() {
         let text = "\u{1b}[2m12:00\u{1b}[0m \u{1b}[38;5;1mx\n\u{1b}[2J\u{1b}]0;x\u{7}\u{1b}[\u{1b}[1m\u{1b}[9";
         let safe =
             "\u{1b}[2m12:00\u{1b}[0m \u{1b}[38;5;1mx\n\u{fffd}[2J\u{fffd}]0;x\u{fffd}\u{fffd}[\u{1b}[1m\u{fffd}[9";
@@ -104,7 +104,7 @@ mod tests {
         }
 
         #[test]
-        fn no_escape_is_left_but_of_colours(text in "[\u{1b}\\[\\]0-9;mJé\u{9b}]{0,20}") {
+        fn no_other_escape_sequence_remains(text in "[\u{1b}\\[\\]0-9;mJé\u{9b}]{0,20}") {
             let rest = plain_but_for_colours(&text);
             let colour = regex_lite::Regex::new("\u{1b}\\[[0-9;]*m").unwrap();
             prop_assert!(!colour.replace_all(&rest, "").contains(steers), "{rest:?}");

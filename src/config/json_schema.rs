@@ -115,14 +115,14 @@ impl<'a> Root<'a> {
             return None;
         }
         let deeper = |schema| self.check(schema, value, path, depth + 1);
-        other_shape(schema, value, path)
+        shape_violation(schema, value, path)
             .or_else(|| self.target(schema).and_then(deeper))
             .or_else(|| branches(schema, "allOf").find_map(deeper))
             .or_else(|| choice(branches(schema, "anyOf").map(deeper)))
             .or_else(|| choice(branches(schema, "oneOf").map(deeper)))
             .or_else(|| match value {
-                Value::Number(number) => out_of_range(schema, number, path),
-                Value::String(text) => misfit_text(schema, text, path),
+                Value::Number(number) => range_violation(schema, number, path),
+                Value::String(text) => text_violation(schema, text, path),
                 Value::Array(entries) => self.list(schema, entries, path, depth),
                 Value::Object(fields) => self.object(schema, fields, path, depth),
                 _ => None,
@@ -134,7 +134,7 @@ impl<'a> Root<'a> {
         if schema.get("uniqueItems") == Some(&Value::Bool(true)) && repeats() {
             return Some(violation(path, "has an entry twice".into(), "give each entry once".into()));
         }
-        wrong_size(schema, entries.len(), ["minItems", "maxItems"], ["entry", "entries"], path).or_else(|| {
+        size_violation(schema, entries.len(), ["minItems", "maxItems"], ["entry", "entries"], path).or_else(|| {
             let items = schema.get("items")?;
             let mut all = entries.iter().enumerate();
             all.find_map(|(index, entry)| self.check_whole(items, entry, &format!("{path}[{index}]"), depth + 1))
@@ -161,17 +161,20 @@ impl<'a> Root<'a> {
             let help = "`schema` lists the settings, their types and defaults".into();
             return Some(Violation { is_other_shape: true, is_incomplete: true, ..violation(path, message, help) });
         }
-        wrong_size(schema, fields.len(), ["minProperties", "maxProperties"], ["entry", "entries"], path).or_else(|| {
-            fields.iter().find_map(|(name, value)| {
-                let by_pattern = || patterns.iter().find(|(regex, _)| regex.is_match(name)).map(|(_, schema)| *schema);
-                let schema = declared
-                    .and_then(|declared| declared.get(name))
-                    .or_else(by_pattern)
-                    .or_else(|| schema.get("additionalProperties"))?;
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                self.check_whole(schema, value, &path, depth + 1)
-            })
-        })
+        size_violation(schema, fields.len(), ["minProperties", "maxProperties"], ["entry", "entries"], path).or_else(
+            || {
+                fields.iter().find_map(|(name, value)| {
+                    let by_pattern =
+                        || patterns.iter().find(|(regex, _)| regex.is_match(name)).map(|(_, schema)| *schema);
+                    let schema = declared
+                        .and_then(|declared| declared.get(name))
+                        .or_else(by_pattern)
+                        .or_else(|| schema.get("additionalProperties"))?;
+                    let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                    self.check_whole(schema, value, &path, depth + 1)
+                })
+            },
+        )
     }
 }
 
@@ -195,7 +198,7 @@ fn choice(branches: impl Iterator<Item = Option<Violation>>) -> Option<Violation
     violations.into_iter().nth(is_meant)
 }
 
-fn other_shape(schema: &Value, value: &Value, path: &str) -> Option<Violation> {
+fn shape_violation(schema: &Value, value: &Value, path: &str) -> Option<Violation> {
     let shape =
         |message: String, help: String| Some(Violation { is_other_shape: true, ..violation(path, message, help) });
     if schema.get("const").is_some_and(|wanted| wanted != value) {
@@ -232,7 +235,7 @@ fn is_of_type(value: &Value, kind: &str) -> bool {
     }
 }
 
-fn out_of_range(schema: &Value, number: &Number, path: &str) -> Option<Violation> {
+fn range_violation(schema: &Value, number: &Number, path: &str) -> Option<Violation> {
     let bound = |key: &str| schema.get(key).and_then(Value::as_number);
     let (least, most) = (bound("minimum"), bound("maximum"));
     let (above, below) = (bound("exclusiveMinimum"), bound("exclusiveMaximum"));
@@ -273,7 +276,7 @@ fn is_less(one: &Number, other: &Number) -> bool {
     }
 }
 
-fn misfit_text(schema: &Value, text: &str, path: &str) -> Option<Violation> {
+fn text_violation(schema: &Value, text: &str, path: &str) -> Option<Violation> {
     let length = text.chars().count();
     let format = schema.get("format").and_then(Value::as_str);
     if format == Some(SECRET_FORMAT) {
@@ -284,7 +287,7 @@ fn misfit_text(schema: &Value, text: &str, path: &str) -> Option<Violation> {
     if format == Some(url::FORMAT) && !url::is_plain(text) {
         return Some(violation(path, "is not a plain http or https URL".into(), url::HELP.into()));
     }
-    wrong_size(schema, length, ["minLength", "maxLength"], ["character", "characters"], path).or_else(|| {
+    size_violation(schema, length, ["minLength", "maxLength"], ["character", "characters"], path).or_else(|| {
         let pattern = schema.get("pattern")?.as_str()?;
         match Regex::new(pattern) {
             Ok(regex) if regex.is_match(text) => None,
@@ -302,7 +305,7 @@ fn misfit_text(schema: &Value, text: &str, path: &str) -> Option<Violation> {
     })
 }
 
-fn wrong_size(schema: &Value, size: usize, bounds: [&str; 2], unit: [&str; 2], path: &str) -> Option<Violation> {
+fn size_violation(schema: &Value, size: usize, bounds: [&str; 2], unit: [&str; 2], path: &str) -> Option<Violation> {
     let [least, most] = bounds.map(|bound| schema.get(bound).and_then(Value::as_u64));
     let is_outside = least.is_some_and(|least| (size as u64) < least) || most.is_some_and(|most| size as u64 > most);
     let counted = |n: &dyn Display| format!("{n} {}", unit[usize::from(n.to_string() != "1")]);
@@ -330,7 +333,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn refused(schema: Value, value: Value, path: &str, says: &str) {
+    fn assert_rejected(schema: Value, value: Value, path: &str, says: &str) {
         let schema =
             json!({"properties": {"x": schema}, "$defs": {"Size": {"type": "integer", "minimum": 1, "maximum": 9}}});
         let (at, message, help) = check(&schema, &json!({"x": value})).expect("a violation");
@@ -339,7 +342,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn accepted(schema: Value, value: Value) {
+    fn assert_accepted(schema: Value, value: Value) {
         let schema =
             json!({"properties": {"x": schema}, "$defs": {"Size": {"type": "integer", "minimum": 1, "maximum": 9}}});
         assert_eq!(check(&schema, &json!({"x": value})), None);
@@ -348,65 +351,65 @@ mod tests {
     #[test]
     fn numbers_keep_within_their_range() {
         let size = json!({"type": ["integer", "null"], "minimum": 1, "maximum": 100});
-        refused(size.clone(), json!(1000), "x", "1000 is not from 1 to 100");
-        refused(size.clone(), json!(0), "x", "give a whole number from 1 to 100");
+        assert_rejected(size.clone(), json!(1000), "x", "1000 is not from 1 to 100");
+        assert_rejected(size.clone(), json!(0), "x", "give a whole number from 1 to 100");
         for good in [json!(1), json!(100), Value::Null] {
-            accepted(size.clone(), good);
+            assert_accepted(size.clone(), good);
         }
-        refused(json!({"type": "number", "exclusiveMinimum": 0}), json!(0.0), "x", "more than 0");
-        refused(json!({"type": "number", "exclusiveMaximum": 1}), json!(1), "x", "less than 1");
-        refused(json!({"maximum": u64::MAX - 1}), json!(u64::MAX), "x", "at most 18446744073709551614");
-        refused(json!({"multipleOf": 5}), json!(7), "x", "multiple of 5");
-        accepted(json!({"multipleOf": 0.1}), json!(0.3));
+        assert_rejected(json!({"type": "number", "exclusiveMinimum": 0}), json!(0.0), "x", "more than 0");
+        assert_rejected(json!({"type": "number", "exclusiveMaximum": 1}), json!(1), "x", "less than 1");
+        assert_rejected(json!({"maximum": u64::MAX - 1}), json!(u64::MAX), "x", "at most 18446744073709551614");
+        assert_rejected(json!({"multipleOf": 5}), json!(7), "x", "multiple of 5");
+        assert_accepted(json!({"multipleOf": 0.1}), json!(0.3));
     }
 
     #[test]
     fn texts_keep_their_length_and_pattern_and_are_not_repeated() {
-        refused(json!({"minLength": 3}), json!("hi"), "x", "it has 2 characters; give at least 3 characters");
-        refused(json!({"maxLength": 1}), json!("ßß"), "x", "give at most 1 character");
-        accepted(json!({"minLength": 1, "maxLength": 1}), json!("ß"));
+        assert_rejected(json!({"minLength": 3}), json!("hi"), "x", "it has 2 characters; give at least 3 characters");
+        assert_rejected(json!({"maxLength": 1}), json!("ßß"), "x", "give at most 1 character");
+        assert_accepted(json!({"minLength": 1, "maxLength": 1}), json!("ß"));
         let pattern = json!({"type": "string", "pattern": "^[a-z]+$"});
-        accepted(pattern.clone(), json!("abc"));
-        refused(pattern.clone(), json!("ABC"), "x", "`^[a-z]+$`");
+        assert_accepted(pattern.clone(), json!("abc"));
+        assert_rejected(pattern.clone(), json!("ABC"), "x", "`^[a-z]+$`");
         let schema = json!({"properties": {"x": pattern}});
         assert!(!format!("{:?}", check(&schema, &json!({"x": "HUNTER2"}))).contains("HUNTER2"));
-        refused(json!({"pattern": "(?=a)"}), json!("a"), "x", "cannot be read");
+        assert_rejected(json!({"pattern": "(?=a)"}), json!("a"), "x", "cannot be read");
     }
 
     #[test]
     fn choices_are_listed() {
-        refused(json!({"enum": ["a", "b"]}), json!("c"), "x", r#"give one of "a", "b""#);
-        refused(json!({"const": 1}), json!(2), "x", "give 1");
+        assert_rejected(json!({"enum": ["a", "b"]}), json!("c"), "x", r#"give one of "a", "b""#);
+        assert_rejected(json!({"const": 1}), json!(2), "x", "give 1");
     }
 
     #[test]
     fn entries_and_fields_are_held_to_their_own_schema() {
         let list = json!({"type": "array", "items": {"$ref": "#/$defs/Size"}, "maxItems": 2, "uniqueItems": true});
-        accepted(list.clone(), json!([1, 9]));
-        refused(list.clone(), json!([1, 10]), "x[1]", "from 1 to 9");
-        refused(list.clone(), json!([1, 2, 3]), "x", "give at most 2 entries");
-        refused(list, json!([1, 1]), "x", "twice");
+        assert_accepted(list.clone(), json!([1, 9]));
+        assert_rejected(list.clone(), json!([1, 10]), "x[1]", "from 1 to 9");
+        assert_rejected(list.clone(), json!([1, 2, 3]), "x", "give at most 2 entries");
+        assert_rejected(list, json!([1, 1]), "x", "twice");
         let nested = json!({"type": "object", "properties": {"size": {"$ref": "#/$defs/Size"}}, "required": ["size"]});
-        accepted(nested.clone(), json!({"size": 1}));
-        refused(nested.clone(), json!({"size": 0}), "x.size", "from 1 to 9");
-        refused(nested.clone(), json!({"size": 1, "sise": 1}), "x", "its fields are: size");
-        refused(nested, json!({}), "x", "lacks");
+        assert_accepted(nested.clone(), json!({"size": 1}));
+        assert_rejected(nested.clone(), json!({"size": 0}), "x.size", "from 1 to 9");
+        assert_rejected(nested.clone(), json!({"size": 1, "sise": 1}), "x", "its fields are: size");
+        assert_rejected(nested, json!({}), "x", "lacks");
         let map = json!({"type": "object", "additionalProperties": {"$ref": "#/$defs/Size"}});
-        accepted(map.clone(), json!({"any": 1}));
-        refused(map, json!({"any": 0}), "x.any", "from 1 to 9");
+        assert_accepted(map.clone(), json!({"any": 1}));
+        assert_rejected(map, json!({"any": 0}), "x.any", "from 1 to 9");
     }
 
     #[test]
-    fn of_a_choice_the_branch_that_is_meant_speaks() {
+    fn the_matching_branch_of_a_choice_reports_the_error() {
         let perhaps = json!({"anyOf": [{"type": "null"}, {"$ref": "#/$defs/Size"}]});
-        accepted(perhaps.clone(), Value::Null);
-        refused(perhaps, json!(10), "x", "from 1 to 9");
+        assert_accepted(perhaps.clone(), Value::Null);
+        assert_rejected(perhaps, json!(10), "x", "from 1 to 9");
         let field =
             |tag: &str| json!({"properties": {"type": {"const": tag}, tag: {"minimum": 1}}, "required": ["type", tag]});
         let tagged = json!({"oneOf": [field("a"), field("b")]});
-        accepted(tagged.clone(), json!({"type": "b", "b": 1}));
-        refused(tagged.clone(), json!({"type": "b", "b": 0}), "x.b", "at least 1");
-        refused(tagged, json!({"type": "b", "b": 1, "c": 1}), "x", "`c`");
+        assert_accepted(tagged.clone(), json!({"type": "b", "b": 1}));
+        assert_rejected(tagged.clone(), json!({"type": "b", "b": 0}), "x.b", "at least 1");
+        assert_rejected(tagged, json!({"type": "b", "b": 1, "c": 1}), "x", "`c`");
     }
 
     #[test]

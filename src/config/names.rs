@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_speak_of_secrets_and_of_servers() {
+    fn names_of_secrets_and_servers_are_recognized() {
         for name in ["password", "client_secret", "retry.api_key", "API-TOKEN", "pin"] {
             assert!(is_secret(name), "{name}");
         }

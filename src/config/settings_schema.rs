@@ -20,7 +20,7 @@ use crate::{Error, Result, SecretRef};
 pub struct SettingsSchema {
     schema: Schema,
     check: Arc<Check>,
-    misfit: fn(&Settings) -> Option<(String, Error)>,
+    first_type_error: fn(&Settings) -> Option<(String, Error)>,
 }
 
 /// Checks a complete set of settings.
@@ -35,7 +35,11 @@ impl SettingsSchema {
     pub fn of<T: JsonSchema + DeserializeOwned>() -> Self {
         let mut schema = schemars::schema_for!(T);
         RecursiveTransform(url::add_pattern).transform(&mut schema);
-        Self { schema, check: Arc::new(|config| config.read::<T>().map(drop)), misfit: Settings::first_type_error::<T> }
+        Self {
+            schema,
+            check: Arc::new(|config| config.read::<T>().map(drop)),
+            first_type_error: Settings::first_type_error::<T>,
+        }
     }
 
     /// Adds a rule that a schema cannot express, such as two settings that exclude each other. The rule sees only complete
@@ -144,7 +148,7 @@ impl SettingsSchema {
     pub fn first_invalid(&self, config: &Settings) -> Option<(String, Error)> {
         let unknown = |name: &String| self.property(name).err().map(|error| (name.clone(), error));
         let leaks = |(name, value): (&String, &Value)| {
-            let error = texts(value).iter().find_map(|text| leak(name, text))?;
+            let error = texts(value).iter().find_map(|text| credential_error(name, text))?;
             Some((name.clone(), error))
         };
         let against_schema = || {
@@ -166,7 +170,7 @@ impl SettingsSchema {
             .find_map(unknown)
             .or_else(|| config.values().iter().find_map(leaks))
             .or_else(against_schema)
-            .or_else(|| (self.misfit)(config))
+            .or_else(|| (self.first_type_error)(config))
     }
 
     /// Whether a rejected value of this setting may be a secret, so that messages must not show it.
@@ -352,7 +356,7 @@ fn texts(value: &Value) -> Vec<&str> {
 }
 
 /// Why a text must not be stored in any setting: it contains a credential.
-fn leak(name: &str, text: &str) -> Option<Error> {
+fn credential_error(name: &str, text: &str) -> Option<Error> {
     let refuse = |what: &str| Error::configuration(format!("the setting `{name}` {what}"));
     if text.parse::<SecretRef>().is_ok() {
         None
@@ -380,7 +384,7 @@ fn object(value: &mut Value) -> &mut Map<String, Value> {
 impl Default for SettingsSchema {
     /// No settings.
     fn default() -> Self {
-        Self { schema: Schema::default(), check: Arc::new(|_| Ok(())), misfit: |_| None }
+        Self { schema: Schema::default(), check: Arc::new(|_| Ok(())), first_type_error: |_| None }
     }
 }
 

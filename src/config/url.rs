@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_says_what_a_url_is_wherever_it_stands() {
+    fn the_schema_has_the_url_pattern_at_any_depth() {
         let mut schema = schemars::json_schema!({"properties": {
             "one": {"format": "uri"}, "own": {"format": "uri", "pattern": "x"}, "many": {"items": {"anyOf": [{"format": "uri"}]}},
         }});

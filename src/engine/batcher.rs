@@ -26,14 +26,14 @@ const UNIT: usize = 1 << 10;
 /// The readers and commits that use the budget.
 #[derive(Debug, Default)]
 struct Demand {
-    /// The number of readers that wait for room.
+    /// The number of readers that wait for capacity.
     waiting: usize,
-    /// The number of current commits: each makes room when it ends.
+    /// The number of current commits: each frees capacity when it ends.
     committing: usize,
 }
 
 impl Demand {
-    /// Whether a reader waits, and only committing a buffer can make room.
+    /// Whether a reader waits, and only a commit of a buffer can free capacity.
     fn is_stuck(&self) -> bool {
         self.waiting > 0 && self.committing == 0
     }
@@ -58,7 +58,7 @@ impl ReadBudget {
         Self { units: Arc::new(Semaphore::new(total as usize)), total, demand: watch::Sender::default() }
     }
 
-    /// Waits until there is room for a batch. One that is larger than the whole budget gets all of it.
+    /// Waits until there is capacity for a batch. One that is larger than the whole budget gets all of it.
     async fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit> {
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.total);
         if let Ok(permit) = self.units.clone().try_acquire_many_owned(units) {
@@ -74,18 +74,18 @@ impl ReadBudget {
         DemandGuard { demand: self.demand.clone(), count }
     }
 
-    /// Waits until a reader waits for room.
+    /// Waits until a reader waits for capacity.
     async fn is_exhausted(&self) {
         // The sender lives as long as `self`.
         let _ = self.demand.subscribe().wait_for(|demand| demand.waiting > 0).await;
     }
 
-    /// Waits until no reader waits for room.
-    async fn has_room(&self) {
+    /// Waits until no reader waits for capacity.
+    async fn has_capacity(&self) {
         let _ = self.demand.subscribe().wait_for(|demand| demand.waiting == 0).await;
     }
 
-    /// Waits until a reader waits for room that only a commit can make.
+    /// Waits until a reader waits for capacity that only a commit can free.
     async fn is_stuck(&self) {
         // The sender lives as long as `self`.
         let _ = self.demand.subscribe().wait_for(Demand::is_stuck).await;
@@ -100,7 +100,7 @@ pub(super) struct CommitBuffer {
     pub(super) checkpoint: Option<Checkpoint>,
     records: usize,
     batches: usize,
-    /// The part of the budget that they take until the rows are committed and dropped.
+    /// The part of the budget reserved until the rows are committed and dropped.
     reserved: Option<OwnedSemaphorePermit>,
     /// Counts the commit from when the buffer is taken.
     _committing: Option<DemandGuard>,
@@ -123,14 +123,14 @@ impl CommitBuffer {
         if batch.records.is_empty() && batch.rejects.is_empty() && batch.corrected.is_empty() {
             return;
         }
-        match self.rows.iter_mut().find(|rows| rows.table == batch.table) {
+        match self.rows.iter_mut().find(|rows| rows.table == batch.stream) {
             Some(rows) => {
                 rows.records.extend(batch.records);
                 rows.rejects.extend(batch.rejects);
                 rows.corrected.extend(batch.corrected);
             }
             None => {
-                let Batch { table, records, rejects, corrected, .. } = batch;
+                let Batch { stream: table, records, rejects, corrected, .. } = batch;
                 self.rows.push(TableRows { table, records, rejects, corrected });
             }
         }
@@ -140,7 +140,7 @@ impl CommitBuffer {
         self.batches == 0
     }
 
-    /// The bytes that it takes of the budget.
+    /// The bytes reserved from the budget.
     fn bytes(&self) -> usize {
         self.reserved.as_ref().map_or(0, |reserved| reserved.num_permits() * UNIT)
     }
@@ -165,21 +165,21 @@ impl ReadAhead {
     pub(super) fn start(mut stream: BatchStream, budget: ReadBudget, limits: Limits) -> Self {
         // Bounded by the budget, in bytes.
         let (sender, batches) = mpsc::unbounded_channel();
-        let room = budget.clone();
+        let capacity = budget.clone();
         let reader = tokio::spawn(async move {
             loop {
-                // Reading on without room would make each resource hold one batch more than the budget.
+                // Reading on without capacity would make each resource hold one batch more than the budget.
                 let item = tokio::select! {
                     biased;
-                    () = room.is_exhausted() => {
-                        room.has_room().await;
+                    () = capacity.is_exhausted() => {
+                        capacity.has_capacity().await;
                         continue;
                     }
                     item = stream.next() => item,
                 };
                 let Some(item) = item else { break };
                 let failed = item.is_err();
-                let reserved = room.reserve(item.as_ref().map_or(0, Batch::size)).await?;
+                let reserved = capacity.reserve(item.as_ref().map_or(0, Batch::size)).await?;
                 if sender.send((item, reserved)).is_err() || failed {
                     break;
                 }
@@ -229,7 +229,7 @@ impl ReadAhead {
             }
         }
         match self.take() {
-            joined if !joined.is_empty() => Ok(Some(joined)),
+            buffer if !buffer.is_empty() => Ok(Some(buffer)),
             _ => self.failed.take().map_or(Ok(None), Err),
         }
     }
@@ -300,8 +300,8 @@ mod tests {
     async fn batches_are_joined_by_rows_and_keep_the_last_checkpoint() {
         let mut ahead = start(stream::iter((1..=7).map(|key| Ok(batch(key)))), limits());
         let mut sizes = Vec::new();
-        while let Some(joined) = ahead.next(|_| ()).await.unwrap() {
-            sizes.push((joined.records, joined.checkpoint.unwrap().parse::<usize>().unwrap()));
+        while let Some(buffer) = ahead.next(|_| ()).await.unwrap() {
+            sizes.push((buffer.records, buffer.checkpoint.unwrap().parse::<usize>().unwrap()));
         }
         assert_eq!(sizes, [(3, 3), (6 - 3, 6), (1, 7)]);
     }
@@ -314,18 +314,18 @@ mod tests {
         });
         let mut ahead = start(slow, limits());
         let first = ahead.next(|_| ()).await.unwrap().unwrap();
-        assert_eq!(first.records, 1, "the second batch comes eight seconds later, after the time is up");
+        assert_eq!(first.records, 1, "the second batch arrives after `commit_after`");
     }
 
     #[tokio::test]
-    async fn what_came_before_an_error_is_given_out_before_it() {
+    async fn batches_before_an_error_are_returned_first() {
         let mut ahead = start(stream::iter([Ok(batch(1)), Err(Error::unavailable("down"))]), limits());
         assert_eq!(ahead.next(|_| ()).await.unwrap().unwrap().records, 1);
         assert_eq!(ahead.next(|_| ()).await.unwrap_err().to_string(), "down");
     }
 
     #[tokio::test]
-    async fn a_panic_is_an_error_and_never_the_end_of_the_stream() {
+    async fn a_panic_is_an_error_not_the_end_of_the_stream() {
         let broken = stream::iter(1..=2).map(|key| if key == 2 { panic!("broken source") } else { Ok(batch(key)) });
         let mut ahead = start(broken, limits());
         assert_eq!(ahead.next(|_| ()).await.unwrap().unwrap().records, 1);
@@ -339,15 +339,15 @@ mod tests {
         let began = Instant::now();
         let mut ahead = start(stream::iter((0..500).map(|key| Ok(batch(key)))), limits);
         let mut records = 0;
-        while let Some(joined) = ahead.next(|_| ()).await.unwrap() {
-            records += joined.records;
+        while let Some(buffer) = ahead.next(|_| ()).await.unwrap() {
+            records += buffer.records;
         }
         assert_eq!(records, 500);
         assert_eq!(began.elapsed(), Duration::ZERO, "a commit waited for its timer");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_batch_that_needs_the_whole_budget_waits_for_no_timer() {
+    async fn a_batch_that_needs_the_whole_budget_is_committed_at_once() {
         let limits = small_budget();
         let budget = ReadBudget::new(&limits);
         let large = || {
@@ -361,9 +361,9 @@ mod tests {
             let mut ahead = ReadAhead::start(batches.boxed(), budget.clone(), limits);
             async move {
                 let mut records = 0;
-                while let Some(joined) = ahead.next(|_| ()).await.unwrap() {
+                while let Some(buffer) = ahead.next(|_| ()).await.unwrap() {
                     tokio::task::yield_now().await;
-                    records += joined.records;
+                    records += buffer.records;
                 }
                 records
             }

@@ -4,19 +4,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
-use crate::table::{Column, Step};
+use crate::stream::{Column, Step};
 use crate::{Batch, ColumnType, Record, SourceSpec};
 
 /// The number of records to read before a column is reported.
 pub(super) const MIN_RECORDS: u64 = 20;
 
-/// The number of records of a table that are all parsed. After that, only those are parsed in which a missing member may occur.
+/// The number of records of a table that are parsed unconditionally. After that, only documents that may contain a missing member are parsed.
 const MAX_PARSED: u64 = 200;
 
-/// What the path of a column finds in a document.
+/// The best match of a column's path in a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum ColumnState {
-    /// A step of the path is missing.
+    /// A member of the path is missing.
     Absent,
     /// A value of another type.
     WrongType,
@@ -57,7 +57,7 @@ impl ColumnCheck {
         };
         // A column of the type `Present` may always be false.
         let sought = |column: &&Column| column.kind != ColumnType::Present;
-        let tables = spec.tables.iter().map(|table| Table {
+        let tables = spec.streams.iter().map(|table| Table {
             name: table.name.clone(),
             records: 0,
             unmatched: table.columns.iter().filter(sought).map(open).collect(),
@@ -68,7 +68,7 @@ impl ColumnCheck {
     /// Checks a batch for values of the columns that have had none yet.
     pub(crate) fn observe(&self, batch: &Batch) {
         let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(table) = tables.iter_mut().find(|table| table.name == batch.table) {
+        if let Some(table) = tables.iter_mut().find(|table| table.name == batch.stream) {
             batch.records.iter().for_each(|record| table.observe(record));
         }
     }
@@ -78,8 +78,8 @@ impl ColumnCheck {
         let tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let read = tables.iter().filter(|table| table.records >= records.max(1));
         let missing = read.flat_map(|table| {
-            let found_nothing = table.unmatched.iter().filter(|open| open.best < ColumnState::Null);
-            found_nothing.map(|open| format!("{}.{}", table.name, open.column.name))
+            let never_matched = table.unmatched.iter().filter(|open| open.best < ColumnState::Null);
+            never_matched.map(|open| format!("{}.{}", table.name, open.column.name))
         });
         missing.collect()
     }
@@ -104,7 +104,7 @@ impl Table {
         }
         let is_late = self.records > MAX_PARSED;
         if is_late {
-            // By now the states of the others are known.
+            // The states of the other columns are known by now.
             self.unmatched.retain(|open| open.best == ColumnState::Absent || open.best == ColumnState::WrongType);
             if !self.unmatched.iter().any(|open| open.best == ColumnState::Absent && json.contains(&open.member)) {
                 return;
@@ -118,7 +118,7 @@ impl Table {
     }
 }
 
-/// What a path finds. Without a type, any value but null fits.
+/// Matches a path. Without a type, any value but null fits.
 fn find(value: &Value, path: &[Step], kind: Option<ColumnType>) -> ColumnState {
     match (path.split_first(), value) {
         (_, Value::Null) => ColumnState::Null,
@@ -154,10 +154,10 @@ fn fits(value: &Value, kind: ColumnType) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{TableSpec, Version};
+    use crate::{StreamSpec, Version};
 
     fn missing(kind: ColumnType, path: &str, documents: &[&str]) -> bool {
-        let spec = SourceSpec::new("s", "1").table(TableSpec::new("t").column("c", path, kind));
+        let spec = SourceSpec::new("s", "1").stream(StreamSpec::new("t").column("c", path, kind));
         let check = ColumnCheck::new(&spec);
         let records = documents.iter().map(|text| Record::upsert("k", Version::NONE, (*text).to_owned()));
         check.observe(&Batch::new("t").records(records));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_is_missing_when_no_document_has_a_value_that_fits() {
+    fn a_column_is_unmatched_when_no_document_has_a_fitting_value() {
         use ColumnType::{Integer, Json, Present, Text, Timestamp};
         for (kind, path, documents, expected) in [
             (Text, "a", &[r#"{"a":"x"}"#][..], false),
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_comes_late_is_found() {
+    fn a_member_that_first_appears_late_is_found() {
         let early = vec![r#"{"a":1}"#; 5_000];
         assert!(missing(ColumnType::Text, "b", &early));
         assert!(!missing(ColumnType::Text, "b", &[early.as_slice(), &[r#"{"b":"x"}"#]].concat()));

@@ -16,7 +16,7 @@ use crate::{
     StateEntry, StateStore, StateVersion,
 };
 
-/// The number of remembered warnings; the log gets each once.
+/// The number of remembered warnings: each is logged once.
 const MAX_WARNINGS: usize = 1_000;
 
 /// The reader, and the settings that it was connected with.
@@ -56,7 +56,7 @@ pub(super) enum WriteOrder {
 /// # struct Planets;
 /// # #[async_trait::async_trait]
 /// # impl Source for Planets {
-/// #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1").table(TableSpec::new("planets")) }
+/// #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1").stream(StreamSpec::new("planets")) }
 /// #     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
 /// # }
 /// # #[async_trait::async_trait]
@@ -284,7 +284,7 @@ impl Connector {
         }
     }
 
-    /// Whether to log it: the same warning may come for every resource, in every scheduled run.
+    /// Whether to log the event: the same warning may recur for every resource, in every scheduled run.
     fn is_new_warning(&self, event: &Event) -> bool {
         let Event::Source { event: SourceEvent::Warning(warning), .. } = event else { return true };
         let mut warned = self.logged_warnings.lock().unwrap_or_else(PoisonError::into_inner);
@@ -294,7 +294,7 @@ impl Connector {
         warned.insert(warning.clone())
     }
 
-    /// A record for a run that begins now.
+    /// A record for a run that starts now.
     pub(super) fn new_run(&self, resource: &str, mode: Mode) -> RunRecord {
         RunRecord::new(RunId::new(), resource, mode, self.now())
     }

@@ -41,9 +41,9 @@ pub(super) fn stored_uses(
 ) -> Vec<CredentialUse> {
     let mut merged = stored.clone();
     spec.settings.merge(&mut merged, overrides.clone());
-    let given: BTreeSet<String> = leaves(overrides).into_iter().map(|(name, _)| name).collect();
+    let overridden: BTreeSet<String> = leaves(overrides).into_iter().map(|(name, _)| name).collect();
     let leaves = leaves(&merged);
-    let is_stored = |name: &str| !given.contains(name);
+    let is_stored = |name: &str| !overridden.contains(name);
     let is_redirect = |name: &str, value: &Value| {
         is_stored(name)
             && !spec.settings.is_secret(name)
@@ -97,9 +97,9 @@ fn references(value: &Value) -> Vec<&str> {
 
 /// Whether a setting has its default value. A trailing slash of a URL makes no difference.
 fn is_default(spec: &SourceSpec, name: &str, value: &Value) -> bool {
-    let bare = |value: &Value| value.as_str().map(|text| text.trim_end_matches('/').to_owned());
+    let trimmed = |value: &Value| value.as_str().map(|text| text.trim_end_matches('/').to_owned());
     match spec.settings.default_of(name) {
-        Some(default) => default == *value || bare(&default).is_some_and(|text| Some(text) == bare(value)),
+        Some(default) => default == *value || trimmed(&default).is_some_and(|text| Some(text) == trimmed(value)),
         None => false,
     }
 }
@@ -160,7 +160,7 @@ pub(super) fn bind(
     (after != before).then(|| json!(after))
 }
 
-/// Rejects the first use without a proof. `known` are those that this process has seen proven: a credential may be renewed.
+/// Rejects the first use without a proof. `known` are the uses proven in this process: their credentials may have been renewed.
 pub(super) fn verify(
     spec: &SourceSpec,
     uses: Vec<CredentialUse>,
@@ -226,13 +226,13 @@ mod tests {
     }
 
     /// The uses, as `credential>setting`.
-    fn uses(stored: Value, given: Value) -> Vec<String> {
-        let uses = stored_uses(&spec(), &map(stored), &map(given));
+    fn uses(stored: Value, overridden: Value) -> Vec<String> {
+        let uses = stored_uses(&spec(), &map(stored), &map(overridden));
         uses.iter().map(|one| format!("{}>{}", one.reference, one.setting)).collect()
     }
 
     #[test]
-    fn what_is_stored_and_decides_where_a_credential_goes_needs_a_proof() {
+    fn a_stored_setting_that_routes_a_credential_needs_a_proof() {
         let own = json!({"token": "env:STARS_TOKEN"});
         for stored in [
             json!({"api_url": "http://other"}),
@@ -245,9 +245,9 @@ mod tests {
             let mut both = map(stored.clone());
             both.extend(map(own.clone()));
             assert_eq!(uses(json!(both), json!({})).len(), 1, "the source's own variable is stored, too: {stored}");
-            let mut given = map(own.clone());
-            given.extend(map(stored.clone()));
-            assert_eq!(uses(stored.clone(), json!(given)), [""; 0], "the call names it: {stored}");
+            let mut overridden = map(own.clone());
+            overridden.extend(map(stored.clone()));
+            assert_eq!(uses(stored.clone(), json!(overridden)), [""; 0], "the call names it: {stored}");
         }
         for stored in [json!({"api_url": "https://api.example/"}), json!({"page_size": 5, "note": "x"}), json!({})] {
             assert_eq!(uses(stored, own.clone()), [""; 0]);
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_has_the_credential_can_prove_a_use() {
+    fn only_the_holder_of_the_credential_can_prove_a_use() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "right").unwrap();
         let token = format!("file:{}", file.path().display());
@@ -278,14 +278,17 @@ mod tests {
         let first = bind(&spec(), &uses, &named, None).unwrap();
         let none = BTreeSet::new();
         let error = verify(&spec(), uses.clone(), Some(&first), &none).unwrap_err();
-        assert!(error.message().contains("`token`"), "the token was not named: {error}");
+        assert!(error.message().contains("`token`"), "the error does not name `token`: {error}");
         let both = bind(&spec(), &uses, &[("token".to_owned(), json!(token))], Some(&first)).unwrap();
         assert!(!both.to_string().contains("right"));
         let known = verify(&spec(), uses.clone(), Some(&both), &none).unwrap().into_iter().collect();
 
         std::fs::write(file.path(), "another one").unwrap();
-        assert!(verify(&spec(), uses.clone(), Some(&both), &none).is_err(), "it was not this credential");
-        assert!(verify(&spec(), uses.clone(), Some(&both), &known).is_ok(), "this process has seen it renewed");
+        assert!(verify(&spec(), uses.clone(), Some(&both), &none).is_err(), "a different credential proves nothing");
+        assert!(
+            verify(&spec(), uses.clone(), Some(&both), &known).is_ok(),
+            "a renewed credential keeps its proof in this process"
+        );
         std::fs::write(file.path(), "right").unwrap();
         let elsewhere = map(json!({"api_url": "https://evil", "token": token}));
         let moved = stored_uses(&spec(), &elsewhere, &Map::new());

@@ -1,4 +1,4 @@
-//! Bounds the deletions of one reconcile run; beyond them, a person has to confirm.
+//! Limits the deletions of a reconcile run; more need a confirmation.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ impl Deletions {
         self.tables.get(table).is_some_and(|table| table.rows.unseen > 0)
     }
 
-    /// Whether the deletions may exceed the bound, so that none is written before all are known.
+    /// Whether the deletions may exceed the limit, so that none is written before all are known.
     pub(super) fn may_exceed_limit(&self) -> bool {
         self.tables.values().any(|table| table.deleted + table.rows.unseen > table.allowed)
     }
@@ -59,7 +59,7 @@ impl Deletions {
         }
     }
 
-    /// The error for deletions that a person has to confirm.
+    /// The error for deletions that need a confirmation.
     fn confirmation_error(&self, message: String) -> Error {
         let help = "check the source first: a token that has lost access, or a feature that was switched off, looks like this; if the \
                     records are really gone, run `ingest --reconcile --allow-deletions`";
@@ -83,7 +83,7 @@ impl Deletions {
         )))
     }
 
-    /// Returns the deletions that were held back, once all are known to be within the bound.
+    /// Returns the deletions that were held back, once all are known to be within the limit.
     pub(super) fn release(&mut self) -> impl Iterator<Item = (String, Vec<Record>)> + use<> {
         std::mem::take(&mut self.held).into_iter()
     }
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn few_rows_or_a_small_share_may_disappear() {
+    fn few_rows_or_a_small_share_may_be_deleted() {
         assert!(!deletions(12, 10, 0).may_exceed_limit());
         assert!(deletions(12, 11, 0).may_exceed_limit());
         assert!(!deletions(1_000, 100, 0).may_exceed_limit());
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_deleted_before_an_interruption_counts() {
+    fn deletions_before_an_interruption_count() {
         assert!(!deletions(990, 90, 10).may_exceed_limit());
         let mut deletions = deletions(950, 60, 50);
         assert!(deletions.may_exceed_limit());
@@ -123,10 +123,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_is_released_whole_and_the_rest_goes_on() {
+    fn held_deletions_are_released_together_and_others_pass() {
         let mut deletions = deletions(100, 90, 0);
         let mut records = gone(4);
-        records.push(Record::upsert("there", Version(1), "{}"));
+        records.push(Record::upsert("live", Version(1), "{}"));
         deletions.hold_back("t", &mut records).unwrap();
         assert_eq!(records.len(), 1);
         assert_eq!(deletions.release().map(|(_, held)| held.len()).sum::<usize>(), 4);
@@ -134,14 +134,14 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_without_any_row_is_refused_whatever_their_number() {
+    fn an_empty_listing_is_refused_for_any_number_of_rows() {
         assert!(deletions(1, 1, 0).refuse_empty_listing().is_err());
         assert!(deletions(2, 1, 0).refuse_empty_listing().is_ok());
         assert!(deletions(0, 0, 0).refuse_empty_listing().is_ok());
     }
 
     #[test]
-    fn a_hundred_percent_is_no_bound() {
+    fn one_hundred_percent_disables_the_limit() {
         let limits = Limits { max_deleted_percent: 100, ..Limits::default() };
         let mut deletions = Deletions::default();
         deletions.add("t", LiveRows { live: 500, unseen: 500 }, 0, &limits);

@@ -9,17 +9,17 @@ use super::resources::ResourceLookup;
 use super::settings::Configured;
 use crate::{Resource, Result, SourceEvent};
 
-/// The number of resources returned at most: the list may come from a remote.
+/// The maximum number of returned resources: the list may come from a remote.
 const MAX_RESOURCES: usize = 100_000;
 
-/// The number of names reported as left out at most.
+/// The maximum number of skipped names to report.
 const MAX_WARNINGS: usize = 10;
 
 impl Connector {
     /// Returns the resources that the effective settings give access to, under their [known names](Self::resolve). The
     /// [observer](Self::observer) gets waits and retries.
     ///
-    /// Invalid names are left out with a warning: those that the source [refuses](crate::Source::resource), those with control
+    /// Invalid names are skipped with a warning: those that the source [refuses](crate::Source::resource), those with control
     /// characters, and those that a command line would take for an option. So are resources beyond the first 100,000.
     ///
     /// # Errors
@@ -29,10 +29,11 @@ impl Connector {
         let names = ResourceLookup::new(self.source.as_ref(), &config, known.keys().map(Resource::name));
         let monitor = self.monitor();
         let mut discovered = self.reader(&config).await?.discover();
-        let (mut found, mut seen, mut left_out) = (Vec::new(), HashSet::new(), 0);
+        let (mut found, mut seen, mut skipped) = (Vec::new(), HashSet::new(), 0);
         while let Some(resource) = discovered.try_next().await? {
             if found.len() == MAX_RESOURCES {
-                let warning = format!("the source returned more than {MAX_RESOURCES} resources: the rest is left out");
+                let warning =
+                    format!("the source returned more than {MAX_RESOURCES} resources: the others are skipped");
                 monitor.event(SourceEvent::Warning(warning));
                 break;
             }
@@ -43,17 +44,17 @@ impl Connector {
                     }
                 }
                 _ => {
-                    left_out += 1;
-                    if left_out <= MAX_WARNINGS {
+                    skipped += 1;
+                    if skipped <= MAX_WARNINGS {
                         let name: String = resource.name().chars().take(80).collect();
-                        let warning = format!("{name:?} cannot be the name of a resource, and is left out");
+                        let warning = format!("{name:?} cannot be the name of a resource, and is skipped");
                         monitor.event(SourceEvent::Warning(warning));
                     }
                 }
             }
         }
-        if left_out > MAX_WARNINGS {
-            let warning = format!("{} more names of resources are left out", left_out - MAX_WARNINGS);
+        if skipped > MAX_WARNINGS {
+            let warning = format!("{} more invalid names of resources are skipped", skipped - MAX_WARNINGS);
             monitor.event(SourceEvent::Warning(warning));
         }
         Ok(found)

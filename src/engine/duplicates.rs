@@ -31,8 +31,8 @@ impl Run<'_> {
         for (other, found) in others.iter().zip(self.connector.statuses(others).await?) {
             let state = found.entry.map(|entry| entry.state);
             let checkpoint = state.as_ref().and_then(|state| {
-                let pass = state.reconcile.as_ref().and_then(|pass| pass.checkpoint.as_ref());
-                state.checkpoint.as_ref().or(pass).or(state.claim.as_ref())
+                let reconcile = state.reconcile.as_ref().and_then(|reconcile| reconcile.checkpoint.as_ref());
+                state.checkpoint.as_ref().or(reconcile).or(state.claim.as_ref())
             });
             let found = checkpoint.and_then(|checkpoint| self.connector.source.identity(checkpoint));
             if found.as_deref() == Some(identity) {

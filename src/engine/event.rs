@@ -43,7 +43,7 @@ pub enum Event {
         resource: Resource,
         /// The run.
         run: RunId,
-        /// What became of the run's records so far.
+        /// The counts of the run so far.
         counts: Counts,
         /// The number of the run's commits.
         commits: u64,

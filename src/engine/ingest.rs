@@ -51,7 +51,7 @@ impl IngestRequest {
         self
     }
 
-    /// Sets whether runs may mark any number of rows deleted, because a person has confirmed it.
+    /// Sets whether runs may mark any number of rows deleted, as a confirmation.
     #[must_use]
     pub fn allow_deletions(mut self, allow: bool) -> Self {
         self.allow_deletions = allow;
@@ -118,7 +118,7 @@ struct Selection {
 }
 
 /// Whether a run failed because the resource does not exist.
-fn is_mistake(run: &RunRecord) -> bool {
+fn is_unknown_resource(run: &RunRecord) -> bool {
     let kind = run.error.as_ref().map(|error| error.kind);
     run.status == RunStatus::Failed && matches!(kind, Some(ErrorKind::NotFound | ErrorKind::Configuration))
 }
@@ -156,7 +156,7 @@ impl Connector {
             runs.extend(unreadable.iter().map(|(name, error)| self.failed(name, request.mode, error)));
         }
         runs.sort_by(|a, b| a.resource.cmp(&b.resource));
-        for run in runs.iter().filter(|run| is_mistake(run)) {
+        for run in runs.iter().filter(|run| is_unknown_resource(run)) {
             if let Some(resource) = new.iter().find(|resource| resource.name() == run.resource) {
                 self.forget(resource).await?;
             }

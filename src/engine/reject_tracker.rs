@@ -50,14 +50,14 @@ impl RejectTracker {
     /// Adds to each table's rows the rejects that their records correct, and tracks the new rejects, before the rows are committed.
     pub(super) fn track(&mut self, source: &dyn Source, tables: &mut [TableRows]) {
         for rows in tables {
-            let is_met = |reject: &Reject| rows.rejects.contains(reject);
-            rows.corrected.retain(|reject| !is_met(reject));
+            let is_rejected_again = |reject: &Reject| rows.rejects.contains(reject);
+            rows.corrected.retain(|reject| !is_rejected_again(reject));
             let (here, others): (Vec<TrackedReject>, Vec<TrackedReject>) =
                 std::mem::take(&mut self.known).into_iter().partition(|known| known.table == rows.table);
             let corrected = corrected(source, rows, &here);
             self.known = others;
             for (known, is_corrected) in here.into_iter().zip(corrected) {
-                if is_corrected && !is_met(&known.reject) {
+                if is_corrected && !is_rejected_again(&known.reject) {
                     rows.corrected.push(known.reject);
                 } else if !rows.corrected.contains(&known.reject) {
                     self.known.push(known);

@@ -56,7 +56,7 @@ impl Connector {
             schedule.check(self.now())?;
         }
         let (resource, before) = self.lookup(resource).await?;
-        self.sink.ensure_tables(&resource, &self.spec.tables).await?;
+        self.sink.ensure_streams(&resource, &self.spec.streams).await?;
         self.enable_over(&resource, before.as_ref(), schedule).await?;
         Ok(resource)
     }
@@ -93,7 +93,7 @@ impl Connector {
         Ok(was_enabled)
     }
 
-    /// Returns all resources that were ever enabled, ordered by name. Those with unreadable settings are logged and left out.
+    /// Returns all resources that were ever enabled, ordered by name. Those with unreadable settings are logged and skipped.
     ///
     /// # Errors
     /// Returns the errors of the store.
@@ -166,8 +166,8 @@ impl Connector {
         match entry.state.reconcile {
             None => self.state.append(change).await.map(drop),
             // Its marks are deleted with it.
-            Some(pass) => {
-                let (sweep, change) = (Some(Sweep::Abandon(pass.id)), Some(change));
+            Some(reconcile) => {
+                let (sweep, change) = (Some(Sweep::Abandon(reconcile.id)), Some(change));
                 let commit = Commit { resource: resource.clone(), run, at, rows: Vec::new(), sweep, change };
                 self.deliver(commit, WriteOrder::StateFirst, &mut { base }).await.map(drop)
             }
@@ -202,7 +202,7 @@ impl Connector {
         let is_configured = self.config.get(Namespace::Resource, resource.name()).await?.is_some();
         let state = self.state(resource).await?.map(|entry| entry.state);
         // A reset without a read since is not progress.
-        let is_under_way = |pass: &Reconciliation| !pass.is_reset || pass.checkpoint.is_some();
+        let is_under_way = |reconcile: &Reconciliation| !reconcile.is_reset || reconcile.checkpoint.is_some();
         let has_progress =
             state.is_some_and(|state| state.checkpoint.is_some() || state.reconcile.as_ref().is_some_and(is_under_way));
         if is_configured || has_progress { Ok(()) } else { Err(self.unknown(resource)) }
@@ -212,7 +212,7 @@ impl Connector {
 /// The error for an unknown resource.
 pub(crate) fn unknown_resource(spec: &SourceSpec, name: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("the {} {name} is not known here", spec.resource_kind))
-        .with_help("`status` lists those that are")
+        .with_help("`status` lists the known ones")
 }
 
 /// Parses stored resources. Returns the names of unreadable ones with their errors: one row that was edited by hand must not stop
@@ -228,7 +228,7 @@ pub(super) fn parse_resources(
             Ok((resource, config)) => drop(resources.insert(resource, config)),
             Err(error) => {
                 let help = error.help().unwrap_or_default();
-                tracing::error!(resource = %name, %error, help, "a resource is left out; the others continue");
+                tracing::error!(resource = %name, %error, help, "a resource is skipped; the others continue");
                 unreadable.push((name, error));
             }
         }

@@ -47,7 +47,7 @@ pub(super) struct Run<'a> {
     settings: Settings,
     pub(super) monitor: Monitor,
     pub(super) record: RunRecord,
-    /// Whether a person has confirmed the deletion of a large number of records.
+    /// Whether the deletion of any number of records is confirmed.
     pub(super) allow_deletions: bool,
     /// The newest state that this run has read or written, and its version.
     stored: Option<ResourceState>,
@@ -145,7 +145,7 @@ impl<'a> Run<'a> {
             self.stored = Some(entry.state);
         }
         let reader = self.connector.reader(&self.settings).await?;
-        self.connector.sink.ensure_tables(&self.resource, &self.connector.spec.tables).await?;
+        self.connector.sink.ensure_streams(&self.resource, &self.connector.spec.streams).await?;
         self.rejects = self.find_rejects().await?;
         if self.record.mode == Mode::Reconcile {
             self.resume_reconcile();
@@ -184,7 +184,7 @@ impl<'a> Run<'a> {
     /// Reads the source to its end and commits what it returns.
     async fn read(&mut self, reader: &dyn Reader, budget: ReadBudget) -> Result<Outcome> {
         let (checkpoint, incremental) = match self.reconciliation() {
-            Some(pass) => (pass.checkpoint.clone(), self.checkpoint.clone()),
+            Some(reconcile) => (reconcile.checkpoint.clone(), self.checkpoint.clone()),
             None => (self.checkpoint.clone(), None),
         };
         let stream = reader.read(ReadRequest {
@@ -210,14 +210,14 @@ impl<'a> Run<'a> {
             };
             self.record.timings.read_ms += millis(waited.elapsed());
             match next {
-                Some(Ok(Some(joined))) => self.commit_buffer(joined).await?,
+                Some(Ok(Some(buffer))) => self.commit_buffer(buffer).await?,
                 Some(Ok(None)) => return Ok(Outcome::Complete),
                 Some(Err(error)) => return Err(error),
                 None => {
                     // The collected batches are complete: committing them saves the next run from reading them again.
-                    let joined = ahead.take();
-                    if !joined.is_empty() {
-                        self.commit_buffer(joined).await?;
+                    let buffer = ahead.take();
+                    if !buffer.is_empty() {
+                        self.commit_buffer(buffer).await?;
                     }
                     return Ok(Outcome::Interrupted);
                 }
@@ -225,17 +225,17 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn commit_buffer(&mut self, joined: CommitBuffer) -> Result<()> {
-        let CommitBuffer { rows, excluded, checkpoint, .. } = joined;
+    async fn commit_buffer(&mut self, buffer: CommitBuffer) -> Result<()> {
+        let CommitBuffer { rows, excluded, checkpoint, .. } = buffer;
         if let Some(checkpoint) = &checkpoint
             && self.is_new()
         {
             self.check_identity(checkpoint).await?;
         }
-        let (mut next, mut pass) = (self.checkpoint.clone(), self.reconcile.clone());
-        let sweep = self.reconciliation().map(|pass| self.mark(pass));
-        match &mut pass {
-            Some(pass) if sweep.is_some() => pass.checkpoint = checkpoint.or(pass.checkpoint.take()),
+        let (mut next, mut reconcile) = (self.checkpoint.clone(), self.reconcile.clone());
+        let sweep = self.reconciliation().map(|reconcile| self.mark(reconcile));
+        match &mut reconcile {
+            Some(reconcile) if sweep.is_some() => reconcile.checkpoint = checkpoint.or(reconcile.checkpoint.take()),
             _ => next = checkpoint.or(next),
         }
         let mut excluded_counts = Counts::default();
@@ -243,13 +243,13 @@ impl<'a> Run<'a> {
             excluded_counts.offered += count;
             excluded_counts.skip(reason, count);
         }
-        self.commit_with(excluded_counts, rows, sweep, next, pass).await
+        self.commit_with(excluded_counts, rows, sweep, next, reconcile).await
     }
 
     /// Whether no checkpoint identifies the resource yet.
     fn is_new(&self) -> bool {
-        let pass = self.reconcile.as_ref().and_then(|pass| pass.checkpoint.as_ref());
-        self.checkpoint.is_none() && pass.is_none()
+        let reconcile = self.reconcile.as_ref().and_then(|reconcile| reconcile.checkpoint.as_ref());
+        self.checkpoint.is_none() && reconcile.is_none()
     }
 
     /// Commits rows together with the state that they lead to.
@@ -274,32 +274,35 @@ impl<'a> Run<'a> {
     ) -> Result<()> {
         let began = Instant::now();
         let at = self.connector.now();
-        let moved = self.stored.as_ref().is_none_or(|s| s.checkpoint != checkpoint || s.reconcile != reconcile);
+        let has_progressed =
+            self.stored.as_ref().is_none_or(|s| s.checkpoint != checkpoint || s.reconcile != reconcile);
         // Once a run has written the state, every commit must update its record.
         let has_written = self.stored.as_ref().is_some_and(|stored| stored.run == self.record.id);
         let had_rejects = self.rejects.may_have_any();
         self.rejects.track(&self.connector.source, &mut rows);
-        let corrects = rows.iter().any(|rows| !rows.corrected.is_empty());
+        let corrects_rejects = rows.iter().any(|rows| !rows.corrected.is_empty());
         let rejected: u64 = rows.iter().map(|rows| rows.rejects.len() as u64).sum();
         let offered: u64 = rows.iter().map(|rows| (rows.records.len() + rows.rejects.len()) as u64).sum();
         // Rows without progress also advance the state if a row changes, so that a reconcile run cannot replace them with what it
         // read before.
-        let fence = (!moved && !has_written && self.connector.is_transactional()).then_some(Sweep::Fence);
+        let fence = (!has_progressed && !has_written && self.connector.is_transactional()).then_some(Sweep::Fence);
         let sweep = sweep.or(fence);
         // A step of a reconciliation that another run or a reset has ended must be refused: its marks and deletions would be
         // wrong.
-        let fenced = moved || has_written || sweep.is_some();
+        let fenced = has_progressed || has_written || sweep.is_some();
         let state = fenced.then(|| self.state(RunStatus::Running, None, checkpoint.clone(), reconcile.clone()));
         let mut is_stored = false;
-        if offered > 0 || corrects || (state.is_some() && sweep != Some(Sweep::Fence)) {
+        if offered > 0 || corrects_rejects || (state.is_some() && sweep != Some(Sweep::Fence)) {
             let change = state.clone().map(|state| self.change_of_commit(at, state, &excluded_counts));
             let (resource, run) = (self.resource.clone(), self.record.id);
-            let at_checkpoint = |pass: &Option<Reconciliation>| pass.as_ref().and_then(|pass| pass.checkpoint.clone());
+            let at_checkpoint = |reconcile: &Option<Reconciliation>| {
+                reconcile.as_ref().and_then(|reconcile| reconcile.checkpoint.clone())
+            };
             let is_progress = self.stored.as_ref().is_none_or(|stored| {
                 stored.checkpoint != checkpoint || at_checkpoint(&stored.reconcile) != at_checkpoint(&reconcile)
             });
-            let ends_pass = matches!(sweep, Some(Sweep::Finish(_) | Sweep::Abandon(_)));
-            let order = if is_progress && !ends_pass { WriteOrder::RowsFirst } else { WriteOrder::StateFirst };
+            let ends_reconcile = matches!(sweep, Some(Sweep::Finish(_) | Sweep::Abandon(_)));
+            let order = if is_progress && !ends_reconcile { WriteOrder::RowsFirst } else { WriteOrder::StateFirst };
             let commit = Commit { resource, run, at, rows, sweep, change };
             let delivered = self.connector.deliver(commit, order, &mut self.base).await;
             // If the commit failed, the rejects that it corrects are still outstanding.
@@ -367,14 +370,14 @@ impl<'a> Run<'a> {
                     self.record.status = RunStatus::Partial;
                 }
                 if error.kind() == ErrorKind::Conflict {
-                    self.record_alone(now).await;
+                    self.record_without_state(now).await;
                 }
             }
         }
     }
 
     /// Records how the run ended without a state, because another run has written a newer one.
-    async fn record_alone(&self, now: jiff::Timestamp) {
+    async fn record_without_state(&self, now: jiff::Timestamp) {
         if let Err(error) = self.connector.state.append(self.change(now, None)).await {
             tracing::error!(resource = %self.resource, %error, "the record of the run could not be stored");
         }

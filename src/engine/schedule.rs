@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_schedule_survives_being_written_and_read() {
+    fn a_schedule_round_trips_through_text() {
         for text in ["30m", "1h 30m", "90s", "15 2 * * *", "*/10 * * * * *"] {
             let schedule: Schedule = text.parse().unwrap();
             assert_eq!(schedule.to_string().parse::<Schedule>().unwrap(), schedule, "{text}");
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_more_often_than_every_minute_is_refused() {
+    fn a_schedule_shorter_than_a_minute_is_refused() {
         let check = |text: &str| text.parse::<Schedule>().unwrap().check("2026-01-01T12:00:00Z".parse().unwrap());
         for text in ["1s", "59s", "*/10 * * * * *", "0,59 0 3 * * *"] {
             let error = check(text).unwrap_err();
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_schedule_is_refused_with_an_example() {
+    fn an_invalid_schedule_is_refused_with_an_example() {
         for text in ["", "soon", "0s", "-5m", "1 2 3", "99 * * * *", "1d"] {
             let error = text.parse::<Schedule>().unwrap_err();
             assert!(error.help().unwrap().contains("30m"), "{text:?}: {error}");

@@ -105,7 +105,7 @@ impl Connector {
                 Err(error) => {
                     tracing::error!(
                         %resource, %error, help = "`enable` it again with a schedule such as `30m`",
-                        "the schedule in the table RESOURCE_CONFIGURATION cannot be read; the resource is left out"
+                        "the schedule in the table RESOURCE_CONFIGURATION cannot be read; the resource is skipped"
                     );
                     continue;
                 }
@@ -168,10 +168,10 @@ impl Timetable {
     }
 
     /// The time until the next resource is due, at most until the configuration is read again.
-    fn pause(&self, now: Timestamp, at_most: Duration) -> Duration {
+    fn pause(&self, now: Timestamp, max: Duration) -> Duration {
         let next = self.waiting(now).map(|(due, _)| due).filter(|due| *due > now).min();
         let until = next.and_then(|next| Duration::try_from(next.duration_since(now)).ok());
-        until.unwrap_or(at_most).clamp(Duration::from_millis(10), at_most)
+        until.unwrap_or(max).clamp(Duration::from_millis(10), max)
     }
 
     /// Whether a resource that is not running is due.
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_left_no_record_is_not_tried_again_without_pause() {
+    fn a_run_without_a_record_is_retried_only_after_a_pause() {
         let mut timetable = timetable(&[("a", 1)]);
         names(timetable.start(at(5), 4));
         timetable.running.clear();
@@ -239,14 +239,14 @@ mod tests {
     }
 
     #[test]
-    fn what_has_never_run_is_due_at_once() {
+    fn a_resource_that_never_ran_is_due_at_once() {
         let planned = PlannedResource { schedule: Schedule::default(), last: None, is_unfinished: false, start: None };
         let mut timetable = Timetable { plan: [(resource("a"), planned)].into(), ..Timetable::default() };
         assert_eq!(names(timetable.start(at(0), 1)), [resource("a")]);
     }
 
     #[test]
-    fn a_run_in_the_future_holds_nothing_up() {
+    fn a_future_dated_run_delays_nothing() {
         let mut timetable = timetable(&[("a", 9_999)]);
         assert_eq!(names(timetable.start(at(5), 4)), [resource("a")]);
         timetable.running.clear();
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn those_that_waited_longest_start_first_within_the_limit() {
+    fn the_longest_waiting_resources_start_first() {
         let mut timetable = timetable(&[("a", 3), ("b", 1), ("c", 2), ("d", 60)]);
         assert_eq!(names(timetable.start(at(5), 2)), [resource("b"), resource("c")]);
         assert!(names(timetable.start(at(5), 2)).is_empty());

@@ -123,8 +123,8 @@ impl Connector {
         }
         let (spec, known) = (self.spec.clone(), self.proven_uses().clone());
         let verify = move || verify(&spec, uses, bindings.as_ref(), &known);
-        let proved = off_the_async_threads(verify).await??;
-        self.proven_uses().extend(proved);
+        let proven = run_blocking(verify).await??;
+        self.proven_uses().extend(proven);
         Ok(())
     }
 
@@ -145,7 +145,7 @@ impl Connector {
         let before = self.config.get(Namespace::Connector, BINDINGS_KEY).await?;
         let spec = self.spec.clone();
         let bind = move || bind(&spec, &uses, &named, before.as_ref());
-        match off_the_async_threads(bind).await? {
+        match run_blocking(bind).await? {
             Some(after) => self.config.put(Namespace::Connector, BINDINGS_KEY, &after).await,
             None => Ok(()),
         }
@@ -162,7 +162,7 @@ fn parse_settings(stored: Option<Value>) -> Result<Map<String, Value>> {
 }
 
 /// Runs blocking work: reading files, hashing passwords.
-async fn off_the_async_threads<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| Error::internal("the check of the credentials was aborted").with_source(error))
 }

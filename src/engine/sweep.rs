@@ -18,39 +18,39 @@ const STEP: usize = 500;
 impl Run<'_> {
     /// Begins a reconciliation, or resumes the one in progress, which may have marked keys that were deleted since.
     pub(super) fn resume_reconcile(&mut self) {
-        let Some(pass) = &self.reconcile else {
+        let Some(reconcile) = &self.reconcile else {
             self.reconcile = Some(Reconciliation::new(self.record.id, self.record.started_at));
             return;
         };
-        if pass.is_reset && pass.checkpoint.is_none() {
+        if reconcile.is_reset && reconcile.checkpoint.is_none() {
             return;
         }
         self.monitor.event(SourceEvent::Warning(format!(
             "resuming the reconciliation of {} that began at {}; records deleted since then may be found only by the next one",
-            self.resource, pass.started_at
+            self.resource, reconcile.started_at
         )));
     }
 
     /// Returns the reconciliation that this run continues: that of a reconcile run, or the read after a reset.
     pub(super) fn reconciliation(&self) -> Option<&Reconciliation> {
-        self.reconcile.as_ref().filter(|pass| self.record.mode == Mode::Reconcile || pass.is_reset)
+        self.reconcile.as_ref().filter(|reconcile| self.record.mode == Mode::Reconcile || reconcile.is_reset)
     }
 
     /// Returns the marks for a commit of listed records.
-    pub(super) fn mark(&self, pass: &Reconciliation) -> Sweep {
-        let older = match () {
+    pub(super) fn mark(&self, reconcile: &Reconciliation) -> Sweep {
+        let policy = match () {
             // Without transactions, rows of a superseded run are not refused, so versions alone must decide.
             () if !self.connector.is_transactional() => StalePolicy::Skip,
-            () if pass.is_reset || self.connector.spec.is_authoritative => StalePolicy::Replace,
+            () if reconcile.is_reset || self.connector.spec.is_authoritative => StalePolicy::Replace,
             () => StalePolicy::Verify,
         };
-        Sweep::Mark(pass.id, older)
+        Sweep::Mark(reconcile.id, policy)
     }
 
     /// Returns the marks for a commit of verified records, which are authoritative.
-    fn mark_verified(&self, pass: &Reconciliation) -> Sweep {
-        let older = if self.connector.is_transactional() { StalePolicy::Replace } else { StalePolicy::Skip };
-        Sweep::Mark(pass.id, older)
+    fn mark_verified(&self, reconcile: &Reconciliation) -> Sweep {
+        let policy = if self.connector.is_transactional() { StalePolicy::Replace } else { StalePolicy::Skip };
+        Sweep::Mark(reconcile.id, policy)
     }
 
     /// Verifies every record that the reconciliation has not marked, commits the results, and ends the reconciliation. Returns
@@ -74,32 +74,32 @@ impl Run<'_> {
 
     /// Ends a reconciliation that has read everything. Incremental reads continue from its checkpoint.
     pub(super) async fn end_reset_read(&mut self) -> Result<()> {
-        let Some(pass) = &self.reconcile else { return Ok(()) };
-        let checkpoint = pass.checkpoint.clone().or_else(|| self.checkpoint.clone());
-        let finish = Sweep::Finish(pass.id);
+        let Some(reconcile) = &self.reconcile else { return Ok(()) };
+        let checkpoint = reconcile.checkpoint.clone().or_else(|| self.checkpoint.clone());
+        let finish = Sweep::Finish(reconcile.id);
         self.commit(Vec::new(), Some(finish), checkpoint, None).await
     }
 
     async fn abandon_reconcile(&mut self) -> Result<()> {
-        let Some(pass) = &self.reconcile else { return Ok(()) };
-        let abandon = Sweep::Abandon(pass.id);
+        let Some(reconcile) = &self.reconcile else { return Ok(()) };
+        let abandon = Sweep::Abandon(reconcile.id);
         self.commit(Vec::new(), Some(abandon), self.checkpoint.clone(), None).await
     }
 
     /// Counts the rows that the reconciliation has not marked.
     async fn expected_deletions(&self) -> Result<Deletions> {
         let mut deletions = Deletions::default();
-        let Some(pass) = &self.reconcile else { return Ok(deletions) };
-        for table in &self.connector.spec.tables {
-            let rows = self.connector.sink.live_rows(self.query(pass, &table.name, None)).await?;
-            let deleted = pass.deleted.get(&table.name).copied().unwrap_or_default();
+        let Some(reconcile) = &self.reconcile else { return Ok(deletions) };
+        for table in &self.connector.spec.streams {
+            let rows = self.connector.sink.live_rows(self.query(reconcile, &table.name, None)).await?;
+            let deleted = reconcile.deleted.get(&table.name).copied().unwrap_or_default();
             deletions.add(&table.name, rows, deleted, &self.connector.limits);
         }
         Ok(deletions)
     }
 
-    fn query(&self, pass: &Reconciliation, table: &str, after: Option<String>) -> UnseenQuery {
-        UnseenQuery { resource: self.resource.clone(), table: table.into(), sweep: pass.id, after, limit: STEP }
+    fn query(&self, reconcile: &Reconciliation, table: &str, after: Option<String>) -> UnseenQuery {
+        UnseenQuery { resource: self.resource.clone(), table: table.into(), sweep: reconcile.id, after, limit: STEP }
     }
 
     async fn sweep_tables(&mut self, reader: &dyn Reader, deletions: &mut Deletions) -> Result<bool, SweepError> {
@@ -109,21 +109,21 @@ impl Run<'_> {
             deletions.refuse_empty_listing().map_err(SweepError::Abandon)?;
         }
         let must_wait = is_bounded && deletions.may_exceed_limit();
-        for table in &connector.spec.tables {
+        for table in &connector.spec.streams {
             let mut after = None;
             while deletions.has_unseen(&table.name) {
                 if self.cancel().is_cancelled() {
                     return Ok(false);
                 }
-                let Some(pass) = &self.reconcile else { return Ok(true) };
-                let unseen = connector.sink.unseen(self.query(pass, &table.name, after.take())).await?;
+                let Some(reconcile) = &self.reconcile else { return Ok(true) };
+                let unseen = connector.sink.unseen(self.query(reconcile, &table.name, after.take())).await?;
                 let Some(last) = unseen.last() else { break };
                 after = Some(last.key.clone());
                 let (resource, records) = (self.resource.clone(), unseen.len() as u64);
                 connector.emit(Event::Verifying { resource, records });
                 let mut records = tokio::select! {
                     biased;
-                    verified = self.verify(reader, &table.name, unseen) => verified.map_err(SweepError::by_source)?,
+                    verified = self.verify(reader, &table.name, unseen) => verified.map_err(SweepError::from_source)?,
                     () = self.cancel().cancelled() => return Ok(false),
                 };
                 if must_wait {
@@ -142,35 +142,35 @@ impl Run<'_> {
     }
 
     async fn commit_verified(&mut self, table: &str, records: Vec<Record>) -> Result<()> {
-        let Some(mut pass) = self.reconcile.clone() else { return Ok(()) };
+        let Some(mut reconcile) = self.reconcile.clone() else { return Ok(()) };
         let deleted = records.iter().filter(|record| record.json().is_none()).count() as u64;
         if deleted > 0 {
-            *pass.deleted.entry(table.to_owned()).or_default() += deleted;
+            *reconcile.deleted.entry(table.to_owned()).or_default() += deleted;
         }
-        let sweep = self.mark_verified(&pass);
+        let sweep = self.mark_verified(&reconcile);
         let rows = admit_records(table, records);
-        self.commit(vec![rows], Some(sweep), self.checkpoint.clone(), Some(pass)).await
+        self.commit(vec![rows], Some(sweep), self.checkpoint.clone(), Some(reconcile)).await
     }
 
     async fn verify(&self, reader: &dyn Reader, table: &str, unseen: Vec<StoredRecord>) -> Result<Vec<Record>> {
         if self.connector.spec.is_authoritative {
             return Ok(unseen.into_iter().map(|record| Record::delete(record.key, record.version)).collect());
         }
-        let mut asked: HashSet<String> = unseen.iter().map(|record| record.key.clone()).collect();
+        let mut requested: HashSet<String> = unseen.iter().map(|record| record.key.clone()).collect();
         let request = VerifyRequest {
             resource: self.resource.clone(),
             checkpoint: self
                 .reconcile
                 .as_ref()
-                .and_then(|pass| pass.checkpoint.clone())
+                .and_then(|reconcile| reconcile.checkpoint.clone())
                 .or_else(|| self.checkpoint.clone()),
-            table: table.to_owned(),
+            stream: table.to_owned(),
             records: unseen,
             allow_deletions: self.allow_deletions,
             monitor: self.monitor.clone(),
         };
         let verified = reader.verify(request).await?;
-        match verified.iter().find(|record| !asked.remove(&record.key)) {
+        match verified.iter().find(|record| !requested.remove(&record.key)) {
             None => Ok(verified),
             Some(record) => Err(Error::internal("the source verified a record twice, or one that was not requested")
                 .with_context("key", &record.key)
@@ -189,7 +189,7 @@ enum SweepError {
 
 impl SweepError {
     /// An error of the source. If its answers are wrong, its listing may be wrong, too.
-    fn by_source(error: Error) -> Self {
+    fn from_source(error: Error) -> Self {
         match error.kind() {
             ErrorKind::InvalidData | ErrorKind::NotFound => Self::Abandon(error),
             _ => Self::Resume(error),

@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use crate::{Error, Result};
 
-/// The memory for the bodies of all requests under way, apart from the one whose turn it is to be larger, in bytes.
+/// The memory for the bodies of all requests under way, except the one that may exceed it, in bytes.
 const TOTAL: usize = 8 << 20;
 
 /// The unit of memory, in bytes.
@@ -29,7 +29,7 @@ pub(super) struct BodyMemory {
     units: Arc<Semaphore>,
     /// The size that the next body is expected to have, in bytes.
     expected: AtomicUsize,
-    turn: Arc<Mutex<()>>,
+    oversized: Arc<Mutex<()>>,
 }
 
 /// The memory of one body, returned when it is dropped.
@@ -37,7 +37,7 @@ pub(super) struct BodyMemory {
 pub(super) struct MemoryPermit {
     memory: Arc<BodyMemory>,
     units: OwnedSemaphorePermit,
-    turn: Option<OwnedMutexGuard<()>>,
+    oversized: Option<OwnedMutexGuard<()>>,
 }
 
 impl BodyMemory {
@@ -45,7 +45,7 @@ impl BodyMemory {
         Arc::new(Self {
             units: Arc::new(Semaphore::new(TOTAL / UNIT)),
             expected: AtomicUsize::new(UNKNOWN),
-            turn: Arc::new(Mutex::new(())),
+            oversized: Arc::new(Mutex::new(())),
         })
     }
 
@@ -54,7 +54,7 @@ impl BodyMemory {
         let units = units(self.expected.load(Ordering::Relaxed).clamp(MINIMUM, TOTAL));
         let units = self.units.clone().acquire_many_owned(units).await;
         let units = units.map_err(|error| Error::internal("the memory for bodies is closed").with_source(error))?;
-        Ok(MemoryPermit { memory: self.clone(), units, turn: None })
+        Ok(MemoryPermit { memory: self.clone(), units, oversized: None })
     }
 
     /// Records a body's size: a larger one counts at once, smaller ones gradually.
@@ -70,14 +70,14 @@ impl MemoryPermit {
     pub(super) async fn grow(&mut self, bytes: usize) {
         let wanted = bytes.div_ceil(UNIT);
         let held = self.units.num_permits();
-        if self.turn.is_some() || wanted <= held {
+        if self.oversized.is_some() || wanted <= held {
             return;
         }
         // More than is needed now: a body arrives in many small pieces.
         let more = (wanted - held).max(MINIMUM / UNIT);
         match self.memory.units.clone().try_acquire_many_owned(u32::try_from(more).unwrap_or(u32::MAX)) {
             Ok(more) => self.units.merge(more),
-            Err(_) => self.turn = Some(self.memory.turn.clone().lock_owned().await),
+            Err(_) => self.oversized = Some(self.memory.oversized.clone().lock_owned().await),
         }
     }
 
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_without_memory_waits_for_its_turn_and_only_one_has_it() {
+    async fn only_one_body_at_a_time_exceeds_the_memory() {
         let memory = BodyMemory::new();
         let mut under_way = acquire_all(&memory);
         let (mut first, mut second) = (under_way.pop().unwrap(), under_way.pop().unwrap());
@@ -127,6 +127,6 @@ mod tests {
         first.complete(64 << 20);
         // The memory of the first one is free again.
         second.grow(2 << 20).await;
-        assert!(second.turn.is_none());
+        assert!(second.oversized.is_none());
     }
 }

@@ -26,18 +26,16 @@ pub(super) fn transport(error: reqwest::Error, url: &Url, timeout: Duration) -> 
         TransportFailure::UntrustedCertificate => {
             Error::unavailable(format!("the certificate of {origin} is not trusted"))
                 .with_help("configure the certificate authority that issued it, or check the base URL")
-                .with_retry(Retry::Never)
         }
         TransportFailure::ConnectTimeout => late("cannot be reached in time"),
         TransportFailure::ConnectFailed => Error::unavailable(format!("{origin} cannot be reached"))
             .with_help("check the base URL, the network and, if there is one, the proxy"),
         TransportFailure::Timeout => late("did not answer in time"),
-        TransportFailure::IncompleteBody => {
-            Error::invalid_data("the answer is cut short or garbled").with_retry(Retry::Backoff)
-        }
+        TransportFailure::IncompleteBody => Error::invalid_data("the answer is cut short or garbled"),
         TransportFailure::Disconnected => Error::unavailable(format!("the connection to {origin} broke")),
     };
-    (new.with_context("url", url).with_source(error.without_url()), failure.is_before_request())
+    let new = new.with_retry(failure.retry()).with_context("url", url).with_source(error.without_url());
+    (new, failure.is_before_request())
 }
 
 /// The error of a response that is not complete in time.
@@ -86,7 +84,7 @@ pub(crate) fn may_depend_on_size(error: &Error) -> bool {
     // A web page, or nothing, was sent in place of data.
     let Some(cause) = error.source() else { return error.kind() == ErrorKind::InvalidData && error.status().is_some() };
     if let Some(broken) = cause.downcast_ref::<reqwest::Error>() {
-        return !broken.is_connect() && !broken.is_builder();
+        return !TransportFailure::classify(broken).is_before_request() && !broken.is_builder();
     }
     let is_damaged = |cause: &serde_json::Error| !cause.is_data();
     cause.is::<IncompleteResponse>()

@@ -155,12 +155,12 @@ impl<'a, T: Deserialize<'a>> Elements<'a, T> {
         }
     }
 
-    fn damaged(&self, what: &'static str) -> Error {
-        self.error(what).with_source(IncompleteResponse::DamagedJson)
+    fn damaged(&self, message: &'static str) -> Error {
+        self.error(message).with_source(IncompleteResponse::DamagedJson)
     }
 
-    fn error(&self, what: &'static str) -> Error {
-        Error::invalid_data(what).with_context("element", self.index)
+    fn error(&self, message: &'static str) -> Error {
+        Error::invalid_data(message).with_context("element", self.index)
     }
 }
 
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn an_element_of_another_shape_costs_no_other() {
+    fn an_invalid_element_does_not_affect_the_others() {
         #[derive(Debug, Deserialize)]
         struct Key {
             id: u64,

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_link_to_the_server_behind_a_gateway_only_the_query_counts() {
+    fn only_the_query_of_a_link_behind_a_gateway_is_used() {
         let base = base("https://gateway.example/github").unwrap();
         let current = resolve(&base, "repos/a/b/issues?state=all").unwrap();
         for link in [
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn any_other_scheme_host_or_port_is_refused_by_name() {
+    fn any_other_scheme_host_or_port_is_rejected_by_name() {
         let base = base("https://api.example").unwrap();
         for elsewhere in
             ["http://api.example/x", "https://api.example:8443/x", "https://evil.example/x", "//evil.example/x"]

@@ -58,7 +58,7 @@ impl Request {
     }
 
     /// Makes the request conditional on this [entity tag](Response::etag); the response may then be
-    /// [not modified](Response::is_not_modified). A tag that is longer than 1 KiB or cannot be sent is left out.
+    /// [not modified](Response::is_not_modified). A tag that is longer than 1 KiB or cannot be sent is omitted.
     pub fn if_none_match(mut self, etag: &str) -> Self {
         let is_short = etag.len() <= MAX_VALIDATOR;
         self.if_none_match = is_short.then(|| HeaderValue::try_from(etag).ok()).flatten();

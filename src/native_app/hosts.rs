@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_are_read_as_they_are_printed_and_compared_with_their_ports() {
+    fn hosts_are_parsed_as_printed_and_compared_by_port() {
         for list in ["a.example,b.example:8443", "[a.example, b.example:8443]", "['a.example','b.example:8443']"] {
             assert_eq!(parse_hosts(list).unwrap(), ["a.example", "b.example:8443"], "{list}");
         }

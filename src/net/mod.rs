@@ -8,6 +8,8 @@ use url::{Host, Url};
 pub use retry::RetryConfig;
 #[cfg(feature = "snowflake")]
 pub(crate) use retry::{delays, delays_with_jitter};
+#[cfg(feature = "snowflake")]
+pub(crate) use transport::proxy_help;
 pub(crate) use transport::{TransportFailure, proxy_refusal};
 
 /// Whether a host is this machine, so that a request to it needs no TLS and no proxy.

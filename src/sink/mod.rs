@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::config::ConfigStore;
 use crate::state::{Counts, RunId, StateChange, StateStore, StateVersion};
-use crate::{Error, ErrorKind, Record, Reject, Resource, Result, TableSpec};
+use crate::{Error, ErrorKind, Record, Reject, Resource, Result, StreamSpec};
 
 pub use stored::{LiveRows, OutstandingRejects, RejectQuery, StoredRecord, StoredReject, StoredRow, UnseenQuery};
 
@@ -26,7 +26,7 @@ pub use stored::{LiveRows, OutstandingRejects, RejectQuery, StoredRecord, Stored
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The bytes read ahead of the destination at most, for all resources of an ingestion together.
+    /// The maximum number of bytes read ahead of the destination, for all resources of an ingestion together.
     pub read_ahead: usize,
     /// Commit when this many records are waiting…
     pub commit_rows: usize,
@@ -34,13 +34,13 @@ pub struct Limits {
     pub commit_bytes: usize,
     /// … or when the oldest of them has waited this long.
     pub commit_after: Duration,
-    /// How many state entries and runs of each resource are kept.
+    /// The number of state entries and runs to keep for each resource.
     pub history: usize,
     /// A reconcile run marks at most this many rows of a table deleted, or [`max_deleted_percent`](Self::max_deleted_percent) of
-    /// them if that is more. If more have disappeared, it marks none and ends as partial, until a person
+    /// them if that is more. If more have disappeared, it marks none and ends as partial, until a user
     /// [confirms](crate::engine::IngestRequest::allow_deletions).
     pub max_deleted_rows: u64,
-    /// The share of a table's live rows that a reconcile run may mark deleted, in percent. 100 switches the bound off.
+    /// The share of a table's live rows that a reconcile run may mark deleted, in percent. 100 disables the limit.
     pub max_deleted_percent: u8,
 }
 
@@ -146,7 +146,7 @@ pub enum StalePolicy {
     Replace,
 }
 
-/// What a commit means for a reconcile run: it marks the keys that the source lists, then sweeps up the others.
+/// The effect of a commit on a reconcile run, which marks the keys that the source lists, then sweeps the others.
 ///
 /// It is exhaustive: a destination that ignored a new variant would lose data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,7 +162,7 @@ pub enum Sweep {
     Fence,
 }
 
-/// Rows, and the state that holds with them: they become visible together.
+/// Rows, and the state after them: both become visible together.
 ///
 /// ```
 /// use snowfeed::{Commit, Record, Resource, RunId, TableRows};
@@ -180,11 +180,11 @@ pub struct Commit {
     pub resource: Resource,
     /// The run that commits.
     pub run: RunId,
-    /// The time that the rows' metadata get.
+    /// The time for the rows' metadata.
     pub at: Timestamp,
     /// The rows, by table.
     pub rows: Vec<TableRows>,
-    /// What the commit means for a reconcile run, if it is part of one.
+    /// The effect on a reconcile run, if the commit is part of one.
     pub sweep: Option<Sweep>,
     /// The change of state; `None` if another store keeps the state.
     pub change: Option<StateChange>,
@@ -203,7 +203,7 @@ impl Commit {
         self
     }
 
-    /// Sets what the commit means for a reconcile run.
+    /// Sets the effect on a reconcile run.
     #[must_use]
     pub fn sweep(mut self, sweep: Sweep) -> Self {
         self.sweep = Some(sweep);
@@ -239,7 +239,7 @@ impl Commit {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CommitReport {
-    /// What became of the records and rejects; they add up to what the commit held.
+    /// The counts of the records and rejects, which account for the whole commit.
     pub counts: Counts,
     /// The state's version after the commit; `None` if the commit stored no change of state.
     pub version: Option<StateVersion>,
@@ -260,16 +260,16 @@ pub(crate) fn conflict(key: &str, base: StateVersion, newest: StateVersion) -> E
         .with_help("let the other run end, then start again: nothing of this commit was stored")
 }
 
-/// Returns the error for a table or resource that `ensure_tables` was not called for.
+/// Returns the error for a table or resource that `ensure_streams` was not called for.
 pub(crate) fn not_ensured(resource: &Resource, table: &str) -> Error {
     Error::internal(format!("there is no table {table:?} for the resource {:?}", resource.name()))
-        .with_help("call `ensure_tables` with this resource and table before anything is committed to it")
+        .with_help("call `ensure_streams` with this resource and table before anything is committed to it")
 }
 
 /// A destination: tables of raw documents with typed views over them.
 ///
 /// # Contract
-/// 1. `ensure_tables` creates missing tables and views, adds new columns, and removes nothing. It is idempotent, also while another
+/// 1. `ensure_streams` creates missing tables and views, adds new columns, and removes nothing. It is idempotent, also while another
 ///    connection does the same.
 /// 2. `commit` makes rows and state visible together, or nothing of it. A failed commit can be retried.
 /// 3. Of two states of a key the one with the higher version wins, in whatever order they arrive. An equal version
@@ -288,7 +288,7 @@ pub(crate) fn not_ensured(resource: &Resource, table: &str) -> Error {
 ///    has seen.
 /// 10. `unseen` returns, ordered by key, the live records of the table that no commit has marked for this reconciliation, and
 ///     `live_rows` counts them. A mark does not rewrite the row. Marks are durable with their commit, and deleted by `Finish`.
-/// 11. A commit for a table or resource that `ensure_tables` was not called for is an [`Internal`](crate::ErrorKind::Internal) error, and
+/// 11. A commit for a table or resource that `ensure_streams` was not called for is an [`Internal`](crate::ErrorKind::Internal) error, and
 ///     changes nothing.
 /// 12. The run record of a commit's change is stored with the counts of the commit (see [`StateChange::count`]).
 ///
@@ -299,16 +299,16 @@ pub(crate) fn not_ensured(resource: &Resource, table: &str) -> Error {
 /// `#[deny(clippy::missing_trait_methods)]` on the `impl`.
 ///
 /// # Cancellation
-/// A dropped `commit` has happened entirely or not at all. The caller cannot know which; a retry finds out by the version of the state.
+/// A dropped `commit` is applied entirely or not at all. The caller cannot know which; a retry learns it from the version of the state.
 ///
 /// # Errors
 /// [`Conflict`](crate::ErrorKind::Conflict) as above; [`Unavailable`](crate::ErrorKind::Unavailable) if the destination cannot
 /// be reached or written.
 #[async_trait]
 pub trait Sink: Debug + Send + Sync + 'static {
-    /// Prepares the tables of a resource: each of its source's tables, the typed view over all resources, and the view of this
+    /// Prepares the tables of a resource: for each stream, the table, the typed view over all resources, and the view of this
     /// one.
-    async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()>;
+    async fn ensure_streams(&self, resource: &Resource, streams: &[StreamSpec]) -> Result<()>;
 
     /// Makes rows and state visible together.
     async fn commit(&self, commit: Commit) -> Result<CommitReport>;

@@ -115,7 +115,7 @@ pub struct StoredReject {
     pub table: String,
     /// Why it is not a record.
     pub reason: String,
-    /// What the source received; a sink may keep only its beginning.
+    /// The text that the source received; a sink may keep only its beginning.
     pub raw: ByteString,
     /// When it was first seen.
     pub first_seen: Timestamp,

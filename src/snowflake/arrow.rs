@@ -210,13 +210,13 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_no_stream() {
+    fn garbage_is_not_a_stream() {
         assert!(rows(b"garbage that is long enough to be read").is_err());
         assert_eq!(rows(b"").unwrap(), []);
     }
 
     #[test]
-    fn rows_that_take_no_space_are_believed_only_up_to_a_number() {
+    fn the_number_of_empty_rows_is_limited() {
         let empty = |rows| rows_of(Arc::new(NullArray::new(rows)));
         assert_eq!(empty(MAX_EMPTY_ROWS).unwrap().len(), MAX_EMPTY_ROWS);
         assert!(empty(1 << 40).unwrap_err().to_string().contains("more rows than"));
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_of_a_stream_may_be_any_other() {
+    fn no_corrupted_byte_makes_decoding_panic() {
         let stream = written(Arc::new(StringArray::from(vec![Some("a"), None, Some("bc")])), &[]);
         for at in 0..stream.len() {
             for byte in [0, 1, 0x7f, 0x80, 0xff] {

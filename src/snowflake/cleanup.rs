@@ -41,39 +41,39 @@ impl SessionCleanup {
     }
 
     /// Closes a session and waits for Snowflake's confirmation. A session that no longer exists counts as closed.
-    pub(super) async fn close(&self, pass: &SessionTokens) -> Result<()> {
-        let _turn = self.order.lock().await;
-        close(&self.transport, pass).await
+    pub(super) async fn close(&self, tokens: &SessionTokens) -> Result<()> {
+        let _guard = self.order.lock().await;
+        close(&self.transport, tokens).await
     }
 
     /// Closes a session in the background.
-    pub(super) fn close_later(&self, pass: Arc<SessionTokens>) {
-        let farewell = self.clone();
+    pub(super) fn close_later(&self, tokens: Arc<SessionTokens>) {
+        let cleanup = self.clone();
         // A runtime that is shutting down drops the task.
         self.runtime.spawn(async move {
-            if let Err(error) = farewell.close(&pass).await {
+            if let Err(error) = cleanup.close(&tokens).await {
                 tracing::debug!(%error, "a session was left open; Snowflake closes it after some idle hours");
             }
         });
     }
 
-    /// Returns a guard that cancels the statement if it is dropped before [`Watch::done`].
+    /// Returns a guard that cancels the statement if it is dropped before [`CancelOnDrop::done`].
     pub(super) fn cancel_on_drop<'a>(
         &'a self,
-        pass: &'a Arc<SessionTokens>,
+        tokens: &'a Arc<SessionTokens>,
         sql: &'a str,
         request_id: &'a str,
     ) -> CancelOnDrop<'a> {
-        CancelOnDrop { farewell: self, pass, sql, request_id, done: false }
+        CancelOnDrop { cleanup: self, tokens, sql, request_id, done: false }
     }
 
-    fn cancel_later(&self, pass: Arc<SessionTokens>, sql: String, request_id: String) {
+    fn cancel_later(&self, tokens: Arc<SessionTokens>, sql: String, request_id: String) {
         let transport = Arc::clone(&self.transport);
         // Locked before the task starts, so that a later close waits for it.
-        let turn = Arc::clone(&self.order).try_lock_owned().ok();
+        let guard = Arc::clone(&self.order).try_lock_owned().ok();
         self.runtime.spawn(async move {
-            let _turn = turn;
-            let abort = abort(&transport, &pass, &sql, &request_id);
+            let _guard = guard;
+            let abort = abort(&transport, &tokens, &sql, &request_id);
             match with_timeout(abort).await {
                 Ok(reply) if reply.success => tracing::debug!(request = request_id, "a statement was cancelled"),
                 Ok(reply) => tracing::debug!(request = request_id, code = reply.code, "a statement was not cancelled"),
@@ -83,10 +83,10 @@ impl SessionCleanup {
     }
 }
 
-/// See [`Farewell::watch`].
+/// See [`SessionCleanup::cancel_on_drop`].
 pub(super) struct CancelOnDrop<'a> {
-    farewell: &'a SessionCleanup,
-    pass: &'a Arc<SessionTokens>,
+    cleanup: &'a SessionCleanup,
+    tokens: &'a Arc<SessionTokens>,
     sql: &'a str,
     request_id: &'a str,
     done: bool,
@@ -102,20 +102,20 @@ impl CancelOnDrop<'_> {
 impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
         if !self.done {
-            self.farewell.cancel_later(Arc::clone(self.pass), self.sql.to_owned(), self.request_id.to_owned());
+            self.cleanup.cancel_later(Arc::clone(self.tokens), self.sql.to_owned(), self.request_id.to_owned());
         }
     }
 }
 
 /// Cancels a statement. If it is not running yet, Snowflake finds nothing to cancel and runs it later, hence the attempts.
-async fn abort(transport: &Transport, pass: &SessionTokens, sql: &str, request_id: &str) -> Result<Response<Value>> {
+async fn abort(transport: &Transport, tokens: &SessionTokens, sql: &str, request_id: &str) -> Result<Response<Value>> {
     let (mut tries, mut renewed) = (MAX_ABORTS, false);
     loop {
         let own_id = Uuid::now_v7().to_string();
         let body = Abort { sql_text: sql, request_id };
-        let reply = transport.post::<Value>("/queries/v1/abort-request", &own_id, &pass.token(), body).await?;
+        let reply = transport.post::<Value>("/queries/v1/abort-request", &own_id, &tokens.token(), body).await?;
         tries -= 1;
-        if reply.expiry() == Some(TOKEN_EXPIRED) && !renewed && login::renew(transport, pass).await? {
+        if reply.expiry() == Some(TOKEN_EXPIRED) && !renewed && login::renew(transport, tokens).await? {
             renewed = true;
         } else if !reply.success && reply.code.as_deref() == Some(NOT_RUNNING) && tries > 0 {
             tokio::time::sleep(ABORT_PAUSE).await;
@@ -125,18 +125,18 @@ async fn abort(transport: &Transport, pass: &SessionTokens, sql: &str, request_i
     }
 }
 
-async fn close(transport: &Transport, pass: &SessionTokens) -> Result<()> {
-    let ask = || async {
-        let token = pass.token();
+async fn close(transport: &Transport, tokens: &SessionTokens) -> Result<()> {
+    let request = || async {
+        let token = tokens.token();
         let request_id = Uuid::now_v7().to_string();
         let parameters = [("delete", "true"), ("requestId", request_id.as_str())];
         transport.request::<Value>(QueryType::CloseSession, &parameters, Some(&token), Empty {}).await
     };
     let reply = with_timeout(async {
-        let reply = ask().await?;
+        let reply = request().await?;
         // If only the token expired, the session still exists, and its transaction holds locks.
-        if reply.expiry() == Some(TOKEN_EXPIRED) && login::renew(transport, pass).await? {
-            return ask().await;
+        if reply.expiry() == Some(TOKEN_EXPIRED) && login::renew(transport, tokens).await? {
+            return request().await;
         }
         Ok(reply)
     });

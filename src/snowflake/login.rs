@@ -133,10 +133,10 @@ async fn request_login(
 }
 
 /// Renews the token of a session, whose transaction stays open. Returns whether Snowflake issued one.
-pub(super) async fn renew(transport: &Transport, pass: &SessionTokens) -> Result<bool> {
-    let tokens = pass.current();
-    let Some(master) = &tokens.master else { return Ok(false) };
-    let body = Renewal { old_session_token: tokens.session.expose_secret(), request_type: "RENEW" };
+pub(super) async fn renew(transport: &Transport, tokens: &SessionTokens) -> Result<bool> {
+    let current = tokens.current();
+    let Some(master) = &current.master else { return Ok(false) };
+    let body = Renewal { old_session_token: current.session.expose_secret(), request_type: "RENEW" };
     let request_id = Uuid::now_v7().to_string();
     let parameters = [("requestId", request_id.as_str())];
     let reply = transport.request::<RenewalData>(QueryType::TokenRequest, &parameters, Some(master), body).await?;
@@ -144,19 +144,19 @@ pub(super) async fn renew(transport: &Transport, pass: &SessionTokens) -> Result
     else {
         return Ok(false);
     };
-    pass.replace(TokenPair { session, master: master_token.or_else(|| tokens.master.clone()) });
+    tokens.replace(TokenPair { session, master: master_token.or_else(|| current.master.clone()) });
     Ok(true)
 }
 
 /// Issues a token of the same session for another client, such as the image registry. The session's own token stays valid.
-pub(super) async fn issue_token(transport: &Transport, pass: &SessionTokens) -> Result<IssuedToken> {
-    let tokens = pass.current();
+pub(super) async fn issue_token(transport: &Transport, tokens: &SessionTokens) -> Result<IssuedToken> {
+    let current = tokens.current();
     let refused = || {
         Error::new(ErrorKind::Authentication, "Snowflake issues no token for other clients to this session")
             .with_help("use a user and a programmatic access token")
     };
-    let master = tokens.master.as_ref().ok_or_else(refused)?;
-    let body = Renewal { old_session_token: tokens.session.expose_secret(), request_type: "ISSUE" };
+    let master = current.master.as_ref().ok_or_else(refused)?;
+    let body = Renewal { old_session_token: current.session.expose_secret(), request_type: "ISSUE" };
     let request_id = Uuid::now_v7().to_string();
     let parameters = [("requestId", request_id.as_str())];
     let reply = transport.request::<RenewalData>(QueryType::TokenRequest, &parameters, Some(master), body).await?;

@@ -102,7 +102,7 @@ const DEFAULTS: &[(&str, Setting)] = &[
 /// Returns the parameters to set at login.
 pub(super) fn of(connection: &ConnectionConfig) -> Map<String, Value> {
     let mut parameters: Map<String, Value> =
-        REQUIRED.iter().map(|ours| (ours.name.to_owned(), ours.value.into())).collect();
+        REQUIRED.iter().map(|parameter| (parameter.name.to_owned(), parameter.value.into())).collect();
     let theirs = connection.session_parameters.iter().filter(|(name, _)| required(name).is_none());
     parameters.extend(theirs.map(|(name, value)| (name.clone(), value.clone())));
     let tag = connection.query_tag.as_deref().map(|tag| ("QUERY_TAG", tag.into()));
@@ -118,8 +118,8 @@ pub(super) fn of(connection: &ConnectionConfig) -> Map<String, Value> {
 /// Warns about parameters of the connection that have no effect.
 pub(super) fn warn_about_ignored(connection: &ConnectionConfig) {
     for name in connection.session_parameters.keys() {
-        if let Some(ours) = required(name) {
-            tracing::warn!("{name} of the connection's `session_parameters` is ignored: {}", ours.reason);
+        if let Some(parameter) = required(name) {
+            tracing::warn!("{name} of the connection's `session_parameters` is ignored: {}", parameter.reason);
         }
     }
 }
@@ -172,7 +172,7 @@ fn autocommit_off() -> Error {
 }
 
 fn required(name: &str) -> Option<&'static Parameter> {
-    REQUIRED.iter().find(|ours| same_name(name, ours.name))
+    REQUIRED.iter().find(|parameter| same_name(name, parameter.name))
 }
 
 /// Parameter names are case-insensitive.
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn no_parameter_is_named_twice() {
         let names: std::collections::BTreeSet<_> =
-            REQUIRED.iter().map(|ours| ours.name).chain(DEFAULTS.iter().map(|(name, _)| *name)).collect();
+            REQUIRED.iter().map(|parameter| parameter.name).chain(DEFAULTS.iter().map(|(name, _)| *name)).collect();
         assert_eq!(names.len(), REQUIRED.len() + DEFAULTS.len());
     }
 }

@@ -21,7 +21,7 @@ const LONG_POLL: Duration = Duration::from_secs(1);
 /// Polls for the result until the statement is done, however long that takes.
 pub(super) async fn poll_until_done(
     transport: &Transport,
-    pass: &SessionTokens,
+    tokens: &SessionTokens,
     mut reply: Response<QueryData>,
 ) -> Result<Response<QueryData>> {
     let mut delays = delays(FIRST_DELAY, MAX_DELAY);
@@ -30,7 +30,7 @@ pub(super) async fn poll_until_done(
             Error::invalid_data("Snowflake reported a running statement without the address of its result")
         })?;
         let asked = Instant::now();
-        let answer = fetch_result(transport, pass, &path).await?;
+        let answer = fetch_result(transport, tokens, &path).await?;
         if answer.is_running() && asked.elapsed() < LONG_POLL {
             tokio::time::sleep(delays.next().unwrap_or(MAX_DELAY)).await;
         }
@@ -40,10 +40,10 @@ pub(super) async fn poll_until_done(
 }
 
 /// Polls once. The token is valid for an hour, and a statement may run longer.
-async fn fetch_result(transport: &Transport, pass: &SessionTokens, path: &str) -> Result<Response<QueryData>> {
-    let mut answer = transport.result::<QueryData>(path, &pass.token()).await?;
-    if answer.expiry() == Some(TOKEN_EXPIRED) && login::renew(transport, pass).await? {
-        answer = transport.result(path, &pass.token()).await?;
+async fn fetch_result(transport: &Transport, tokens: &SessionTokens, path: &str) -> Result<Response<QueryData>> {
+    let mut answer = transport.result::<QueryData>(path, &tokens.token()).await?;
+    if answer.expiry() == Some(TOKEN_EXPIRED) && login::renew(transport, tokens).await? {
+        answer = transport.result(path, &tokens.token()).await?;
     }
     match answer.expiry() {
         Some(code) => Err(Error::unavailable("the session expired while a statement ran").with_code(code)),
@@ -52,13 +52,13 @@ async fn fetch_result(transport: &Transport, pass: &SessionTokens, path: &str) -
 }
 
 /// Fetches the result of a finished statement again. Snowflake keeps it for a day, and creates new links to its parts.
-pub(super) async fn refetch_result(transport: &Transport, pass: &SessionTokens, query_id: &str) -> Result<QueryData> {
+pub(super) async fn refetch_result(transport: &Transport, tokens: &SessionTokens, query_id: &str) -> Result<QueryData> {
     // It becomes part of a path.
     if query_id.is_empty() || !query_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         return Err(Error::invalid_data("Snowflake gave a statement an invalid id"));
     }
-    let reply = fetch_result(transport, pass, &format!("/queries/{query_id}/result")).await?;
-    let reply = poll_until_done(transport, pass, reply).await?;
+    let reply = fetch_result(transport, tokens, &format!("/queries/{query_id}/result")).await?;
+    let reply = poll_until_done(transport, tokens, reply).await?;
     match reply.data {
         Some(data) if reply.success => Ok(data),
         _ => {

@@ -36,7 +36,7 @@ const MAX_SYNC_BYTES: usize = 64 << 10;
 /// Links to parts expire after some hours. Snowflake then creates new ones, as long as each round downloads more parts.
 pub(super) async fn collect_rows(
     transport: &Transport,
-    pass: &SessionTokens,
+    tokens: &SessionTokens,
     mut data: QueryData,
 ) -> Result<QueryResult> {
     let total = data.total;
@@ -49,7 +49,7 @@ pub(super) async fn collect_rows(
         }
         tracing::debug!(parts = done, "the links to the parts of a result have expired");
         renewed = Some(done);
-        let mut again = refetch_result(transport, pass, &answer.query_id).await?;
+        let mut again = refetch_result(transport, tokens, &answer.query_id).await?;
         parts = parts.with_new_links(Parts::of(&mut again)?)?;
     }
     if let Some(total) = total {
@@ -121,12 +121,12 @@ pub(super) fn inline_rows(data: QueryData) -> Result<QueryResult> {
 async fn fetch(transport: &Transport, chunk: Chunk, headers: HeaderMap, is_arrow: bool) -> Result<Vec<Row>> {
     let size = chunk.uncompressed_size.unwrap_or(DEFAULT_PART_BYTES).div_ceil(1 << 20);
     let size = u32::try_from(size).unwrap_or(u32::MAX).clamp(1, MAX_IN_FLIGHT_MIB);
-    let room = IN_FLIGHT.acquire_many(size).await;
-    let room =
-        room.map_err(|error| Error::internal("no memory is available for a part of a result").with_source(error))?;
+    let permit = IN_FLIGHT.acquire_many(size).await;
+    let permit =
+        permit.map_err(|error| Error::internal("no memory is available for a part of a result").with_source(error))?;
     let packed = transport.fetch(&chunk.url, headers).await?;
     let rows = blocking::run(move || {
-        let _room = room;
+        let _permit = permit;
         let bytes = decompress(packed)?;
         if is_arrow { arrow::rows(&bytes) } else { json_rows(&bytes) }
     });
@@ -216,7 +216,7 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn a_part_that_grows_without_end_is_refused() {
+    fn an_endlessly_growing_part_is_rejected() {
         let mut bomb = GzEncoder::new(Vec::new(), Compression::fast());
         let zeros = vec![0; 1 << 20];
         for _ in 0..=MAX_PART_BYTES >> 20 {

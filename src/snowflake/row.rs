@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_that_cannot_be_added_are_refused() {
+    fn overflowing_counts_are_rejected() {
         let answer = |cells: &[&str]| QueryResult {
             rows: vec![Row(cells.iter().map(|cell| Some((*cell).into())).collect())],
             ..QueryResult::default()

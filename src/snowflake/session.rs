@@ -41,9 +41,9 @@ enum SessionState {
 /// A session of [`HttpClient`](super::HttpClient).
 pub(super) struct HttpSession {
     client: Arc<ClientInner>,
-    farewell: SessionCleanup,
+    cleanup: SessionCleanup,
     /// `None` once it is closed.
-    pass: Option<Arc<SessionTokens>>,
+    session_tokens: Option<Arc<SessionTokens>>,
     phase: SessionState,
     sequence: u64,
     used: Instant,
@@ -52,9 +52,9 @@ pub(super) struct HttpSession {
 impl HttpSession {
     pub(super) fn new(client: Arc<ClientInner>, tokens: TokenPair) -> Self {
         Self {
-            farewell: SessionCleanup::new(Arc::clone(&client.transport)),
+            cleanup: SessionCleanup::new(Arc::clone(&client.transport)),
             client,
-            pass: Some(Arc::new(SessionTokens::new(tokens))),
+            session_tokens: Some(Arc::new(SessionTokens::new(tokens))),
             phase: SessionState::Idle,
             sequence: 0,
             used: Instant::now(),
@@ -63,8 +63,8 @@ impl HttpSession {
 
     /// Runs a statement and updates the session's state.
     async fn run(&mut self, statement: &Statement) -> Result<QueryData> {
-        let verb = StatementKind::parse(&statement.sql);
-        let phase = self.start(verb)?;
+        let kind = StatementKind::parse(&statement.sql);
+        let phase = self.start(kind)?;
         let began = Instant::now();
         let request_id = Uuid::now_v7().to_string();
         let ended = self.execute_with_renewal(statement, &request_id, phase).await;
@@ -72,7 +72,7 @@ impl HttpSession {
         self.used = Instant::now();
         let ended = match ended {
             Ok(Response { success: true, data, .. }) => {
-                let (phase, ended) = after_success(verb, phase, data);
+                let (phase, ended) = after_success(kind, phase, data);
                 self.phase = phase;
                 ended
             }
@@ -90,12 +90,12 @@ impl HttpSession {
                 Err(error)
             }
             Err(SendError::Unknown(error)) => {
-                self.phase = if phase == SessionState::InTransaction || verb == StatementKind::Begin {
+                self.phase = if phase == SessionState::InTransaction || kind == StatementKind::Begin {
                     SessionState::Lost
                 } else {
                     phase
                 };
-                Err(unknown_outcome(verb, phase, error))
+                Err(unknown_outcome(kind, phase, error))
             }
         };
         tracing::debug!(
@@ -110,9 +110,9 @@ impl HttpSession {
     }
 
     /// Claims the session for one statement.
-    fn start(&mut self, verb: StatementKind) -> Result<SessionState> {
+    fn start(&mut self, kind: StatementKind) -> Result<SessionState> {
         match self.phase {
-            SessionState::InTransaction if verb == StatementKind::Ddl => {
+            SessionState::InTransaction if kind == StatementKind::Ddl => {
                 Err(Error::internal("a statement that changes objects would commit the open transaction")
                     .with_help("run it before the transaction begins, or after its end"))
             }
@@ -149,7 +149,7 @@ impl HttpSession {
     }
 
     async fn send(&self, statement: &Statement, request_id: &str) -> Result<Response<QueryData>, SendError> {
-        let pass = self.tokens()?;
+        let session_tokens = self.tokens()?;
         let query = Query {
             sql_text: statement.text(),
             async_exec: false,
@@ -158,13 +158,13 @@ impl HttpSession {
             is_internal: false,
             bindings: Bindings(&statement.binds),
         };
-        let watch = self.farewell.cancel_on_drop(pass, &statement.sql, request_id);
+        let cancel_guard = self.cleanup.cancel_on_drop(session_tokens, &statement.sql, request_id);
         let transport = &self.client.transport;
         let parameters = [("requestId", request_id)];
-        let reply = transport.request(QueryType::JsonQuery, &parameters, Some(&pass.token()), query).await;
-        let reply = poll_until_done(transport, pass, reply.map_err(SendError::Unknown)?).await;
+        let reply = transport.request(QueryType::JsonQuery, &parameters, Some(&session_tokens.token()), query).await;
+        let reply = poll_until_done(transport, session_tokens, reply.map_err(SendError::Unknown)?).await;
         let reply = reply.map_err(SendError::Unknown)?;
-        watch.done();
+        cancel_guard.done();
         Ok(reply)
     }
 
@@ -188,25 +188,29 @@ impl HttpSession {
 
     /// Continues after Snowflake reported by `code` that the session has expired.
     async fn resume(&mut self, code: &str, phase: SessionState) -> Result<(), SendError> {
-        let pass = Arc::clone(self.tokens()?);
+        let session_tokens = Arc::clone(self.tokens()?);
         // If only the token expired, the session and its transaction still exist.
-        if code == TOKEN_EXPIRED && login::renew(&self.client.transport, &pass).await.map_err(SendError::Ended)? {
+        if code == TOKEN_EXPIRED
+            && login::renew(&self.client.transport, &session_tokens).await.map_err(SendError::Ended)?
+        {
             return Ok(());
         }
         if phase == SessionState::InTransaction {
-            self.pass = None;
+            self.session_tokens = None;
             let error =
                 Error::unavailable("the session expired within a transaction, which is lost: nothing was committed")
                     .with_code(code)
                     .with_help("run the whole transaction again, in another session");
             return Err(SendError::Ended(error));
         }
-        pass.replace(login::login(&self.client).await.map_err(SendError::Ended)?);
+        session_tokens.replace(login::login(&self.client).await.map_err(SendError::Ended)?);
         Ok(())
     }
 
     fn tokens(&self) -> Result<&Arc<SessionTokens>, SendError> {
-        self.pass.as_ref().ok_or_else(|| SendError::Ended(Error::internal("a session was used after its end")))
+        self.session_tokens
+            .as_ref()
+            .ok_or_else(|| SendError::Ended(Error::internal("a session was used after its end")))
     }
 }
 
@@ -231,29 +235,29 @@ impl SendError {
 /// COMMIT and ROLLBACK succeed without a result if no transaction is open. After our COMMIT this means that Snowflake has aborted
 /// the transaction, and has committed every later statement on its own.
 fn after_success(
-    verb: StatementKind,
+    kind: StatementKind,
     phase: SessionState,
     data: Option<QueryData>,
 ) -> (SessionState, Result<QueryData>) {
-    match (verb, data) {
+    match (kind, data) {
         (StatementKind::Commit, None) if phase == SessionState::InTransaction => {
             (SessionState::Lost, Err(error::lost_transaction()))
         }
         (StatementKind::Commit | StatementKind::Rollback, data) => (SessionState::Idle, Ok(data.unwrap_or_default())),
-        (verb, Some(data)) => {
-            (if verb == StatementKind::Begin { SessionState::InTransaction } else { phase }, Ok(data))
+        (kind, Some(data)) => {
+            (if kind == StatementKind::Begin { SessionState::InTransaction } else { phase }, Ok(data))
         }
         // A BEGIN without a result may or may not have begun a transaction.
-        (verb, None) => (
-            if verb == StatementKind::Begin { SessionState::Lost } else { phase },
+        (kind, None) => (
+            if kind == StatementKind::Begin { SessionState::Lost } else { phase },
             Err(Error::invalid_data("Snowflake returned no result for a statement")),
         ),
     }
 }
 
 /// Adds to the error of a missing response which outcome is unknown.
-fn unknown_outcome(verb: StatementKind, phase: SessionState, error: Error) -> Error {
-    let message = match (verb, phase) {
+fn unknown_outcome(kind: StatementKind, phase: SessionState, error: Error) -> Error {
+    let message = match (kind, phase) {
         (StatementKind::Commit, _) => "no response to COMMIT: whether the transaction was committed is unknown",
         (StatementKind::Write | StatementKind::Ddl, SessionState::Idle) => {
             "no response to a statement: whether it had an effect is unknown"
@@ -273,8 +277,8 @@ fn unknown_outcome(verb: StatementKind, phase: SessionState, error: Error) -> Er
 impl Session for HttpSession {
     async fn execute(&mut self, statement: Statement) -> Result<QueryResult> {
         let data = self.run(&statement).await?;
-        let pass = self.tokens().map_err(SendError::into_error)?;
-        result::collect_rows(&self.client.transport, pass, data).await
+        let session_tokens = self.tokens().map_err(SendError::into_error)?;
+        result::collect_rows(&self.client.transport, session_tokens, data).await
     }
 
     async fn put(&mut self, file: StagedFile) -> Result<()> {
@@ -304,18 +308,18 @@ impl Session for HttpSession {
     }
 
     async fn close(mut self: Box<Self>) -> Result<()> {
-        let Some(pass) = self.pass.clone() else { return Ok(()) };
-        let closed = self.farewell.close(&pass).await;
+        let Some(session_tokens) = self.session_tokens.clone() else { return Ok(()) };
+        let closed = self.cleanup.close(&session_tokens).await;
         // Only now: if this future is dropped, the session is closed in the background.
-        self.pass = None;
+        self.session_tokens = None;
         closed
     }
 }
 
 impl Drop for HttpSession {
     fn drop(&mut self) {
-        if let Some(pass) = self.pass.take() {
-            self.farewell.close_later(pass);
+        if let Some(session_tokens) = self.session_tokens.take() {
+            self.cleanup.close_later(session_tokens);
         }
     }
 }

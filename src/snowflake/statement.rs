@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_does_not_leave_its_literal() {
+    fn a_text_stays_within_its_literal() {
         assert_eq!(text_literal("it's a \\ and\na 'quote'"), "'it''s a \\\\ and\na ''quote'''");
     }
 
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_would_end_the_text_around_it_is_refused() {
+    fn a_name_that_would_end_its_literal_is_rejected() {
         for name in ["", "a'b", "a b", "a/b", "é"] {
             let file = StagedFile { stage: "S".into(), name: name.into(), content: Vec::new() };
             assert!(file.put_statement().is_err(), "{name}");
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_goes_as_it_is() {
+    fn a_file_is_uploaded_unchanged() {
         let file = StagedFile { stage: r#""D"."S"."T"/run"#.into(), name: "a-1.json.gz".into(), content: Vec::new() };
         assert_eq!(
             file.put_statement().unwrap().sql,
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_with_a_blank_in_its_name_is_put_in_quotes() {
+    fn a_stage_with_a_space_in_its_name_is_quoted() {
         let file = StagedFile { stage: r#""it's a \ d".S.T"#.into(), name: "a".into(), content: Vec::new() };
         let sql = file.put_statement().unwrap().sql;
         assert!(sql.starts_with(r#"PUT 'file://a' '@"it''s a \\ d".S.T' OVERWRITE"#), "{sql}");

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_with_nulls_for_what_it_lacks_is_understood() {
+    fn a_response_with_nulls_for_missing_fields_is_parsed() {
         let reply: Response<QueryData> = serde_json::from_str(
             r#"{"data":{"rowtype":null,"rowset":null,"chunks":null,"qrmk":null,"extra":[1]},"code":null,"message":null,"success":true}"#,
         )

@@ -92,7 +92,7 @@ impl fmt::Display for RunStatus {
     }
 }
 
-/// What became of the records that a source returned. `offered` is the sum of all others.
+/// The counts of the records that a source returned. `offered` is the sum of all others.
 ///
 /// In JSON `skipped` is a number, and `skipped_by_reason` has the number for each reason.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -103,7 +103,7 @@ pub struct Counts {
     pub offered: u64,
     /// Keys that arrived for the first time.
     pub inserted: u64,
-    /// Keys whose state changed, including deleted ones that are back.
+    /// Keys whose state changed, including restored ones.
     pub updated: u64,
     /// Keys whose state was the same.
     pub unchanged: u64,

@@ -23,7 +23,7 @@ pub(crate) async fn statement_by_statement(scene: &Scene<'_>) -> Ended {
     let transaction = cell(&ask(&mut *session, "SELECT CURRENT_TRANSACTION()").await?)?;
     ensure!(!transaction.is_empty(), "CURRENT_TRANSACTION() is null within a transaction");
     let abort = format!("SELECT SYSTEM$ABORT_TRANSACTION({transaction})");
-    let mut notes = vec![format!("the abort answers {:?}", cell(&ask(&mut *other, &abort).await?)?)];
+    let mut notes = vec![format!("the abort returned {:?}", cell(&ask(&mut *other, &abort).await?)?)];
     for sql in [&format!("INSERT INTO {table} (N) SELECT 2"), "SELECT CURRENT_TRANSACTION()", "COMMIT"] {
         let answer = match ask(&mut *session, sql).await {
             Ok(answer) => format!("succeeds with {} rows", answer.rows.len()),
@@ -45,7 +45,7 @@ pub(crate) async fn commit(scene: &Scene<'_>) -> Ended {
     let mut notes = Vec::new();
     for at in 1.. {
         let one = resource(&format!("aborted before statement {at}"));
-        maker.ensure_tables(&one, &[table()]).await?;
+        maker.ensure_streams(&one, &[table()]).await?;
         let aborting = Aborting { client: Arc::new(scene.client_in(&database)?), at, seen: Arc::default() };
         let (seen, writer) = (aborting.seen.clone(), scene.backend_over(aborting, &database));
         let ended = writer.commit(commit_with_state(&one, vec![issue(1), issue(2)], StateVersion::NONE)).await;
@@ -53,8 +53,8 @@ pub(crate) async fn commit(scene: &Scene<'_>) -> Ended {
         let found = rows(&reader, &one).await?.len();
         let state = reader.latest(one.name()).await?.is_some();
         let is_whole = if ended.is_ok() { found == 2 && state } else { found == 0 && !state };
-        let told = ended.as_ref().map_or_else(ToString::to_string, |_| "committed".into());
-        ensure!(is_whole, "aborted before statement {at}: {found} rows, state {state}, and the writer is told: {told}");
+        let outcome = ended.as_ref().map_or_else(ToString::to_string, |_| "committed".into());
+        ensure!(is_whole, "aborted before statement {at}: {found} rows, state {state}, and the writer got: {outcome}");
         // A failed commit can be repeated.
         let again = commit_with_state(&one, vec![issue(1), issue(2)], StateVersion::NONE);
         if ended.is_err() {
@@ -64,7 +64,7 @@ pub(crate) async fn commit(scene: &Scene<'_>) -> Ended {
             notes.push(format!("{} statements in a transaction, aborted before each", at - 1));
             break;
         }
-        notes.push(format!("before statement {at}: {told}"));
+        notes.push(format!("before statement {at}: {outcome}"));
     }
     Ok(notes)
 }

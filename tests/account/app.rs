@@ -28,7 +28,7 @@ fn notes(report: &Report) -> Vec<String> {
     notes
 }
 
-/// An account that lacks a feature is not a failure of ours.
+/// A feature that the account lacks is not a failure.
 fn skipped_if_not_offered(error: snowfeed::Error) -> Stop {
     match is_not_offered(&error) {
         true => Stop::Skipped(format!("the account does not offer this: {}", error.message())),
@@ -55,8 +55,9 @@ pub(crate) async fn deploy(scene: &Scene<'_>) -> Ended {
     session.close().await?;
     let report = deploy_as(scene, FIRST).await?;
     let again = deploy_as(scene, FIRST).await?;
-    let changed: Vec<&str> = again.steps.iter().filter(|step| step.changed).map(|step| step.what.as_str()).collect();
-    ensure!(changed.is_empty(), "deploying the same once more does this: {}", changed.join(", "));
+    let changed: Vec<&str> =
+        again.steps.iter().filter(|step| step.changed).map(|step| step.description.as_str()).collect();
+    ensure!(changed.is_empty(), "deploying again changed: {}", changed.join(", "));
     Ok(notes(&report))
 }
 
@@ -79,9 +80,9 @@ pub(crate) async fn install(scene: &Scene<'_>) -> Ended {
     let again = install.run(&mut account, &Runner::new()).await?;
     account.close().await?;
     // A secret is set each time a value for it is passed.
-    let changed = again.steps.iter().filter(|step| step.changed && !step.what.contains("secret"));
-    let changed: Vec<&str> = changed.map(|step| step.what.as_str()).collect();
-    ensure!(changed.is_empty(), "installing once more does this: {}", changed.join(", "));
+    let changed = again.steps.iter().filter(|step| step.changed && !step.description.contains("secret"));
+    let changed: Vec<&str> = changed.map(|step| step.description.as_str()).collect();
+    ensure!(changed.is_empty(), "installing again changed: {}", changed.join(", "));
     Ok(notes(&report))
 }
 
@@ -93,7 +94,7 @@ pub(crate) async fn configure(scene: &Scene<'_>) -> Ended {
     let answer = scene.call("PROVISION_CONNECTOR", vec![Argument::Json(config)]).await?;
     let status = scene.call("GET_CONNECTOR_STATUS", Vec::new()).await?;
     let (given, stored) = (&answer["configuration"], &status["configuration"]);
-    ensure!(given == stored && !stored.is_null(), "configured was {given}, and {stored} is in force");
+    ensure!(given == stored && !stored.is_null(), "configured {given}, but {stored} is effective");
     let notes = answer["notes"].as_array().into_iter().flatten();
     Ok(notes.filter_map(Value::as_str).map(str::to_owned).collect())
 }
@@ -123,20 +124,20 @@ pub(crate) async fn job(scene: &Scene<'_>) -> Ended {
         let run = entry(scene).await?["last_run"].take();
         match run["status"].as_str() {
             Some("complete") => break run,
-            Some("failed" | "partial") => return Err(Stop::NotHeld(format!("the first run ended so: {run}"))),
+            Some("failed" | "partial") => return Err(Stop::NotHeld(format!("the first run ended as: {run}"))),
             _ => {}
         }
-        ensure!(began.elapsed() < JOB, "the first run did not end in {JOB:?}");
+        ensure!(began.elapsed() < JOB, "the first run did not finish within {JOB:?}");
         tokio::time::sleep(PAUSE).await;
     };
     let waited = began.elapsed().as_secs();
     let inserted = run["counts"]["inserted"].as_u64().unwrap_or_default();
-    ensure!(inserted > 0, "the first run has inserted nothing: {run}");
+    ensure!(inserted > 0, "the first run inserted nothing: {run}");
     let mut session = scene.app_session().await?;
     let view = scene.run.options.repository.replace('"', "\"\"");
     let count = format!("SELECT COUNT(*) AS N FROM \"{}_DATA\".\"PUBLIC\".\"{view}\"", scene.application());
     let found = cell(&ask(&mut *session, count).await?)?;
-    ensure!(found == inserted.to_string(), "the run inserted {inserted} rows, and {found} are there");
+    ensure!(found == inserted.to_string(), "the run inserted {inserted} rows, but {found} exist");
     let answer = scene.call("INGEST_DATA", vec![Argument::Text(scene.run.options.repository.clone())]).await?;
     *scene.run.app.job.lock().unwrap() = answer["job"].as_str().map(str::to_owned);
     Ok(vec![format!("{inserted} rows; the first run had ended {waited} s after it was enabled")])
@@ -169,12 +170,12 @@ pub(crate) async fn log(scene: &Scene<'_>) -> Ended {
         );
         let lines = match counted.await {
             Ok(answer) => answer.rows[0].integer(0)?,
-            Err(error) => return Err(Stop::Skipped(format!("the role may not read {table}: {}", error.message()))),
+            Err(error) => return Err(Stop::Skipped(format!("the role cannot read {table}: {}", error.message()))),
         };
         if lines > 0 {
             return Ok(vec![format!("{lines} lines in {table} after {} s", began.elapsed().as_secs())]);
         }
-        ensure!(began.elapsed() < LOG, "nothing of the job is in {table} after {LOG:?}");
+        ensure!(began.elapsed() < LOG, "{table} has no row of the job after {LOG:?}");
         tokio::time::sleep(PAUSE).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Where the run takes place.
+//! The account or servers of the run.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,11 +24,11 @@ pub(crate) enum Container {
     Program(PathBuf),
     /// An image that the repository holds.
     InRepository,
-    /// There is none, and why.
+    /// None, with the reason.
     Absent(String),
 }
 
-/// Where the run takes place: an account, or the servers of a rehearsal.
+/// The target of the run: an account, or the servers of a rehearsal.
 pub(crate) trait Endpoints: Send + Sync {
     /// Its name in the report.
     fn name(&self) -> String;
@@ -39,7 +39,7 @@ pub(crate) trait Endpoints: Send + Sync {
     /// The connections whose logins are tested, by name.
     fn logins(&self) -> Vec<(String, Result<ConnectionConfig>)>;
 
-    /// Whether it is only an imitation, so that a statement that fails there proves nothing.
+    /// Whether it is a simulation, where a failing statement proves nothing.
     fn is_imitation(&self) -> bool;
 
     fn container(&self) -> Container;

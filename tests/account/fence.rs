@@ -1,4 +1,4 @@
-//! Writers that get in each other's way.
+//! Concurrent writers.
 
 use futures::future::join_all;
 use snowfeed::{ErrorKind, Record, Sink, StateStore, StateVersion, Version};
@@ -16,8 +16,8 @@ pub(crate) async fn two_writers(scene: &Scene<'_>) -> Ended {
     let database = scene.database("FENCE").await?;
     let one = resource("contended");
     let writers = [scene.backend(&database)?, scene.backend(&database)?];
-    writers[0].ensure_tables(&one, &[table()]).await?;
-    writers[1].ensure_tables(&one, &[table()]).await?;
+    writers[0].ensure_streams(&one, &[table()]).await?;
+    writers[1].ensure_streams(&one, &[table()]).await?;
     let (mut base, mut expected) = (StateVersion::NONE, Vec::new());
     for round in 0..ROUNDS {
         let keys = ["first", "second"].map(|writer| format!("{writer} {round}"));
@@ -29,18 +29,18 @@ pub(crate) async fn two_writers(scene: &Scene<'_>) -> Ended {
         let won: Vec<usize> = (0..2).filter(|writer| ended[*writer].is_ok()).collect();
         ensure!(won.len() == 1, "{} of two writers on one base won in round {round}: {ended:?}", won.len());
         let lost = ended[1 - won[0]].as_ref().err().map(snowfeed::Error::kind);
-        ensure!(lost == Some(ErrorKind::Conflict), "the loser of round {round} was told {lost:?}, not of a conflict");
+        ensure!(lost == Some(ErrorKind::Conflict), "the loser of round {round} got {lost:?}, not a conflict");
         expected.push(keys[won[0]].clone());
         let version = ended[won[0]].as_ref().ok().and_then(|report| report.version);
-        base = version.ok_or_else(|| Stop::NotHeld("the winner was given no version".into()))?;
+        base = version.ok_or_else(|| Stop::NotHeld("the winner got no version".into()))?;
     }
     let reader = scene.backend(&database)?;
     let mut found: Vec<String> = rows(&reader, &one).await?.into_keys().collect();
     found.sort();
     expected.sort();
-    ensure!(found == expected, "the rows are those of {found:?}, and {expected:?} won");
+    ensure!(found == expected, "found rows of {found:?}, but {expected:?} won");
     let latest = reader.latest("contended").await?.map(|entry| entry.version);
-    ensure!(latest == Some(base), "the state is at {latest:?}, and the last winner's at {base:?}");
+    ensure!(latest == Some(base), "the state has version {latest:?}, the last winner's {base:?}");
     join_all(writers.iter().map(snowfeed::backends::Snowflake::close)).await;
     Ok(vec![format!("{ROUNDS} rounds; the last winner's version is {}", base.0)])
 }
@@ -52,7 +52,7 @@ pub(crate) async fn many_writers(scene: &Scene<'_>) -> Ended {
     let names: Vec<_> = (0..count).map(|number| resource(&format!("writer {number}"))).collect();
     let maker = scene.backend(&database)?;
     for name in &names {
-        maker.ensure_tables(name, &[table()]).await?;
+        maker.ensure_streams(name, &[table()]).await?;
     }
     let commits = names.iter().map(|name| async {
         let writer = scene.backend(&database)?;

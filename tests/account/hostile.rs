@@ -13,18 +13,18 @@ use crate::step::{Ended, Stop, ensure};
 /// Writes keys that differ only by case, twice, and reads them in another session.
 async fn check(snowflake: &Snowflake, reader: &Snowflake) -> Result<(), Stop> {
     let one = resource("Mixed case");
-    snowflake.ensure_tables(&one, &[table()]).await?;
+    snowflake.ensure_streams(&one, &[table()]).await?;
     let mut base = StateVersion::NONE;
     for version in [1, 2] {
         let record = |key: &str| Record::upsert(key, Version(version), format!(r#"{{"title":"{key} {version}"}}"#));
         let report = snowflake.commit(commit_with_state(&one, vec![record("A"), record("a")], base)).await?;
-        base = report.version.ok_or_else(|| Stop::NotHeld("the commit gave no version".into()))?;
+        base = report.version.ok_or_else(|| Stop::NotHeld("the commit returned no version".into()))?;
     }
     let found = rows(reader, &one).await?;
     let expected = ["A", "a"].map(|key| (key.to_owned(), format!(r#"{{"title":"{key} 2"}}"#)));
-    ensure!(found == expected.into(), "the rows are {found:?}");
+    ensure!(found == expected.into(), "found rows {found:?}");
     let state = reader.latest(one.name()).await?.map(|entry| entry.version);
-    ensure!(state == Some(base), "the state is at {state:?}, and was stored at {base:?}");
+    ensure!(state == Some(base), "the state has version {state:?}, but was stored as {base:?}");
     Ok(())
 }
 

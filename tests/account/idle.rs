@@ -1,4 +1,4 @@
-//! Ingestions that find nothing new, and which cache answers them.
+//! Ingestions without changes, and the cache that answers them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,13 +12,13 @@ use crate::scene::{Scene, ask};
 use crate::source::{Issues, resource};
 use crate::step::{Ended, Stop, ensure};
 
-/// Polls that find nothing.
+/// The number of polls without changes.
 const POLLS: u64 = 5;
 
-/// The most statements of such a poll, whatever the number of resources.
+/// The maximum number of statements per poll, for any number of resources.
 const STATEMENTS: u64 = 2;
 
-/// How soon a statement must be in the history.
+/// How long a statement may take to appear in the history.
 const HISTORY: Duration = Duration::from_secs(120);
 
 /// Ingests some resources, then polls, and counts the statements of each poll.
@@ -35,7 +35,7 @@ async fn poll(scene: &Scene<'_>, suffix: &str) -> Result<(String, Watched, Vec<u
     for _ in 0..=POLLS {
         let before = client.usage().statements;
         let report = connector.ingest(IngestRequest::default()).await?;
-        ensure!(report.counts().inserted == 0, "a poll has found something: {report:?}");
+        ensure!(report.counts().inserted == 0, "a poll found changes: {report:?}");
         counts.push(client.usage().statements - before);
     }
     Ok((database, client, counts))

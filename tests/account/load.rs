@@ -88,7 +88,7 @@ async fn load(
         // The imitation fails at it, even in a TRY_ function.
         documents.retain(|(key, ..)| *key != LONE_SURROGATE);
     }
-    snowflake.ensure_tables(&odd, &[table()]).await?;
+    snowflake.ensure_streams(&odd, &[table()]).await?;
     let mut sent = records(&documents);
     sent.extend(more);
     let report = snowflake.commit(commit(&odd, sent.clone())).await?;
@@ -98,12 +98,12 @@ async fn load(
         sent.len(),
         report.counts.inserted
     );
-    // Another process, which knows nothing yet, reads.
+    // Read from another process, without cached state.
     let wrong = compare(&sent, &rows(&scene.backend(&database)?, &odd).await?);
     ensure!(wrong.is_empty(), "{}", wrong.join("; "));
     // Sending the same rows again changes nothing.
     let again = snowflake.commit(commit(&odd, sent.clone())).await?;
-    ensure!(again.counts.unchanged == sent.len() as u64, "the same rows again count as {:?}", again.counts);
+    ensure!(again.counts.unchanged == sent.len() as u64, "sending the same rows again counted {:?}", again.counts);
     let mut session = scene.session().await?;
     let select = format!("SELECT \"KEY\" FROM {database}.\"PUBLIC_RAW\".\"odd documents\" WHERE \"RAW\" IS NULL");
     let empty = ask(&mut *session, select).await?;

@@ -4,7 +4,7 @@
 //! connection names; `docs/unverified.md` says what it needs, what it costs and what it verifies. Without the variable, the same
 //! steps are rehearsed against an imitation of Snowflake, so that the run itself is tested.
 #![cfg(all(feature = "native-app", feature = "cli", feature = "github"))]
-#![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
+#![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
 #[path = "../support/peers.rs"]
 mod peers;

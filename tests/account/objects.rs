@@ -62,7 +62,7 @@ impl RunId {
         folder.join(format!("{}.lock", self.0))
     }
 
-    /// Shows other runs of this folder that this run is under way, until it is dropped.
+    /// Marks this run as active for other runs of this folder, until it is dropped.
     pub(crate) fn lock(&self, folder: &Path) -> Lock {
         std::fs::create_dir_all(folder).unwrap();
         let path = self.lock_file(folder);
@@ -71,7 +71,7 @@ impl RunId {
         Lock { path, _file: file }
     }
 
-    /// Whether the run may be under way. One that was started elsewhere may be, until it is older than any run can be.
+    /// Whether the run may be active. One started on another machine may be, until it exceeds the maximum age.
     fn may_be_alive(&self, folder: &Path) -> bool {
         match File::open(self.lock_file(folder)) {
             Ok(file) => matches!(file.try_lock(), Err(TryLockError::WouldBlock)),
@@ -143,7 +143,7 @@ pub(crate) struct Swept {
 /// Drops everything of one run; or, without one, everything of killed runs.
 pub(crate) async fn sweep(part: Part, session: &mut dyn Session, of: Option<&RunId>, folder: &Path) -> Swept {
     let mut swept = Swept::default();
-    // The second look finds what a statement made that was still running at the first one.
+    // The second pass finds objects of statements that were still running during the first one.
     for _ in 0..2 {
         (swept.failed, swept.spared) = (Vec::new(), Vec::new());
         let mut found_any = false;
@@ -152,11 +152,11 @@ pub(crate) async fn sweep(part: Part, session: &mut dyn Session, of: Option<&Run
                 Ok(found) => found,
                 // An account without such objects does not know this SHOW.
                 Err(_) if of.is_none() => continue,
-                // Nor has the role made objects that it may not see.
+                // The role did not create objects that it cannot see.
                 Err(_) if !matches!(kind.drop, "DATABASE" | "WAREHOUSE") => {
                     swept
                         .spared
-                        .push((format!("{} of this run", kind.show), "the role may not list any, so it made none"));
+                        .push((format!("{} of this run", kind.show), "the role cannot list any, so it created none"));
                     continue;
                 }
                 Err(error) => {
@@ -170,9 +170,9 @@ pub(crate) async fn sweep(part: Part, session: &mut dyn Session, of: Option<&Run
                     continue;
                 }
                 if of.is_none() && object.run.may_be_alive(folder) {
-                    swept.spared.push((object.what, "its run may be under way"));
+                    swept.spared.push((object.what, "its run may still be active"));
                 } else if !object.is_ours {
-                    swept.spared.push((object.what, "its comment is somebody else's"));
+                    swept.spared.push((object.what, "its comment is not that of a run"));
                 } else {
                     found_any = true;
                     drop_one(session, kind, object, &mut swept).await;
@@ -224,7 +224,7 @@ async fn find(session: &mut dyn Session, kind: &Kind) -> Result<Vec<Found>> {
 }
 
 #[test]
-fn a_runs_objects_are_told_by_their_names() {
+fn object_names_identify_their_run() {
     let id = RunId::new("2026-11-28T02:45:10Z".parse().unwrap());
     assert_eq!(RunId::of_object(&id.name("WAREHOUSE")), Some(id.clone()));
     assert_eq!(RunId::of_object(&id.name("WITH A BLANK")), Some(id.clone()));
@@ -237,10 +237,10 @@ fn a_runs_objects_are_told_by_their_names() {
 }
 
 #[test]
-fn a_run_is_over_when_its_lock_is_free_or_it_began_long_ago() {
+fn a_run_is_over_when_its_lock_is_free_or_it_is_old() {
     let folder = tempfile::tempdir().unwrap();
     let id = RunId::new(Timestamp::now());
-    assert!(id.may_be_alive(folder.path()), "it was started elsewhere");
+    assert!(id.may_be_alive(folder.path()), "another machine may have started it");
     let lock = id.lock(folder.path());
     assert!(id.may_be_alive(folder.path()));
     let path = lock.path.clone();

@@ -27,7 +27,7 @@ pub(crate) struct Options {
     pub(crate) token: Option<SecretString>,
     /// The path of the report.
     pub(crate) report: PathBuf,
-    /// The folder in which runs note that they are under way.
+    /// The folder in which runs mark themselves as active.
     pub(crate) folder: PathBuf,
 }
 

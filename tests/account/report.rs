@@ -37,7 +37,7 @@ impl Report {
 
 fn text(run: &Run, steps: &[Done], leftovers: &Swept, swept: &Swept, took: Duration) -> String {
     let mut text = format!("# Acceptance run {}\n\n", run.id.as_str());
-    let count = |wanted: &str| steps.iter().filter(|step| step.outcome.words().0 == wanted).count();
+    let count = |wanted: &str| steps.iter().filter(|step| step.outcome.label().0 == wanted).count();
     // Writing into a string does not fail.
     let _ = writeln!(
         text,
@@ -59,14 +59,14 @@ fn text(run: &Run, steps: &[Done], leftovers: &Swept, swept: &Swept, took: Durat
     );
     text.push_str("| step | result | claim, or why not | statements | files | seconds |\n|---|---|---|---|---|---|\n");
     for step in steps {
-        let (word, why) = step.outcome.words();
+        let (word, why) = step.outcome.label();
         let (entry, seconds) = (run.ledger.of(step.name), step.took.as_secs_f64());
         let what = if why.is_empty() { step.claim } else { why };
         let _ = writeln!(
             text,
             "| `{}` | {word} | {} | {} | {} | {seconds:.1} |",
             step.name,
-            in_a_cell(what),
+            escape_cell(what),
             entry.statements,
             entry.files
         );
@@ -92,13 +92,13 @@ fn text(run: &Run, steps: &[Done], leftovers: &Swept, swept: &Swept, took: Durat
 }
 
 fn section(text: &mut String, title: &str, lines: impl Iterator<Item = String>) {
-    let lines: Vec<String> = lines.map(|line| format!("- {}\n", in_a_cell(&line))).collect();
+    let lines: Vec<String> = lines.map(|line| format!("- {}\n", escape_cell(&line))).collect();
     let none = ["nothing\n".to_owned()];
     let lines = if lines.is_empty() { &none[..] } else { &lines };
     let _ = write!(text, "\n## {title}\n\n{}", lines.concat());
 }
 
 /// Escapes a text so that it ends neither its line nor its cell.
-fn in_a_cell(text: &str) -> String {
+fn escape_cell(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }

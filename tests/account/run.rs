@@ -58,11 +58,11 @@ impl Run {
         let mut done: Vec<Done> = Vec::new();
         for step in STEPS.iter().filter(|step| self.options.selects(step.name)) {
             let ended = self.step(step, &done).await;
-            let (word, why) = ended.outcome.words();
+            let (word, why) = ended.outcome.label();
             println!("{:<22} {} {why}", step.name, word.trim_matches('*'));
             done.push(ended);
         }
-        println!("removing what the run has made");
+        println!("removing the run's objects");
         let swept = self.sweep(Some(&self.id)).await;
         let report = Report::new(&self, done, leftovers, swept, began.elapsed());
         if let Some(folder) = self.options.report.parent() {
@@ -76,7 +76,7 @@ impl Run {
         report
     }
 
-    /// What the run will make, and its budget.
+    /// The announcement: the objects that the run will create, and its budget.
     fn announcement(&self) -> String {
         let steps: Vec<&str> = STEPS.iter().map(|step| step.name).filter(|name| self.options.selects(name)).collect();
         let prefix = self.id.name("");
@@ -92,12 +92,12 @@ impl Run {
         )
     }
 
-    /// Stops at Ctrl-C. A second one waits for the clean-up, too.
+    /// Stops at Ctrl-C. A second Ctrl-C also waits for the clean-up.
     fn listen(&self) {
         let stop = self.stop.clone();
         tokio::spawn(async move {
             while tokio::signal::ctrl_c().await.is_ok() {
-                eprintln!("stopping; what the run has made is removed first");
+                eprintln!("stopping; first removing the run's objects");
                 stop.cancel();
             }
         });
@@ -130,7 +130,7 @@ impl Run {
     }
 
     fn limit(&self) -> Outcome {
-        Outcome::Stopped(format!("the limit of {} credits is near", self.budget.limit()))
+        Outcome::Stopped(format!("the limit of {} credits is nearly reached", self.budget.limit()))
     }
 
     async fn attempt(&self, step: &Step) -> (Outcome, Vec<String>) {
@@ -150,7 +150,7 @@ impl Run {
         match ended {
             Ok(Ok(notes)) => (Outcome::Held, notes),
             Ok(Err(stop)) => (stop.into(), Vec::new()),
-            Err(panic) => (Outcome::NotHeld(format!("it panicked: {}", words_of(&*panic))), Vec::new()),
+            Err(panic) => (Outcome::NotHeld(format!("it panicked: {}", message_of(&*panic))), Vec::new()),
         }
     }
 
@@ -179,14 +179,14 @@ impl Run {
         Ok(swept)
     }
 
-    /// The statements to run by hand if the clean-up could not even start.
+    /// The statements to run manually if the clean-up could not start.
     fn by_hand(&self, why: &str) -> (String, String) {
         let show = ["DATABASES", "WAREHOUSES", "APPLICATIONS"].map(|kind| format!("SHOW {kind} LIKE '{PREFIX}%'"));
         (show.join("; "), why.to_owned())
     }
 }
 
-fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
+fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("without a word").to_owned()
 }

@@ -80,7 +80,7 @@ pub(crate) async fn ask(session: &mut dyn Session, sql: impl Into<String>) -> Re
 
 /// The only cell of a result, as text; empty for null.
 pub(crate) fn cell(answer: &QueryResult) -> Result<String> {
-    let row = answer.rows.first().ok_or_else(|| snowfeed::Error::invalid_data("the answer has no row"))?;
+    let row = answer.rows.first().ok_or_else(|| snowfeed::Error::invalid_data("the result has no row"))?;
     Ok(row.get(0)?.map(|text| text.to_string()).unwrap_or_default())
 }
 

@@ -61,7 +61,7 @@ pub(crate) enum Outcome {
 
 impl Outcome {
     /// Its name in the report.
-    pub(crate) fn words(&self) -> (&'static str, &str) {
+    pub(crate) fn label(&self) -> (&'static str, &str) {
         match self {
             Self::Held => ("held", ""),
             Self::NotHeld(why) => ("**not held**", why),

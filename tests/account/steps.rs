@@ -12,8 +12,8 @@ macro_rules! step {
 }
 
 pub(crate) const STEPS: &[Step] = &[
-    step!("login", Nothing, &[], login::login, "each kind of credential that was given logs in"),
-    step!("prepare", Nothing, &[], login::prepare, "the role can make what the run needs"),
+    step!("login", Nothing, &[], login::login, "every configured kind of credential logs in"),
+    step!("prepare", Nothing, &[], login::prepare, "the role can create what the run needs"),
     step!("load-bound", Warehouse, ALWAYS, load::bound, "bound rows come back byte for byte"),
     step!(
         "load-stage",
@@ -34,7 +34,7 @@ pub(crate) const STEPS: &[Step] = &[
         Warehouse,
         ALWAYS,
         fence::two_writers,
-        "of two writers on one state one wins, and the other leaves no row"
+        "one of two writers on one state wins, and the other leaves no row"
     ),
     step!("writers", Warehouse, ALWAYS, fence::many_writers, "40 writers of different resources commit at once"),
     step!(
@@ -44,7 +44,7 @@ pub(crate) const STEPS: &[Step] = &[
         abort::statement_by_statement,
         "an aborted transaction stores nothing"
     ),
-    step!("abort-commit", Warehouse, ALWAYS, abort::commit, "a commit that is aborted happens wholly or not at all"),
+    step!("abort-commit", Warehouse, ALWAYS, abort::commit, "an aborted commit applies wholly or not at all"),
     step!(
         "hostile-session",
         Warehouse,
@@ -60,21 +60,33 @@ pub(crate) const STEPS: &[Step] = &[
         "a default collation of the database changes nothing"
     ),
     step!("policies", Warehouse, ALWAYS, policies::survive, "policies and tags on a view survive another resource"),
-    step!("idle", Warehouse, ALWAYS, idle::polls, "a poll that finds nothing is 2 statements"),
+    step!("idle", Warehouse, ALWAYS, idle::polls, "a poll without changes takes 2 statements"),
     step!("result-cache", Warehouse, ALWAYS, idle::result_cache, "such polls are answered without a warehouse"),
-    step!("backfill", Warehouse, ALWAYS, backfill::run, "a backfill is complete, and its cost is known"),
-    step!("app-deploy", Container, ALWAYS, app::deploy, "the app is deployed, and once more without a change"),
-    step!("app-install", Container, &["app-deploy"], app::install, "it is installed, and once more without a change"),
+    step!("backfill", Warehouse, ALWAYS, backfill::run, "a backfill completes, and its cost is reported"),
+    step!("app-deploy", Container, ALWAYS, app::deploy, "the app is deployed; deploying again changes nothing"),
+    step!(
+        "app-install",
+        Container,
+        &["app-deploy"],
+        app::install,
+        "the app is installed; installing again changes nothing"
+    ),
     step!("app-configure", Container, &["app-install"], app::configure, "the page's call configures it"),
     step!(
         "app-enable",
         Container,
         &["app-configure"],
         app::enable,
-        "the source answers in a container, and a resource is enabled"
+        "the source responds from a container, and a resource is enabled"
     ),
     step!("app-job", Container, &["app-enable"], app::job, "a job in a container ingests the resource"),
     step!("app-log", Container, &["app-job"], app::log, "the job's log is in the event table"),
     step!("app-upgrade", Container, &["app-configure"], app::upgrade, "an upgrade keeps the configuration"),
-    step!("app-uninstall", Container, &["app-install"], app::uninstall, "the app goes, with all that it owns"),
+    step!(
+        "app-uninstall",
+        Container,
+        &["app-install"],
+        app::uninstall,
+        "the app is removed with everything that it owns"
+    ),
 ];

@@ -33,7 +33,7 @@ fn every_entry_names_steps_that_exist_and_every_step_verifies_an_entry() {
             named.insert(step);
         }
     }
-    assert!(names.len() > 20, "only {} entries were found: this test no longer reads them", names.len());
+    assert!(names.len() > 20, "only {} entries found: this test no longer parses the list", names.len());
     let unnamed: Vec<&&str> = known.iter().filter(|step| !named.contains(**step)).collect();
     assert!(unnamed.is_empty(), "no entry names the steps {unnamed:?}");
 }
@@ -54,7 +54,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn every_note_of_what_is_unverified_points_to_an_entry() {
+fn every_unverified_note_has_an_entry() {
     let names: BTreeSet<String> = entries().into_iter().map(|(name, _)| name).collect();
     let mut found = vec![PathBuf::from("README.md")];
     ["src", "docs", "examples"].iter().for_each(|folder| files(Path::new(folder), &mut found));
@@ -77,6 +77,6 @@ fn every_note_of_what_is_unverified_points_to_an_entry() {
             }
         }
     }
-    assert!(seen > 10, "only {seen} notes were found");
+    assert!(seen > 10, "only {seen} notes found");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -96,8 +96,8 @@ struct Scope<'a, 'b> {
 }
 
 impl Scope<'_, '_> {
-    fn declare(&mut self, name: String, what: Name) {
-        self.declarations.modules.entry(self.module.clone()).or_default().names.push((name, what));
+    fn declare(&mut self, name: String, kind: Name) {
+        self.declarations.modules.entry(self.module.clone()).or_default().names.push((name, kind));
     }
 }
 
@@ -121,8 +121,8 @@ impl<'ast> Visit<'ast> for Scope<'_, '_> {
         };
         if let Some(name) = name {
             let is_value = matches!(item, Item::Const(_) | Item::Fn(_) | Item::Macro(_) | Item::Static(_));
-            let what = if is_value { Name::Value } else { Name::Item };
-            self.declare(name.to_string(), what(self.file.clone()));
+            let kind = if is_value { Name::Value } else { Name::Item };
+            self.declare(name.to_string(), kind(self.file.clone()));
         }
         if let Item::Macro(item) = item
             && item.attrs.iter().any(|attribute| attribute.path().is_ident("macro_export"))
@@ -294,8 +294,8 @@ fn look_up(modules: &Modules, module: &ModulePath, name: &str, open: &mut Vec<(M
     let Some(scope) = modules.get(module).filter(|_| !open.contains(&key)) else { return Vec::new() };
     open.push(key);
     let mut found = Vec::new();
-    for (_, what) in scope.names.iter().filter(|(known, _)| known == name) {
-        match what {
+    for (_, kind) in scope.names.iter().filter(|(known, _)| known == name) {
+        match kind {
             Name::Item(file) => found.push(Found::Item(file.clone(), name.to_owned())),
             Name::Value(file) => found.push(Found::Value(file.clone(), name.to_owned())),
             Name::Module(child) => found.push(Found::Module(child.clone())),

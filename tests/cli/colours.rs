@@ -9,7 +9,7 @@ async fn is_coloured(program: Program) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn there_are_none_where_there_is_no_terminal_unless_forced() {
+async fn output_is_coloured_only_on_a_terminal_or_when_forced() {
     assert!(!is_coloured(Program::new("github_issues").variable("TERM", "xterm-256color")).await);
     assert!(is_coloured(Program::new("github_issues").variable("CLICOLOR_FORCE", "1")).await);
     let refused = Program::new("github_issues").variable("CLICOLOR_FORCE", "1").variable("NO_COLOR", "1");
@@ -17,11 +17,11 @@ async fn there_are_none_where_there_is_no_terminal_unless_forced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_and_the_help_have_none_either() {
+async fn log_and_help_have_no_colours_without_a_terminal() {
     let program = Program::github("http://127.0.0.1:1").variable("GITHUB_RETRIES", "0");
     for args in [&["-v", "ingest", "acme/gears"][..], &["--help"], &["ingst"]] {
         let ended = program.run(args).await;
-        assert!(args[0] != "-v" || ended.stderr.contains("INFO"), "there is a log: {ended:?}");
+        assert!(args[0] != "-v" || ended.stderr.contains("INFO"), "the log is not empty: {ended:?}");
         assert!(!ended.stdout.contains(ESCAPE) && !ended.stderr.contains(ESCAPE), "{ended:?}");
     }
 }

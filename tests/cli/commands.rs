@@ -9,7 +9,7 @@ async fn upstream() -> GithubServer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_has_a_line_for_each_thing_it_looked_at() {
+async fn check_prints_a_line_for_each_check() {
     let upstream = upstream().await;
     let program = Program::github(upstream.url());
     let ended = program.run(&["check"]).await.expect(0);
@@ -19,27 +19,27 @@ async fn check_has_a_line_for_each_thing_it_looked_at() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn discover_lists_what_the_settings_give_access_to() {
+async fn discover_lists_accessible_resources() {
     let upstream = upstream().await;
     let ended = Program::github(upstream.url()).run(&["discover", "--set", "repositories=acme/*"]).await.expect(0);
     assert!(ended.stdout.contains("acme/gears") && ended.stdout.contains("acme/widgets"), "{}", ended.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ingest_sums_up_each_resource_and_a_second_one_finds_nothing() {
+async fn ingest_summarizes_each_resource_and_a_second_one_finds_nothing() {
     let upstream = upstream().await;
     let program = Program::github(upstream.url());
     let first = program.run(&["ingest", "acme/widgets", "acme/gears"]).await.expect(0);
     let line = |text: &str| first.stdout.lines().find(|line| line.starts_with(text)).unwrap_or_default().to_owned();
     assert!(line("acme/widgets").contains(" 250 ") && line("acme/gears").contains(" 30 "), "{}", first.stdout);
-    assert!(first.stderr.contains("acme/gears: complete"), "progress is told: {}", first.stderr);
+    assert!(first.stderr.contains("acme/gears: complete"), "progress is shown: {}", first.stderr);
     let again = program.json(&["ingest"]).await;
     assert_eq!(again["counts"]["inserted"], 0);
-    assert_eq!(again["runs"].as_array().unwrap().len(), 2, "both are enabled since");
+    assert_eq!(again["runs"].as_array().unwrap().len(), 2, "both are still enabled");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reconcile_marks_what_is_gone() {
+async fn reconcile_marks_deleted_rows() {
     let upstream = upstream().await;
     let program = Program::github(upstream.url());
     program.run(&["ingest", "acme/gears"]).await.expect(0);
@@ -49,7 +49,7 @@ async fn reconcile_marks_what_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_deletions_are_asked_about_before_they_are_marked() {
+async fn many_deletions_need_confirmation() {
     let upstream = upstream().await;
     let program = Program::github(upstream.url());
     program.run(&["ingest", "acme/gears"]).await.expect(0);
@@ -67,7 +67,7 @@ async fn many_deletions_are_asked_about_before_they_are_marked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wait_is_told_with_its_reason_and_its_end() {
+async fn a_wait_is_reported_with_its_reason_and_end() {
     let upstream = upstream().await;
     let program = Program::github(upstream.url());
     upstream.fault(Fault::SecondaryLimit { code: 403, retry_after: Some(RetryAfter::Seconds(1)) });
@@ -77,7 +77,7 @@ async fn a_wait_is_told_with_its_reason_and_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_warning_that_holds_for_all_is_said_once() {
+async fn a_warning_for_all_resources_is_printed_once() {
     let upstream = upstream().await;
     let program = Program::github(upstream.url());
     let ended = program.run(&["ingest", "acme/gears", "acme/widgets"]).await.expect(0);
@@ -85,7 +85,7 @@ async fn a_warning_that_holds_for_all_is_said_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn looking_makes_no_database() {
+async fn read_commands_create_no_database() {
     let upstream = upstream().await;
     let program = Program::github(upstream.url());
     for args in [
@@ -106,7 +106,7 @@ async fn looking_makes_no_database() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_database_is_where_db_or_the_environment_says() {
+async fn the_database_path_comes_from_db_or_the_environment() {
     let program = Program::new("github_issues").variable("SNOWFEED_DB", "variable.db");
     program.run(&["enable", "acme/gears"]).await.expect(0);
     program.run(&["--db", "argument.db", "enable", "acme/gears"]).await.expect(0);
@@ -115,7 +115,7 @@ async fn the_database_is_where_db_or_the_environment_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn enable_and_disable_say_so_and_status_shows_it() {
+async fn status_shows_enabled_and_disabled_resources() {
     let program = Program::new("github_issues");
     let enabled = program.run(&["enable", "acme/gears", "--schedule", "15 2 * * *"]).await.expect(0);
     assert_eq!(enabled.stdout, "enabled acme/gears, schedule 15 2 * * *\n");
@@ -128,7 +128,7 @@ async fn enable_and_disable_say_so_and_status_shows_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_done_is_said_before_anything_else_is() {
+async fn arguments_are_checked_before_any_change() {
     let program = Program::new("github_issues");
     let never = program.run(&["enable", "acme/gears", "--schedule", "0 2 30 2 *"]).await.expect(4);
     assert!(never.stderr.contains("never due"), "{}", never.stderr);
@@ -141,18 +141,18 @@ async fn what_cannot_be_done_is_said_before_anything_else_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_rejected_is_told_with_where_it_is() {
+async fn rejected_records_are_reported_with_their_position() {
     let program = Program::new("custom_source");
     std::fs::write(program.folder().join("odd.jsonl"), "{\"id\":1}\nno JSON\n").unwrap();
     let ended = program.run(&["--set", "path=.", "ingest", "odd"]).await.expect(3);
-    let told = "rejected 1 record: `rejects` lists what is outstanding";
-    assert!(ended.stderr.contains(&format!("odd: {told}")), "{}", ended.stderr);
+    let summary = "rejected 1 record: list the outstanding ones with `rejects`";
+    assert!(ended.stderr.contains(&format!("odd: {summary}")), "{}", ended.stderr);
     let runs = program.run(&["runs"]).await.expect(0).stdout;
-    assert!(runs.contains(told), "{runs}");
+    assert!(runs.contains(summary), "{runs}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn preview_shows_rows_without_what_would_steer_a_terminal() {
+async fn preview_escapes_terminal_control_characters() {
     let upstream = upstream().await;
     let program = Program::github(upstream.url());
     upstream.patch("acme/gears", 5, serde_json::json!({"title": "red \u{1b}[31m alert\u{7}"})).unwrap();
@@ -163,7 +163,7 @@ async fn preview_shows_rows_without_what_would_steer_a_terminal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reset_without_a_terminal_needs_yes_and_reads_again_from_the_start() {
+async fn reset_needs_yes_without_a_terminal_and_restarts_ingestion() {
     let upstream = upstream().await;
     let program = Program::github(upstream.url());
     program.run(&["ingest", "acme/gears"]).await.expect(0);
@@ -175,7 +175,7 @@ async fn reset_without_a_terminal_needs_yes_and_reads_again_from_the_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn runs_keeps_to_its_limit_and_to_the_resource() {
+async fn runs_filters_by_limit_and_resource() {
     let upstream = upstream().await;
     let program = Program::github(upstream.url());
     for _ in 0..3 {
@@ -189,7 +189,7 @@ async fn runs_keeps_to_its_limit_and_to_the_resource() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn completions_come_for_every_usual_shell_under_the_programs_name() {
+async fn completions_exist_for_every_shell() {
     let program = Program::new("github_issues");
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = program.run(&["completions", shell]).await.expect(0).stdout;
@@ -207,17 +207,17 @@ async fn help_and_version_go_to_standard_output() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn quiet_leaves_the_result_alone() {
+async fn quiet_keeps_the_result() {
     let upstream = upstream().await;
     let program = Program::github(upstream.url());
-    assert!(!program.run(&["status"]).await.expect(0).stderr.is_empty(), "it says that there is no database");
+    assert!(!program.run(&["status"]).await.expect(0).stderr.is_empty(), "a missing database is reported");
     assert!(program.run(&["-q", "status"]).await.expect(0).stderr.is_empty());
     let ended = program.run(&["-q", "ingest", "acme/gears"]).await.expect(0);
     assert!(ended.stdout.contains("acme/gears") && ended.stderr.is_empty(), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_has_seen_enough_is_no_error() {
+async fn a_closed_output_pipe_is_not_an_error() {
     let program = Program::new("github_issues");
     let mut child = program.start(&["schema"]);
     drop(child.stdout.take());
@@ -226,7 +226,7 @@ async fn a_reader_that_has_seen_enough_is_no_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_cannot_be_is_refused_at_entry() {
+async fn an_invalid_resource_name_is_rejected() {
     let program = Program::new("github_issues");
     for command in ["enable", "ingest"] {
         for name in ["nope", "a/b/c", "acme/*", "https://gitlab.com/acme/widgets", "https://github.com/acme"] {
@@ -246,7 +246,7 @@ async fn a_name_that_cannot_be_is_refused_at_entry() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_name_of_a_repository_means_the_same_one() {
+async fn all_spellings_of_a_repository_name_one_resource() {
     let upstream = upstream().await;
     let program = Program::github(upstream.url());
     let enabled = program.run(&["enable", "https://github.com/Acme/Widgets"]).await.expect(0);
@@ -271,7 +271,7 @@ async fn every_name_of_a_repository_means_the_same_one() {
 
 /// A resource stored by an older version keeps its name, its state and its view.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_resource_that_is_stored_under_another_case_goes_on_under_it() {
+async fn a_resource_keeps_the_case_it_was_stored_under() {
     let upstream = upstream().await;
     let program = Program::github(upstream.url());
     program.run(&["enable", "acme/gears"]).await.expect(0);
@@ -293,7 +293,11 @@ async fn remove_forgets_a_resource_and_keeps_its_rows() {
     let refused = program.run(&["remove", "acme/gears"]).await.expect(2);
     assert!(refused.stderr.contains("--yes"), "{}", refused.stderr);
     program.run(&["remove", "acme/gears", "acme/none", "--yes"]).await.expect(6);
-    assert_eq!(program.json(&["status"]).await["resources"].as_array().unwrap().len(), 1, "nothing is removed");
+    assert_eq!(
+        program.json(&["status"]).await["resources"].as_array().unwrap().len(),
+        1,
+        "nothing is removed without --yes"
+    );
     let removed = program.run(&["remove", "Acme/Gears", "--yes"]).await.expect(0);
     assert_eq!(removed.stdout, "acme/gears is removed; its rows stay\n");
     assert_eq!(program.json(&["status"]).await["resources"].as_array().unwrap().len(), 0);
@@ -306,7 +310,7 @@ async fn remove_forgets_a_resource_and_keeps_its_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_schedule_that_comes_all_the_time_is_refused() {
+async fn a_schedule_below_one_minute_is_rejected() {
     let program = Program::new("github_issues");
     for schedule in ["1s", "59s", "*/5 * * * * *"] {
         let ended = program.run(&["enable", "acme/gears", "--schedule", schedule]).await.expect(4);

@@ -5,14 +5,14 @@ use std::path::Path;
 use super::support::Program;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demo_tells_its_story_whatever_the_environment_says() {
+async fn the_demo_ignores_the_environment() {
     let program = Program::new("github_issues")
         .variable("GITHUB_API_URL", "http://127.0.0.1:1")
         .variable("GITHUB_TOKEN", "hush")
         .variable("GITHUB_PAGE_SIZE", "nonsense")
         .variable("HTTP_PROXY", "http://127.0.0.1:1");
     let path = program.folder().join("story.db");
-    let told = program.run(&["demo", path.to_str().unwrap()]).await.expect(0).stdout;
+    let output = program.run(&["demo", path.to_str().unwrap()]).await.expect(0).stdout;
     for part in [
         "2000 inserted, 0 updated, 0 deleted",
         "0 inserted, 0 updated, 0 deleted, 0 unchanged; requests: 1;",
@@ -20,16 +20,16 @@ async fn the_demo_tells_its_story_whatever_the_environment_says() {
         "2 deleted",
         "sqlite3 ",
     ] {
-        assert!(told.contains(part), "{part:?} is not in:\n{told}");
+        assert!(output.contains(part), "{part:?} is not in:\n{output}");
     }
     assert!(path.exists());
     program.run(&["demo", path.to_str().unwrap()]).await.expect(1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_engine_embedded_in_another_program_tells_what_it_does() {
-    let told = Program::new("embed").run(&[]).await.expect(0).stdout;
-    assert!(told.contains("first: 600 inserted") && told.contains("again: 0 inserted"), "{told}");
+async fn an_embedded_engine_reports_progress() {
+    let output = Program::new("embed").run(&[]).await.expect(0).stdout;
+    assert!(output.contains("first: 600 inserted") && output.contains("again: 0 inserted"), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

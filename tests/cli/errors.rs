@@ -9,9 +9,9 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use super::support::{Ended, Program, end};
 
 #[track_caller]
-fn says(ended: &Ended, what: &str) {
+fn assert_stderr(ended: &Ended, what: &str) {
     let errors: Vec<_> = ended.stderr.lines().filter(|line| line.starts_with("error:")).collect();
-    assert_eq!(errors.len(), 1, "one clear line: {}", ended.stderr);
+    assert_eq!(errors.len(), 1, "one line: {}", ended.stderr);
     assert!(errors[0].contains(what) && ended.stderr.contains("\nhelp: "), "{}", ended.stderr);
 }
 
@@ -24,7 +24,7 @@ async fn a_wrong_token() {
     let upstream = GithubServer::builder().token("right").repository("acme/gears", 3).start().await.unwrap();
     let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", "wrong-hush");
     let ended = program.run(&["ingest", "acme/gears"]).await.expect(5);
-    says(&ended, "acme/gears");
+    assert_stderr(&ended, "acme/gears");
     assert_eq!(last_error(&program).await, "authentication");
 }
 
@@ -50,7 +50,7 @@ async fn a_server_that_cannot_be_reached_while_settings_are_checked() {
     let mut child = program.start(&["check"]);
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let first = loop {
-        let line = lines.next_line().await.unwrap().expect("it says that it tries again");
+        let line = lines.next_line().await.unwrap().expect("a retry is reported");
         if line.contains("cannot be reached") {
             break line;
         }
@@ -59,7 +59,7 @@ async fn a_server_that_cannot_be_reached_while_settings_are_checked() {
     assert!(began.elapsed() < Duration::from_secs(2), "said after {:?}", began.elapsed());
     let ended = end(child).await.expect(7);
     assert!(ended.stdout.contains("remote    failed"), "{ended:?}");
-    assert!(began.elapsed() < Duration::from_secs(8), "given up after {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(8), "ended only after {:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,7 +72,7 @@ async fn a_server_that_does_not_answer_while_settings_are_checked() {
         .variable("GITHUB_RETRIES", "0");
     for command in ["check", "discover"] {
         let ended = program.run(&[command]).await.expect(7);
-        assert!(ended.stderr.contains("no answer from github for 2"), "{command}: {}", ended.stderr);
+        assert!(ended.stderr.contains("no response from github for 2"), "{command}: {}", ended.stderr);
         let silent = program.run(&["-q", command]).await.expect(7);
         assert!(!silent.stderr.contains("no answer"), "{command}: {}", silent.stderr);
     }
@@ -97,13 +97,13 @@ async fn a_missing_repository() {
     let upstream = GithubServer::builder().repository("acme/gears", 3).start().await.unwrap();
     let program = Program::github(upstream.url());
     let ended = program.run(&["ingest", "acme/geras"]).await.expect(6);
-    says(&ended, "acme/geras");
+    assert_stderr(&ended, "acme/geras");
     assert_eq!(last_error(&program).await, "not_found");
 }
 
 /// If both names were read, the view over all resources would have every row twice.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_new_name_of_a_repository_that_is_read_under_its_old_one() {
+async fn the_new_name_of_a_renamed_repository_is_rejected() {
     let upstream =
         GithubServer::builder().repository("acme/gears", 30).repository("acme/nuts", 3).start().await.unwrap();
     let program = Program::github(upstream.url());
@@ -111,14 +111,14 @@ async fn the_new_name_of_a_repository_that_is_read_under_its_old_one() {
     upstream.rename_repository("acme/gears", "acme/cogs");
     for args in [&["ingest", "acme/cogs"][..], &["ingest", "--reconcile", "acme/cogs"]] {
         let ended = program.run(args).await.expect(4);
-        says(&ended, "acme/cogs is the same repository as acme/gears");
+        assert_stderr(&ended, "acme/cogs is the same repository as acme/gears");
         assert!(ended.stderr.contains("`remove`"), "{}", ended.stderr);
     }
     let known = program.json(&["status"]).await;
-    assert_eq!(known["resources"].as_array().unwrap().len(), 2, "what cannot be read is not left enabled: {known}");
+    assert_eq!(known["resources"].as_array().unwrap().len(), 2, "an unreadable resource is not left enabled: {known}");
     let database = rusqlite::Connection::open(program.folder().join("github.db")).unwrap();
     let rows = || database.query_row("select count(*) from issues", [], |row| row.get::<_, i64>(0)).unwrap();
-    assert_eq!(rows(), 33, "nothing of it is written");
+    assert_eq!(rows(), 33, "no row of it is written");
     program.run(&["enable", "acme/cogs"]).await.expect(0);
     program.run(&["ingest"]).await.expect(3);
     assert_eq!(rows(), 33);
@@ -133,7 +133,7 @@ async fn both_names_of_a_repository_at_once() {
     upstream.rename_repository("acme/gears", "acme/cogs");
     let program = Program::github(upstream.url());
     let ended = program.run(&["ingest", "acme/gears", "acme/cogs"]).await.expect(3);
-    says(&ended, "is the same repository as");
+    assert_stderr(&ended, "is the same repository as");
     let database = rusqlite::Connection::open(program.folder().join("github.db")).unwrap();
     let rows: i64 = database.query_row("select count(*) from issues", [], |row| row.get(0)).unwrap();
     assert_eq!(rows, 300);
@@ -145,16 +145,16 @@ async fn disabled_issues() {
     upstream.disable_issues("acme/gears");
     let program = Program::github(upstream.url());
     let ended = program.run(&["ingest", "acme/gears"]).await.expect(6);
-    says(&ended, "disabled");
+    assert_stderr(&ended, "disabled");
     assert_eq!(last_error(&program).await, "not_found");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_fails_beside_one_that_does_not_is_partial() {
+async fn one_failure_among_several_is_partial() {
     let upstream = GithubServer::builder().repository("acme/gears", 3).start().await.unwrap();
     let program = Program::github(upstream.url());
     let ended = program.run(&["ingest", "acme/gears", "acme/none"]).await.expect(3);
-    says(&ended, "acme/none");
+    assert_stderr(&ended, "acme/none");
     assert_eq!(program.json(&["preview", "acme/gears"]).await["rows"].as_array().unwrap().len(), 3);
 }
 
@@ -167,41 +167,41 @@ async fn a_server_that_cannot_be_reached() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_no_database_stays_as_it_was() {
+async fn a_file_that_is_not_a_database_stays_unchanged() {
     let program = Program::new("github_issues");
     let text = "Dear diary, this is no database. ".repeat(100);
     fs::write(program.folder().join("github.db"), &text).unwrap();
     for args in [&["status"][..], &["enable", "acme/gears"], &["ingest", "acme/gears"], &["check"]] {
-        says(&program.run(args).await.expect(4), "github.db");
+        assert_stderr(&program.run(args).await.expect(4), "github.db");
     }
     assert_eq!(fs::read_to_string(program.folder().join("github.db")).unwrap(), text);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_to_do_is_said() {
+async fn no_enabled_resources_is_reported() {
     let program = Program::new("github_issues");
-    says(&program.run(&["ingest"]).await.expect(4), "no repository is enabled");
+    assert_stderr(&program.run(&["ingest"]).await.expect(4), "no repository is enabled");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_known_is_not_found() {
+async fn an_unknown_resource_is_not_found() {
     let program = Program::new("github_issues");
     program.run(&["enable", "acme/gears"]).await.expect(0);
     for args in [&["disable", "acme/x"][..], &["reset", "acme/x", "--yes"], &["preview", "acme/x"], &["runs", "acme/x"]]
     {
-        says(&program.run(args).await.expect(6), "acme/x");
+        assert_stderr(&program.run(args).await.expect(6), "acme/x");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_schedule_is_refused_with_an_example() {
     let program = Program::new("github_issues");
-    says(&program.run(&["enable", "acme/gears", "--schedule", "soon"]).await.expect(4), "soon");
+    assert_stderr(&program.run(&["enable", "acme/gears", "--schedule", "soon"]).await.expect(4), "soon");
     assert!(!program.folder().join("github.db").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_command_or_option_is_a_matter_of_usage() {
+async fn an_unknown_command_or_option_is_a_usage_error() {
     let program = Program::new("github_issues");
     for args in [&["ingst"][..], &["ingest", "--recncile"], &["ingest", "--concurrency", "0"], &["-v", "-q", "status"]]
     {

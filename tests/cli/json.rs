@@ -11,7 +11,7 @@ fn keys(value: &Value) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_command_writes_one_document_of_a_known_shape() {
+async fn each_command_writes_one_json_document() {
     let upstream = GithubServer::builder().seed(7).token("t").repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", "t");
     for (args, expected) in [
@@ -36,7 +36,7 @@ async fn each_command_writes_one_document_of_a_known_shape() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_ingestion_tells_its_counts_and_its_runs() {
+async fn ingest_reports_its_counts_and_runs() {
     let upstream = GithubServer::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url());
     let report = program.json(&["ingest", "acme/gears"]).await;
@@ -52,7 +52,7 @@ async fn an_ingestion_tells_its_counts_and_its_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_error_is_a_document_too() {
+async fn an_error_is_a_json_document() {
     let program = Program::new("github_issues");
     let ended = program.run(&["--json", "--set", "tokne=x", "check"]).await.expect(4);
     let error = &ended.json()["error"];
@@ -66,7 +66,7 @@ async fn an_error_is_a_document_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_missing_on_the_command_line_is_named() {
+async fn a_missing_argument_is_named() {
     let program = Program::new("github_issues");
     let message = async |args: &[&str]| {
         let document = program.run(args).await.expect(2).json();
@@ -80,21 +80,23 @@ async fn what_is_missing_on_the_command_line_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn warnings_and_waits_are_logged_unless_it_is_quiet() {
+async fn warnings_and_waits_are_logged_unless_quiet() {
     let upstream = GithubServer::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url());
-    for (args, told) in [(&["--json", "ingest", "acme/gears"][..], true), (&["--json", "--quiet", "ingest"], false)] {
+    for (args, is_logged) in
+        [(&["--json", "ingest", "acme/gears"][..], true), (&["--json", "--quiet", "ingest"], false)]
+    {
         upstream.fault(Fault::SecondaryLimit { code: 403, retry_after: Some(RetryAfter::Seconds(1)) });
         let ended = program.run(args).await.expect(0);
         assert_eq!(ended.json()["status"], "complete");
         for what in ["reading anonymously", "waiting"] {
-            assert_eq!(ended.stderr.contains(what), told, "{args:?}, {what}: {}", ended.stderr);
+            assert_eq!(ended.stderr.contains(what), is_logged, "{args:?}, {what}: {}", ended.stderr);
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_warning_that_holds_for_all_is_logged_once_for_all_resources_and_cycles() {
+async fn a_warning_for_all_resources_is_logged_once() {
     let upstream = GithubServer::builder().seed(7).repository("acme/gears", 3).repository("acme/nuts", 3);
     let upstream = upstream.start().await.unwrap();
     let program = Program::github(upstream.url());
@@ -107,7 +109,7 @@ async fn a_warning_that_holds_for_all_is_logged_once_for_all_resources_and_cycle
     let mut child = program.start(&["run", "--json"]);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     for _ in 0..6 {
-        tokio::time::timeout(LONG, lines.next_line()).await.expect("no run has ended").unwrap().unwrap();
+        tokio::time::timeout(LONG, lines.next_line()).await.expect("no run finished in time").unwrap().unwrap();
     }
     signal(&child, "TERM");
     let ended = end(child).await.expect(0);
@@ -115,7 +117,7 @@ async fn a_warning_that_holds_for_all_is_logged_once_for_all_resources_and_cycle
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_check_that_fails_tells_what_it_looked_at() {
+async fn a_failed_check_lists_every_check() {
     let upstream = GithubServer::builder().token("right").repository("acme/gears", 3).start().await.unwrap();
     let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", "wrong");
     let document = program.run(&["--json", "check"]).await.expect(5).json();

@@ -18,7 +18,7 @@ struct Planets;
 #[async_trait]
 impl Source for Planets {
     fn spec(&self) -> SourceSpec {
-        SourceSpec::new("planets", "1").resource_kind("star").table(TableSpec::new("planets"))
+        SourceSpec::new("planets", "1").resource_kind("star").stream(StreamSpec::new("planets"))
     }
 
     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
@@ -65,7 +65,7 @@ impl Opened {
 }
 
 #[tokio::test]
-async fn commands_run_over_a_backend_of_the_programs_own() {
+async fn commands_run_on_a_custom_backend() {
     let opened = Opened::default();
     for args in [
         &["check"][..],
@@ -90,7 +90,7 @@ async fn commands_run_over_a_backend_of_the_programs_own() {
 }
 
 #[tokio::test]
-async fn a_backend_of_the_programs_own_is_opened_only_when_it_is_needed() {
+async fn a_custom_backend_is_opened_only_when_needed() {
     let opened = Opened::default();
     for args in [&["--help"][..], &["completions", "bash"], &["schema"]] {
         assert_eq!(opened.run(args).await, Exit::Complete, "{args:?}");
@@ -104,7 +104,7 @@ async fn a_backend_of_the_programs_own_is_opened_only_when_it_is_needed() {
 }
 
 #[tokio::test]
-async fn a_backend_that_does_not_open_ends_the_command_with_its_error() {
+async fn a_custom_backend_that_fails_to_open_ends_the_command() {
     let open = || Err::<Memory, _>(Error::unavailable("the warehouse is closed"));
     for command in ["check", "status", "ingest"] {
         assert_eq!(run_with_from(Planets, open, ["planets", command]).await, Exit::Unavailable, "{command}");

@@ -28,13 +28,13 @@ async fn assert_readable(program: &Program) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_without_write_permission_is_read_and_nothing_is_made_beside_it() {
+async fn a_read_only_file_is_read_without_creating_others() {
     let (_upstream, program) = ingested().await;
     let file = program.folder().join("github.db");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
     let before = fs::read(&file).unwrap();
     assert_readable(&program).await;
-    assert_eq!(program.folder().read_dir().unwrap().count(), 1, "something was made beside the file");
+    assert_eq!(program.folder().read_dir().unwrap().count(), 1, "files were created beside the database");
     assert_eq!(fs::read(&file).unwrap(), before);
     let refused = program.run(&["ingest"]).await.expect(7);
     assert!(refused.stderr.contains("read-only"), "{}", refused.stderr);
@@ -42,7 +42,7 @@ async fn a_file_without_write_permission_is_read_and_nothing_is_made_beside_it()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_is_read_on_a_file_system_that_is_mounted_for_reading() {
+async fn a_file_on_a_read_only_file_system_is_read() {
     let (_upstream, program) = ingested().await;
     let folder = program.folder().to_str().unwrap();
     let mount = "mount --bind \"$0\" \"$0\" && mount -o remount,ro,bind \"$0\" && cd \"$0\" && exec \"$@\"";
@@ -62,7 +62,7 @@ async fn a_file_is_read_on_a_file_system_that_is_mounted_for_reading() {
         .output()
         .is_ok_and(|done| done.status.success());
     if !touch {
-        eprintln!("skipped: this machine lets nobody mount a file system (`unshare --map-root-user --mount`)");
+        eprintln!("skipped: this machine does not allow mounting a file system (`unshare --map-root-user --mount`)");
         return;
     }
     for args in READING {
@@ -74,7 +74,7 @@ async fn a_file_is_read_on_a_file_system_that_is_mounted_for_reading() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_another_process_has_written_and_not_yet_moved_into_the_file_is_read() {
+async fn rows_in_another_processs_wal_are_read() {
     let (_upstream, program) = ingested().await;
     let file = program.folder().join("github.db");
     // It holds the file open, so that the WAL stays.

@@ -13,7 +13,7 @@ async fn rejected() -> Program {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_outstanding_is_listed_and_counted_until_a_reconcile_run_finds_it_corrected() {
+async fn rejects_are_listed_until_a_reconcile_run_resolves_them() {
     let program = rejected().await;
     let listed = program.run(&["rejects", "odd"]).await.expect(0);
     assert_eq!(listed.stdout.lines().count(), 3, "{}", listed.stdout);
@@ -34,11 +34,11 @@ async fn what_is_outstanding_is_listed_and_counted_until_a_reconcile_run_finds_i
     program.run(&["ingest", "--reconcile"]).await.expect(0);
     assert_eq!(program.json(&["rejects"]).await["total"], 0);
     let none = program.run(&["rejects", "odd"]).await.expect(0);
-    assert!(none.stderr.contains("nothing that was rejected is outstanding"), "{}", none.stderr);
+    assert!(none.stderr.contains("no rejected records are outstanding"), "{}", none.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_received_is_shown_cut_and_without_what_would_steer_a_terminal() {
+async fn rejected_records_are_shortened_and_escaped() {
     let program = Program::new("custom_source").variable("JSONL_PATH", ".");
     fs::write(program.folder().join("odd.jsonl"), format!("\u{1b}[31m{}\n", "x".repeat(5_000))).unwrap();
     program.run(&["ingest", "odd"]).await.expect(3);
@@ -49,6 +49,6 @@ async fn what_was_received_is_shown_cut_and_without_what_would_steer_a_terminal(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_resource_that_is_not_known_has_no_rejects_to_list() {
+async fn rejects_of_an_unknown_resource_are_not_found() {
     rejected().await.run(&["rejects", "other"]).await.expect(6);
 }

@@ -26,7 +26,7 @@ fn with_a_reject() -> Program {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_command_writes_what_the_schema_says() {
+async fn each_command_matches_the_schema() {
     let upstream = GithubServer::builder().seed(7).token("t").repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", "t");
     for (definition, args) in [
@@ -54,7 +54,7 @@ async fn each_command_writes_what_the_schema_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_left_out_rejected_and_refused_fits_too() {
+async fn skipped_rejected_and_failed_records_match_the_schema() {
     let upstream = GithubServer::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url());
     let without = ["--json", "ingest", "acme/gears", "--set", "pull_requests=false"];
@@ -93,20 +93,20 @@ async fn what_was_left_out_rejected_and_refused_fits_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn run_writes_a_line_for_each_run() {
+async fn run_writes_one_line_per_run() {
     let upstream = GithubServer::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url());
     program.run(&["enable", "acme/gears"]).await.expect(0);
     let mut child = program.start(&["run", "--json"]);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let line = tokio::time::timeout(LONG, lines.next_line()).await.expect("no run has ended").unwrap().unwrap();
+    let line = tokio::time::timeout(LONG, lines.next_line()).await.expect("no run finished in time").unwrap().unwrap();
     assert_fits("run", &serde_json::from_str(&line).unwrap());
     signal(&child, "TERM");
     end(child).await.expect(0);
 }
 
 #[test]
-fn the_test_sees_what_does_not_fit() {
+fn a_document_that_does_not_match_is_detected() {
     let error = json!({"kind": "odd", "message": 1, "causes": [], "help": null, "unconfirmed_deletions": null});
     let document = json!({"schema_version": 1, "error": error});
     assert_eq!(violations(&schema(), "error", &document).len(), 2);

@@ -5,7 +5,7 @@ use github_server::GithubServer;
 use super::support::Program;
 
 /// The effective value of a setting, and its origin.
-async fn in_force(program: &Program, args: &[&str], name: &str) -> (String, String) {
+async fn effective(program: &Program, args: &[&str], name: &str) -> (String, String) {
     let document = program.json(&[&["configure"], args].concat()).await;
     let settings = document["settings"].as_array().unwrap();
     let setting = settings.iter().find(|setting| setting["name"] == name).unwrap();
@@ -13,21 +13,21 @@ async fn in_force(program: &Program, args: &[&str], name: &str) -> (String, Stri
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_place_goes_before_the_one_below_it() {
+async fn settings_follow_their_precedence() {
     let program = Program::new("github_issues").variable("GITHUB_CONCURRENCY", "4");
     let expect = |value: &str, from: &str| (value.to_owned(), from.to_owned());
-    assert_eq!(in_force(&program, &[], "page_size").await, expect("100", "default"));
+    assert_eq!(effective(&program, &[], "page_size").await, expect("100", "default"));
     program.run(&["configure", "page_size=50", "concurrency=2"]).await.expect(0);
-    assert_eq!(in_force(&program, &[], "page_size").await, expect("50", "the database"));
+    assert_eq!(effective(&program, &[], "page_size").await, expect("50", "the database"));
     std::fs::write(program.folder().join("github.toml"), "page_size = 60\nconcurrency = 3\n").unwrap();
-    assert_eq!(in_force(&program, &[], "page_size").await, expect("50", "the database"));
+    assert_eq!(effective(&program, &[], "page_size").await, expect("50", "the database"));
     let file = ["--config", "github.toml"];
-    assert_eq!(in_force(&program, &file, "page_size").await, expect("60", "the file github.toml"));
+    assert_eq!(effective(&program, &file, "page_size").await, expect("60", "the file github.toml"));
     let variable = "the environment variable GITHUB_CONCURRENCY";
-    assert_eq!(in_force(&program, &file, "concurrency").await, expect("4", variable));
-    assert_eq!(in_force(&program, &["--set", "concurrency=5"], "concurrency").await, expect("5", "--set"));
+    assert_eq!(effective(&program, &file, "concurrency").await, expect("4", variable));
+    assert_eq!(effective(&program, &["--set", "concurrency=5"], "concurrency").await, expect("5", "--set"));
     std::fs::write(program.folder().join("other.toml"), "page_size = 70\n").unwrap();
-    assert_eq!(in_force(&program, &["--config", "other.toml"], "page_size").await.0, "70");
+    assert_eq!(effective(&program, &["--config", "other.toml"], "page_size").await.0, "70");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,11 +36,11 @@ async fn configure_without_a_value_removes() {
     program.run(&["configure", "page_size=50"]).await.expect(0);
     let removed = program.run(&["configure", "page_size="]).await.expect(0);
     assert_eq!(removed.stdout, "removed page_size\n");
-    assert_eq!(in_force(&program, &[], "page_size").await.1, "default");
+    assert_eq!(effective(&program, &[], "page_size").await.1, "default");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_configured_does_not_take_up_the_environment() {
+async fn configure_does_not_store_the_environment() {
     let program = Program::new("github_issues").variable("GITHUB_TOKEN", "hush");
     program.run(&["configure", "page_size=50"]).await.expect(0);
     let elsewhere = program.command(&["--json", "configure"]).env_remove("GITHUB_TOKEN").output().await.unwrap();
@@ -48,16 +48,16 @@ async fn what_is_configured_does_not_take_up_the_environment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_unknown_or_malformed_is_named_before_any_request() {
+async fn unknown_or_malformed_settings_are_named_before_any_request() {
     let upstream = GithubServer::builder().repository("acme/gears", 3).start().await.unwrap();
     let program = Program::github(upstream.url()).variable("GITHUB_RETRIES", "often");
     let ended = program.run(&["ingest", "acme/gears"]).await.expect(4);
-    let says = "error: the setting `retries` is malformed: it is not a whole number \
+    let expected = "error: the setting `retries` is malformed: it is not a whole number \
                 (given by: the environment variable GITHUB_RETRIES)";
-    assert!(ended.stderr.contains(says), "{}", ended.stderr);
+    assert!(ended.stderr.contains(expected), "{}", ended.stderr);
 
     let program = Program::github(upstream.url());
-    for (set, says) in [
+    for (set, expected) in [
         ("pagesize=5", "did you mean `page_size`?"),
         ("page_size=five", "`page_size` is malformed"),
         ("page_size=0", "`page_size` is out of range"),
@@ -65,7 +65,7 @@ async fn what_is_unknown_or_malformed_is_named_before_any_request() {
         ("api_url=https://github.com", "api.github.com"),
     ] {
         let ended = program.run(&["ingest", "acme/gears", "--set", set]).await.expect(4);
-        assert!(ended.stderr.contains(says) && !ended.stderr.contains("ghp_literal"), "{set}: {}", ended.stderr);
+        assert!(ended.stderr.contains(expected) && !ended.stderr.contains("ghp_literal"), "{set}: {}", ended.stderr);
     }
     std::fs::write(program.folder().join("github.toml"), "page_sise = 5\n").unwrap();
     let ended = program.run(&["--config", "github.toml", "ingest", "acme/gears"]).await.expect(4);
@@ -74,9 +74,9 @@ async fn what_is_unknown_or_malformed_is_named_before_any_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_is_not_stored() {
+async fn rejected_settings_are_not_stored() {
     let program = Program::new("github_issues");
-    for (setting, says) in [
+    for (setting, expected) in [
         ("tokne=env:X", "did you mean `token`?"),
         ("page_size=many", "not a whole number"),
         ("token=ghp_literal", "by reference"),
@@ -91,14 +91,18 @@ async fn what_is_refused_is_not_stored() {
         ("app_id=7", "only in part"),
     ] {
         let ended = program.run(&["configure", setting]).await.expect(4);
-        assert!(ended.stderr.contains(says) && !ended.stderr.contains("ghp_literal"), "{setting}: {}", ended.stderr);
+        assert!(
+            ended.stderr.contains(expected) && !ended.stderr.contains("ghp_literal"),
+            "{setting}: {}",
+            ended.stderr
+        );
     }
     assert!(!program.folder().join("github.db").exists());
 }
 
 /// A stored value may have been written by an older version, or by hand.
 #[tokio::test(flavor = "multi_thread")]
-async fn stored_values_are_held_to_the_same_limits() {
+async fn stored_values_are_validated_too() {
     let program = Program::new("github_issues");
     program.run(&["configure", "page_size=50"]).await.expect(0);
     let database = rusqlite::Connection::open(program.folder().join("github.db")).unwrap();

@@ -22,7 +22,7 @@ async fn rows(program: &Program) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_signal_commits_and_the_next_run_goes_on() {
+async fn the_first_signal_commits_and_the_next_run_continues() {
     for name in ["INT", "TERM"] {
         let upstream = slow_upstream().await;
         let program = Program::github(upstream.url());
@@ -31,11 +31,8 @@ async fn the_first_signal_commits_and_the_next_run_goes_on() {
         signal(&child, name);
         let report = end(child).await.expect(130).json();
         assert_eq!((&report["status"], &report["runs"][0]["status"]), (&"interrupted".into(), &"interrupted".into()));
-        let standing = &program.json(&["status"]).await["resources"][0];
-        assert_eq!(
-            (&standing["state"], &standing["last_run"]["status"]),
-            (&"interrupted".into(), &"interrupted".into())
-        );
+        let status = &program.json(&["status"]).await["resources"][0];
+        assert_eq!((&status["state"], &status["last_run"]["status"]), (&"interrupted".into(), &"interrupted".into()));
         let kept = report["counts"]["inserted"].as_u64().unwrap();
         assert!(kept > 0 && kept < u64::from(ISSUES), "{kept}");
 
@@ -47,7 +44,7 @@ async fn the_first_signal_commits_and_the_next_run_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_signal_is_answered_in_words() {
+async fn the_first_signal_prints_a_message() {
     let upstream = slow_upstream().await;
     let program = Program::github(upstream.url());
     let child = program.start(&SLOWLY[..6]);
@@ -59,17 +56,17 @@ async fn the_first_signal_is_answered_in_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_was_killed_shows_as_interrupted_once_another_has_followed() {
+async fn a_killed_run_shows_as_interrupted_after_the_next_one() {
     let upstream = slow_upstream().await;
     let program = Program::github(upstream.url());
     let child = program.start(&SLOWLY);
     // Commits come every second, and each updates the run's record.
-    until("something is committed", || upstream.requests().len() >= 40).await;
+    until("a commit has happened", || upstream.requests().len() >= 40).await;
     signal(&child, "KILL");
     assert_eq!(end(child).await.code, None);
     let killed = program.json(&["runs"]).await["runs"][0].clone();
     assert_eq!(killed["status"], "running");
-    assert_eq!(killed["counts"]["inserted"], rows(&program).await, "the record is as far as the rows: {killed}");
+    assert_eq!(killed["counts"]["inserted"], rows(&program).await, "the run's record matches the rows: {killed}");
 
     program.run(&["ingest"]).await.expect(0);
     assert_eq!(rows(&program).await, ISSUES as usize);
@@ -81,7 +78,7 @@ async fn a_run_that_was_killed_shows_as_interrupted_once_another_has_followed() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn run_keeps_a_schedule_until_it_is_stopped() {
+async fn run_follows_the_schedule_until_stopped() {
     let upstream = GithubServer::builder().seed(7).repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url());
     program.run(&["enable", "acme/gears", "--schedule", "1m"]).await.expect(0);
@@ -92,7 +89,8 @@ async fn run_keeps_a_schedule_until_it_is_stopped() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut inserted = Vec::new();
     for _ in 0..3 {
-        let line = tokio::time::timeout(LONG, lines.next_line()).await.expect("no run has ended").unwrap().unwrap();
+        let line =
+            tokio::time::timeout(LONG, lines.next_line()).await.expect("no run finished in time").unwrap().unwrap();
         let run: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(run["status"], "complete");
         inserted.push(run["counts"]["inserted"].as_u64().unwrap());
@@ -103,7 +101,7 @@ async fn run_keeps_a_schedule_until_it_is_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_request_to_stop_that_comes_as_two_signals_is_one() {
+async fn duplicate_signals_count_once() {
     let upstream = slow_upstream().await;
     let program = Program::github(upstream.url());
     let child = program.start(&SLOWLY);
@@ -121,19 +119,19 @@ async fn one_request_to_stop_that_comes_as_two_signals_is_one() {
 
 #[cfg(feature = "snowflake")]
 #[tokio::test(flavor = "multi_thread")]
-async fn who_asks_again_does_not_wait() {
+async fn a_second_signal_stops_at_once() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let program = Program::new("github_issues").snowflake(silent.local_addr().unwrap().port(), "hush", "DB");
     let mut child = program.start(&["ingest", "acme/gears", "--json"]);
     // It listens for signals before it sends a request.
-    let _call = tokio::time::timeout(LONG, silent.accept()).await.expect("it never calls").unwrap();
+    let _call = tokio::time::timeout(LONG, silent.accept()).await.expect("no connection was made").unwrap();
     let ask = async {
         while child.try_wait().unwrap().is_none() {
             signal(&child, "INT");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(LONG, ask).await.expect("it never stops");
+    tokio::time::timeout(LONG, ask).await.expect("the process did not stop");
     assert!(end(child).await.expect(130).stdout.is_empty());
 }
 
@@ -143,7 +141,7 @@ async fn two_signals_in_a_row_lose_nothing() {
     let program = Program::github(upstream.url());
     let child = program.start(&["run"]);
     // It listens for signals before it creates the database.
-    until("the program is up", || program.folder().join("github.db").exists()).await;
+    until("the program has started", || program.folder().join("github.db").exists()).await;
     signal(&child, "INT");
     signal(&child, "INT");
     let code = end(child).await.code;

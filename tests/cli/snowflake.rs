@@ -14,13 +14,13 @@ use crate::peers::{self, Server};
 const PASSWORD: &str = "correct-horse-battery-staple";
 
 /// The example over a separate database, which does not exist yet, and a session to inspect it.
-struct World {
+struct Scenario {
     program: Program,
     server: &'static Server,
     database: String,
 }
 
-impl World {
+impl Scenario {
     /// `None` where there is no server.
     fn new(program: Program) -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
@@ -62,7 +62,7 @@ async fn upstream() -> GithubServer {
 }
 
 #[track_caller]
-fn says(ended: &Ended, parts: &[&str]) {
+fn assert_stderr(ended: &Ended, parts: &[&str]) {
     for part in parts {
         assert!(ended.stderr.contains(part), "{part:?} is not in {}", ended.stderr);
     }
@@ -72,8 +72,8 @@ fn says(ended: &Ended, parts: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_works_on_snowflake_as_on_a_file() {
     let upstream = upstream().await;
-    let Some(world) = World::new(Program::github(upstream.url())) else { return };
-    let program = &world.program;
+    let Some(scenario) = Scenario::new(Program::github(upstream.url())) else { return };
+    let program = &scenario.program;
     let check = program.run(&["check"]).await.expect(0).stdout;
     let lines = [
         "connection  ok      account testorg-account at http://127.0.0.1:",
@@ -91,7 +91,7 @@ async fn every_command_works_on_snowflake_as_on_a_file() {
         program.run(args).await.expect(code);
     }
     let check = program.run(&["check"]).await.expect(0).stdout;
-    assert!(check.contains("not created yet"), "whoever looks makes nothing: {check}");
+    assert!(check.contains("not created yet"), "read commands create nothing: {check}");
 
     let ended = program.run(&["ingest", "acme/gears"]).await.expect(0);
     assert!(ended.stdout.contains("acme/gears  complete        30"), "{}", ended.stdout);
@@ -100,42 +100,42 @@ async fn every_command_works_on_snowflake_as_on_a_file() {
     let check = program.run(&["check"]).await.expect(0).stdout;
     assert!(check.contains("tables      ok      created, in "), "{check}");
 
-    let status = world.json(&["status"]).await;
+    let status = scenario.json(&["status"]).await;
     assert_eq!(
         (&status["resources"][0]["state"], &status["resources"][0]["enabled"]),
         (&"complete".into(), &true.into())
     );
-    assert_eq!(world.json(&["preview", "acme/gears", "--limit", "50"]).await["rows"].as_array().unwrap().len(), 30);
-    assert_eq!(world.json(&["runs"]).await["runs"][0]["counts"]["inserted"], 30);
+    assert_eq!(scenario.json(&["preview", "acme/gears", "--limit", "50"]).await["rows"].as_array().unwrap().len(), 30);
+    assert_eq!(scenario.json(&["runs"]).await["runs"][0]["counts"]["inserted"], 30);
 
-    let idle = world.json(&["ingest"]).await;
+    let idle = scenario.json(&["ingest"]).await;
     assert_eq!((&idle["status"], &idle["counts"]["inserted"]), (&"complete".into(), &0.into()));
     assert_eq!(idle["destination"]["statements"], 2, "{idle}");
 
     program.run(&["configure", "page_size=50"]).await.expect(0);
     let settings = program.run(&["configure"]).await.expect(0).stdout;
     assert!(settings.lines().any(|line| line.contains("page_size") && line.contains("the database")), "{settings}");
-    assert_eq!(world.json(&["discover", "--set", "repositories=acme/*"]).await["resources"][0], "acme/gears");
+    assert_eq!(scenario.json(&["discover", "--set", "repositories=acme/*"]).await["resources"][0], "acme/gears");
 
     program.run(&["reset", "acme/gears", "--yes"]).await.expect(0);
-    assert_eq!(world.json(&["ingest"]).await["counts"]["unchanged"], 30);
-    assert_eq!(world.rows("acme/gears").await, (30, 30), "none lost, none double");
+    assert_eq!(scenario.json(&["ingest"]).await["counts"]["unchanged"], 30);
+    assert_eq!(scenario.rows("acme/gears").await, (30, 30), "none lost, none double");
 
     program.run(&["disable", "acme/gears"]).await.expect(0);
     program.run(&["enable", "acme/gears", "--schedule", "1h"]).await.expect(0);
-    assert_eq!(world.json(&["status"]).await["resources"][0]["schedule"], "1h");
-    // None of this was kept in a file.
+    assert_eq!(scenario.json(&["status"]).await["resources"][0]["schedule"], "1h");
+    // None of this was stored in a file.
     assert!(program.folder().read_dir().unwrap().next().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_pass_finds_what_was_deleted() {
+async fn a_reconcile_run_finds_deleted_rows() {
     let upstream = upstream().await;
-    let Some(world) = World::new(Program::github(upstream.url())) else { return };
-    world.program.run(&["ingest", "acme/gears"]).await.expect(0);
+    let Some(scenario) = Scenario::new(Program::github(upstream.url())) else { return };
+    scenario.program.run(&["ingest", "acme/gears"]).await.expect(0);
     upstream.delete("acme/gears", 3);
-    assert_eq!(world.json(&["ingest", "--reconcile"]).await["counts"]["deleted"], 1);
-    assert_eq!(world.rows("acme/gears").await, (29, 29));
+    assert_eq!(scenario.json(&["ingest", "--reconcile"]).await["counts"]["deleted"], 1);
+    assert_eq!(scenario.rows("acme/gears").await, (29, 29));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,32 +143,32 @@ async fn an_interrupted_ingestion_keeps_what_it_read_and_the_next_one_completes_
     const ISSUES: u32 = 600;
     let builder = GithubServer::builder().seed(7).repository("acme/widgets", ISSUES);
     let upstream = builder.latency(Duration::from_millis(60)).start().await.unwrap();
-    let Some(world) = World::new(Program::github(upstream.url())) else { return };
+    let Some(scenario) = Scenario::new(Program::github(upstream.url())) else { return };
     let slowly = ["ingest", "acme/widgets", "--set", "concurrency=1", "--set", "page_size=20", "--json"];
-    let child = world.program.start(&slowly);
+    let child = scenario.program.start(&slowly);
     until("pages are read", || upstream.requests().len() >= 10).await;
     signal(&child, "INT");
     let report = end(child).await.expect(130).json();
     assert_eq!(report["status"], "interrupted");
     let kept = report["counts"]["inserted"].as_i64().unwrap();
     assert!(kept > 0 && kept < i64::from(ISSUES), "{kept}");
-    assert_eq!(world.rows("acme/widgets").await, (kept, kept));
+    assert_eq!(scenario.rows("acme/widgets").await, (kept, kept));
 
-    let rest = world.json(&["ingest"]).await;
+    let rest = scenario.json(&["ingest"]).await;
     assert_eq!(rest["counts"]["inserted"].as_i64().unwrap() + kept, i64::from(ISSUES), "{rest}");
-    assert_eq!(world.rows("acme/widgets").await, (i64::from(ISSUES), i64::from(ISSUES)));
+    assert_eq!(scenario.rows("acme/widgets").await, (i64::from(ISSUES), i64::from(ISSUES)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn run_tells_with_each_run_what_was_spent_until_then() {
+async fn run_reports_usage_with_each_run() {
     use tokio::io::{AsyncBufReadExt, BufReader};
 
     let upstream = upstream().await;
-    let Some(world) = World::new(Program::github(upstream.url())) else { return };
-    world.program.run(&["enable", "acme/gears", "--schedule", "1m"]).await.expect(0);
-    let mut child = world.program.start(&["run", "--json"]);
+    let Some(scenario) = Scenario::new(Program::github(upstream.url())) else { return };
+    scenario.program.run(&["enable", "acme/gears", "--schedule", "1m"]).await.expect(0);
+    let mut child = scenario.program.start(&["run", "--json"]);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let line = tokio::time::timeout(super::support::LONG, lines.next_line()).await.expect("no run has ended");
+    let line = tokio::time::timeout(super::support::LONG, lines.next_line()).await.expect("no run finished in time");
     let run: Value = serde_json::from_str(&line.unwrap().unwrap()).unwrap();
     assert_eq!((&run["counts"]["inserted"], &run["destination"]["kind"]), (&30.into(), &"snowflake".into()));
     assert!(run["destination"]["statements"].as_u64().unwrap() > 3, "{run}");
@@ -177,18 +177,20 @@ async fn run_tells_with_each_run_what_was_spent_until_then() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn run_says_when_it_will_notice_what_gets_enabled() {
+async fn run_announces_when_it_checks_for_enabled_resources() {
     use tokio::io::{AsyncBufReadExt, BufReader};
 
-    let Some(world) = World::new(Program::new("github_issues")) else { return };
+    let Some(scenario) = Scenario::new(Program::new("github_issues")) else { return };
     let file = Program::new("github_issues");
-    for (program, time) in [(&world.program, "30m"), (&file, "15s")] {
+    for (program, time) in [(&scenario.program, "30m"), (&file, "15s")] {
         let mut child = program.start(&["run"]);
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut line = String::new();
-        while !line.contains("is noticed within") {
-            let next = tokio::time::timeout(super::support::LONG, lines.next_line()).await.expect("nothing is said");
-            line = next.unwrap().expect("it has ended");
+        while !line.contains("checking again every") {
+            let next = tokio::time::timeout(super::support::LONG, lines.next_line())
+                .await
+                .expect("no message within the time limit");
+            line = next.unwrap().expect("the process ended early");
         }
         assert!(line.ends_with(time), "{line}");
         signal(&child, "TERM");
@@ -197,59 +199,59 @@ async fn run_says_when_it_will_notice_what_gets_enabled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_document_of_an_ingestion_tells_what_was_spent_and_on_request_what_it_cost() {
+async fn ingest_json_reports_usage_and_cost_on_request() {
     let upstream = upstream().await;
-    let Some(world) = World::new(Program::github(upstream.url())) else { return };
-    let first = world.json(&["ingest", "acme/gears"]).await;
+    let Some(scenario) = Scenario::new(Program::github(upstream.url())) else { return };
+    let first = scenario.json(&["ingest", "acme/gears"]).await;
     let keys: Vec<&String> = first["destination"].as_object().unwrap().keys().collect();
     assert_eq!(keys, ["busy_ms", "kind", "logins", "staged_bytes", "statements", "warehouse_ms"]);
     assert!(first["destination"]["warehouse_ms"].is_null(), "{first}");
-    let second = world.json(&["ingest", "--reconcile", "--cost"]).await;
+    let second = scenario.json(&["ingest", "--reconcile", "--cost"]).await;
     let spent = &second["destination"];
     let (busy, worked) = (spent["busy_ms"].as_u64().unwrap(), spent["warehouse_ms"].as_u64().unwrap());
     assert!(worked > 0 && worked <= busy, "{spent}");
-    let idle = world.json(&["ingest", "--cost"]).await;
-    assert_eq!(idle["destination"]["statements"], 3, "two reads, and the question: {idle}");
+    let idle = scenario.json(&["ingest", "--cost"]).await;
+    assert_eq!(idle["destination"]["statements"], 3, "two reads and the query for the cost: {idle}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cost_that_snowflake_does_not_tell_is_a_warning() {
+async fn an_unavailable_cost_is_a_warning() {
     let upstream = upstream().await;
-    let Some(world) = World::new(Program::github(upstream.url())) else { return };
-    world.program.run(&["enable", "acme/gears"]).await.expect(0);
-    let ended = world.program.run(&["--role", "blind", "--json", "ingest", "--cost"]).await.expect(0);
+    let Some(scenario) = Scenario::new(Program::github(upstream.url())) else { return };
+    scenario.program.run(&["enable", "acme/gears"]).await.expect(0);
+    let ended = scenario.program.run(&["--role", "blind", "--json", "ingest", "--cost"]).await.expect(0);
     assert!(ended.json()["destination"]["warehouse_ms"].is_null(), "{}", ended.stdout);
-    assert!(ended.stderr.contains("does not report how long its warehouse has worked"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("did not report the warehouse's run time"), "{}", ended.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_is_taken_from_the_file_by_its_name_and_flags_go_before_it() {
-    let Some(world) = World::new(Program::new("github_issues")) else { return };
-    let folder = world.program.folder().join(".snowflake");
+async fn flags_override_a_named_connection() {
+    let Some(scenario) = Scenario::new(Program::new("github_issues")) else { return };
+    let folder = scenario.program.folder().join(".snowflake");
     std::fs::create_dir(&folder).unwrap();
-    let port = world.server.port;
+    let port = scenario.server.port;
     let section = |name: &str, rest: &str| {
         format!(
             "[{name}]\naccount = 'testorg-{name}'\nuser = 'loader'\npassword = '{PASSWORD}'\nhost = '127.0.0.1'\n\
              port = {port}\nprotocol = 'http'\ndatabase = '{}'\n{rest}\n",
-            world.database
+            scenario.database
         )
     };
     let file = folder.join("connections.toml");
     std::fs::write(&file, section("first", "") + &section("second", "warehouse = 'SLEEPING'")).unwrap();
-    let check = world.program.run(&["--connection", "second", "check"]).await.stdout;
+    let check = scenario.program.run(&["--connection", "second", "check"]).await.stdout;
     assert!(check.contains("account testorg-second at") && check.contains("as LOADER"), "{check}");
     assert!(check.contains("\"SLEEPING\", suspended; it resumes automatically"), "{check}");
-    let check = world.program.run(&["check", "--connection", "second", "--warehouse", "compute_wh"]).await.stdout;
+    let check = scenario.program.run(&["check", "--connection", "second", "--warehouse", "compute_wh"]).await.stdout;
     assert!(check.contains("warehouse   ok      \"COMPUTE_WH\"\n"), "{check}");
-    let ended = world.program.run(&["--connection", "third", "status"]).await.expect(4);
-    says(&ended, &["no Snowflake connection \"third\"", "first, second"]);
+    let ended = scenario.program.run(&["--connection", "third", "status"]).await.expect(4);
+    assert_stderr(&ended, &["no Snowflake connection \"third\"", "first, second"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_thing_that_is_wrong_is_one_line_and_what_mends_it() {
-    let Some(world) = World::new(Program::new("github_issues")) else { return };
-    let program = &world.program;
+async fn each_problem_has_one_line_and_a_fix() {
+    let Some(scenario) = Scenario::new(Program::new("github_issues")) else { return };
+    let program = &scenario.program;
     program.run(&["enable", "acme/gears"]).await.expect(0);
     for (args, code, parts) in [
         (
@@ -282,14 +284,14 @@ async fn each_thing_that_is_wrong_is_one_line_and_what_mends_it() {
             &["the database \"NEVER_MADE\" does not exist", "CREATE SCHEMA ON DATABASE \"NEVER_MADE\" TO ROLE"],
         ),
     ] {
-        says(&program.run(args).await.expect(code), parts);
+        assert_stderr(&program.run(args).await.expect(code), parts);
     }
     // None of this affects a user who has the required rights.
     program.run(&["--database", "never_made", "enable", "acme/gears"]).await.expect(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_login_says_why_and_repeats_no_secret() {
+async fn a_failed_login_has_a_reason_and_no_secret() {
     for (variables, code, parts) in [
         (&[("SNOWFLAKE_PASSWORD", "wrong-password")][..], 5, &["Incorrect username or password", "key pair"][..]),
         (
@@ -306,12 +308,12 @@ async fn a_refused_login_says_why_and_repeats_no_secret() {
         (&[("SNOWFLAKE_ACCOUNT", "no account!")], 4, &["not an account identifier", "ORGANISATION-ACCOUNT"]),
     ] {
         for command in ["check", "status"] {
-            let Some(mut world) = World::new(Program::new("github_issues")) else { return };
+            let Some(mut scenario) = Scenario::new(Program::new("github_issues")) else { return };
             for (name, value) in variables {
-                world.program = world.program.variable(name, value);
+                scenario.program = scenario.program.variable(name, value);
             }
-            let ended = world.program.run(&["-vvv", command]).await.expect(code);
-            says(&ended, parts);
+            let ended = scenario.program.run(&["-vvv", command]).await.expect(code);
+            assert_stderr(&ended, parts);
             let written = ended.stdout + &ended.stderr;
             assert!(!written.contains("wrong-password") && !written.contains("expired-token"), "{written}");
         }
@@ -319,17 +321,17 @@ async fn a_refused_login_says_why_and_repeats_no_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_that_nobody_has_is_named() {
+async fn an_unknown_account_is_named() {
     let answer = wiremock::ResponseTemplate::new(403).set_body_string("<html>");
     let server = wiremock::MockServer::start().await;
     wiremock::Mock::given(wiremock::matchers::any()).respond_with(answer).mount(&server).await;
-    let Some(world) = World::new(Program::new("github_issues")) else { return };
-    let program = world.program.variable("SNOWFLAKE_PORT", &server.address().port().to_string());
-    says(&program.run(&["check"]).await.expect(4), &["no Snowflake account exists at", "ORG-ACCOUNT"]);
+    let Some(scenario) = Scenario::new(Program::new("github_issues")) else { return };
+    let program = scenario.program.variable("SNOWFLAKE_PORT", &server.address().port().to_string());
+    assert_stderr(&program.run(&["check"]).await.expect(4), &["no Snowflake account exists at", "ORG-ACCOUNT"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_proxy_that_asks_for_credentials_is_told_at_once() {
+async fn a_proxy_that_requires_credentials_is_reported_at_once() {
     let server = wiremock::MockServer::start().await;
     wiremock::Mock::given(wiremock::matchers::any())
         .respond_with(wiremock::ResponseTemplate::new(407))
@@ -339,43 +341,43 @@ async fn a_proxy_that_asks_for_credentials_is_told_at_once() {
     let program = Program::new("github_issues").snowflake(443, PASSWORD, "db");
     let program = program.variable("SNOWFLAKE_PROTOCOL", "https").variable("SNOWFLAKE_HOST", "account.invalid");
     let ended = program.variable("HTTPS_PROXY", &server.uri()).run(&["check"]).await.expect(5);
-    says(&ended, &["the proxy asks for credentials", "HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"]);
+    assert_stderr(&ended, &["the proxy asks for credentials", "HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_of_another_connector_is_left_alone() {
-    let Some(world) = World::new(Program::new("github_issues")) else { return };
-    let mut session = world.client().open().await.unwrap();
+async fn a_database_of_another_connector_is_left_unchanged() {
+    let Some(scenario) = Scenario::new(Program::new("github_issues")) else { return };
+    let mut session = scenario.client().open().await.unwrap();
     for make in ["DATABASE {db}", "SCHEMA {db}.STATE", "TABLE {db}.STATE.APP_STATE (THEIRS INT)"] {
         session
-            .execute(Statement::new(Sql::assert_safe(format!("CREATE {make}").replace("{db}", &world.database))))
+            .execute(Statement::new(Sql::assert_safe(format!("CREATE {make}").replace("{db}", &scenario.database))))
             .await
             .unwrap();
     }
     for args in [&["check"][..], &["enable", "acme/gears"]] {
-        says(
-            &world.program.run(args).await.expect(4),
+        assert_stderr(
+            &scenario.program.run(args).await.expect(4),
             &["APP_STATE\" exists and is not this program's", "choose another database"],
         );
     }
     let tables = "SELECT COUNT(*) AS N FROM {db}.information_schema.tables WHERE table_schema = 'STATE'";
-    assert_eq!(world.number(tables).await, 1);
+    assert_eq!(scenario.number(tables).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_schema_than_the_one_that_the_views_are_in_is_refused() {
-    let Some(world) = World::new(Program::new("github_issues")) else { return };
-    world.program.run(&["enable", "acme/gears"]).await.expect(0);
+async fn a_schema_other_than_that_of_the_views_is_rejected() {
+    let Some(scenario) = Scenario::new(Program::new("github_issues")) else { return };
+    scenario.program.run(&["enable", "acme/gears"]).await.expect(0);
     for args in [&["--schema", "Other", "enable", "acme/gears"][..], &["--schema", "Other", "check"]] {
         let parts = ["are in the schema \"PUBLIC\", not in \"OTHER\"", "give `--schema '\"PUBLIC\"'`"];
-        says(&world.program.run(args).await.expect(4), &parts);
+        assert_stderr(&scenario.program.run(args).await.expect(4), &parts);
     }
     let schemas = "SELECT COUNT(*) AS N FROM {db}.information_schema.schemata WHERE schema_name LIKE 'OTHER%'";
-    assert_eq!(world.number(schemas).await, 0);
+    assert_eq!(scenario.number(schemas).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn flags_of_the_other_destination_are_refused() {
+async fn flags_of_the_other_destination_are_rejected() {
     let program = Program::new("github_issues");
     for (args, parts) in [
         (&["--role", "x", "status"][..], "--role is for Snowflake"),
@@ -383,10 +385,10 @@ async fn flags_of_the_other_destination_are_refused() {
         (&["ingest", "--cost"], "--cost needs Snowflake"),
         (&["--to", "snowflake", "--db", "x.db", "status"], "--db names a file"),
     ] {
-        says(&program.run(args).await.expect(4), &[parts]);
+        assert_stderr(&program.run(args).await.expect(4), &[parts]);
     }
     let unknown = Program::new("github_issues").variable("SNOWFEED_TO", "postgres");
-    says(&unknown.run(&["status"]).await.expect(4), &["SNOWFEED_TO"]);
+    assert_stderr(&unknown.run(&["status"]).await.expect(4), &["SNOWFEED_TO"]);
     program.run(&["--to", "postgres", "status"]).await.expect(2);
     // The flag takes precedence over the environment.
     let elsewhere = Program::new("github_issues").variable("SNOWFEED_TO", "snowflake");
@@ -395,7 +397,7 @@ async fn flags_of_the_other_destination_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sessions_are_closed_at_the_end_and_statements_carry_the_tag_of_the_source() {
+async fn sessions_are_closed_and_statements_are_tagged() {
     let server = wiremock::MockServer::start().await;
     let answer = |body: Value| wiremock::ResponseTemplate::new(200).set_body_json(body);
     let path = |path: &str| wiremock::Mock::given(wiremock::matchers::path(path.to_owned()));
@@ -404,8 +406,8 @@ async fn sessions_are_closed_at_the_end_and_statements_carry_the_tag_of_the_sour
     let missing = serde_json::json!({"success": false, "code": "002003", "message": "does not exist", "data": {}});
     path("/queries/v1/query-request").respond_with(answer(missing)).mount(&server).await;
     path("/session").respond_with(answer(serde_json::json!({"success": true}))).mount(&server).await;
-    let Some(world) = World::new(Program::new("github_issues")) else { return };
-    let program = world.program.variable("SNOWFLAKE_PORT", &server.address().port().to_string());
+    let Some(scenario) = Scenario::new(Program::new("github_issues")) else { return };
+    let program = scenario.program.variable("SNOWFLAKE_PORT", &server.address().port().to_string());
     program.run(&["status"]).await.expect(0);
     let requests = server.received_requests().await.unwrap();
     let login: Value = requests.iter().find(|r| r.url.path().ends_with("login-request")).unwrap().body_json().unwrap();

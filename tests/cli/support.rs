@@ -90,7 +90,11 @@ impl Program {
     }
 
     pub(crate) async fn run(&self, args: &[&str]) -> Ended {
-        tokio::time::timeout(LONG, self.command(args).output()).await.expect("the program hangs").unwrap().into()
+        tokio::time::timeout(LONG, self.command(args).output())
+            .await
+            .expect("the program did not finish in time")
+            .unwrap()
+            .into()
     }
 
     /// Runs successfully and returns the JSON output.
@@ -105,13 +109,17 @@ impl Program {
 
 /// Sends a signal to a process started by the test.
 pub(crate) fn signal(child: &Child, name: &str) {
-    let id = child.id().expect("the process has ended").to_string();
+    let id = child.id().expect("the process has already ended").to_string();
     let sent = std::process::Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &id]).status().unwrap();
     assert!(sent.success());
 }
 
 pub(crate) async fn end(child: Child) -> Ended {
-    tokio::time::timeout(LONG, child.wait_with_output()).await.expect("the program hangs").unwrap().into()
+    tokio::time::timeout(LONG, child.wait_with_output())
+        .await
+        .expect("the program did not finish in time")
+        .unwrap()
+        .into()
 }
 
 /// Waits until a condition holds, at most for [`LONG`].
@@ -121,5 +129,5 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(LONG, wait).await.unwrap_or_else(|_| panic!("it never came that {what}"));
+    tokio::time::timeout(LONG, wait).await.unwrap_or_else(|_| panic!("timed out waiting until {what}"));
 }

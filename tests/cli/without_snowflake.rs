@@ -3,7 +3,7 @@
 use super::support::Program;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn snowflake_is_not_offered_and_whoever_asks_is_told_the_feature() {
+async fn snowflake_options_name_the_missing_feature() {
     let program = Program::new("github_issues");
     let help =
         program.run(&["--help"]).await.expect(0).stdout + &program.run(&["ingest", "--help"]).await.expect(0).stdout;

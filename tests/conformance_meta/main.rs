@@ -14,12 +14,12 @@ fn failing<T: ?Sized + 'static>(clauses: Vec<Clause<T>>, fresh: &Fresh<T>) -> Ve
     // Do not print the panics of the failing checks.
     static QUIET: std::sync::Once = std::sync::Once::new();
     QUIET.call_once(|| {
-        let usual = std::panic::take_hook();
+        let default_hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             let thread = std::thread::current();
-            let ours = thread.name().is_some_and(|name| name == "quiet" || name.starts_with("tokio-"));
-            if !ours {
-                usual(panic);
+            let is_quiet = thread.name().is_some_and(|name| name == "quiet" || name.starts_with("tokio-"));
+            if !is_quiet {
+                default_hook(panic);
             }
         }));
     });

@@ -10,7 +10,7 @@ use snowfeed::testkit::conformance::SinkProbe;
 use snowfeed::testkit::conformance::suite::{Fresh, sink};
 use snowfeed::{
     Commit, CommitReport, Counts, Error, ErrorKind, LiveRows, Operation, OutstandingRejects, Record, Reject,
-    RejectQuery, Resource, Result, RunId, Sink, StalePolicy, StateStore, StoredRecord, StoredReject, Sweep, TableSpec,
+    RejectQuery, Resource, Result, RunId, Sink, StalePolicy, StateStore, StoredRecord, StoredReject, StreamSpec, Sweep,
     UnseenQuery,
 };
 
@@ -21,101 +21,107 @@ enum Fault {
     None,
     EnsureForgetsTombstones,
     FailedCommitKeepsRejects,
-    CommitIsVisibleBitByBit,
-    VersionsAreText,
+    CommitIsVisibleRowByRow,
+    VersionsCompareAsText,
     EqualVersionsAreIgnored,
     UnchangedIsRewritten,
     DeletionDropsTheDocument,
-    SecondDeletionIsCounted,
-    RefusedRowsStay,
+    RepeatedDeletionIsCounted,
+    RefusedRowsAreStored,
     DocumentsAreTrimmed,
     KeysAreTrimmed,
     ResourcesIgnoreCase,
     RejectsLoseTheirReason,
     RejectsAreUncounted,
     CorrectedRejectsStay,
-    RejectsOutliveTheirPass,
-    AbandonedPassesForgetRejects,
-    RecordsLagBehind,
+    UnseenRejectsStay,
+    AbandonDeletesRejects,
+    RunRecordsLagBehind,
     UnseenIsUnordered,
     MarksAreShared,
-    MarksAreRewritings,
+    MarksRewriteRows,
     MarksOutliveFinish,
     OlderNeverReplaces,
     OlderAlwaysReplaces,
     OlderIsAlwaysMarked,
     DeletionsLowerTheVersion,
     LiveRowsCountsDeletions,
-    FenceIsNeverRaised,
-    FenceIsAlwaysRaised,
-    UnknownTablesAreMisconfigured,
+    FenceNeverStoresState,
+    FenceAlwaysStoresState,
+    UnknownTablesAreConfigurationErrors,
 }
 
-type Place = (Resource, String);
+type TableKey = (Resource, String);
 
-/// A reject, with the times it was first and last seen, and its id.
+/// A reject, when it was first and last seen, and the run that saw it last.
 #[derive(Debug, Clone)]
-struct Met {
-    place: Place,
+struct SeenReject {
+    table_key: TableKey,
     reject: Reject,
     first_seen: jiff::Timestamp,
     last_seen: jiff::Timestamp,
-    met_by: RunId,
+    seen_by: RunId,
 }
 
 /// A sink that is correct except for its fault.
 #[derive(Debug)]
-struct Naive {
+struct FaultySink {
     fault: Fault,
-    tables: Mutex<BTreeMap<Place, BTreeMap<String, StoredRow>>>,
-    rejects: Mutex<Vec<Met>>,
-    seen: Mutex<BTreeMap<RunId, BTreeSet<(Place, String)>>>,
+    tables: Mutex<BTreeMap<TableKey, BTreeMap<String, StoredRow>>>,
+    rejects: Mutex<Vec<SeenReject>>,
+    seen: Mutex<BTreeMap<RunId, BTreeSet<(TableKey, String)>>>,
     states: Memory,
-    /// Held by a commit, so that a reader sees it whole.
-    turn: tokio::sync::RwLock<()>,
+    /// Held during a commit, so that readers never see part of it.
+    commit_lock: tokio::sync::RwLock<()>,
 }
 
-impl Naive {
+impl FaultySink {
     fn new(fault: Fault) -> Self {
         let (tables, rejects, seen) = Default::default();
-        Self { fault, tables, rejects, seen, states: Memory::new(), turn: Default::default() }
+        Self { fault, tables, rejects, seen, states: Memory::new(), commit_lock: Default::default() }
     }
 
     fn is(&self, fault: Fault) -> bool {
         self.fault == fault
     }
 
-    fn place(&self, resource: &Resource, table: &str) -> Place {
+    fn table_key(&self, resource: &Resource, table: &str) -> TableKey {
         let name = resource.name();
         let name = if self.is(Fault::ResourcesIgnoreCase) { name.to_lowercase() } else { name.to_owned() };
         (Resource::new(name).unwrap(), table.to_owned())
     }
 
-    fn meet(&self, place: &Place, reject: Reject, at: jiff::Timestamp, met_by: RunId) {
+    fn note_reject(&self, table_key: &TableKey, reject: Reject, at: jiff::Timestamp, seen_by: RunId) {
         let mut rejects = self.rejects.lock().unwrap();
-        match rejects.iter_mut().find(|met| met.place == *place && met.reject == reject) {
-            Some(met) => (met.last_seen, met.met_by) = (at, met_by),
+        match rejects.iter_mut().find(|seen| seen.table_key == *table_key && seen.reject == reject) {
+            Some(seen) => (seen.last_seen, seen.seen_by) = (at, seen_by),
             None => {
-                rejects.push(Met { place: place.clone(), reject, first_seen: at, last_seen: at, met_by });
+                rejects.push(SeenReject {
+                    table_key: table_key.clone(),
+                    reject,
+                    first_seen: at,
+                    last_seen: at,
+                    seen_by,
+                });
             }
         }
     }
 
-    /// Whether an older state wins within the reconcile run; marks the key where necessary.
-    fn marks(&self, place: &Place, record: &Record, pass: RunId, older: StalePolicy) -> bool {
+    /// Whether an older state wins in the reconcile run; marks the key if necessary.
+    fn marks(&self, table_key: &TableKey, record: &Record, run: RunId, policy: StalePolicy) -> bool {
         let one =
-            if self.is(Fault::MarksAreShared) { "00000000-0000-0000-0000-000000000000".parse().unwrap() } else { pass };
+            if self.is(Fault::MarksAreShared) { "00000000-0000-0000-0000-000000000000".parse().unwrap() } else { run };
         let stored =
-            self.tables.lock().unwrap()[place].get(&record.key).map(|row| (row.version, row.deleted_at.is_some()));
-        let mark = (place.clone(), record.key.clone());
+            self.tables.lock().unwrap()[table_key].get(&record.key).map(|row| (row.version, row.deleted_at.is_some()));
+        let mark = (table_key.clone(), record.key.clone());
         let mut seen = self.seen.lock().unwrap();
         let seen = seen.entry(one).or_default();
         let is_marked = seen.contains(&mark) && !self.is(Fault::OlderAlwaysReplaces);
         let is_newer = stored.is_none_or(|(version, _)| record.version >= version);
-        if older != StalePolicy::Verify || is_newer || self.is(Fault::OlderIsAlwaysMarked) {
+        if policy != StalePolicy::Verify || is_newer || self.is(Fault::OlderIsAlwaysMarked) {
             seen.insert(mark);
         }
-        let wins = match older {
+        let wins = match policy {
             StalePolicy::Skip => false,
             StalePolicy::Verify => record.json().is_some() && stored.is_some_and(|(_, deleted)| deleted),
             StalePolicy::Replace => true,
@@ -125,16 +131,16 @@ impl Naive {
 
     fn merge(
         &self,
-        place: &Place,
+        table_key: &TableKey,
         record: Record,
         at: jiff::Timestamp,
         marks: Option<(RunId, StalePolicy)>,
         counts: &mut Counts,
     ) {
         let marking = marks.is_some();
-        let wins = marks.is_some_and(|(pass, older)| self.marks(place, &record, pass, older));
+        let wins = marks.is_some_and(|(run, policy)| self.marks(table_key, &record, run, policy));
         let mut tables = self.tables.lock().unwrap();
-        let rows = tables.entry(place.clone()).or_default();
+        let rows = tables.entry(table_key.clone()).or_default();
         counts.offered += 1;
         let key = if self.is(Fault::KeysAreTrimmed) { record.key.trim().to_owned() } else { record.key };
         let json = match record.operation {
@@ -149,7 +155,7 @@ impl Naive {
             rows.insert(key.clone(), StoredRow::new(key, version, json, at).changed(at, deleted_at));
             return;
         };
-        let order = if self.is(Fault::VersionsAreText) {
+        let order = if self.is(Fault::VersionsCompareAsText) {
             version.0.to_string().cmp(&row.version.0.to_string())
         } else {
             version.cmp(&row.version)
@@ -164,10 +170,10 @@ impl Naive {
             (true, ..) => counts.skip(Counts::OLDER, 1),
             (_, true, json) => {
                 let upsert = json.is_some();
-                let twice = !upsert && self.is(Fault::SecondDeletionIsCounted);
+                let twice = !upsert && self.is(Fault::RepeatedDeletionIsCounted);
                 *(if twice { &mut counts.deleted } else { &mut counts.unchanged }) += 1;
                 if self.is(Fault::UnchangedIsRewritten) && upsert && !marking
-                    || self.is(Fault::MarksAreRewritings) && marking
+                    || self.is(Fault::MarksRewriteRows) && marking
                 {
                     row.changed_at = at;
                 }
@@ -192,11 +198,11 @@ impl Naive {
 }
 
 #[async_trait]
-impl Sink for Naive {
-    async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
+impl Sink for FaultySink {
+    async fn ensure_streams(&self, resource: &Resource, tables: &[StreamSpec]) -> Result<()> {
         for table in tables {
             let mut tables = self.tables.lock().unwrap();
-            let rows = tables.entry(self.place(resource, &table.name)).or_default();
+            let rows = tables.entry(self.table_key(resource, &table.name)).or_default();
             if self.is(Fault::EnsureForgetsTombstones) {
                 rows.retain(|_, row| row.deleted_at.is_none());
             }
@@ -205,8 +211,8 @@ impl Sink for Naive {
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
-        let _turn = if self.is(Fault::CommitIsVisibleBitByBit) { None } else { Some(self.turn.write().await) };
-        let resource = self.place(&commit.resource, "").0;
+        let _guard = if self.is(Fault::CommitIsVisibleRowByRow) { None } else { Some(self.commit_lock.write().await) };
+        let resource = self.table_key(&commit.resource, "").0;
         let unknown = {
             let tables = self.tables.lock().unwrap();
             !tables.keys().any(|(known, _)| *known == resource)
@@ -215,46 +221,46 @@ impl Sink for Naive {
         if unknown {
             if self.is(Fault::FailedCommitKeepsRejects) {
                 for rows in &commit.rows {
-                    let place = (resource.clone(), rows.table.clone());
+                    let table_key = (resource.clone(), rows.table.clone());
                     for reject in &rows.rejects {
-                        self.meet(&place, reject.clone(), commit.at, commit.run);
+                        self.note_reject(&table_key, reject.clone(), commit.at, commit.run);
                     }
                 }
             }
-            let misconfigured = self.is(Fault::UnknownTablesAreMisconfigured);
+            let misconfigured = self.is(Fault::UnknownTablesAreConfigurationErrors);
             let kind = if misconfigured { ErrorKind::Configuration } else { ErrorKind::Internal };
-            return Err(Error::new(kind, "nobody made room"));
+            return Err(Error::new(kind, "the table is not ensured"));
         }
         let before = self.tables.lock().unwrap().clone();
         // A refused state leaves nothing else changed.
         let mut version = None;
         let mut refused = None;
-        let (met_by, mut record) = (commit.rejects_seen_by(), commit.change.clone());
+        let (seen_by, mut record) = (commit.rejects_seen_by(), commit.change.clone());
         let is_fence = commit.sweep == Some(Sweep::Fence);
         let fence = commit.change.clone().filter(|_| is_fence);
-        if let Some(change) = commit.change.filter(|_| !is_fence || self.is(Fault::FenceIsAlwaysRaised)) {
+        if let Some(change) = commit.change.filter(|_| !is_fence || self.is(Fault::FenceAlwaysStoresState)) {
             match self.states.append(change).await {
                 Ok(newest) => version = Some(newest),
-                Err(error) if self.is(Fault::RefusedRowsStay) => refused = Some(error),
+                Err(error) if self.is(Fault::RefusedRowsAreStored) => refused = Some(error),
                 Err(error) => return Err(error),
             }
         }
         let mut counts = Counts::default();
         let marks = match commit.sweep {
-            Some(Sweep::Mark(pass, older)) => Some((pass, older)),
+            Some(Sweep::Mark(run, policy)) => Some((run, policy)),
             _ => None,
         };
         for rows in commit.rows {
-            let place = (resource.clone(), rows.table);
+            let table_key = (resource.clone(), rows.table);
             for record in rows.records {
-                self.merge(&place, record, commit.at, marks, &mut counts);
-                if self.is(Fault::CommitIsVisibleBitByBit) {
+                self.merge(&table_key, record, commit.at, marks, &mut counts);
+                if self.is(Fault::CommitIsVisibleRowByRow) {
                     tokio::time::sleep(std::time::Duration::from_micros(200)).await;
                 }
             }
             if refused.is_none() && !self.is(Fault::CorrectedRejectsStay) {
-                let mut met = self.rejects.lock().unwrap();
-                met.retain(|met| met.place != place || !rows.corrected.contains(&met.reject));
+                let mut seen = self.rejects.lock().unwrap();
+                seen.retain(|seen| seen.table_key != table_key || !rows.corrected.contains(&seen.reject));
             }
             // Storing a refused commit's rejects is a different fault.
             for mut reject in rows.rejects.into_iter().filter(|_| refused.is_none()) {
@@ -263,16 +269,16 @@ impl Sink for Naive {
                 if self.is(Fault::RejectsLoseTheirReason) {
                     reject.reason = String::new();
                 }
-                self.meet(&place, reject, commit.at, met_by);
+                self.note_reject(&table_key, reject, commit.at, seen_by);
             }
         }
-        if let (Some(Sweep::Finish(pass) | Sweep::Abandon(pass)), false) =
+        if let (Some(Sweep::Finish(run) | Sweep::Abandon(run)), false) =
             (commit.sweep, self.is(Fault::MarksOutliveFinish))
         {
-            self.seen.lock().unwrap().remove(&pass);
+            self.seen.lock().unwrap().remove(&run);
         }
         if let Some(change) =
-            fence.filter(|_| counts.changed() && version.is_none() && !self.is(Fault::FenceIsNeverRaised))
+            fence.filter(|_| counts.changed() && version.is_none() && !self.is(Fault::FenceNeverStoresState))
         {
             match self.states.append(change).await {
                 Ok(newest) => version = Some(newest),
@@ -282,15 +288,16 @@ impl Sink for Naive {
                 }
             }
         }
-        let forgets = match commit.sweep {
-            Some(Sweep::Finish(pass)) => Some(pass).filter(|_| !self.is(Fault::RejectsOutliveTheirPass)),
-            Some(Sweep::Abandon(pass)) => Some(pass).filter(|_| self.is(Fault::AbandonedPassesForgetRejects)),
+        let deletes_unseen = match commit.sweep {
+            Some(Sweep::Finish(run)) => Some(run).filter(|_| !self.is(Fault::UnseenRejectsStay)),
+            Some(Sweep::Abandon(run)) => Some(run).filter(|_| self.is(Fault::AbandonDeletesRejects)),
             _ => None,
         };
-        if let Some(pass) = forgets {
-            self.rejects.lock().unwrap().retain(|met| met.place.0 != resource || met.met_by >= pass);
+        if let Some(run) = deletes_unseen {
+            self.rejects.lock().unwrap().retain(|seen| seen.table_key.0 != resource || seen.seen_by >= run);
         }
-        if let (Some(change), Some(_), None, false) = (&mut record, version, &refused, self.is(Fault::RecordsLagBehind))
+        if let (Some(change), Some(_), None, false) =
+            (&mut record, version, &refused, self.is(Fault::RunRecordsLagBehind))
         {
             change.count(&counts);
             let mut late = change.clone();
@@ -301,14 +308,14 @@ impl Sink for Naive {
     }
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
-        let place = self.place(&query.resource, &query.table);
+        let table_key = self.table_key(&query.resource, &query.table);
         let shared = self.is(Fault::MarksAreShared);
-        let pass = if shared { "00000000-0000-0000-0000-000000000000".parse()? } else { query.sweep };
-        let seen = self.seen.lock().unwrap().get(&pass).cloned().unwrap_or_default();
+        let run = if shared { "00000000-0000-0000-0000-000000000000".parse()? } else { query.sweep };
+        let seen = self.seen.lock().unwrap().get(&run).cloned().unwrap_or_default();
         let tables = self.tables.lock().unwrap();
-        let mut rows: Vec<&StoredRow> = tables[&place].values().filter(|row| row.deleted_at.is_none()).collect();
+        let mut rows: Vec<&StoredRow> = tables[&table_key].values().filter(|row| row.deleted_at.is_none()).collect();
         rows.retain(|row| query.after.as_ref().is_none_or(|after| row.key > *after));
-        rows.retain(|row| !seen.contains(&(place.clone(), row.key.clone())));
+        rows.retain(|row| !seen.contains(&(table_key.clone(), row.key.clone())));
         if self.is(Fault::UnseenIsUnordered) {
             rows.reverse();
         }
@@ -324,34 +331,34 @@ impl Sink for Naive {
             let query = UnseenQuery::new(query.resource.clone(), &*query.table, sweep, usize::MAX);
             self.unseen(query).await.map(|records| records.len() as u64)
         };
-        let deleted = self.tables.lock().unwrap()[&self.place(&query.resource, &query.table)].len() as u64;
+        let deleted = self.tables.lock().unwrap()[&self.table_key(&query.resource, &query.table)].len() as u64;
         let live = count(RunId::new()).await?;
         let live = if self.is(Fault::LiveRowsCountsDeletions) { deleted } else { live };
         Ok(LiveRows::new(live, count(query.sweep).await?))
     }
 
     async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {
-        let mut met = self.rejects.lock().unwrap().clone();
-        met.retain(|met| query.resource.as_ref().is_none_or(|one| *one == met.place.0));
-        met.sort_by_key(|met| std::cmp::Reverse(met.last_seen));
+        let mut seen = self.rejects.lock().unwrap().clone();
+        seen.retain(|seen| query.resource.as_ref().is_none_or(|one| *one == seen.table_key.0));
+        seen.sort_by_key(|seen| std::cmp::Reverse(seen.last_seen));
         let mut found = OutstandingRejects::default();
-        for Met { place: (resource, table), reject, first_seen, last_seen, .. } in met {
+        for SeenReject { table_key: (resource, table), reject, first_seen, last_seen, .. } in seen {
             let resource = resource.name().to_owned();
             if !self.is(Fault::RejectsAreUncounted) || found.rejects.len() < query.limit {
                 *found.counts.entry(resource.clone()).or_default() += 1;
             }
             found.rejects.push(StoredReject::new(resource, table, reject, [first_seen, last_seen]));
         }
-        found.rejects.retain(|reject| query.max_raw.is_none_or(|most| reject.raw.len() <= most));
+        found.rejects.retain(|reject| query.max_raw.is_none_or(|max| reject.raw.len() <= max));
         found.rejects.truncate(query.limit);
         Ok(found)
     }
 }
 
-struct NaiveProbe(Arc<Naive>);
+struct FaultySinkProbe(Arc<FaultySink>);
 
 #[async_trait]
-impl SinkProbe for NaiveProbe {
+impl SinkProbe for FaultySinkProbe {
     fn sink(&self) -> Arc<dyn Sink> {
         Arc::clone(&self.0) as _
     }
@@ -361,21 +368,23 @@ impl SinkProbe for NaiveProbe {
     }
 
     async fn rows(&self, resource: &Resource, table: &str) -> Vec<StoredRow> {
-        let _turn = self.0.turn.read().await;
+        let _guard = self.0.commit_lock.read().await;
         let tables = self.0.tables.lock().unwrap();
-        tables.get(&self.0.place(resource, table)).into_iter().flat_map(|rows| rows.values().cloned()).collect()
+        tables.get(&self.0.table_key(resource, table)).into_iter().flat_map(|rows| rows.values().cloned()).collect()
     }
 
     async fn rejects(&self, resource: &Resource, table: &str) -> Vec<Reject> {
-        let place = self.0.place(resource, table);
+        let table_key = self.0.table_key(resource, table);
         let rejects = self.0.rejects.lock().unwrap();
-        rejects.iter().filter(|met| met.place == place).map(|met| met.reject.clone()).collect()
+        rejects.iter().filter(|seen| seen.table_key == table_key).map(|seen| seen.reject.clone()).collect()
     }
 }
 
-fn broken(fault: Fault) -> Vec<&'static str> {
+fn failing_checks(fault: Fault) -> Vec<&'static str> {
     let fresh: Fresh<dyn SinkProbe> =
-        Fresh::new(move || async move { Arc::new(NaiveProbe(Arc::new(Naive::new(fault)))) as Arc<dyn SinkProbe> });
+        Fresh::new(
+            move || async move { Arc::new(FaultySinkProbe(Arc::new(FaultySink::new(fault)))) as Arc<dyn SinkProbe> },
+        );
     failing(sink(), &fresh)
 }
 
@@ -383,14 +392,14 @@ fn broken(fault: Fault) -> Vec<&'static str> {
 fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
     let expected: [(Fault, &[&str]); 31] = [
         (Fault::None, &[]),
-        (Fault::EnsureForgetsTombstones, &["clause_1_ensure_tables_is_idempotent_and_removes_nothing"]),
+        (Fault::EnsureForgetsTombstones, &["clause_1_ensure_streams_is_idempotent_and_removes_nothing"]),
         (Fault::FailedCommitKeepsRejects, &["clause_2_a_failed_commit_changes_nothing_and_can_be_retried"]),
         (
-            Fault::CommitIsVisibleBitByBit,
-            &["clause_2_a_reader_sees_whole_commits", "clause_2_a_dropped_commit_has_happened_entirely_or_not_at_all"],
+            Fault::CommitIsVisibleRowByRow,
+            &["clause_2_a_reader_sees_whole_commits", "clause_2_a_dropped_commit_is_applied_entirely_or_not_at_all"],
         ),
         (
-            Fault::VersionsAreText,
+            Fault::VersionsCompareAsText,
             &[
                 "clause_3_an_older_version_never_replaces_a_newer_one",
                 "clause_3_any_order_of_arrival_gives_the_same_table",
@@ -400,14 +409,14 @@ fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
             Fault::EqualVersionsAreIgnored,
             &[
                 "clause_3_an_equal_version_replaces_when_the_text_differs",
-                "clause_3_of_two_equal_versions_in_one_commit_the_later_counts",
+                "clause_3_of_two_equal_versions_in_one_commit_the_later_wins",
             ],
         ),
         (Fault::UnchangedIsRewritten, &["clause_4_an_upsert_that_changes_nothing_rewrites_nothing"]),
         (Fault::DeletionDropsTheDocument, &["clause_5_a_deletion_keeps_the_row_and_its_last_document"]),
-        (Fault::SecondDeletionIsCounted, &["clause_6_a_deletion_of_a_deleted_key_is_unchanged"]),
+        (Fault::RepeatedDeletionIsCounted, &["clause_6_a_deletion_of_a_deleted_key_is_unchanged"]),
         (
-            Fault::RefusedRowsStay,
+            Fault::RefusedRowsAreStored,
             &[
                 "clause_7_a_stale_base_is_refused_with_the_whole_commit",
                 "clause_7_of_two_commits_on_one_base_exactly_one_wins",
@@ -427,9 +436,9 @@ fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
         ),
         (Fault::RejectsAreUncounted, &["clause_9_rejects_are_returned_and_counted"]),
         (Fault::CorrectedRejectsStay, &["clause_9_a_commit_deletes_the_rejects_that_it_corrects"]),
-        (Fault::RejectsOutliveTheirPass, &["clause_9_finish_deletes_the_rejects_that_were_not_seen"]),
-        (Fault::AbandonedPassesForgetRejects, &["clause_9_finish_deletes_the_rejects_that_were_not_seen"]),
-        (Fault::RecordsLagBehind, &["clause_12_the_run_record_includes_the_counts_of_its_commit"]),
+        (Fault::UnseenRejectsStay, &["clause_9_finish_deletes_the_rejects_that_were_not_seen"]),
+        (Fault::AbandonDeletesRejects, &["clause_9_finish_deletes_the_rejects_that_were_not_seen"]),
+        (Fault::RunRecordsLagBehind, &["clause_12_the_run_record_includes_the_counts_of_its_commit"]),
         (
             Fault::UnseenIsUnordered,
             &[
@@ -441,24 +450,24 @@ fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
         (
             Fault::MarksAreShared,
             &[
-                "clause_3_an_older_state_replaces_what_its_run_has_not_marked",
+                "clause_3_an_older_state_replaces_a_row_its_run_has_not_marked",
                 "clause_10_reconciliations_do_not_share_marks_and_finish_deletes_them",
                 "clause_10_live_rows_counts_what_unseen_returns",
             ],
         ),
         (
-            Fault::MarksAreRewritings,
-            &["clause_3_an_older_state_that_has_to_be_verified_is_not_marked", "clause_10_a_mark_rewrites_no_row"],
+            Fault::MarksRewriteRows,
+            &["clause_3_an_older_state_pending_verification_is_not_marked", "clause_10_a_mark_rewrites_no_row"],
         ),
         (Fault::MarksOutliveFinish, &["clause_10_reconciliations_do_not_share_marks_and_finish_deletes_them"]),
         (
             Fault::OlderNeverReplaces,
             &[
-                "clause_3_an_older_state_replaces_what_its_run_has_not_marked",
+                "clause_3_an_older_state_replaces_a_row_its_run_has_not_marked",
                 "clause_3_once_a_run_has_marked_a_key_versions_decide",
                 "clause_3_a_verified_deletion_wins_and_never_lowers_the_version",
-                "clause_3_an_older_state_that_has_to_be_verified_is_not_marked",
-                "clause_3_an_older_state_that_has_to_be_verified_revives",
+                "clause_3_an_older_state_pending_verification_is_not_marked",
+                "clause_3_an_older_state_pending_verification_restores_the_row",
             ],
         ),
         (
@@ -471,17 +480,20 @@ fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
         (
             Fault::OlderIsAlwaysMarked,
             &[
-                "clause_3_an_older_state_that_has_to_be_verified_is_not_marked",
-                "clause_3_an_older_state_that_has_to_be_verified_revives",
+                "clause_3_an_older_state_pending_verification_is_not_marked",
+                "clause_3_an_older_state_pending_verification_restores_the_row",
             ],
         ),
         (Fault::DeletionsLowerTheVersion, &["clause_3_a_verified_deletion_wins_and_never_lowers_the_version"]),
-        (Fault::FenceIsNeverRaised, &["clause_7_a_commit_that_only_fences_stores_its_state_where_a_row_changes"]),
-        (Fault::FenceIsAlwaysRaised, &["clause_7_a_commit_that_only_fences_stores_its_state_where_a_row_changes"]),
+        (Fault::FenceNeverStoresState, &["clause_7_a_fencing_commit_stores_its_state_only_if_a_row_changes"]),
+        (Fault::FenceAlwaysStoresState, &["clause_7_a_fencing_commit_stores_its_state_only_if_a_row_changes"]),
         (Fault::LiveRowsCountsDeletions, &["clause_10_live_rows_counts_what_unseen_returns"]),
-        (Fault::UnknownTablesAreMisconfigured, &["clause_11_a_table_or_resource_that_was_not_ensured_is_refused"]),
+        (
+            Fault::UnknownTablesAreConfigurationErrors,
+            &["clause_11_a_table_or_resource_that_was_not_ensured_is_refused"],
+        ),
     ];
-    let found = expected.map(|(fault, checks)| (fault, broken(fault), checks));
+    let found = expected.map(|(fault, checks)| (fault, failing_checks(fault), checks));
     let wrong: Vec<_> = found.iter().filter(|(_, failed, checks)| failed != checks).collect();
-    assert!(wrong.is_empty(), "what failed, and what should have: {wrong:#?}");
+    assert!(wrong.is_empty(), "(fault, failed checks, expected checks): {wrong:#?}");
 }

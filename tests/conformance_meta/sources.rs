@@ -10,7 +10,7 @@ use snowfeed::testkit::conformance::SourceCase;
 use snowfeed::testkit::conformance::suite::{Fresh, delivery, source};
 use snowfeed::{
     Batch, BatchStream, Checkpoint, ColumnType, Context, Error, Mode, ReadRequest, Reader, Record, Resource,
-    ResourceStream, Result, Settings, Source, SourceSpec, TableSpec, VerifyRequest, Version,
+    ResourceStream, Result, Settings, Source, SourceSpec, StreamSpec, VerifyRequest, Version,
 };
 
 use super::failing;
@@ -20,29 +20,29 @@ enum Fault {
     None,
     SpecChanges,
     NameIsNotPlain,
-    TableIsDeclaredTwice,
+    StreamIsDeclaredTwice,
     ConnectSendsARequest,
     CheckFailsTheSecondTime,
     DiscoverFindsNothing,
-    TableIsNotDeclared,
+    StreamIsNotDeclared,
     KeyIsEmpty,
     KeyIsTooLong,
-    KeyIsTooLongInAFullPass,
-    DocumentIsNoJson,
-    ColumnFindsNothing,
+    KeyIsTooLongInReconcile,
+    DocumentIsNotJson,
+    ColumnMatchesNothing,
     CheckpointRunsAhead,
-    CheckpointIsIgnoredOnceRead,
-    GarbageIsTheStart,
-    FullPassLeavesSomethingOut,
-    StreamGoesOnAfterAnError,
+    ResumingAtTheEndReadsNothing,
+    InvalidCheckpointReadsFromTheStart,
+    ReconcileMissesARecord,
+    StreamContinuesAfterAnError,
     ReadsWithoutBeingPolled,
-    ReadsOnWhenDropped,
-    PositionIsShared,
-    VerifyAnswersTwice,
-    VerifyGivesOthers,
-    VerifyGivesNoJson,
-    DocumentsAreNeverTheSame,
-    HasNothing,
+    KeepsReadingWhenDropped,
+    ReadsShareTheirPosition,
+    VerifyReturnsARecordTwice,
+    VerifyReturnsOtherRecords,
+    VerifyReturnsInvalidJson,
+    DocumentsAlwaysDiffer,
+    HasNoRecords,
 }
 
 /// The numbers from 1 to `count`, three in a batch; a checkpoint is the last number read.
@@ -62,11 +62,11 @@ impl Numbers {
     /// The batch after a position, and the position after it.
     fn batch(&self, position: u64, mode: Mode) -> Option<(Result<Batch>, u64)> {
         let count = self.count.load(Ordering::SeqCst);
-        if position >= count || self.is(Fault::HasNothing) {
+        if position >= count || self.is(Fault::HasNoRecords) {
             return None;
         }
         let end = (position + 3).min(count);
-        let mut batch = Batch::new(if self.is(Fault::TableIsNotDeclared) { "others" } else { "numbers" });
+        let mut batch = Batch::new(if self.is(Fault::StreamIsNotDeclared) { "others" } else { "numbers" });
         for number in position + 1..=end {
             let key = match self.fault {
                 Fault::KeyIsEmpty if number == 2 => String::new(),
@@ -74,19 +74,19 @@ impl Numbers {
                 _ => number.to_string(),
             };
             let json = match self.fault {
-                Fault::DocumentIsNoJson if number == 2 => "{".into(),
-                Fault::DocumentsAreNeverTheSame => self.calls.fetch_add(1, Ordering::SeqCst).to_string(),
+                Fault::DocumentIsNotJson if number == 2 => "{".into(),
+                Fault::DocumentsAlwaysDiffer => self.calls.fetch_add(1, Ordering::SeqCst).to_string(),
                 _ => number.to_string(),
             };
-            if number == 4 && mode == Mode::Reconcile && self.is(Fault::FullPassLeavesSomethingOut) {
+            if number == 4 && mode == Mode::Reconcile && self.is(Fault::ReconcileMissesARecord) {
                 continue;
             }
             batch = batch.record(Record::upsert(key, Version(1), json));
-            if number == 2 && mode == Mode::Reconcile && self.is(Fault::KeyIsTooLongInAFullPass) {
+            if number == 2 && mode == Mode::Reconcile && self.is(Fault::KeyIsTooLongInReconcile) {
                 batch = batch.record(Record::upsert("2".repeat(256), Version(1), "2"));
             }
         }
-        if self.is(Fault::DocumentsAreNeverTheSame) {
+        if self.is(Fault::DocumentsAlwaysDiffer) {
             return Some((Ok(batch), end));
         }
         let ahead = if self.is(Fault::CheckpointRunsAhead) { 1 } else { 0 };
@@ -100,12 +100,12 @@ impl Source for Numbers {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
         let version = if self.is(Fault::SpecChanges) { format!("{call}.0.0") } else { "1.0.0".into() };
         let name = if self.is(Fault::NameIsNotPlain) { "Numbers-1" } else { "numbers" };
-        let spec = SourceSpec::new(name, version).table(TableSpec::new("numbers"));
-        if self.is(Fault::ColumnFindsNothing) {
-            let table = TableSpec::new("numbers").column("name", "nmae", ColumnType::Text);
-            return SourceSpec::new("numbers", "1.0.0").table(table);
+        let spec = SourceSpec::new(name, version).stream(StreamSpec::new("numbers"));
+        if self.is(Fault::ColumnMatchesNothing) {
+            let table = StreamSpec::new("numbers").column("name", "nmae", ColumnType::Text);
+            return SourceSpec::new("numbers", "1.0.0").stream(table);
         }
-        if self.is(Fault::TableIsDeclaredTwice) { spec.table(TableSpec::new("numbers")) } else { spec }
+        if self.is(Fault::StreamIsDeclaredTwice) { spec.stream(StreamSpec::new("numbers")) } else { spec }
     }
 
     async fn connect(&self, _: &Settings, context: Context) -> Result<Box<dyn Reader>> {
@@ -131,18 +131,18 @@ impl Reader for Numbers {
         let start = match request.checkpoint.as_ref().map(Checkpoint::parse::<u64>) {
             None => 0,
             Some(Ok(position)) => position,
-            Some(Err(_)) if self.is(Fault::GarbageIsTheStart) => 0,
+            Some(Err(_)) if self.is(Fault::InvalidCheckpointReadsFromTheStart) => 0,
             Some(Err(error)) => {
-                let after = self.is(Fault::StreamGoesOnAfterAnError).then(|| Ok(Batch::new("numbers")));
+                let after = self.is(Fault::StreamContinuesAfterAnError).then(|| Ok(Batch::new("numbers")));
                 return stream::iter([Err(error)].into_iter().chain(after)).boxed();
             }
         };
         let end = self.count.load(Ordering::SeqCst);
-        let start = if self.is(Fault::CheckpointIsIgnoredOnceRead) && start >= 9 { end } else { start };
+        let start = if self.is(Fault::ResumingAtTheEndReadsNothing) && start >= 9 { end } else { start };
         if self.is(Fault::ReadsWithoutBeingPolled) {
             request.monitor.request();
         }
-        if self.is(Fault::ReadsOnWhenDropped) {
+        if self.is(Fault::KeepsReadingWhenDropped) {
             let monitor = request.monitor.clone();
             return stream::once(async move {
                 tokio::spawn(async move {
@@ -166,9 +166,9 @@ impl Reader for Numbers {
         let mut gone: Vec<Record> =
             request.records.into_iter().map(|record| Record::delete(record.key, record.version)).collect();
         match self.fault {
-            Fault::VerifyAnswersTwice => gone.push(gone[0].clone()),
-            Fault::VerifyGivesNoJson => gone[0] = Record::upsert(gone[0].key.clone(), Version(9), "{").parsed(),
-            Fault::VerifyGivesOthers => gone.push(Record::delete("somebody else", Version(9))),
+            Fault::VerifyReturnsARecordTwice => gone.push(gone[0].clone()),
+            Fault::VerifyReturnsInvalidJson => gone[0] = Record::upsert(gone[0].key.clone(), Version(9), "{").parsed(),
+            Fault::VerifyReturnsOtherRecords => gone.push(Record::delete("another record", Version(9))),
             _ => {}
         }
         Ok(gone)
@@ -180,7 +180,7 @@ impl Numbers {
         stream::unfold(start, move |position| {
             let source = self.clone();
             async move {
-                if !source.is(Fault::PositionIsShared) {
+                if !source.is(Fault::ReadsShareTheirPosition) {
                     return source.batch(position, mode);
                 }
                 let (batch, end) = source.batch(source.shared.load(Ordering::SeqCst), mode)?;
@@ -203,26 +203,26 @@ fn case(fault: Fault) -> SourceCase {
     })
 }
 
-mod sound {
+mod correct {
     use super::{Fault, case};
 
     snowfeed::source_conformance!(case(Fault::None));
 }
 
-mod sound_behind_the_engine {
+mod correct_with_the_engine {
     use super::{Fault, case};
 
     snowfeed::delivery_conformance!(case(Fault::None));
 }
 
 #[test]
-fn a_source_that_breaks_a_promise_of_delivery_is_found_out() {
+fn a_source_that_breaks_a_delivery_guarantee_is_detected() {
     let lost: &[&str] = &[
         "clause_1_a_crash_before_any_commit_loses_nothing",
         "clause_1_a_crash_after_any_commit_loses_nothing",
         "clause_1_a_crash_in_a_reconcile_run_loses_nothing",
         "clause_1_an_error_between_batches_loses_nothing",
-        "clause_1_what_changed_after_a_crash_arrives",
+        "clause_1_changes_after_a_crash_arrive",
     ];
     let swept =
         ["clause_1_a_crash_in_a_reconcile_run_loses_nothing", "clause_4_a_reconcile_run_deletes_nothing_that_exists"];
@@ -230,16 +230,16 @@ fn a_source_that_breaks_a_promise_of_delivery_is_found_out() {
         lost,
         &[
             "clause_2_a_second_run_changes_no_row",
-            "clause_2_two_runs_at_once_leave_the_same_table",
+            "clause_2_two_concurrent_runs_leave_the_same_table",
             "clause_4_a_reconcile_run_deletes_nothing_that_exists",
         ],
     ]
     .concat();
     let expected: [(Fault, &[&str]); 4] = [
         (Fault::CheckpointRunsAhead, lost),
-        (Fault::FullPassLeavesSomethingOut, &swept),
-        (Fault::DocumentsAreNeverTheSame, &rewritten),
-        (Fault::HasNothing, &["clause_5_the_counts_add_up"]),
+        (Fault::ReconcileMissesARecord, &swept),
+        (Fault::DocumentsAlwaysDiffer, &rewritten),
+        (Fault::HasNoRecords, &["clause_5_the_counts_add_up"]),
     ];
     for (fault, checks) in expected {
         let fresh = Fresh::new(move || async move { Arc::new(case(fault)) });
@@ -251,41 +251,35 @@ fn a_source_that_breaks_a_promise_of_delivery_is_found_out() {
 fn a_source_with_one_fault_fails_the_checks_of_that_fault() {
     let expected: [(Fault, &[&str]); 24] = [
         (Fault::None, &[]),
-        (Fault::SpecChanges, &["clause_1_spec_is_constant_and_names_its_tables"]),
-        (Fault::NameIsNotPlain, &["clause_1_spec_is_constant_and_names_its_tables"]),
-        (Fault::TableIsDeclaredTwice, &["clause_1_spec_is_constant_and_names_its_tables"]),
+        (Fault::SpecChanges, &["clause_1_spec_is_constant_and_names_its_streams"]),
+        (Fault::NameIsNotPlain, &["clause_1_spec_is_constant_and_names_its_streams"]),
+        (Fault::StreamIsDeclaredTwice, &["clause_1_spec_is_constant_and_names_its_streams"]),
         (Fault::ConnectSendsARequest, &["clause_2_connect_sends_no_request"]),
         (Fault::CheckFailsTheSecondTime, &["clause_2_check_succeeds_every_time"]),
         (Fault::DiscoverFindsNothing, &["clause_2_discover_finds_the_resource"]),
-        (Fault::TableIsNotDeclared, &["clause_3_every_batch_names_a_table_of_the_spec"]),
+        (Fault::StreamIsNotDeclared, &["clause_3_every_batch_names_a_stream_of_the_spec"]),
         (Fault::KeyIsEmpty, &["clause_3_every_key_has_1_to_255_bytes"]),
         (Fault::KeyIsTooLong, &["clause_3_every_key_has_1_to_255_bytes"]),
-        (Fault::KeyIsTooLongInAFullPass, &["clause_3_every_key_has_1_to_255_bytes"]),
-        (Fault::ColumnFindsNothing, &["clause_3_every_column_finds_something"]),
-        (Fault::DocumentIsNoJson, &["clause_3_every_document_is_json"]),
+        (Fault::KeyIsTooLongInReconcile, &["clause_3_every_key_has_1_to_255_bytes"]),
+        (Fault::ColumnMatchesNothing, &["clause_3_every_column_matches_a_value"]),
+        (Fault::DocumentIsNotJson, &["clause_3_every_document_is_json"]),
         (
             Fault::CheckpointRunsAhead,
-            &[
-                "clause_4_resuming_at_any_checkpoint_leaves_no_gap",
-                "clause_4_what_changed_after_the_last_checkpoint_comes",
-            ],
+            &["clause_4_resuming_at_any_checkpoint_leaves_no_gap", "clause_4_changes_after_the_last_checkpoint_arrive"],
         ),
         (
-            Fault::CheckpointIsIgnoredOnceRead,
-            &[
-                "clause_4_resuming_at_any_checkpoint_leaves_no_gap",
-                "clause_4_what_changed_after_the_last_checkpoint_comes",
-            ],
+            Fault::ResumingAtTheEndReadsNothing,
+            &["clause_4_resuming_at_any_checkpoint_leaves_no_gap", "clause_4_changes_after_the_last_checkpoint_arrive"],
         ),
-        (Fault::GarbageIsTheStart, &["clause_4_a_checkpoint_that_cannot_be_read_is_refused"]),
-        (Fault::FullPassLeavesSomethingOut, &["clause_5_a_reconcile_run_delivers_everything"]),
-        (Fault::StreamGoesOnAfterAnError, &["clause_5_the_stream_ends_after_an_error"]),
+        (Fault::InvalidCheckpointReadsFromTheStart, &["clause_4_an_unreadable_checkpoint_is_refused"]),
+        (Fault::ReconcileMissesARecord, &["clause_5_a_reconcile_run_delivers_everything"]),
+        (Fault::StreamContinuesAfterAnError, &["clause_5_the_stream_ends_after_an_error"]),
         (Fault::ReadsWithoutBeingPolled, &["clause_6_nothing_happens_before_the_stream_is_polled"]),
-        (Fault::ReadsOnWhenDropped, &["clause_6_a_dropped_stream_leaves_nothing_running"]),
-        (Fault::PositionIsShared, &["clause_7_concurrent_reads_do_not_interfere"]),
-        (Fault::VerifyAnswersTwice, &["clause_9_verify_answers_only_what_it_was_asked"]),
-        (Fault::VerifyGivesNoJson, &["clause_9_verify_answers_only_what_it_was_asked"]),
-        (Fault::VerifyGivesOthers, &["clause_9_verify_answers_only_what_it_was_asked"]),
+        (Fault::KeepsReadingWhenDropped, &["clause_6_a_dropped_stream_leaves_nothing_running"]),
+        (Fault::ReadsShareTheirPosition, &["clause_7_concurrent_reads_do_not_interfere"]),
+        (Fault::VerifyReturnsARecordTwice, &["clause_9_verify_returns_only_requested_records"]),
+        (Fault::VerifyReturnsInvalidJson, &["clause_9_verify_returns_only_requested_records"]),
+        (Fault::VerifyReturnsOtherRecords, &["clause_9_verify_returns_only_requested_records"]),
     ];
     for (fault, checks) in expected {
         let fresh = Fresh::new(move || async move { Arc::new(case(fault)) });

@@ -17,9 +17,9 @@ use super::failing;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     None,
-    AppendReportsTheBase,
+    AppendReturnsTheBase,
     TimesStepBack,
-    RefusedRunsStay,
+    RefusedRunsAreStored,
     RunsAreNotReplaced,
     HistoryIgnoresTheLimit,
     RunsAreOrderedById,
@@ -27,25 +27,25 @@ enum Fault {
     KeysIgnoreCase,
     TimesLoseTheirFraction,
     RemoveDoesNothing,
-    RemoveSaysYes,
-    DomainsAreOne,
+    RemoveAlwaysReturnsTrue,
+    NamespacesAreShared,
     ListIsUnordered,
     KeysAreTrimmed,
-    NullIsNothing,
-    StandingsAreReversed,
-    SupersededRunsGoOn,
-    SnapshotSwapsDomains,
+    NullIsTreatedAsMissing,
+    LatestManyIsReversed,
+    SupersededRunsStayRunning,
+    SnapshotSwapsNamespaces,
 }
 
 /// An in-memory store with a fault.
 #[derive(Debug)]
-struct Faulty {
+struct FaultyStore {
     fault: Fault,
     memory: Memory,
     times: Mutex<BTreeMap<(String, StateVersion), jiff::Timestamp>>,
 }
 
-impl Faulty {
+impl FaultyStore {
     fn new(fault: Fault) -> Self {
         Self { fault, memory: Memory::new(), times: Mutex::default() }
     }
@@ -62,13 +62,13 @@ impl Faulty {
         }
     }
 
-    fn domain(&self, domain: Namespace) -> Namespace {
-        if self.is(Fault::DomainsAreOne) { Namespace::Connector } else { domain }
+    fn namespace(&self, namespace: Namespace) -> Namespace {
+        if self.is(Fault::NamespacesAreShared) { Namespace::Connector } else { namespace }
     }
 }
 
 #[async_trait]
-impl StateStore for Faulty {
+impl StateStore for FaultyStore {
     async fn append(&self, mut change: StateChange) -> Result<StateVersion> {
         change.key = self.key(&change.key);
         let (key, base, at) = (change.key.clone(), change.base, change.at);
@@ -84,14 +84,14 @@ impl StateStore for Faulty {
         match self.memory.append(change).await {
             Ok(version) => {
                 let running = before.into_iter().filter(|run| run.status == RunStatus::Running);
-                for run in running.filter(|_| self.is(Fault::SupersededRunsGoOn)) {
+                for run in running.filter(|_| self.is(Fault::SupersededRunsStayRunning)) {
                     self.memory.append(only_run.clone().run(run)).await?;
                 }
                 self.times.lock().unwrap().insert((key, version), at);
-                Ok(if self.is(Fault::AppendReportsTheBase) { base } else { version })
+                Ok(if self.is(Fault::AppendReturnsTheBase) { base } else { version })
             }
             Err(error) => {
-                if self.is(Fault::RefusedRunsStay) {
+                if self.is(Fault::RefusedRunsAreStored) {
                     self.memory.append(only_run).await?;
                 }
                 Err::<_, Error>(error)
@@ -135,7 +135,7 @@ impl StateStore for Faulty {
             let (entry, run) = (self.latest(key).await?, self.runs(Some(key), 1).await?.pop());
             statuses.push(ResourceStatus::new(entry, run));
         }
-        if self.is(Fault::StandingsAreReversed) {
+        if self.is(Fault::LatestManyIsReversed) {
             statuses.reverse();
         }
         Ok(statuses)
@@ -143,26 +143,26 @@ impl StateStore for Faulty {
 }
 
 #[async_trait]
-impl ConfigStore for Faulty {
-    async fn get(&self, domain: Namespace, key: &str) -> Result<Option<Value>> {
-        let value = self.memory.get(self.domain(domain), &self.key(key)).await?;
-        Ok(value.filter(|value| !(self.is(Fault::NullIsNothing) && value.is_null())))
+impl ConfigStore for FaultyStore {
+    async fn get(&self, namespace: Namespace, key: &str) -> Result<Option<Value>> {
+        let value = self.memory.get(self.namespace(namespace), &self.key(key)).await?;
+        Ok(value.filter(|value| !(self.is(Fault::NullIsTreatedAsMissing) && value.is_null())))
     }
 
-    async fn put(&self, domain: Namespace, key: &str, value: &Value) -> Result<()> {
-        self.memory.put(self.domain(domain), &self.key(key), value).await
+    async fn put(&self, namespace: Namespace, key: &str, value: &Value) -> Result<()> {
+        self.memory.put(self.namespace(namespace), &self.key(key), value).await
     }
 
-    async fn remove(&self, domain: Namespace, key: &str) -> Result<bool> {
+    async fn remove(&self, namespace: Namespace, key: &str) -> Result<bool> {
         if self.is(Fault::RemoveDoesNothing) {
-            return Ok(self.get(domain, key).await?.is_some());
+            return Ok(self.get(namespace, key).await?.is_some());
         }
-        let removed = self.memory.remove(self.domain(domain), &self.key(key)).await?;
-        Ok(removed || self.is(Fault::RemoveSaysYes))
+        let removed = self.memory.remove(self.namespace(namespace), &self.key(key)).await?;
+        Ok(removed || self.is(Fault::RemoveAlwaysReturnsTrue))
     }
 
-    async fn list(&self, domain: Namespace) -> Result<Vec<(String, Value)>> {
-        let mut list = self.memory.list(self.domain(domain)).await?;
+    async fn list(&self, namespace: Namespace) -> Result<Vec<(String, Value)>> {
+        let mut list = self.memory.list(self.namespace(namespace)).await?;
         if self.is(Fault::ListIsUnordered) {
             list.reverse();
         }
@@ -172,7 +172,7 @@ impl ConfigStore for Faulty {
     async fn snapshot(&self) -> Result<ConfigSnapshot> {
         let (connector, resources) = (self.list(Namespace::Connector).await?, self.list(Namespace::Resource).await?);
         Ok(match self.fault {
-            Fault::SnapshotSwapsDomains => ConfigSnapshot::new(resources, connector),
+            Fault::SnapshotSwapsNamespaces => ConfigSnapshot::new(resources, connector),
             _ => ConfigSnapshot::new(connector, resources),
         })
     }
@@ -183,15 +183,15 @@ fn a_state_store_with_one_fault_fails_the_checks_of_that_fault() {
     let expected: [(Fault, &[&str]); 12] = [
         (Fault::None, &[]),
         (
-            Fault::AppendReportsTheBase,
+            Fault::AppendReturnsTheBase,
             &[
                 "clause_1_append_adds_and_latest_returns",
-                "clause_1_versions_rise",
+                "clause_1_versions_increase",
                 "clause_4_a_record_replaces_the_one_of_the_same_run",
             ],
         ),
-        (Fault::TimesStepBack, &["clause_2_a_clock_that_steps_back_revives_nothing"]),
-        (Fault::RefusedRunsStay, &["clause_3_a_stale_base_is_refused_and_stores_nothing"]),
+        (Fault::TimesStepBack, &["clause_2_entries_stay_ordered_when_the_clock_steps_back"]),
+        (Fault::RefusedRunsAreStored, &["clause_3_a_stale_base_is_refused_and_stores_nothing"]),
         (
             Fault::RunsAreNotReplaced,
             &[
@@ -204,12 +204,12 @@ fn a_state_store_with_one_fault_fails_the_checks_of_that_fault() {
         (Fault::PruneMiscounts, &["clause_6_prune_keeps_the_newest"]),
         (Fault::KeysIgnoreCase, &["clause_7_any_text_is_a_legal_key_and_keys_do_not_share_entries"]),
         (Fault::TimesLoseTheirFraction, &["clause_7_values_come_back_equal"]),
-        (Fault::StandingsAreReversed, &["clause_8_latest_many_is_what_latest_and_runs_return"]),
-        (Fault::SupersededRunsGoOn, &["clause_9_a_new_entry_ends_the_runs_that_it_supersedes"]),
+        (Fault::LatestManyIsReversed, &["clause_8_latest_many_is_what_latest_and_runs_return"]),
+        (Fault::SupersededRunsStayRunning, &["clause_9_a_new_entry_ends_the_runs_that_it_supersedes"]),
     ];
     for (fault, checks) in expected {
         let fresh: Fresh<dyn StateStore> =
-            Fresh::new(move || async move { Arc::new(Faulty::new(fault)) as Arc<dyn StateStore> });
+            Fresh::new(move || async move { Arc::new(FaultyStore::new(fault)) as Arc<dyn StateStore> });
         assert_eq!(failing(state_store(), &fresh), checks, "{fault:?}");
     }
 }
@@ -219,16 +219,16 @@ fn a_config_store_with_one_fault_fails_the_checks_of_that_fault() {
     let expected: [(Fault, &[&str]); 8] = [
         (Fault::None, &[]),
         (Fault::RemoveDoesNothing, &["clause_1_a_removed_key_is_gone", "clause_4_put_and_remove_are_idempotent"]),
-        (Fault::RemoveSaysYes, &["clause_4_put_and_remove_are_idempotent"]),
-        (Fault::DomainsAreOne, &["clause_2_namespaces_do_not_share_keys"]),
+        (Fault::RemoveAlwaysReturnsTrue, &["clause_4_put_and_remove_are_idempotent"]),
+        (Fault::NamespacesAreShared, &["clause_2_namespaces_do_not_share_keys"]),
         (Fault::ListIsUnordered, &["clause_3_list_returns_every_entry_ordered_by_key"]),
         (Fault::KeysAreTrimmed, &["clause_5_any_text_is_a_legal_key"]),
-        (Fault::NullIsNothing, &["clause_5_values_come_back_equal"]),
-        (Fault::SnapshotSwapsDomains, &["clause_6_a_snapshot_is_what_list_returns"]),
+        (Fault::NullIsTreatedAsMissing, &["clause_5_values_come_back_equal"]),
+        (Fault::SnapshotSwapsNamespaces, &["clause_6_a_snapshot_is_what_list_returns"]),
     ];
     for (fault, checks) in expected {
         let fresh: Fresh<dyn ConfigStore> =
-            Fresh::new(move || async move { Arc::new(Faulty::new(fault)) as Arc<dyn ConfigStore> });
+            Fresh::new(move || async move { Arc::new(FaultyStore::new(fault)) as Arc<dyn ConfigStore> });
         assert_eq!(failing(config_store(), &fresh), checks, "{fault:?}");
     }
 }

@@ -18,7 +18,7 @@ use snowfeed::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// A moment in a process's life.
+/// A kind of moment at which a process can crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
     /// Before a commit, or any other write.
@@ -27,7 +27,7 @@ pub(crate) enum Moment {
     After,
     /// When the source's stream is polled for a batch.
     Reading,
-    /// After the source said which records are gone, and before the engine acts on it.
+    /// After the source verified records, before the engine acts on the result.
     Verified,
     /// When the future of the whole ingestion is polled, at any point.
     Poll,
@@ -36,7 +36,7 @@ pub(crate) enum Moment {
 /// The moment of the crash, counted from 0; `None`: the process ends normally.
 pub(crate) type CrashPoint = Option<(Moment, u32)>;
 
-/// Every kind of crash, most often an early one.
+/// Crashes of every kind, mostly early ones.
 pub(crate) fn crash_points() -> impl Strategy<Value = CrashPoint> {
     let moment = prop_oneof![
         3 => Just(Moment::Before),
@@ -51,26 +51,26 @@ pub(crate) fn crash_points() -> impl Strategy<Value = CrashPoint> {
     ]
 }
 
-/// Counts down to a crash.
+/// Crashes the process at its crash point.
 #[derive(Debug, Clone)]
 pub(crate) struct CrashSwitch {
     crash: CrashPoint,
-    passed: Arc<AtomicU32>,
+    reached: Arc<AtomicU32>,
     crashed: CancellationToken,
 }
 
 impl CrashSwitch {
     pub(crate) fn new(crash: CrashPoint) -> Self {
-        Self { crash, passed: Arc::default(), crashed: CancellationToken::new() }
+        Self { crash, reached: Arc::default(), crashed: CancellationToken::new() }
     }
 
     /// Whether the crash is now.
     fn is_now(&self, moment: Moment) -> bool {
-        self.crash.is_some_and(|(fatal, after)| fatal == moment && self.passed.fetch_add(1, Ordering::SeqCst) == after)
+        self.crash.is_some_and(|(fatal, count)| fatal == moment && self.reached.fetch_add(1, Ordering::SeqCst) == count)
     }
 
-    /// Returns, unless the crash is now: then it waits forever.
-    async fn pass(&self, moment: Moment) {
+    /// Returns unless the process crashes now or has crashed; then it never returns.
+    async fn reach(&self, moment: Moment) {
         if self.is_now(moment) {
             self.crashed.cancel();
         }
@@ -80,23 +80,24 @@ impl CrashSwitch {
     }
 
     /// Runs a future until it ends or crashes; `None`: it crashed.
-    pub(crate) async fn run_until_crash<T>(&self, life: impl Future<Output = T>) -> Option<T> {
-        let mut life = pin!(life);
-        let lived = poll_fn(|context| {
+    pub(crate) async fn run_until_crash<T>(&self, process: impl Future<Output = T>) -> Option<T> {
+        let mut process = pin!(process);
+        let polled = poll_fn(|context| {
             if self.is_now(Moment::Poll) {
                 return Poll::Ready(None);
             }
-            life.as_mut().poll(context).map(Some)
+            process.as_mut().poll(context).map(Some)
         });
         tokio::select! {
             biased;
             () = self.crashed.cancelled() => None,
-            lived = lived => lived,
+            output = polled => output,
         }
     }
 }
 
-/// A backend that may crash before and after it writes.
+/// A backend that may crash before and after it writes. Unlike the one of the testkit, which returns an error, it stops the whole process,
+/// and does so at every kind of write.
 #[derive(Debug, Clone)]
 pub(crate) struct CrashingBackend {
     pub(crate) backend: Arc<dyn Backend>,
@@ -105,9 +106,9 @@ pub(crate) struct CrashingBackend {
 
 impl CrashingBackend {
     async fn write<T>(&self, write: impl Future<Output = Result<T>>) -> Result<T> {
-        self.switch.pass(Moment::Before).await;
+        self.switch.reach(Moment::Before).await;
         let written = write.await;
-        self.switch.pass(Moment::After).await;
+        self.switch.reach(Moment::After).await;
         written
     }
 }
@@ -115,8 +116,8 @@ impl CrashingBackend {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Sink for CrashingBackend {
-    async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
-        self.write(self.backend.ensure_tables(resource, tables)).await
+    async fn ensure_streams(&self, resource: &Resource, tables: &[StreamSpec]) -> Result<()> {
+        self.write(self.backend.ensure_streams(resource, tables)).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
@@ -143,20 +144,20 @@ impl Sink for CrashingBackend {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl ConfigStore for CrashingBackend {
-    async fn get(&self, domain: Namespace, key: &str) -> Result<Option<Value>> {
-        self.backend.get(domain, key).await
+    async fn get(&self, namespace: Namespace, key: &str) -> Result<Option<Value>> {
+        self.backend.get(namespace, key).await
     }
 
-    async fn put(&self, domain: Namespace, key: &str, value: &Value) -> Result<()> {
-        self.write(self.backend.put(domain, key, value)).await
+    async fn put(&self, namespace: Namespace, key: &str, value: &Value) -> Result<()> {
+        self.write(self.backend.put(namespace, key, value)).await
     }
 
-    async fn remove(&self, domain: Namespace, key: &str) -> Result<bool> {
-        self.write(self.backend.remove(domain, key)).await
+    async fn remove(&self, namespace: Namespace, key: &str) -> Result<bool> {
+        self.write(self.backend.remove(namespace, key)).await
     }
 
-    async fn list(&self, domain: Namespace) -> Result<Vec<(String, Value)>> {
-        self.backend.list(domain).await
+    async fn list(&self, namespace: Namespace) -> Result<Vec<(String, Value)>> {
+        self.backend.list(namespace).await
     }
 
     async fn snapshot(&self) -> Result<ConfigSnapshot> {
@@ -201,14 +202,14 @@ impl StateStore for CrashingBackend {
 }
 
 /// A source that may crash while it is read, and signals reads.
-pub(crate) struct Watched<F> {
+pub(crate) struct CrashingSource<F> {
     pub(crate) source: Arc<dyn Source>,
     pub(crate) switch: CrashSwitch,
     /// Called before every batch.
     pub(crate) meanwhile: F,
 }
 
-impl<F> std::fmt::Debug for Watched<F> {
+impl<F> std::fmt::Debug for CrashingSource<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.source.fmt(f)
     }
@@ -216,14 +217,14 @@ impl<F> std::fmt::Debug for Watched<F> {
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
-impl<F: Fn() + Clone + Send + Sync + 'static> Source for Watched<F> {
+impl<F: Fn() + Clone + Send + Sync + 'static> Source for CrashingSource<F> {
     fn spec(&self) -> SourceSpec {
         self.source.spec()
     }
 
     async fn connect(&self, settings: &Settings, context: Context) -> Result<Box<dyn Reader>> {
         let reader = self.source.connect(settings, context).await?;
-        Ok(Box::new(WatchedReader { reader, switch: self.switch.clone(), meanwhile: self.meanwhile.clone() }))
+        Ok(Box::new(CrashingReader { reader, switch: self.switch.clone(), meanwhile: self.meanwhile.clone() }))
     }
 
     fn resource(&self, config: &Settings, name: &str) -> Result<Resource> {
@@ -239,14 +240,14 @@ impl<F: Fn() + Clone + Send + Sync + 'static> Source for Watched<F> {
     }
 }
 
-/// The reader of a [`Watched`] source.
-struct WatchedReader<F> {
+/// The reader of a [`CrashingSource`] source.
+struct CrashingReader<F> {
     reader: Box<dyn Reader>,
     switch: CrashSwitch,
     meanwhile: F,
 }
 
-impl<F> std::fmt::Debug for WatchedReader<F> {
+impl<F> std::fmt::Debug for CrashingReader<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.reader.fmt(f)
     }
@@ -254,7 +255,7 @@ impl<F> std::fmt::Debug for WatchedReader<F> {
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
-impl<F: Fn() + Clone + Send + Sync + 'static> Reader for WatchedReader<F> {
+impl<F: Fn() + Clone + Send + Sync + 'static> Reader for CrashingReader<F> {
     async fn check(&self) -> Result<()> {
         self.reader.check().await
     }
@@ -268,7 +269,7 @@ impl<F: Fn() + Clone + Send + Sync + 'static> Reader for WatchedReader<F> {
         let batches = futures::stream::unfold(self.reader.read(request), move |mut batches| {
             let (switch, meanwhile) = (switch.clone(), meanwhile.clone());
             async move {
-                switch.pass(Moment::Reading).await;
+                switch.reach(Moment::Reading).await;
                 meanwhile();
                 batches.next().await.map(|batch| (batch, batches))
             }
@@ -279,7 +280,7 @@ impl<F: Fn() + Clone + Send + Sync + 'static> Reader for WatchedReader<F> {
     async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
         let verified = self.reader.verify(request).await;
         (self.meanwhile)();
-        self.switch.pass(Moment::Verified).await;
+        self.switch.reach(Moment::Verified).await;
         verified
     }
 }

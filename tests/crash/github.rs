@@ -12,14 +12,14 @@ use snowfeed::prelude::*;
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::{Backend, Limits, RunStatus};
 
-use crate::crash::{CrashPoint, CrashSwitch, CrashingBackend, Watched, crash_points};
+use crate::crash::{CrashPoint, CrashSwitch, CrashingBackend, CrashingSource, crash_points};
+use crate::destination::{Destination, FoundRow};
 use crate::mutations::Mutation;
-use crate::place::{Found, Place};
 
 pub(crate) const WIDGETS: &str = "acme/widgets";
 const GADGETS: &str = "acme/gadgets";
 
-fn mutations(most: usize) -> impl Strategy<Value = Vec<(bool, Mutation)>> {
+fn mutations(max: usize) -> impl Strategy<Value = Vec<(bool, Mutation)>> {
     let mutation = prop_oneof![
         2 => (1..5_u8).prop_map(Mutation::Create),
         4 => any::<u16>().prop_map(Mutation::Edit),
@@ -31,10 +31,10 @@ fn mutations(most: usize) -> impl Strategy<Value = Vec<(bool, Mutation)>> {
         1 => any::<u8>().prop_map(Mutation::RenameLabel),
         4 => (1..30_u8).prop_map(Mutation::Later),
     ];
-    proptest::collection::vec((any::<bool>(), mutation), 0..=most)
+    proptest::collection::vec((any::<bool>(), mutation), 0..=max)
 }
 
-fn churns() -> impl Strategy<Value = Mutations> {
+fn background_mutations() -> impl Strategy<Value = Mutations> {
     // Less than a page per request: a list that changes faster than it is read cannot be read to its end.
     (0..4_u32, any::<bool>(), any::<bool>()).prop_map(|(changes, deletions, bulk_edits)| Mutations {
         changes,
@@ -44,10 +44,10 @@ fn churns() -> impl Strategy<Value = Mutations> {
 }
 
 #[derive(Debug, Clone)]
-struct Life {
+struct ProcessRun {
     mode: Mode,
     crash: CrashPoint,
-    churn: Mutations,
+    background: Mutations,
     before: Vec<(bool, Mutation)>,
     during: Vec<(bool, Mutation)>,
 }
@@ -61,36 +61,42 @@ struct Case {
     commit_rows: usize,
     /// Whether an issue updated in the very second of `since` is listed: GitHub's documentation says both.
     inclusive: bool,
-    lives: Vec<Life>,
+    processes: Vec<ProcessRun>,
 }
 
-fn cases() -> impl Strategy<Value = Case> {
+fn any_case() -> impl Strategy<Value = Case> {
     let mode = prop_oneof![2 => Just(Mode::Incremental), 1 => Just(Mode::Reconcile)];
-    let life = (mode, crash_points(), churns(), mutations(5), mutations(12));
-    let life = life.prop_map(|(mode, crash, churn, before, during)| Life { mode, crash, churn, before, during });
-    let lives = proptest::collection::vec(life, 1..5);
+    let process = (mode, crash_points(), background_mutations(), mutations(5), mutations(12));
+    let process = process.prop_map(|(mode, crash, background, before, during)| ProcessRun {
+        mode,
+        crash,
+        background,
+        before,
+        during,
+    });
+    let processes = proptest::collection::vec(process, 1..5);
     let shape = (any::<u64>(), [0..250_u32, 0..60_u32], 20..50_u32, 1..9_u8, 1..120_usize, any::<bool>());
-    (shape, lives).prop_map(|((seed, issues, page_size, concurrency, commit_rows, inclusive), lives)| Case {
+    (shape, processes).prop_map(|((seed, issues, page_size, concurrency, commit_rows, inclusive), processes)| Case {
         seed,
         issues,
         page_size,
         concurrency,
         commit_rows,
         inclusive,
-        lives,
+        processes,
     })
 }
 
 /// The raw documents of live rows by id, and the ids of deleted ones; fails when an id has two rows.
-pub(crate) fn table(rows: Vec<Found>) -> (BTreeMap<u64, String>, HashSet<u64>) {
+pub(crate) fn table(rows: Vec<FoundRow>) -> (BTreeMap<u64, String>, HashSet<u64>) {
     #[derive(serde::Deserialize)]
-    struct Identified {
+    struct WithId {
         id: u64,
     }
     let (mut live, mut deleted) = (BTreeMap::new(), HashSet::new());
     for row in rows {
-        let id = serde_json::from_str::<Identified>(&row.raw).unwrap().id;
-        assert!(!live.contains_key(&id) && !deleted.contains(&id), "{id} is double");
+        let id = serde_json::from_str::<WithId>(&row.raw).unwrap().id;
+        assert!(!live.contains_key(&id) && !deleted.contains(&id), "{id} has two rows");
         if row.deleted {
             deleted.insert(id);
         } else {
@@ -101,7 +107,7 @@ pub(crate) fn table(rows: Vec<Found>) -> (BTreeMap<u64, String>, HashSet<u64>) {
 }
 
 /// The upstream's issues.
-pub(crate) fn truth(upstream: &GithubServer, repository: &str) -> BTreeMap<u64, String> {
+pub(crate) fn upstream_issues(upstream: &GithubServer, repository: &str) -> BTreeMap<u64, String> {
     upstream.snapshot(repository).into_iter().map(|issue| (issue.id, issue.text)).collect()
 }
 
@@ -129,20 +135,20 @@ struct Trial {
 impl Trial {
     async fn run(
         &self,
-        place: &Place,
+        destination: &Destination,
         mode: Mode,
         switch: CrashSwitch,
         during: impl IntoIterator<Item = (bool, Mutation)>,
     ) -> Option<IngestReport> {
         let (upstream, renamed) = (self.upstream.clone(), self.labels_renamed.clone());
-        let coming: Arc<Mutex<VecDeque<_>>> = Arc::new(Mutex::new(during.into_iter().collect()));
+        let pending: Arc<Mutex<VecDeque<_>>> = Arc::new(Mutex::new(during.into_iter().collect()));
         let meanwhile = move || {
-            if let Some(mutation) = coming.lock().unwrap().pop_front() {
+            if let Some(mutation) = pending.lock().unwrap().pop_front() {
                 apply(&upstream, mutation, &renamed);
             }
         };
-        let source = Watched { source: Arc::new(GithubIssues::default()), switch: switch.clone(), meanwhile };
-        let backend = Arc::new(CrashingBackend { backend: place.backend(), switch: switch.clone() });
+        let source = CrashingSource { source: Arc::new(GithubIssues::default()), switch: switch.clone(), meanwhile };
+        let backend = Arc::new(CrashingBackend { backend: destination.backend(), switch: switch.clone() });
         let limits = Limits::default().commit_rows(self.case.commit_rows).max_deleted_percent(100);
         let connector = connector(source, backend, &self.upstream, self.case.page_size)
             .with_settings([("concurrency".to_owned(), json!(self.case.concurrency))])
@@ -150,63 +156,64 @@ impl Trial {
         // A repository may lose all of its issues, or all of its pull requests: then there is nothing to compare with.
         let request = IngestRequest::new([resource(WIDGETS), resource(GADGETS)]).mode(mode).allow_deletions(true);
         let ingestion = tokio::time::timeout(Duration::from_secs(600), connector.ingest(request));
-        Some(switch.run_until_crash(ingestion).await?.expect("an ingestion hangs").unwrap())
+        Some(switch.run_until_crash(ingestion).await?.expect("the ingestion timed out").unwrap())
     }
 
     /// An undisturbed run, of a source that does not change.
-    async fn run_undisturbed(&self, place: &Place, mode: Mode) -> IngestReport {
+    async fn run_undisturbed(&self, destination: &Destination, mode: Mode) -> IngestReport {
         self.upstream.set_mutations(Mutations::NONE);
-        let report = self.run(place, mode, CrashSwitch::new(None), []).await.unwrap();
+        let report = self.run(destination, mode, CrashSwitch::new(None), []).await.unwrap();
         assert_complete(&report);
         report
     }
 
     /// Every issue has its current state, byte for byte except for renamed labels.
-    async fn assert_nothing_lost(&self, place: &Place) {
+    async fn assert_nothing_lost(&self, destination: &Destination) {
         let renamed = *self.labels_renamed.lock().unwrap();
         for name in [WIDGETS, GADGETS] {
-            let (live, _) = table(place.rows(&resource(name), "issues").await);
-            for (id, text) in truth(&self.upstream, name) {
-                let there = live.get(&id).unwrap_or_else(|| panic!("{id} of {name} is lost: {text}"));
+            let (live, _) = table(destination.rows(&resource(name), "issues").await);
+            for (id, text) in upstream_issues(&self.upstream, name) {
+                let stored = live.get(&id).unwrap_or_else(|| panic!("{id} of {name} is lost: {text}"));
                 if renamed {
-                    assert_eq!(without_labels(there), without_labels(&text));
+                    assert_eq!(without_labels(stored), without_labels(&text));
                 } else {
-                    assert_eq!(*there, text);
+                    assert_eq!(*stored, text);
                 }
             }
         }
     }
 
-    async fn assert_same(&self, place: &Place) {
+    async fn assert_same(&self, destination: &Destination) {
         for name in [WIDGETS, GADGETS] {
-            let (live, _) = table(place.rows(&resource(name), "issues").await);
-            assert!(live == truth(&self.upstream, name), "the table of {name} is not what the upstream has");
+            let (live, _) = table(destination.rows(&resource(name), "issues").await);
+            assert!(live == upstream_issues(&self.upstream, name), "the table of {name} differs from the upstream");
         }
     }
 
-    async fn execute(&self, mut place: Place) {
-        let tables = GithubIssues::default().spec().tables;
-        for life in &self.case.lives {
-            life.before.iter().for_each(|mutation| apply(&self.upstream, *mutation, &self.labels_renamed));
-            self.upstream.set_mutations(life.churn);
-            let ended = self.run(&place, life.mode, CrashSwitch::new(life.crash), life.during.clone()).await;
-            place = place.reopen().await;
+    async fn execute(&self, mut destination: Destination) {
+        let tables = GithubIssues::default().spec().streams;
+        for process in &self.case.processes {
+            process.before.iter().for_each(|mutation| apply(&self.upstream, *mutation, &self.labels_renamed));
+            self.upstream.set_mutations(process.background);
+            let ended =
+                self.run(&destination, process.mode, CrashSwitch::new(process.crash), process.during.clone()).await;
+            destination = destination.reopen().await;
             if let Some(report) = ended {
                 assert_complete(&report);
             }
-            // After any crash: the checkpoints claim no more than the rows hold.
-            let copy = place.copy(&[resource(WIDGETS), resource(GADGETS)], &tables).await;
+            // After any crash, the checkpoints are not ahead of the rows.
+            let copy = destination.copy(&[resource(WIDGETS), resource(GADGETS)], &tables).await;
             self.run_undisturbed(&copy, Mode::Incremental).await;
             self.assert_nothing_lost(&copy).await;
         }
-        self.run_undisturbed(&place, Mode::Incremental).await;
-        self.assert_nothing_lost(&place).await;
-        // A reconcile run that began before the last deletions is resumed first; only the next one finds those.
+        self.run_undisturbed(&destination, Mode::Incremental).await;
+        self.assert_nothing_lost(&destination).await;
+        // The first run may resume a reconciliation from before the last deletions; only the next one finds those.
         for _ in 0..2 {
-            self.run_undisturbed(&place, Mode::Reconcile).await;
+            self.run_undisturbed(&destination, Mode::Reconcile).await;
         }
-        self.assert_same(&place).await;
-        let idle = self.run_undisturbed(&place, Mode::Incremental).await;
+        self.assert_same(&destination).await;
+        let idle = self.run_undisturbed(&destination, Mode::Incremental).await;
         assert!(!idle.counts().wrote(), "an idle run wrote: {:?}", idle.counts());
     }
 }
@@ -225,14 +232,14 @@ fn without_labels(issue: &str) -> Value {
 }
 
 fn apply(upstream: &GithubServer, (first, mutation): (bool, Mutation), labels_renamed: &Mutex<bool>) {
-    let (here, there) = if first { (WIDGETS, GADGETS) } else { (GADGETS, WIDGETS) };
+    let (repository, other) = if first { (WIDGETS, GADGETS) } else { (GADGETS, WIDGETS) };
     if matches!(mutation, Mutation::RenameLabel(_)) {
         *labels_renamed.lock().unwrap() = true;
     }
-    mutation.apply(upstream, here, there);
+    mutation.apply(upstream, repository, other);
 }
 
-fn run(case: &Case, place: impl FnOnce() -> Place) {
+fn run(case: &Case, destination: impl FnOnce() -> Destination) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let upstream = GithubServer::builder()
@@ -244,22 +251,22 @@ fn run(case: &Case, place: impl FnOnce() -> Place) {
             .await
             .unwrap();
         let trial = Trial { case: case.clone(), upstream: Arc::new(upstream), labels_renamed: Arc::default() };
-        trial.execute(place()).await;
+        trial.execute(destination()).await;
     });
 }
 
 proptest! {
     #![proptest_config(crate::cases(24))]
     #[test]
-    fn github_issues_survive_death_anywhere_in_memory(case in cases()) {
-        run(&case, Place::memory);
+    fn github_issues_survive_a_crash_anywhere_in_memory(case in any_case()) {
+        run(&case, Destination::memory);
     }
 }
 
 proptest! {
     #![proptest_config(crate::cases(16))]
     #[test]
-    fn github_issues_survive_death_anywhere_in_sqlite(case in cases()) {
-        run(&case, Place::sqlite);
+    fn github_issues_survive_a_crash_anywhere_in_sqlite(case in any_case()) {
+        run(&case, Destination::sqlite);
     }
 }

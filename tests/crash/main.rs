@@ -1,9 +1,9 @@
-//! Crash equivalence: a run that crashes anywhere and is resumed produces the same table as an undisturbed run,
+//! Crash equivalence: a run that crashes anywhere and is resumed results in the same table as an undisturbed run,
 //! although the source keeps changing.
 //!
 //! `PROPTEST_CASES` raises the number of cases.
 #![cfg(all(feature = "github", feature = "sqlite"))]
-#![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 #[path = "../support/peers.rs"]
 #[cfg(feature = "snowflake")]
@@ -15,10 +15,10 @@ mod probes;
 #[path = "../support/claims.rs"]
 mod claims;
 mod crash;
+mod destination;
 mod github;
 mod model;
 mod mutations;
-mod place;
 mod scenario;
 mod scripted;
 mod side_by_side;

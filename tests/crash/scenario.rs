@@ -18,7 +18,7 @@ pub(crate) const TABLES: [&str; 2] = ["even", "odd"];
 pub(crate) enum Change {
     Create,
     Edit(u16),
-    /// A change that moves no version: only a reconcile run finds it.
+    /// A change that keeps the version: only a reconcile run finds it.
     Silent(u16),
     Delete(u16),
     /// This many changes at one instant.
@@ -28,7 +28,7 @@ pub(crate) enum Change {
 }
 
 /// The changes of one interval.
-pub(crate) fn changes(most: usize) -> impl Strategy<Value = Vec<Change>> {
+pub(crate) fn changes(max: usize) -> impl Strategy<Value = Vec<Change>> {
     let change = prop_oneof![
         2 => Just(Change::Create),
         6 => any::<u16>().prop_map(Change::Edit),
@@ -37,12 +37,12 @@ pub(crate) fn changes(most: usize) -> impl Strategy<Value = Vec<Change>> {
         1 => (1..20_u8).prop_map(Change::Bulk),
         4 => Just(Change::Tick),
     ];
-    proptest::collection::vec(change, 0..=most)
+    proptest::collection::vec(change, 0..=max)
 }
 
-/// The state of a thing.
+/// The state of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Thing {
+pub(crate) struct Item {
     pub(crate) version: i64,
     /// Counts its changes, including the silent ones.
     revision: u32,
@@ -51,11 +51,11 @@ pub(crate) struct Thing {
 /// All items.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scenario {
-    pub(crate) things: BTreeMap<u32, Thing>,
+    pub(crate) items: BTreeMap<u32, Item>,
     now: i64,
-    born: u32,
+    last_key: u32,
     /// The changes still to apply during a read.
-    pub(crate) coming: VecDeque<Change>,
+    pub(crate) pending: VecDeque<Change>,
     pub(crate) changed_silently: bool,
 }
 
@@ -63,20 +63,20 @@ impl Scenario {
     pub(crate) fn change(&mut self, change: Change) {
         match change {
             Change::Create => {
-                self.born += 1;
-                self.things.insert(self.born, Thing { version: self.now, revision: 0 });
+                self.last_key += 1;
+                self.items.insert(self.last_key, Item { version: self.now, revision: 0 });
             }
             Change::Edit(pick) => {
                 let now = self.now;
-                self.on(pick, |thing| *thing = Thing { version: now, revision: thing.revision + 1 });
+                self.edit(pick, |item| *item = Item { version: now, revision: item.revision + 1 });
             }
             Change::Silent(pick) => {
                 self.changed_silently = true;
-                self.on(pick, |thing| thing.revision += 1);
+                self.edit(pick, |item| item.revision += 1);
             }
             Change::Delete(pick) => {
                 if let Some(key) = self.pick(pick) {
-                    self.things.remove(&key);
+                    self.items.remove(&key);
                 }
             }
             Change::Bulk(count) => (0..u16::from(count)).for_each(|n| self.change(Change::Edit(n.wrapping_mul(7_919)))),
@@ -85,19 +85,19 @@ impl Scenario {
     }
 
     fn pick(&self, pick: u16) -> Option<u32> {
-        self.things.keys().nth(usize::from(pick) % self.things.len().max(1)).copied()
+        self.items.keys().nth(usize::from(pick) % self.items.len().max(1)).copied()
     }
 
-    fn on(&mut self, pick: u16, change: impl FnOnce(&mut Thing)) {
-        if let Some(thing) = self.pick(pick).and_then(|key| self.things.get_mut(&key)) {
-            change(thing);
+    fn edit(&mut self, pick: u16, change: impl FnOnce(&mut Item)) {
+        if let Some(item) = self.pick(pick).and_then(|key| self.items.get_mut(&key)) {
+            change(item);
         }
     }
 
     /// Applies the changes of the next interval.
-    fn go_on(&mut self) {
+    fn advance(&mut self) {
         for _ in 0..3 {
-            if let Some(change) = self.coming.pop_front() {
+            if let Some(change) = self.pending.pop_front() {
                 self.change(change);
             }
         }
@@ -105,8 +105,8 @@ impl Scenario {
 
     /// The documents of a table.
     pub(crate) fn documents(&self, table: &str) -> BTreeMap<u32, String> {
-        let things = self.things.iter().filter(|(key, _)| table_of(**key) == table);
-        things.map(|(key, thing)| (*key, document(*key, *thing))).collect()
+        let items = self.items.iter().filter(|(key, _)| table_of(**key) == table);
+        items.map(|(key, item)| (*key, document(*key, *item))).collect()
     }
 }
 
@@ -114,12 +114,12 @@ pub(crate) fn table_of(key: u32) -> &'static str {
     TABLES[key as usize % 2]
 }
 
-fn document(key: u32, thing: Thing) -> String {
-    format!(r#"{{"id":{key},"version":{},"revision":{}}}"#, thing.version, thing.revision)
+fn document(key: u32, item: Item) -> String {
+    format!(r#"{{"id":{key},"version":{},"revision":{}}}"#, item.version, item.revision)
 }
 
-fn record(key: u32, thing: Thing) -> Record {
-    Record::upsert(key.to_string(), Version(thing.version), document(key, thing))
+fn record(key: u32, item: Item) -> Record {
+    Record::upsert(key.to_string(), Version(item.version), document(key, item))
 }
 
 /// Reads the items in the order of versions, a few at a time. After an instant it reads that same instant again,
@@ -130,23 +130,23 @@ pub(crate) struct ScenarioSource {
     /// How many items later than the last instant one step reads.
     pub(crate) step: usize,
     /// A deliberate bug: checkpoints name the instant after the last one that was read.
-    pub(crate) skips: bool,
+    pub(crate) skips_records: bool,
 }
 
 impl ScenarioSource {
     /// The items of one step, and the instant that it reaches; `None` at the end.
-    fn read_step(&self, since: Option<i64>) -> (Vec<(u32, Thing)>, Option<i64>) {
+    fn read_step(&self, since: Option<i64>) -> (Vec<(u32, Item)>, Option<i64>) {
         let mut scenario = self.scenario.lock().unwrap();
-        scenario.go_on();
-        let mut later: Vec<(u32, Thing)> = scenario.things.iter().map(|(key, thing)| (*key, *thing)).collect();
-        later.retain(|(_, thing)| since.is_none_or(|since| thing.version >= since));
-        later.sort_by_key(|(key, thing)| (thing.version, *key));
-        let again = later.iter().filter(|(_, thing)| Some(thing.version) == since).count();
-        let Some((_, last)) = later.get((again + self.step).min(later.len()).wrapping_sub(1)) else {
+        scenario.advance();
+        let mut later: Vec<(u32, Item)> = scenario.items.iter().map(|(key, item)| (*key, *item)).collect();
+        later.retain(|(_, item)| since.is_none_or(|since| item.version >= since));
+        later.sort_by_key(|(key, item)| (item.version, *key));
+        let reread = later.iter().filter(|(_, item)| Some(item.version) == since).count();
+        let Some((_, last)) = later.get((reread + self.step).min(later.len()).wrapping_sub(1)) else {
             return (later, None);
         };
         let reached = last.version;
-        later.retain(|(_, thing)| thing.version <= reached);
+        later.retain(|(_, item)| item.version <= reached);
         (later, (Some(reached) > since).then_some(reached))
     }
 }
@@ -154,8 +154,8 @@ impl ScenarioSource {
 #[async_trait]
 impl Source for ScenarioSource {
     fn spec(&self) -> SourceSpec {
-        let table = |name| TableSpec::new(name).column("id", "id", ColumnType::Integer);
-        TABLES.iter().fold(SourceSpec::new("world", "1"), |spec, name| spec.table(table(*name)))
+        let table = |name| StreamSpec::new(name).column("id", "id", ColumnType::Integer);
+        TABLES.iter().fold(SourceSpec::new("items", "1"), |spec, name| spec.stream(table(*name)))
     }
 
     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
@@ -170,7 +170,7 @@ impl Reader for ScenarioSource {
     }
 
     fn discover(&self) -> ResourceStream {
-        stream::iter([Resource::new("world")]).boxed()
+        stream::iter([Resource::new("items")]).boxed()
     }
 
     fn read(&self, request: ReadRequest) -> BatchStream {
@@ -180,12 +180,12 @@ impl Reader for ScenarioSource {
             let reader = reader.clone();
             async move {
                 let since = since?;
-                let (things, reached) = reader.read_step(since);
+                let (items, reached) = reader.read_step(since);
                 let mut batches = TABLES.map(|table| {
-                    let things = things.iter().filter(|(key, _)| table_of(*key) == table);
-                    Batch::new(table).records(things.map(|(key, thing)| record(*key, *thing)))
+                    let items = items.iter().filter(|(key, _)| table_of(*key) == table);
+                    Batch::new(table).records(items.map(|(key, item)| record(*key, *item)))
                 });
-                let skipped = i64::from(reader.skips);
+                let skipped = i64::from(reader.skips_records);
                 batches[1].checkpoint = reached.or(since).map(|at| Checkpoint::new(&(at + skipped)).unwrap());
                 Some((stream::iter(batches.map(Ok)), reached.map(Some)))
             }
@@ -195,10 +195,10 @@ impl Reader for ScenarioSource {
 
     async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
         let scenario = self.scenario.lock().unwrap();
-        let look = |record: snowfeed::StoredRecord| match scenario.things.get(&record.key.parse().unwrap()) {
-            Some(thing) => self::record(record.key.parse().unwrap(), *thing),
+        let verify = |record: snowfeed::StoredRecord| match scenario.items.get(&record.key.parse().unwrap()) {
+            Some(item) => self::record(record.key.parse().unwrap(), *item),
             None => Record::delete(record.key, record.version),
         };
-        Ok(request.records.into_iter().map(look).collect())
+        Ok(request.records.into_iter().map(verify).collect())
     }
 }

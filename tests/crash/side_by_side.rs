@@ -1,4 +1,4 @@
-//! Two processes on one database file at once: either one learns that the other has moved on, or both succeed; nothing is lost,
+//! Two concurrent processes on one database file: one run may be refused because the other has committed; nothing is lost,
 //! and nothing is duplicated.
 
 use std::path::Path;
@@ -28,7 +28,7 @@ fn run(file: &Path, upstream: &GithubServer, mode: Mode) -> RunRecord {
 }
 
 #[test]
-fn two_processes_at_once_lose_and_double_nothing() {
+fn two_concurrent_processes_lose_and_duplicate_nothing() {
     let server = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let upstream = GithubServer::builder().seed(5).repository(WIDGETS, 600);
     let upstream = server.block_on(upstream.start()).unwrap();
@@ -43,12 +43,12 @@ fn two_processes_at_once_lose_and_double_nothing() {
         upstream.bulk_edit(WIDGETS, 300);
         upstream.clock().advance(Duration::from_secs(60));
         let other = if round % 3 == 2 { Mode::Reconcile } else { Mode::Incremental };
-        let together = Barrier::new(2);
+        let barrier = Barrier::new(2);
         let both = std::thread::scope(|scope| {
             let runs = [Mode::Incremental, other].map(|mode| {
-                let (together, upstream) = (&together, &upstream);
+                let (barrier, upstream) = (&barrier, &upstream);
                 scope.spawn(move || {
-                    together.wait();
+                    barrier.wait();
                     run(file, upstream, mode)
                 })
             });
@@ -59,22 +59,22 @@ fn two_processes_at_once_lose_and_double_nothing() {
             assert!(run.status == RunStatus::Complete || conflict, "{run:?}");
             conflicts += usize::from(conflict);
         }
-        assert!(both.iter().any(|run| run.status == RunStatus::Complete), "each stood in the other's way: {both:?}");
+        assert!(both.iter().any(|run| run.status == RunStatus::Complete), "neither run completed: {both:?}");
         upstream.set_mutations(Mutations::NONE);
         assert_eq!(run(file, &upstream, Mode::Incremental).status, RunStatus::Complete);
-        let table = crate::github::table(crate::place::rows(file, &resource(WIDGETS), "issues"));
-        for (id, text) in crate::github::truth(&upstream, WIDGETS) {
+        let table = crate::github::table(crate::destination::rows(file, &resource(WIDGETS), "issues"));
+        for (id, text) in crate::github::upstream_issues(&upstream, WIDGETS) {
             assert_eq!(table.0.get(&id), Some(&text), "round {round}");
         }
     }
     for name in ["shared.db", "2.db", "3.db"] {
         let file = dir.path().join(name);
-        // A reconcile run that began before the last deletions is resumed first; only the next one finds those.
+        // The first run may resume a reconciliation from before the last deletions; only the next one finds those.
         for _ in 0..2 {
             assert_eq!(run(&file, &upstream, Mode::Reconcile).status, RunStatus::Complete);
         }
-        let table = crate::github::table(crate::place::rows(&file, &resource(WIDGETS), "issues"));
-        assert!(table.0 == crate::github::truth(&upstream, WIDGETS), "{name} is not what the upstream has");
+        let table = crate::github::table(crate::destination::rows(&file, &resource(WIDGETS), "issues"));
+        assert!(table.0 == crate::github::upstream_issues(&upstream, WIDGETS), "{name} differs from the upstream");
     }
-    assert!(conflicts > 0, "the two never met");
+    assert!(conflicts > 0, "no round caused a conflict");
 }

@@ -19,7 +19,7 @@ async fn run(records: impl IntoIterator<Item = Record>) -> (RunRecord, Memory) {
 }
 
 #[tokio::test]
-async fn a_record_whose_key_does_not_fit_is_rejected_and_the_others_arrive() {
+async fn a_record_with_an_invalid_key_is_rejected_and_the_others_arrive() {
     let (long, longest) = ("k".repeat(256), "k".repeat(255));
     for (record, reason) in [
         (Record::upsert("", Version(1), r#"{"title":"no key"}"#), "the key is empty"),
@@ -48,19 +48,19 @@ async fn a_document_that_is_not_json_is_rejected_by_its_key_and_the_others_arriv
         assert_eq!(&rejects[0].raw[..], text);
     }
     for text in ["1", "null", " [] ", "\"\\ud83d\"", "1e999"] {
-        let (run, _) = run([Record::upsert("good too", Version(1), text)]).await;
+        let (run, _) = run([Record::upsert("also good", Version(1), text)]).await;
         assert_eq!((run.status, run.counts.inserted), (RunStatus::Complete, 3), "{text:?}");
     }
 }
 
 #[tokio::test]
-async fn a_document_that_verify_gives_is_held_to_the_same() {
+async fn documents_from_verify_are_checked_too() {
     let first = batch(&["a", "c"], 1).record(Record::upsert("b\"", Version(1), "{}"));
     let source = Scripted::new(vec![Step::Raw(first)]);
     let (connector, memory) = connector(&source);
     ingest(&connector, Mode::Incremental).await;
     source.script("r", vec![Step::Batch(&["a"], 1)]);
-    // The script writes keys into its documents unescaped, so that a quote breaks them.
+    // The scripted source does not escape keys in its documents, so a quote makes one invalid.
     source.truth.lock().unwrap().extend([("b\"".to_owned(), Some(2)), ("c".to_owned(), None)]);
     let run = ingest(&connector, Mode::Reconcile).await;
     assert_eq!((run.status, run.counts.rejected, run.counts.deleted), (RunStatus::Partial, 1, 1), "{run:?}");
@@ -68,7 +68,7 @@ async fn a_document_that_verify_gives_is_held_to_the_same() {
 }
 
 #[tokio::test]
-async fn a_batch_for_a_table_that_is_not_declared_gives_its_author_advice() {
+async fn a_batch_for_an_undeclared_table_is_an_error_with_help() {
     let stray = Batch::new("T").record(Record::upsert("1", Version(1), "{}"));
     for stray in [stray, Batch::new("t2").checkpoint(Checkpoint::new(&1).unwrap())] {
         let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Raw(stray.clone()), Step::Batch(&["b"], 1)]);
@@ -76,19 +76,19 @@ async fn a_batch_for_a_table_that_is_not_declared_gives_its_author_advice() {
         let run = ingest(&connector, Mode::Incremental).await;
         let error = run.error.unwrap();
         assert_eq!((run.status, error.kind), (RunStatus::Partial, ErrorKind::Internal));
-        assert!(error.message.contains(&format!("{:?}", stray.table)), "{error:?}");
+        assert!(error.message.contains(&format!("{:?}", stray.stream)), "{error:?}");
         let help = error.help.unwrap();
-        assert!(help.contains("SourceSpec::table") && help.contains("`t`") && !help.contains("ensure"), "{help}");
+        assert!(help.contains("SourceSpec::stream") && help.contains("`t`") && !help.contains("ensure"), "{help}");
         assert_eq!(live(&memory), keys(&[("a", 1)]));
     }
 }
 
-/// A source that describes itself like this, and has no data.
+/// A source with this spec and no data.
 #[derive(Debug, Clone)]
-struct Says(SourceSpec);
+struct DeclaredSource(SourceSpec);
 
 #[async_trait]
-impl Source for Says {
+impl Source for DeclaredSource {
     fn spec(&self) -> SourceSpec {
         self.0.clone()
     }
@@ -99,7 +99,7 @@ impl Source for Says {
 }
 
 #[async_trait]
-impl Reader for Says {
+impl Reader for DeclaredSource {
     async fn check(&self) -> Result<()> {
         Ok(())
     }
@@ -113,8 +113,8 @@ impl Reader for Says {
     }
 }
 
-fn table(name: &str, columns: &[&str]) -> TableSpec {
-    let mut table = TableSpec::new("t");
+fn table(name: &str, columns: &[&str]) -> StreamSpec {
+    let mut table = StreamSpec::new("t");
     table.name = name.to_owned();
     for column in columns {
         table = table.column("placeholder", "a", ColumnType::Text);
@@ -124,18 +124,18 @@ fn table(name: &str, columns: &[&str]) -> TableSpec {
 }
 
 #[tokio::test]
-async fn a_source_that_declares_what_no_destination_can_hold_does_nothing_at_all() {
+async fn an_invalid_declaration_fails_before_anything_is_read() {
     let with =
-        |name: &str, tables: &[TableSpec]| tables.iter().cloned().fold(SourceSpec::new(name, "1"), SourceSpec::table);
-    let fine = TableSpec::new("t");
+        |name: &str, tables: &[StreamSpec]| tables.iter().cloned().fold(SourceSpec::new(name, "1"), SourceSpec::stream);
+    let valid = StreamSpec::new("t");
     for (spec, part) in [
-        (with("Help-Desk", std::slice::from_ref(&fine)), "\"Help-Desk\""),
-        (with("", std::slice::from_ref(&fine)), "\"\""),
-        (with("1st", std::slice::from_ref(&fine)), "\"1st\""),
-        (with("hélp", std::slice::from_ref(&fine)), "\"hélp\""),
-        (with("help", &[]), "no table"),
-        (with("help", &[fine.clone(), fine.clone()]), "\"t\""),
-        (with("help", &[fine.clone(), table("T", &[])]), "\"T\""),
+        (with("Help-Desk", std::slice::from_ref(&valid)), "\"Help-Desk\""),
+        (with("", std::slice::from_ref(&valid)), "\"\""),
+        (with("1st", std::slice::from_ref(&valid)), "\"1st\""),
+        (with("hélp", std::slice::from_ref(&valid)), "\"hélp\""),
+        (with("help", &[]), "no stream"),
+        (with("help", &[valid.clone(), valid.clone()]), "\"t\""),
+        (with("help", &[valid.clone(), table("T", &[])]), "\"T\""),
         (with("help", &[table("two words", &[])]), "\"two words\""),
         (with("help", &[table(&"t".repeat(300), &[])]), "128"),
         (with("help", &[table("app_state", &[])]), "\"app_state\""),
@@ -148,24 +148,24 @@ async fn a_source_that_declares_what_no_destination_can_hold_does_nothing_at_all
         (with("help", &[table("t", &["a-b"])]), "\"a-b\""),
     ] {
         let memory = Memory::new();
-        let connector = Connector::new(Says(spec), Arc::new(memory.clone()));
+        let connector = Connector::new(DeclaredSource(spec), Arc::new(memory.clone()));
         let one = resource("r");
-        let refusals = [
+        let errors = [
             connector.check().await.unwrap_err(),
             connector.discover().await.unwrap_err(),
             connector.enable(&one, None).await.unwrap_err(),
             connector.provision([]).await.unwrap_err(),
             connector.ingest(IngestRequest::new([one.clone()])).await.unwrap_err(),
         ];
-        for error in refusals {
+        for error in errors {
             assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
-            let said = format!("{error}; {}", error.help().unwrap());
-            assert!(said.contains(part), "{said} lacks {part}");
+            let text = format!("{error}; {}", error.help().unwrap());
+            assert!(text.contains(part), "{text} lacks {part}");
         }
         assert!(connector.resources().await.unwrap().is_empty());
     }
-    let fine = with("help_desk2", &[table("t", &["a", "b"]), TableSpec::new("t_2")]);
-    let connector = Connector::new(Says(fine), Arc::new(Memory::new()));
+    let valid = with("help_desk2", &[table("t", &["a", "b"]), StreamSpec::new("t_2")]);
+    let connector = Connector::new(DeclaredSource(valid), Arc::new(Memory::new()));
     connector.ingest(IngestRequest::new([resource("r")])).await.unwrap();
 }
 
@@ -177,8 +177,8 @@ struct Columns(&'static [(&'static str, &'static str, ColumnType)], u32);
 impl Source for Columns {
     fn spec(&self) -> SourceSpec {
         let columns =
-            self.0.iter().fold(TableSpec::new("t"), |table, (name, path, kind)| table.column(*name, path, *kind));
-        SourceSpec::new("columns", "1").table(columns)
+            self.0.iter().fold(StreamSpec::new("t"), |table, (name, path, kind)| table.column(*name, path, *kind));
+        SourceSpec::new("columns", "1").stream(columns)
     }
 
     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
@@ -204,7 +204,7 @@ impl Reader for Columns {
 }
 
 #[tokio::test]
-async fn columns_that_find_nothing_are_reported_at_the_end_of_a_run() {
+async fn unmatched_columns_are_reported_at_the_end_of_a_run() {
     use ColumnType::{Integer, Present, Text};
     let columns: &[_] = &[
         ("id", "id", Integer),
@@ -215,10 +215,10 @@ async fn columns_that_find_nothing_are_reported_at_the_end_of_a_run() {
     ];
     for (count, expected) in [(30, vec!["t.wrong_type".to_owned(), "t.mistyped".to_owned()]), (5, vec![])] {
         let warnings = Arc::new(Mutex::new(Vec::new()));
-        let heard = warnings.clone();
+        let log = warnings.clone();
         let observer = move |event: &Event| {
             if let Event::Source { event: SourceEvent::Warning(warning), .. } = event {
-                heard.lock().unwrap().push(warning.clone());
+                log.lock().unwrap().push(warning.clone());
             }
         };
         let connector = Connector::new(Columns(columns, count), Arc::new(Memory::new())).observer(observer);

@@ -1,4 +1,4 @@
-//! Rows and state together, or rows first; and a misbehaving other side (mocks).
+//! The order of rows and state, in one store and in split stores, and faulty backends (mocks).
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ fn fresh_backend() -> MockBackend {
     let mut backend = MockBackend::new();
     backend.expect_list().returning(|_| Ok(vec![]));
     backend.expect_put().returning(|_, _, _| Ok(()));
-    backend.expect_ensure_tables().returning(|_, _| Ok(()));
+    backend.expect_ensure_streams().returning(|_, _| Ok(()));
     backend.expect_latest().returning(|_| Ok(None));
     backend.expect_prune().returning(|_, _| Ok(0));
     backend
@@ -63,9 +63,9 @@ async fn each_commit_carries_its_checkpoint_and_builds_on_the_one_before() {
 }
 
 #[tokio::test]
-async fn a_stale_run_is_refused_and_leaves_the_state_of_the_other() {
+async fn a_stale_run_is_refused_and_keeps_the_newer_state() {
     let mut backend = fresh_backend();
-    backend.expect_commit().once().returning(|_| Err(Error::new(ErrorKind::Conflict, "another run has moved on")));
+    backend.expect_commit().once().returning(|_| Err(Error::new(ErrorKind::Conflict, "another run has committed")));
     backend.expect_append().withf(|end| end.state.is_none() && end.run.is_some()).once().returning(|end| Ok(end.base));
     let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Batch(&["b"], 1)]);
     let run = run(&Connector::new(source, Arc::new(backend)).limits(limits())).await;
@@ -73,7 +73,7 @@ async fn a_stale_run_is_refused_and_leaves_the_state_of_the_other() {
 }
 
 #[tokio::test]
-async fn of_two_runs_side_by_side_one_is_refused_and_nothing_is_lost() {
+async fn one_of_two_concurrent_runs_is_refused_and_nothing_is_lost() {
     let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Batch(&["b"], 1), Step::Batch(&["c"], 1)]);
     let (connector, memory) = connector(&source);
     let (first, second) = tokio::join!(run(&connector), run(&connector));
@@ -86,7 +86,7 @@ async fn of_two_runs_side_by_side_one_is_refused_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn nothing_follows_a_commit_that_failed() {
+async fn nothing_is_committed_after_a_failed_commit() {
     let mut backend = fresh_backend();
     backend.expect_commit().once().returning(|_| Err(Error::unavailable("the disk is full")));
     backend
@@ -100,12 +100,12 @@ async fn nothing_follows_a_commit_that_failed() {
 }
 
 #[tokio::test]
-async fn a_sink_whose_report_does_not_add_up_ends_the_run() {
+async fn an_inconsistent_sink_report_fails_the_run() {
     let mut offered = Counts::default();
     offered.offered = 1;
-    for lie in [inserted(0), offered, inserted(2)] {
+    for counts in [inserted(0), offered, inserted(2)] {
         let mut backend = fresh_backend();
-        backend.expect_commit().once().return_once(move |_| report(lie, Some(1)));
+        backend.expect_commit().once().return_once(move |_| report(counts, Some(1)));
         backend.expect_append().returning(|_| Ok(StateVersion(2)));
         let source = Scripted::new(vec![Step::Batch(&["a"], 1)]);
         let run = run(&Connector::new(source, Arc::new(backend)).limits(limits())).await;
@@ -115,7 +115,7 @@ async fn a_sink_whose_report_does_not_add_up_ends_the_run() {
 }
 
 #[tokio::test]
-async fn a_run_whose_end_cannot_be_written_down_is_not_complete() {
+async fn a_run_whose_end_cannot_be_recorded_is_not_complete() {
     let mut backend = fresh_backend();
     backend.expect_append().once().returning(|_| Err(Error::unavailable("the store is gone")));
     let run = run(&Connector::new(Scripted::new(vec![]), Arc::new(backend))).await;
@@ -123,12 +123,12 @@ async fn a_run_whose_end_cannot_be_written_down_is_not_complete() {
 }
 
 #[tokio::test]
-async fn where_sink_and_state_are_apart_rows_come_first() {
+async fn with_split_stores_rows_are_committed_first() {
     let (mut sink, mut config, mut state) = (MockSink::new(), MockConfigStore::new(), MockStateStore::new());
     let mut order = Sequence::new();
     config.expect_list().returning(|_| Ok(vec![]));
     config.expect_put().returning(|_, _, _| Ok(()));
-    sink.expect_ensure_tables().returning(|_, _| Ok(()));
+    sink.expect_ensure_streams().returning(|_, _| Ok(()));
     state.expect_latest().returning(|_| Ok(None));
     sink.expect_commit()
         .withf(|commit| commit.change.is_none() && commit.rows.len() == 1)
@@ -159,7 +159,7 @@ async fn a_crash_between_rows_and_state_repeats_rows_and_loses_none() {
         Connector::with_stores(source.clone(), Arc::new(rows.clone()), Arc::new(rows.clone()), state).limits(limits())
     };
     run(&connect(Arc::new(broken))).await;
-    assert_eq!(live(&rows).len(), 1, "the first commit's rows are there, its state is not");
+    assert_eq!(live(&rows).len(), 1, "only the first commit's rows are stored");
     let again = run(&connect(state)).await;
     assert_eq!((again.counts.unchanged, again.counts.inserted), (1, 1));
     assert_eq!(live(&rows).len(), 2);
@@ -168,7 +168,7 @@ async fn a_crash_between_rows_and_state_repeats_rows_and_loses_none() {
 #[tokio::test]
 async fn a_batch_for_an_unknown_table_is_an_error() {
     let mut stray = batch(&["a"], 1);
-    stray.table = "other".into();
+    stray.stream = "other".into();
     let (connector, _) = connector(&Scripted::new(vec![Step::Raw(stray)]));
     let run = ingest(&connector, Mode::Incremental).await;
     assert_eq!(run.error.unwrap().kind, ErrorKind::Internal);

@@ -9,14 +9,14 @@ use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, Event};
 use snowfeed::prelude::*;
 
-/// Returns these names.
+/// A source that discovers these names.
 #[derive(Debug, Clone)]
-struct Lists(Vec<String>);
+struct ListingSource(Vec<String>);
 
 #[async_trait]
-impl Source for Lists {
+impl Source for ListingSource {
     fn spec(&self) -> SourceSpec {
-        SourceSpec::new("lists", "1").table(TableSpec::new("t"))
+        SourceSpec::new("lists", "1").stream(StreamSpec::new("t"))
     }
 
     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
@@ -29,7 +29,7 @@ impl Source for Lists {
 }
 
 #[async_trait]
-impl Reader for Lists {
+impl Reader for ListingSource {
     async fn check(&self) -> Result<()> {
         Ok(())
     }
@@ -45,10 +45,10 @@ impl Reader for Lists {
 
 async fn discovered(names: Vec<String>) -> (Vec<String>, Vec<String>) {
     let warnings: Arc<Mutex<Vec<String>>> = Arc::default();
-    let heard = warnings.clone();
-    let connector = Connector::new(Lists(names), Arc::new(Memory::new())).observer(move |event: &Event| {
+    let log = warnings.clone();
+    let connector = Connector::new(ListingSource(names), Arc::new(Memory::new())).observer(move |event: &Event| {
         if let Event::Remote(SourceEvent::Warning(warning)) = event {
-            heard.lock().unwrap().push(warning.clone());
+            log.lock().unwrap().push(warning.clone());
         }
     });
     let found = connector.discover().await.unwrap().into_iter().map(String::from).collect();
@@ -57,7 +57,7 @@ async fn discovered(names: Vec<String>) -> (Vec<String>, Vec<String>) {
 }
 
 #[tokio::test]
-async fn names_that_a_command_line_or_a_terminal_would_misread_are_left_out() {
+async fn names_unsafe_for_a_command_line_or_terminal_are_skipped() {
     let names = ["good", "--set x=y", "-v", "../../etc/passwd", "a\u{1b}[31m", "a\nb", "a\u{9b}", "good", "fine one"];
     let (found, warnings) = discovered(names.map(str::to_owned).to_vec()).await;
     assert_eq!(found, ["good", "fine one"]);
@@ -66,14 +66,14 @@ async fn names_that_a_command_line_or_a_terminal_would_misread_are_left_out() {
 }
 
 #[tokio::test]
-async fn no_source_gives_more_resources_than_a_list_can_hold() {
+async fn the_number_of_discovered_resources_is_limited() {
     let (found, warnings) = discovered((0..100_010).map(|n| format!("r{n}")).collect()).await;
     assert_eq!(found.len(), 100_000);
     assert!(warnings.len() == 1 && warnings[0].contains("100000"), "{warnings:?}");
 }
 
 #[tokio::test]
-async fn of_many_names_that_are_left_out_a_few_are_told() {
+async fn only_the_first_skipped_names_are_reported() {
     let (found, warnings) = discovered((0..1_000).map(|n| format!("-{n}")).collect()).await;
     assert!(found.is_empty());
     assert!(warnings.len() == 11 && warnings[10].starts_with("990 more"), "{warnings:?}");

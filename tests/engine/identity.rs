@@ -10,20 +10,20 @@ use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::{
     Batch, BatchStream, Checkpoint, Context, ErrorKind, ReadRequest, Reader, Record, ResourceStatus, ResourceStream,
     Result, RunRecord, RunStatus, Settings, Source, SourceSpec, StateChange, StateEntry, StateStore, StateVersion,
-    TableSpec, Version,
+    StreamSpec, Version,
 };
 use tokio::sync::Barrier;
 
 use crate::support::resource;
 
-/// One resource, whatever its name.
+/// A source with one resource, which every name refers to.
 #[derive(Debug, Clone)]
-struct OneThing;
+struct AliasedSource;
 
 #[async_trait]
-impl Source for OneThing {
+impl Source for AliasedSource {
     fn spec(&self) -> SourceSpec {
-        SourceSpec::new("one", "1").table(TableSpec::new("t"))
+        SourceSpec::new("one", "1").stream(StreamSpec::new("t"))
     }
 
     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
@@ -36,7 +36,7 @@ impl Source for OneThing {
 }
 
 #[async_trait]
-impl Reader for OneThing {
+impl Reader for AliasedSource {
     async fn check(&self) -> Result<()> {
         Ok(())
     }
@@ -54,15 +54,15 @@ impl Reader for OneThing {
 
 /// A state store that two programs share. Both have read the resources' state before either continues.
 #[derive(Debug)]
-struct Shared {
+struct SharedStateStore {
     memory: Memory,
-    both: Arc<Barrier>,
-    has_looked: AtomicBool,
+    barrier: Arc<Barrier>,
+    has_read: AtomicBool,
 }
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
-impl StateStore for Shared {
+impl StateStore for SharedStateStore {
     async fn append(&self, change: StateChange) -> Result<StateVersion> {
         self.memory.append(change).await
     }
@@ -88,21 +88,22 @@ impl StateStore for Shared {
     }
 
     async fn latest_many(&self, keys: &[String]) -> Result<Vec<ResourceStatus>> {
-        let standings = self.memory.latest_many(keys).await?;
-        if !self.has_looked.swap(true, Ordering::SeqCst) {
-            self.both.wait().await;
+        let statuses = self.memory.latest_many(keys).await?;
+        if !self.has_read.swap(true, Ordering::SeqCst) {
+            self.barrier.wait().await;
         }
-        Ok(standings)
+        Ok(statuses)
     }
 }
 
 #[tokio::test]
-async fn of_two_names_of_one_thing_at_most_one_is_read_by_two_programs_at_once() {
+async fn two_names_of_one_resource_are_never_read_by_two_programs_at_once() {
     let memory = Memory::new();
-    let both = Arc::new(Barrier::new(2));
+    let barrier = Arc::new(Barrier::new(2));
     let program = || {
-        let state = Shared { memory: memory.clone(), both: both.clone(), has_looked: AtomicBool::new(false) };
-        Connector::with_stores(OneThing, Arc::new(memory.clone()), Arc::new(memory.clone()), Arc::new(state))
+        let state =
+            SharedStateStore { memory: memory.clone(), barrier: barrier.clone(), has_read: AtomicBool::new(false) };
+        Connector::with_stores(AliasedSource, Arc::new(memory.clone()), Arc::new(memory.clone()), Arc::new(state))
     };
     let (first, second) = (program(), program());
     for name in ["old", "new"] {
@@ -113,7 +114,7 @@ async fn of_two_names_of_one_thing_at_most_one_is_read_by_two_programs_at_once()
     };
     let (old, new) = tokio::join!(read(first, "old"), read(second, "new"));
     let rows = |name: &str| memory.rows(&resource(name), "t").len();
-    assert!(rows("old") == 0 || rows("new") == 0, "both were read");
+    assert!(rows("old") == 0 || rows("new") == 0, "both names were read");
     let failed: Vec<_> = [old, new].into_iter().filter(|run| run.status != RunStatus::Complete).collect();
     assert!(!failed.is_empty());
     for run in failed {
@@ -122,7 +123,7 @@ async fn of_two_names_of_one_thing_at_most_one_is_read_by_two_programs_at_once()
         assert!(error.message.contains("is the same resource as"), "{error:?}");
     }
     // A claim without a read does not block the next run.
-    let later = Connector::new(OneThing, Arc::new(memory.clone()));
+    let later = Connector::new(AliasedSource, Arc::new(memory.clone()));
     later.ingest(IngestRequest::default()).await.unwrap();
     assert_eq!((rows("old") + rows("new"), later.resources().await.unwrap().len()), (9, 2));
 }

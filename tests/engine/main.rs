@@ -1,6 +1,6 @@
 //! The engine, against scripted sources, the memory backend and mocks.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 mod contract;
 mod deletions;

@@ -15,19 +15,19 @@ fn metered(source: &Scripted) -> (Connector, Store) {
 }
 
 #[tokio::test]
-async fn an_idle_run_writes_nothing_where_writing_is_paid_for() {
+async fn an_idle_run_writes_nothing_to_a_metered_store() {
     let source = Scripted::new(vec![Step::Batch(&["a"], 1)]);
     let (connector, store) = metered(&source);
     ingest(&connector, Mode::Incremental).await;
     let (writes, runs) = (store.writes.load(Ordering::SeqCst), store.memory.runs(None, 99).await.unwrap());
-    assert_eq!((writes, runs.len()), (2, 1), "one with the rows, one at the end");
+    assert_eq!((writes, runs.len()), (2, 1), "one write with the rows, one at the end");
     assert_eq!(ingest(&connector, Mode::Incremental).await.status, RunStatus::Complete);
     assert_eq!(store.writes.load(Ordering::SeqCst), writes);
     assert_eq!(store.memory.runs(None, 99).await.unwrap(), runs);
 }
 
 #[tokio::test]
-async fn an_idle_run_that_follows_a_failure_is_written_down() {
+async fn an_idle_run_after_a_failure_is_recorded() {
     let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Fail(ErrorKind::Unavailable, "down")]);
     let (connector, store) = metered(&source);
     assert_eq!(ingest(&connector, Mode::Incremental).await.status, RunStatus::Partial);
@@ -38,7 +38,7 @@ async fn an_idle_run_that_follows_a_failure_is_written_down() {
 }
 
 #[tokio::test]
-async fn state_is_pruned_now_and_then_where_calls_are_paid_for() {
+async fn a_metered_store_is_pruned_occasionally() {
     let source = Scripted::default();
     let (connector, store) = metered(&source);
     for step in 1..=20 {

@@ -24,7 +24,7 @@ async fn serve(connector: &Connector, store: &Store, released: u64, stop: u64) -
     let cancel = CancellationToken::new();
     let occupy = async {
         sleep(Duration::from_secs(10)).await;
-        let _turn = store.turn.lock().await;
+        let _guard = store.lock.lock().await;
         sleep(Duration::from_secs(released - 10)).await;
     };
     let committed = async || store.memory.latest("r").await.unwrap().and_then(|entry| entry.state.checkpoint);
@@ -36,32 +36,32 @@ async fn serve(connector: &Connector, store: &Store, released: u64, stop: u64) -
     };
     let serve = async { tokio::join!(connector.serve(4, cancel.clone()), end) };
     let all = async { tokio::join!(tokio::time::timeout(Duration::from_secs(600), serve), occupy).0 };
-    let (served, at_the_stop) = all.await.expect("it ends");
+    let (served, at_stop) = all.await.expect("serving timed out");
     served.unwrap();
-    [at_the_stop, committed().await]
+    [at_stop, committed().await]
 }
 
-/// Reads something, and never ends.
+/// A source that returns one batch and then hangs.
 fn endless() -> Scripted {
     Scripted::new(vec![Step::Batch(&["a"], 1), Step::Hang])
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_is_next_in_turn_goes_on_while_the_timetable_is_read() {
+async fn the_next_run_continues_while_the_timetable_is_read() {
     let (connector, store) = connector(endless(), 12);
-    let [at_the_stop, in_the_end] = serve(&connector, &store, 20, 30).await;
-    assert!(at_the_stop.is_some() && at_the_stop == in_the_end, "{at_the_stop:?}, {in_the_end:?}");
+    let [at_stop, at_end] = serve(&connector, &store, 20, 30).await;
+    assert!(at_stop.is_some() && at_stop == at_end, "{at_stop:?}, {at_end:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_waits_behind_the_timetable_is_ended_all_the_same() {
+async fn a_run_waiting_behind_a_timetable_read_still_ends() {
     let (connector, store) = connector(endless(), 16);
-    let [at_the_stop, in_the_end] = serve(&connector, &store, 20, 18).await;
-    assert!(at_the_stop.is_none() && in_the_end.is_some(), "{at_the_stop:?}, {in_the_end:?}");
+    let [at_stop, at_end] = serve(&connector, &store, 20, 18).await;
+    assert!(at_stop.is_none() && at_end.is_some(), "{at_stop:?}, {at_end:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_is_heeded_while_the_timetable_is_read() {
+async fn cancellation_works_while_the_timetable_is_read() {
     let (connector, store) = connector(Scripted::default(), 1);
     assert_eq!(serve(&connector, &store, 86_400, 18).await, [None, None]);
 }

@@ -5,7 +5,7 @@ use mockall::mock;
 use serde_json::Value;
 
 use snowfeed::{Commit, CommitReport, LiveRows, Sink, StoredRecord, UnseenQuery};
-use snowfeed::{ConfigStore, Namespace, Resource, Result, TableSpec};
+use snowfeed::{ConfigStore, Namespace, Resource, Result, StreamSpec};
 use snowfeed::{RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 
 mock! {
@@ -15,7 +15,7 @@ mock! {
 
     #[async_trait]
     impl Sink for Sink {
-        async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()>;
+        async fn ensure_streams(&self, resource: &Resource, tables: &[StreamSpec]) -> Result<()>;
         async fn commit(&self, commit: Commit) -> Result<CommitReport>;
         async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>>;
         async fn live_rows(&self, query: UnseenQuery) -> Result<LiveRows>;
@@ -29,10 +29,10 @@ mock! {
 
     #[async_trait]
     impl ConfigStore for ConfigStore {
-        async fn get(&self, domain: Namespace, key: &str) -> Result<Option<Value>>;
-        async fn put(&self, domain: Namespace, key: &str, value: &Value) -> Result<()>;
-        async fn remove(&self, domain: Namespace, key: &str) -> Result<bool>;
-        async fn list(&self, domain: Namespace) -> Result<Vec<(String, Value)>>;
+        async fn get(&self, namespace: Namespace, key: &str) -> Result<Option<Value>>;
+        async fn put(&self, namespace: Namespace, key: &str, value: &Value) -> Result<()>;
+        async fn remove(&self, namespace: Namespace, key: &str) -> Result<bool>;
+        async fn list(&self, namespace: Namespace) -> Result<Vec<(String, Value)>>;
     }
 }
 
@@ -98,7 +98,7 @@ mock! {
 
     #[async_trait]
     impl Sink for Backend {
-        async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()>;
+        async fn ensure_streams(&self, resource: &Resource, tables: &[StreamSpec]) -> Result<()>;
         async fn commit(&self, commit: Commit) -> Result<CommitReport>;
         async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>>;
         async fn live_rows(&self, query: UnseenQuery) -> Result<LiveRows>;
@@ -106,10 +106,10 @@ mock! {
 
     #[async_trait]
     impl ConfigStore for Backend {
-        async fn get(&self, domain: Namespace, key: &str) -> Result<Option<Value>>;
-        async fn put(&self, domain: Namespace, key: &str, value: &Value) -> Result<()>;
-        async fn remove(&self, domain: Namespace, key: &str) -> Result<bool>;
-        async fn list(&self, domain: Namespace) -> Result<Vec<(String, Value)>>;
+        async fn get(&self, namespace: Namespace, key: &str) -> Result<Option<Value>>;
+        async fn put(&self, namespace: Namespace, key: &str, value: &Value) -> Result<()>;
+        async fn remove(&self, namespace: Namespace, key: &str) -> Result<bool>;
+        async fn list(&self, namespace: Namespace) -> Result<Vec<(String, Value)>>;
     }
 
     impl StateCalls for Backend {

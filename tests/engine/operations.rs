@@ -19,7 +19,7 @@ use crate::support::{Scripted, Step, connector, ingest, resource};
 struct Configured;
 
 #[derive(Deserialize, JsonSchema)]
-struct Wanted {
+struct ExampleSettings {
     #[allow(dead_code, reason = "only its presence matters")]
     url: String,
     #[serde(default)]
@@ -30,11 +30,13 @@ struct Wanted {
 #[async_trait]
 impl Source for Configured {
     fn spec(&self) -> SourceSpec {
-        SourceSpec::new("configured", "1").settings(SettingsSchema::of::<Wanted>()).table(TableSpec::new("t"))
+        SourceSpec::new("configured", "1")
+            .settings(SettingsSchema::of::<ExampleSettings>())
+            .stream(StreamSpec::new("t"))
     }
 
     async fn connect(&self, settings: &Settings, _: Context) -> Result<Box<dyn Reader>> {
-        settings.read::<Wanted>()?;
+        settings.read::<ExampleSettings>()?;
         Ok(Box::new(self.clone()))
     }
 }
@@ -64,8 +66,8 @@ async fn settings_are_checked_merged_and_removed() {
     connector.provision([("pages".into(), json!(null))]).await.unwrap();
     assert_eq!(memory.get(Namespace::Connector, "config").await.unwrap(), Some(json!({"url": "u"})));
 
-    for wrong in [("pages", json!("many")), ("urll", json!("u")), ("url", json!(null))] {
-        let error = connector.provision([(wrong.0.into(), wrong.1)]).await.unwrap_err();
+    for (name, value) in [("pages", json!("many")), ("urll", json!("u")), ("url", json!(null))] {
+        let error = connector.provision([(name.into(), value)]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);
     }
     assert_eq!(
@@ -84,11 +86,11 @@ async fn a_setting_that_the_source_no_longer_knows_can_be_removed() {
     connector.provision([("old".into(), json!(null))]).await.unwrap();
     connector.settings().await.unwrap();
     let error = connector.provision([("older".into(), json!(null))]).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Configuration, "neither known nor stored");
+    assert_eq!(error.kind(), ErrorKind::Configuration, "an unknown setting that is not stored");
 }
 
 #[tokio::test]
-async fn overrides_go_first_and_are_not_stored() {
+async fn overrides_take_precedence_and_are_not_stored() {
     let memory = Arc::new(Memory::new());
     let connector = Connector::new(Configured, memory.clone()).with_settings([("url".into(), json!("mine"))]);
     assert_eq!(connector.settings().await.unwrap().get("url"), Some(&json!("mine")));
@@ -98,14 +100,14 @@ async fn overrides_go_first_and_are_not_stored() {
 
 /// A required setting from the environment must not block storing another one.
 #[tokio::test]
-async fn what_is_stored_may_lack_what_overrides_give() {
+async fn stored_settings_may_omit_overridden_ones() {
     let memory = Arc::new(Memory::new());
     let connector = Connector::new(Configured, memory.clone()).with_settings([("url".into(), json!("mine"))]);
     connector.provision([("pages".into(), json!(3))]).await.unwrap();
     assert_eq!(memory.get(Namespace::Connector, "config").await.unwrap(), Some(json!({"pages": 3})));
     let connector = connector.with_settings([("pages".into(), json!(4))]);
     let error = connector.provision([("pages".into(), json!("many"))]).await.unwrap_err();
-    assert!(error.message().contains("`pages`"), "what is overridden here counts elsewhere: {error}");
+    assert!(error.message().contains("`pages`"), "an overridden setting is still checked: {error}");
     assert_eq!(memory.get(Namespace::Connector, "config").await.unwrap(), Some(json!({"pages": 3})));
 }
 
@@ -125,7 +127,7 @@ async fn resources_are_enabled_disabled_and_keep_their_schedule() {
     connector.enable(&r, None).await.unwrap();
     assert_eq!(memory.get(Namespace::Resource, "r").await.unwrap(), Some(json!({"enabled": true, "schedule": "1h"})));
     assert!(connector.disable(&r).await.unwrap());
-    assert!(!connector.disable(&r).await.unwrap(), "it was disabled already");
+    assert!(!connector.disable(&r).await.unwrap(), "it was already disabled");
     assert_eq!(memory.get(Namespace::Resource, "r").await.unwrap(), Some(json!({"enabled": false, "schedule": "1h"})));
     assert_eq!(connector.disable(&resource("other")).await.unwrap_err().kind(), ErrorKind::NotFound);
 }
@@ -146,7 +148,7 @@ async fn without_a_name_the_enabled_resources_are_ingested() {
 }
 
 #[tokio::test]
-async fn named_resources_are_enabled_on_the_way_and_read_once() {
+async fn named_resources_are_enabled_and_read_once() {
     let (connector, _) = connector(&Scripted::new(vec![Step::Batch(&["a"], 1)]));
     let report = connector.ingest(IngestRequest::new([resource("r"), resource("r")])).await.unwrap();
     assert_eq!(report.runs.len(), 1);
@@ -164,11 +166,11 @@ async fn a_name_that_does_not_exist_is_not_left_enabled() {
     ingest(&connector, Mode::Incremental).await;
     source.script("r", vec![Step::Fail(ErrorKind::NotFound, "gone")]);
     ingest(&connector, Mode::Incremental).await;
-    assert!(connector.resources().await.unwrap()[0].1.enabled, "it has existed: somebody must decide");
+    assert!(connector.resources().await.unwrap()[0].1.enabled, "a resource that existed stays enabled");
 
     source.script("other", vec![Step::Fail(ErrorKind::Unavailable, "down")]);
     connector.ingest(IngestRequest::new([resource("other")])).await.unwrap();
-    assert_eq!(connector.resources().await.unwrap().len(), 2, "it may well exist");
+    assert_eq!(connector.resources().await.unwrap().len(), 2, "a resource that may exist stays enabled");
 }
 
 #[tokio::test]
@@ -184,7 +186,7 @@ async fn a_reset_resource_is_read_from_the_start_and_keeps_its_rows() {
 }
 
 #[tokio::test]
-async fn a_reset_of_what_has_never_run_has_nothing_to_do() {
+async fn resetting_a_resource_that_never_ran_does_nothing() {
     let (connector, memory) = connector(&Scripted::default());
     connector.enable(&resource("r"), None).await.unwrap();
     connector.reset(&resource("r")).await.unwrap();
@@ -192,25 +194,25 @@ async fn a_reset_of_what_has_never_run_has_nothing_to_do() {
 }
 
 #[tokio::test]
-async fn what_has_not_begun_when_the_stop_comes_is_left_alone() {
+async fn resources_not_started_before_cancellation_are_left_alone() {
     let source = Scripted::default();
     for name in ["a", "b", "c"] {
         source.script(name, vec![Step::Batch(&["k"], 1)]);
     }
     let (connector, memory) = connector(&source);
     let stop = CancellationToken::new();
-    let stopper = stop.clone();
+    let canceller = stop.clone();
     let connector = connector.observer(move |event: &Event| {
         if matches!(event, Event::Started { .. }) {
-            stopper.cancel();
+            canceller.cancel();
         }
     });
-    let named = ["a", "b", "c"].map(resource);
-    let report = connector.ingest(IngestRequest::new(named).concurrency(1).cancel(stop)).await.unwrap();
+    let names = ["a", "b", "c"].map(resource);
+    let report = connector.ingest(IngestRequest::new(names).concurrency(1).cancel(stop)).await.unwrap();
     assert!(report.interrupted() && report.runs.len() == 3, "{report:?}");
     for name in ["b", "c"] {
         assert_eq!(memory.latest(name).await.unwrap(), None);
         assert_eq!(memory.runs(Some(name), 9).await.unwrap(), []);
     }
-    assert!(source.reads.lock().unwrap().len() <= 1, "nothing is asked of the source");
+    assert!(source.reads.lock().unwrap().len() <= 1, "the source was read after the cancellation");
 }

@@ -1,4 +1,4 @@
-//! Reconcile runs: they find what the source no longer has, and mark nothing else.
+//! Reconcile runs mark exactly the records that the source no longer has.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,10 +6,10 @@ use snowfeed::engine::{Event, IngestRequest};
 use snowfeed::{ErrorKind, Mode, RunStatus, Sink, SourceEvent, StateStore, UnseenQuery};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Scripted, Step, connector, ingest, keys, live, overtaken, resource, waiting_in_a_sweep};
+use crate::support::{Scripted, Step, blocked_in_sweep, connector, ingest, keys, live, reset_during_sweep, resource};
 
 #[tokio::test]
-async fn what_vanished_is_marked_and_the_rest_stays() {
+async fn vanished_records_are_marked_and_the_others_stay() {
     let source = Scripted::new(vec![Step::Batch(&["a", "b", "c"], 1)]);
     let (connector, memory) = connector(&source);
     ingest(&connector, Mode::Incremental).await;
@@ -18,12 +18,12 @@ async fn what_vanished_is_marked_and_the_rest_stays() {
     let run = ingest(&connector, Mode::Reconcile).await;
     assert_eq!(run.status, RunStatus::Complete);
     assert_eq!((run.counts.deleted, run.counts.updated, run.counts.unchanged), (1, 1, 1));
-    assert_eq!(live(&memory), keys(&[("a", 1), ("c", 2)]), "c was only overlooked by the pass");
+    assert_eq!(live(&memory), keys(&[("a", 1), ("c", 2)]), "verify still finds c");
     assert_eq!(memory.latest("r").await.unwrap().unwrap().state.reconcile, None);
 }
 
 #[tokio::test]
-async fn a_record_about_which_the_source_says_nothing_stays() {
+async fn a_record_that_verify_does_not_return_stays() {
     let source = Scripted::new(vec![Step::Batch(&["a", "b"], 1)]);
     let (connector, memory) = connector(&source);
     ingest(&connector, Mode::Incremental).await;
@@ -34,7 +34,7 @@ async fn a_record_about_which_the_source_says_nothing_stays() {
 }
 
 #[tokio::test]
-async fn an_interrupted_pass_goes_on_where_it_was() {
+async fn an_interrupted_reconciliation_resumes() {
     let source = Scripted::new(vec![Step::Batch(&["a", "b", "c"], 1)]);
     let (connector, memory) = connector(&source);
     ingest(&connector, Mode::Incremental).await;
@@ -42,7 +42,7 @@ async fn an_interrupted_pass_goes_on_where_it_was() {
     source.script("r", vec![Step::Batch(&["a"], 1), Step::Fail(ErrorKind::Unavailable, "down")]);
     let run = ingest(&connector, Mode::Reconcile).await;
     assert_eq!(run.status, RunStatus::Partial);
-    assert_eq!(live(&memory).len(), 3, "nothing is deleted before the pass is over");
+    assert_eq!(live(&memory).len(), 3, "nothing is deleted before the reconciliation ends");
 
     source.script("r", vec![Step::Batch(&["a"], 1), Step::Batch(&["b"], 1)]);
     source.truth.lock().unwrap().insert("c".into(), None);
@@ -53,7 +53,7 @@ async fn an_interrupted_pass_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn a_pass_that_goes_on_says_since_when() {
+async fn a_resumed_reconciliation_reports_its_start() {
     let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Fail(ErrorKind::Unavailable, "down")]);
     let (connector, memory) = connector(&source);
     let warnings = Arc::new(Mutex::new(Vec::new()));
@@ -64,20 +64,23 @@ async fn a_pass_that_goes_on_says_since_when() {
         }
     });
     ingest(&connector, Mode::Reconcile).await;
-    let pass = memory.latest("r").await.unwrap().unwrap().state.reconcile.unwrap();
+    let reconcile = memory.latest("r").await.unwrap().unwrap().state.reconcile.unwrap();
     ingest(&connector, Mode::Incremental).await;
     assert!(warnings.lock().unwrap().is_empty());
     source.script("r", vec![Step::Batch(&["a"], 1)]);
     ingest(&connector, Mode::Reconcile).await;
-    let said = std::mem::take(&mut *warnings.lock().unwrap());
-    assert_eq!(said.len(), 1);
-    assert!(said[0].contains("reconciliation of r") && said[0].contains(&pass.started_at.to_string()), "{said:?}");
+    let logged = std::mem::take(&mut *warnings.lock().unwrap());
+    assert_eq!(logged.len(), 1);
+    assert!(
+        logged[0].contains("reconciliation of r") && logged[0].contains(&reconcile.started_at.to_string()),
+        "{logged:?}"
+    );
     ingest(&connector, Mode::Reconcile).await;
-    assert!(warnings.lock().unwrap().is_empty(), "the next pass begins anew");
+    assert!(warnings.lock().unwrap().is_empty(), "the next reconcile run starts a new reconciliation");
 }
 
 #[tokio::test]
-async fn an_incremental_run_between_leaves_the_pass_alone() {
+async fn an_incremental_run_does_not_disturb_an_open_reconciliation() {
     let source = Scripted::new(vec![Step::Batch(&["a", "b"], 1)]);
     let (connector, memory) = connector(&source);
     ingest(&connector, Mode::Incremental).await;
@@ -97,7 +100,7 @@ async fn an_incremental_run_between_leaves_the_pass_alone() {
 }
 
 #[tokio::test]
-async fn a_pass_finds_changes_that_moved_no_version() {
+async fn a_reconcile_run_finds_changes_that_kept_their_version() {
     let source = Scripted::new(vec![Step::Batch(&["a"], 1)]);
     let (connector, memory) = connector(&source);
     ingest(&connector, Mode::Incremental).await;
@@ -109,15 +112,15 @@ async fn a_pass_finds_changes_that_moved_no_version() {
 }
 
 #[tokio::test]
-async fn many_vanished_records_are_looked_at_in_steps() {
+async fn many_vanished_records_are_swept_in_steps() {
     let source = Scripted::new(vec![]);
-    let many: Vec<String> = (0..1_234).map(|key| format!("{key:05}")).collect();
-    let refs: Vec<&str> = many.iter().map(String::as_str).collect();
+    let names: Vec<String> = (0..1_234).map(|key| format!("{key:05}")).collect();
+    let refs: Vec<&str> = names.iter().map(String::as_str).collect();
     source.script("r", vec![Step::Raw(crate::support::batch(&refs, 1))]);
     let (connector, memory) = connector(&source);
     ingest(&connector, Mode::Incremental).await;
     source.script("r", vec![]);
-    source.truth.lock().unwrap().extend(many.iter().map(|key| (key.clone(), None)));
+    source.truth.lock().unwrap().extend(names.iter().map(|key| (key.clone(), None)));
     let request = IngestRequest::new([resource("r")]).mode(Mode::Reconcile).allow_deletions(true);
     let run = connector.ingest(request).await.unwrap().runs.remove(0);
     assert_eq!((run.status, run.counts.deleted), (RunStatus::Complete, 1_234));
@@ -125,7 +128,7 @@ async fn many_vanished_records_are_looked_at_in_steps() {
 }
 
 #[tokio::test]
-async fn after_a_pass_an_incremental_run_goes_on_from_its_end() {
+async fn an_incremental_run_continues_from_the_end_of_a_reconciliation() {
     let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Batch(&["b"], 1)]);
     let (connector, _) = connector(&source);
     ingest(&connector, Mode::Reconcile).await;
@@ -134,17 +137,17 @@ async fn after_a_pass_an_incremental_run_goes_on_from_its_end() {
 }
 
 #[tokio::test]
-async fn an_interrupted_sweep_asks_about_no_record_twice() {
-    let many: Vec<String> = (0..600).map(|key| format!("{key:05}")).collect();
-    let refs: Vec<&str> = many.iter().map(String::as_str).collect();
+async fn an_interrupted_sweep_verifies_no_record_twice() {
+    let names: Vec<String> = (0..600).map(|key| format!("{key:05}")).collect();
+    let refs: Vec<&str> = names.iter().map(String::as_str).collect();
     let source = Scripted::new(vec![Step::Raw(crate::support::batch(&refs, 1))]);
     let (connector, _) = connector(&source);
     ingest(&connector, Mode::Incremental).await;
     source.script("r", vec![]);
-    source.truth.lock().unwrap().extend(many.iter().map(|key| (key.clone(), Some(1))));
+    source.truth.lock().unwrap().extend(names.iter().map(|key| (key.clone(), Some(1))));
     let stop = CancellationToken::new();
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let (stopped, log) = (stop.clone(), asked.clone());
+    let verified = Arc::new(Mutex::new(Vec::new()));
+    let (stopped, log) = (stop.clone(), verified.clone());
     let connector = connector.observer(move |event: &Event| {
         if let Event::Verifying { records, .. } = event {
             log.lock().unwrap().push(*records);
@@ -154,44 +157,44 @@ async fn an_interrupted_sweep_asks_about_no_record_twice() {
     let request = IngestRequest::new([resource("r")]).mode(Mode::Reconcile).cancel(stop);
     assert!(connector.ingest(request).await.unwrap().interrupted());
     assert_eq!(ingest(&connector, Mode::Reconcile).await.status, RunStatus::Complete);
-    assert_eq!(*asked.lock().unwrap(), [500, 100]);
+    assert_eq!(*verified.lock().unwrap(), [500, 100]);
 }
 
 #[tokio::test]
-async fn a_sweep_that_was_overtaken_deletes_nothing() {
-    let (hold, connector, memory) = waiting_in_a_sweep(connector).await;
-    let run = overtaken(&hold, &connector).await;
+async fn a_superseded_sweep_deletes_nothing() {
+    let (hold, connector, memory) = blocked_in_sweep(connector).await;
+    let run = reset_during_sweep(&hold, &connector).await;
     assert_eq!(run.error.map(|error| error.kind), Some(ErrorKind::Conflict));
     assert_eq!(live(&memory), keys(&[("a", 1), ("b", 1), ("c", 1)]));
 }
 
 #[tokio::test]
-async fn a_sweep_is_interrupted_while_the_source_is_asked() {
-    let (hold, connector, memory) = waiting_in_a_sweep(connector).await;
+async fn a_sweep_is_interrupted_during_verify() {
+    let (hold, connector, memory) = blocked_in_sweep(connector).await;
     let stop = CancellationToken::new();
     let interrupt = async {
-        hold.has_come.notified().await;
+        hold.reached.notified().await;
         stop.cancel();
     };
     let request = IngestRequest::new([resource("r")]).mode(Mode::Reconcile).cancel(stop.clone());
     let ingest = tokio::time::timeout(std::time::Duration::from_secs(600), connector.ingest(request));
     let (report, ()) = tokio::join!(ingest, interrupt);
-    assert!(report.expect("it goes on").unwrap().interrupted());
+    assert!(report.expect("the ingestion timed out").unwrap().interrupted());
     assert!(memory.latest("r").await.unwrap().unwrap().state.reconcile.is_some());
     assert_eq!(live(&memory), keys(&[("a", 1), ("b", 1), ("c", 1)]));
 }
 
 #[tokio::test]
-async fn a_reset_forgets_a_pass_that_was_under_way() {
+async fn a_reset_discards_an_open_reconciliation() {
     let source = Scripted::new(vec![Step::Batch(&["a", "b"], 1)]);
     let (connector, memory) = connector(&source);
     ingest(&connector, Mode::Incremental).await;
     source.script("r", vec![Step::Batch(&["a"], 1), Step::Fail(ErrorKind::Unavailable, "down")]);
     ingest(&connector, Mode::Reconcile).await;
-    let pass = memory.latest("r").await.unwrap().unwrap().state.reconcile.unwrap();
+    let reconcile = memory.latest("r").await.unwrap().unwrap().state.reconcile.unwrap();
     connector.reset(&resource("r")).await.unwrap();
     let new = memory.latest("r").await.unwrap().unwrap().state.reconcile.unwrap();
-    assert!(new.id != pass.id && new.is_reset && new.checkpoint.is_none(), "{new:?}");
-    let query = UnseenQuery::new(resource("r"), "t", pass.id, 9);
-    assert_eq!(memory.unseen(query).await.unwrap().len(), 2, "the marks are gone");
+    assert!(new.id != reconcile.id && new.is_reset && new.checkpoint.is_none(), "{new:?}");
+    let query = UnseenQuery::new(resource("r"), "t", reconcile.id, 9);
+    assert_eq!(memory.unseen(query).await.unwrap().len(), 2, "the marks were deleted");
 }

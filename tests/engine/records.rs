@@ -1,4 +1,4 @@
-//! The record of a run: while it runs, when it is killed, and once another run has followed.
+//! The record of a run: while it runs, after it is killed, and after another run.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,9 +6,9 @@ use snowfeed::engine::{Connector, Event, IngestRequest};
 use snowfeed::{ErrorKind, Mode, ResourceState, RunRecord, RunStatus, StateChange, StateStore};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Hold, Scripted, Step, batch, connector, ingest, resource, waiting_in_a_sweep};
+use crate::support::{Hold, Scripted, Step, batch, blocked_in_sweep, connector, ingest, resource};
 
-/// Ingests `r` until this many commits are made, and drops the future: to the store, that is a killed process.
+/// Ingests `r`, and drops the future after this many commits: to the store, that looks like a killed process.
 async fn killed_after(connector: &Connector, commits: u64) {
     let reached = Arc::new(tokio::sync::Notify::new());
     let notify = reached.clone();
@@ -18,7 +18,7 @@ async fn killed_after(connector: &Connector, commits: u64) {
         }
     });
     tokio::select! {
-        ended = connector.ingest(IngestRequest::new([resource("r")])) => panic!("it has ended: {ended:?}"),
+        ended = connector.ingest(IngestRequest::new([resource("r")])) => panic!("the ingestion ended: {ended:?}"),
         () = reached.notified() => {}
     }
 }
@@ -30,9 +30,9 @@ async fn records(store: &impl StateStore) -> Vec<RunRecord> {
 
 #[tokio::test]
 async fn the_record_of_a_killed_run_counts_every_commit_it_made() {
-    let mut left_out = batch(&["c", "d"], 1).checkpoint(snowfeed::Checkpoint::new(&3).unwrap());
-    left_out.excluded.insert("pull request".into(), 2);
-    let steps = [Step::Batch(&["a"], 1), Step::Batch(&["b", "a"], 2), Step::Raw(left_out)];
+    let mut filtered = batch(&["c", "d"], 1).checkpoint(snowfeed::Checkpoint::new(&3).unwrap());
+    filtered.excluded.insert("pull request".into(), 2);
+    let steps = [Step::Batch(&["a"], 1), Step::Batch(&["b", "a"], 2), Step::Raw(filtered)];
     for commits in 1..=3 {
         let steps = steps.iter().take(usize::try_from(commits).unwrap()).cloned().chain([Step::Hang]).collect();
         let (connector, memory) = connector(&Scripted::new(steps));
@@ -48,7 +48,7 @@ async fn the_record_of_a_killed_run_counts_every_commit_it_made() {
 }
 
 #[tokio::test]
-async fn batches_without_checkpoints_are_in_the_record_of_a_killed_run() {
+async fn batches_without_checkpoints_count_in_the_record_of_a_killed_run() {
     let steps = vec![Step::Raw(batch(&["a"], 1)), Step::Raw(batch(&["b"], 1)), Step::Raw(batch(&["c"], 1)), Step::Hang];
     let (connector, memory) = connector(&Scripted::new(steps));
     killed_after(&connector, 3).await;
@@ -57,7 +57,7 @@ async fn batches_without_checkpoints_are_in_the_record_of_a_killed_run() {
 }
 
 #[tokio::test]
-async fn the_next_run_ends_the_record_of_a_killed_one_also_when_it_finds_nothing_new() {
+async fn even_an_idle_run_ends_the_record_of_a_killed_run() {
     let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Hang]);
     let (connector, memory) = connector(&source);
     killed_after(&connector, 1).await;
@@ -80,28 +80,28 @@ async fn a_reset_ends_the_record_of_a_killed_run() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_alive_ends_with_its_own_words_though_another_one_overtook_it() {
-    let (hold, connector, memory): (Arc<Hold>, _, _) = waiting_in_a_sweep(connector).await;
-    let overtake = async {
-        hold.has_come.notified().await;
-        // Another process has moved on, and ends the record of the run that waits.
+async fn a_superseded_run_still_records_its_own_end() {
+    let (hold, connector, memory): (Arc<Hold>, _, _) = blocked_in_sweep(connector).await;
+    let supersede = async {
+        hold.reached.notified().await;
+        // Another process commits, which ends the record of the waiting run.
         let entry = memory.latest("r").await.unwrap().unwrap();
         let mut state = entry.state;
         (state.status, state.run) = (RunStatus::Complete, snowfeed::RunId::new());
         memory.append(StateChange::new("r", entry.version, entry.at).state(state)).await.unwrap();
         assert_eq!(records(&memory).await[0].status, RunStatus::Interrupted);
-        hold.goes_on.notify_one();
+        hold.resume.notify_one();
     };
-    let (run, ()) = tokio::join!(ingest(&connector, Mode::Reconcile), overtake);
+    let (run, ()) = tokio::join!(ingest(&connector, Mode::Reconcile), supersede);
     assert_eq!(
         (run.status, run.error.as_ref().map(|error| error.kind)),
         (RunStatus::Partial, Some(ErrorKind::Conflict))
     );
-    assert_eq!(records(&memory).await[0], run, "its own record replaces what was said of it");
+    assert_eq!(records(&memory).await[0], run, "the run's own record replaces the one that ended it");
 }
 
 #[tokio::test]
-async fn what_is_stopped_is_interrupted_everywhere() {
+async fn a_cancelled_run_is_interrupted_everywhere() {
     let (connector, memory) = connector(&Scripted::new(vec![Step::Batch(&["a"], 1), Step::Hang]));
     let stop = CancellationToken::new();
     let stopped = stop.clone();
@@ -119,7 +119,7 @@ async fn what_is_stopped_is_interrupted_everywhere() {
 }
 
 #[tokio::test]
-async fn an_ingestion_that_is_dropped_tells_its_observer_that_it_has_ended() {
+async fn a_dropped_ingestion_notifies_its_observer_of_its_end() {
     let (connector, memory) = connector(&Scripted::new(vec![Step::Batch(&["a"], 1), Step::Hang]));
     let ended = Arc::new(Mutex::new(Vec::new()));
     let (log, committed) = (ended.clone(), Arc::new(tokio::sync::Notify::new()));
@@ -130,7 +130,7 @@ async fn an_ingestion_that_is_dropped_tells_its_observer_that_it_has_ended() {
         _ => {}
     });
     tokio::select! {
-        ended = connector.ingest(IngestRequest::new([resource("r")])) => panic!("it has ended: {ended:?}"),
+        ended = connector.ingest(IngestRequest::new([resource("r")])) => panic!("the ingestion ended: {ended:?}"),
         () = committed.notified() => {}
     }
     let ended = ended.lock().unwrap().clone();
@@ -146,10 +146,10 @@ async fn an_ingestion_that_is_dropped_tells_its_observer_that_it_has_ended() {
 #[test]
 fn states_of_older_versions_are_read() {
     let run = snowfeed::RunId::new();
-    for (word, status) in
+    for (text, status) in
         [("RUNNING", RunStatus::Running), ("DONE", RunStatus::Complete), ("FAILED", RunStatus::Failed)]
     {
-        let state: ResourceState = serde_json::from_str(&format!(r#"{{"status":"{word}","run":"{run}"}}"#)).unwrap();
+        let state: ResourceState = serde_json::from_str(&format!(r#"{{"status":"{text}","run":"{run}"}}"#)).unwrap();
         assert_eq!(state.status, status);
     }
 }

@@ -23,7 +23,7 @@ async fn outstanding(connector: &Connector) -> Vec<String> {
     reasons
 }
 
-/// A connector that has rejected two things.
+/// A connector with two outstanding rejects.
 async fn rejected() -> (Scripted, Connector, Memory) {
     let source = Scripted::new(vec![Step::Raw(rejecting(1, &["no id", "no time"]))]);
     let (connector, memory) = connector(&source);
@@ -33,23 +33,23 @@ async fn rejected() -> (Scripted, Connector, Memory) {
 }
 
 #[tokio::test]
-async fn what_was_corrected_without_a_newer_time_arrives_by_a_reconcile_run_and_is_no_longer_outstanding() {
+async fn a_reconcile_run_clears_a_reject_corrected_without_a_newer_version() {
     let (source, connector, memory) = rejected().await;
     let corrected = rejecting(1, &["no time"]).record(Record::upsert("b", Version(1), "{}"));
     source.script("r", vec![Step::Raw(corrected)]);
-    // An incremental run does not hear of it.
+    // An incremental run does not see the correction.
     assert_eq!(ingest(&connector, Mode::Incremental).await.status, RunStatus::Complete);
     assert_eq!(outstanding(&connector).await, ["no id", "no time"]);
     assert!(!live(&memory).contains_key("b"));
 
     let run = ingest(&connector, Mode::Reconcile).await;
-    assert_eq!((run.status, run.counts.rejected), (RunStatus::Partial, 1), "one is still odd");
+    assert_eq!((run.status, run.counts.rejected), (RunStatus::Partial, 1), "one record is still rejected");
     assert_eq!(outstanding(&connector).await, ["no time"]);
     assert!(live(&memory).contains_key("b"));
 }
 
 /// A batch whose checkpoint is the number of the step: one record is malformed, another one has a document that is not JSON.
-fn bad(step: usize) -> Batch {
+fn malformed(step: usize) -> Batch {
     Batch::new("t")
         .record(Record::upsert("c", Version(1), "{"))
         .reject("no id", r#"{"about":"7"}"#)
@@ -57,26 +57,26 @@ fn bad(step: usize) -> Batch {
         .checkpoint(Checkpoint::new(&step).unwrap())
 }
 
-/// The same records, well-formed.
-fn good(step: usize) -> Batch {
+/// The same records, corrected.
+fn corrected(step: usize) -> Batch {
     let records = [Record::upsert("b", Version(2), r#"{"about":"7"}"#), Record::upsert("c", Version(2), "{}")];
     Batch::new("t").records(records).checkpoint(Checkpoint::new(&step).unwrap())
 }
 
 #[tokio::test]
 async fn a_record_clears_the_rejects_about_it_in_an_incremental_run() {
-    let source = Scripted::new(vec![Step::Raw(bad(1))]);
+    let source = Scripted::new(vec![Step::Raw(malformed(1))]);
     let (connector, memory) = connector(&source);
     ingest(&connector, Mode::Incremental).await;
     assert_eq!(outstanding(&connector).await.len(), 3);
     // A record about something else clears nothing.
-    source.script("r", vec![Step::Raw(bad(1)), Step::Batch(&["d"], 1)]);
+    source.script("r", vec![Step::Raw(malformed(1)), Step::Batch(&["d"], 1)]);
     ingest(&connector, Mode::Incremental).await;
     assert_eq!(outstanding(&connector).await.len(), 3);
 
-    source.script("r", vec![Step::Raw(bad(1)), Step::Batch(&["d"], 1), Step::Raw(good(3))]);
+    source.script("r", vec![Step::Raw(malformed(1)), Step::Batch(&["d"], 1), Step::Raw(corrected(3))]);
     assert_eq!(ingest(&connector, Mode::Incremental).await.status, RunStatus::Complete);
-    assert_eq!(outstanding(&connector).await, ["no id"], "of which nothing tells what it is about");
+    assert_eq!(outstanding(&connector).await, ["no id"], "its raw text names no record");
     assert!(live(&memory).contains_key("b"));
     ingest(&connector, Mode::Reconcile).await;
 }
@@ -85,7 +85,7 @@ async fn a_record_clears_the_rejects_about_it_in_an_incremental_run() {
 async fn a_record_clears_a_reject_of_the_same_run() {
     let mut limits = limits();
     limits.commit_rows = 1;
-    let source = Scripted::new(vec![Step::Raw(bad(1)), Step::Raw(good(2))]);
+    let source = Scripted::new(vec![Step::Raw(malformed(1)), Step::Raw(corrected(2))]);
     let memory = Memory::new();
     let connector = Connector::new(source, std::sync::Arc::new(memory)).limits(limits);
     ingest(&connector, Mode::Incremental).await;
@@ -93,25 +93,25 @@ async fn a_record_clears_a_reject_of_the_same_run() {
 }
 
 #[tokio::test]
-async fn what_the_source_says_is_corrected_is_cleared_and_what_comes_again_is_kept() {
+async fn corrected_rejects_are_cleared_and_repeated_ones_kept() {
     let (source, connector, _) = rejected().await;
     let old = rejecting(1, &["no id", "no time"]);
-    let mut corrects = rejecting(2, &["no time"]);
-    corrects.records.clear();
-    corrects.corrected = old.rejects.clone();
-    source.script("r", vec![Step::Raw(old), Step::Raw(corrects)]);
+    let mut correction = rejecting(2, &["no time"]);
+    correction.records.clear();
+    correction.corrected = old.rejects.clone();
+    source.script("r", vec![Step::Raw(old), Step::Raw(correction)]);
     ingest(&connector, Mode::Incremental).await;
     assert_eq!(outstanding(&connector).await, ["no time"]);
 }
 
-/// A failed commit has corrected nothing, and the next run checks again.
+/// A failed commit corrects nothing, and the next run tries again.
 #[tokio::test]
-async fn a_commit_that_fails_clears_nothing() {
+async fn a_failed_commit_clears_nothing() {
     let store = Store::metered();
-    let source = Scripted::new(vec![Step::Raw(bad(1))]);
+    let source = Scripted::new(vec![Step::Raw(malformed(1))]);
     let connector = store.connector(&source, limits());
     ingest(&connector, Mode::Incremental).await;
-    source.script("r", vec![Step::Raw(bad(1)), Step::Raw(good(2))]);
+    source.script("r", vec![Step::Raw(malformed(1)), Step::Raw(corrected(2))]);
     store.refuse(|change| change.state.as_ref().is_some_and(|state| state.status == RunStatus::Running));
     assert_ne!(ingest(&connector, Mode::Incremental).await.status, RunStatus::Complete);
     store.refuse(|_| false);
@@ -120,18 +120,22 @@ async fn a_commit_that_fails_clears_nothing() {
 }
 
 #[tokio::test]
-async fn a_pass_that_did_not_come_to_its_end_forgets_no_reject() {
+async fn an_unfinished_reconciliation_clears_no_rejects() {
     let (source, connector, _) = rejected().await;
-    let fails = Step::Fail(snowfeed::ErrorKind::Unavailable, "down");
-    source.script("r", vec![Step::Raw(rejecting(1, &["no time"])), fails]);
+    let failure = Step::Fail(snowfeed::ErrorKind::Unavailable, "down");
+    source.script("r", vec![Step::Raw(rejecting(1, &["no time"])), failure]);
     ingest(&connector, Mode::Reconcile).await;
     assert_eq!(outstanding(&connector).await, ["no id", "no time"]);
     connector.reset(&resource("r")).await.unwrap();
-    assert_eq!(outstanding(&connector).await, ["no id", "no time"], "a pass that was given up has seen only a part");
+    assert_eq!(
+        outstanding(&connector).await,
+        ["no id", "no time"],
+        "an abandoned reconciliation has seen only some records"
+    );
 }
 
 #[tokio::test]
-async fn a_pass_that_was_resumed_keeps_the_rejects_of_its_first_part() {
+async fn a_resumed_reconciliation_keeps_the_rejects_of_its_first_part() {
     let (source, connector, _) = rejected().await;
     let first = Step::Raw(rejecting(1, &["no time"]));
     source.script("r", vec![first.clone(), Step::Fail(snowfeed::ErrorKind::Unavailable, "down")]);
@@ -142,7 +146,7 @@ async fn a_pass_that_was_resumed_keeps_the_rejects_of_its_first_part() {
 }
 
 #[tokio::test]
-async fn a_reason_is_kept_without_the_secret_that_it_repeats() {
+async fn secrets_are_redacted_from_reject_reasons() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "hush-7fQ2-zz91-Kd").unwrap();
     let secret: SecretRef = format!("file:{}", file.path().display()).parse().unwrap();
@@ -150,5 +154,5 @@ async fn a_reason_is_kept_without_the_secret_that_it_repeats() {
     let reasons = ["no id: hush-7fQ2-zz91-Kd", "no id: \\u0068ush-7fQ2-zz91-Kd", "no id: HUSH 7fq2%2dzz91-KD!"];
     let (connector, _) = connector(&Scripted::new(vec![Step::Raw(rejecting(1, &reasons))]));
     ingest(&connector, Mode::Incremental).await;
-    assert_eq!(outstanding(&connector).await, ["no id: ***", "no id: ***!"], "two are the same now");
+    assert_eq!(outstanding(&connector).await, ["no id: ***", "no id: ***!"], "two rejects are equal after redaction");
 }

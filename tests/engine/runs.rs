@@ -1,4 +1,4 @@
-//! What a run does, and how it reports it.
+//! The effects and reports of a run.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::{Scripted, Step, batch, connector, ingest, keys, limits, live, resource};
 
 #[tokio::test]
-async fn a_run_reads_everything_and_the_next_one_goes_on_from_there() {
+async fn a_run_reads_everything_and_the_next_continues_from_its_checkpoint() {
     let source = Scripted::new(vec![Step::Batch(&["a", "b"], 1), Step::Batch(&["c"], 1)]);
     let (connector, memory) = connector(&source);
     let run = ingest(&connector, Mode::Incremental).await;
@@ -24,7 +24,7 @@ async fn a_run_reads_everything_and_the_next_one_goes_on_from_there() {
 }
 
 #[tokio::test]
-async fn an_idle_run_writes_nothing_but_its_record() {
+async fn an_idle_run_writes_only_its_record() {
     let source = Scripted::new(vec![Step::Batch(&["a"], 1)]);
     let (connector, memory) = connector(&source);
     ingest(&connector, Mode::Incremental).await;
@@ -36,7 +36,7 @@ async fn an_idle_run_writes_nothing_but_its_record() {
 }
 
 #[tokio::test]
-async fn a_run_that_reads_the_same_again_leaves_the_state_alone() {
+async fn rereading_unchanged_records_leaves_the_state_alone() {
     let again = batch(&["a"], 1).checkpoint(Checkpoint::new(&0).unwrap());
     let source = Scripted::new(vec![Step::Raw(again)]);
     let (connector, memory) = connector(&source);
@@ -48,7 +48,7 @@ async fn a_run_that_reads_the_same_again_leaves_the_state_alone() {
 }
 
 #[tokio::test]
-async fn a_failure_keeps_what_was_committed_and_says_why() {
+async fn a_failed_run_keeps_its_commits_and_records_the_error() {
     let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Fail(ErrorKind::Unavailable, "down")]);
     let (connector, memory) = connector(&source);
     let run = ingest(&connector, Mode::Incremental).await;
@@ -75,7 +75,7 @@ async fn a_failure_before_any_commit_is_failed_and_recorded() {
 }
 
 #[tokio::test]
-async fn a_panic_in_the_source_is_never_taken_for_its_end() {
+async fn a_panic_in_the_source_is_an_error() {
     let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Panic]);
     let (connector, _) = connector(&source);
     let run = ingest(&connector, Mode::Incremental).await;
@@ -95,19 +95,19 @@ async fn one_resource_that_fails_does_not_stop_the_others() {
 }
 
 #[tokio::test]
-async fn what_a_setting_leaves_out_is_counted_and_still_complete() {
-    let mut left_out = batch(&["a"], 1).checkpoint(Checkpoint::new(&1).unwrap());
-    left_out.excluded.insert("pull request".into(), 2);
-    let (connector, _) = connector(&Scripted::new(vec![Step::Raw(left_out)]));
+async fn filtered_records_are_counted_and_the_run_is_complete() {
+    let mut filtered = batch(&["a"], 1).checkpoint(Checkpoint::new(&1).unwrap());
+    filtered.excluded.insert("pull request".into(), 2);
+    let (connector, _) = connector(&Scripted::new(vec![Step::Raw(filtered)]));
     let run = ingest(&connector, Mode::Incremental).await;
     assert_eq!((run.status, run.counts.offered, run.counts.skipped["pull_request"]), (RunStatus::Complete, 3, 2));
 }
 
 #[tokio::test]
-async fn what_is_left_out_alone_needs_no_commit() {
-    let mut left_out = batch(&[], 1);
-    left_out.excluded.insert("pull request".into(), 2);
-    let source = Scripted::new(vec![Step::Raw(left_out.clone())]);
+async fn filtered_records_alone_need_no_commit() {
+    let mut filtered = batch(&[], 1);
+    filtered.excluded.insert("pull request".into(), 2);
+    let source = Scripted::new(vec![Step::Raw(filtered.clone())]);
     let (connector, _) = connector(&source);
     ingest(&connector, Mode::Incremental).await;
     let run = ingest(&connector, Mode::Incremental).await;
@@ -115,7 +115,7 @@ async fn what_is_left_out_alone_needs_no_commit() {
 }
 
 #[tokio::test]
-async fn a_batch_without_a_checkpoint_keeps_the_one_before() {
+async fn a_batch_without_a_checkpoint_keeps_the_previous_one() {
     let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Raw(batch(&["b"], 1))]);
     for mode in [Mode::Incremental, Mode::Reconcile] {
         let (connector, memory) = connector(&source);
@@ -127,11 +127,11 @@ async fn a_batch_without_a_checkpoint_keeps_the_one_before() {
 
 #[tokio::test]
 async fn a_run_with_rejects_is_partial_and_they_are_kept() {
-    let odd = batch(&["a"], 1).reject("no id", "{}").checkpoint(Checkpoint::new(&1).unwrap());
-    let (connector, memory) = connector(&Scripted::new(vec![Step::Raw(odd.clone())]));
+    let rejected = batch(&["a"], 1).reject("no id", "{}").checkpoint(Checkpoint::new(&1).unwrap());
+    let (connector, memory) = connector(&Scripted::new(vec![Step::Raw(rejected.clone())]));
     let run = ingest(&connector, Mode::Incremental).await;
     assert_eq!((run.status, run.counts.rejected), (RunStatus::Partial, 1));
-    assert_eq!(memory.rejects(&resource("r"), "t"), odd.rejects);
+    assert_eq!(memory.rejects(&resource("r"), "t"), rejected.rejects);
     let state = memory.latest("r").await.unwrap().unwrap().state;
     assert!(state.message.unwrap().contains("1 record was rejected"));
 }
@@ -157,14 +157,14 @@ async fn small_batches_become_one_commit_and_keep_the_last_checkpoint() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_stopped_commits_what_it_has_and_goes_on_later() {
+async fn a_cancelled_run_commits_what_it_read_and_resumes_later() {
     let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Batch(&["b"], 1), Step::Hang]);
     let (connector, memory) = connector(&source);
-    // Far from any limit, so that the batches are buffered when the run is stopped.
-    let patient = Limits::default().commit_after(std::time::Duration::from_secs(3600));
+    // Far from any limit, so the batches are still buffered when the run is cancelled.
+    let limits = Limits::default().commit_after(std::time::Duration::from_secs(3600));
     let stop = CancellationToken::new();
     let (observed, reads) = (stop.clone(), Mutex::new(0));
-    let watched = connector.clone().limits(patient).observer(move |event: &Event| {
+    let watched = connector.clone().limits(limits).observer(move |event: &Event| {
         if matches!(event, Event::Read { .. }) {
             *reads.lock().unwrap() += 1;
             if *reads.lock().unwrap() == 2 {
@@ -182,14 +182,14 @@ async fn a_run_that_is_stopped_commits_what_it_has_and_goes_on_later() {
 }
 
 #[tokio::test]
-async fn a_source_without_checkpoints_is_read_whole_each_time() {
+async fn a_source_without_checkpoints_is_read_in_full_each_time() {
     let source = Scripted::new(vec![Step::Raw(batch(&["a", "b"], 0))]);
     let (connector, memory) = connector(&source);
     assert_eq!(ingest(&connector, Mode::Incremental).await.counts.inserted, 2);
     let entries = memory.history("r", 99).await.unwrap().len();
     let run = ingest(&connector, Mode::Incremental).await;
     assert_eq!((run.status, run.counts.unchanged), (RunStatus::Complete, 2));
-    assert_eq!(memory.history("r", 99).await.unwrap().len(), entries, "nothing about the state had changed");
+    assert_eq!(memory.history("r", 99).await.unwrap().len(), entries, "an unchanged state was written");
 }
 
 #[tokio::test]
@@ -201,7 +201,7 @@ async fn a_clock_that_steps_back_does_no_harm() {
     for version in 1..=12 {
         steps.push(Step::Batch(&["a"], version));
         source.script("r", steps.clone());
-        assert_eq!(ingest(&connector, Mode::Incremental).await.counts.offered, 1, "the checkpoint was not taken back");
+        assert_eq!(ingest(&connector, Mode::Incremental).await.counts.offered, 1, "the checkpoint went backwards");
     }
     let history = memory.history("r", 99).await.unwrap();
     assert!(history.is_sorted_by(|newer, older| newer.at >= older.at && newer.version > older.version));
@@ -254,11 +254,11 @@ async fn a_deletion_from_the_source_marks_the_row() {
     let (connector, memory) = connector(&source);
     assert_eq!(ingest(&connector, Mode::Incremental).await.counts.deleted, 1);
     assert_eq!(live(&memory), keys(&[("b", 1)]));
-    assert_eq!(memory.rows(&resource("r"), "t").len(), 2, "the row is kept");
+    assert_eq!(memory.rows(&resource("r"), "t").len(), 2, "the row was deleted");
 }
 
 #[tokio::test]
-async fn bounds_of_zero_leave_nothing_out() {
+async fn limits_of_zero_lose_no_records() {
     let source = Scripted::new(vec![Step::Batch(&["a", "b"], 1), Step::Batch(&["c"], 1)]);
     for limits in [Limits::default().commit_rows(0), Limits::default().commit_bytes(0), Limits::default().read_ahead(0)]
     {

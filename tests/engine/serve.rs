@@ -53,7 +53,7 @@ async fn each_resource_keeps_its_schedule() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_is_tried_again_at_the_next_time() {
+async fn a_failed_run_is_retried_at_the_next_scheduled_time() {
     let source = Scripted::new(vec![Step::Fail(ErrorKind::Unavailable, "down")]);
     let (connector, starts) = timed(&source);
     connector.enable(&resource("r"), Some(&"1m".parse().unwrap())).await.unwrap();
@@ -71,7 +71,7 @@ async fn a_run_that_takes_longer_than_its_interval_never_overlaps_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_enabled_or_disabled_meanwhile_is_noticed() {
+async fn enabling_and_disabling_take_effect_while_serving() {
     let (connector, starts) = timed(&Scripted::default());
     connector.enable(&resource("old"), Some(&"1m".parse().unwrap())).await.unwrap();
     let other = connector.clone();
@@ -87,7 +87,7 @@ async fn what_is_enabled_or_disabled_meanwhile_is_noticed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_restart_does_not_run_again_before_it_is_due() {
+async fn a_restart_waits_until_resources_are_due() {
     let (connector, starts) = timed(&Scripted::default());
     connector.enable(&resource("r"), Some(&"10m".parse().unwrap())).await.unwrap();
     serve_for(&connector, Duration::from_secs(60)).await;
@@ -95,7 +95,7 @@ async fn a_restart_does_not_run_again_before_it_is_due() {
     assert_eq!(starts.lock().unwrap().iter().map(|(_, at)| *at).collect::<Vec<_>>(), [0, 600]);
 }
 
-/// A clock that the test sets, on top of the virtual one: in seconds ahead.
+/// The virtual clock, plus an offset in seconds that the test sets.
 fn set_clock(connector: Connector, ahead: Arc<AtomicI64>) -> Connector {
     let began = Instant::now();
     let epoch = Timestamp::from_second(1_800_000_000).unwrap();
@@ -103,7 +103,7 @@ fn set_clock(connector: Connector, ahead: Arc<AtomicI64>) -> Connector {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_is_set_back_stops_no_schedule() {
+async fn a_clock_set_back_stops_no_schedule() {
     let (connector, starts) = timed(&Scripted::default());
     let ahead = Arc::new(AtomicI64::new(86_400));
     let connector = set_clock(connector, ahead.clone());
@@ -113,17 +113,17 @@ async fn a_clock_that_is_set_back_stops_no_schedule() {
         ahead.store(0, Ordering::SeqCst);
     };
     tokio::join!(serve_for(&connector, Duration::from_secs(3_600)), set_back);
-    // The next process finds a run in its future, too.
+    // The next process also finds a future-dated run.
     serve_for(&connector, Duration::from_secs(1_800)).await;
     let mut starts: Vec<u64> = starts.lock().unwrap().iter().map(|(_, at)| *at).collect();
     starts.push(3_600 + 1_800);
     let longest = starts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
     assert!(longest <= 615, "{starts:?}");
-    assert!(starts.len() < 15, "no run follows another without pause: {starts:?}");
+    assert!(starts.len() < 15, "runs started without a pause: {starts:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_is_set_ahead_makes_up_for_what_was_missed_by_one_run() {
+async fn a_clock_set_ahead_causes_one_catch_up_run() {
     let (connector, starts) = timed(&Scripted::default());
     let ahead = Arc::new(AtomicI64::new(0));
     let connector = set_clock(connector, ahead.clone());
@@ -138,7 +138,7 @@ async fn a_clock_that_is_set_ahead_makes_up_for_what_was_missed_by_one_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_was_ahead_holds_nothing_back() {
+async fn a_clock_that_was_ahead_delays_nothing() {
     let (connector, starts) = timed(&Scripted::default());
     connector.enable(&resource("r"), Some(&"10m".parse().unwrap())).await.unwrap();
     let ahead = connector.clone().clock(|| Timestamp::from_second(1_900_000_000).unwrap());
@@ -149,17 +149,17 @@ async fn a_clock_that_was_ahead_holds_nothing_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_falls_due_while_the_timetable_is_read_is_started_at_once() {
-    for leap in 1..9 {
+async fn resources_due_during_a_timetable_read_start_at_once() {
+    for jump in 1..9 {
         let (connector, starts) = timed(&Scripted::default());
         connector.enable(&resource("r"), Some(&"10m".parse().unwrap())).await.unwrap();
         let (began, epoch) = (Instant::now(), Timestamp::from_second(1_800_000_000).unwrap());
-        let (readings, leapt_at) = (Mutex::new(0), Arc::new(Mutex::new(None)));
-        let log = leapt_at.clone();
+        let (readings, jumped_at) = (Mutex::new(0), Arc::new(Mutex::new(None)));
+        let log = jumped_at.clone();
         let connector = connector.clock(move || {
             let mut readings = readings.lock().unwrap();
             *readings += 1;
-            if *readings < leap {
+            if *readings < jump {
                 return epoch + began.elapsed();
             }
             log.lock().unwrap().get_or_insert(began.elapsed().as_secs());
@@ -167,15 +167,15 @@ async fn what_falls_due_while_the_timetable_is_read_is_started_at_once() {
         });
         serve_for(&connector, Duration::from_secs(100)).await;
         let starts: Vec<u64> = starts.lock().unwrap().iter().map(|(_, at)| *at).collect();
-        let leapt_at = leapt_at.lock().unwrap().unwrap();
+        let jumped_at = jumped_at.lock().unwrap().unwrap();
         // The first read of the timetable starts the first run.
-        let expected = if leap == 1 { vec![0] } else { vec![0, leapt_at] };
-        assert_eq!(starts, expected, "the clock leapt at reading {leap}");
+        let expected = if jump == 1 { vec![0] } else { vec![0, jumped_at] };
+        assert_eq!(starts, expected, "the clock jumped at reading {jump}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_cut_off_goes_on_when_the_program_starts_again() {
+async fn an_interrupted_run_resumes_after_a_restart() {
     let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Hang]);
     let (connector, starts) = timed(&source);
     connector.enable(&resource("r"), Some(&"24h".parse().unwrap())).await.unwrap();
@@ -183,10 +183,10 @@ async fn what_was_cut_off_goes_on_when_the_program_starts_again() {
         serve_for(&connector, Duration::from_secs(60)).await;
     }
     let begun: Vec<u64> = starts.lock().unwrap().iter().map(|(_, second)| *second).collect();
-    assert_eq!(begun, [0, 60], "the stop cut the first run off");
+    assert_eq!(begun, [0, 60], "the stop interrupted the first run");
     source.script("r", vec![Step::Batch(&["a"], 1)]);
     for _ in 0..2 {
         serve_for(&connector, Duration::from_secs(60)).await;
     }
-    assert_eq!(starts.lock().unwrap().len(), 3, "what has ended waits for its schedule");
+    assert_eq!(starts.lock().unwrap().len(), 3, "a completed run must wait for its schedule");
 }

@@ -4,23 +4,23 @@ use snowfeed::engine::Connector;
 use snowfeed::{ErrorKind, Mode, RunStatus, StateChange, StateStore};
 
 use crate::store::Store;
-use crate::support::{Scripted, Step, ingest, keys, limits, live, overtaken, resource, waiting_in_a_sweep};
+use crate::support::{Scripted, Step, blocked_in_sweep, ingest, keys, limits, live, reset_during_sweep, resource};
 
 fn connector(source: &Scripted) -> (Connector, Store) {
     let store = Store::default();
     (store.connector(source, limits()), store)
 }
 
-/// A source that reports every record it is asked about as gone, like a source without its own `verify`.
-fn forgetful(first: Vec<Step>, all: &[&str]) -> Scripted {
+/// A source whose `verify` reports every record as deleted, like a source without its own `verify`.
+fn everything_gone(first: Vec<Step>, all: &[&str]) -> Scripted {
     let source = Scripted::new(first);
     source.truth.lock().unwrap().extend(all.iter().map(|key| ((*key).to_owned(), None)));
     source
 }
 
 #[tokio::test]
-async fn a_pass_whose_end_could_not_be_written_down_deletes_nothing() {
-    let source = forgetful(vec![Step::Batch(&["a", "b"], 1)], &["a", "b"]);
+async fn a_reconciliation_whose_end_cannot_be_recorded_deletes_nothing() {
+    let source = everything_gone(vec![Step::Batch(&["a", "b"], 1)], &["a", "b"]);
     let (connector, store) = connector(&source);
     // Only this ends the reconciliation.
     store.refuse(|change| change.state.as_ref().is_some_and(|state| state.reconcile.is_none()));
@@ -28,13 +28,14 @@ async fn a_pass_whose_end_could_not_be_written_down_deletes_nothing() {
     assert_eq!(run.error.map(|error| error.kind), Some(ErrorKind::Unavailable));
     store.refuse(|_| false);
     let run = ingest(&connector, Mode::Reconcile).await;
-    assert_eq!((run.status, run.counts.deleted), (RunStatus::Complete, 0), "both have been seen");
+    assert_eq!((run.status, run.counts.deleted), (RunStatus::Complete, 0), "both records were seen");
     assert_eq!(live(&store.memory), keys(&[("a", 1), ("b", 1)]));
 }
 
 #[tokio::test]
-async fn a_reset_that_could_not_be_written_down_deletes_nothing() {
-    let source = forgetful(vec![Step::Batch(&["a", "b"], 1), Step::Fail(ErrorKind::Unavailable, "down")], &["a", "b"]);
+async fn a_reset_that_cannot_be_recorded_deletes_nothing() {
+    let source =
+        everything_gone(vec![Step::Batch(&["a", "b"], 1), Step::Fail(ErrorKind::Unavailable, "down")], &["a", "b"]);
     let (connector, store) = connector(&source);
     ingest(&connector, Mode::Reconcile).await;
     store.refuse(|_| true);
@@ -46,15 +47,15 @@ async fn a_reset_that_could_not_be_written_down_deletes_nothing() {
 }
 
 #[tokio::test]
-async fn a_sweep_that_was_overtaken_deletes_nothing() {
-    let (hold, connector, store) = waiting_in_a_sweep(connector).await;
-    let run = overtaken(&hold, &connector).await;
+async fn a_superseded_sweep_deletes_nothing() {
+    let (hold, connector, store) = blocked_in_sweep(connector).await;
+    let run = reset_during_sweep(&hold, &connector).await;
     assert_eq!(run.error.map(|error| error.kind), Some(ErrorKind::Conflict));
     assert_eq!(live(&store.memory), keys(&[("a", 1), ("b", 1), ("c", 1)]));
 }
 
 #[tokio::test]
-async fn a_run_whose_end_is_overtaken_is_in_the_history_all_the_same() {
+async fn a_run_superseded_at_its_end_is_still_in_the_history() {
     let source = Scripted::new(vec![Step::Batch(&["a"], 1)]);
     let (connector, store) = connector(&source);
     let memory = store.memory.clone();
@@ -70,5 +71,5 @@ async fn a_run_whose_end_is_overtaken_is_in_the_history_all_the_same() {
     let run = ingest(&connector, Mode::Incremental).await;
     assert_eq!(run.error.as_ref().map(|error| error.kind), Some(ErrorKind::Conflict));
     let known = store.memory.runs(Some("r"), 9).await.unwrap();
-    assert_eq!(known, [run], "with its end and its error");
+    assert_eq!(known, [run], "the history lacks its end or error");
 }

@@ -12,22 +12,22 @@ use snowfeed::{Error, Limits, ResourceStatus, Result, RunRecord, StateChange, St
 
 use crate::support::Scripted;
 
-type Refuses = dyn FnMut(&StateChange) -> bool + Send;
+type Predicate = dyn FnMut(&StateChange) -> bool + Send;
 
-/// An in-memory store that handles one call after another, in the order of their arrival: the next caller gets its turn,
-/// whether it polls or not. It fails the calls that the test chooses, and counts writes and prunes.
+/// An in-memory store that handles one call at a time, in order of arrival: the lock passes to the next caller
+/// whether or not it polls. It fails the calls that the test chooses, and counts writes and prunes.
 #[derive(Clone, Default)]
 pub(crate) struct Store {
     pub(crate) memory: Memory,
-    pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) lock: Arc<tokio::sync::Mutex<()>>,
     pub(crate) writes: Arc<AtomicUsize>,
     pub(crate) prunes: Arc<AtomicUsize>,
-    refuses: Arc<Mutex<Option<Box<Refuses>>>>,
+    refuses: Arc<Mutex<Option<Box<Predicate>>>>,
     is_metered: bool,
 }
 
 impl Store {
-    /// One that bills every call.
+    /// A store that bills every call.
     pub(crate) fn metered() -> Self {
         Self { is_metered: true, ..Self::default() }
     }
@@ -38,7 +38,7 @@ impl Store {
         Connector::with_stores(source.clone(), rows, config, Arc::new(self.clone())).limits(limits)
     }
 
-    /// From now on, rejects the changes for which this returns true.
+    /// From now on, refuses the changes for which this returns true.
     pub(crate) fn refuse(&self, refuses: impl FnMut(&StateChange) -> bool + Send + 'static) {
         *self.refuses.lock().unwrap() = Some(Box::new(refuses));
     }
@@ -54,37 +54,37 @@ impl fmt::Debug for Store {
 #[async_trait]
 impl StateStore for Store {
     async fn append(&self, change: StateChange) -> Result<StateVersion> {
-        let _turn = self.turn.lock().await;
+        let _guard = self.lock.lock().await;
         self.writes.fetch_add(1, Ordering::SeqCst);
         if self.refuses.lock().unwrap().as_mut().is_some_and(|refuses| refuses(&change)) {
-            return Err(Error::unavailable("the state is away"));
+            return Err(Error::unavailable("the state store is unavailable"));
         }
         self.memory.append(change).await
     }
 
     async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
-        let _turn = self.turn.lock().await;
+        let _guard = self.lock.lock().await;
         self.memory.latest(key).await
     }
 
     async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
-        let _turn = self.turn.lock().await;
+        let _guard = self.lock.lock().await;
         self.memory.history(key, limit).await
     }
 
     async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
-        let _turn = self.turn.lock().await;
+        let _guard = self.lock.lock().await;
         self.memory.runs(key, limit).await
     }
 
     async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
-        let _turn = self.turn.lock().await;
+        let _guard = self.lock.lock().await;
         self.prunes.fetch_add(1, Ordering::SeqCst);
         self.memory.prune(key, keep).await
     }
 
     async fn latest_many(&self, keys: &[String]) -> Result<Vec<ResourceStatus>> {
-        let _turn = self.turn.lock().await;
+        let _guard = self.lock.lock().await;
         self.memory.latest_many(keys).await
     }
 

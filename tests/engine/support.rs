@@ -23,7 +23,7 @@ pub(crate) enum Step {
     Raw(Batch),
     Fail(ErrorKind, &'static str),
     Panic,
-    /// Nothing more, ever.
+    /// Never returns.
     Hang,
 }
 
@@ -31,21 +31,21 @@ pub(crate) enum Step {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scripted {
     scripts: Arc<Mutex<BTreeMap<String, Vec<Step>>>>,
-    /// The result of `verify`, by key: `Some`: still there; `None`: gone. Missing keys get no answer.
+    /// The result of `verify`, by key: `Some` if it exists, `None` if it is gone; nothing for missing keys.
     pub(crate) truth: Arc<Mutex<BTreeMap<String, Option<i64>>>>,
     /// The checkpoint of each read, and whether it was a reconcile run.
     pub(crate) reads: Arc<Mutex<Vec<Read>>>,
     /// Where `verify` waits before it answers.
     pub(crate) hold: Option<Arc<Hold>>,
-    /// Whether its reconcile run reads the truth.
+    /// Whether the source is authoritative.
     pub(crate) is_authoritative: bool,
 }
 
 /// A task that reaches a point and waits there.
 #[derive(Debug, Default)]
 pub(crate) struct Hold {
-    pub(crate) has_come: Notify,
-    pub(crate) goes_on: Notify,
+    pub(crate) reached: Notify,
+    pub(crate) resume: Notify,
 }
 
 pub(crate) fn document(key: &str, version: i64) -> String {
@@ -72,7 +72,7 @@ impl Scripted {
 #[async_trait]
 impl Source for Scripted {
     fn spec(&self) -> SourceSpec {
-        let spec = SourceSpec::new("scripted", "1").table(TableSpec::new("t").column("key", "key", ColumnType::Text));
+        let spec = SourceSpec::new("scripted", "1").stream(StreamSpec::new("t").column("key", "key", ColumnType::Text));
         if self.is_authoritative { spec.authoritative() } else { spec }
     }
 
@@ -114,7 +114,7 @@ impl Reader for Scripted {
                         }
                         Step::Raw(batch) => Ok(batch),
                         Step::Fail(kind, message) => Err(Error::new(kind, message)),
-                        Step::Panic => panic!("the script says so"),
+                        Step::Panic => panic!("the scripted panic"),
                         Step::Hang => std::future::pending().await,
                     }
                 }
@@ -124,17 +124,17 @@ impl Reader for Scripted {
 
     async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
         if let Some(hold) = &self.hold {
-            hold.has_come.notify_one();
-            hold.goes_on.notified().await;
+            hold.reached.notify_one();
+            hold.resume.notified().await;
         }
         let truth = self.truth.lock().unwrap();
-        let judge = |record: StoredRecord| match truth.get(&record.key)? {
+        let verify = |record: StoredRecord| match truth.get(&record.key)? {
             Some(version) => {
                 Some(Record::upsert(record.key.clone(), Version(*version), document(&record.key, *version)))
             }
             None => Some(Record::delete(record.key, record.version)),
         };
-        Ok(request.records.into_iter().filter_map(judge).collect())
+        Ok(request.records.into_iter().filter_map(verify).collect())
     }
 }
 
@@ -163,26 +163,26 @@ pub(crate) async fn ingest(connector: &Connector, mode: Mode) -> RunRecord {
     run
 }
 
-/// A newly made connector whose second reconcile run waits when asked about `a` and `b`, which the source no longer has.
-pub(crate) async fn waiting_in_a_sweep<T>(make: impl FnOnce(&Scripted) -> (Connector, T)) -> (Arc<Hold>, Connector, T) {
+/// A connector whose reconcile run blocks while it verifies `a` and `b`, which the source no longer has.
+pub(crate) async fn blocked_in_sweep<T>(make: impl FnOnce(&Scripted) -> (Connector, T)) -> (Arc<Hold>, Connector, T) {
     let hold = Arc::<Hold>::default();
     let mut source = Scripted::new(vec![Step::Batch(&["a", "b"], 1)]);
     source.hold = Some(hold.clone());
-    let (connector, kept) = make(&source);
+    let (connector, backend) = make(&source);
     ingest(&connector, Mode::Incremental).await;
     source.script("r", vec![Step::Batch(&["c"], 1)]);
     source.truth.lock().unwrap().extend([("a".into(), None), ("b".into(), None)]);
-    (hold, connector, kept)
+    (hold, connector, backend)
 }
 
-/// The reconcile run that waits like this, and is overtaken by a reset meanwhile.
-pub(crate) async fn overtaken(hold: &Hold, connector: &Connector) -> RunRecord {
-    let overtake = async {
-        hold.has_come.notified().await;
+/// Resets the resource while the reconcile run is blocked in its sweep, and returns the run.
+pub(crate) async fn reset_during_sweep(hold: &Hold, connector: &Connector) -> RunRecord {
+    let reset = async {
+        hold.reached.notified().await;
         connector.reset(&resource("r")).await.unwrap();
-        hold.goes_on.notify_one();
+        hold.resume.notify_one();
     };
-    tokio::join!(ingest(connector, Mode::Reconcile), overtake).0
+    tokio::join!(ingest(connector, Mode::Reconcile), reset).0
 }
 
 /// The live keys of `r`, with their versions.

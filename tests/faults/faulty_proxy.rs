@@ -1,4 +1,4 @@
-//! A proxy between a client and a server, which corrupts what passes through it.
+//! A proxy that corrupts responses.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -31,31 +31,31 @@ pub(crate) enum ResponseFault {
     NotGzip,
     /// Latin-1, declared as such.
     Latin1,
-    /// A server of another protocol.
+    /// The server speaks another protocol.
     WrongProtocol,
     /// Headers without an end.
     EndlessHead,
     /// A body without an end.
     EndlessBody,
-    /// JSON of another shape.
+    /// JSON of an unexpected shape.
     UnexpectedJson,
 }
 
-/// Which responses are corrupted: those with these numbers, from 0.
+/// The numbers of the corrupted responses, counted from 0, and their fault.
 #[derive(Debug, Clone)]
 struct Plan {
-    inject: ResponseFault,
-    turns: std::ops::Range<usize>,
+    fault: ResponseFault,
+    responses: std::ops::Range<usize>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     plan: Option<Plan>,
-    turn: usize,
+    next: usize,
     delay: Duration,
 }
 
-/// A port of this machine that leads to a server.
+/// A local port that forwards to a server.
 #[derive(Debug)]
 pub(crate) struct FaultyProxy {
     socket: Mutex<Option<TcpSocket>>,
@@ -92,9 +92,9 @@ impl FaultyProxy {
     }
 
     /// Corrupts these responses, counted from now on.
-    pub(crate) fn spoil(&self, spoil: ResponseFault, turns: std::ops::Range<usize>) {
+    pub(crate) fn inject(&self, fault: ResponseFault, responses: std::ops::Range<usize>) {
         let mut state = self.state.lock().unwrap();
-        (state.plan, state.turn) = (Some(Plan { inject: spoil, turns }), 0);
+        (state.plan, state.next) = (Some(Plan { fault, responses }), 0);
     }
 
     /// Delays every response by this long.
@@ -107,15 +107,15 @@ impl FaultyProxy {
     }
 }
 
-/// The fault for the current response.
+/// The fault of the next response, if any.
 fn next_fault(state: &Mutex<State>) -> Option<ResponseFault> {
     let mut state = state.lock().unwrap();
-    let turn = state.turn;
-    state.turn += 1;
-    state.plan.as_ref().filter(|plan| plan.turns.contains(&turn)).map(|plan| plan.inject)
+    let number = state.next;
+    state.next += 1;
+    state.plan.as_ref().filter(|plan| plan.responses.contains(&number)).map(|plan| plan.fault)
 }
 
-/// One request and its response; the client sees a failure here as a broken connection.
+/// Forwards one request and its response. The client sees a failure as a broken connection.
 async fn forward(mut client: TcpStream, (port, server): (u16, u16), state: Arc<Mutex<State>>) -> Option<()> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
@@ -124,20 +124,20 @@ async fn forward(mut client: TcpStream, (port, server): (u16, u16), state: Arc<M
     let request = String::from_utf8(request).ok()?.replacen("\r\n", "\r\nconnection: close\r\n", 1);
     let mut upstream = TcpStream::connect(("127.0.0.1", server)).await.ok()?;
     upstream.write_all(request.as_bytes()).await.ok()?;
-    let mut answer = Vec::new();
-    upstream.read_to_end(&mut answer).await.ok()?;
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let mut response = Vec::new();
+    upstream.read_to_end(&mut response).await.ok()?;
+    let end = response.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let delay = state.lock().unwrap().delay;
-    // A zero delay, too, would wait until a paused clock advances.
+    // Even a zero delay would wait until a paused clock advances.
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
-    // Links lead through this proxy, too.
-    let here = |port: u16| format!("127.0.0.1:{port}");
-    let head = String::from_utf8(answer[..end].to_vec()).ok()?.replace(&here(server), &here(port));
+    // Links must lead through this proxy, too.
+    let address = |port: u16| format!("127.0.0.1:{port}");
+    let head = String::from_utf8(response[..end].to_vec()).ok()?.replace(&address(server), &address(port));
     match next_fault(&state) {
-        None => send(&mut client, &[head.as_bytes(), &answer[end..]]).await,
-        Some(spoil) => send_faulty(client, spoil, &head, &answer[end..]).await,
+        None => send(&mut client, &[head.as_bytes(), &response[end..]]).await,
+        Some(fault) => send_faulty(client, fault, &head, &response[end..]).await,
     }
 }
 
@@ -146,14 +146,14 @@ async fn send(client: &mut TcpStream, parts: &[&[u8]]) -> Option<()> {
     client.shutdown().await.ok()
 }
 
-async fn send_faulty(mut client: TcpStream, spoil: ResponseFault, head: &str, body: &[u8]) -> Option<()> {
+async fn send_faulty(mut client: TcpStream, fault: ResponseFault, head: &str, body: &[u8]) -> Option<()> {
     let half = &body[..body.len() / 2];
     let with = |header: &str| {
         let lines = head.trim_end().split("\r\n").filter(|line| !line.to_lowercase().starts_with("content-length"));
         format!("{}\r\n{header}\r\n\r\n", lines.collect::<Vec<_>>().join("\r\n"))
     };
     let length = |length: usize| format!("content-length: {length}");
-    match spoil {
+    match fault {
         ResponseFault::ResetAtOnce => client.set_zero_linger().ok(),
         ResponseFault::ResetAfterHead => {
             client.write_all(head.as_bytes()).await.ok()?;
@@ -208,7 +208,7 @@ async fn send_faulty(mut client: TcpStream, spoil: ResponseFault, head: &str, bo
     }
 }
 
-/// Waits for the client to give up.
+/// Waits until the client closes the connection.
 async fn wait_until_closed(client: &mut TcpStream) -> Option<()> {
     client.read_u8().await.ok().map(drop)
 }

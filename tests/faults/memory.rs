@@ -1,4 +1,4 @@
-//! Memory with an external limit: the program reads more than fits into it, and succeeds.
+//! Runs under an external memory limit: the program succeeds with more data than fits into memory.
 //!
 //! `SNOWFEED_LOAD_ISSUES` sets the number of issues (20,000 unless set).
 
@@ -23,7 +23,7 @@ fn with_memory_limit(url: &str, file: &Path) -> Option<Command> {
     // glibc reserves 64 MiB of addresses for each of its arenas, used or not.
     command.env_clear().env("GITHUB_API_URL", url).env("MALLOC_ARENA_MAX", "1");
     if Command::new("prlimit").arg("--version").output().is_err() {
-        skipped("there is no prlimit, which bounds a program's memory");
+        skipped("there is no prlimit, which limits a program's memory");
         return None;
     }
     Some(command)
@@ -46,7 +46,7 @@ fn run_measured(mut command: Command) -> (ProcessOutput, u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_is_ingested_than_fits_into_memory() {
+async fn an_ingestion_larger_than_memory_completes() {
     let issues = u32::try_from(number("SNOWFEED_LOAD_ISSUES").unwrap_or(20_000)).unwrap();
     let upstream = GithubServer::builder().oddities(false).repository(REPOSITORY, issues).start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -64,8 +64,8 @@ async fn more_is_ingested_than_fits_into_memory() {
     );
 }
 
-/// The limit of the program's resident memory, in MiB, whatever it reads in parallel.
-const RESIDENT: u64 = 96;
+/// The limit of the program's resident memory, in MiB, at any concurrency.
+const MAX_RESIDENT: u64 = 96;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_does_not_grow_with_concurrency() {
@@ -88,13 +88,13 @@ async fn memory_does_not_grow_with_concurrency() {
         command.args(["--concurrency", "32", "--set", &format!("concurrency={requests}")]);
         let (run, peak) = tokio::task::block_in_place(|| run_measured(command));
         assert_eq!(run.code, Some(0), "{run:#?}");
-        println!("32 repositories, {requests} requests at once: largest resident set {peak} MiB");
-        assert!(peak <= RESIDENT, "{peak} MiB with {requests} requests at once");
+        println!("32 repositories, {requests} concurrent requests: largest resident set {peak} MiB");
+        assert!(peak <= MAX_RESIDENT, "{peak} MiB with {requests} concurrent requests");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bombs_of_many_gigabytes_to_many_requests_stay_within_the_bound() {
+async fn concurrent_gzip_bombs_stay_within_the_memory_limit() {
     let upstream = GithubServer::builder().repository(REPOSITORY, 3_000).start().await.unwrap();
     // By then, eight ranges are being read in parallel.
     upstream.fault_while(|request| request.number() > 6, Fault::GzipBomb(16 << 30));

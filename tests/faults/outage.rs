@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 use crate::faulty_proxy::ResponseFault;
 use crate::scenario::{REPOSITORY, Scenario};
 
-/// Longer than half an hour of virtual time takes.
+/// The limit of real time for half an hour of virtual time.
 const MAX_REAL_TIME: Duration = Duration::from_secs(600);
 
-/// What a connector is doing: decides whether virtual time may pass.
+/// A connector's activity, which decides whether virtual time may advance.
 #[derive(Debug, Default)]
 struct Activity {
     running: AtomicUsize,
@@ -44,15 +44,15 @@ impl Activity {
     }
 }
 
-/// Lets virtual time pass, but only while no real work is under way.
-async fn advance_clock(watch: &Activity, until: Instant, mut each_second: impl FnMut()) {
+/// Advances virtual time while the connector is idle.
+async fn advance_clock(activity: &Activity, until: Instant, mut each_second: impl FnMut()) {
     let begun = std::time::Instant::now();
     while Instant::now() < until {
-        assert!(begun.elapsed() < MAX_REAL_TIME, "nothing goes on: {watch:?}");
+        assert!(begun.elapsed() < MAX_REAL_TIME, "no progress: {activity:?}");
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
-        if watch.is_idle() {
+        if activity.is_idle() {
             each_second();
             tokio::time::advance(Duration::from_secs(1)).await;
         }
@@ -62,22 +62,22 @@ async fn advance_clock(watch: &Activity, until: Instant, mut each_second: impl F
 }
 
 #[tokio::test]
-async fn half_an_hour_of_outage_is_sat_out_and_loses_nothing() {
-    let scene = Scenario::new().await;
-    scene.wire.connect();
+async fn a_half_hour_outage_is_retried_and_loses_nothing() {
+    let scenario = Scenario::new().await;
+    scenario.proxy.connect();
     tokio::time::pause();
     // The clock does not advance by itself while a blocking task runs.
     let (release, held) = mpsc::channel::<()>();
     let hold = tokio::task::spawn_blocking(move || held.recv().is_ok());
 
-    let (began, watch) = (Instant::now(), Arc::new(Activity::default()));
+    let (began, activity) = (Instant::now(), Arc::new(Activity::default()));
     let epoch = Timestamp::from_second(1_800_000_000).unwrap();
-    let see = watch.clone();
-    let connector = scene
-        .connector(json!({ "api_url": scene.wire.url(), "concurrency": 1, "timeout_seconds": 3_600 }))
+    let observed = activity.clone();
+    let connector = scenario
+        .connector(json!({ "api_url": scenario.proxy.url(), "concurrency": 1, "timeout_seconds": 3_600 }))
         .clock(move || epoch + began.elapsed())
-        .observer(move |event: &Event| see.observe(event, began.elapsed().as_secs()));
-    connector.enable(&scene.resource(), Some(&"1m".parse().unwrap())).await.unwrap();
+        .observer(move |event: &Event| observed.observe(event, began.elapsed().as_secs()));
+    connector.enable(&scenario.resource(), Some(&"1m".parse().unwrap())).await.unwrap();
     let stop = CancellationToken::new();
     let serving = tokio::spawn({
         let stop = stop.clone();
@@ -86,35 +86,35 @@ async fn half_an_hour_of_outage_is_sat_out_and_loses_nothing() {
 
     let minutes = |minutes: u64| began + Duration::from_secs(60 * minutes);
     let edit = || {
-        scene.upstream.clock().advance(Duration::from_secs(1));
-        scene.upstream.bulk_edit(REPOSITORY, 1);
+        scenario.upstream.clock().advance(Duration::from_secs(1));
+        scenario.upstream.bulk_edit(REPOSITORY, 1);
     };
-    advance_clock(&watch, minutes(5), edit).await;
-    scene.wire.spoil(ResponseFault::ResetAtOnce, 0..usize::MAX);
-    let attempts = scene.upstream.counts().requests;
-    advance_clock(&watch, minutes(35), edit).await;
-    let attempts = scene.upstream.counts().requests - attempts;
-    assert!(scene.missing() > 0, "the outage went unnoticed");
-    scene.wire.clear_fault();
-    advance_clock(&watch, minutes(37), || {}).await;
+    advance_clock(&activity, minutes(5), edit).await;
+    scenario.proxy.inject(ResponseFault::ResetAtOnce, 0..usize::MAX);
+    let attempts = scenario.upstream.counts().requests;
+    advance_clock(&activity, minutes(35), edit).await;
+    let attempts = scenario.upstream.counts().requests - attempts;
+    assert!(scenario.missing() > 0, "the outage had no effect");
+    scenario.proxy.clear_fault();
+    advance_clock(&activity, minutes(37), || {}).await;
     stop.cancel();
     serving.await.unwrap().unwrap();
     drop(release);
     hold.await.unwrap();
     tokio::time::resume();
 
-    let ended = std::mem::take(&mut *watch.ended.lock().unwrap());
+    let ended = std::mem::take(&mut *activity.ended.lock().unwrap());
     let failed: Vec<_> = ended.iter().filter_map(|(at, run)| Some((at, run.error.as_ref()?))).collect();
     assert!(failed.iter().all(|(_, error)| error.kind == ErrorKind::Unavailable && error.help.is_some()), "{failed:?}");
     assert!(failed.iter().all(|(at, _)| (300..=2_160).contains(*at)), "{failed:?}");
-    let back = ended.iter().find(|(at, run)| *at >= 2_100 && run.error.is_none()).map(|(at, _)| at - 2_100);
+    let recovered_after = ended.iter().find(|(at, run)| *at >= 2_100 && run.error.is_none()).map(|(at, _)| at - 2_100);
     println!(
         "30 minutes of outage, one run a minute: {} runs failed with {attempts} requests in all; complete again {} s after it; \
          rows missing {}",
         failed.len(),
-        back.unwrap(),
-        scene.missing()
+        recovered_after.unwrap(),
+        scenario.missing()
     );
     assert!(!failed.is_empty());
-    assert_eq!(scene.missing(), 0);
+    assert_eq!(scenario.missing(), 0);
 }

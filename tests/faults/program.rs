@@ -7,14 +7,14 @@ use std::process::{Command, Stdio};
 use crate::example::binary;
 use crate::scenario::REPOSITORY;
 
-/// A process that is expected to end by itself.
+/// Runs a process to its end.
 pub(crate) fn run(command: &mut Command) -> ProcessOutput {
     let output = command.stdin(Stdio::null()).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     ProcessOutput { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }
 
-/// How a process ended, and what it wrote.
+/// The exit code and output of a process.
 #[derive(Debug)]
 pub(crate) struct ProcessOutput {
     /// `None`: a signal ended it.
@@ -24,12 +24,12 @@ pub(crate) struct ProcessOutput {
 }
 
 impl ProcessOutput {
-    /// Checks that it ended with this code, one line with the error, and one with advice.
+    /// Checks that it ended with this code, an error line, and a help line.
     #[track_caller]
-    pub(crate) fn assert_fails(&self, code: i32, what: &str, help: &str) {
+    pub(crate) fn assert_fails(&self, code: i32, message: &str, help: &str) {
         assert_eq!(self.code, Some(code), "{self:#?}");
         let line = |start: &str| self.stderr.lines().find(|line| line.starts_with(start)).unwrap_or_default();
-        assert!(line("error: ").contains(what) && line("help: ").contains(help), "{}", self.stderr);
+        assert!(line("error: ").contains(message) && line("help: ").contains(help), "{}", self.stderr);
     }
 }
 
@@ -45,14 +45,16 @@ pub(crate) fn ingest_all(url: &str, file: &Path, arguments: &[impl AsRef<OsStr>]
     command
 }
 
-/// Runs a shell script that may mount file systems, which vanish with it; `None`, with a message, where that is not allowed.
+/// Runs a shell script that may mount file systems, which vanish with it; `None`, with a message, if mounting is not allowed.
 pub(crate) fn with_mounts(script: &str, arguments: &[&str]) -> Option<ProcessOutput> {
     let mut unshare = Command::new("unshare");
     unshare.args(["--map-root-user", "--mount", "sh", "-c"]);
     let allowed = Command::new("unshare").args(["--map-root-user", "--mount", "true"]).output();
     if !allowed.is_ok_and(|output| output.status.success()) {
-        // No package provides the right to mount.
-        eprintln!("skipped: this machine lets nobody mount a file system (`unshare --map-root-user --mount`)");
+        // No package can grant the permission to mount.
+        eprintln!(
+            "skipped: this machine does not allow mounts in a user namespace (`unshare --map-root-user --mount`)"
+        );
         return None;
     }
     Some(run(unshare.arg(script).arg("sh").args(arguments)))

@@ -18,7 +18,7 @@ pub(crate) const REPOSITORY: &str = "acme/widgets";
 /// An upstream, a proxy to it, a file, and a token that must not leak.
 pub(crate) struct Scenario {
     pub(crate) upstream: GithubServer,
-    pub(crate) wire: FaultyProxy,
+    pub(crate) proxy: FaultyProxy,
     pub(crate) sqlite: Sqlite,
     folder: tempfile::TempDir,
 }
@@ -29,7 +29,7 @@ impl Scenario {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("token"), "hush").unwrap();
         let proxy = FaultyProxy::to(upstream.url());
-        Self { wire: proxy, sqlite: Sqlite::open(folder.path().join("x.db")).unwrap(), upstream, folder }
+        Self { proxy, sqlite: Sqlite::open(folder.path().join("x.db")).unwrap(), upstream, folder }
     }
 
     pub(crate) fn resource(&self) -> Resource {

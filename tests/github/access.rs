@@ -15,7 +15,7 @@ use crate::environment::skipped;
 use crate::support::{REPOSITORY, Reading, check, config, discover, secret, upstream};
 
 #[tokio::test]
-async fn pitfall_11_every_refusal_has_a_message_of_its_own() {
+async fn pitfall_11_each_rejection_has_its_own_message() {
     let mut messages = Vec::new();
     for (code, kind) in [
         (401, ErrorKind::Authentication),
@@ -28,7 +28,7 @@ async fn pitfall_11_every_refusal_has_a_message_of_its_own() {
     ] {
         let upstream = upstream(3).await;
         upstream.fault_while(|_| true, Fault::status(code));
-        let error = Reading::of(&upstream, json!({})).read().await.unwrap_err();
+        let error = Reading::new(&upstream, json!({})).read().await.unwrap_err();
         assert_eq!(error.kind(), kind, "{code}: {error}");
         assert!(error.to_string().contains(REPOSITORY) && error.help().is_some(), "{code}: {error}");
         messages.push(error.message().to_owned());
@@ -43,7 +43,7 @@ async fn pitfall_11_a_bad_token_never_falls_back_to_anonymous_reading() {
     let builder = GithubServer::builder().repository(REPOSITORY, 3).token("the-right-one");
     let upstream = builder.start().await.unwrap();
     let (_file, reference) = secret("a-wrong-one");
-    let mut reading = Reading::of(&upstream, json!({ "token": reference }));
+    let mut reading = Reading::new(&upstream, json!({ "token": reference }));
     assert_eq!(reading.read().await.unwrap_err().kind(), ErrorKind::Authentication);
     let error = check(&reading.config).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Authentication);
@@ -52,13 +52,13 @@ async fn pitfall_11_a_bad_token_never_falls_back_to_anonymous_reading() {
 }
 
 #[tokio::test]
-async fn pitfall_11_anonymous_reading_is_never_silent() {
+async fn pitfall_11_anonymous_reading_is_always_announced() {
     let upstream = upstream(3).await;
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     assert!(reading.warnings().iter().any(|warning| warning.contains("anonymously")));
     let (_file, reference) = secret("token");
-    let mut reading = Reading::of(&upstream, json!({ "token": reference }));
+    let mut reading = Reading::new(&upstream, json!({ "token": reference }));
     reading.read().await.unwrap();
     assert_eq!(reading.warnings(), Vec::<String>::new());
 }
@@ -66,7 +66,7 @@ async fn pitfall_11_anonymous_reading_is_never_silent() {
 #[tokio::test]
 async fn pitfall_11_a_renamed_repository_is_followed_and_its_old_name_is_not_trusted() {
     let upstream = upstream(40).await;
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     upstream.rename_repository(REPOSITORY, "acme/gadgets");
     upstream.add_repository(REPOSITORY);
@@ -81,7 +81,7 @@ async fn pitfall_11_a_renamed_repository_is_followed_and_its_old_name_is_not_tru
 
 /// The reconcile run neither reads the new repository nor asks it about issues, even where the run itself finds nothing.
 #[tokio::test]
-async fn pitfall_11_a_full_pass_does_not_trust_the_old_name_either() {
+async fn pitfall_11_a_reconcile_run_does_not_trust_the_old_name_either() {
     for issues in [40, 1] {
         let (upstream, memory) = (upstream(issues).await, Memory::new());
         let settings = [("api_url".to_owned(), upstream.url().into())];
@@ -111,7 +111,7 @@ async fn pitfall_11_a_full_pass_does_not_trust_the_old_name_either() {
 
 /// There, the same id belongs to another repository.
 #[tokio::test]
-async fn pitfall_11_what_was_read_of_one_server_is_not_taken_to_another() {
+async fn pitfall_11_a_checkpoint_is_not_used_with_another_server() {
     let (ours, memory) = (upstream(40).await, Memory::new());
     let builder = GithubServer::builder().repository("stranger/other", 5).repository(REPOSITORY, 3);
     let theirs = builder.start().await.unwrap();
@@ -143,9 +143,9 @@ async fn pitfall_11_what_was_read_of_one_server_is_not_taken_to_another() {
 }
 
 #[tokio::test]
-async fn pitfall_11_another_server_is_not_asked_what_became_of_an_issue() {
+async fn pitfall_11_deletions_are_not_verified_on_another_server() {
     let (ours, theirs) = (upstream(40).await, upstream(5).await);
-    let mut reading = Reading::of(&ours, json!({}));
+    let mut reading = Reading::new(&ours, json!({}));
     reading.read().await.unwrap();
     reading.config = config(&theirs, json!({}));
     assert_eq!(reading.verify(&[7]).await.unwrap_err().kind(), ErrorKind::Checkpoint);
@@ -154,9 +154,9 @@ async fn pitfall_11_another_server_is_not_asked_what_became_of_an_issue() {
 
 /// A state from an older version does not name its server: it is rewritten as soon as it is read.
 #[tokio::test]
-async fn pitfall_11_a_checkpoint_that_names_no_server_is_that_of_the_one_in_force() {
+async fn pitfall_11_a_checkpoint_without_a_server_belongs_to_the_configured_one() {
     let (ours, theirs) = (upstream(40).await, upstream(5).await);
-    let mut reading = Reading::of(&ours, json!({}));
+    let mut reading = Reading::new(&ours, json!({}));
     reading.read().await.unwrap();
     let mut old: serde_json::Value = reading.checkpoint.as_ref().unwrap().parse().unwrap();
     old.as_object_mut().unwrap().remove("server");
@@ -170,23 +170,23 @@ async fn pitfall_11_a_checkpoint_that_names_no_server_is_that_of_the_one_in_forc
 }
 
 #[tokio::test]
-async fn pitfall_11_a_first_read_under_the_old_name_is_led_on() {
+async fn pitfall_11_a_first_read_under_the_old_name_follows_the_redirect() {
     let upstream = upstream(40).await;
     upstream.rename_repository(REPOSITORY, "acme/gadgets");
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     assert_eq!(reading.table.len(), 40);
 }
 
 #[tokio::test]
-async fn a_server_that_knows_issues_by_the_repositorys_name_only_is_read() {
+async fn a_server_that_serves_issues_by_repository_name_only_is_read() {
     for (known, concurrency) in [(false, 1), (true, 1), (false, 8), (true, 8)] {
         let upstream = upstream(1_000).await;
         upstream.fault_while(move |request| request.path().starts_with("/repositories/"), Fault::status(404));
         if !known {
             upstream.fault_while(|request| request.path() == "/repos/acme/widgets", Fault::status(404));
         }
-        let mut reading = Reading::of(&upstream, json!({ "concurrency": concurrency }));
+        let mut reading = Reading::new(&upstream, json!({ "concurrency": concurrency }));
         // A crash after the first page, which is read by name in any case.
         reading.read_some(1).await.unwrap();
         reading.read().await.unwrap();
@@ -212,7 +212,7 @@ async fn pitfall_12_an_app_gets_installation_tokens_and_renews_them_one_at_a_tim
     let upstream = builder.token_lifetime(std::time::Duration::from_secs(3_600)).start().await.unwrap();
     let (_file, reference) = secret(&key);
     let app = json!({ "app_id": "12", "installation_id": 34, "private_key": reference });
-    let mut reading = Reading::of(&upstream, app);
+    let mut reading = Reading::new(&upstream, app);
     let tokens = "/app/installations/34/access_tokens";
     check(&reading.config).await.unwrap();
     assert_eq!(upstream.requests_to(tokens), 1, "a check has a connection of its own");
@@ -226,7 +226,7 @@ async fn pitfall_12_an_app_gets_installation_tokens_and_renews_them_one_at_a_tim
 }
 
 #[tokio::test]
-async fn pitfall_12_a_token_that_ends_soon_is_renewed_in_good_time() {
+async fn pitfall_12_a_token_is_renewed_before_it_expires() {
     let Some(key) = rsa_key() else {
         return skipped("there is no openssl to make a key with");
     };
@@ -234,7 +234,7 @@ async fn pitfall_12_a_token_that_ends_soon_is_renewed_in_good_time() {
     let upstream = builder.token_lifetime(std::time::Duration::from_secs(240)).start().await.unwrap();
     let (_file, reference) = secret(&key);
     let mut reading =
-        Reading::of(&upstream, json!({ "app_id": "12", "installation_id": 34, "private_key": reference }));
+        Reading::new(&upstream, json!({ "app_id": "12", "installation_id": 34, "private_key": reference }));
     reading.read().await.unwrap();
     let refused = upstream.requests().iter().filter(|request| request.status() == Some(401)).count();
     assert_eq!(refused, 0);
@@ -242,7 +242,7 @@ async fn pitfall_12_a_token_that_ends_soon_is_renewed_in_good_time() {
 }
 
 #[tokio::test]
-async fn pitfall_12_a_token_is_asked_for_again_where_github_fails() {
+async fn pitfall_12_a_failed_token_request_is_retried() {
     let Some(key) = rsa_key() else {
         return skipped("there is no openssl to make a key with");
     };
@@ -250,7 +250,7 @@ async fn pitfall_12_a_token_is_asked_for_again_where_github_fails() {
         let upstream = GithubServer::builder().repository(REPOSITORY, 30).token("personal").start().await.unwrap();
         let (_file, reference) = secret(&key);
         let app = json!({ "app_id": "12", "installation_id": 34, "private_key": reference });
-        let mut reading = Reading::of(&upstream, app);
+        let mut reading = Reading::new(&upstream, app);
         upstream.fault_on("/access_tokens", fault);
         reading.read().await.unwrap();
         reading.assert_same(&upstream);
@@ -259,11 +259,11 @@ async fn pitfall_12_a_token_is_asked_for_again_where_github_fails() {
 }
 
 #[tokio::test]
-async fn pitfall_12_a_key_that_is_none_is_refused_and_not_repeated() {
+async fn pitfall_12_an_invalid_key_is_rejected_and_not_quoted() {
     let upstream = upstream(3).await;
     let (_file, reference) = secret("-----BEGIN NOTHING hunter2");
     let app = json!({ "app_id": "12", "installation_id": 34, "private_key": reference });
-    let error = Reading::of(&upstream, app).read().await.unwrap_err();
+    let error = Reading::new(&upstream, app).read().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(!format!("{error:?} {:?}", error.report()).contains("hunter2"));
 }
@@ -273,7 +273,7 @@ async fn pitfall_12_enterprise_addresses_and_the_pinned_version() {
     let builder = GithubServer::builder().repository(REPOSITORY, 300).path_prefix("/api/v3");
     let upstream = builder.start().await.unwrap();
     let url = format!("{}/api/v3", upstream.url().trim_end_matches("/api/v3"));
-    let mut reading = Reading::of(&upstream, json!({ "api_url": url }));
+    let mut reading = Reading::new(&upstream, json!({ "api_url": url }));
     reading.read().await.unwrap();
     reading.assert_same(&upstream);
     let requests = upstream.requests();
@@ -282,7 +282,7 @@ async fn pitfall_12_enterprise_addresses_and_the_pinned_version() {
 }
 
 #[tokio::test]
-async fn pitfall_13_an_owner_is_an_organisation_or_a_user() {
+async fn pitfall_13_an_owner_may_be_an_organisation_or_a_user() {
     let builder = GithubServer::builder().organization("acme").repository("someone/dotfiles", 1);
     let upstream =
         (0..130).fold(builder, |builder, n| builder.repository(format!("acme/r{n}"), 0)).start().await.unwrap();
@@ -299,7 +299,7 @@ async fn pitfall_13_an_owner_is_an_organisation_or_a_user() {
 }
 
 #[tokio::test]
-async fn check_reaches_every_repository_that_is_named() {
+async fn check_reads_every_named_repository() {
     let upstream = upstream(3).await;
     check(&config(&upstream, json!({ "repositories": [REPOSITORY, "acme/*"] }))).await.unwrap();
     let error = check(&config(&upstream, json!({ "repositories": ["acme/gone"] }))).await.unwrap_err();

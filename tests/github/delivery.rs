@@ -12,7 +12,7 @@ async fn a_crash_after_any_batch_loses_nothing() {
         let churn = Mutations { changes: 2, deletions: false, bulk_edits: true };
         let builder = GithubServer::builder().seed(every as u64).repository(REPOSITORY, 1_500).mutations(churn);
         let upstream = builder.start().await.unwrap();
-        let mut reading = Reading::of(&upstream, json!({ "page_size": 30 }));
+        let mut reading = Reading::new(&upstream, json!({ "page_size": 30 }));
         for _ in 0..20 {
             reading.read_some(every).await.unwrap();
         }
@@ -23,10 +23,10 @@ async fn a_crash_after_any_batch_loses_nothing() {
 }
 
 #[tokio::test]
-async fn going_on_after_a_crash_costs_few_requests_more_than_the_pages_that_are_left() {
+async fn resuming_after_a_crash_takes_few_extra_requests() {
     for read in [3, 6, 10, 14] {
         let upstream = upstream(2_000).await;
-        let mut reading = Reading::of(&upstream, json!({}));
+        let mut reading = Reading::new(&upstream, json!({}));
         reading.read_some(read).await.unwrap();
         let left = 2_000 - reading.table.len();
         upstream.forget_requests();
@@ -38,12 +38,12 @@ async fn going_on_after_a_crash_costs_few_requests_more_than_the_pages_that_are_
 }
 
 #[tokio::test]
-async fn ranges_are_read_side_by_side_within_the_limit() {
+async fn ranges_are_read_concurrently_within_the_limit() {
     for concurrency in [1, 4] {
         let builder =
             GithubServer::builder().repository(REPOSITORY, 3_000).latency(std::time::Duration::from_millis(5));
         let upstream = builder.start().await.unwrap();
-        let mut reading = Reading::of(&upstream, json!({ "concurrency": concurrency }));
+        let mut reading = Reading::new(&upstream, json!({ "concurrency": concurrency }));
         reading.read().await.unwrap();
         reading.assert_same(&upstream);
         assert_eq!(upstream.counts().max_in_flight, concurrency);
@@ -52,7 +52,7 @@ async fn ranges_are_read_side_by_side_within_the_limit() {
 }
 
 #[tokio::test]
-async fn answers_that_are_broken_once_are_asked_for_again() {
+async fn transiently_broken_responses_are_retried() {
     let faults = [
         Fault::TruncatedBody,
         Fault::TruncatedJson,
@@ -65,18 +65,18 @@ async fn answers_that_are_broken_once_are_asked_for_again() {
     ];
     let upstream = GithubServer::builder().repository(REPOSITORY, 1_500).start().await.unwrap();
     upstream.fault_rate(0.15, faults);
-    let mut reading = Reading::of(&upstream, json!({ "retries": 10 }));
+    let mut reading = Reading::new(&upstream, json!({ "retries": 10 }));
     reading.read().await.unwrap();
     upstream.clear_faults();
     reading.assert_same(&upstream);
 }
 
 #[tokio::test]
-async fn answers_that_stay_broken_are_errors_and_never_passed_over() {
+async fn persistently_broken_responses_are_errors_and_never_skipped() {
     for fault in [Fault::TruncatedJson, Fault::Html, Fault::EmptyBody, Fault::EmptyPage] {
         let upstream = upstream(300).await;
         upstream.fault_while(|request| request.query("since").is_some(), fault.clone());
-        let error = Reading::of(&upstream, json!({ "retries": 1 })).read().await.unwrap_err();
+        let error = Reading::new(&upstream, json!({ "retries": 1 })).read().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData, "{fault:?}: {error}");
     }
 }
@@ -85,23 +85,23 @@ async fn answers_that_stay_broken_are_errors_and_never_passed_over() {
 async fn records_without_an_id_are_rejected_and_records_without_a_time_are_kept() {
     let upstream = upstream(30).await;
     upstream.fault_while(|request| request.path().ends_with("/issues"), Fault::MissingKey("id".into()));
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     assert_eq!((reading.rejects.len(), reading.table.len()), (1, 29));
     assert_eq!(reading.rejects[0].0, "no id");
 
     let upstream = crate::support::upstream(30).await;
     upstream.fault_while(|request| request.path().ends_with("/issues"), Fault::MissingKey("updated_at".into()));
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     assert_eq!(reading.table.len(), 30);
     assert_eq!(reading.table.values().filter(|record| record.version == Version::NONE).count(), 1);
 }
 
 #[tokio::test]
-async fn pull_requests_can_be_left_out_and_are_counted() {
+async fn pull_requests_can_be_excluded_and_are_counted() {
     let upstream = upstream(500).await;
-    let mut reading = Reading::of(&upstream, json!({ "pull_requests": false }));
+    let mut reading = Reading::new(&upstream, json!({ "pull_requests": false }));
     reading.read().await.unwrap();
     let pulls = upstream.snapshot(REPOSITORY).iter().filter(|issue| issue.text.contains("\"pull_request\":{")).count();
     assert!(pulls > 50);
@@ -109,9 +109,9 @@ async fn pull_requests_can_be_left_out_and_are_counted() {
 }
 
 #[tokio::test]
-async fn a_poll_brings_what_is_new_and_little_else() {
+async fn a_poll_returns_new_rows_and_little_else() {
     let upstream = upstream(2_000).await;
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     // Records updated in the last seconds before the previous poll are delivered again.
     let mut again = 5;
@@ -129,9 +129,9 @@ async fn a_poll_brings_what_is_new_and_little_else() {
 }
 
 #[tokio::test]
-async fn a_checkpoint_of_another_format_is_refused() {
+async fn a_checkpoint_in_another_format_is_rejected() {
     let upstream = upstream(3).await;
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.checkpoint = Some(Checkpoint::new(&json!({ "v": 99 })).unwrap());
     let error = reading.read().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Checkpoint);

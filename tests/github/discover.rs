@@ -26,21 +26,21 @@ async fn discovered(upstream: &GithubServer) -> (usize, Vec<String>) {
 }
 
 #[tokio::test]
-async fn one_bad_element_of_a_list_is_left_out_with_a_warning() {
+async fn an_invalid_list_element_is_skipped_with_a_warning() {
     for element in ["null", "7", "[]", "[1,\"acme/x\"]", "{}", r#"{"id":"x","full_name":7}"#] {
         let upstream = acme().await;
         upstream.fault_while(|request| request.path().ends_with("/repos"), Fault::BadElement(element.into()));
         let (found, warnings) = discovered(&upstream).await;
         assert_eq!(found, 5, "{element}");
         assert!(
-            warnings.iter().any(|warning| warning.contains("left out") && warning.contains(element)),
+            warnings.iter().any(|warning| warning.contains("skipped") && warning.contains(element)),
             "{warnings:?}"
         );
     }
 }
 
 #[tokio::test]
-async fn organisations_that_are_left_out_for_single_sign_on_are_named() {
+async fn organisations_excluded_by_single_sign_on_are_named() {
     let upstream = acme().await;
     let header = "partial-results; organizations=21955855,20582480";
     upstream.fault_while(|request| request.path().ends_with("/repos"), Fault::Header("x-github-sso", header.into()));
@@ -95,7 +95,7 @@ async fn endless(next: fn(usize) -> String, per_page: usize) -> MockServer {
 }
 
 #[tokio::test]
-async fn a_list_that_leads_back_to_a_page_that_was_read_is_an_error() {
+async fn a_list_that_links_back_to_a_page_already_read_is_an_error() {
     for (next, pages) in [
         ((|_| "/orgs/acme/repos?per_page=100".to_owned()) as fn(usize) -> String, 1),
         (|_| "?per_page=100&page=2".to_owned(), 2),
@@ -110,7 +110,7 @@ async fn a_list_that_leads_back_to_a_page_that_was_read_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_list_without_end_is_cut_off_with_a_warning() {
+async fn an_endless_list_is_truncated_with_a_warning() {
     for (next, per_page, most) in [
         ((|page| format!("?per_page=100&page={page}")) as fn(usize) -> String, 1, 1_000),
         (|_| String::new(), 1, 1_000),
@@ -125,7 +125,7 @@ async fn a_list_without_end_is_cut_off_with_a_warning() {
 }
 
 #[tokio::test]
-async fn what_is_no_name_of_a_repository_is_left_out_with_a_warning() {
+async fn an_invalid_repository_name_is_skipped_with_a_warning() {
     let names = [
         "--set token=env:HOME",
         "--set/x",
@@ -148,7 +148,7 @@ async fn what_is_no_name_of_a_repository_is_left_out_with_a_warning() {
     Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_json(list)).mount(&server).await;
     let (found, warnings) = discovered_at(&server).await;
     assert_eq!(found.unwrap(), ["acme/right"]);
-    let told = warnings.iter().filter(|warning| warning.contains("left out")).count();
-    assert_eq!(told, 11, "ten names, and how many more there are: {warnings:?}");
+    let skipped = warnings.iter().filter(|warning| warning.contains("skipped")).count();
+    assert_eq!(skipped, 11, "ten names, and how many more there are: {warnings:?}");
     assert!(warnings.iter().any(|warning| warning.contains("../../etc/passwd")), "{warnings:?}");
 }

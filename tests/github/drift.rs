@@ -31,20 +31,20 @@ struct Issue {
 
 /// What a reader lacks once the list has stopped changing and it has polled once more.
 #[derive(Debug, Default, PartialEq)]
-struct Lacks {
+struct Discrepancies {
     missing: usize,
     stale: usize,
 }
 
-fn lacks(upstream: &GithubServer, table: &Table) -> Lacks {
-    let mut lacks = Lacks::default();
+fn discrepancies(upstream: &GithubServer, table: &Table) -> Discrepancies {
+    let mut discrepancies = Discrepancies::default();
     for issue in upstream.snapshot(REPOSITORY) {
         match table.get(&issue.id) {
-            None => lacks.missing += 1,
-            Some(updated) => lacks.stale += usize::from(updated.parse().ok() != Some(issue.updated_at)),
+            None => discrepancies.missing += 1,
+            Some(updated) => discrepancies.stale += usize::from(updated.parse().ok() != Some(issue.updated_at)),
         }
     }
-    lacks
+    discrepancies
 }
 
 /// Reads as connectors commonly do: by `updated`, ascending, page after page, from the newest known time.
@@ -69,14 +69,14 @@ async fn read_page_numbers(upstream: &GithubServer, table: &mut Table) {
 /// A repository with the first half of the history, while the second half happens.
 struct Changing {
     upstream: Arc<GithubServer>,
-    over: Arc<AtomicBool>,
-    happening: JoinHandle<()>,
+    stopped: Arc<AtomicBool>,
+    changes_task: JoinHandle<()>,
 }
 
 impl Changing {
     async fn new(rate: u32, latency: Duration) -> Self {
         let upstream = GithubServer::builder().latency(latency).repository(REPOSITORY, 0).start().await.unwrap();
-        let (upstream, over) = (Arc::new(upstream), Arc::new(AtomicBool::new(false)));
+        let (upstream, stopped) = (Arc::new(upstream), Arc::new(AtomicBool::new(false)));
         let mut changes: Vec<String> = history().unwrap().map(|seen| seen.object.get().to_owned()).collect();
         // Issues that were observed at the same time are in this order by now.
         changes.sort_by_cached_key(|issue| serde_json::from_str::<Issue>(issue).unwrap().updated_at);
@@ -84,8 +84,8 @@ impl Changing {
         for issue in changes {
             upstream.put(REPOSITORY, &issue).unwrap();
         }
-        let (changed, ended) = (upstream.clone(), over.clone());
-        let happening = tokio::spawn(async move {
+        let (changed, ended) = (upstream.clone(), stopped.clone());
+        let changes_task = tokio::spawn(async move {
             let mut tick = tokio::time::interval(Duration::from_secs(1) / rate);
             for issue in later {
                 tick.tick().await;
@@ -95,19 +95,19 @@ impl Changing {
                 changed.put(REPOSITORY, &issue).unwrap();
             }
         });
-        Self { upstream, over, happening }
+        Self { upstream, stopped, changes_task }
     }
 
     /// Stops all changes.
     async fn end(self) -> Arc<GithubServer> {
-        self.over.store(true, Ordering::SeqCst);
-        self.happening.await.unwrap();
+        self.stopped.store(true, Ordering::SeqCst);
+        self.changes_task.await.unwrap();
         self.upstream
     }
 }
 
 /// The missing issues, and the number of requests.
-type Outcome = (Lacks, u64);
+type Outcome = (Discrepancies, u64);
 
 async fn by_page_number(rate: u32, latency: Duration) -> Outcome {
     let changing = Changing::new(rate, latency).await;
@@ -115,13 +115,13 @@ async fn by_page_number(rate: u32, latency: Duration) -> Outcome {
     read_page_numbers(&changing.upstream, &mut table).await;
     let upstream = changing.end().await;
     read_page_numbers(&upstream, &mut table).await;
-    (lacks(&upstream, &table), upstream.counts().requests)
+    (discrepancies(&upstream, &table), upstream.counts().requests)
 }
 
 /// One request at a time, like the other reader.
-async fn ours(rate: u32, latency: Duration) -> Outcome {
+async fn by_source(rate: u32, latency: Duration) -> Outcome {
     let changing = Changing::new(rate, latency).await;
-    let mut reading = Reading::of(&changing.upstream, json!({ "page_size": PAGE, "concurrency": 1 }));
+    let mut reading = Reading::new(&changing.upstream, json!({ "page_size": PAGE, "concurrency": 1 }));
     reading.read().await.unwrap();
     let upstream = changing.end().await;
     reading.read().await.unwrap();
@@ -129,11 +129,11 @@ async fn ours(rate: u32, latency: Duration) -> Outcome {
         let issue: Issue = serde_json::from_str(record.json().unwrap()).unwrap();
         (issue.id, issue.updated_at)
     });
-    (lacks(&upstream, &rows.collect()), upstream.counts().requests)
+    (discrepancies(&upstream, &rows.collect()), upstream.counts().requests)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn drift_loses_rows_by_page_number_and_none_here() {
+async fn page_numbers_lose_rows_to_drift_and_this_source_does_not() {
     if history().is_none() {
         return;
     }
@@ -141,7 +141,7 @@ async fn drift_loses_rows_by_page_number_and_none_here() {
         [20, 100, 400].into_iter().flat_map(|latency| [5, 25, 100].map(|rate| (rate, latency))).collect();
     let outcomes = join_all(cells.iter().map(|&(rate, latency)| {
         let latency = Duration::from_millis(latency);
-        join(by_page_number(rate, latency), ours(rate, latency))
+        join(by_page_number(rate, latency), by_source(rate, latency))
     }));
     println!(
         "| latency | changes a second | changes a page | by page number: missing | stale | requests | snowfeed: missing | stale \
@@ -149,16 +149,16 @@ async fn drift_loses_rows_by_page_number_and_none_here() {
     );
     let mut lost = 0;
     for (&(rate, latency), outcome) in cells.iter().zip(outcomes.await) {
-        let ((by_page, by_page_requests), (ours, our_requests)) = outcome;
+        let ((by_page, by_page_requests), (by_source, source_requests)) = outcome;
         println!(
-            "| {latency} ms | {rate} | {:.1} | **{}** | {} | {by_page_requests} | **{}** | {} | {our_requests} |",
+            "| {latency} ms | {rate} | {:.1} | **{}** | {} | {by_page_requests} | **{}** | {} | {source_requests} |",
             f64::from(rate) * Duration::from_millis(latency).as_secs_f64(),
             by_page.missing,
             by_page.stale,
-            ours.missing,
-            ours.stale
+            by_source.missing,
+            by_source.stale
         );
-        assert_eq!(ours, Lacks::default(), "{rate} changes a second, {latency} ms");
+        assert_eq!(by_source, Discrepancies::default(), "{rate} changes a second, {latency} ms");
         lost += by_page.missing;
     }
     assert!(lost > 0, "nothing drifted");

@@ -1,4 +1,4 @@
-//! Pull requests that the setting `pull_requests` leaves out.
+//! Pull requests that the setting `pull_requests` excludes.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ fn pull_requests(upstream: &GithubServer) -> usize {
 
 /// Including those that the cursor has passed, even when the read that finds them is interrupted.
 #[tokio::test]
-async fn what_was_left_out_comes_once_it_is_wanted() {
+async fn excluded_rows_are_read_once_they_are_included() {
     for (issues, cut_off_after) in [(12, 0), (12, 1), (1_000, 0), (1_000, 1), (1_000, 4)] {
         let upstream = upstream(issues).await;
         let left_out = pull_requests(&upstream);
         assert!(left_out > 0);
-        let mut reading = Reading::of(&upstream, json!({ "pull_requests": false }));
+        let mut reading = Reading::new(&upstream, json!({ "pull_requests": false }));
         reading.read().await.unwrap();
         reading.read().await.unwrap();
         assert_eq!(reading.table.len() + left_out, upstream.len(REPOSITORY));
@@ -50,7 +50,7 @@ async fn ingest(connector: &Connector, mode: Mode) -> RunRecord {
 }
 
 #[tokio::test]
-async fn what_was_left_out_by_a_full_pass_comes_once_it_is_wanted() {
+async fn rows_excluded_by_a_reconcile_run_are_read_once_they_are_included() {
     let (upstream, memory) = (upstream(300).await, Memory::new());
     let connector = |pull_requests| connector(&upstream, &memory, pull_requests);
     ingest(&connector(true), Mode::Incremental).await;
@@ -69,7 +69,7 @@ async fn what_was_left_out_by_a_full_pass_comes_once_it_is_wanted() {
 }
 
 #[tokio::test]
-async fn a_full_pass_asks_for_no_row_that_is_left_out() {
+async fn a_reconcile_run_does_not_verify_excluded_rows() {
     let (upstream, memory) = (upstream(300).await, Memory::new());
     let connector = |pull_requests| connector(&upstream, &memory, pull_requests);
     ingest(&connector(true), Mode::Incremental).await;

@@ -8,11 +8,11 @@ use serde_json::json;
 use crate::support::{REPOSITORY, Reading, config, discover, upstream};
 
 #[tokio::test]
-async fn pages_that_are_shorter_than_asked_for_and_have_no_link_are_not_the_last() {
+async fn a_short_page_without_a_link_is_not_the_last() {
     for (limit, concurrency) in [(100, 1), (100, 8), (30, 1), (30, 8), (7, 2)] {
         let builder = GithubServer::builder().repository(REPOSITORY, 990).page_limit(limit).without_links();
         let upstream = builder.start().await.unwrap();
-        let mut reading = Reading::of(&upstream, json!({ "concurrency": concurrency }));
+        let mut reading = Reading::new(&upstream, json!({ "concurrency": concurrency }));
         reading.read().await.unwrap();
         reading.assert_same(&upstream);
         upstream.clock().advance(Duration::from_secs(60));
@@ -28,40 +28,40 @@ async fn pages_that_are_shorter_than_asked_for_and_have_no_link_are_not_the_last
 
 /// The second fills more than a page, and only page numbers lead on within it.
 #[tokio::test]
-async fn a_second_longer_than_a_page_is_read_without_links() {
+async fn a_second_with_more_rows_than_a_page_is_read_without_links() {
     for limit in [100, 30] {
         let builder = GithubServer::builder().repository(REPOSITORY, 400).page_limit(limit).without_links();
         let upstream = builder.start().await.unwrap();
         upstream.clock().advance(Duration::from_secs(60));
         upstream.bulk_edit(REPOSITORY, 330);
-        let mut reading = Reading::of(&upstream, json!({}));
+        let mut reading = Reading::new(&upstream, json!({}));
         reading.read().await.unwrap();
         reading.assert_same(&upstream);
     }
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_page_at_all_is_read() {
+async fn a_server_without_pagination_is_read() {
     let upstream = GithubServer::builder().repository(REPOSITORY, 0).without_links().start().await.unwrap();
     upstream.create(REPOSITORY, 9);
     let page =
         format!("[{}]", upstream.snapshot(REPOSITORY).into_iter().map(|one| one.text).collect::<Vec<_>>().join(","));
     let says = Fault::Response { code: 200, content_type: "application/json", body: page };
     upstream.fault_while(|request| request.path().ends_with("/issues"), says);
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     reading.assert_same(&upstream);
 }
 
 #[tokio::test]
-async fn links_of_the_server_behind_a_gateway_lead_on_at_our_own_address() {
+async fn links_of_the_server_behind_a_gateway_are_followed_at_the_gateway() {
     for base in ["https://api.github.com", "http://127.0.0.1:1", "https://127.0.0.1/api"] {
         for cursors in [false, true] {
             let builder = GithubServer::builder().repository(REPOSITORY, 700).cursor_links(cursors).links_to(base);
             let upstream = builder.start().await.unwrap();
             upstream.clock().advance(Duration::from_secs(60));
             upstream.bulk_edit(REPOSITORY, 450);
-            let mut reading = Reading::of(&upstream, json!({}));
+            let mut reading = Reading::new(&upstream, json!({}));
             reading.read().await.unwrap();
             reading.assert_same(&upstream);
         }
@@ -69,11 +69,11 @@ async fn links_of_the_server_behind_a_gateway_lead_on_at_our_own_address() {
 }
 
 #[tokio::test]
-async fn a_link_header_that_cannot_be_read_ends_nothing() {
+async fn a_malformed_link_header_does_not_end_the_list() {
     for link in ["next page is 2", "<?page=2>; rel=\"deprecation\"", "<https://[>; rel=\"next\""] {
         let upstream = GithubServer::builder().repository(REPOSITORY, 350).page_limit(40).start().await.unwrap();
         upstream.fault_while(|request| request.path().ends_with("/issues"), Fault::Header("link", link.into()));
-        let mut reading = Reading::of(&upstream, json!({}));
+        let mut reading = Reading::new(&upstream, json!({}));
         reading.read().await.unwrap();
         reading.assert_same(&upstream);
     }
@@ -98,10 +98,10 @@ async fn lists_of_repositories_are_read_to_their_end_behind_a_gateway() {
 
 /// The cost of another poll where GitHub sends no links, because one page holds everything.
 #[tokio::test]
-async fn one_more_look_is_one_request_and_an_idle_poll_stays_one() {
+async fn checking_for_more_takes_one_request_and_an_idle_poll_stays_at_one() {
     for issues in [1, 3, 12, 99] {
         let upstream = upstream(issues).await;
-        let mut reading = Reading::of(&upstream, json!({ "concurrency": 1 }));
+        let mut reading = Reading::new(&upstream, json!({ "concurrency": 1 }));
         reading.read().await.unwrap();
         reading.assert_same(&upstream);
         // The repository, the page, and the poll.

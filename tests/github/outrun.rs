@@ -11,7 +11,7 @@ use crate::support::connect;
 
 /// Changes since the read began belong to the next one: a read that waited for the last change would never end.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_ends_although_something_changes_at_every_request() {
+async fn a_read_ends_even_if_every_request_changes_something() {
     for (issues, changes, deletions, bulk_edits, concurrency) in
         [(0, 3, false, false, 1), (2, 3, false, true, 4), (30, 1, false, false, 8), (200, 3, true, true, 8)]
     {

@@ -7,21 +7,21 @@ use snowfeed::{ErrorKind, Record};
 use crate::support::{REPOSITORY, Reading, is_deletion, secret, upstream};
 
 #[tokio::test]
-async fn pitfall_01_page_numbers_that_are_refused_are_not_needed() {
+async fn pitfall_01_reading_works_when_page_numbers_are_rejected() {
     let upstream = GithubServer::builder().repository(REPOSITORY, 1_500).page_depth(1).start().await.unwrap();
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     reading.assert_same(&upstream);
 }
 
 #[tokio::test]
-async fn pitfall_01_links_are_followed_as_they_are() {
+async fn pitfall_01_links_are_followed_verbatim() {
     for cursors in [false, true] {
         let builder = GithubServer::builder().repository(REPOSITORY, 700).cursor_links(cursors);
         let upstream = builder.start().await.unwrap();
         upstream.clock().advance(std::time::Duration::from_secs(60));
         upstream.bulk_edit(REPOSITORY, 450);
-        let mut reading = Reading::of(&upstream, json!({}));
+        let mut reading = Reading::new(&upstream, json!({}));
         reading.read().await.unwrap();
         reading.assert_same(&upstream);
         let parameter = if cursors { "after" } else { "page" };
@@ -30,11 +30,11 @@ async fn pitfall_01_links_are_followed_as_they_are() {
 }
 
 #[tokio::test]
-async fn pitfall_01_a_second_with_more_pages_than_github_gives_is_an_error_that_says_so() {
+async fn pitfall_01_a_second_with_more_pages_than_github_serves_is_a_clear_error() {
     let upstream = GithubServer::builder().repository(REPOSITORY, 700).page_depth(2).start().await.unwrap();
     upstream.clock().advance(std::time::Duration::from_secs(60));
     upstream.bulk_edit(REPOSITORY, 450);
-    let error = Reading::of(&upstream, json!({})).read().await.unwrap_err();
+    let error = Reading::new(&upstream, json!({})).read().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidData);
     assert!(error.to_string().contains("422") && error.help().unwrap().contains("one second"), "{error}");
 }
@@ -46,7 +46,7 @@ async fn pitfall_02_page_drift_loses_nothing() {
         let builder = GithubServer::builder().seed(changes.into()).repository(REPOSITORY, 1_800).mutations(churn);
         let upstream = builder.start().await.unwrap();
         let existing: Vec<String> = upstream.snapshot(REPOSITORY).iter().map(|issue| issue.id.to_string()).collect();
-        let mut reading = Reading::of(&upstream, json!({}));
+        let mut reading = Reading::new(&upstream, json!({}));
         reading.read().await.unwrap();
         let missing = existing.iter().filter(|id| !reading.table.contains_key(*id)).count();
         assert_eq!(missing, 0, "{changes} changes for each request");
@@ -61,7 +61,7 @@ async fn pitfall_03_since_may_include_its_second_or_not_and_seconds_are_shared()
     for inclusive in [true, false] {
         let builder = GithubServer::builder().repository(REPOSITORY, 400).since_inclusive(inclusive);
         let upstream = builder.start().await.unwrap();
-        let mut reading = Reading::of(&upstream, json!({ "page_size": 20 }));
+        let mut reading = Reading::new(&upstream, json!({ "page_size": 20 }));
         reading.read().await.unwrap();
         // 34 issues in exactly the second of the newest one: before the poll and after it.
         upstream.bulk_edit(REPOSITORY, 34);
@@ -75,9 +75,9 @@ async fn pitfall_03_since_may_include_its_second_or_not_and_seconds_are_shared()
 }
 
 #[tokio::test]
-async fn pitfall_04_what_changes_without_a_new_time_is_found_by_a_full_pass() {
+async fn pitfall_04_a_change_without_a_new_time_is_found_by_a_reconcile_run() {
     let upstream = upstream(300).await;
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     let before = reading.table.clone();
     upstream.rename_label(REPOSITORY, "bug", "defect");
@@ -89,10 +89,10 @@ async fn pitfall_04_what_changes_without_a_new_time_is_found_by_a_full_pass() {
 }
 
 #[tokio::test]
-async fn pitfall_05_what_vanished_is_confirmed_before_it_counts_as_deleted() {
+async fn pitfall_05_a_missing_issue_is_verified_before_it_counts_as_deleted() {
     let builder = GithubServer::builder().repository(REPOSITORY, 50).repository("acme/other", 3);
     let upstream = builder.start().await.unwrap();
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     upstream.delete(REPOSITORY, 1);
     upstream.hide(REPOSITORY, 2);
@@ -113,7 +113,7 @@ async fn pitfall_05_what_vanished_is_confirmed_before_it_counts_as_deleted() {
 #[tokio::test]
 async fn pitfall_05_lost_access_does_not_look_like_deletions() {
     let upstream = upstream(20).await;
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     upstream.fault_while(|_| true, Fault::status(404));
     assert_eq!(reading.verify(&[1, 2]).await.unwrap_err().kind(), ErrorKind::NotFound);
@@ -124,9 +124,9 @@ async fn pitfall_05_lost_access_does_not_look_like_deletions() {
 }
 
 #[tokio::test]
-async fn pitfall_05_an_answer_that_is_no_issue_does_not_look_like_a_deletion() {
+async fn pitfall_05_a_response_that_is_not_an_issue_does_not_look_like_a_deletion() {
     let upstream = upstream(20).await;
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     upstream.hide(REPOSITORY, 2);
     upstream.fault_while(|request| request.path().ends_with("/issues/1"), Fault::MissingKey("id".into()));
@@ -141,7 +141,7 @@ async fn pitfall_05_an_answer_that_is_no_issue_does_not_look_like_a_deletion() {
 async fn pitfall_09_an_idle_poll_is_one_conditional_request_that_writes_nothing() {
     for issues in [0, 12, 70, 1_000] {
         let upstream = upstream(issues).await;
-        let mut reading = Reading::of(&upstream, json!({}));
+        let mut reading = Reading::new(&upstream, json!({}));
         reading.read().await.unwrap();
         assert_eq!(reading.offered, u64::from(issues), "no row comes twice");
         let checkpoint = reading.checkpoint.clone();
@@ -158,9 +158,9 @@ async fn pitfall_09_an_idle_poll_is_one_conditional_request_that_writes_nothing(
 }
 
 #[tokio::test]
-async fn pitfall_09_a_tag_that_others_were_given_is_not_used() {
+async fn pitfall_09_an_etag_of_other_credentials_is_not_used() {
     let upstream = upstream(40).await;
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     let (_file, reference) = secret("some-token");
     reading.config = crate::support::config(&upstream, json!({ "token": reference }));
@@ -170,30 +170,30 @@ async fn pitfall_09_a_tag_that_others_were_given_is_not_used() {
 }
 
 #[tokio::test]
-async fn pitfall_10_pages_that_are_too_heavy_are_made_smaller() {
+async fn pitfall_10_pages_that_are_too_heavy_shrink() {
     let upstream = upstream(260).await;
     upstream.heavy_above(50);
-    let mut reading = Reading::of(&upstream, json!({ "concurrency": 2 }));
+    let mut reading = Reading::new(&upstream, json!({ "concurrency": 2 }));
     reading.read().await.unwrap();
     reading.assert_same(&upstream);
 }
 
 #[tokio::test]
-async fn pitfall_10_pages_are_made_smaller_however_few_the_retries() {
+async fn pitfall_10_pages_shrink_even_with_few_retries() {
     for retries in [0, 1] {
         let upstream = upstream(260).await;
         upstream.heavy_above(50);
-        let mut reading = Reading::of(&upstream, json!({ "concurrency": 2, "retries": retries }));
+        let mut reading = Reading::new(&upstream, json!({ "concurrency": 2, "retries": retries }));
         reading.read().await.unwrap();
         reading.assert_same(&upstream);
     }
 }
 
 #[tokio::test]
-async fn pitfall_10_a_server_that_goes_on_failing_is_an_error() {
+async fn pitfall_10_a_server_that_keeps_failing_is_an_error() {
     let upstream = upstream(260).await;
     upstream.fault_while(|request| request.query("per_page").is_some(), Fault::status(502));
-    let error = Reading::of(&upstream, json!({ "retries": 0, "page_size": 5 })).read().await.unwrap_err();
+    let error = Reading::new(&upstream, json!({ "retries": 0, "page_size": 5 })).read().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
 }
 
@@ -205,7 +205,7 @@ async fn pitfall_14_odd_data_arrives_byte_for_byte() {
     upstream.patch(REPOSITORY, 3, odd).unwrap();
     upstream.patch(REPOSITORY, 4, json!({ "body": "ß".repeat(65_536) })).unwrap();
     upstream.add_field(REPOSITORY, "field_of_the_future", &json!({ "deep": [1, null] }), 150);
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     reading.assert_same(&upstream);
     let has = |text: &str| reading.table.values().any(|record| record.json().unwrap().contains(text));

@@ -29,7 +29,7 @@ async fn recorded_pages_of_github_arrive_byte_for_byte() {
     }
     assert_eq!(issues.len(), 606);
     let upstream = GithubServer::builder().repository_from(REPOSITORY, issues).start().await.unwrap();
-    let mut reading = Reading::of(&upstream, json!({ "page_size": 30 }));
+    let mut reading = Reading::new(&upstream, json!({ "page_size": 30 }));
     reading.read().await.unwrap();
     reading.assert_same(&upstream);
     assert!(reading.rejects.is_empty());
@@ -54,7 +54,7 @@ pub(crate) fn history() -> Option<impl Iterator<Item = Observation>> {
 async fn a_real_history_replayed_while_it_is_read_ends_as_it_ended() {
     let Some(history) = history() else { return };
     let upstream = GithubServer::builder().repository(REPOSITORY, 0).start().await.unwrap();
-    let mut reading = Reading::of(&upstream, json!({ "page_size": 20 }));
+    let mut reading = Reading::new(&upstream, json!({ "page_size": 20 }));
     let mut now = None;
     let mut observations = 0_usize;
     for observation in history {
@@ -80,7 +80,7 @@ async fn a_real_history_replayed_while_it_is_read_ends_as_it_ended() {
 }
 
 #[tokio::test]
-async fn a_repository_that_grows_for_two_years_is_kept_in_step() {
+async fn a_repository_that_grows_for_two_years_stays_in_sync() {
     let Some(folder) = payload("httpwg-snapshots") else { return };
     let mut snapshots: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     snapshots.sort();

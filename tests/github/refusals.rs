@@ -14,17 +14,17 @@ fn says(code: u16, message: &str) -> Fault {
 }
 
 #[tokio::test]
-async fn a_message_in_place_of_data_is_shown_at_once() {
+async fn a_message_instead_of_data_is_reported_without_a_retry() {
     let upstream = upstream(9).await;
     upstream.fault_while(|request| request.path().ends_with("/issues"), says(200, "The service is in read-only mode"));
     let begin = Instant::now();
-    let error = Reading::of(&upstream, json!({ "retries": 5, "concurrency": 1 })).read().await.unwrap_err();
+    let error = Reading::new(&upstream, json!({ "retries": 5, "concurrency": 1 })).read().await.unwrap_err();
     assert!(error.message().contains("The service is in read-only mode"), "{error}");
     assert!(upstream.counts().requests <= 2 && begin.elapsed() < Duration::from_secs(5), "{:?}", upstream.counts());
 }
 
 #[tokio::test]
-async fn a_refusal_says_what_the_server_said_and_what_to_do_about_that() {
+async fn a_rejection_repeats_the_server_message_and_has_help() {
     for (code, message, help) in [
         (
             403,
@@ -55,7 +55,7 @@ async fn a_refusal_says_what_the_server_said_and_what_to_do_about_that() {
     ] {
         let upstream = upstream(9).await;
         upstream.fault_while(|_| true, says(code, message));
-        let error = Reading::of(&upstream, json!({})).read().await.unwrap_err();
+        let error = Reading::new(&upstream, json!({})).read().await.unwrap_err();
         let text = error.message();
         let start: String = message.split_whitespace().take(4).collect::<Vec<_>>().join(" ");
         // A 404 may be for either address, and the message names the repository in any case.
@@ -66,9 +66,9 @@ async fn a_refusal_says_what_the_server_said_and_what_to_do_about_that() {
 }
 
 #[tokio::test]
-async fn a_repository_that_was_deleted_and_made_again_names_reset() {
+async fn a_recreated_repository_suggests_reset() {
     let upstream = upstream(9).await;
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     upstream.delete_repository(REPOSITORY);
     upstream.add_repository(REPOSITORY);
@@ -79,7 +79,7 @@ async fn a_repository_that_was_deleted_and_made_again_names_reset() {
     assert!(error.help().unwrap().contains("`reset`"), "{error}");
     // Only deleted: there is no repository to reset to.
     let upstream = crate::support::upstream(9).await;
-    let mut reading = Reading::of(&upstream, json!({}));
+    let mut reading = Reading::new(&upstream, json!({}));
     reading.read().await.unwrap();
     upstream.delete_repository(REPOSITORY);
     let error = reading.read().await.unwrap_err();
@@ -87,7 +87,7 @@ async fn a_repository_that_was_deleted_and_made_again_names_reset() {
 }
 
 #[tokio::test]
-async fn a_web_page_or_a_message_in_place_of_the_limits_fails_the_check() {
+async fn a_web_page_or_message_instead_of_the_rate_limits_fails_the_check() {
     let page = "<html><head><title>Sign in to Wi-Fi</title></head></html>";
     for (content_type, body, shown) in [
         ("text/html", page, "Sign in to Wi-Fi"),

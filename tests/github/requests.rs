@@ -65,16 +65,16 @@ fn distributions() -> Vec<(&'static str, Vec<i64>)> {
 
 /// Reads everything, each issue once; returns the requests and the time that it took.
 async fn read(upstream: &GithubServer, concurrency: usize) -> (u64, Duration) {
-    let (reading, requests, time) = read_as_often_as_needed(upstream, concurrency).await;
+    let (reading, requests, time) = read_until_idle(upstream, concurrency).await;
     assert_eq!(reading.offered, reading.table.len() as u64, "an issue came twice");
     (requests, time)
 }
 
 /// Reads everything, and polls once more; returns the requests and the time that the read took.
-async fn read_as_often_as_needed(upstream: &GithubServer, concurrency: usize) -> (Reading, u64, Duration) {
+async fn read_until_idle(upstream: &GithubServer, concurrency: usize) -> (Reading, u64, Duration) {
     upstream.forget_requests();
     let before = upstream.counts().requests;
-    let mut reading = Reading::of(upstream, json!({ "concurrency": concurrency }));
+    let mut reading = Reading::new(upstream, json!({ "concurrency": concurrency }));
     let begin = Instant::now();
     reading.read().await.unwrap();
     let time = begin.elapsed();
@@ -143,12 +143,12 @@ async fn poll(reading: &mut Reading, upstream: &GithubServer) -> Vec<u16> {
 }
 
 #[tokio::test]
-async fn requests_of_an_idle_poll_are_one_however_many_issues_share_the_last_second() {
+async fn an_idle_poll_is_one_request_however_many_issues_share_the_last_second() {
     for cursors in [false, true] {
         for (edited, page_size) in [(29, 100), (99, 100), (100, 100), (101, 100), (250, 100), (1_500, 100), (90, 20)] {
             let builder = GithubServer::builder().repository(REPOSITORY, 2_000).cursor_links(cursors);
             let upstream = builder.start().await.unwrap();
-            let mut reading = Reading::of(&upstream, json!({ "page_size": page_size }));
+            let mut reading = Reading::new(&upstream, json!({ "page_size": page_size }));
             reading.read().await.unwrap();
             upstream.clock().advance(Duration::from_secs(3_600));
             upstream.bulk_edit(REPOSITORY, edited);
@@ -172,9 +172,9 @@ async fn requests_of_an_idle_poll_are_one_however_many_issues_share_the_last_sec
 
 /// The clock runs: an issue edited right after a read has the time of the issues that the read ended with.
 #[tokio::test]
-async fn requests_are_not_saved_while_the_last_second_lasts() {
+async fn no_change_is_missed_within_the_last_second() {
     let upstream = GithubServer::builder().repository(REPOSITORY, 300).live_clock().start().await.unwrap();
-    let mut reading = Reading::of(&upstream, json!({ "page_size": 20, "overlap_seconds": 1 }));
+    let mut reading = Reading::new(&upstream, json!({ "page_size": 20, "overlap_seconds": 1 }));
     for round in 0..12 {
         upstream.bulk_edit(REPOSITORY, 70);
         poll(&mut reading, &upstream).await;
@@ -190,7 +190,7 @@ async fn requests_are_not_saved_while_the_last_second_lasts() {
 
 /// Without counted pages, the source splits time ranges, and now and then reads an empty page.
 #[tokio::test]
-async fn requests_are_bounded_where_pages_are_not_counted() {
+async fn requests_are_bounded_when_the_server_does_not_count_pages() {
     for (name, seconds) in
         distributions().into_iter().filter(|(name, _)| !name.contains("bulk") && !name.contains(" in "))
     {
@@ -202,7 +202,7 @@ async fn requests_are_bounded_where_pages_are_not_counted() {
         for concurrency in [1, 8, 32] {
             let builder = GithubServer::builder().repository_from(REPOSITORY, &issues).cursor_links(true);
             let upstream = builder.start().await.unwrap();
-            let mut reading = Reading::of(&upstream, json!({ "concurrency": concurrency }));
+            let mut reading = Reading::new(&upstream, json!({ "concurrency": concurrency }));
             let requests = poll(&mut reading, &upstream).await.len() as u64;
             assert!(requests <= few(seconds.len()) + 12, "{name}: {requests} requests at {concurrency}");
         }
@@ -214,20 +214,20 @@ async fn requests_are_bounded_where_pages_are_not_counted() {
 async fn requests_for_a_burst_in_the_future_are_bounded() {
     for concurrency in [1, 8, 32] {
         let upstream = upstream_at(burst(1_900_000_000, 1_200, 100)).await;
-        let (_, requests, _) = read_as_often_as_needed(&upstream, concurrency).await;
+        let (_, requests, _) = read_until_idle(&upstream, concurrency).await;
         println!("1,200 issues of the future, 100 in each second: {requests} requests at {concurrency}");
         assert!(requests <= 12 * 12, "{requests} requests at {concurrency}");
     }
 }
 
 #[tokio::test]
-async fn requests_side_by_side_take_time_off() {
+async fn concurrent_requests_save_time() {
     let Ok(latencies) = std::env::var("SNOWFEED_LATENCIES") else { return };
     for latency in latencies.split(',').map(|ms| Duration::from_millis(ms.parse().unwrap())) {
         let builder = GithubServer::builder().repository(REPOSITORY, 10_000).latency(latency);
         let upstream = builder.start().await.unwrap();
         for concurrency in [1, 8, 32] {
-            let mut reading = Reading::of(&upstream, json!({ "concurrency": concurrency }));
+            let mut reading = Reading::new(&upstream, json!({ "concurrency": concurrency }));
             let (before, begin) = (upstream.counts().requests, Instant::now());
             reading.read().await.unwrap();
             let requests = upstream.counts().requests - before;

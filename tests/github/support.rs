@@ -70,7 +70,7 @@ impl Reading {
         Ok(self.reader.as_ref().unwrap().1.as_ref())
     }
 
-    pub(crate) fn of(upstream: &GithubServer, more: Value) -> Self {
+    pub(crate) fn new(upstream: &GithubServer, more: Value) -> Self {
         Self {
             reader: None,
             config: config(upstream, more),

@@ -19,7 +19,7 @@ async fn a_long_tag_is_neither_stored_nor_sent_back() {
     let upstream = GithubServer::builder().repository(REPOSITORY, 7).start().await.unwrap();
     let long = format!("\"{}\"", "x".repeat(50_000));
     upstream.fault_while(|_| true, Fault::Header("etag", long));
-    let mut reading = Reading::of(&upstream, serde_json::json!({}));
+    let mut reading = Reading::new(&upstream, serde_json::json!({}));
     for _ in 0..3 {
         reading.read().await.unwrap();
         reading.assert_same(&upstream);
@@ -30,10 +30,10 @@ async fn a_long_tag_is_neither_stored_nor_sent_back() {
 }
 
 #[tokio::test]
-async fn a_tag_that_is_stored_already_and_that_the_server_cannot_take_stops_no_read() {
+async fn a_stored_tag_that_the_server_rejects_does_not_stop_the_read() {
     for (tag, refusal) in [(format!("\"{}\"", "x".repeat(380_000)), 431), ("\"odd\"".to_owned(), 400)] {
         let upstream = GithubServer::builder().repository(REPOSITORY, 7).start().await.unwrap();
-        let mut reading = Reading::of(&upstream, serde_json::json!({}));
+        let mut reading = Reading::new(&upstream, serde_json::json!({}));
         reading.read().await.unwrap();
         reading.checkpoint = reading.checkpoint.as_ref().map(|checkpoint| with_tag(checkpoint, &tag));
         let refused = tag.clone();

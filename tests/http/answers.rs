@@ -78,7 +78,7 @@ async fn pages_are_followed_to_their_end_by_relative_and_absolute_links() {
 }
 
 #[tokio::test]
-async fn a_link_elsewhere_says_which_page_and_one_that_cannot_be_read_is_an_error() {
+async fn a_link_to_another_server_names_the_page_and_a_malformed_link_is_an_error() {
     let answer = async |link: &str| {
         let server = answering([ok("[]").insert_header("link", link)]).await;
         let client = client(&server.uri()).build().unwrap();
@@ -93,7 +93,7 @@ async fn a_link_elsewhere_says_which_page_and_one_that_cannot_be_read_is_an_erro
 }
 
 #[tokio::test]
-async fn whether_there_is_more_is_known_unknown_or_denied() {
+async fn the_response_reports_whether_there_are_more_pages() {
     for (links, more) in [
         (&["<?page=2>; rel=next"][..], Some("next")),
         (&["<?page=1>; rel=\"first\"", "<?page=2>; REL=\"NEXT\""], Some("next")),
@@ -143,7 +143,7 @@ async fn final_statuses_are_errors_after_one_request() {
 }
 
 #[tokio::test]
-async fn accepted_statuses_are_answers() {
+async fn allowed_statuses_are_responses() {
     for code in [301, 404, 409, 410, 500] {
         let server = answering([status(code).set_body_string("{}")]).await;
         let client = client(&server.uri()).build().unwrap();
@@ -154,7 +154,7 @@ async fn accepted_statuses_are_answers() {
 }
 
 #[tokio::test]
-async fn failures_that_may_pass_are_retried() {
+async fn transient_failures_are_retried() {
     for code in [408, 425, 500, 502, 503, 504] {
         let server = answering([status(code), status(code), ok("[1]")]).await;
         let client = client(&server.uri()).build().unwrap();
@@ -166,7 +166,7 @@ async fn failures_that_may_pass_are_retried() {
 }
 
 #[tokio::test]
-async fn retries_end_and_say_so() {
+async fn retries_end_and_the_error_reports_it() {
     let server = answering([status(502)]).await;
     let client = client(&server.uri()).build().unwrap();
     let (response, seen) = skipping_waits(|monitor| async move { client.get("x").send(&monitor).await }).await;
@@ -194,7 +194,7 @@ async fn retry_after_of_an_unavailable_server_is_honoured() {
 }
 
 #[tokio::test]
-async fn answers_that_are_no_data_are_retried_then_errors() {
+async fn responses_without_data_are_retried_then_errors() {
     let html = "<html><body>Sign in</body></html>";
     for (name, bad) in [
         ("web page", status(200).set_body_raw(html, "text/html; charset=utf-8")),
@@ -223,7 +223,7 @@ async fn answers_that_are_no_data_are_retried_then_errors() {
 }
 
 #[tokio::test]
-async fn whole_json_of_another_shape_is_not_asked_for_again_and_its_message_is_shown() {
+async fn json_of_another_shape_is_not_retried_and_its_message_is_shown() {
     for (body, shown) in [
         (r#"{"message":"This endpoint was moved","documentation_url":"x"}"#, "This endpoint was moved"),
         (r#"{"errors":[{"message":"no such field"}]}"#, "no such field"),
@@ -260,7 +260,7 @@ async fn a_byte_order_mark_is_no_part_of_the_data() {
 }
 
 #[tokio::test]
-async fn a_web_page_and_an_empty_answer_are_refused_without_a_reader_too() {
+async fn a_web_page_and_an_empty_response_are_rejected_without_a_reader_too() {
     for (bad, message) in [(status(200).set_body_raw("<html>", "text/html"), "web page"), (ok(""), "empty")] {
         let server = answering([bad]).await;
         let client = client(&server.uri()).build().unwrap();
@@ -275,7 +275,7 @@ async fn a_web_page_and_an_empty_answer_are_refused_without_a_reader_too() {
 }
 
 #[tokio::test]
-async fn what_a_reader_refuses_for_good_is_not_asked_for_again() {
+async fn a_permanent_reader_error_is_not_retried() {
     let server = answering([ok("[]")]).await;
     let client = client(&server.uri()).build().unwrap();
     let read = |_: Response| -> snowfeed::Result<()> { Err(Error::internal("no")) };
@@ -294,12 +294,12 @@ async fn a_json_error_names_the_field() {
     let server = answering([ok(r#"{"items":[{"id":1},{"id":"x"}]}"#)]).await;
     let client = client(&server.uri()).retry(RetryConfig::none()).build().unwrap();
     #[derive(Debug, serde::Deserialize)]
-    #[expect(dead_code, reason = "only its shape matters")]
+    #[expect(dead_code, reason = "only its type matters")]
     struct Item {
         id: u64,
     }
     #[derive(Debug, serde::Deserialize)]
-    #[expect(dead_code, reason = "only its shape matters")]
+    #[expect(dead_code, reason = "only its type matters")]
     struct Page {
         items: Vec<Item>,
     }
@@ -308,7 +308,7 @@ async fn a_json_error_names_the_field() {
 }
 
 #[tokio::test]
-async fn a_post_is_repeated_only_if_nothing_came_of_it() {
+async fn a_post_is_retried_only_if_it_had_no_effect() {
     for (code, requests) in [(502, 1), (500, 1), (503, 2), (429, 2)] {
         let server = MockServer::start().await;
         Mock::given(body_json(serde_json::json!({"a": 1})))

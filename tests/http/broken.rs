@@ -50,7 +50,7 @@ async fn bodies_cut_short_are_retried() {
 }
 
 #[tokio::test]
-async fn a_body_cut_short_is_invalid_data_and_a_post_is_not_repeated() {
+async fn a_truncated_body_is_invalid_data_and_a_post_is_not_retried() {
     let base = bytes(vec![b"HTTP/1.1 200 OK\r\ncontent-length: 30\r\n\r\n[1]".to_vec()]).await;
     let client = client(&base).build().unwrap();
     let monitor = Monitor::detached();
@@ -60,7 +60,7 @@ async fn a_body_cut_short_is_invalid_data_and_a_post_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_post_that_does_no_harm_twice_is_repeated() {
+async fn an_idempotent_post_is_retried() {
     for broken in [
         &b"HTTP/1.1 200 OK\r\ncontent-length: 30\r\n\r\n[1]"[..],
         b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n",
@@ -83,7 +83,7 @@ async fn compressed_bodies_are_read() {
 }
 
 #[tokio::test]
-async fn a_body_may_be_as_long_as_allowed_and_no_longer() {
+async fn a_body_may_have_the_maximum_length_and_not_more() {
     for (max, allowed) in [(3, true), (2, false)] {
         let base = bytes(vec![GOOD.to_vec()]).await;
         let monitor = Monitor::detached();
@@ -94,7 +94,7 @@ async fn a_body_may_be_as_long_as_allowed_and_no_longer() {
 }
 
 #[tokio::test]
-async fn a_gzip_bomb_is_stopped_while_it_unfolds() {
+async fn a_gzip_bomb_is_stopped_during_decompression() {
     let base = bytes(vec![gzip(BOMB, usize::MAX)]).await;
     let monitor = Monitor::detached();
     let error = client(&base).max_body(1000).build().unwrap().get("x").send(&monitor).await.unwrap_err();
@@ -105,7 +105,7 @@ async fn a_gzip_bomb_is_stopped_while_it_unfolds() {
 }
 
 #[tokio::test]
-async fn of_many_answers_without_end_one_at_a_time_takes_much_memory() {
+async fn only_one_of_many_endless_responses_exceeds_the_shared_memory() {
     let base = connections(|mut stream| async move {
         read_head(&mut stream).await;
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
@@ -124,7 +124,7 @@ async fn of_many_answers_without_end_one_at_a_time_takes_much_memory() {
 
 /// Each attempt takes a third of the allowed time; the last one waits for longer than that.
 #[tokio::test]
-async fn waiting_for_the_turn_of_a_large_answer_is_not_the_servers_delay() {
+async fn waiting_for_memory_does_not_count_as_server_delay() {
     let base = connections(|mut stream| async move {
         read_head(&mut stream).await;
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 26214400\r\n\r\n").await;
@@ -143,7 +143,7 @@ async fn waiting_for_the_turn_of_a_large_answer_is_not_the_servers_delay() {
 }
 
 #[tokio::test]
-async fn a_server_that_stalls_is_given_up() {
+async fn a_stalled_server_times_out() {
     let stalls = || {
         connections(|mut stream| async move {
             read_head(&mut stream).await;
@@ -180,7 +180,7 @@ async fn a_server_that_cannot_be_reached_is_one_clear_line_with_help() {
 }
 
 #[tokio::test]
-async fn a_post_that_never_arrived_is_repeated() {
+async fn a_post_that_never_arrived_is_retried() {
     let closed = {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         format!("http://{}", listener.local_addr().unwrap())
@@ -210,9 +210,9 @@ async fn a_proxy_gets_every_request() {
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
-/// For `https` it answers a CONNECT; only the error's text says so.
+/// For `https` it answers a CONNECT; only the error's text shows that.
 #[tokio::test]
-async fn a_proxy_that_asks_for_credentials_is_told_from_a_server_that_is_down() {
+async fn a_proxy_that_requires_credentials_is_distinguished_from_a_server_that_is_down() {
     for (base, variable) in [("https://api.invalid", "HTTPS_PROXY"), ("http://api.invalid", "HTTP_PROXY")] {
         let refusal =
             b"HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic\r\ncontent-length: 0\r\n\r\n";
@@ -227,15 +227,15 @@ async fn a_proxy_that_asks_for_credentials_is_told_from_a_server_that_is_down() 
 }
 
 #[tokio::test]
-async fn dropping_a_request_ends_it_and_frees_its_place() {
-    let (turn, first_has_come) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
-    let told = first_has_come.clone();
+async fn dropping_a_request_cancels_it_and_releases_its_permit() {
+    let (connection_count, first_accepted) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let accepted = first_accepted.clone();
     let base = connections(move |mut stream| {
-        let (first, told) = (turn.fetch_add(1, Ordering::SeqCst) == 0, told.clone());
+        let (first, accepted) = (connection_count.fetch_add(1, Ordering::SeqCst) == 0, accepted.clone());
         async move {
             read_head(&mut stream).await;
             if first {
-                told.notify_one();
+                accepted.notify_one();
                 std::future::pending::<()>().await;
             }
             let _ = stream.write_all(GOOD).await;
@@ -246,7 +246,7 @@ async fn dropping_a_request_ends_it_and_frees_its_place() {
     let monitor = Monitor::detached();
     tokio::select! {
         answer = client.get("x").send(&monitor) => panic!("{answer:?}"),
-        () = first_has_come.notified() => {}
+        () = first_accepted.notified() => {}
     }
     assert_eq!(client.get("x").send(&monitor).await.unwrap().body(), "[1]");
 }

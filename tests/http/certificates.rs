@@ -52,7 +52,7 @@ async fn private_server(certified: &str) -> Option<(Child, TempDir, String)> {
 }
 
 #[tokio::test]
-async fn a_private_authority_is_trusted_only_when_given() {
+async fn a_private_authority_is_trusted_only_if_configured() {
     let Some((_serving, folder, base)) = private_server("IP:127.0.0.1").await else {
         return skipped("openssl cannot serve here");
     };
@@ -69,7 +69,7 @@ async fn a_private_authority_is_trusted_only_when_given() {
 }
 
 #[tokio::test]
-async fn a_certificate_for_another_host_is_refused_even_from_an_authority_that_is_trusted() {
+async fn a_certificate_for_another_host_is_rejected_even_from_a_trusted_authority() {
     let Some((_serving, folder, base)) = private_server("DNS:api.example").await else {
         return skipped("openssl cannot serve here");
     };

@@ -92,7 +92,7 @@ async fn without_a_credential_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn a_credential_in_a_query_is_in_no_error() {
+async fn no_error_contains_a_credential_from_a_query() {
     let said = r#"{"message":"bad: /x?access_token=hushhush&page=2"}"#;
     for answer in [
         status(400),
@@ -122,7 +122,7 @@ async fn a_credential_in_a_query_is_in_no_error() {
 }
 
 #[tokio::test]
-async fn the_token_of_the_header_is_taken_out_of_any_query() {
+async fn the_header_token_is_redacted_in_any_query() {
     let server = answering([status(400)]).await;
     let bearer = Arc::new(Bearer::new(&"hunter2hunter2".into()));
     let client = client(&server.uri()).authorization(bearer).build().unwrap();

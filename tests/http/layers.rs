@@ -87,7 +87,7 @@ async fn a_layer_sees_the_credential_and_no_secret_in_the_response() {
 }
 
 #[tokio::test]
-async fn a_layer_may_answer_by_itself_and_layers_run_in_order() {
+async fn a_layer_may_respond_itself_and_layers_run_in_order() {
     /// Answers every request without sending it.
     #[derive(Debug, Clone)]
     struct Answer;

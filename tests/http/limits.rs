@@ -24,7 +24,7 @@ fn quota(answer: ResponseTemplate, remaining: u64, seconds: i64) -> ResponseTemp
 }
 
 #[tokio::test]
-async fn a_primary_limit_is_waited_for_and_announced() {
+async fn the_client_waits_for_a_primary_limit_and_announces_it() {
     for code in [403, 429] {
         let server = answering([quota(status(code), 0, 1800), json("[]")]).await;
         let client = client(&server.uri()).build().unwrap();
@@ -63,7 +63,7 @@ async fn limits_do_not_use_up_the_attempts() {
 }
 
 #[tokio::test]
-async fn a_limit_that_lasts_too_long_is_an_error_at_once_for_everybody() {
+async fn a_limit_that_lasts_too_long_fails_all_requests_at_once() {
     let server = answering([quota(status(403), 0, 7200), json("[]")]).await;
     let client = client(&server.uri()).build().unwrap();
     let (errors, seen) = skipping_waits(|monitor| async move {
@@ -78,7 +78,7 @@ async fn a_limit_that_lasts_too_long_is_an_error_at_once_for_everybody() {
 }
 
 #[tokio::test]
-async fn a_limit_that_never_ends_is_given_up() {
+async fn a_limit_that_never_ends_is_an_error() {
     let server = answering([secondary()]).await;
     let client = client(&server.uri()).max_wait(Duration::from_secs(600)).build().unwrap();
     let (response, seen) = skipping_waits(|monitor| async move { client.get("x").send(&monitor).await }).await;
@@ -88,7 +88,7 @@ async fn a_limit_that_never_ends_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_budget_leaves_the_rest_of_the_quota_alone() {
+async fn a_budget_leaves_the_rest_of_the_quota() {
     let server =
         answering([quota(json("[]"), 2501, 900), quota(json("[]"), 2500, 900), quota(json("[]"), 5000, 3600)]).await;
     let client = client(&server.uri()).budget(50).build().unwrap();
@@ -130,7 +130,7 @@ async fn counting(refusals: usize) -> (String, Arc<AtomicUsize>) {
 }
 
 #[tokio::test]
-async fn requests_at_once_are_bounded() {
+async fn concurrent_requests_are_bounded() {
     let (base, most) = counting(0).await;
     let client = client(&base).concurrency(3).build().unwrap();
     let (answers, _) =

@@ -60,7 +60,7 @@ fn answer(scenario: &Path, response: &Value, server: &str) -> ResponseTemplate {
 }
 
 #[tokio::test]
-async fn recorded_refusals_are_waited_out() {
+async fn the_client_waits_out_recorded_rejections() {
     let Some(folder) = payload("hub4j-wiremock") else { return };
     let mut refusals = 0;
     for test in ["AbuseLimitHandlerTest", "RateLimitHandlerTest"] {

@@ -8,7 +8,7 @@ use wiremock::{Mock, MockServer};
 use crate::support::{answering, client, count, json, status};
 
 #[tokio::test]
-async fn a_renamed_repository_is_followed_and_visible() {
+async fn a_redirect_of_a_renamed_repository_is_followed_and_reported() {
     for code in [301, 302, 303, 307, 308] {
         let server = MockServer::start().await;
         let moved = status(code).insert_header("location", "../../repositories/7/issues?page=2");
@@ -29,7 +29,7 @@ async fn a_renamed_repository_is_followed_and_visible() {
 }
 
 #[tokio::test]
-async fn a_redirect_can_be_looked_at_instead() {
+async fn an_allowed_redirect_status_is_returned() {
     let server = answering([status(301).insert_header("location", "https://elsewhere.example/x")]).await;
     let client = client(&server.uri()).build().unwrap();
     let response = client.get("x").allow_status(&[301]).send(&Monitor::detached()).await.unwrap();
@@ -38,7 +38,7 @@ async fn a_redirect_can_be_looked_at_instead() {
 }
 
 #[tokio::test]
-async fn an_accepted_status_after_a_redirect_shows_where_it_came_from() {
+async fn an_allowed_status_after_a_redirect_has_the_final_url() {
     let server = MockServer::start().await;
     let moved = status(301).insert_header("location", "/new");
     Mock::given(path("/old")).respond_with(moved).mount(&server).await;
@@ -48,7 +48,7 @@ async fn an_accepted_status_after_a_redirect_shows_where_it_came_from() {
 }
 
 #[tokio::test]
-async fn another_host_is_named_and_gets_nothing() {
+async fn a_redirect_to_another_host_is_named_and_not_followed() {
     let other = answering([json("[]")]).await;
     let server = answering([status(302).insert_header("location", format!("{}/x", other.uri()))]).await;
     let client = client(&server.uri()).authorization(Arc::new(Bearer::new(&"t".into()))).build().unwrap();
@@ -62,7 +62,7 @@ async fn another_host_is_named_and_gets_nothing() {
 }
 
 #[tokio::test]
-async fn circles_end() {
+async fn redirect_loops_end() {
     let server = answering([status(301).insert_header("location", "/x")]).await;
     let client = client(&server.uri()).build().unwrap();
     let error = client.get("x").send(&Monitor::detached()).await.unwrap_err();

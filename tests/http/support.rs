@@ -95,22 +95,22 @@ pub(crate) async fn skipping_waits<T, F: Future<Output = T>>(work: impl FnOnce(M
 }
 
 /// Responds with these one after the other, then repeats the last one.
-pub(crate) struct InTurn {
+pub(crate) struct Sequence {
     answers: Vec<ResponseTemplate>,
     next: AtomicUsize,
 }
 
-impl Respond for InTurn {
+impl Respond for Sequence {
     fn respond(&self, _: &Request) -> ResponseTemplate {
-        let turn = self.next.fetch_add(1, Ordering::SeqCst);
-        self.answers[turn.min(self.answers.len() - 1)].clone()
+        let index = self.next.fetch_add(1, Ordering::SeqCst);
+        self.answers[index.min(self.answers.len() - 1)].clone()
     }
 }
 
 /// A server that sends these responses in turn to any request.
 pub(crate) async fn answering(answers: impl IntoIterator<Item = ResponseTemplate>) -> MockServer {
     let server = MockServer::start().await;
-    let respond = InTurn { answers: answers.into_iter().collect(), next: AtomicUsize::new(0) };
+    let respond = Sequence { answers: answers.into_iter().collect(), next: AtomicUsize::new(0) };
     wiremock::Mock::given(wiremock::matchers::any()).respond_with(respond).mount(&server).await;
     server
 }
@@ -129,9 +129,9 @@ pub(crate) async fn count(server: &MockServer) -> usize {
 
 /// A server made of bytes: each connection gets the next of `answers`, then always the last one, and is closed.
 pub(crate) async fn bytes(answers: Vec<Vec<u8>>) -> String {
-    let turn = Arc::new(AtomicUsize::new(0));
+    let index = Arc::new(AtomicUsize::new(0));
     connections(move |mut stream| {
-        let answer = answers[turn.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1)].clone();
+        let answer = answers[index.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1)].clone();
         async move {
             read_head(&mut stream).await;
             let _ = stream.write_all(&answer).await;

@@ -12,7 +12,7 @@ fn tag(bytes: usize) -> String {
 }
 
 #[tokio::test]
-async fn a_validator_that_no_server_would_take_back_is_not_kept() {
+async fn an_oversized_validator_is_not_kept() {
     for (bytes, kept) in [(3, true), (1_024, true), (1_025, false), (100_000, false)] {
         let server = MockServer::start().await;
         let answer = ok("[1]").insert_header("etag", tag(bytes)).insert_header("last-modified", tag(bytes));
@@ -38,7 +38,7 @@ async fn a_tag_that_cannot_be_sent_is_left_out() {
 }
 
 #[tokio::test]
-async fn a_tag_that_the_server_cannot_take_is_left_out_when_asking_again() {
+async fn a_tag_that_the_server_rejects_is_omitted_in_the_retry() {
     for refusal in [400, 413, 431] {
         let server = MockServer::start().await;
         let refused = Mock::given(header_exists("if-none-match")).respond_with(status(refusal));
@@ -69,7 +69,7 @@ async fn an_error_repeats_the_beginning_of_a_header() {
 }
 
 #[tokio::test]
-async fn a_link_that_is_longer_than_a_url_may_be_leads_nowhere() {
+async fn an_oversized_link_is_rejected() {
     let server = MockServer::start().await;
     let link = format!("<?page=2&x={}>; rel=\"next\"", "x".repeat(10_000));
     Mock::given(method("GET")).respond_with(ok("[1]").insert_header("link", link)).mount(&server).await;

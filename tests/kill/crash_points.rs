@@ -32,10 +32,10 @@ pub(crate) trait CrashPoints {
     fn title(&self, name: &str) -> String;
 
     /// Runs to the end, and returns the steps of the run.
-    fn record(&self, scene: &Scenario<'_>, reconcile: bool) -> Vec<CrashPoint>;
+    fn record(&self, scenario: &Scenario<'_>, reconcile: bool) -> Vec<CrashPoint>;
 
-    /// Kills a run at a step; false: the run did not reach it.
-    fn kill_at(&self, scene: &Scenario<'_>, reconcile: bool, step: &CrashPoint) -> bool;
+    /// Kills a run at a step. Returns false if the run did not reach it.
+    fn kill_at(&self, scenario: &Scenario<'_>, reconcile: bool, step: &CrashPoint) -> bool;
 }
 
 /// Requests to the upstream: the process is killed while it waits for the response.
@@ -43,21 +43,21 @@ pub(crate) struct Requests;
 
 impl CrashPoints for Requests {
     fn title(&self, name: &str) -> String {
-        format!("GET {name}, unanswered")
+        format!("GET {name}, no response")
     }
 
-    fn record(&self, scene: &Scenario<'_>, reconcile: bool) -> Vec<CrashPoint> {
-        scene.upstream.forget_requests();
-        scene.run(reconcile);
-        numbered(scene.upstream.requests().iter().map(kind))
+    fn record(&self, scenario: &Scenario<'_>, reconcile: bool) -> Vec<CrashPoint> {
+        scenario.upstream.forget_requests();
+        scenario.run(reconcile);
+        numbered(scenario.upstream.requests().iter().map(kind))
     }
 
-    fn kill_at(&self, scene: &Scenario<'_>, reconcile: bool, step: &CrashPoint) -> bool {
-        scene.upstream.forget_requests();
-        let mut process = Process::start(&mut scene.ingest(&[], reconcile));
-        let has_come = stall(scene.upstream, step);
-        let killed = process.runs_until(has_come) && process.kill();
-        scene.upstream.clear_faults();
+    fn kill_at(&self, scenario: &Scenario<'_>, reconcile: bool, step: &CrashPoint) -> bool {
+        scenario.upstream.forget_requests();
+        let mut process = Process::start(&mut scenario.ingest(&[], reconcile));
+        let has_arrived = stall(scenario.upstream, step);
+        let killed = process.runs_until(has_arrived) && process.kill();
+        scenario.upstream.clear_faults();
         killed
     }
 }
@@ -77,13 +77,13 @@ fn kind(request: &ReceivedRequest) -> String {
 fn stall<'a>(upstream: &'a GithubServer, step: &CrashPoint) -> impl Fn() -> bool + use<'a> {
     let (name, nth) = (step.name.clone(), step.nth);
     let seen = AtomicUsize::new(0);
-    let came = Arc::new(AtomicBool::new(false));
-    let has_come = came.clone();
-    let is_it = move |request: &ReceivedRequest| {
-        let is_it = kind(request) == name && seen.fetch_add(1, Ordering::SeqCst) + 1 == nth;
-        came.fetch_or(is_it, Ordering::SeqCst);
-        is_it
+    let arrived = Arc::new(AtomicBool::new(false));
+    let has_arrived = arrived.clone();
+    let is_target = move |request: &ReceivedRequest| {
+        let is_target = kind(request) == name && seen.fetch_add(1, Ordering::SeqCst) + 1 == nth;
+        arrived.fetch_or(is_target, Ordering::SeqCst);
+        is_target
     };
-    upstream.fault_while(is_it, Fault::Stall);
-    move || has_come.load(Ordering::SeqCst)
+    upstream.fault_while(is_target, Fault::Stall);
+    move || has_arrived.load(Ordering::SeqCst)
 }

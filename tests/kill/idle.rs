@@ -21,8 +21,8 @@ const COUNT: usize = 1_000;
 /// Longer than the 15 seconds for which the configuration is cached.
 const SCHEDULE: &str = "1m";
 
-/// Stored directly: a shorter schedule than `enable` accepts, so that the test need not wait.
-const STORED: &str = "20s";
+/// A shorter schedule than `enable` accepts, stored directly so that the test is fast.
+const STORED_SCHEDULE: &str = "20s";
 
 const DATABASE: u32 = 0;
 
@@ -43,14 +43,14 @@ fn digest(text: &str) -> String {
     format!("{:032x}", twox_hash::XxHash3_128::oneshot(text.as_bytes()))
 }
 
-/// The query of the view that the program made last in a schema.
+/// The query of the view that the program created last in a schema.
 fn query_of_view(sent: &[SentStatement], view: &str) -> String {
     let head = format!("CREATE OR REPLACE VIEW {view} ");
-    let made = sent.iter().rev().find(|sent| sent.sql.starts_with(&head)).unwrap();
-    made.sql.split_once(" AS SELECT ").map(|(_, query)| format!("SELECT {query}")).unwrap()
+    let created = sent.iter().rev().find(|sent| sent.sql.starts_with(&head)).unwrap();
+    created.sql.split_once(" AS SELECT ").map(|(_, query)| format!("SELECT {query}")).unwrap()
 }
 
-/// Copies to all other repositories what the program itself has stored for the first one. `sent` are its statements.
+/// Copies the program's state of the first repository to all others. `sent` are the program's statements.
 fn copy_state(account: &SnowflakeDatabases, upstream: &GithubServer, sent: &[SentStatement]) {
     let database = format!("\"{}\"", account.database(DATABASE));
     let first = name(0);
@@ -62,8 +62,8 @@ fn copy_state(account: &SnowflakeDatabases, upstream: &GithubServer, sent: &[Sen
         session.execute(Statement::new(Sql::assert_safe(format!("USE DATABASE {database}")))).await.unwrap();
         let mut one = async |select: String| -> Vec<String> {
             let rows = select_rows(session, Statement::new(Sql::assert_safe(select))).await;
-            let row = rows.first().expect("the program has written it");
-            (0..).map_while(|place| row.text(place).ok()).map(ToString::to_string).collect()
+            let row = rows.first().expect("the program stored a row");
+            (0..).map_while(|column| row.text(column).ok()).map(ToString::to_string).collect()
         };
         let state = one(format!(
             "SELECT CAST(\"VERSION\" AS VARCHAR) AS \"V\", \"AT\", \"DOCUMENT\" FROM {} ORDER BY \"VERSION\" DESC LIMIT 1",
@@ -71,19 +71,19 @@ fn copy_state(account: &SnowflakeDatabases, upstream: &GithubServer, sent: &[Sen
         ))
         .await;
         let config = one(format!("SELECT \"DOCUMENT\" FROM {}", table("RESOURCE_CONFIGURATION"))).await;
-        let config = config[0].replace(SCHEDULE, STORED);
-        assert!(config.contains(STORED), "{config}");
-        let made = one(format!(
+        let config = config[0].replace(SCHEDULE, STORED_SCHEDULE);
+        assert!(config.contains(STORED_SCHEDULE), "{config}");
+        let created = one(format!(
             "SELECT \"STREAM\", \"COLUMNS\", \"MADE_FROM\" FROM {catalog} WHERE \"RESOURCE\" = '{first}'"
         ))
         .await;
         let joined = one(format!(
             "SELECT \"MADE_FROM\" FROM {catalog} WHERE \"RESOURCE\" = '' AND \"STREAM\" = '{}'",
-            made[0]
+            created[0]
         ))
         .await;
         let listed = |number| format!("{0}:{1}{0}:{1}", name(number).len(), name(number));
-        assert_eq!((&made[2], &joined[0]), (&digest(&view), &digest(&format!("{union}{}", listed(0)))));
+        assert_eq!((&created[2], &joined[0]), (&digest(&view), &digest(&format!("{union}{}", listed(0)))));
 
         let id = |number| upstream.repository_id(&name(number)).to_string();
         let copies: Vec<_> = (1..COUNT)
@@ -112,7 +112,7 @@ fn copy_state(account: &SnowflakeDatabases, upstream: &GithubServer, sent: &[Sen
             (
                 catalog.clone(),
                 "\"RESOURCE\", \"STREAM\", \"NAME\", \"COLUMNS\", \"MADE_FROM\"",
-                format!("{0}, '{1}', {0}, '{2}', {3}", member("name"), made[0], made[1], member("made_from")),
+                format!("{0}, '{1}', {0}, '{2}', {3}", member("name"), created[0], created[1], member("made_from")),
             ),
         ] {
             let insert = format!(
@@ -129,13 +129,13 @@ fn copy_state(account: &SnowflakeDatabases, upstream: &GithubServer, sent: &[Sen
         let members: String = (0..COUNT).map(listed).collect();
         let update = format!(
             "UPDATE {catalog} SET \"MADE_FROM\" = ? WHERE \"RESOURCE\" = '' AND \"STREAM\" = '{}'",
-            made[0]
+            created[0]
         );
         session.execute(Statement::new(Sql::assert_safe(update)).bind(digest(&format!("{union}{members}")))).await.unwrap();
     });
 }
 
-/// Whether the issues of every repository were requested this many times.
+/// Whether the issues of every repository were requested at least this often.
 fn polled(upstream: &GithubServer, times: usize) -> bool {
     let mut polls = HashMap::new();
     for request in upstream.requests().iter().filter(|request| request.path().ends_with("/issues")) {
@@ -152,9 +152,9 @@ fn two_idle_cycles_of_a_thousand_resources_send_at_most_four_statements_without_
     let upstream = runtime.block_on(upstream.start()).unwrap();
     let proxy = statements::proxy(&account, &runtime);
     let first = name(0);
-    let done = |arguments: &[&str]| assert!(Process::start(&mut program(&account, &upstream, arguments)).ends());
-    done(&["enable", &first, "--schedule", SCHEDULE]);
-    done(&["ingest"]);
+    let succeed = |arguments: &[&str]| assert!(Process::start(&mut program(&account, &upstream, arguments)).ends());
+    succeed(&["enable", &first, "--schedule", SCHEDULE]);
+    succeed(&["ingest"]);
     copy_state(&account, &upstream, &proxy.sent());
 
     upstream.forget_requests();
@@ -165,24 +165,24 @@ fn two_idle_cycles_of_a_thousand_resources_send_at_most_four_statements_without_
             std::thread::sleep(Duration::from_millis(500));
             polled(&upstream, times)
         });
-        assert!(ended, "`run` ended by itself");
+        assert!(ended, "`run` ended early");
         // The consequences of a poll follow its response.
         std::thread::sleep(Duration::from_secs(2));
     };
     cycle(1);
-    let at_first = proxy.sent().len();
-    assert!(at_first < 10, "nothing is new in the first cycle either: {:?}", proxy.names());
+    let in_first_cycle = proxy.sent().len();
+    assert!(in_first_cycle < 10, "the first cycle is not idle: {:?}", proxy.names());
     proxy.expect(None);
     cycle(3);
     let sent = proxy.sent();
     run.kill();
 
-    let mut said =
-        format!("{COUNT} resources, nothing new: {at_first} statements at first, {} in two cycles\n", sent.len());
-    sent.iter().for_each(|sent| writeln!(said, "  {} (binds: {})", sent.sql, sent.has_binds).unwrap());
+    let mut report =
+        format!("{COUNT} idle resources: {in_first_cycle} statements in the first cycle, {} in two more\n", sent.len());
+    sent.iter().for_each(|sent| writeln!(report, "  {} (binds: {})", sent.sql, sent.has_binds).unwrap());
     // Bypasses the test's own capture: this output is the purpose of the test.
-    std::io::stderr().write_all(said.as_bytes()).unwrap();
-    assert!(!sent.is_empty(), "the proxy sees the configuration being read");
+    std::io::stderr().write_all(report.as_bytes()).unwrap();
+    assert!(!sent.is_empty(), "the proxy saw no statement, not even a read of the configuration");
     assert!(sent.len() <= 4, "{} statements", sent.len());
     assert!(sent.iter().all(|sent| !sent.has_binds && sent.sql.starts_with("SELECT ")), "{sent:?}");
 }

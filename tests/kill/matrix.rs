@@ -40,8 +40,8 @@ impl Phase {
         match self {
             Self::FirstTables => "first tables",
             Self::FirstRun => "first run",
-            Self::Incremental => "run with news",
-            Self::Reconcile => "full pass",
+            Self::Incremental => "incremental run",
+            Self::Reconcile => "reconcile run",
         }
     }
 }
@@ -64,63 +64,63 @@ pub(crate) struct Sampling {
 
 pub(crate) struct Matrix<'a> {
     upstream: &'a GithubServer,
-    place: &'a dyn KillTarget,
+    target: &'a dyn KillTarget,
     databases: u32,
     tallies: BTreeMap<(Phase, String), Tally>,
-    /// Steps that a run did not reach when it was to be killed there.
+    /// Steps that a run should have been killed at but did not reach.
     missed: usize,
 }
 
 impl<'a> Matrix<'a> {
-    pub(crate) fn new(upstream: &'a GithubServer, place: &'a dyn KillTarget) -> Self {
+    pub(crate) fn new(upstream: &'a GithubServer, target: &'a dyn KillTarget) -> Self {
         // The databases of the random kills have the lower numbers.
-        Self { upstream, place, databases: 10_000, tallies: BTreeMap::new(), missed: 0 }
+        Self { upstream, target, databases: 10_000, tallies: BTreeMap::new(), missed: 0 }
     }
 
     /// Kills at these steps.
-    pub(crate) fn kill_at_each(&mut self, steps: &dyn CrashPoints, extent: Sampling) {
+    pub(crate) fn kill_at_each(&mut self, steps: &dyn CrashPoints, sampling: Sampling) {
         for phase in Phase::ALL {
             self.prepare(phase);
             self.change_upstream();
-            let all = steps.record(&self.scene(), phase == Phase::Reconcile);
-            for step in sample(all, extent.per_name).into_iter().step_by(extent.one_in) {
-                // Which call comes next is partly chance: a missed step is tried once more.
-                let met = (0..2).any(|_| self.kill_at(steps, phase, &step));
-                self.missed += usize::from(!met);
+            let all = steps.record(&self.scenario(), phase == Phase::Reconcile);
+            for step in sample(all, sampling.per_name).into_iter().step_by(sampling.one_in) {
+                // The order of calls is partly random, so a missed step is tried once more.
+                let is_reached = (0..2).any(|_| self.kill_at(steps, phase, &step));
+                self.missed += usize::from(!is_reached);
             }
-            // Issues deleted after a reconcile run had begun are found by the next one.
-            self.scene().run(true);
-            self.scene().run(true);
-            assert_eq!(self.compare(&self.look(), true), Discrepancies::default(), "{}", phase.title());
-            self.place.drop_database(self.databases);
+            // The first run may resume a reconciliation from before the last deletions; only the next one finds those.
+            self.scenario().run(true);
+            self.scenario().run(true);
+            assert_eq!(self.compare(&self.read(), true), Discrepancies::default(), "{}", phase.title());
+            self.target.drop_database(self.databases);
         }
     }
 
     /// Whether the step was reached.
     fn kill_at(&mut self, steps: &dyn CrashPoints, phase: Phase, step: &CrashPoint) -> bool {
         if phase.is_once() {
-            self.place.drop_database(self.databases);
+            self.target.drop_database(self.databases);
             self.prepare(phase);
         }
         self.change_upstream();
         let reconcile = phase == Phase::Reconcile;
-        let before = self.look().run;
+        let before = self.read().run;
         self.upstream.set_mutations(Mutations { changes: 3, deletions: true, bulk_edits: true });
-        let killed = steps.kill_at(&self.scene(), reconcile, step);
+        let killed = steps.kill_at(&self.scenario(), reconcile, step);
         self.upstream.set_mutations(Mutations::NONE);
-        self.place.end_sessions();
+        self.target.end_sessions();
         if !killed {
             return false;
         }
-        let found = self.look();
+        let found = self.read();
         let mut title = steps.title(&step.name);
         if !found.reached.is_empty() {
-            let reached = if found.run.is_some() && found.run == before { "the run began" } else { &found.reached };
+            let reached = if found.run.is_some() && found.run == before { "the run started" } else { &found.reached };
             title = format!("after {reached}, {title}");
         }
         let right_after = self.compare(&found, false);
-        self.scene().run(reconcile);
-        let mut damage = self.compare(&self.look(), false);
+        self.scenario().run(reconcile);
+        let mut damage = self.compare(&self.read(), false);
         damage.left_over = 0;
         damage.ahead += right_after.ahead;
         damage.duplicated += right_after.duplicated;
@@ -130,13 +130,13 @@ impl<'a> Matrix<'a> {
         true
     }
 
-    /// Prepares a database as a run of the phase finds it.
+    /// Prepares a database for a run of the phase.
     fn prepare(&mut self, phase: Phase) {
         self.databases += 1;
         match phase {
             Phase::FirstTables => {}
-            Phase::FirstRun => self.scene().create_database(),
-            Phase::Incremental | Phase::Reconcile => self.scene().run(false),
+            Phase::FirstRun => self.scenario().create_database(),
+            Phase::Incremental | Phase::Reconcile => self.scenario().run(false),
         }
     }
 
@@ -146,7 +146,7 @@ impl<'a> Matrix<'a> {
         self.upstream.create(REPOSITORY, 3);
         self.upstream.bulk_edit(REPOSITORY, 40);
         let issues = self.upstream.snapshot(REPOSITORY);
-        // However many kills there are, the repository keeps its size: surplus issues are deleted.
+        // Surplus issues are deleted, so that the repository keeps its size.
         let excess = issues.len().saturating_sub(usize::try_from(ISSUES).unwrap()).max(2);
         issues
             .iter()
@@ -156,56 +156,57 @@ impl<'a> Matrix<'a> {
         self.upstream.clock().advance(CLOCK_STEP);
     }
 
-    fn scene(&self) -> Scenario<'_> {
-        Scenario { upstream: self.upstream, place: self.place, database: self.databases, resources: &[REPOSITORY] }
+    fn scenario(&self) -> Scenario<'_> {
+        Scenario { upstream: self.upstream, target: self.target, database: self.databases, resources: &[REPOSITORY] }
     }
 
-    fn look(&self) -> ResourceRows {
-        self.place.read(self.databases, REPOSITORY)
+    fn read(&self) -> ResourceRows {
+        self.target.read(self.databases, REPOSITORY)
     }
 
-    fn compare(&self, look: &ResourceRows, exactly: bool) -> Discrepancies {
-        Repository(vec![REPOSITORY.to_owned()]).compare(self.upstream, look, exactly)
+    fn compare(&self, stored: &ResourceRows, exactly: bool) -> Discrepancies {
+        Repository(vec![REPOSITORY.to_owned()]).compare(self.upstream, stored, exactly)
     }
 
-    /// Prints a table, and fails if anything in it is wrong.
+    /// Prints a table, and fails if any kill caused a discrepancy.
     pub(crate) fn report(&self) {
-        let name = self.place.name();
-        let mut said =
-            format!("\n| {name}: run | step | kills | lost | double | checkpoint ahead |\n|---|---|--:|--:|--:|--:|\n");
+        let name = self.target.name();
+        let mut report = format!(
+            "\n| {name}: run | step | kills | lost | duplicated | checkpoint ahead |\n|---|---|--:|--:|--:|--:|\n"
+        );
         let (mut kills, mut all) = (0, Discrepancies::default());
-        for ((phase, step), Tally { kills: here, damage }) in &self.tallies {
-            let Discrepancies { lost, duplicated: double, ahead, .. } = damage;
-            said += &format!("| {} | {step} | {here} | {lost} | {double} | {ahead} |\n", phase.title());
-            kills += here;
+        for ((phase, step), Tally { kills: step_kills, damage }) in &self.tallies {
+            let Discrepancies { lost, duplicated, ahead, .. } = damage;
+            report += &format!("| {} | {step} | {step_kills} | {lost} | {duplicated} | {ahead} |\n", phase.title());
+            kills += step_kills;
             all += *damage;
         }
-        let Discrepancies { lost, duplicated: double, ahead, .. } = all;
-        said += &format!(
-            "{name}: steps {}, kills {kills}, rows lost {lost}, rows double {double}, checkpoint ahead of {ahead} rows; \
-             {} steps were not met again\n",
+        let Discrepancies { lost, duplicated, ahead, .. } = all;
+        report += &format!(
+            "{name}: steps {}, kills {kills}, rows lost {lost}, rows duplicated {duplicated}, checkpoint ahead of {ahead} rows; \
+             {} steps were not reached again\n",
             self.tallies.len(),
             self.missed
         );
         // Bypasses the test's own capture: this table is the purpose of the test.
-        std::io::stderr().write_all(said.as_bytes()).unwrap();
+        std::io::stderr().write_all(report.as_bytes()).unwrap();
         assert_eq!(all, Discrepancies::default());
-        assert!(self.missed * 10 <= kills, "too many steps were not met again");
+        assert!(self.missed * 10 <= kills, "too many steps were not reached again");
     }
 }
 
 /// At most this many steps of each name, evenly spread, including the first and the last.
-fn sample(steps: Vec<CrashPoint>, of_each: usize) -> Vec<CrashPoint> {
+fn sample(steps: Vec<CrashPoint>, per_name: usize) -> Vec<CrashPoint> {
     let mut counts = HashMap::new();
     for step in &steps {
         *counts.entry(step.name.clone()).or_insert(0) += 1;
     }
-    let mut places = HashMap::new();
+    let mut indexes = HashMap::new();
     let mut is_chosen = |step: &CrashPoint| {
-        let (count, next) = (counts[&step.name], places.entry(step.name.clone()).or_insert(0));
-        let place = std::mem::replace(next, *next + 1);
-        let most = of_each.min(count);
-        (0..most).any(|mark| place == mark * (count - 1) / (most - 1).max(1))
+        let (count, next) = (counts[&step.name], indexes.entry(step.name.clone()).or_insert(0));
+        let index = std::mem::replace(next, *next + 1);
+        let max = per_name.min(count);
+        (0..max).any(|mark| index == mark * (count - 1) / (max - 1).max(1))
     };
     steps.into_iter().filter(|step| is_chosen(step)).collect()
 }

@@ -48,19 +48,19 @@ impl Repository {
     }
 
     /// Compares the destination with the upstream. Nothing may change meanwhile.
-    pub(crate) fn compare(&self, upstream: &GithubServer, look: &ResourceRows, exactly: bool) -> Discrepancies {
+    pub(crate) fn compare(&self, upstream: &GithubServer, stored: &ResourceRows, exactly: bool) -> Discrepancies {
         let mut damage = Discrepancies::default();
-        let claims = CheckpointClaims::parse(look.state.as_ref().map(|state| &state["checkpoint"]));
+        let claims = CheckpointClaims::parse(stored.state.as_ref().map(|state| &state["checkpoint"]));
         let mut rows: HashMap<i64, (String, bool)> = HashMap::new();
-        for (id, text, live) in &look.rows {
+        for (id, text, live) in &stored.rows {
             let text = if exactly { text.clone() } else { self.with_first_name(text) };
             damage.duplicated += usize::from(rows.insert(*id, (text, *live)).is_some());
         }
         upstream.visit(self.name(), |SnapshotIssue { id, text, updated_at, .. }| {
             let text = if exactly { text } else { self.with_first_name(&text) };
-            let wrong = rows.remove(&i64::try_from(id).unwrap()) != Some((text, true));
-            damage.lost += usize::from(wrong);
-            damage.ahead += usize::from(wrong && claims.cover(updated_at));
+            let is_wrong = rows.remove(&i64::try_from(id).unwrap()) != Some((text, true));
+            damage.lost += usize::from(is_wrong);
+            damage.ahead += usize::from(is_wrong && claims.cover(updated_at));
         });
         damage.left_over += rows.values().filter(|(_, live)| *live).count();
         damage

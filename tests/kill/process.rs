@@ -30,32 +30,32 @@ impl Drop for Process {
 
 impl Process {
     pub(crate) fn start(command: &mut Command) -> Self {
-        let said = tempfile::tempfile().unwrap();
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone().unwrap());
-        Self { child: command.spawn().unwrap(), stderr: said }
+        let stderr = tempfile::tempfile().unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr.try_clone().unwrap());
+        Self { child: command.spawn().unwrap(), stderr }
     }
 
-    /// Waits for an event; false: the process succeeded before it.
+    /// Waits for an event. Returns false if the process succeeds before it.
     pub(crate) fn runs_until(&mut self, happened: impl Fn() -> bool) -> bool {
         let began = Instant::now();
         while !happened() {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return self.was_killed(status);
             }
-            assert!(began.elapsed() < MAX_RUNTIME, "a run hangs");
+            assert!(began.elapsed() < MAX_RUNTIME, "the process timed out");
             std::thread::sleep(Duration::from_micros(200));
         }
         true
     }
 
-    /// Kills it; false: it had already ended.
+    /// Kills the process. Returns false if it had already succeeded.
     pub(crate) fn kill(&mut self) -> bool {
         self.child.kill().unwrap();
         let status = self.child.wait().unwrap();
         self.was_killed(status)
     }
 
-    /// Waits for its end; false: a signal has killed it.
+    /// Waits for the process to end. Returns false if a signal killed it.
     pub(crate) fn ends(&mut self) -> bool {
         let status = self.child.wait().unwrap();
         !self.was_killed(status)
@@ -64,10 +64,10 @@ impl Process {
     /// Whether a signal ended it. Otherwise it must have succeeded.
     fn was_killed(&mut self, status: ExitStatus) -> bool {
         if status.code().is_some_and(|code| code != 0) {
-            let mut said = String::new();
+            let mut stderr = String::new();
             self.stderr.rewind().unwrap();
-            self.stderr.read_to_string(&mut said).unwrap();
-            panic!("a run ended by itself with {status}: {said}");
+            self.stderr.read_to_string(&mut stderr).unwrap();
+            panic!("the process failed with {status}: {stderr}");
         }
         !status.success()
     }
@@ -76,7 +76,7 @@ impl Process {
 /// One database of a destination, and the resource that is ingested into it.
 pub(crate) struct Scenario<'a> {
     pub(crate) upstream: &'a GithubServer,
-    pub(crate) place: &'a dyn KillTarget,
+    pub(crate) target: &'a dyn KillTarget,
     pub(crate) database: u32,
     pub(crate) resources: &'a [&'a str],
 }
@@ -94,10 +94,10 @@ impl Scenario<'_> {
             }
         };
         command.env_clear().env("GITHUB_API_URL", self.upstream.url());
-        self.place.use_database(&mut command, self.database);
+        self.target.use_database(&mut command, self.database);
         command.arg("ingest").args(self.resources);
         if reconcile {
-            // Issues that the tests delete are really gone.
+            // The tests delete issues permanently.
             command.args(["--reconcile", "--allow-deletions"]);
         }
         command
@@ -107,7 +107,7 @@ impl Scenario<'_> {
     pub(crate) fn create_database(&self) {
         let mut command = Command::new(binary("github_issues"));
         command.env_clear().env("GITHUB_API_URL", self.upstream.url());
-        self.place.use_database(&mut command, self.database);
+        self.target.use_database(&mut command, self.database);
         assert!(Process::start(command.arg("configure").arg("page_size=100")).ends());
     }
 

@@ -1,4 +1,4 @@
-//! A proxy between a process and the Snowflake server, which sees every statement and can hold back it or its response.
+//! A proxy between a process and the Snowflake server, which logs every statement and can withhold it or its response.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -26,12 +26,12 @@ pub(crate) enum Side {
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct Log {
     /// The names of the statements so far.
     names: Vec<String>,
     /// The statements themselves.
     sent: Vec<SentStatement>,
-    strike: Option<(Side, CrashPoint)>,
+    kill_point: Option<(Side, CrashPoint)>,
     reached: bool,
 }
 
@@ -39,7 +39,7 @@ struct Seen {
 struct Shared {
     server: String,
     client: reqwest::Client,
-    seen: Mutex<Seen>,
+    seen: Mutex<Log>,
 }
 
 #[derive(Debug)]
@@ -66,9 +66,9 @@ impl Proxy {
         let accept = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let shared = Arc::clone(&served);
-                let answer = service_fn(move |request| answer(Arc::clone(&shared), request));
+                let service = service_fn(move |request| respond(Arc::clone(&shared), request));
                 let connection =
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                 // Fails when the process is killed in the middle, as intended.
                 tokio::spawn(async move { drop(connection.await) });
             }
@@ -76,12 +76,12 @@ impl Proxy {
         Self { port, shared, accept }
     }
 
-    /// Clears the log, and waits for a step.
-    pub(crate) fn expect(&self, strike: Option<(Side, CrashPoint)>) {
-        *self.shared.seen.lock().unwrap() = Seen { strike, ..Seen::default() };
+    /// Clears the log, and sets the kill point.
+    pub(crate) fn expect(&self, kill_point: Option<(Side, CrashPoint)>) {
+        *self.shared.seen.lock().unwrap() = Log { kill_point, ..Log::default() };
     }
 
-    /// Whether the step has come: from then on, nothing is answered.
+    /// Whether the step was reached. From then on, its request gets no response.
     pub(crate) fn has_reached(&self) -> bool {
         self.shared.seen.lock().unwrap().reached
     }
@@ -104,39 +104,39 @@ impl Shared {
         seen.sent.extend(sent);
         seen.names.push(name.to_owned());
         let nth = seen.names.iter().filter(|seen| *seen == name).count();
-        let (side, step) = seen.strike.as_ref()?;
+        let (side, step) = seen.kill_point.as_ref()?;
         (step.name == name && step.nth == nth).then_some(*side)
     }
 
-    /// Nothing more happens here.
-    async fn kill_at(&self) -> ! {
+    /// Signals that the kill point is reached, and never returns.
+    async fn hang(&self) -> ! {
         self.seen.lock().unwrap().reached = true;
         std::future::pending().await
     }
 }
 
-async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    let is_packed = head.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
-    let sent = SentStatement::parse(head.uri.path(), &body, is_packed);
+    let is_compressed = head.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
+    let sent = SentStatement::parse(head.uri.path(), &body, is_compressed);
     let side = shared.note(&name(head.uri.path(), sent.as_ref()), sent);
     if side == Some(Side::Before) {
-        shared.kill_at().await;
+        shared.hang().await;
     }
     let mut headers = head.headers;
-    for of_the_connection in [HOST, TRANSFER_ENCODING] {
-        headers.remove(of_the_connection);
+    for hop_by_hop in [HOST, TRANSFER_ENCODING] {
+        headers.remove(hop_by_hop);
     }
     let address = format!("{}{}", shared.server, head.uri);
     let forwarded = shared.client.request(head.method, address).headers(headers).body(body).send().await.unwrap();
     if side == Some(Side::After) {
         drop(forwarded.bytes().await);
-        shared.kill_at().await;
+        shared.hang().await;
     }
-    let mut answer = Response::builder().status(forwarded.status());
+    let mut respond = Response::builder().status(forwarded.status());
     for (name, value) in forwarded.headers().iter().filter(|(name, _)| *name != TRANSFER_ENCODING) {
-        answer = answer.header(name, value);
+        respond = respond.header(name, value);
     }
-    Ok(answer.body(Full::new(forwarded.bytes().await.unwrap())).unwrap())
+    Ok(respond.body(Full::new(forwarded.bytes().await.unwrap())).unwrap())
 }

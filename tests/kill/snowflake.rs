@@ -26,7 +26,7 @@ pub(crate) struct SnowflakeDatabases {
 }
 
 impl SnowflakeDatabases {
-    /// `None` where there is no server. `SNOWFEED_TEST_ACCOUNT=hostile` runs the whole suite on the hostile account.
+    /// `None` if there is no server. `SNOWFEED_TEST_ACCOUNT=hostile` runs the whole suite on the hostile account.
     pub(crate) fn new() -> Option<Self> {
         Self::named(&std::env::var("SNOWFEED_TEST_ACCOUNT").unwrap_or_else(|_| "test".to_owned()))
     }
@@ -65,15 +65,15 @@ impl SnowflakeDatabases {
         self.server.url()
     }
 
-    /// Runs work in a separate session, from an account that truncates no results.
+    /// Runs `work` in a separate session of an account that does not truncate results.
     pub(crate) fn with_session<T>(&self, work: impl AsyncFnOnce(&mut dyn Session) -> T) -> T {
         let connection = ConnectionConfig::new("test", "user", Credentials::Password("password".into()));
         let connection = connection.host("127.0.0.1").port(self.server.port).protocol(Protocol::Http);
         self.runtime.block_on(async {
             let mut session = HttpClient::new(connection).unwrap().open().await.unwrap();
-            let done = work(&mut *session).await;
+            let result = work(&mut *session).await;
             session.close().await.unwrap();
-            done
+            result
         })
     }
 }
@@ -132,11 +132,13 @@ impl KillTarget for SnowflakeDatabases {
     }
 
     fn read(&self, database: u32, resource: &str) -> ResourceRows {
-        self.with_session(async |session| look(session, &format!("\"{}\"", self.database(database)), resource).await)
+        self.with_session(async |session| {
+            read_rows(session, &format!("\"{}\"", self.database(database)), resource).await
+        })
     }
 }
 
-async fn look(session: &mut dyn Session, database: &str, resource: &str) -> ResourceRows {
+async fn read_rows(session: &mut dyn Session, database: &str, resource: &str) -> ResourceRows {
     let select = format!(
         "SELECT CAST(t.\"RAW\":id AS VARCHAR) AS \"ID\", t.\"DOCUMENT\", CASE WHEN t.\"DELETED_AT\" IS NULL THEN 1 \
          ELSE 0 END AS \"LIVE\" FROM {database}.\"PUBLIC_RAW\".\"{resource}\" t"
@@ -154,7 +156,7 @@ async fn look(session: &mut dyn Session, database: &str, resource: &str) -> Reso
     ResourceRows { rows, state, ..ResourceRows::default() }
 }
 
-/// The rows of a query; none where there is no such table yet.
+/// The rows of a query; none if the table does not exist yet.
 pub(crate) async fn select_rows(
     session: &mut dyn Session,
     select: Statement,

@@ -12,13 +12,13 @@ use crate::process::{Process, Scenario};
 use crate::proxy::{Proxy, Side};
 use crate::snowflake::SnowflakeDatabases;
 
-/// Statements, seen from one side.
+/// Kill points before or after each statement.
 pub(crate) struct Statements<'a> {
     side: Side,
     proxy: &'a Proxy,
 }
 
-/// Puts a proxy before an account.
+/// Starts a proxy in front of an account's server.
 pub(crate) fn proxy(account: &SnowflakeDatabases, runtime: &Runtime) -> Proxy {
     let proxy = runtime.block_on(Proxy::start(account.url()));
     account.port.store(proxy.port, Ordering::Relaxed);
@@ -35,19 +35,19 @@ impl CrashPoints for Statements<'_> {
     fn title(&self, name: &str) -> String {
         match self.side {
             Side::Before => format!("{name}, not sent"),
-            Side::After => format!("{name}, done and unanswered"),
+            Side::After => format!("{name}, executed, no response"),
         }
     }
 
-    fn record(&self, scene: &Scenario<'_>, reconcile: bool) -> Vec<CrashPoint> {
+    fn record(&self, scenario: &Scenario<'_>, reconcile: bool) -> Vec<CrashPoint> {
         self.proxy.expect(None);
-        scene.run(reconcile);
+        scenario.run(reconcile);
         numbered(self.proxy.names())
     }
 
-    fn kill_at(&self, scene: &Scenario<'_>, reconcile: bool, step: &CrashPoint) -> bool {
+    fn kill_at(&self, scenario: &Scenario<'_>, reconcile: bool, step: &CrashPoint) -> bool {
         self.proxy.expect(Some((self.side, step.clone())));
-        let mut process = Process::start(&mut scene.ingest(&[], reconcile));
+        let mut process = Process::start(&mut scenario.ingest(&[], reconcile));
         let killed = process.runs_until(|| self.proxy.has_reached()) && process.kill();
         self.proxy.expect(None);
         killed
@@ -63,12 +63,12 @@ pub(crate) struct SentStatement {
 
 impl SentStatement {
     /// The statement of a request, if it has one.
-    pub(crate) fn parse(path: &str, body: &[u8], is_packed: bool) -> Option<Self> {
+    pub(crate) fn parse(path: &str, body: &[u8], is_compressed: bool) -> Option<Self> {
         if path != "/queries/v1/query-request" {
             return None;
         }
         let mut text = Vec::new();
-        if is_packed {
+        if is_compressed {
             GzDecoder::new(body).read_to_end(&mut text).unwrap();
         } else {
             text.extend_from_slice(body);
@@ -92,8 +92,8 @@ pub(crate) fn name(path: &str, sent: Option<&SentStatement>) -> String {
 
 /// The verb of a statement, and for CREATE also the kind of object.
 fn kind(sql: &str) -> String {
-    const BETWEEN: [&str; 6] = ["OR", "REPLACE", "TRANSIENT", "IF", "NOT", "EXISTS"];
-    let mut words = sql.split([' ', '(']).filter(|word| !BETWEEN.contains(word));
+    const MODIFIERS: [&str; 6] = ["OR", "REPLACE", "TRANSIENT", "IF", "NOT", "EXISTS"];
+    let mut words = sql.split([' ', '(']).filter(|word| !MODIFIERS.contains(word));
     match (words.next().unwrap_or_default(), words.next()) {
         ("CREATE", Some(made)) => format!("CREATE {made}"),
         (verb, _) => verb.to_owned(),
@@ -110,7 +110,7 @@ fn object(sql: &str) -> &str {
         name = parts.next().unwrap_or_default();
     }
     match name {
-        name if name.contains("^=load/") => "of the files",
+        name if name.contains("^=load/") => "staged files",
         name if name.starts_with("KILL") => "",
         name => name,
     }

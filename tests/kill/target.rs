@@ -44,7 +44,7 @@ pub(crate) trait KillTarget {
     /// Called when a database is no longer needed.
     fn drop_database(&self, database: u32);
 
-    /// The data of a resource. The next process finds everything unchanged.
+    /// Reads the data of a resource without changing it.
     fn read(&self, database: u32, resource: &str) -> ResourceRows;
 }
 
@@ -91,35 +91,35 @@ impl KillTarget for SqliteFiles {
         // A copy: opening a file whose writer has died recovers it.
         let copy = tempfile::tempdir().unwrap();
         let (from, to) = (self.path(database), copy.path().join("copy.db"));
-        for end in ["", "-wal"] {
-            let (from, to) = (with_end(&from, end), with_end(&to, end));
+        for suffix in ["", "-wal"] {
+            let (from, to) = (with_suffix(&from, suffix), with_suffix(&to, suffix));
             if from.exists() {
                 std::fs::copy(from, to).unwrap();
             }
         }
-        look(&rusqlite::Connection::open(to).unwrap(), resource).unwrap()
+        read_rows(&rusqlite::Connection::open(to).unwrap(), resource).unwrap()
     }
 }
 
-fn with_end(path: &Path, end: &str) -> PathBuf {
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
-    path.push(end);
+    path.push(suffix);
     path.into()
 }
 
-fn look(reader: &rusqlite::Connection, resource: &str) -> rusqlite::Result<ResourceRows> {
-    let sound: String = reader.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
-    assert_eq!(sound, "ok");
-    let there = |name: &str| reader.prepare("SELECT 1 FROM sqlite_schema WHERE name = ?1")?.exists([name]);
-    let nothing = |reached: &str| Ok(ResourceRows { reached: reached.to_owned(), ..ResourceRows::default() });
-    if !there("APP_STATE")? {
-        return nothing("nothing");
+fn read_rows(reader: &rusqlite::Connection, resource: &str) -> rusqlite::Result<ResourceRows> {
+    let integrity: String = reader.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
+    assert_eq!(integrity, "ok");
+    let exists = |name: &str| reader.prepare("SELECT 1 FROM sqlite_schema WHERE name = ?1")?.exists([name]);
+    let without_run = |reached: &str| Ok(ResourceRows { reached: reached.to_owned(), ..ResourceRows::default() });
+    if !exists("APP_STATE")? {
+        return without_run("nothing");
     }
     if !reader.prepare("SELECT 1 FROM RESOURCE_CONFIGURATION WHERE key = ?1")?.exists([resource])? {
-        return nothing("the first tables");
+        return without_run("the first tables");
     }
-    if !there("issues")? {
-        return nothing("the resource enabled");
+    if !exists("issues")? {
+        return without_run("enabling the resource");
     }
     let mut select = reader.prepare("SELECT id, raw, deleted_at IS NULL FROM issues WHERE resource = ?1")?;
     let rows = select.query_map([resource], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;

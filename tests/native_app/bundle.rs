@@ -14,7 +14,7 @@ fn bundle() -> Bundle {
 }
 
 #[test]
-fn two_builds_are_the_same_byte_for_byte() {
+fn two_bundle_builds_are_identical() {
     assert_eq!(bundle(), bundle());
     let (first, second) = (tempdir().unwrap(), tempdir().unwrap());
     bundle().write(&first).unwrap();
@@ -35,7 +35,7 @@ fn the_generated_setup_script_breaks_no_rule() {
 }
 
 #[test]
-fn every_procedure_is_granted_again_after_it_is_made_again() {
+fn every_recreated_procedure_is_granted_again() {
     let setup = bundle().text("setup.sql").unwrap().to_owned();
     for made in setup.lines().filter_map(|line| line.strip_prefix("CREATE OR REPLACE PROCEDURE ")) {
         let name = made.split('(').next().unwrap();
@@ -48,7 +48,7 @@ fn every_procedure_is_granted_again_after_it_is_made_again() {
 }
 
 #[test]
-fn no_table_takes_the_collation_of_the_account() {
+fn no_table_inherits_the_account_collation() {
     let setup = bundle().text("setup.sql").unwrap().to_owned();
     let tables: Vec<&str> = setup.split(';').filter(|statement| statement.contains("CREATE TABLE ")).collect();
     assert_eq!(tables.len(), 2);
@@ -58,7 +58,7 @@ fn no_table_takes_the_collation_of_the_account() {
 }
 
 #[test]
-fn a_setting_that_is_a_secret_becomes_a_reference() {
+fn a_secret_setting_becomes_a_reference() {
     let manifest = bundle().text("manifest.yml").unwrap().to_owned();
     for reference in ["warehouse_reference", "github_external_access", "token", "private_key"] {
         assert!(manifest.contains(&format!("- \"{reference}\":")), "{reference}: {manifest}");
@@ -78,7 +78,7 @@ fn the_job_runs_the_image_that_the_manifest_lists() {
 
 /// Otherwise, a larger instance family for the pool would gain nothing.
 #[test]
-fn a_container_may_use_the_whole_machine_of_the_pool() {
+fn a_container_may_use_the_whole_node() {
     let bundle = bundle();
     let job = bundle.text("job.yaml").unwrap();
     let lines: Vec<&str> = job.lines().map(str::trim).collect();
@@ -86,7 +86,7 @@ fn a_container_may_use_the_whole_machine_of_the_pool() {
 }
 
 #[test]
-fn an_app_without_a_container_asks_for_nothing_that_a_container_needs() {
+fn an_app_without_a_container_requests_no_container_privileges() {
     let bundle = Bundle::new(&github().without_container(true)).unwrap();
     assert_eq!(bundle.findings(), []);
     let manifest = bundle.text("manifest.yml").unwrap();
@@ -132,14 +132,14 @@ fn overrides_reach_the_files() {
 }
 
 #[test]
-fn a_text_for_what_the_app_does_not_ask_for_is_refused() {
+fn a_text_for_an_unknown_item_is_rejected() {
     let error = Bundle::new(&github().text("CREATE WAREHOUSE", "x")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(error.help().unwrap().contains("CREATE DATABASE, "), "{:?}", error.help());
 }
 
 #[test]
-fn a_page_of_ones_own_replaces_the_generated_one() {
+fn a_custom_page_replaces_the_generated_one() {
     let page = tempdir().unwrap();
     let app = || github().page(&page);
     let error = Bundle::new(&app()).unwrap_err();
@@ -158,7 +158,7 @@ fn a_page_of_ones_own_replaces_the_generated_one() {
 }
 
 #[test]
-fn only_what_has_changed_is_written() {
+fn only_changed_files_are_written() {
     let folder = tempdir().unwrap();
     let first = bundle().write(&folder).unwrap();
     assert_eq!(first.written.len(), bundle().files().count());
@@ -177,7 +177,7 @@ fn larger(page: &Path) -> Bundle {
 }
 
 #[test]
-fn what_is_stale_is_removed_and_what_is_foreign_stays() {
+fn stale_files_are_removed_and_foreign_files_stay() {
     let (folder, page) = (tempdir().unwrap(), tempdir().unwrap());
     larger(page.path()).write(&folder).unwrap();
     fs::create_dir(folder.path().join("image")).unwrap();
@@ -189,7 +189,7 @@ fn what_is_stale_is_removed_and_what_is_foreign_stays() {
 }
 
 #[test]
-fn a_build_that_was_stopped_is_finished_by_the_next() {
+fn the_next_build_completes_an_interrupted_one() {
     let (folder, page) = (tempdir().unwrap(), tempdir().unwrap());
     let marker = folder.path().join(".snowfeed-bundle");
     bundle().write(&folder).unwrap();
@@ -206,7 +206,7 @@ fn a_build_that_was_stopped_is_finished_by_the_next() {
 }
 
 #[test]
-fn a_folder_of_somebody_else_is_refused_and_left_alone() {
+fn a_foreign_folder_is_rejected_and_left_unchanged() {
     let folder = tempdir().unwrap();
     fs::write(folder.path().join("thesis.txt"), "x").unwrap();
     let error = bundle().write(&folder).unwrap_err();
@@ -217,7 +217,7 @@ fn a_folder_of_somebody_else_is_refused_and_left_alone() {
 }
 
 #[test]
-fn names_that_cannot_be_stop_the_build() {
+fn invalid_names_stop_the_build() {
     let refused: [App; 3] = [github().application(""), github().schedule("now and then"), github().pool_family("a b")];
     for app in refused {
         assert_eq!(Bundle::new(&app).unwrap_err().kind(), ErrorKind::Configuration);

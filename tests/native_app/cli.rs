@@ -27,7 +27,7 @@ async fn any_connector_builds_its_app_and_validates_it() {
 }
 
 #[tokio::test]
-async fn nothing_need_be_built_to_be_validated() {
+async fn validate_needs_no_build() {
     let folder = tempdir().unwrap();
     assert_eq!(app("validate", &folder.path().join("none"), &[]).await, Exit::Complete);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
@@ -44,7 +44,7 @@ async fn options_reach_the_app() {
 }
 
 #[tokio::test]
-async fn a_setup_script_that_was_broken_by_hand_is_found() {
+async fn validate_finds_a_broken_setup_script() {
     let folder = tempdir().unwrap();
     assert_eq!(app("build", folder.path(), &[]).await, Exit::Complete);
     let setup = folder.path().join("setup.sql");
@@ -59,7 +59,7 @@ async fn a_setup_script_that_was_broken_by_hand_is_found() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_refused_before_anything_is_written() {
+async fn invalid_options_are_rejected_before_anything_is_written() {
     let folder = tempdir().unwrap();
     for options in
         [["--image", "Lines"], ["--text", "CREATE WAREHOUSE=x"], ["--text", "x"], ["--default-schedule", "x"]]
@@ -70,7 +70,7 @@ async fn what_cannot_be_is_refused_before_anything_is_written() {
 }
 
 #[tokio::test]
-async fn a_build_makes_the_image_of_the_program_that_it_is_given() {
+async fn build_creates_the_image_of_the_named_program() {
     let (programs, folder) = (tempdir().unwrap(), tempdir().unwrap());
     let program = programs.path().join("built_elsewhere");
     fs::write(&program, Elf::good().bytes()).unwrap();
@@ -88,7 +88,7 @@ async fn a_build_makes_the_image_of_the_program_that_it_is_given() {
 }
 
 #[tokio::test]
-async fn a_program_that_cannot_run_in_a_container_is_refused_before_anything_is_written() {
+async fn a_program_that_cannot_run_in_a_container_is_rejected_before_anything_is_written() {
     let folder = tempdir().unwrap();
     let this = std::env::current_exe().unwrap();
     for program in [this.as_path(), Path::new("no/such/program")] {
@@ -99,7 +99,7 @@ async fn a_program_that_cannot_run_in_a_container_is_refused_before_anything_is_
 }
 
 #[tokio::test]
-async fn a_program_that_was_not_named_need_not_be_fit_and_leaves_the_image_that_is_there() {
+async fn an_unsuitable_default_program_keeps_the_existing_image() {
     let folder = tempdir().unwrap();
     assert_eq!(app("build", folder.path(), &[]).await, Exit::Complete);
     assert!(!folder.path().join("image").exists());

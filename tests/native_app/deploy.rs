@@ -47,7 +47,7 @@ pub(crate) async fn uninstall(account: &Account, app: &App, set: impl Fn(Uninsta
     set(Uninstall::new(app)?).run(&mut account.open().await, &Runner::new()).await
 }
 
-/// The changes, as text.
-pub(crate) fn whats(report: &Report) -> Vec<&str> {
-    report.steps.iter().map(|step| step.what.as_str()).collect()
+/// The descriptions of all steps.
+pub(crate) fn descriptions(report: &Report) -> Vec<&str> {
+    report.steps.iter().map(|step| step.description.as_str()).collect()
 }

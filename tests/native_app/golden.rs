@@ -62,11 +62,11 @@ fn collect(root: &Path, folder: &PathBuf, found: &mut BTreeMap<String, Vec<u8>>)
 }
 
 #[test]
-fn the_app_of_github_is_as_it_was_kept() {
+fn the_github_app_matches_its_golden_files() {
     golden("github", &github());
 }
 
 #[test]
-fn the_app_of_the_custom_source_is_as_it_was_kept() {
+fn the_custom_source_app_matches_its_golden_files() {
     golden("custom_source", &custom());
 }

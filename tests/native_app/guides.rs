@@ -1,5 +1,5 @@
-//! The blocks of both guides that lead from nothing to a running connector, run as printed in the guides: shell lines through the
-//! example, SQL where the account of the tests, or the imitation of Snowflake, understands it.
+//! Runs the setup blocks of both guides as printed: shell lines with the example program, SQL where the test account or the
+//! simulated Snowflake supports it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -61,7 +61,7 @@ fn statements(sql: &str) -> Vec<String> {
         .collect()
 }
 
-/// A shell with a separate folder, and programs under the names that a guide uses.
+/// A shell with a separate folder, and programs under the guide's names.
 struct Shell {
     folder: TempDir,
     variables: BTreeMap<&'static str, String>,
@@ -103,14 +103,14 @@ impl Shell {
             .envs(&self.variables)
             .stdin(Stdio::null());
         let ran = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-        let said = [ran.stdout, ran.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
-        assert!(ran.status.success(), "{block}{said}");
-        said
+        let printed = [ran.stdout, ran.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
+        assert!(ran.status.success(), "{block}{printed}");
+        printed
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_native_app_comes_from_nothing_as_its_guide_says() {
+async fn the_native_app_guide_works_from_a_fresh_account() {
     let Some(registry) = Registry::open() else { return };
     let blocks = blocks("native-app.md", "## From nothing to a running app");
     let account = Account::fresh().await;
@@ -126,9 +126,9 @@ async fn the_native_app_comes_from_nothing_as_its_guide_says() {
             built.display()
         ),
     );
-    let mut said = String::new();
+    let mut printed = String::new();
     for block in of(&blocks, "sh") {
-        said += &shell.run(block).await;
+        printed += &shell.run(block).await;
     }
     let log = fs::read_to_string(shell.folder.path().join("cargo.log")).unwrap();
     let command = snowfeed::native_app::image::build_command(format!("{target}/github_issues"));
@@ -136,7 +136,7 @@ async fn the_native_app_comes_from_nothing_as_its_guide_says() {
     let (said_flags, said_arguments) = log.trim().split_once('|').unwrap();
     assert_eq!(format!("RUSTFLAGS=\"{said_flags}\""), flags);
     assert_eq!(said_arguments.replace(" --features native-app", ""), arguments);
-    assert!(!said.contains("no image was built"), "{said}");
+    assert!(!printed.contains("no image was built"), "{printed}");
 
     let contents = account.contents();
     let package = &contents.packages["GITHUB_CONNECTOR_PKG"];
@@ -153,14 +153,14 @@ async fn the_native_app_comes_from_nothing_as_its_guide_says() {
         let answer = answer.rows[0].text(0).unwrap();
         assert!(answer.contains("\"OK\""), "{sql}: {answer}");
     }
-    assert!(account.contents().pools.contains_key("GITHUB_CONNECTOR_POOL"), "it was configured");
+    assert!(account.contents().pools.contains_key("GITHUB_CONNECTOR_POOL"), "the connector is configured");
 }
 
-/// Statements that the imitation does not know; they are only parsed.
+/// Statements that the simulation does not support; they are only parsed.
 const ONLY_READ: [&str; 4] = ["CREATE WAREHOUSE", "CREATE ROLE", "GRANT", "CREATE USER"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_come_into_snowflake_from_nothing_as_its_guide_says() {
+async fn the_snowflake_guide_works_from_a_fresh_account() {
     let Some(server) = peers::fakesnow() else { return };
     let blocks = blocks("snowflake.md", "## From nothing to rows");
     let repository = "rust-lang/log";
@@ -199,10 +199,10 @@ async fn run_or_read(session: &mut Box<dyn Session>, sql: &str) -> usize {
 
 /// Limits of Snowflake that the program cannot lift.
 #[test]
-fn the_guide_tells_how_many_patches_there_are_and_what_holds_up_an_upgrade() {
+fn the_guide_states_the_patch_limit_and_what_delays_an_upgrade() {
     let guide = fs::read_to_string("docs/guides/native-app.md").unwrap();
     let guide = guide.split_whitespace().collect::<Vec<_>>().join(" ");
-    for claim in ["A version has at most 130 patches", "a backfill of hours holds up the end of the upgrade"] {
+    for claim in ["A version has at most 130 patches", "a backfill of several hours delays the end of the upgrade"] {
         assert!(guide.contains(claim), "{claim}");
     }
 }

@@ -1,4 +1,4 @@
-//! Texts that try to break out of the files that contain them, read back by those files' own languages.
+//! Hostile texts in generated files, read back by the parsers of those files.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -9,7 +9,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
 use snowfeed::native_app::{App, Bundle};
-use snowfeed::{SourceSpec, TableSpec};
+use snowfeed::{SourceSpec, StreamSpec};
 use sqlparser::dialect::SnowflakeDialect;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
@@ -38,7 +38,7 @@ for line in sys.stdin:
 
 fn app(text: &str) -> App {
     let spec =
-        SourceSpec::new("planets", "1").resource_kind(text).host("api.example.com").table(TableSpec::new("planets"));
+        SourceSpec::new("planets", "1").resource_kind(text).host("api.example.com").stream(StreamSpec::new("planets"));
     App::from(&spec).title(text).description(text).text("CREATE DATABASE", text)
 }
 
@@ -116,7 +116,7 @@ fn shape(sql: &str) -> (Vec<std::mem::Discriminant<Token>>, Vec<String>) {
 
 proptest! {
     #[test]
-    fn no_text_leaves_its_literal_in_sql(text in hostile()) {
+    fn no_text_escapes_its_sql_literal(text in hostile()) {
         let setup = |text: &str| Bundle::new(&app(text)).unwrap().text("setup.sql").unwrap().to_owned();
         let (plain, hostile) = (shape(&setup("x")), shape(&setup(&text)));
         prop_assert_eq!(plain.0, hostile.0);
@@ -125,7 +125,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_a_line_or_a_heading_of_markdown(text in hostile()) {
+    fn no_text_adds_a_markdown_line_or_heading(text in hostile()) {
         let readme = |text: &str| Bundle::new(&app(text)).unwrap().text("README.md").unwrap().to_owned();
         let (plain, hostile) = (readme("x"), readme(&text));
         prop_assert_eq!(plain.lines().count(), hostile.lines().count());
@@ -148,7 +148,7 @@ proptest! {
 }
 
 #[test]
-fn yaml_and_python_read_every_text_as_it_was_given() {
+fn yaml_and_python_read_every_text_unchanged() {
     let Some(python) = peers::python("yaml") else {
         return peers::skipped("there is no python3, which reads the files");
     };

@@ -133,9 +133,9 @@ pub(super) fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[test]
-fn an_image_holds_the_program_and_little_else() {
-    let workshop = ImageFolder::new();
-    let image = workshop.image();
+fn an_image_holds_little_more_than_the_program() {
+    let images = ImageFolder::new();
+    let image = images.image();
     let files = files(&image, 0);
     let found: Vec<(&str, u32)> = files.iter().map(|(name, packed)| (name.as_str(), packed.mode)).collect();
     let expected = [
@@ -155,10 +155,10 @@ fn an_image_holds_the_program_and_little_else() {
 }
 
 #[test]
-fn a_container_runs_the_program_as_nobody_in_particular() {
-    let workshop = ImageFolder::new();
-    let image = workshop.builder().source("https://example.com/widgets").env("RUST_BACKTRACE", "1");
-    let image = image.write(workshop.path("image")).unwrap();
+fn a_container_runs_the_program_as_an_unprivileged_user() {
+    let images = ImageFolder::new();
+    let image = images.builder().source("https://example.com/widgets").env("RUST_BACKTRACE", "1");
+    let image = image.write(images.path("image")).unwrap();
     let config = config(&image);
     assert_eq!((&config["os"], &config["architecture"]), (&json!("linux"), &json!("amd64")));
     assert_eq!(config["created"], "1970-01-01T00:00:00Z");
@@ -179,7 +179,7 @@ fn a_container_runs_the_program_as_nobody_in_particular() {
 }
 
 #[test]
-fn two_builds_are_the_same_to_the_last_byte() {
+fn two_image_builds_are_identical() {
     let (one, other) = (ImageFolder::new(), ImageFolder::new());
     let first = one.image();
     // The image contains neither the age nor the permissions of the file.
@@ -194,54 +194,54 @@ fn two_builds_are_the_same_to_the_last_byte() {
 
 #[test]
 fn another_program_or_another_label_is_another_image() {
-    let workshop = ImageFolder::new();
-    let image = workshop.image();
+    let images = ImageFolder::new();
+    let image = images.image();
     let mut bytes = Elf::good().bytes();
     bytes.push(0);
-    let other = Image::builder(workshop.program("connector", &bytes)).version("1.2.3").title("Widgets");
-    let other = other.write(workshop.path("other")).unwrap();
-    let labelled = workshop.builder().label("team", "data").write(workshop.path("labelled")).unwrap();
+    let other = Image::builder(images.program("connector", &bytes)).version("1.2.3").title("Widgets");
+    let other = other.write(images.path("other")).unwrap();
+    let labelled = images.builder().label("team", "data").write(images.path("labelled")).unwrap();
     assert_ne!(image.digest(), other.digest());
     assert_ne!(image.digest(), labelled.digest());
     assert_eq!(manifest(&image)["layers"], manifest(&labelled)["layers"]);
 }
 
 #[test]
-fn an_image_is_as_old_as_it_is_told() {
-    let workshop = ImageFolder::new();
-    let image = workshop.builder().created("2026-01-15T12:00:00.75Z".parse().unwrap());
-    let image = image.write(workshop.path("image")).unwrap();
+fn an_image_has_the_given_creation_time() {
+    let images = ImageFolder::new();
+    let image = images.builder().created("2026-01-15T12:00:00.75Z".parse().unwrap());
+    let image = image.write(images.path("image")).unwrap();
     assert_eq!(config(&image)["created"], "2026-01-15T12:00:00Z");
     files(&image, 1_768_478_400);
-    let too_old = workshop.builder().created("1969-12-31T23:59:59Z".parse().unwrap());
-    assert_eq!(too_old.write(workshop.path("old")).unwrap_err().kind(), ErrorKind::Configuration);
+    let too_old = images.builder().created("1969-12-31T23:59:59Z".parse().unwrap());
+    assert_eq!(too_old.write(images.path("old")).unwrap_err().kind(), ErrorKind::Configuration);
 }
 
 #[test]
-fn certificates_are_put_where_programs_look_for_them() {
-    let workshop = ImageFolder::new();
+fn certificates_are_at_the_usual_path() {
+    let images = ImageFolder::new();
     let pem = b"-----BEGIN CERTIFICATE-----\nMAo=\n-----END CERTIFICATE-----\n";
-    let bundle = workshop.program("ca.pem", pem);
-    let image = workshop.builder().certificates(bundle).write(workshop.path("image")).unwrap();
+    let bundle = images.program("ca.pem", pem);
+    let image = images.builder().certificates(bundle).write(images.path("image")).unwrap();
     assert_eq!(files(&image, 0)["etc/ssl/certs/ca-certificates.crt"].bytes, pem);
     let env = config(&image)["config"]["Env"].clone();
     assert!(env.as_array().unwrap().contains(&json!("SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt")), "{env}");
 }
 
 #[test]
-fn no_private_key_gets_into_an_image() {
-    let workshop = ImageFolder::new();
-    let key = workshop.program("key.pem", b"-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nhunter2\n");
-    let error = workshop.builder().certificates(key).write(workshop.path("image")).unwrap_err();
+fn an_image_contains_no_private_key() {
+    let images = ImageFolder::new();
+    let key = images.program("key.pem", b"-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nhunter2\n");
+    let error = images.builder().certificates(key).write(images.path("image")).unwrap_err();
     assert!(error.to_string().contains("private key"), "{error}");
-    let empty = workshop.program("empty.pem", b"");
-    let error = workshop.builder().certificates(empty).write(workshop.path("image")).unwrap_err();
+    let empty = images.program("empty.pem", b"");
+    let error = images.builder().certificates(empty).write(images.path("image")).unwrap_err();
     assert!(error.to_string().contains("contain no certificate"), "{error}");
 }
 
 #[test]
-fn only_what_can_run_gets_into_an_image() {
-    let workshop = ImageFolder::new();
+fn a_program_that_cannot_run_is_rejected() {
+    let images = ImageFolder::new();
     for (bytes, why) in [
         (b"#!/bin/sh\n".to_vec(), "not an ELF file"),
         (Vec::new(), "not an ELF file"),
@@ -251,7 +251,7 @@ fn only_what_can_run_gets_into_an_image() {
         (Elf::good().bytes()[..40].to_vec(), "damaged"),
         (Elf::good().bytes()[..80].to_vec(), "damaged"),
     ] {
-        let error = workshop.refusal(&bytes);
+        let error = images.refusal(&bytes);
         assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(error.message().contains(why), "{why}: {error}");
         let help = error.help().unwrap();
@@ -260,14 +260,14 @@ fn only_what_can_run_gets_into_an_image() {
 }
 
 #[test]
-fn what_another_processor_or_system_runs_does_not_get_into_an_image() {
-    let workshop = ImageFolder::new();
+fn a_program_for_another_platform_is_rejected() {
+    let images = ImageFolder::new();
     for (bytes, why) in [
         (Elf::good().machine(243).bytes(), "a processor other than x86-64"),
         (Elf::good().class(1).bytes(), "32-bit"),
         (Elf::good().system(9).bytes(), "an operating system other than Linux"),
     ] {
-        let error = workshop.refusal(&bytes);
+        let error = images.refusal(&bytes);
         assert!(error.message().contains(why), "{why}: {error}");
         assert!(error.help().unwrap().contains("cargo zigbuild"), "{error:?}");
     }
@@ -275,76 +275,76 @@ fn what_another_processor_or_system_runs_does_not_get_into_an_image() {
 
 #[test]
 fn a_static_program_may_be_position_independent() {
-    let workshop = ImageFolder::new();
+    let images = ImageFolder::new();
     let program = Elf::good().kind(3).segment(2, &[elf::entry(4, 512), elf::entry(0, 0)].concat()).bytes();
-    Image::builder(workshop.program("connector", &program)).write(workshop.path("image")).unwrap();
+    Image::builder(images.program("connector", &program)).write(images.path("image")).unwrap();
 }
 
 #[test]
-fn a_program_as_cargo_builds_it_by_default_is_refused() {
-    let workshop = ImageFolder::new();
-    let error = Image::builder(std::env::current_exe().unwrap()).write(workshop.path("image")).unwrap_err();
+fn a_dynamically_linked_program_is_rejected() {
+    let images = ImageFolder::new();
+    let error = Image::builder(std::env::current_exe().unwrap()).write(images.path("image")).unwrap_err();
     assert!(error.message().contains("dynamically linked"), "{error}");
 }
 
 #[test]
-fn a_missing_program_is_said_with_the_command_that_makes_it() {
-    let workshop = ImageFolder::new();
+fn a_missing_program_is_reported_with_its_build_command() {
+    let images = ImageFolder::new();
     for (path, why) in [("target/release/examples/widgets", "cannot be read"), (".", "is not a file")] {
-        let error = Image::builder(workshop.path(path)).name("widgets").write(workshop.path("image")).unwrap_err();
+        let error = Image::builder(images.path(path)).name("widgets").write(images.path("image")).unwrap_err();
         assert!(error.message().contains(why), "{error}");
         assert!(error.help().unwrap().contains("cargo build --release"), "{error:?}");
     }
 }
 
 #[test]
-fn a_name_that_leaves_its_folder_is_refused() {
-    let workshop = ImageFolder::new();
+fn a_program_name_with_a_path_is_rejected() {
+    let images = ImageFolder::new();
     for name in ["", "../sh", ".hidden", "a b", "ü", &"a".repeat(81)] {
-        let error = workshop.builder().name(name).write(workshop.path("image")).unwrap_err();
+        let error = images.builder().name(name).write(images.path("image")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{name}");
     }
-    let error = workshop.builder().env("A=B", "").write(workshop.path("image")).unwrap_err();
+    let error = images.builder().env("A=B", "").write(images.path("image")).unwrap_err();
     assert!(error.to_string().contains("environment variable"), "{error}");
 }
 
 #[test]
-fn a_build_takes_the_place_of_the_last_one() {
-    let workshop = ImageFolder::new();
-    let first = workshop.image();
-    let second = workshop.builder().version("1.2.4").write(workshop.path("image")).unwrap();
+fn a_build_replaces_the_last_one() {
+    let images = ImageFolder::new();
+    let first = images.image();
+    let second = images.builder().version("1.2.4").write(images.path("image")).unwrap();
     assert_ne!(first.digest(), second.digest());
-    let blobs = fs::read_dir(workshop.path("image/blobs/sha256")).unwrap().count();
-    assert_eq!(blobs, 3, "the old ones are gone");
-    let siblings: Vec<_> = fs::read_dir(workshop.0.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let blobs = fs::read_dir(images.path("image/blobs/sha256")).unwrap().count();
+    assert_eq!(blobs, 3, "the old files are removed");
+    let siblings: Vec<_> = fs::read_dir(images.0.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(siblings.len(), 2, "{siblings:?}");
 }
 
 #[test]
-fn a_build_that_fails_leaves_the_last_one() {
-    let workshop = ImageFolder::new();
-    let before = workshop.image();
-    workshop.refusal(b"no program");
-    assert_eq!(Image::open(workshop.path("image")).unwrap().digest(), before.digest());
+fn a_failed_build_keeps_the_last_one() {
+    let images = ImageFolder::new();
+    let before = images.image();
+    images.refusal(b"no program");
+    assert_eq!(Image::open(images.path("image")).unwrap().digest(), before.digest());
 }
 
 #[test]
-fn a_folder_of_something_else_is_left_alone() {
-    let workshop = ImageFolder::new();
-    fs::create_dir(workshop.path("work")).unwrap();
-    let thesis = workshop.program("work/thesis.txt", b"years");
-    let error = workshop.builder().write(workshop.path("work")).unwrap_err();
+fn a_folder_without_an_image_is_left_unchanged() {
+    let images = ImageFolder::new();
+    fs::create_dir(images.path("work")).unwrap();
+    let thesis = images.program("work/thesis.txt", b"years");
+    let error = images.builder().write(images.path("work")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert_eq!(fs::read(thesis).unwrap(), b"years");
 }
 
 #[test]
-fn an_image_is_found_again() {
-    let workshop = ImageFolder::new();
-    let image = workshop.image();
-    let found = Image::open(workshop.path("image")).unwrap();
+fn a_written_image_can_be_opened() {
+    let images = ImageFolder::new();
+    let image = images.image();
+    let found = Image::open(images.path("image")).unwrap();
     assert_eq!(found.digest(), image.digest());
-    let layer_and_config: u64 = fs::read_dir(workshop.path("image/blobs/sha256"))
+    let layer_and_config: u64 = fs::read_dir(images.path("image/blobs/sha256"))
         .unwrap()
         .map(|entry| entry.unwrap())
         .filter(|entry| !image.digest().ends_with(entry.file_name().to_str().unwrap()))
@@ -354,19 +354,19 @@ fn an_image_is_found_again() {
 }
 
 #[test]
-fn an_image_that_is_missing_or_was_changed_is_said() {
-    let workshop = ImageFolder::new();
-    assert_eq!(Image::open(workshop.path("image")).unwrap_err().kind(), ErrorKind::NotFound);
-    let image = workshop.image();
-    let manifest = workshop.path("image/blobs/sha256").join(&image.digest()["sha256:".len()..]);
+fn a_missing_or_modified_image_is_reported() {
+    let images = ImageFolder::new();
+    assert_eq!(Image::open(images.path("image")).unwrap_err().kind(), ErrorKind::NotFound);
+    let image = images.image();
+    let manifest = images.path("image/blobs/sha256").join(&image.digest()["sha256:".len()..]);
     fs::write(manifest, "{}").unwrap();
-    assert_eq!(Image::open(workshop.path("image")).unwrap_err().kind(), ErrorKind::InvalidData);
+    assert_eq!(Image::open(images.path("image")).unwrap_err().kind(), ErrorKind::InvalidData);
     for index in ["", "{}", r#"{"schemaVersion": 2, "manifests": []}"#] {
-        fs::write(workshop.path("image/index.json"), index).unwrap();
-        assert_eq!(Image::open(workshop.path("image")).unwrap_err().kind(), ErrorKind::InvalidData, "{index}");
+        fs::write(images.path("image/index.json"), index).unwrap();
+        assert_eq!(Image::open(images.path("image")).unwrap_err().kind(), ErrorKind::InvalidData, "{index}");
     }
     let outside =
         r#"{"schemaVersion": 2, "manifests": [{"mediaType": "a", "digest": "sha256:../../../x", "size": 1}]}"#;
-    fs::write(workshop.path("image/index.json"), outside).unwrap();
-    assert_eq!(Image::open(workshop.path("image")).unwrap_err().kind(), ErrorKind::InvalidData);
+    fs::write(images.path("image/index.json"), outside).unwrap();
+    assert_eq!(Image::open(images.path("image")).unwrap_err().kind(), ErrorKind::InvalidData);
 }

@@ -1,6 +1,6 @@
 //! The native app: the generated files, and whether Snowflake's own tools accept them; the image; the Python inside.
 #![cfg(all(feature = "native-app", feature = "cli", feature = "github"))]
-#![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
+#![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
 #[path = "../support/json_schema.rs"]
 mod json_schema;

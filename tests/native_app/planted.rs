@@ -1,4 +1,4 @@
-//! Things that others put where `app build` writes or reads: a listing, links, their own files.
+//! Foreign listings, links and files where `app build` writes or reads.
 #![cfg(unix)]
 
 use std::fs;
@@ -28,7 +28,7 @@ fn plant(folder: &Path, path: &str, contents: &[u8]) -> [String; 2] {
 }
 
 #[test]
-fn nothing_outside_of_a_bundle_is_removed_or_read_whatever_the_listing_says() {
+fn a_listing_cannot_reach_outside_the_bundle() {
     let outer = tempdir().unwrap();
     let folder = outer.path().join("sf_build");
     bundle().write(&folder).unwrap();
@@ -54,7 +54,7 @@ fn nothing_outside_of_a_bundle_is_removed_or_read_whatever_the_listing_says() {
 }
 
 #[test]
-fn a_listed_file_of_other_contents_is_neither_removed_nor_replaced() {
+fn a_listed_file_with_other_contents_is_neither_removed_nor_replaced() {
     let folder = tempdir().unwrap();
     bundle().write(&folder).unwrap();
     let stale = folder.path().join("page/mine.py");
@@ -80,7 +80,7 @@ fn a_listed_file_of_other_contents_is_neither_removed_nor_replaced() {
         assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(error.message().contains("README.md"), "{error}");
         assert_eq!(fs::read(folder.path().join("README.md")).unwrap(), b"precious");
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "nothing is written before everything is checked");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "every file is checked before any is written");
     }
 }
 
@@ -89,7 +89,7 @@ fn nothing_is_written_through_a_hard_link() {
     let outer = tempdir().unwrap();
     let folder = outer.path().join("sf_build");
     Bundle::new(&github().schedule("1h")).unwrap().write(&folder).unwrap();
-    // The same contents as a file of ours, which the next build changes, and the listing itself.
+    // The contents of a bundle file that the next build changes, and the listing itself.
     for path in ["README.md", MARKER] {
         let kept = outer.path().join(path);
         fs::hard_link(folder.join(path), &kept).unwrap();
@@ -101,7 +101,7 @@ fn nothing_is_written_through_a_hard_link() {
     assert_eq!(fs::read(outer.path().join(MARKER)).unwrap(), listed);
     assert_ne!(fs::read(folder.join("README.md")).unwrap(), before);
 
-    // Someone else's file under one of our names.
+    // A foreign file with the name of a bundle file.
     let precious = outer.path().join("precious");
     fs::write(&precious, "precious").unwrap();
     fs::remove_file(folder.join("setup.sql")).unwrap();
@@ -111,7 +111,7 @@ fn nothing_is_written_through_a_hard_link() {
 }
 
 #[test]
-fn no_link_leads_out_of_the_folder() {
+fn links_out_of_the_folder_are_rejected() {
     for path in ["page", "page/app.py", "setup.sql", MARKER] {
         let outer = tempdir().unwrap();
         let folder = outer.path().join("sf_build");
@@ -139,7 +139,7 @@ fn no_link_leads_out_of_the_folder() {
 }
 
 #[tokio::test]
-async fn a_page_leads_nowhere_else() {
+async fn links_in_a_page_are_rejected() {
     let outer = tempdir().unwrap();
     let secret = outer.path().join("hush");
     fs::create_dir(&secret).unwrap();
@@ -169,7 +169,7 @@ async fn a_page_leads_nowhere_else() {
 }
 
 #[test]
-fn a_folder_that_looks_like_an_image_keeps_what_is_not_of_one() {
+fn replacing_an_image_keeps_foreign_files() {
     let outer = tempdir().unwrap();
     let program = outer.path().join("program");
     fs::write(&program, Elf::good().bytes()).unwrap();
@@ -197,7 +197,7 @@ fn a_folder_that_looks_like_an_image_keeps_what_is_not_of_one() {
         assert_eq!(crate::image::tree(&image), before, "{what}");
         fs::remove_dir_all(&image).unwrap();
     }
-    // Only a mark, in someone else's folder.
+    // Only a listing, in a foreign folder.
     fs::create_dir(&image).unwrap();
     fs::write(image.join("oci-layout"), "{\"imageLayoutVersion\":\"1.0.0\"}").unwrap();
     fs::write(image.join("thesis"), "precious").unwrap();
@@ -206,7 +206,7 @@ fn a_folder_that_looks_like_an_image_keeps_what_is_not_of_one() {
 }
 
 #[test]
-fn what_is_beside_an_image_stays() {
+fn files_beside_an_image_stay() {
     let outer = tempdir().unwrap();
     let program = outer.path().join("program");
     fs::write(&program, Elf::good().bytes()).unwrap();
@@ -220,7 +220,7 @@ fn what_is_beside_an_image_stays() {
     for name in ["image.unfinished", "image.replaced"] {
         assert_eq!(fs::read(outer.path().join(name).join("thesis")).unwrap(), b"precious");
     }
-    assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 4, "nothing is left behind");
+    assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 4, "no file is left behind");
     // Nor does it write anything through a link.
     fs::create_dir(outer.path().join("elsewhere")).unwrap();
     for name in ["link", "link/"] {

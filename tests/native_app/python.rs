@@ -47,18 +47,18 @@ pub(super) fn pytest(files: &[&str], settings: &[(&str, &Path)]) {
         .env("NO_PROXY", "*")
         .envs(settings.iter().copied());
     let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{files:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
-    println!("{files:?}: {}", said.lines().last().unwrap_or_default());
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{files:?}: {printed}{}", String::from_utf8_lossy(&output.stderr));
+    println!("{files:?}: {}", printed.lines().last().unwrap_or_default());
 }
 
 #[test]
-fn names_schedules_and_constants_hold_whatever_the_text() {
+fn names_schedules_and_constants_accept_any_text() {
     pytest(&["test_names.py"], &[]);
 }
 
 #[test]
-fn calls_and_rights_are_those_of_snowflake() {
+fn calls_and_privileges_match_snowflake() {
     pytest(&["test_calls.py", "test_rights.py"], &[]);
 }
 
@@ -68,27 +68,27 @@ fn the_setup_script_installs_and_upgrades() {
 }
 
 #[test]
-fn every_configuration_is_made_or_refused_with_its_code() {
+fn every_configuration_is_applied_or_rejected_with_its_code() {
     pytest(&["test_configuration.py", "test_pool.py", "test_settings.py"], &[]);
 }
 
 #[test]
-fn every_way_of_a_resource_ends_with_its_code() {
+fn every_resource_operation_returns_its_code() {
     pytest(&["test_resources.py", "test_ingestion.py"], &[]);
 }
 
 #[test]
-fn procedures_can_be_called_in_any_order_and_twice() {
+fn procedures_work_in_any_order_and_twice() {
     pytest(&["test_order.py"], &[]);
 }
 
 #[test]
-fn every_form_and_error_of_the_page_is_shown() {
+fn the_page_shows_every_form_and_error() {
     pytest(&["test_page.py", "test_page_limits.py", "test_page_parts.py"], &[]);
 }
 
 #[test]
-fn a_consumer_gets_from_nothing_to_rows_in_a_browser() {
+fn a_consumer_sets_up_the_app_in_a_browser() {
     if !Path::new(CHROMIUM).exists() {
         return peers::skipped("there is no Chromium; Debian has it as the package chromium");
     }

@@ -26,8 +26,8 @@ fn deployed(app: &App) -> Option<Vec<String>> {
         .env("SNOWFLAKE_CLI_FEATURES_ENABLE_SNOWFLAKE_PROJECTS", "false")
         .output()
         .unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&answer.stdout), String::from_utf8_lossy(&answer.stderr));
-    assert!(answer.status.success(), "{said}");
+    let printed = format!("{}{}", String::from_utf8_lossy(&answer.stdout), String::from_utf8_lossy(&answer.stderr));
+    assert!(answer.status.success(), "{printed}");
     let mut files = Vec::new();
     let mut folders = vec![folder.path().join("output/deploy")];
     let root = folders[0].clone();
@@ -46,7 +46,7 @@ fn deployed(app: &App) -> Option<Vec<String>> {
 }
 
 #[test]
-fn snowflakes_own_command_line_takes_every_bundle() {
+fn snowflake_cli_accepts_every_bundle() {
     let odd = github().package("\"My \"\"odd\"\" package\"").title("a: b # c \"d\" 'e' {{ f }}");
     for app in [github(), custom(), github().without_container(true), odd] {
         let Some(files) = deployed(&app) else { return };

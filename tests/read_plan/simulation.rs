@@ -356,7 +356,7 @@ proptest! {
 
 /// Found by chance: a row moves after the last page was served and before its range is split.
 #[test]
-fn a_row_that_moves_before_a_range_is_cut_up_is_not_lost() {
+fn a_row_that_moves_before_a_range_is_split_is_not_lost() {
     let quiet = Scenario {
         seed: 7_154_809_808_846_186_969,
         rows: 22,
@@ -388,7 +388,7 @@ fn a_row_that_moves_before_a_range_is_cut_up_is_not_lost() {
 
 /// Found by chance: a poll that begins before its first relevant row, and is split.
 #[test]
-fn a_poll_that_is_cut_up_leaves_a_checkpoint_that_can_be_read() {
+fn a_poll_that_is_split_leaves_a_readable_checkpoint() {
     run(&Scenario {
         seed: 15_107_262_839_169_163_466,
         rows: 96,
@@ -409,7 +409,7 @@ fn a_poll_that_is_cut_up_leaves_a_checkpoint_that_can_be_read() {
 
 /// Found by chance: within the second that is being read, a row moves in front of others.
 #[test]
-fn a_row_that_another_one_moves_up_within_the_newest_second_is_not_late() {
+fn a_row_that_moves_up_within_the_newest_second_is_not_late() {
     run(&Scenario {
         seed: 15_743_036_687_693_625_676,
         rows: 78,
@@ -429,7 +429,7 @@ fn a_row_that_another_one_moves_up_within_the_newest_second_is_not_late() {
 }
 
 #[test]
-fn a_listing_whose_last_request_is_refused_comes_to_its_end() {
+fn a_listing_whose_last_request_is_rejected_ends() {
     run(&Scenario {
         seed: 8_470_794_481_390_622_512,
         rows: 7,

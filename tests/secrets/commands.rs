@@ -64,7 +64,7 @@ async fn a_wrong_secret_is_not_written_either() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_in_the_wrong_place_is_refused_and_not_repeated() {
+async fn a_misplaced_secret_is_rejected_and_not_quoted() {
     let url = format!("http://user:{}@127.0.0.1:9/", "C4n4ryBird");
     let by_value = format!("token={CANARY}");
     for setting in [by_value, format!("api_url={url}"), format!("proxy={url}"), format!("private_key={CANARY}")] {

@@ -11,7 +11,7 @@ use crate::support::{Program, end, signal, until};
 
 /// The ways to pass a credential to a program: variables, and files by their names.
 struct CredentialSource {
-    what: &'static str,
+    description: &'static str,
     variables: &'static [(&'static str, &'static str)],
     files: &'static [&'static str],
     args: &'static [&'static str],
@@ -56,40 +56,45 @@ async fn no_credential_is_in_a_core_file() {
     let port = silent.local_addr().unwrap().port().to_string();
     let url = format!("http://127.0.0.1:{port}");
     const TO_SNOWFLAKE: &[&str] = &["--to", "snowflake", "check"];
-    let ways = [
-        CredentialSource { what: "a token", variables: &[("GITHUB_TOKEN", CANARY)], files: &[], args: &["check"] },
+    let sources = [
         CredentialSource {
-            what: "a token's file",
+            description: "a token",
+            variables: &[("GITHUB_TOKEN", CANARY)],
+            files: &[],
+            args: &["check"],
+        },
+        CredentialSource {
+            description: "a token's file",
             variables: &[],
             files: &["hush"],
             args: &["--set", "token=file:hush", "check"],
         },
         CredentialSource {
-            what: "an App's private key",
+            description: "an App's private key",
             variables: &[("GITHUB_APP_ID", "1"), ("GITHUB_INSTALLATION_ID", "2")],
             files: &["key"],
             args: &["--set", "private_key=file:key", "check"],
         },
         CredentialSource {
-            what: "a password",
+            description: "a password",
             variables: &[("SNOWFLAKE_PASSWORD", CANARY)],
             files: &[],
             args: TO_SNOWFLAKE,
         },
         CredentialSource {
-            what: "an OAuth token",
+            description: "an OAuth token",
             variables: &[("SNOWFLAKE_AUTHENTICATOR", "oauth"), ("SNOWFLAKE_TOKEN", CANARY)],
             files: &[],
             args: TO_SNOWFLAKE,
         },
         CredentialSource {
-            what: "a programmatic access token",
+            description: "a programmatic access token",
             variables: &[("SNOWFLAKE_AUTHENTICATOR", "PROGRAMMATIC_ACCESS_TOKEN"), ("SNOWFLAKE_TOKEN", CANARY)],
             files: &[],
             args: TO_SNOWFLAKE,
         },
         CredentialSource {
-            what: "a private key and its passphrase",
+            description: "a private key and its passphrase",
             variables: &[
                 ("SNOWFLAKE_AUTHENTICATOR", "SNOWFLAKE_JWT"),
                 ("SNOWFLAKE_PRIVATE_KEY_PATH", "key"),
@@ -99,7 +104,7 @@ async fn no_credential_is_in_a_core_file() {
             args: TO_SNOWFLAKE,
         },
     ];
-    for CredentialSource { what, variables, files, args } in ways {
+    for CredentialSource { description, variables, files, args } in sources {
         if args == TO_SNOWFLAKE && !cfg!(feature = "snowflake") {
             continue;
         }
@@ -127,22 +132,22 @@ async fn no_credential_is_in_a_core_file() {
         // It is in the middle of its work: connected, with the credential in memory.
         silent.set_nonblocking(true).unwrap();
         let mut connection = None;
-        until(what, || {
+        until(description, || {
             connection = silent.accept().ok();
             connection.is_some()
         })
         .await;
         let limits = fs::read_to_string(format!("/proc/{}/limits", child.id().unwrap())).unwrap();
         let limit = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
-        assert!(limit.split_whitespace().filter(|word| *word == "0").count() == 2, "{what}: {limit}");
+        assert!(limit.split_whitespace().filter(|word| *word == "0").count() == 2, "{description}: {limit}");
         signal(&child, "ABRT");
         let ended = end(child).await;
-        assert_eq!(ended.code, None, "{what}: {ended:?}");
+        assert_eq!(ended.code, None, "{description}: {ended:?}");
         let left = core_files_in(program.folder());
         for core in &left {
-            assert_absent(what, fs::read(core).unwrap());
+            assert_absent(description, fs::read(core).unwrap());
         }
-        assert!(left.is_empty(), "{what}: {left:?}");
+        assert!(left.is_empty(), "{description}: {left:?}");
     }
     if !can_be_written {
         eprintln!("this system writes no core files into the current folder; only the limit was looked at");

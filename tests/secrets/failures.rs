@@ -17,7 +17,7 @@ fn without_retries(url: &str) -> Program {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_repeats_the_secret_makes_nobody_else_repeat_it() {
+async fn a_secret_echoed_by_the_server_is_redacted() {
     for (name, answer) in RESPONSES {
         let server = echo::server(answer).await;
         let program = without_retries(&server.uri());
@@ -38,7 +38,7 @@ async fn a_server_that_repeats_the_secret_makes_nobody_else_repeat_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_notation_in_which_a_server_repeats_the_secret_is_passed_on() {
+async fn a_secret_echoed_in_any_notation_is_redacted() {
     for (name, notation) in NOTATIONS {
         let server = echo::server_refusing_in(notation).await;
         let program = without_retries(&server.uri());
@@ -62,7 +62,7 @@ async fn no_notation_in_which_a_server_repeats_the_secret_is_passed_on() {
 
 /// It belongs to another user.
 #[tokio::test(flavor = "multi_thread")]
-async fn another_token_that_a_server_sends_is_not_passed_on_either() {
+async fn another_token_sent_by_the_server_is_redacted_too() {
     let token = format!("ghp_{}{}", "C4n4ryBird".repeat(3), "x7Qz19");
     for (name, notation) in NOTATIONS {
         let written = json!(notation(&token)).to_string();
@@ -78,7 +78,7 @@ async fn another_token_that_a_server_sends_is_not_passed_on_either() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn arguments_that_are_wrong_are_repeated_without_tokens() {
+async fn invalid_arguments_are_quoted_without_tokens() {
     let token = format!("ghp_{}{}", "C4n4ryBird".repeat(3), "x7Qz19");
     let program = Program::new("github_issues");
     let option = format!("--token={token}");
@@ -90,7 +90,7 @@ async fn arguments_that_are_wrong_are_repeated_without_tokens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn broken_connections_do_not_bring_it_out() {
+async fn broken_connections_do_not_reveal_the_secret() {
     for fault in [Fault::Reset, Fault::status(500), Fault::status(503), Fault::status(418)] {
         let upstream = GithubServer::builder().token(CANARY).repository("acme/gears", 3).start().await.unwrap();
         upstream.fault_rate(1.0, [fault]);
@@ -105,7 +105,7 @@ async fn broken_connections_do_not_bring_it_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_no_header_takes_is_not_repeated() {
+async fn a_secret_that_is_not_a_valid_header_is_not_quoted() {
     for secret in [format!("{CANARY}\r\nx: y"), format!("{CANARY}\u{7f}"), format!("{CANARY}é\n")] {
         let program = Program::github("http://127.0.0.1:1").variable("GITHUB_TOKEN", &secret);
         for args in [&["-vvv", "check"][..], &["--json", "ingest", "acme/gears"]] {
@@ -117,7 +117,7 @@ async fn a_secret_that_no_header_takes_is_not_repeated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_private_key_that_cannot_be_read_is_not_repeated() {
+async fn an_unreadable_private_key_is_not_quoted() {
     let key = format!("-----BEGIN RSA PRIVATE KEY-----\n{CANARY}\n-----END RSA PRIVATE KEY-----");
     let program = Program::github("http://127.0.0.1:1")
         .variable("GITHUB_APP_ID", "1")

@@ -19,7 +19,7 @@ async fn received(server: &MockServer) -> Vec<u8> {
 
 /// No server is even contacted, so nothing can leak.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_other_host_is_asked_whatever_the_server_points_to() {
+async fn no_other_host_is_contacted_whatever_the_server_links_to() {
     let other = MockServer::start().await;
     Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_string("[]")).mount(&other).await;
     let elsewhere = other.uri();
@@ -74,11 +74,11 @@ async fn a_running_process_shows_no_secret_in_its_arguments() {
 /// There are no arguments and no environment of child processes to check: nothing is ever started.
 #[test]
 fn the_library_starts_no_process() {
-    fn look(folder: &Path, files: &mut usize) {
+    fn count_process_starts(folder: &Path, files: &mut usize) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                look(&path, files);
+                count_process_starts(&path, files);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = fs::read_to_string(&path).unwrap();
                 let code = text.split("#[cfg(test)]").next().unwrap();
@@ -88,6 +88,6 @@ fn the_library_starts_no_process() {
         }
     }
     let mut files = 0;
-    look(Path::new("src"), &mut files);
+    count_process_starts(Path::new("src"), &mut files);
     assert!(files > 100, "{files}");
 }

@@ -14,7 +14,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_database_is_its_owners_alone_with_the_files_beside_it() {
+async fn a_new_database_and_its_log_are_private_to_the_owner() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("new.db");
     let backend = snowfeed::backends::Sqlite::open(&path).unwrap();
@@ -29,7 +29,7 @@ async fn a_new_database_is_its_owners_alone_with_the_files_beside_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_is_there_keeps_its_permissions() {
+async fn an_existing_database_keeps_its_permissions() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("shared.db");
     fs::write(&path, "").unwrap();
@@ -39,7 +39,7 @@ async fn a_database_that_is_there_keeps_its_permissions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_anybody_can_read_is_said_to_be() {
+async fn a_world_readable_secret_is_warned_about() {
     let upstream = GithubServer::builder().token("right").repository("acme/gears", 1).start().await.unwrap();
     let program = Program::github(upstream.url());
     let file = program.folder().join("hush");
@@ -54,7 +54,7 @@ async fn a_secret_that_anybody_can_read_is_said_to_be() {
 
 /// A database is named by `--db`, or is the default one of the current folder, where others may have planted a file.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_that_leads_nowhere_is_no_new_database() {
+async fn a_dangling_link_does_not_become_a_new_database() {
     for (link, args, code) in [
         ("github.db", &["configure", "page_size=50"][..], 4),
         ("github.db", &["ingest", "acme/gears"], 4),
@@ -78,7 +78,7 @@ async fn a_link_that_leads_nowhere_is_no_new_database() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_others_can_use_is_said_to_be() {
+async fn a_database_accessible_to_others_is_warned_about() {
     let upstream = GithubServer::builder().token("right").repository("acme/gears", 1).start().await.unwrap();
     let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", "right");
     let warning = "anybody on this machine can use the database file";
@@ -105,7 +105,7 @@ async fn a_database_that_others_can_use_is_said_to_be() {
 }
 
 #[test]
-fn no_file_beside_a_database_leads_elsewhere() {
+fn links_next_to_a_database_are_not_followed() {
     for ending in ["-wal", "-shm", "-journal"] {
         let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         for target in ["missing", "precious"] {

@@ -26,7 +26,7 @@ impl HostileServer {
 
     #[track_caller]
     fn assert_no_credentials(&self, received: &[wiremock::Request]) {
-        assert_absent("what the hostile server got", format!("{received:?}"));
+        assert_absent("the requests to the hostile server", format!("{received:?}"));
         assert!(received.iter().all(|request| !request.headers.contains_key("authorization")), "{received:?}");
     }
 }
@@ -48,7 +48,7 @@ async fn plant(folder: &Path, settings: &[&str]) {
 }
 
 #[track_caller]
-fn assert_refused(ended: &Ended, says: &str) {
+fn assert_rejected(ended: &Ended, says: &str) {
     assert_eq!(ended.code, Some(4), "{ended:?}");
     let text = format!("{}{}", ended.stderr, ended.stdout);
     assert!(text.contains(says) && text.contains("confirm it"), "{text}");
@@ -56,7 +56,7 @@ fn assert_refused(ended: &Ended, says: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_settings_file_in_the_current_folder_is_not_loaded_and_said_to_be_there() {
+async fn a_settings_file_in_the_current_folder_is_not_loaded_but_reported() {
     let hostile = HostileServer::start().await;
     let upstream = GithubServer::builder().token(CANARY).repository("acme/gears", 3).start().await.unwrap();
     let named = Program::github(upstream.url()).variable("GITHUB_TOKEN", CANARY);
@@ -95,7 +95,7 @@ async fn a_planted_database_sends_no_credential_to_its_host() {
     ] {
         plant(program.folder(), &settings).await;
         for args in COMMANDS {
-            assert_refused(&program.run(args).await, named);
+            assert_rejected(&program.run(args).await, named);
         }
     }
     hostile.assert_no_credentials(&hostile.0.received_requests().await.unwrap());
@@ -118,7 +118,7 @@ async fn a_planted_reference_is_not_sent_to_a_host_that_the_call_names_either() 
     for reference in ["env:AWS_SECRET_ACCESS_KEY", "file:hush"] {
         plant(program.folder(), &[&format!("token={reference}")]).await;
         for args in COMMANDS {
-            assert_refused(&program.run(args).await, reference);
+            assert_rejected(&program.run(args).await, reference);
         }
         // Named in the call, it is the caller's own decision.
         let set = format!("token={reference}");
@@ -139,21 +139,21 @@ async fn a_host_that_the_call_names_gets_the_credential() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_configured_with_its_credential_works_until_the_credential_is_another_one() {
+async fn a_configured_host_works_until_its_credential_changes() {
     let upstream = GithubServer::builder().token("right-token").repository("acme/gears", 3).start().await.unwrap();
     let url = format!("api_url={}", upstream.url());
     let program = Program::new("github_issues");
     fs::write(program.folder().join("hush"), "right-token").unwrap();
     for configured in [vec![url.as_str(), "token=file:hush"], vec!["token=file:hush", url.as_str()]] {
         let ended = program.run(&[&["configure"], &configured[..]].concat()).await.expect(0);
-        assert!(!ended.stderr.contains("not used yet"), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("cannot be used yet"), "{}", ended.stderr);
         program.run(&["ingest", "acme/gears"]).await.expect(0);
         program.run(&["configure", "page_size=50"]).await.expect(0);
         program.run(&["check"]).await.expect(0);
     }
     // The database does not confirm a changed credential.
     fs::write(program.folder().join("hush"), "another-token").unwrap();
-    assert_refused(&program.run(&["ingest", "acme/gears"]).await, "file:hush");
+    assert_rejected(&program.run(&["ingest", "acme/gears"]).await, "file:hush");
     fs::write(program.folder().join("hush"), "right-token").unwrap();
     program.run(&["ingest", "acme/gears"]).await.expect(0);
 
@@ -162,7 +162,7 @@ async fn what_is_configured_with_its_credential_works_until_the_credential_is_an
     ambient.run(&["configure", &url]).await.expect(0);
     ambient.run(&["ingest", "acme/gears"]).await.expect(0);
     let other = ambient.command(&["ingest", "acme/gears"]).env("GITHUB_TOKEN", CANARY).output().await.unwrap();
-    assert_refused(&other.into(), "env:GITHUB_TOKEN");
+    assert_rejected(&other.into(), "env:GITHUB_TOKEN");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,8 +171,8 @@ async fn another_setting_does_not_confirm_what_was_planted() {
     let program = Program::new("github_issues").variable("GITHUB_TOKEN", CANARY);
     plant(program.folder(), &[&format!("api_url={}", hostile.url())]).await;
     let ended = program.run(&["configure", "page_size=50", "token=env:GITHUB_TOKEN"]).await.expect(0);
-    assert!(ended.stderr.contains("not used yet") && ended.stderr.contains(&hostile.url()), "{}", ended.stderr);
-    assert_refused(&program.run(&["check"]).await, "`api_url`");
+    assert!(ended.stderr.contains("cannot be used yet") && ended.stderr.contains(&hostile.url()), "{}", ended.stderr);
+    assert_rejected(&program.run(&["check"]).await, "`api_url`");
     program.run(&["configure", "api_url="]).await.expect(0);
     hostile.assert_no_credentials(&hostile.0.received_requests().await.unwrap());
 }
@@ -187,7 +187,7 @@ async fn without_a_credential_any_configured_host_is_read() {
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_settings_file_that_others_may_write_is_refused() {
+async fn a_settings_file_writable_by_others_is_rejected() {
     use std::os::unix::fs::{PermissionsExt, chown};
 
     let program = Program::new("github_issues");
@@ -220,7 +220,7 @@ async fn a_token_does_not_travel_over_plain_http_to_another_machine() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_url_that_holds_more_than_a_place_is_refused_wherever_it_is_given() {
+async fn a_url_with_credentials_is_rejected_wherever_it_is_given() {
     const CORE: &str = "C4n4ryBird";
     let program = Program::new("github_issues");
     program.run(&["configure", "api_url=https://ghe.example"]).await.expect(0);
@@ -266,7 +266,7 @@ async fn a_url_that_holds_more_than_a_place_is_refused_wherever_it_is_given() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_is_given_by_a_slip_is_neither_stored_nor_printed() {
+async fn a_secret_given_by_mistake_is_neither_stored_nor_printed() {
     let literal = "ghp_C4n4ryBird0123456789abcdefghijklmnop";
     for (index, setting) in [
         format!("token=env:{literal}"),

@@ -27,7 +27,7 @@ fn assert_plain(what: &str, ended: &Ended) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_in_a_record_reaches_the_terminal_as_it_is() {
+async fn nothing_in_a_record_reaches_the_terminal_unescaped() {
     let upstream = GithubServer::builder().repository("acme/gears", 1).start().await.unwrap();
     upstream.patch("acme/gears", 1, json!({"title": ESCAPES, "body": ESCAPES, "state": ESCAPES})).unwrap();
     let program = Program::github(upstream.url());
@@ -43,7 +43,7 @@ async fn nothing_in_a_record_reaches_the_terminal_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_in_an_error_reaches_the_terminal_as_it_is() {
+async fn nothing_in_an_error_reaches_the_terminal_unescaped() {
     for status in [401, 403, 404, 422, 500] {
         let server = MockServer::start().await;
         let answer = ResponseTemplate::new(status).set_body_json(json!({"message": format!("x {ESCAPES} y")}));
@@ -73,7 +73,7 @@ async fn nothing_in_an_error_reaches_the_terminal_as_it_is() {
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_in_an_error_of_a_scheduled_run_reaches_the_terminal_as_it_is() {
+async fn nothing_in_an_error_of_a_scheduled_run_reaches_the_terminal_unescaped() {
     for args in [&["--json", "run"][..], &["-v", "run"], &["run"], &["--json", "-vv", "run"]] {
         let server = MockServer::start().await;
         let answer = ResponseTemplate::new(403).set_body_json(json!({"message": format!("x {ESCAPES} y")}));
@@ -99,7 +99,7 @@ async fn nothing_in_an_error_of_a_scheduled_run_reaches_the_terminal_as_it_is() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_in_an_argument_or_the_name_of_a_file_reaches_the_terminal_as_it_is() {
+async fn nothing_in_an_argument_or_a_file_name_reaches_the_terminal_unescaped() {
     let program = Program::github("http://127.0.0.1:1").variable("GITHUB_RETRIES", "0");
     let file = format!("{}.toml", ESCAPES.replace('/', ""));
     fs::write(program.folder().join(&file), "token = [").unwrap();
@@ -167,13 +167,13 @@ impl Reader for PanickingSource {
 
 /// This program again: a panic hook applies to the whole process.
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_in_a_panic_reaches_the_terminal_as_it_is() {
+async fn nothing_in_a_panic_reaches_the_terminal_unescaped() {
     const CHILD: &str = "SNOWFEED_TEST_PANICS";
     if std::env::var_os(CHILD).is_some() {
         snowfeed::cli::run(PanickingSource).await;
         return;
     }
-    let name = "terminal::nothing_in_a_panic_reaches_the_terminal_as_it_is";
+    let name = "terminal::nothing_in_a_panic_reaches_the_terminal_unescaped";
     let mut command = tokio::process::Command::new(std::env::current_exe().unwrap());
     command.args([name, "--exact", "--nocapture"]).env(CHILD, "1").env("RUST_BACKTRACE", "1");
     let ended = Ended::from(command.output().await.unwrap());
@@ -184,7 +184,7 @@ async fn nothing_in_a_panic_reaches_the_terminal_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_in_a_name_reaches_the_terminal_as_it_is() {
+async fn nothing_in_a_name_reaches_the_terminal_unescaped() {
     let server = MockServer::start().await;
     let answer = ResponseTemplate::new(200).set_body_json(json!([{"id": 1, "full_name": format!("acme/{ESCAPES}x")}]));
     Mock::given(any()).respond_with(answer).mount(&server).await;

@@ -102,7 +102,7 @@ async fn the_parts_of_a_result_in_arrow_come_in_order() {
 }
 
 #[tokio::test]
-async fn a_part_that_fails_in_passing_is_fetched_again() {
+async fn a_part_that_fails_temporarily_is_fetched_again() {
     let (server, storage) = (ScriptedServer::start().await, ScriptedServer::start().await);
     server.on(QUERY, [answer(in_parts(&storage, &[1], json!({})))]);
     let whole = || Reply::Respond(200, vec![], b"[\"a\"]".to_vec());
@@ -112,7 +112,7 @@ async fn a_part_that_fails_in_passing_is_fetched_again() {
 }
 
 #[tokio::test]
-async fn a_part_that_cannot_be_had_is_an_error_that_hides_its_signature() {
+async fn a_part_that_cannot_be_fetched_is_an_error_without_its_signature() {
     for act in [
         Reply::status(403, "<Error>hunter2</Error>"),
         Reply::status(500, ""),
@@ -131,7 +131,7 @@ async fn a_part_that_cannot_be_had_is_an_error_that_hides_its_signature() {
 }
 
 #[tokio::test]
-async fn rows_that_are_announced_and_missing_are_an_error() {
+async fn missing_announced_rows_are_an_error() {
     let mut data = result(json!([]));
     data["total"] = 3.into();
     let (error, asked) = failure([answer(data)]).await;
@@ -139,7 +139,7 @@ async fn rows_that_are_announced_and_missing_are_an_error() {
 }
 
 #[tokio::test]
-async fn a_web_page_is_no_answer() {
+async fn a_web_page_is_an_error() {
     for page in ["<!DOCTYPE html><html>please log in, hunter2</html>", " \n<html>"] {
         let (error, asked) = failure([Reply::text(200, "text/plain", page)]).await;
         assert_eq!((error.kind(), asked), (ErrorKind::Unavailable, 1));
@@ -150,13 +150,13 @@ async fn a_web_page_is_no_answer() {
 }
 
 #[tokio::test]
-async fn a_web_page_of_a_gateway_that_fails_is_sat_out() {
+async fn a_web_page_of_a_failing_gateway_is_retried() {
     let (error, asked) = failure([Reply::text(504, "text/html", "<html>")]).await;
     assert_eq!((error.kind(), error.retry(), asked), (ErrorKind::Unavailable, Retry::Never, 4));
 }
 
 #[tokio::test]
-async fn json_of_somebody_else_is_no_answer() {
+async fn json_of_another_service_is_an_error() {
     for body in ["{}", "[]", "{\"success\": \"yes\"}", "{\"message\": \"hunter2\"}"] {
         let (error, asked) = failure([Reply::status(200, body)]).await;
         assert_eq!((error.kind(), asked), (ErrorKind::InvalidData, 1), "{body}");
@@ -165,7 +165,7 @@ async fn json_of_somebody_else_is_no_answer() {
 }
 
 #[tokio::test]
-async fn an_answer_of_another_form_is_refused_without_repeating_it() {
+async fn a_response_of_another_form_is_rejected_and_not_quoted() {
     for data in [json!("hunter2"), json!({ "rowset": "hunter2" }), json!({ "rowset": [["a", { "hunter2": 1 }]] })] {
         let (error, asked) = failure([answer(data)]).await;
         assert_eq!((error.kind(), asked), (ErrorKind::InvalidData, 1));
@@ -174,7 +174,7 @@ async fn an_answer_of_another_form_is_refused_without_repeating_it() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_cut_short_is_asked_for_again() {
+async fn a_truncated_response_is_requested_again() {
     let whole = || Reply::rows(json!([["a"]]));
     let Reply::Respond(_, _, body) = whole() else { panic!() };
     let (half, _) = body.split_at(body.len() / 2);
@@ -188,7 +188,7 @@ async fn an_answer_that_is_cut_short_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn an_answer_that_stays_cut_short_is_invalid() {
+async fn a_response_that_stays_truncated_is_invalid() {
     let (error, asked) = failure([Reply::status(200, "{\"data\": {\"rowset\": [[\"hunter2")]).await;
     assert_eq!((error.kind(), error.retry(), asked), (ErrorKind::InvalidData, Retry::Never, 4));
     assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
@@ -197,7 +197,7 @@ async fn an_answer_that_stays_cut_short_is_invalid() {
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_slowly_is_waited_for() {
+async fn a_slow_response_is_awaited() {
     let Reply::Respond(_, _, body) = Reply::rows(json!([["a"]])) else { panic!() };
     let server = ScriptedServer::start().await;
     server.on(QUERY, [Reply::Slowly(body, Duration::from_millis(200))]);
@@ -253,7 +253,7 @@ async fn longest_pause<T>(work: impl Future<Output = T>) -> (f64, T) {
 }
 
 #[tokio::test]
-async fn large_parts_are_unpacked_beside_what_else_runs() {
+async fn large_parts_are_decompressed_without_blocking_other_tasks() {
     let row = format!("[\"{}\"]", "x".repeat(40));
     let rows = vec![row; 1_000_000];
     let part = gzip(rows.join(",").as_bytes());

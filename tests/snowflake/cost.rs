@@ -8,21 +8,21 @@ use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::internals::snowflake::{Sql, Statement};
 use snowfeed::{ConfigStore, Mode, RunStatus, Sink, StateStore};
 
-use crate::mocks::{Yes, backend};
+use crate::mocks::{AcceptAll, backend};
 use crate::recording::RecordingClient;
 use crate::source::Issues;
-use crate::support::{World, resource};
+use crate::support::{TestDatabase, resource};
 
 /// Ingests all enabled resources, and returns the statements sent.
-async fn ingest(world: &World, connector: &Connector, request: IngestRequest) -> Vec<Statement> {
-    world.recording.take();
+async fn ingest(db: &TestDatabase, connector: &Connector, request: IngestRequest) -> Vec<Statement> {
+    db.recording.take();
     let report = connector.ingest(request).await.unwrap();
     assert_eq!(report.status(), RunStatus::Complete, "{report:?}");
-    world.recording.statements()
+    db.recording.statements()
 }
 
-fn connector(world: &World, source: &Issues) -> Connector {
-    Connector::new(source.clone(), Arc::new(world.snowflake.clone()))
+fn connector(db: &TestDatabase, source: &Issues) -> Connector {
+    Connector::new(source.clone(), Arc::new(db.snowflake.clone()))
 }
 
 fn names(count: usize) -> Vec<String> {
@@ -32,14 +32,14 @@ fn names(count: usize) -> Vec<String> {
 #[tokio::test]
 async fn an_idle_ingestion_is_two_reads_whatever_the_number_of_resources() {
     for count in [1, 50] {
-        let (world, source) = (World::new(usize::MAX), Issues::default());
+        let (db, source) = (TestDatabase::new(usize::MAX), Issues::default());
         names(count).iter().for_each(|name| source.page(name, 1..2));
         let all: Vec<_> = names(count).iter().map(|name| resource(name)).collect();
-        ingest(&world, &connector(&world, &source), IngestRequest::new(all)).await;
-        let idle = ingest(&world, &connector(&world, &source), IngestRequest::default()).await;
+        ingest(&db, &connector(&db, &source), IngestRequest::new(all)).await;
+        let idle = ingest(&db, &connector(&db, &source), IngestRequest::default()).await;
         assert_eq!(idle.len(), 2, "{count} resources: {idle:?}");
-        let another = Connector::new(source.clone(), Arc::new(world.another_process()));
-        let first = ingest(&world, &another, IngestRequest::default()).await;
+        let another = Connector::new(source.clone(), Arc::new(db.another_process()));
+        let first = ingest(&db, &another, IngestRequest::default()).await;
         assert_eq!(first.len(), 2, "{count} resources, in a process's first run: {first:?}");
         assert!(idle.iter().chain(&first).all(|statement| statement.sql.starts_with("SELECT ")), "{idle:?} {first:?}");
         // A text that never changes can be answered from the result cache.
@@ -51,10 +51,10 @@ async fn an_idle_ingestion_is_two_reads_whatever_the_number_of_resources() {
 async fn statements_depend_on_commits_and_not_on_pages() {
     let mut counts = Vec::new();
     for pages in [10, 200] {
-        let (world, source) = (World::new(usize::MAX), Issues::default());
+        let (db, source) = (TestDatabase::new(usize::MAX), Issues::default());
         let size = 400 / pages;
         source.pages("r", (0..pages).map(|page| page * size..(page + 1) * size).collect());
-        counts.push(ingest(&world, &connector(&world, &source), IngestRequest::new([resource("r")])).await.len());
+        counts.push(ingest(&db, &connector(&db, &source), IngestRequest::new([resource("r")])).await.len());
     }
     assert_eq!(counts[0], counts[1]);
 }
@@ -63,59 +63,63 @@ async fn statements_depend_on_commits_and_not_on_pages() {
 /// `golden/3-incremental-run.sql` lists them.
 #[tokio::test]
 async fn a_run_with_one_small_commit_is_fourteen_statements() {
-    let (world, source) = (World::new(usize::MAX), Issues::default());
+    let (db, source) = (TestDatabase::new(usize::MAX), Issues::default());
     source.page("r", 1..3);
-    ingest(&world, &connector(&world, &source), IngestRequest::new([resource("r")])).await;
+    ingest(&db, &connector(&db, &source), IngestRequest::new([resource("r")])).await;
     for new in 3..6 {
         source.page("r", new - 1..new + 1);
-        assert_eq!(ingest(&world, &connector(&world, &source), IngestRequest::default()).await.len(), 14);
+        assert_eq!(ingest(&db, &connector(&db, &source), IngestRequest::default()).await.len(), 14);
     }
 }
 
 #[tokio::test]
-async fn a_thousand_resources_are_looked_at_by_one_statement_each_for_settings_and_state() {
-    let world = World::new(usize::MAX);
+async fn a_thousand_resources_take_one_statement_for_settings_and_one_for_state() {
+    let db = TestDatabase::new(usize::MAX);
     let one = crate::support::change(&resource("acme/7"), snowfeed::StateVersion::NONE);
-    world.snowflake.append(one).await.unwrap();
+    db.snowflake.append(one).await.unwrap();
     let fill = format!(
         "INSERT INTO \"{}\".\"STATE\".\"RESOURCE_CONFIGURATION\" (\"KEY\", \"VALUE\", \"DOCUMENT\") SELECT f.value::VARCHAR, \
          PARSE_JSON('{{\"enabled\":true}}'), '{{\"enabled\":true}}' FROM (SELECT PARSE_JSON(?) AS \"ALL\") b, \
          LATERAL FLATTEN(input => b.\"ALL\") f",
-        world.database
+        db.database
     );
-    world.execute(Statement::new(Sql::assert_safe(fill)).bind(json!(names(1_000)).to_string())).await.unwrap();
-    world.recording.take();
-    assert_eq!(world.snowflake.snapshot().await.unwrap().resources.len(), 1_000);
-    assert_eq!(world.recording.statements().len(), 1);
-    let standings = world.snowflake.latest_many(&names(1_000)).await.unwrap();
-    assert!(standings.len() == 1_000 && standings[7].entry.is_some() && standings[8].entry.is_none());
-    assert_eq!(world.recording.statements().len(), 1);
+    db.execute(Statement::new(Sql::assert_safe(fill)).bind(json!(names(1_000)).to_string())).await.unwrap();
+    db.recording.take();
+    assert_eq!(db.snowflake.snapshot().await.unwrap().resources.len(), 1_000);
+    assert_eq!(db.recording.statements().len(), 1);
+    let statuses = db.snowflake.latest_many(&names(1_000)).await.unwrap();
+    assert!(statuses.len() == 1_000 && statuses[7].entry.is_some() && statuses[8].entry.is_none());
+    assert_eq!(db.recording.statements().len(), 1);
 }
 
 #[tokio::test]
-async fn a_full_pass_that_finds_nothing_gone_looks_once_and_writes_the_marks() {
-    let (world, source) = (World::new(usize::MAX), Issues::default());
+async fn a_reconcile_run_without_deletions_only_writes_its_marks() {
+    let (db, source) = (TestDatabase::new(usize::MAX), Issues::default());
     source.pages("r", vec![1..3, 3..5]);
-    ingest(&world, &connector(&world, &source), IngestRequest::new([resource("r")])).await;
+    ingest(&db, &connector(&db, &source), IngestRequest::new([resource("r")])).await;
     let request = IngestRequest::default().mode(Mode::Reconcile);
-    let pass = ingest(&world, &connector(&world, &source), request).await;
-    let count = |text: &str| pass.iter().filter(|statement| statement.sql.contains(text)).count();
-    assert_eq!(count("\"PUBLIC_RAW\".\"r\" t USING"), 0, "no row is written: {pass:?}");
-    assert_eq!((count("SNOWFEED_SEEN\" (\"RUN\""), count("LEFT JOIN (SELECT DISTINCT")), (1, 2), "{pass:?}");
-    assert_eq!(count("BEGIN TRANSACTION"), 3, "marks, the end of the pass, the end of the run: {pass:?}");
+    let statements = ingest(&db, &connector(&db, &source), request).await;
+    let count = |text: &str| statements.iter().filter(|statement| statement.sql.contains(text)).count();
+    assert_eq!(count("\"PUBLIC_RAW\".\"r\" t USING"), 0, "no row is written: {statements:?}");
+    assert_eq!((count("SNOWFEED_SEEN\" (\"RUN\""), count("LEFT JOIN (SELECT DISTINCT")), (1, 2), "{statements:?}");
+    assert_eq!(
+        count("BEGIN TRANSACTION"),
+        3,
+        "marks, the end of the reconciliation, the end of the run: {statements:?}"
+    );
 }
 
 /// `run` for two cycles of a thousand resources that have nothing new: four statements, all of them constant texts.
 #[tokio::test(start_paused = true)]
 async fn two_idle_cycles_of_a_thousand_resources_are_four_statements_without_binds() {
     const COUNT: usize = 1_000;
-    let yes = Yes::default();
-    let made = backend(yes.client(), usize::MAX);
+    let accept_all = AcceptAll::default();
+    let made = backend(accept_all.client(), usize::MAX);
     for name in names(COUNT) {
-        made.ensure_tables(&resource(&name), &crate::source::tables()).await.unwrap();
+        made.ensure_streams(&resource(&name), &crate::source::tables()).await.unwrap();
     }
-    yes.enable(names(COUNT));
-    let recording = RecordingClient::new(Arc::new(yes.client()));
+    accept_all.enable(names(COUNT));
+    let recording = RecordingClient::new(Arc::new(accept_all.client()));
     let ended = Arc::new(AtomicUsize::new(0));
     let (counted, began, start) = (ended.clone(), tokio::time::Instant::now(), jiff::Timestamp::now());
     let connector = Connector::new(Issues::default(), Arc::new(backend(recording.clone(), usize::MAX)))

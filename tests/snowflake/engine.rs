@@ -12,20 +12,20 @@ use snowfeed::internals::snowflake::{Sql, Statement};
 use snowfeed::{Error, ErrorKind, Record, Retry, RunRecord, RunStatus, Sink, StateStore, StateVersion, Version};
 use tokio::sync::{Barrier, Notify};
 
-use crate::mocks::{Fate, Fateful, MockClient, MockSession, Yes, backend, loaded, row, rows};
+use crate::mocks::{AcceptAll, InterceptingClient, MockClient, MockSession, Outcome, backend, loaded, row, rows};
 use crate::recording::{Call, Operation, RecordingClient};
 use crate::source::Issues;
-use crate::support::{World, change, commit, resource};
+use crate::support::{TestDatabase, change, commit, resource};
 
 /// A client whose first session does what the test expects of it, and accepts everything else.
 fn first(expect: impl FnOnce(&mut MockSession)) -> MockClient {
-    let yes = Yes::default();
+    let accept_all = AcceptAll::default();
     let mut session = MockSession::new();
     expect(&mut session);
-    yes.complete(&mut session);
+    accept_all.complete(&mut session);
     let mut client = MockClient::new();
     client.expect_open().times(1).return_once(move || Ok(Box::new(session)));
-    client.expect_open().returning(move || Ok(Box::new(yes.session())));
+    client.expect_open().returning(move || Ok(Box::new(accept_all.session())));
     client
 }
 
@@ -50,9 +50,9 @@ async fn ingest(client: MockClient, max_bind_bytes: usize) -> (RunRecord, Vec<St
 
 /// The ends of the transactions that have a statement with this prefix.
 fn ends(sent: &[String], begins: &str) -> Vec<String> {
-    let places = sent.iter().enumerate().filter(|(_, sql)| sql.starts_with(begins)).map(|(place, _)| place);
-    let end = |place: usize| sent[place..].iter().find(|sql| ["COMMIT", "ROLLBACK"].contains(&sql.as_str()));
-    places.map(|place| end(place).cloned().unwrap_or_default()).collect()
+    let places = sent.iter().enumerate().filter(|(_, sql)| sql.starts_with(begins)).map(|(location, _)| location);
+    let end = |location: usize| sent[location..].iter().find(|sql| ["COMMIT", "ROLLBACK"].contains(&sql.as_str()));
+    places.map(|location| end(location).cloned().unwrap_or_default()).collect()
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn an_error_within_a_transaction_rolls_it_back_and_is_in_the_record_of_the
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_others_get_in_the_way_of_is_tried_five_times_and_no_more() {
+async fn a_conflicting_transaction_is_tried_five_times_at_most() {
     let merges = Arc::new(AtomicUsize::new(0));
     let counted = merges.clone();
     let client = first(|session| {
@@ -81,7 +81,7 @@ async fn what_others_get_in_the_way_of_is_tried_five_times_and_no_more() {
     });
     let snowflake = backend(client, usize::MAX);
     let one = resource("r");
-    snowflake.ensure_tables(&one, &crate::source::tables()).await.unwrap();
+    snowflake.ensure_streams(&one, &crate::source::tables()).await.unwrap();
     let error =
         snowflake.commit(commit(&one, "issues", vec![Record::upsert("1", Version(1), "{}")])).await.unwrap_err();
     assert_eq!(merges.load(Ordering::SeqCst), 5);
@@ -89,7 +89,7 @@ async fn what_others_get_in_the_way_of_is_tried_five_times_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_transaction_that_got_through_at_the_fifth_try_is_no_error() {
+async fn a_transaction_that_succeeds_on_the_fifth_attempt_is_not_an_error() {
     let client = first(|session| {
         session.expect_execute().withf(is_merge).times(4).returning(|_| Err(Error::unavailable("a deadlock")));
     });
@@ -134,7 +134,7 @@ async fn a_file_that_the_storage_refuses_ends_the_commit_before_its_transaction(
 }
 
 #[tokio::test]
-async fn what_cannot_be_cleaned_up_is_no_error() {
+async fn a_failed_cleanup_is_not_an_error() {
     let client = first(|session| {
         let is_cleaning =
             |statement: &Statement| ["DROP TABLE", "REMOVE", "LIST"].iter().any(|verb| statement.sql.starts_with(verb));
@@ -145,7 +145,7 @@ async fn what_cannot_be_cleaned_up_is_no_error() {
 }
 
 #[tokio::test]
-async fn what_was_staged_is_not_removed_within_a_transaction_that_could_not_be_ended() {
+async fn staged_files_are_not_removed_within_a_transaction_that_could_not_be_ended() {
     for (fails, ends) in [("MERGE INTO \"DB\".\"PUBLIC_RAW\"", "ROLLBACK"), ("COMMIT", "COMMIT")] {
         let (began, broken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let client = first(|session| {
@@ -184,7 +184,7 @@ async fn a_stage_whose_name_has_a_blank_is_in_quotes_in_each_statement() {
     let snowflake =
         snowfeed::internals::snowflake::backend_with(Arc::new(recording.clone()), "my raw data", "PUBLIC", 0);
     let one = resource("r");
-    snowflake.ensure_tables(&one, &crate::source::tables()).await.unwrap();
+    snowflake.ensure_streams(&one, &crate::source::tables()).await.unwrap();
     snowflake.commit(commit(&one, "issues", vec![Record::upsert("1", Version(1), "{}")])).await.unwrap();
     let sent: Vec<String> = recording.statements().into_iter().map(|statement| statement.sql.into()).collect();
     for (verb, count) in [("PUT", 1), ("COPY", 1), ("LIST", 1), ("REMOVE", 2)] {
@@ -212,44 +212,46 @@ async fn a_session_that_is_not_idle_is_not_used_again() {
 
 #[tokio::test]
 async fn the_catalog_is_read_once() {
-    let world = World::new(usize::MAX);
+    let db = TestDatabase::new(usize::MAX);
     let source = Issues::default();
     let all = ["a", "b", "c", "d", "e"];
     all.iter().for_each(|name| source.page(name, 1..2));
-    let connector = Connector::new(source.clone(), Arc::new(world.snowflake.clone()));
+    let connector = Connector::new(source.clone(), Arc::new(db.snowflake.clone()));
     connector.ingest(IngestRequest::new(all.map(resource))).await.unwrap();
-    let another = Connector::new(source.clone(), Arc::new(world.another_process()));
-    world.recording.take();
+    let another = Connector::new(source.clone(), Arc::new(db.another_process()));
+    db.recording.take();
     for new in 2..4 {
         all.iter().for_each(|name| source.page(name, new..new + 1));
         assert_eq!(another.ingest(IngestRequest::default()).await.unwrap().status(), RunStatus::Complete);
     }
-    let reads = world.recording.statements().into_iter().filter(|sent| sent.sql.contains("SNOWFEED_TABLE")).count();
+    let reads = db.recording.statements().into_iter().filter(|sent| sent.sql.contains("SNOWFEED_TABLE")).count();
     assert_eq!(reads, 1);
 }
 
 /// A decision about each statement; `of` returns the future for those that the test is about.
-fn decide(of: impl Fn(&Statement) -> Option<BoxFuture<'static, Fate>> + Send + Sync + 'static) -> crate::mocks::Decide {
-    Arc::new(move |statement| of(statement).unwrap_or_else(|| async { Fate::Runs }.boxed()))
+fn intercept(
+    of: impl Fn(&Statement) -> Option<BoxFuture<'static, Outcome>> + Send + Sync + 'static,
+) -> crate::mocks::Intercept {
+    Arc::new(move |statement| of(statement).unwrap_or_else(|| async { Outcome::Runs }.boxed()))
 }
 
 /// The test server behind a connection that breaks at the first statement of this text.
-fn breaking(world: &World, text: &'static str, fate: fn() -> Fate) -> Snowflake {
+fn breaking(db: &TestDatabase, text: &'static str, outcome: fn() -> Outcome) -> Snowflake {
     let seen = AtomicUsize::new(0);
-    let decide = decide(move |statement| {
+    let intercept = intercept(move |statement| {
         let broken = statement.sql == text && seen.fetch_add(1, Ordering::SeqCst) == 0;
-        broken.then(|| async move { fate() }.boxed())
+        broken.then(|| async move { outcome() }.boxed())
     });
-    world.over(Fateful { client: Arc::new(world.recording.clone()), decide })
+    db.over(InterceptingClient { client: Arc::new(db.recording.clone()), intercept })
 }
 
 #[tokio::test]
-async fn a_commit_whose_answer_is_lost_is_tried_again_and_counted_once() {
-    for fate in [|| Fate::Unanswered, || Fate::Lost] {
-        let world = World::new(usize::MAX);
+async fn a_commit_without_a_response_is_retried_and_counted_once() {
+    for outcome in [|| Outcome::Unanswered, || Outcome::Lost] {
+        let db = TestDatabase::new(usize::MAX);
         let source = Issues::default();
         source.page("r", 1..3);
-        let connector = Connector::new(source, Arc::new(breaking(&world, "COMMIT", fate)));
+        let connector = Connector::new(source, Arc::new(breaking(&db, "COMMIT", outcome)));
         let report = connector.ingest(IngestRequest::new([resource("r")])).await.unwrap();
         let run = &report.runs[0];
         assert_eq!(
@@ -257,67 +259,67 @@ async fn a_commit_whose_answer_is_lost_is_tried_again_and_counted_once() {
             (RunStatus::Complete, 1, 2, 2),
             "{run:?}"
         );
-        let latest = world.snowflake.latest("r").await.unwrap().unwrap();
+        let latest = db.snowflake.latest("r").await.unwrap().unwrap();
         assert_eq!(latest.version, StateVersion(2), "one for the rows, one for the end");
     }
 }
 
 #[tokio::test]
-async fn a_change_of_state_whose_answer_is_lost_is_stored_once() {
-    for fate in [|| Fate::Unanswered, || Fate::Lost] {
-        let world = World::new(usize::MAX);
-        let snowflake = breaking(&world, "COMMIT", fate);
+async fn a_state_change_without_a_response_is_stored_once() {
+    for outcome in [|| Outcome::Unanswered, || Outcome::Lost] {
+        let db = TestDatabase::new(usize::MAX);
+        let snowflake = breaking(&db, "COMMIT", outcome);
         let version = snowflake.append(change(&resource("r"), StateVersion::NONE)).await.unwrap();
         assert_eq!(version, StateVersion(1));
-        assert_eq!(world.snowflake.history("r", 9).await.unwrap().len(), 1);
+        assert_eq!(db.snowflake.history("r", 9).await.unwrap().len(), 1);
     }
 }
 
 #[tokio::test]
-async fn a_lost_answer_does_not_hide_that_another_run_has_moved_on() {
-    let world = World::new(usize::MAX);
+async fn a_lost_response_does_not_hide_that_another_run_has_committed() {
+    let db = TestDatabase::new(usize::MAX);
     let one = resource("r");
     // The COMMIT gets lost, and before the next attempt another run stores a state on the same base.
-    let (other, theirs) = (world.snowflake.clone(), change(&one, StateVersion::NONE));
+    let (other, theirs) = (db.snowflake.clone(), change(&one, StateVersion::NONE));
     let (commits, begins) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let decide = decide(move |statement| match statement.sql.as_str() {
-        "COMMIT" => (commits.fetch_add(1, Ordering::SeqCst) == 0).then(|| async { Fate::Lost }.boxed()),
+    let intercept = intercept(move |statement| match statement.sql.as_str() {
+        "COMMIT" => (commits.fetch_add(1, Ordering::SeqCst) == 0).then(|| async { Outcome::Lost }.boxed()),
         "BEGIN TRANSACTION" if begins.fetch_add(1, Ordering::SeqCst) == 1 => {
             let (other, theirs) = (other.clone(), theirs.clone());
-            Some(async move { other.append(theirs).await.map(|_| Fate::Runs).unwrap() }.boxed())
+            Some(async move { other.append(theirs).await.map(|_| Outcome::Runs).unwrap() }.boxed())
         }
         _ => None,
     });
-    let snowflake = world.over(Fateful { client: Arc::new(world.recording.clone()), decide });
+    let snowflake = db.over(InterceptingClient { client: Arc::new(db.recording.clone()), intercept });
     let refused = snowflake.append(change(&one, StateVersion::NONE)).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Conflict);
-    assert_eq!(world.snowflake.history("r", 9).await.unwrap().len(), 1);
+    assert_eq!(db.snowflake.history("r", 9).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn two_resources_side_by_side_use_two_sessions() {
-    let world = World::new(usize::MAX);
+async fn two_concurrent_resources_use_two_sessions() {
+    let db = TestDatabase::new(usize::MAX);
     let source = Issues::default();
     let all = ["a", "b"];
     all.iter().for_each(|name| source.page(name, 1..2));
-    let first = Connector::new(source.clone(), Arc::new(world.snowflake.clone()));
+    let first = Connector::new(source.clone(), Arc::new(db.snowflake.clone()));
     first.ingest(IngestRequest::new(all.map(resource))).await.unwrap();
     all.iter().for_each(|name| source.page(name, 2..3));
     // Both have begun before either continues.
     let (both, begun) = (Arc::new(Barrier::new(2)), AtomicUsize::new(0));
-    let decide = decide(move |statement| {
+    let intercept = intercept(move |statement| {
         let waits = statement.sql == "BEGIN TRANSACTION" && begun.fetch_add(1, Ordering::SeqCst) < 2;
         let both = both.clone();
-        waits.then(|| async move { both.wait().map(|_| Fate::Runs).await }.boxed())
+        waits.then(|| async move { both.wait().map(|_| Outcome::Runs).await }.boxed())
     });
-    let snowflake = world.over(Fateful { client: Arc::new(world.recording.clone()), decide });
+    let snowflake = db.over(InterceptingClient { client: Arc::new(db.recording.clone()), intercept });
     let connector = Connector::new(source, Arc::new(snowflake));
-    world.recording.take();
+    db.recording.take();
     let ingest = connector.ingest(IngestRequest::default());
     let report =
         tokio::time::timeout(Duration::from_secs(600), ingest).await.expect("they wait for each other").unwrap();
     assert_eq!(report.counts().inserted, 2);
-    let calls = world.recording.take();
+    let calls = db.recording.take();
     let table = |call: &Call, name: &str| match &call.operation {
         Operation::Statement(statement) => statement.sql.contains(&format!("\"PUBLIC_RAW\".\"{name}\" t USING")),
         _ => false,
@@ -327,24 +329,27 @@ async fn two_resources_side_by_side_use_two_sessions() {
 }
 
 /// A separate process that asks `next` for the fate of its statements, starting with the first that makes the view of the stream.
-fn from_the_view(world: &World, next: impl Fn(usize) -> BoxFuture<'static, Fate> + Send + Sync + 'static) -> Snowflake {
+fn from_the_view(
+    db: &TestDatabase,
+    next: impl Fn(usize) -> BoxFuture<'static, Outcome> + Send + Sync + 'static,
+) -> Snowflake {
     let count = AtomicUsize::new(0);
-    let decide = decide(move |statement| {
+    let intercept = intercept(move |statement| {
         let sql = &statement.sql;
         let is_view = sql.starts_with("CREATE OR REPLACE VIEW") && sql.contains(".\"PUBLIC_RAW\".\"ISSUES^=all\" ");
         (is_view || count.load(Ordering::SeqCst) > 0).then(|| next(count.fetch_add(1, Ordering::SeqCst)))
     });
-    world.over(Fateful { client: Arc::new(world.recording.clone()), decide })
+    db.over(InterceptingClient { client: Arc::new(db.recording.clone()), intercept })
 }
 
 /// Adds the resources `a` and `b` at once, so that `b` makes the stream's view after `a` has, from outdated knowledge. Then its
 /// next statement precedes that of `a`, or it dies.
-async fn overtake(world: &World, dies: bool) {
+async fn overtake(db: &TestDatabase, dies: bool) {
     let specs = crate::source::tables();
-    world.snowflake.ensure_tables(&resource("x"), &specs).await.unwrap();
+    db.snowflake.ensure_streams(&resource("x"), &specs).await.unwrap();
     let [knows, made, wrote, done] = [(); 4].map(|()| Arc::new(Notify::new()));
     let (tells, waits, writes, ends) = (knows.clone(), made.clone(), wrote.clone(), done.clone());
-    let late = from_the_view(world, move |number| {
+    let late = from_the_view(db, move |number| {
         let (tells, waits, writes, ends) = (tells.clone(), waits.clone(), writes.clone(), ends.clone());
         async move {
             match number {
@@ -353,12 +358,12 @@ async fn overtake(world: &World, dies: bool) {
                 2 => (writes.notify_one(), ends.notified().await).1,
                 _ => {}
             }
-            Fate::Runs
+            Outcome::Runs
         }
         .boxed()
     });
     let ended = done.clone();
-    let early = from_the_view(world, move |number| {
+    let early = from_the_view(db, move |number| {
         let (made, wrote, ended) = (made.clone(), wrote.clone(), ended.clone());
         async move {
             match number {
@@ -366,47 +371,47 @@ async fn overtake(world: &World, dies: bool) {
                 2 => ended.notify_one(),
                 _ => {}
             }
-            Fate::Runs
+            Outcome::Runs
         }
         .boxed()
     });
     let (a, b) = (resource("a"), resource("b"));
     let early = async {
         knows.notified().await;
-        early.ensure_tables(&a, &specs).await.unwrap();
+        early.ensure_streams(&a, &specs).await.unwrap();
         done.notify_one();
     };
-    let late = late.ensure_tables(&b, &specs);
+    let late = late.ensure_streams(&b, &specs);
     match dies {
-        true => tokio::select! { _ = late => panic!("it does not die"), () = early => {} },
+        true => tokio::select! { _ = late => panic!("it does not crash"), () = early => {} },
         false => tokio::join!(late, early).0.unwrap(),
     }
 }
 
 /// The resources whose rows are in the view of the stream, after each got one.
-async fn covered(world: &World, names: &[&str]) -> Vec<String> {
-    let process = world.another_process();
+async fn covered(db: &TestDatabase, names: &[&str]) -> Vec<String> {
+    let process = db.another_process();
     for name in names {
         let row = commit(&resource(name), "issues", vec![Record::upsert("1", Version(1), "{}")]);
         process.commit(row).await.unwrap();
     }
-    let select = format!("SELECT RESOURCE FROM {}.PUBLIC.ISSUES ORDER BY RESOURCE", world.database);
-    let answer = world.execute(Statement::new(Sql::assert_safe(select))).await.unwrap();
+    let select = format!("SELECT RESOURCE FROM {}.PUBLIC.ISSUES ORDER BY RESOURCE", db.database);
+    let answer = db.execute(Statement::new(Sql::assert_safe(select))).await.unwrap();
     answer.rows.iter().map(|row| row.text(0).unwrap().to_string()).collect()
 }
 
 #[tokio::test]
-async fn two_processes_that_add_a_resource_at_once_leave_a_view_of_both() {
-    let world = World::new(usize::MAX);
-    overtake(&world, false).await;
-    assert_eq!(covered(&world, &["a", "b", "x"]).await, ["a", "b", "x"]);
+async fn two_processes_adding_a_resource_at_once_leave_a_view_of_both() {
+    let db = TestDatabase::new(usize::MAX);
+    overtake(&db, false).await;
+    assert_eq!(covered(&db, &["a", "b", "x"]).await, ["a", "b", "x"]);
 }
 
 #[tokio::test]
-async fn a_view_that_a_process_has_made_too_late_before_it_died_is_made_again_by_the_next_one() {
-    let world = World::new(usize::MAX);
-    overtake(&world, true).await;
-    assert_eq!(covered(&world, &["a", "b", "x"]).await, ["b", "x"]);
-    world.another_process().ensure_tables(&resource("x"), &crate::source::tables()).await.unwrap();
-    assert_eq!(covered(&world, &[]).await, ["a", "b", "x"]);
+async fn a_view_created_too_late_by_a_process_that_died_is_recreated_by_the_next() {
+    let db = TestDatabase::new(usize::MAX);
+    overtake(&db, true).await;
+    assert_eq!(covered(&db, &["a", "b", "x"]).await, ["b", "x"]);
+    db.another_process().ensure_streams(&resource("x"), &crate::source::tables()).await.unwrap();
+    assert_eq!(covered(&db, &[]).await, ["a", "b", "x"]);
 }

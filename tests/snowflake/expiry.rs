@@ -50,7 +50,7 @@ async fn a_token_that_expires_twice_while_a_statement_runs_is_renewed_twice() {
 }
 
 #[tokio::test]
-async fn links_that_have_expired_are_asked_for_again_and_the_statement_is_not_repeated() {
+async fn expired_links_are_requested_again_and_the_statement_is_not_repeated() {
     for status in [400, 401, 403] {
         let (server, storage) = (ScriptedServer::start().await, ScriptedServer::start().await);
         server.on(QUERY, [in_parts(&storage, &["/old0", "/old1", "/old2"])]);
@@ -71,7 +71,7 @@ async fn links_that_have_expired_are_asked_for_again_and_the_statement_is_not_re
 }
 
 #[tokio::test]
-async fn links_that_expire_are_asked_for_again_as_long_as_that_helps() {
+async fn expiring_links_are_requested_again_while_there_is_progress() {
     let (server, storage) = (ScriptedServer::start().await, ScriptedServer::start().await);
     server.on(QUERY, [in_parts(&storage, &["/a", "/b", "/gone"])]);
     server.on(RESULT, [in_parts(&storage, &["/a", "/b", "/late"]), in_parts(&storage, &["/a", "/b", "/late"])]);
@@ -120,7 +120,7 @@ async fn a_token_that_has_expired_is_renewed_for_new_links() {
 }
 
 /// A response that places a file at this path of a storage.
-fn place(storage: &ScriptedServer, path: &str) -> Reply {
+fn location(storage: &ScriptedServer, path: &str) -> Reply {
     let url = format!("http://127.0.0.1:{}{path}/a.json.gz?X-Goog-Signature=hunter2", storage.port);
     let stage = json!({ "locationType": "GCS", "location": "b/", "creds": {}, "presignedUrl": url });
     answer(json!({ "stageInfo": stage, "encryptionMaterial": [], "command": "UPLOAD" }))
@@ -131,9 +131,9 @@ fn file() -> StagedFile {
 }
 
 #[tokio::test]
-async fn a_presigned_url_that_has_expired_is_asked_for_again_once() {
+async fn an_expired_presigned_url_is_requested_again_once() {
     let (server, storage) = (ScriptedServer::start().await, ScriptedServer::start().await);
-    server.on(QUERY, [place(&storage, "/old"), place(&storage, "/new")]);
+    server.on(QUERY, [location(&storage, "/old"), location(&storage, "/new")]);
     storage.on("/old/a.json.gz", [Reply::status(400, "<Error><Code>ExpiredToken</Code></Error>")]);
     storage.on("/new/a.json.gz", [Reply::status(200, "")]);
     let client = server.client();
@@ -142,10 +142,10 @@ async fn a_presigned_url_that_has_expired_is_asked_for_again_once() {
     assert_eq!(server.requests(QUERY).len(), 2);
     assert_eq!((storage.requests("/old/a.json.gz").len(), storage.requests("/new/a.json.gz").len()), (1, 1));
 
-    server.on(QUERY, [place(&storage, "/old")]);
+    server.on(QUERY, [location(&storage, "/old")]);
     let error = session.put(file()).await.unwrap_err();
     assert_eq!((error.kind(), context(&error, "code")), (ErrorKind::Authentication, Some("ExpiredToken")));
-    assert_eq!(server.requests(QUERY).len(), 4, "asked for again, and given up");
+    assert_eq!(server.requests(QUERY).len(), 4, "one retry, then an error");
     assert!(!format!("{error:?}").contains("hunter2"));
 }
 
@@ -161,7 +161,7 @@ async fn drop_statement(server: &ScriptedServer) -> Box<dyn Session> {
 }
 
 #[tokio::test]
-async fn a_cancellation_that_comes_before_its_statement_is_sent_again() {
+async fn a_cancellation_that_arrives_before_its_statement_is_sent_again() {
     let server = ScriptedServer::start().await;
     // Snowflake does not run the statement yet.
     let not_running =
@@ -176,7 +176,7 @@ async fn a_cancellation_that_comes_before_its_statement_is_sent_again() {
 }
 
 #[tokio::test]
-async fn a_statement_is_cancelled_although_the_token_has_expired() {
+async fn a_statement_is_cancelled_even_if_the_token_has_expired() {
     let server = ScriptedServer::start().await;
     server.on(ABORT, [Reply::expired("390112"), Reply::json(json!({ "data": null, "success": true }))]);
     server.on(RENEW, [renewed("another-token")]);
@@ -188,7 +188,7 @@ async fn a_statement_is_cancelled_although_the_token_has_expired() {
 }
 
 #[tokio::test]
-async fn a_session_is_closed_although_the_token_has_expired() {
+async fn a_session_is_closed_even_if_the_token_has_expired() {
     // Left open, it would keep its transaction and the locks of that transaction.
     let server = ScriptedServer::start().await;
     server.on(CLOSE, [Reply::expired("390112"), Reply::json(json!({ "data": null, "success": true }))]);

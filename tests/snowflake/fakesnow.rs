@@ -39,27 +39,28 @@ async fn count(session: &mut Box<dyn Session>, table: &str) -> i64 {
 }
 
 /// Sits in front of a server, and corrupts the session token of one request on demand: to the server, the session is gone.
-struct Forgetful {
+struct ExpiringProxy {
     port: u16,
-    spoil: Arc<AtomicBool>,
+    corrupt_next: Arc<AtomicBool>,
 }
 
-impl Forgetful {
-    async fn before(server: &'static Server) -> Self {
+impl ExpiringProxy {
+    async fn in_front_of(server: &'static Server) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let relay = Self { port: listener.local_addr().unwrap().port(), spoil: Arc::default() };
-        let spoil = Arc::clone(&relay.spoil);
+        let relay = Self { port: listener.local_addr().unwrap().port(), corrupt_next: Arc::default() };
+        let corrupt_next = Arc::clone(&relay.corrupt_next);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let upstream = TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
                 let ((mut from, mut to), (mut back, mut answer)) = (stream.into_split(), upstream.into_split());
                 tokio::spawn(async move { tokio::io::copy(&mut back, &mut to).await });
-                let spoil = Arc::clone(&spoil);
+                let corrupt_next = Arc::clone(&corrupt_next);
                 tokio::spawn(async move {
                     let mut bytes = vec![0; 1 << 16];
                     while let Ok(read @ 1..) = from.read(&mut bytes).await {
                         let head = String::from_utf8_lossy(&bytes[..read]).into_owned();
-                        if let Some(token) = head.find("Token=").filter(|_| spoil.swap(false, Ordering::SeqCst)) {
+                        if let Some(token) = head.find("Token=").filter(|_| corrupt_next.swap(false, Ordering::SeqCst))
+                        {
                             bytes[token + 8] ^= 1;
                         }
                         answer.write_all(&bytes[..read]).await.unwrap();
@@ -71,8 +72,8 @@ impl Forgetful {
     }
 
     /// The next request finds no session.
-    fn forget(&self) {
-        self.spoil.store(true, Ordering::SeqCst);
+    fn expire_session(&self) {
+        self.corrupt_next.store(true, Ordering::SeqCst);
     }
 }
 
@@ -116,7 +117,7 @@ async fn an_answer_without_rows_has_columns() {
 }
 
 #[tokio::test]
-async fn a_transaction_is_seen_by_others_once_it_is_committed() {
+async fn a_transaction_is_visible_to_others_once_it_is_committed() {
     let Some((client, mut writer)) = database("TOGETHER").await else { return };
     let mut reader = client.open().await.unwrap();
     run(&mut writer, "CREATE TABLE t (id INT)").await;
@@ -152,7 +153,7 @@ async fn a_missing_table_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_failure_of_the_server_does_not_repeat_what_was_bound() {
+async fn a_server_error_does_not_quote_bound_values() {
     let Some((_, mut session)) = database("CONFLICTS").await else { return };
     let mut other = to(peers::fakesnow().unwrap()).open().await.unwrap();
     run(&mut session, "CREATE TABLE t (id INT, v VARCHAR)").await;
@@ -169,17 +170,17 @@ async fn a_failure_of_the_server_does_not_repeat_what_was_bound() {
 }
 
 #[tokio::test]
-async fn an_expired_session_is_taken_up_again() {
+async fn an_expired_session_is_resumed() {
     let Some(server) = peers::fakesnow() else { return };
-    let forgetful = Forgetful::before(server).await;
+    let forgetful = ExpiringProxy::in_front_of(server).await;
     let client = HttpClient::with_retry(connection(forgetful.port), fast_retries()).unwrap();
     let mut session = client.open().await.unwrap();
-    forgetful.forget();
+    forgetful.expire_session();
     assert_eq!(&**run(&mut session, "SELECT 'here' AS x").await.rows[0].text(0).unwrap(), "here");
     assert_eq!(client.usage().logins, 2);
 
     run(&mut session, "BEGIN").await;
-    forgetful.forget();
+    forgetful.expire_session();
     let error = session.execute(Statement::new("SELECT 1 AS x")).await.unwrap_err();
     assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, snowfeed::Retry::Backoff), "{error:?}");
     assert!(error.to_string().contains("nothing was committed"), "{error}");
@@ -187,7 +188,7 @@ async fn an_expired_session_is_taken_up_again() {
 }
 
 #[tokio::test]
-async fn values_of_every_usual_type_are_texts() {
+async fn values_of_all_common_types_are_texts() {
     let Some((_, mut session)) = database("TYPES").await else { return };
     let sql = "SELECT NULL AS a, TRUE AS b, 1.50::NUMBER(10,2) AS c, 2::DOUBLE AS d, '2024-01-02'::DATE::VARCHAR AS e, \
                PARSE_JSON('{\"k\": [1]}')::VARCHAR AS f, '2024-01-02 03:04:05'::TIMESTAMP_NTZ AS g";
@@ -214,9 +215,9 @@ async fn a_file_on_a_stage_is_loaded_from_there() {
     let Some((client, mut session)) = database("STAGED").await else { return };
     run(&mut session, "CREATE TABLE t (v VARIANT)").await;
     run(&mut session, "CREATE STAGE files ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE')").await;
-    for words in [["old", "older"], ["new", "newer"]] {
+    for strings in [["old", "older"], ["new", "newer"]] {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        for word in words {
+        for word in strings {
             writeln!(gzip, "{{\"word\": \"{word}\"}}").unwrap();
         }
         let content = gzip.finish().unwrap();
@@ -228,6 +229,6 @@ async fn a_file_on_a_stage_is_loaded_from_there() {
     assert!(client.usage().staged_bytes > 0);
     run(&mut session, "COPY INTO t FROM @files/run/ FILE_FORMAT = (TYPE = 'JSON')").await;
     let answer = run(&mut session, "SELECT v:word::VARCHAR AS w FROM t ORDER BY w").await;
-    let words: Vec<_> = answer.rows.iter().map(|row| row.text(0).unwrap().to_string()).collect();
-    assert_eq!(words, ["new", "newer"], "a file replaces one of the same name");
+    let strings: Vec<_> = answer.rows.iter().map(|row| row.text(0).unwrap().to_string()).collect();
+    assert_eq!(strings, ["new", "newer"], "a file replaces one of the same name");
 }

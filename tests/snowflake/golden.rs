@@ -14,7 +14,7 @@ use sqlparser::tokenizer::{Token, Tokenizer};
 
 use crate::recording::{Call, Operation};
 use crate::source::Issues;
-use crate::support::{World, resource, without_ids};
+use crate::support::{TestDatabase, resource, without_ids};
 
 /// How a statement is billed.
 fn kind(statement: &Statement) -> &'static str {
@@ -24,7 +24,7 @@ fn kind(statement: &Statement) -> &'static str {
         "CREATE" | "DROP" => "make or drop something",
         "BEGIN" | "COMMIT" | "ROLLBACK" => "begin or end a transaction",
         "PUT" | "REMOVE" => "store or remove files",
-        other => panic!("{other} is new: say what it is"),
+        other => panic!("{other} is new: add its kind"),
     }
 }
 
@@ -146,8 +146,8 @@ fn difference(wanted: &str, found: &str) -> String {
 }
 
 /// Compares the statements sent since the last call with a file, or writes the file.
-fn compare(world: &World, name: &str, title: &str) -> Option<String> {
-    let found = file(title, &world.database, &world.recording.take());
+fn compare(db: &TestDatabase, name: &str, title: &str) -> Option<String> {
+    let found = file(title, &db.database, &db.recording.take());
     let path = Path::new("tests/snowflake/golden").join(name);
     if std::env::var_os("SNOWFEED_BLESS").is_some() {
         std::fs::write(&path, &found).unwrap();
@@ -163,13 +163,13 @@ async fn ingest(connector: &Connector, request: IngestRequest) {
 }
 
 #[tokio::test]
-async fn a_standard_run_sends_what_the_golden_files_say() {
-    let world = World::new(usize::MAX);
+async fn a_standard_run_matches_the_golden_files() {
+    let db = TestDatabase::new(usize::MAX);
     let source = Issues::default();
-    let connector = Connector::new(source.clone(), Arc::new(world.snowflake.clone()));
+    let connector = Connector::new(source.clone(), Arc::new(db.snowflake.clone()));
     let of = |name: &str| IngestRequest::new([resource(name)]);
     let mut wrong = Vec::new();
-    let mut compare = |name, title| wrong.extend(compare(&world, name, title));
+    let mut compare = |name, title| wrong.extend(compare(&db, name, title));
 
     source.page("acme/widgets", 1..3);
     ingest(&connector, of("acme/widgets")).await;
@@ -182,33 +182,33 @@ async fn a_standard_run_sends_what_the_golden_files_say() {
     compare("3-incremental-run.sql", "A run that finds something new: one small commit.");
     ingest(&connector, IngestRequest::default()).await;
     compare("4-idle-run.sql", "An ingestion of both resources that finds nothing new.");
-    let another = Connector::new(source.clone(), Arc::new(world.another_process()));
+    let another = Connector::new(source.clone(), Arc::new(db.another_process()));
     ingest(&another, IngestRequest::default()).await;
     compare("5-idle-run-of-a-new-process.sql", "The same, as the first ingestion of a process.");
     source.pages("acme/widgets", vec![1..2, 2..3]);
     ingest(&connector, of("acme/widgets").mode(Mode::Reconcile)).await;
-    compare("6-reconcile.sql", "A full pass: one issue of three is gone.");
+    compare("6-reconcile.sql", "A reconcile run: one issue of three is gone.");
 
     assert!(wrong.is_empty(), "SNOWFEED_BLESS=1 writes the golden files anew\n{}", wrong.join("\n"));
 }
 
 #[tokio::test]
-async fn a_large_commit_sends_what_its_golden_file_says() {
-    let world = World::new(0);
+async fn a_large_commit_matches_its_golden_file() {
+    let db = TestDatabase::new(0);
     let source = Issues::default();
-    let connector = Connector::new(source.clone(), Arc::new(world.snowflake.clone()));
+    let connector = Connector::new(source.clone(), Arc::new(db.snowflake.clone()));
     source.page("acme/widgets", 1..3);
     ingest(&connector, IngestRequest::new([resource("acme/widgets")])).await;
-    world.recording.take();
+    db.recording.take();
     source.page("acme/widgets", 3..5);
     ingest(&connector, IngestRequest::default()).await;
     let title = "A run with one large commit, whose rows travel through the stage.";
-    let wrong = compare(&world, "7-large-commit.sql", title);
+    let wrong = compare(&db, "7-large-commit.sql", title);
     assert!(wrong.is_none(), "SNOWFEED_BLESS=1 writes the golden files anew\n{}", wrong.unwrap_or_default());
 }
 
 #[test]
-fn a_difference_shows_what_was_and_what_is() {
+fn a_difference_shows_both_versions() {
     let said = difference("1\n2\n3\na\nb\nc\nd\n5\n6\n7\n8\n9\n", "1\n2\n3\na\nb\nx\ny\nd\n5\n6\n7\n8\n");
     assert_eq!(said, "  a\n  b\n- c\n+ x\n+ y\n  d\n  5\n  7\n  8\n- 9\n");
     assert_eq!(difference("a\na\n", "a\na\n"), "");

@@ -135,6 +135,6 @@ async fn a_state_is_kept_on_the_hostile_account() {
     }
     // Names that differ by case alone are different.
     let keys = ["acme/gears", "ACME/GEARS"].map(str::to_owned);
-    let standings = snowflake.latest_many(&keys).await.unwrap();
-    assert!(standings.iter().all(|standing| standing.entry.is_some()), "{standings:?}");
+    let statuses = snowflake.latest_many(&keys).await.unwrap();
+    assert!(statuses.iter().all(|status| status.entry.is_some()), "{statuses:?}");
 }

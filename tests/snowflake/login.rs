@@ -20,7 +20,7 @@ async fn refused(act: Reply) -> (Error, usize) {
 }
 
 #[tokio::test]
-async fn a_login_says_who_and_where() {
+async fn a_login_sends_user_and_context() {
     let server = ScriptedServer::start().await;
     let parameters = json!({ "TIMEZONE": "Europe/Berlin", "nop_regexes": ["^GRANT"] });
     let mut connection = connection(server.port)
@@ -45,9 +45,13 @@ async fn a_login_says_who_and_where() {
     assert_eq!(
         [set("QUERY_TAG"), set("AUTOCOMMIT"), set("TIMEZONE"), set("nop_regexes"), set("MULTI_STATEMENT_COUNT")],
         [json!("snowfeed"), json!(true), json!("UTC"), json!(["^GRANT"]), json!(1)],
-        "what we depend on comes last"
+        "required parameters come last"
     );
-    assert_eq!(set("TIMESTAMP_INPUT_FORMAT"), json!("AUTO"), "an account's own format would read no time of ours");
+    assert_eq!(
+        set("TIMESTAMP_INPUT_FORMAT"),
+        json!("AUTO"),
+        "an account's own format could not parse the times that snowfeed sends"
+    );
 }
 
 #[tokio::test]
@@ -63,7 +67,7 @@ async fn a_login_with_a_token_names_its_kind() {
 }
 
 #[tokio::test]
-async fn a_refused_login_says_why_and_what_to_do() {
+async fn a_rejected_login_reports_the_reason_and_has_help() {
     for (code, kind, help) in [
         ("390100", ErrorKind::Authentication, "password"),
         ("390144", ErrorKind::Authentication, "RSA_PUBLIC_KEY"),
@@ -124,7 +128,7 @@ async fn an_account_that_does_not_exist_is_named() {
 }
 
 #[tokio::test]
-async fn a_login_is_tried_again_when_nobody_answers() {
+async fn a_login_without_a_response_is_retried() {
     let server = ScriptedServer::start().await;
     let tokens = json!({ "data": { "token": "t" }, "success": true });
     server.on(LOGIN, [Reply::Reset, Reply::status(502, ""), Reply::json(tokens)]);
@@ -133,7 +137,7 @@ async fn a_login_is_tried_again_when_nobody_answers() {
 }
 
 #[tokio::test]
-async fn nobody_at_the_address_is_unavailable() {
+async fn an_unreachable_address_is_unavailable() {
     let error = open(connection(free_port())).await.map(drop).unwrap_err();
     assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Never), "{error:?}");
     assert!(error.message().contains("127.0.0.1 cannot be reached"), "{error}");
@@ -149,7 +153,7 @@ async fn a_host_that_does_not_exist_is_named_at_once() {
 }
 
 #[tokio::test]
-async fn a_login_without_a_token_asks_for_more_than_we_have() {
+async fn a_login_response_without_a_token_has_help() {
     let (error, _) =
         refused(Reply::json(json!({ "data": { "nextAction": "EXT_AUTHN_DUO_ALL" }, "success": true }))).await;
     assert_eq!(error.kind(), ErrorKind::InvalidData);
@@ -170,7 +174,7 @@ async fn credentials_do_not_follow_a_redirect() {
 }
 
 #[test]
-fn a_host_that_is_none_is_refused() {
+fn an_invalid_host_is_rejected() {
     for host in ["", "a b", "user@host", "host/path", "host?x", "https://host", "a\\b", "host:1"] {
         let connection = connection(443).host(host);
         let error = HttpClient::new(connection).map(drop).unwrap_err();
@@ -180,7 +184,7 @@ fn a_host_that_is_none_is_refused() {
 }
 
 #[tokio::test]
-async fn a_login_in_a_container_sends_its_token_along() {
+async fn a_login_in_a_container_sends_the_container_token() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "hunter2-container\n").unwrap();
     let server = ScriptedServer::start().await;

@@ -8,18 +8,18 @@ use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::internals::snowflake::{Sql, Statement};
 use snowfeed::{Record, RunStatus, Sink, StateStore, StateVersion, Version};
 
-use crate::mocks::{Fate, Fateful};
+use crate::mocks::{InterceptingClient, Outcome};
 use crate::source::Issues;
-use crate::support::{World, change, commit, resource};
+use crate::support::{TestDatabase, change, commit, resource};
 
 /// The statements that made version 1.
 const SCHEMA_1: &str = include_str!("fixtures/schema-1.sql");
 
 /// A database as version 1 left it, with the state, run and row of one resource.
-async fn version_1(max_bind_bytes: usize) -> World {
-    let world = World::new(max_bind_bytes);
-    let database = &world.database;
-    let run = |sql: String| world.execute(Statement::new(Sql::assert_safe(sql)));
+async fn version_1(max_bind_bytes: usize) -> TestDatabase {
+    let db = TestDatabase::new(max_bind_bytes);
+    let database = &db.database;
+    let run = |sql: String| db.execute(Statement::new(Sql::assert_safe(sql)));
     run(format!("CREATE DATABASE \"{database}\"")).await.unwrap();
     for schema in ["STATE", "PUBLIC_RAW", "PUBLIC"] {
         run(format!("CREATE SCHEMA IF NOT EXISTS \"{database}\".\"{schema}\"")).await.unwrap();
@@ -54,73 +54,71 @@ async fn version_1(max_bind_bytes: usize) -> World {
         "INSERT INTO {state}.\"APP_STATE\" (\"KEY\", \"VALUE\", \"VERSION\", \"AT\", \"DOCUMENT\") SELECT 'r', PARSE_JSON(?), 1, \
          '2026-01-02T03:04:05.000000000Z', ?"
     );
-    world.execute(Statement::new(Sql::assert_safe(entry)).bind(of_state.clone()).bind(of_state)).await.unwrap();
+    db.execute(Statement::new(Sql::assert_safe(entry)).bind(of_state.clone()).bind(of_state)).await.unwrap();
     let record = format!(
         "INSERT INTO {state}.\"INGESTION_RUN\" (\"ID\", \"RESOURCE\", \"STATUS\", \"STARTED_AT\", \"DOCUMENT\") SELECT 'old', 'r', \
          'complete', '2026-01-02 03:04:05', ?"
     );
-    world.execute(Statement::new(Sql::assert_safe(record)).bind(of_run)).await.unwrap();
-    world
+    db.execute(Statement::new(Sql::assert_safe(record)).bind(of_run)).await.unwrap();
+    db
 }
 
-async fn runs(world: &World) -> String {
+async fn runs(db: &TestDatabase) -> String {
     let count =
-        format!("SELECT CAST(COUNT(*) AS VARCHAR) AS \"N\" FROM \"{}\".\"STATE\".\"INGESTION_RUN\"", world.database);
-    world.execute(Statement::new(Sql::assert_safe(count))).await.unwrap().rows[0].text(0).unwrap().to_string()
+        format!("SELECT CAST(COUNT(*) AS VARCHAR) AS \"N\" FROM \"{}\".\"STATE\".\"INGESTION_RUN\"", db.database);
+    db.execute(Statement::new(Sql::assert_safe(count))).await.unwrap().rows[0].text(0).unwrap().to_string()
 }
 
-async fn version(world: &World) -> String {
-    let select = format!(
-        "SELECT CAST(\"VERSION\" AS VARCHAR) AS \"V\" FROM \"{}\".\"STATE\".\"SNOWFEED_VERSION\"",
-        world.database
-    );
-    world.execute(Statement::new(Sql::assert_safe(select))).await.unwrap().rows[0].text(0).unwrap().to_string()
+async fn version(db: &TestDatabase) -> String {
+    let select =
+        format!("SELECT CAST(\"VERSION\" AS VARCHAR) AS \"V\" FROM \"{}\".\"STATE\".\"SNOWFEED_VERSION\"", db.database);
+    db.execute(Statement::new(Sql::assert_safe(select))).await.unwrap().rows[0].text(0).unwrap().to_string()
 }
 
 #[tokio::test]
-async fn a_database_of_version_1_goes_on_where_it_was() {
+async fn a_database_of_version_1_continues_where_it_was() {
     for max_bind_bytes in [usize::MAX, 0] {
-        let world = version_1(max_bind_bytes).await;
+        let db = version_1(max_bind_bytes).await;
         // A read-only command changes nothing.
-        assert_eq!(world.snowflake.latest("r").await.unwrap().unwrap().version, StateVersion(1));
-        assert_eq!(world.snowflake.runs(None, 9).await.unwrap().len(), 1);
-        assert_eq!(version(&world).await, "1");
+        assert_eq!(db.snowflake.latest("r").await.unwrap().unwrap().version, StateVersion(1));
+        assert_eq!(db.snowflake.runs(None, 9).await.unwrap().len(), 1);
+        assert_eq!(version(&db).await, "1");
         let source = Issues::default();
         source.pages("r", vec![1..2, 2..4]);
-        let connector = Connector::new(source, Arc::new(world.snowflake.clone()));
+        let connector = Connector::new(source, Arc::new(db.snowflake.clone()));
         let report = connector.ingest(IngestRequest::new([resource("r")])).await.unwrap();
         assert_eq!((report.status(), report.counts().inserted), (RunStatus::Complete, 2), "{report:?}");
-        assert_eq!(world.snowflake.latest("r").await.unwrap().unwrap().version, StateVersion(3));
-        assert_eq!((version(&world).await.as_str(), runs(&world).await.as_str()), ("2", "2"));
-        assert_eq!(world.another_process().runs(Some("r"), 9).await.unwrap().len(), 2);
+        assert_eq!(db.snowflake.latest("r").await.unwrap().unwrap().version, StateVersion(3));
+        assert_eq!((version(&db).await.as_str(), runs(&db).await.as_str()), ("2", "2"));
+        assert_eq!(db.another_process().runs(Some("r"), 9).await.unwrap().len(), 2);
     }
 }
 
 #[tokio::test]
 async fn a_migration_that_dies_after_any_statement_is_completed_by_the_next_program() {
     for dies_after in 0.. {
-        let world = version_1(usize::MAX).await;
+        let db = version_1(usize::MAX).await;
         let (count, died) = (std::sync::atomic::AtomicUsize::new(0), Arc::new(AtomicBool::new(false)));
         let dead = died.clone();
-        let decide = Arc::new(move |statement: &Statement| {
+        let intercept = Arc::new(move |statement: &Statement| {
             let is_step = !statement.sql.starts_with("SELECT");
             let dies = dead.load(Ordering::SeqCst) || is_step && count.fetch_add(1, Ordering::SeqCst) == dies_after;
             dead.store(dies, Ordering::SeqCst);
-            async move { if dies { Fate::Lost } else { Fate::Runs } }.boxed()
+            async move { if dies { Outcome::Lost } else { Outcome::Runs } }.boxed()
         });
-        let dying = world.over(Fateful { client: Arc::new(world.recording.clone()), decide });
+        let dying = db.over(InterceptingClient { client: Arc::new(db.recording.clone()), intercept });
         let appended = tokio::time::timeout(
             std::time::Duration::from_millis(1500),
             dying.append(change(&resource("r"), StateVersion(1))),
         );
         let is_done = matches!(appended.await, Ok(Ok(_)));
         if !is_done {
-            let next = world.another_process();
+            let next = db.another_process();
             let base = next.latest("r").await.unwrap().unwrap().version;
             next.append(change(&resource("r"), base)).await.unwrap();
         }
-        assert_eq!(version(&world).await, "2", "after {dies_after} statements");
-        assert!(world.snowflake.runs(Some("r"), 9).await.unwrap().len() >= 2, "after {dies_after} statements");
+        assert_eq!(version(&db).await, "2", "after {dies_after} statements");
+        assert!(db.snowflake.runs(Some("r"), 9).await.unwrap().len() >= 2, "after {dies_after} statements");
         if is_done {
             assert!(dies_after > 10, "{dies_after}");
             break;
@@ -129,18 +127,18 @@ async fn a_migration_that_dies_after_any_statement_is_completed_by_the_next_prog
 }
 
 #[tokio::test]
-async fn a_program_of_version_1_that_still_runs_stores_nothing_more() {
-    let world = version_1(usize::MAX).await;
-    world.snowflake.append(change(&resource("r"), StateVersion(1))).await.unwrap();
+async fn a_running_program_of_version_1_stores_nothing_after_the_upgrade() {
+    let db = version_1(usize::MAX).await;
+    db.snowflake.append(change(&resource("r"), StateVersion(1))).await.unwrap();
     // The first statement of version 1 in a transaction that stores a state.
-    let raise = format!(
+    let bump = format!(
         "UPDATE \"{}\".\"STATE\".\"SNOWFEED_FENCE\" SET \"VERSION\" = \"VERSION\" + 1 WHERE \"KEY\" = 'r' AND \"VERSION\" = 2",
-        world.database
+        db.database
     );
-    assert!(world.execute(Statement::new(Sql::assert_safe(raise))).await.is_err());
+    assert!(db.execute(Statement::new(Sql::assert_safe(bump))).await.is_err());
     let one = resource("r");
-    world.snowflake.ensure_tables(&one, &crate::source::tables()).await.unwrap();
+    db.snowflake.ensure_streams(&one, &crate::source::tables()).await.unwrap();
     let report =
-        world.snowflake.commit(commit(&one, "issues", vec![Record::upsert("2", Version(1), "{}")])).await.unwrap();
+        db.snowflake.commit(commit(&one, "issues", vec![Record::upsert("2", Version(1), "{}")])).await.unwrap();
     assert_eq!(report.counts.inserted, 1);
 }

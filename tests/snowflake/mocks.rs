@@ -53,7 +53,7 @@ struct Memory {
 
 /// Responses for sessions.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Yes(Arc<Mutex<Memory>>);
+pub(crate) struct AcceptAll(Arc<Mutex<Memory>>);
 
 /// A result with one row of these cells.
 pub(crate) fn row(cells: &[Option<&str>]) -> Row {
@@ -76,7 +76,7 @@ fn missing() -> Error {
     Error::new(ErrorKind::NotFound, "it does not exist or not authorized").with_code("002003")
 }
 
-impl Yes {
+impl AcceptAll {
     /// The response to a statement.
     pub(crate) fn answer(&self, statement: &Statement) -> Result<QueryResult> {
         let mut memory = self.0.lock().unwrap();
@@ -88,7 +88,7 @@ impl Yes {
             return Ok(rows(memory.configuration(sql.starts_with("SELECT s.*"))));
         }
         if sql.starts_with("SELECT 'entry'") {
-            return Ok(rows(memory.standings()));
+            return Ok(rows(memory.statuses()));
         }
         if sql.starts_with("SELECT GET_DDL") {
             return Err(missing());
@@ -97,8 +97,8 @@ impl Yes {
             return if memory.made || sql.contains("INFORMATION_SCHEMA") { Ok(rows(vec![])) } else { Err(missing()) };
         }
         if let Some((_, from)) = sql.rsplit_once(" FROM ").filter(|_| sql.starts_with("COPY INTO ")) {
-            let (place, _) = from.split_once(" FILE_FORMAT").unwrap();
-            return Ok(loaded(memory.staged[place.trim_matches('\'').trim_matches(['@', '/'])]));
+            let (location, _) = from.split_once(" FILE_FORMAT").unwrap();
+            return Ok(loaded(memory.staged[location.trim_matches('\'').trim_matches(['@', '/'])]));
         }
         if sql.starts_with("SELECT") || sql.starts_with("LIST") {
             return Ok(rows(vec![]));
@@ -129,8 +129,8 @@ impl Yes {
 
     /// Makes a mock accept everything it has no expectation for.
     pub(crate) fn complete(&self, session: &mut MockSession) {
-        let (yes, takes) = (self.clone(), self.clone());
-        session.expect_execute().returning(move |statement| yes.answer(&statement));
+        let (accept_all, takes) = (self.clone(), self.clone());
+        session.expect_execute().returning(move |statement| accept_all.answer(&statement));
         session.expect_put().returning(move |file| {
             takes.take(&file);
             Ok(())
@@ -141,9 +141,9 @@ impl Yes {
 
     /// A client whose sessions accept everything.
     pub(crate) fn client(&self) -> MockClient {
-        let yes = self.clone();
+        let accept_all = self.clone();
         let mut client = MockClient::new();
-        client.expect_open().returning(move || Ok(Box::new(yes.session())));
+        client.expect_open().returning(move || Ok(Box::new(accept_all.session())));
         client
     }
 }
@@ -174,8 +174,8 @@ impl Memory {
         all
     }
 
-    fn standings(&self) -> Vec<Row> {
-        let standing = |name: &String| {
+    fn statuses(&self) -> Vec<Row> {
+        let status = |name: &String| {
             let change = crate::support::change(&crate::support::resource(name), snowfeed::StateVersion::NONE);
             let mut run = change.run.unwrap();
             run.started_at -= jiff::SignedDuration::from_hours(1);
@@ -186,7 +186,7 @@ impl Memory {
                 row(&[Some("run"), Some(name), None, None, Some(&run)]),
             ]
         };
-        self.enabled.iter().flat_map(standing).collect()
+        self.enabled.iter().flat_map(status).collect()
     }
 
     fn change(&mut self, statement: &Statement) {
@@ -228,7 +228,7 @@ pub(crate) fn backend(client: impl Client, max_bind_bytes: usize) -> Snowflake {
 }
 
 /// What happens to a statement on its way.
-pub(crate) enum Fate {
+pub(crate) enum Outcome {
     /// It is run.
     Runs,
     /// It is run, but its response is lost, and the session with it.
@@ -238,26 +238,26 @@ pub(crate) enum Fate {
 }
 
 /// Decides about each statement; may wait.
-pub(crate) type Decide = Arc<dyn Fn(&Statement) -> BoxFuture<'static, Fate> + Send + Sync>;
+pub(crate) type Intercept = Arc<dyn Fn(&Statement) -> BoxFuture<'static, Outcome> + Send + Sync>;
 
 /// A client that decides each statement's fate on the way to another client.
 #[derive(Clone)]
-pub(crate) struct Fateful {
+pub(crate) struct InterceptingClient {
     pub(crate) client: Arc<dyn Client>,
-    pub(crate) decide: Decide,
+    pub(crate) intercept: Intercept,
 }
 
-impl std::fmt::Debug for Fateful {
+impl std::fmt::Debug for InterceptingClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Fateful")
     }
 }
 
 #[async_trait]
-impl Client for Fateful {
+impl Client for InterceptingClient {
     async fn open(&self) -> Result<Box<dyn Session>> {
         let session = Some(self.client.open().await?);
-        Ok(Box::new(FatefulSession { session, decide: self.decide.clone() }))
+        Ok(Box::new(InterceptingSession { session, intercept: self.intercept.clone() }))
     }
 
     fn usage(&self) -> Usage {
@@ -266,26 +266,26 @@ impl Client for Fateful {
 }
 
 /// A session of [`Fateful`]; empty once it is lost.
-struct FatefulSession {
+struct InterceptingSession {
     session: Option<Box<dyn Session>>,
-    decide: Decide,
+    intercept: Intercept,
 }
 
-impl std::fmt::Debug for FatefulSession {
+impl std::fmt::Debug for InterceptingSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("FatefulSession")
     }
 }
 
 #[async_trait]
-impl Session for FatefulSession {
+impl Session for InterceptingSession {
     async fn execute(&mut self, statement: Statement) -> Result<QueryResult> {
-        let fate = (self.decide)(&statement).await;
+        let outcome = (self.intercept)(&statement).await;
         let Some(session) = self.session.as_mut() else { return Err(Error::unavailable("the connection is lost")) };
-        match fate {
-            Fate::Runs => return session.execute(statement).await,
-            Fate::Unanswered => drop(session.execute(statement).await.unwrap()),
-            Fate::Lost => {}
+        match outcome {
+            Outcome::Runs => return session.execute(statement).await,
+            Outcome::Unanswered => drop(session.execute(statement).await.unwrap()),
+            Outcome::Lost => {}
         }
         self.session = None;
         Err(Error::unavailable("the connection broke"))

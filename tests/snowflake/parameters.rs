@@ -50,12 +50,12 @@ fn client(server: &ScriptedServer, parameters: Map<String, Value>) -> HttpClient
 }
 
 #[tokio::test]
-async fn a_connection_cannot_override_what_we_depend_on() {
+async fn a_connection_cannot_override_required_parameters() {
     let (ours, theirs) = (ScriptedServer::start().await, ScriptedServer::start().await);
     client(&ours, Map::new()).open().await.unwrap();
     client(&theirs, hostile()).open().await.unwrap();
     let (ours, theirs) = (sent(&ours.requests(LOGIN)[0]), sent(&theirs.requests(LOGIN)[0]));
-    assert_eq!(ours, theirs, "nothing of it is sent, in no spelling");
+    assert_eq!(ours, theirs, "none of them is sent, in any spelling");
     for (name, value) in hostile() {
         let set = ours.get(&name.to_uppercase());
         assert!(set.is_some_and(|set| *set != value), "{name}: {set:?}");
@@ -63,7 +63,7 @@ async fn a_connection_cannot_override_what_we_depend_on() {
 }
 
 #[tokio::test]
-async fn a_connection_may_set_what_we_do_not_depend_on() {
+async fn a_connection_may_set_other_parameters() {
     let server = ScriptedServer::start().await;
     let parameters = json!({
         "lock_timeout": 60, "STATEMENT_TIMEOUT_IN_SECONDS": 900, "WEEK_START": 7, "TWO_DIGIT_CENTURY_START": 1900,
@@ -88,7 +88,7 @@ async fn time_limits_stay_as_an_administrator_has_set_them() {
 }
 
 #[test]
-fn what_is_ignored_is_warned_of_in_one_line_each() {
+fn each_ignored_parameter_has_a_one_line_warning() {
     let warnings = Warnings::default();
     tracing::subscriber::with_default(warnings.clone(), || {
         let mut parameters = hostile();
@@ -116,7 +116,7 @@ fn refusing(server: &ScriptedServer, name: &'static str) {
 }
 
 #[tokio::test]
-async fn a_parameter_of_ours_that_snowflake_refuses_is_left_out() {
+async fn a_required_parameter_that_snowflake_rejects_is_omitted() {
     for name in ["OPT_OUT_ERROR_LOGGING", "LOCK_TIMEOUT"] {
         let server = ScriptedServer::start().await;
         refusing(&server, name);
@@ -130,7 +130,7 @@ async fn a_parameter_of_ours_that_snowflake_refuses_is_left_out() {
 }
 
 #[tokio::test]
-async fn autocommit_is_never_left_out() {
+async fn autocommit_is_never_omitted() {
     let server = ScriptedServer::start().await;
     refusing(&server, "AUTOCOMMIT");
     let error = client(&server, Map::new()).open().await.unwrap_err();
@@ -139,7 +139,7 @@ async fn autocommit_is_never_left_out() {
 }
 
 #[tokio::test]
-async fn a_parameter_of_the_connection_that_snowflake_refuses_is_named() {
+async fn a_connection_parameter_that_snowflake_rejects_is_named() {
     let server = ScriptedServer::start().await;
     refusing(&server, "WEEK_START");
     let error = client(&server, json!({ "week_start": 77 }).as_object().unwrap().clone()).open().await.unwrap_err();

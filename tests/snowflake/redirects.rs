@@ -50,7 +50,7 @@ async fn a_login_and_a_poll_follow_a_redirect_within_the_host() {
 }
 
 #[tokio::test]
-async fn redirects_in_a_circle_come_to_an_end() {
+async fn redirect_loops_end() {
     let server = ScriptedServer::start().await;
     server.on(QUERY, [to(307, QUERY)]);
     let mut session = server.client().open().await.unwrap();

@@ -106,7 +106,7 @@ fn exists(test: &str) -> bool {
 }
 
 #[test]
-fn every_rule_is_named_once_and_says_where_it_comes_from_and_what_tests_it() {
+fn every_rule_has_a_unique_name_a_source_and_a_test() {
     let mut names: HashMap<String, String> = HashMap::new();
     let mut flaws = Vec::new();
     for (file, rule) in rules() {
@@ -274,7 +274,7 @@ impl<'a> Example<'a> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_strict_layer_answers_every_example_as_its_rule_says() {
+async fn the_strict_layer_follows_the_example_of_every_rule() {
     let mut failures = Vec::new();
     let mut checked = 0;
     for (file, rule) in rules().iter().filter(|(_, rule)| !rule.violation.is_empty()) {

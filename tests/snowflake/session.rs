@@ -60,7 +60,7 @@ async fn every_statement_has_a_request_id_and_a_number_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_statement_that_takes_long_is_asked_for_until_it_is_done() {
+async fn a_long_statement_is_polled_until_it_is_done() {
     let server = ScriptedServer::start().await;
     server.on(QUERY, [Reply::running("333333")]);
     server.on(RESULT, [Reply::running("333333"), Reply::running("333334"), Reply::status(503, ""), here()]);
@@ -74,7 +74,7 @@ async fn a_statement_that_takes_long_is_asked_for_until_it_is_done() {
 }
 
 #[tokio::test]
-async fn a_result_elsewhere_is_not_asked_for() {
+async fn a_result_url_on_another_host_is_not_requested() {
     for url in ["https://elsewhere.example/queries/1/result", "//elsewhere.example/r", "/\\elsewhere.example/r"] {
         let server = ScriptedServer::start().await;
         server.on(QUERY, [Reply::json(json!({ "data": { "getResultUrl": url }, "code": "333333", "success": true }))]);
@@ -118,7 +118,11 @@ async fn a_transaction_in_an_expired_session_is_lost_and_not_repeated() {
     let error = run(&mut session, "COMMIT").await.unwrap_err();
     assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Backoff));
     assert!(error.to_string().contains("nothing was committed"), "{error}");
-    assert_eq!((server.requests(QUERY).len(), server.requests(LOGIN).len()), (2, 1), "neither repeated nor logged in");
+    assert_eq!(
+        (server.requests(QUERY).len(), server.requests(LOGIN).len()),
+        (2, 1),
+        "neither retried nor logged in again"
+    );
     assert!(!session.is_idle());
     server.on(QUERY, [here()]);
     run(&mut session, "INSERT INTO t VALUES (1)")
@@ -128,7 +132,7 @@ async fn a_transaction_in_an_expired_session_is_lost_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_token_that_can_be_renewed_saves_the_transaction() {
+async fn a_renewed_token_preserves_the_transaction() {
     let server = ScriptedServer::start().await;
     let mut session = server.client().open().await.unwrap();
     run(&mut session, "BEGIN").await.unwrap();
@@ -166,12 +170,12 @@ async fn a_session_that_expires_while_a_statement_runs_leaves_its_outcome_unknow
     assert_eq!(
         (server.requests(QUERY).len(), error.retry()),
         (1, Retry::Backoff),
-        "not repeated behind the caller's back"
+        "not retried without the caller's knowledge"
     );
 }
 
 #[tokio::test]
-async fn a_burst_of_failures_is_sat_out_with_the_same_request_id() {
+async fn a_burst_of_failures_is_retried_with_the_same_request_id() {
     let server = ScriptedServer::start().await;
     server.on(QUERY, [Reply::status(503, ""), Reply::text(502, "text/html", "<html>"), Reply::Reset, here()]);
     let mut session = server.client().open().await.unwrap();
@@ -190,7 +194,7 @@ async fn a_burst_of_failures_is_sat_out_with_the_same_request_id() {
 }
 
 #[tokio::test]
-async fn failures_for_ever_are_given_up() {
+async fn persistent_failures_are_an_error() {
     let server = ScriptedServer::start().await;
     server.on(QUERY, [Reply::status(503, "")]);
     let mut session = server.client().open().await.unwrap();
@@ -203,7 +207,7 @@ async fn failures_for_ever_are_given_up() {
 }
 
 #[tokio::test]
-async fn a_commit_without_an_answer_has_an_unknown_outcome() {
+async fn a_commit_without_a_response_has_an_unknown_outcome() {
     let server = ScriptedServer::start().await;
     let mut session = server.client().open().await.unwrap();
     run(&mut session, "BEGIN").await.unwrap();
@@ -216,7 +220,7 @@ async fn a_commit_without_an_answer_has_an_unknown_outcome() {
 }
 
 #[tokio::test]
-async fn an_error_of_snowflakes_is_final_whatever_the_status() {
+async fn an_error_from_snowflake_is_final_whatever_the_status() {
     let failure =
         json!({ "data": null, "code": "261000", "message": "sql_text='x' params=('secret',)", "success": false });
     let server = ScriptedServer::start().await;
@@ -232,7 +236,7 @@ async fn an_error_of_snowflakes_is_final_whatever_the_status() {
 }
 
 #[tokio::test]
-async fn an_error_says_what_why_and_what_to_do() {
+async fn an_error_reports_what_failed_why_and_how_to_fix_it() {
     use ErrorKind::{Configuration, InvalidData, NotFound, RateLimited, Unavailable};
     for (code, state, message, kind, retry, help) in [
         ("002003", "02000", "SQL compilation error:\nObject 'T' does not exist", NotFound, Retry::Never, "GRANT USAGE"),
@@ -332,7 +336,7 @@ async fn a_session_that_has_expired_is_closed() {
 }
 
 #[tokio::test]
-async fn a_dropped_session_is_closed_and_so_its_transaction() {
+async fn a_dropped_session_is_closed_with_its_transaction() {
     let server = ScriptedServer::start().await;
     let mut session = server.client().open().await.unwrap();
     run(&mut session, "BEGIN").await.unwrap();
@@ -359,7 +363,7 @@ fn a_session_may_outlive_its_runtime() {
 }
 
 #[tokio::test]
-async fn a_session_that_was_idle_for_long_shows_that_it_is_alive() {
+async fn a_session_idle_for_long_sends_a_heartbeat() {
     let server = ScriptedServer::start().await;
     let alive = Reply::json(json!({ "data": null, "success": true }));
     server.on("/session/heartbeat", [alive, Reply::expired("390104")]);

@@ -9,9 +9,9 @@ use sqlparser::dialect::SnowflakeDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, Tokenizer, Whitespace, Word};
 
-use crate::mocks::{Yes, backend};
+use crate::mocks::{AcceptAll, backend};
 use crate::recording::RecordingClient;
-use crate::support::{Words, World, everything, without_ids};
+use crate::support::{TestDatabase, TestStrings, run_all_operations, without_ids};
 
 /// Names that break many systems.
 const ODD: [&str; 5] = [
@@ -33,22 +33,22 @@ fn parse(sql: &str) -> Result<(), String> {
 }
 
 /// The statements of all backend operations, sent to a server that accepts them.
-async fn sent(words: &Words<'_>) -> Vec<Statement> {
+async fn sent(strings: &TestStrings<'_>) -> Vec<Statement> {
     let mut sent = Vec::new();
     for max_bind_bytes in [usize::MAX, 0] {
-        let world = World::new(max_bind_bytes);
-        everything(&world.snowflake, words).await;
-        sent.extend(world.recording.statements());
+        let db = TestDatabase::new(max_bind_bytes);
+        run_all_operations(&db.snowflake, strings).await;
+        sent.extend(db.recording.statements());
     }
     sent
 }
 
 /// The same, sent to a server that accepts everything.
-async fn sent_to_mock(words: &Words<'_>) -> Vec<Statement> {
+async fn sent_to_mock(strings: &TestStrings<'_>) -> Vec<Statement> {
     let mut sent = Vec::new();
     for max_bind_bytes in [usize::MAX, 0] {
-        let recording = RecordingClient::new(Arc::new(Yes::default().client()));
-        everything(&backend(recording.clone(), max_bind_bytes), words).await;
+        let recording = RecordingClient::new(Arc::new(AcceptAll::default().client()));
+        run_all_operations(&backend(recording.clone(), max_bind_bytes), strings).await;
         sent.extend(recording.statements());
     }
     sent
@@ -56,11 +56,12 @@ async fn sent_to_mock(words: &Words<'_>) -> Vec<Statement> {
 
 /// No statement is exempt: the parser also reads PUT, COPY, LIST, REMOVE, COPY GRANTS and lambdas.
 #[tokio::test]
-async fn a_parser_of_snowflakes_dialect_reads_every_statement() {
+async fn every_statement_parses_in_the_snowflake_dialect() {
     let long = "x".repeat(300);
     let mut verbs = BTreeSet::new();
     for odd in ODD.into_iter().chain([long.as_str()]) {
-        for Statement { sql, binds, .. } in sent(&Words { resource: odd, key: odd, member: odd, text: odd }).await {
+        for Statement { sql, binds, .. } in sent(&TestStrings { resource: odd, key: odd, member: odd, text: odd }).await
+        {
             if let Err(why) = parse(&sql) {
                 panic!("{why}\n{sql}");
             }
@@ -70,7 +71,7 @@ async fn a_parser_of_snowflakes_dialect_reads_every_statement() {
         }
     }
     let all = "BEGIN COMMIT COPY CREATE DELETE DROP INSERT LIST MERGE PUT REMOVE ROLLBACK SELECT UPDATE";
-    assert_eq!(verbs.into_iter().collect::<Vec<_>>().join(" "), all, "something is sent no longer, or is new");
+    assert_eq!(verbs.into_iter().collect::<Vec<_>>().join(" "), all, "a statement is new, or no longer sent");
 }
 
 #[tokio::test]
@@ -82,7 +83,7 @@ async fn the_parser_refuses_a_statement_that_is_cut_short() {
     assert!(cut.len() > 50 && read.is_empty(), "{read:?}");
 }
 
-const HARMLESS: Words<'_> = Words { resource: "resource", key: "key", member: "member", text: "text" };
+const HARMLESS: TestStrings<'_> = TestStrings { resource: "resource", key: "key", member: "member", text: "text" };
 
 /// A statement's content, without the white space.
 fn tokens(sql: &str) -> Vec<Token> {
@@ -135,8 +136,8 @@ proptest! {
 
     #[test]
     fn no_value_leaves_its_literal(resource in texts(), key in texts(), member in texts(), text in texts()) {
-        let words = Words { resource: &resource, key: &key, member: &member, text: &text };
-        let (odd, harmless) = block_on(async { (sent_to_mock(&words).await, sent_to_mock(&HARMLESS).await) });
+        let strings = TestStrings { resource: &resource, key: &key, member: &member, text: &text };
+        let (odd, harmless) = block_on(async { (sent_to_mock(&strings).await, sent_to_mock(&HARMLESS).await) });
         prop_assert_eq!(odd.len(), harmless.len());
         for ((odd, harmless), sql) in shapes(&odd).into_iter().zip(shapes(&harmless)).zip(&odd) {
             prop_assert_eq!(odd, harmless, "{}", sql.sql);
@@ -154,7 +155,7 @@ struct Found {
 
 #[tokio::test]
 async fn values_are_bound_and_names_are_quoted() {
-    let words = Words { resource: "zresource", key: "zkey", member: "zmember", text: "ztext" };
+    let strings = TestStrings { resource: "zresource", key: "zkey", member: "zmember", text: "ztext" };
     let find = |sent: &[Statement], marker: &str| {
         let mut found = Found::default();
         for statement in sent {
@@ -169,7 +170,7 @@ async fn values_are_bound_and_names_are_quoted() {
         }
         found
     };
-    let sent = sent_to_mock(&words).await;
+    let sent = sent_to_mock(&strings).await;
     assert!(matches!(find(&sent, "zkey"), Found { bound: true, literal: false, name: false }));
     assert!(matches!(find(&sent, "ztext"), Found { bound: true, literal: false, name: false }));
     // Views cannot have bound values.
@@ -182,7 +183,7 @@ async fn values_are_bound_and_names_are_quoted() {
 
 /// A cast uses the format that the reader's session or account has set.
 #[tokio::test]
-async fn no_view_reads_times_as_its_readers_session_does() {
+async fn no_view_depends_on_the_timestamp_format_of_the_session() {
     let sent = sent_to_mock(&HARMLESS).await;
     let views = sent.iter().map(|sent| sent.sql.as_str()).filter(|sql| sql.starts_with("CREATE OR REPLACE VIEW"));
     let with_times: Vec<&str> = views.filter(|sql| sql.contains("TIMESTAMP")).collect();

@@ -8,7 +8,7 @@ use snowfeed::backends::Snowflake;
 use snowfeed::internals::snowflake::{Client, HttpClient, QueryResult, Statement};
 use snowfeed::{
     Checkpoint, ColumnType, Commit, ConfigStore, Mode, Namespace, Record, Reject, Resource, ResourceState, RunId,
-    RunRecord, RunStatus, Sink, StalePolicy, StateChange, StateStore, StateVersion, Sweep, TableRows, TableSpec,
+    RunRecord, RunStatus, Sink, StalePolicy, StateChange, StateStore, StateVersion, StreamSpec, Sweep, TableRows,
     UnseenQuery, Version,
 };
 
@@ -17,7 +17,7 @@ use crate::probes::snowflake::{connection, fresh_database};
 use crate::recording::RecordingClient;
 
 /// A separate database, empty at first.
-pub(crate) struct World {
+pub(crate) struct TestDatabase {
     pub(crate) snowflake: Snowflake,
     pub(crate) recording: RecordingClient,
     pub(crate) database: String,
@@ -25,7 +25,7 @@ pub(crate) struct World {
     client: Arc<dyn Client>,
 }
 
-impl World {
+impl TestDatabase {
     /// A backend that sends up to this many bytes of rows as bound values, and larger batches through the stage.
     pub(crate) fn new(max_bind_bytes: usize) -> Self {
         Self::in_database(fresh_database(), max_bind_bytes)
@@ -83,7 +83,7 @@ pub(crate) fn change(resource: &Resource, base: StateVersion) -> StateChange {
 }
 
 /// The texts that a test wants to see in a database; all backend operations are run with them.
-pub(crate) struct Words<'a> {
+pub(crate) struct TestStrings<'a> {
     /// The name of the resource.
     pub(crate) resource: &'a str,
     /// A key of a record, and of the connector's configuration.
@@ -94,13 +94,13 @@ pub(crate) struct Words<'a> {
     pub(crate) text: &'a str,
 }
 
-impl Words<'_> {
+impl TestStrings<'_> {
     fn path(&self) -> String {
         format!("\"{}\"", self.member.replace('\\', "\\\\").replace('"', "\\\""))
     }
 
     /// Tables with columns of every type, with and without an array in the path.
-    pub(crate) fn tables(&self) -> [TableSpec; 2] {
+    pub(crate) fn tables(&self) -> [StreamSpec; 2] {
         let path = self.path();
         let kinds = [
             ColumnType::Text,
@@ -111,11 +111,11 @@ impl Words<'_> {
             ColumnType::Json,
             ColumnType::Present,
         ];
-        let issues = kinds.into_iter().enumerate().fold(TableSpec::new("issues"), |table, (number, kind)| {
+        let issues = kinds.into_iter().enumerate().fold(StreamSpec::new("issues"), |table, (number, kind)| {
             let each = format!("{path}[*].{path}");
             table.column(format!("c{number}"), &path, kind).column(format!("e{number}"), &each, kind)
         });
-        [issues, TableSpec::new("events").column("whole", &format!("{path}[*]"), ColumnType::Json)]
+        [issues, StreamSpec::new("events").column("whole", &format!("{path}[*]"), ColumnType::Json)]
     }
 
     fn record(&self, version: i64) -> Record {
@@ -141,19 +141,19 @@ pub(crate) fn without_ids(text: &str) -> String {
 }
 
 /// Runs every operation of a backend; other tests check the results.
-pub(crate) async fn everything(snowflake: &Snowflake, words: &Words<'_>) {
-    let resource = resource(words.resource);
-    let tables = words.tables();
-    snowflake.ensure_tables(&resource, &tables[..1]).await.unwrap();
-    snowflake.ensure_tables(&resource, &tables).await.unwrap();
-    configure(snowflake, words).await;
+pub(crate) async fn run_all_operations(snowflake: &Snowflake, strings: &TestStrings<'_>) {
+    let resource = resource(strings.resource);
+    let tables = strings.tables();
+    snowflake.ensure_streams(&resource, &tables[..1]).await.unwrap();
+    snowflake.ensure_streams(&resource, &tables).await.unwrap();
+    configure(snowflake, strings).await;
 
-    let mut first = commit(&resource, "issues", vec![words.record(1), Record::delete("gone", Version(1))]);
-    first.rows[0].rejects = vec![Reject::new(words.text, words.text)];
-    first.rows.push(TableRows::new("events", [words.record(1)]));
+    let mut first = commit(&resource, "issues", vec![strings.record(1), Record::delete("gone", Version(1))]);
+    first.rows[0].rejects = vec![Reject::new(strings.text, strings.text)];
+    first.rows.push(TableRows::new("events", [strings.record(1)]));
     first.change = Some(change(&resource, StateVersion::NONE));
     snowflake.commit(first).await.unwrap();
-    full_pass(snowflake, words, &resource).await;
+    reconcile(snowflake, strings, &resource).await;
 
     snowflake.append(change(&resource, StateVersion(1))).await.unwrap();
     let mut only_run = change(&resource, StateVersion(2));
@@ -172,29 +172,29 @@ pub(crate) async fn everything(snowflake: &Snowflake, words: &Words<'_>) {
     snowflake.preview(&resource, "events", 9).await.unwrap();
 }
 
-async fn configure(snowflake: &Snowflake, words: &Words<'_>) {
+async fn configure(snowflake: &Snowflake, strings: &TestStrings<'_>) {
     for domain in [Namespace::Connector, Namespace::Resource] {
-        snowflake.put(domain, words.key, &json!({ words.member: words.text })).await.unwrap();
-        snowflake.get(domain, words.key).await.unwrap();
+        snowflake.put(domain, strings.key, &json!({ strings.member: strings.text })).await.unwrap();
+        snowflake.get(domain, strings.key).await.unwrap();
         snowflake.list(domain).await.unwrap();
     }
     snowflake.snapshot().await.unwrap();
-    snowflake.remove(Namespace::Connector, words.key).await.unwrap();
+    snowflake.remove(Namespace::Connector, strings.key).await.unwrap();
 }
 
-async fn full_pass(snowflake: &Snowflake, words: &Words<'_>, resource: &Resource) {
+async fn reconcile(snowflake: &Snowflake, strings: &TestStrings<'_>, resource: &Resource) {
     let sweep = RunId::new();
-    let mut marks = commit(resource, "events", vec![words.record(2)]);
+    let mut marks = commit(resource, "events", vec![strings.record(2)]);
     marks.sweep = Some(Sweep::Mark(sweep, StalePolicy::Verify));
     snowflake.commit(marks).await.unwrap();
-    for after in [None, Some(words.key.to_owned())] {
+    for after in [None, Some(strings.key.to_owned())] {
         let mut query = UnseenQuery::new(resource.clone(), "issues", sweep, 9);
         query.after = after;
         snowflake.unseen(query.clone()).await.unwrap();
         // Where the response is empty, there is no count.
         let _ = snowflake.live_rows(query).await;
     }
-    let gone = vec![Record::delete(words.key, Version(2)), Record::delete("gone", Version(3))];
+    let gone = vec![Record::delete(strings.key, Version(2)), Record::delete("gone", Version(3))];
     snowflake.commit(commit(resource, "issues", gone)).await.unwrap();
     let mut finish = commit(resource, "issues", vec![]);
     (finish.rows, finish.sweep) = (vec![], Some(Sweep::Finish(sweep)));

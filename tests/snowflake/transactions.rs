@@ -24,7 +24,7 @@ async fn in_transaction(server: &ScriptedServer) -> Box<dyn Session> {
 }
 
 #[tokio::test]
-async fn a_commit_that_finds_no_transaction_is_an_error() {
+async fn a_commit_without_a_transaction_is_an_error() {
     let server = ScriptedServer::start().await;
     let mut session = in_transaction(&server).await;
     server.on(QUERY, [nothing_to_end()]);
@@ -39,7 +39,7 @@ async fn a_commit_that_finds_no_transaction_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_rollback_that_finds_no_transaction_has_what_it_wanted() {
+async fn a_rollback_without_a_transaction_succeeds() {
     let server = ScriptedServer::start().await;
     let mut session = in_transaction(&server).await;
     server.on(QUERY, [nothing_to_end(), done()]);
@@ -68,7 +68,7 @@ async fn a_statement_without_a_result_is_still_invalid() {
 }
 
 #[tokio::test]
-async fn after_the_server_aborts_a_transaction_no_statement_of_it_runs_by_itself() {
+async fn after_the_server_aborts_a_transaction_none_of_its_statements_runs_alone() {
     // With messages that real drivers have received.
     let message = "Transaction '1721165674582000000' was aborted, SQL execution canceled.";
     for statement in ["MERGE INTO t USING s ON t.k = s.k WHEN MATCHED THEN DELETE", "SELECT 1", "COMMIT"] {
@@ -83,7 +83,7 @@ async fn after_the_server_aborts_a_transaction_no_statement_of_it_runs_by_itself
         let asked = server.requests(QUERY).len();
         let error = run(&mut session, "INSERT INTO t VALUES (2)").await.unwrap_err();
         assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Backoff), "{error:?}");
-        assert_eq!(server.requests(QUERY).len(), asked, "it would have been stored by itself");
+        assert_eq!(server.requests(QUERY).len(), asked, "it would have been committed on its own");
     }
 }
 

@@ -13,7 +13,7 @@ use snowfeed::internals::snowflake::{Bind, Client, Session, Sql, Statement};
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::{Mode, RunStatus};
 
-use crate::support::{World, resource};
+use crate::support::{TestDatabase, resource};
 
 /// The statements, but those that only read, which commit a091f45 sent to an empty database. It ingested the issues of [`server`] before and after
 /// the edit of an issue. Its reconcile run after the deletion failed: it could not store half of a surrogate pair.
@@ -41,12 +41,12 @@ async fn server() -> GithubServer {
 }
 
 /// A database as a091f45 left it.
-async fn database(server: &GithubServer) -> World {
-    let world = World::new(usize::MAX);
+async fn database(server: &GithubServer) -> TestDatabase {
+    let db = TestDatabase::new(usize::MAX);
     let mut sessions: BTreeMap<usize, Box<dyn Session>> = BTreeMap::new();
     for line in STATEMENTS.replace("{server}", server.url()).lines() {
         let sent: Sent = serde_json::from_str(line).unwrap();
-        let sql = sent.sql.replace("{database}", &world.database);
+        let sql = sent.sql.replace("{database}", &db.database);
         let statement = sent.binds.iter().fold(Statement::new(Sql::assert_safe(sql)), |statement, bind| match bind {
             Value::String(text) => statement.bind(text.clone()),
             Value::Null => statement.bind(Bind::Text(None)),
@@ -54,7 +54,7 @@ async fn database(server: &GithubServer) -> World {
             other => panic!("{other} is not a bound value"),
         });
         let session = match sessions.entry(sent.session) {
-            Entry::Vacant(entry) => entry.insert(world.recording.open().await.unwrap()),
+            Entry::Vacant(entry) => entry.insert(db.recording.open().await.unwrap()),
             Entry::Occupied(entry) => entry.into_mut(),
         };
         session.execute(statement).await.unwrap();
@@ -62,12 +62,12 @@ async fn database(server: &GithubServer) -> World {
     for session in sessions.into_values() {
         session.close().await.unwrap();
     }
-    world
+    db
 }
 
 /// The live documents of a repository in the destination, by id.
-async fn live(world: &World, repository: &str) -> BTreeMap<u64, String> {
-    let preview = world.another_process().preview(&resource(repository), "issues", 99).await.unwrap();
+async fn live(db: &TestDatabase, repository: &str) -> BTreeMap<u64, String> {
+    let preview = db.another_process().preview(&resource(repository), "issues", 99).await.unwrap();
     let column = |name: &str| preview.columns.iter().position(|column| column.eq_ignore_ascii_case(name)).unwrap();
     let (id, deleted_at, raw) = (column("id"), column("deleted_at"), column("raw"));
     let rows = preview.rows.iter().filter(|row| row[deleted_at].is_null());
@@ -85,9 +85,9 @@ fn served(server: &GithubServer, repository: &str) -> BTreeMap<u64, String> {
 #[tokio::test]
 async fn a_database_of_a091f45_continues_its_rows_state_and_runs() {
     let server = server().await;
-    let world = database(&server).await;
+    let db = database(&server).await;
     let url = ("api_url".to_owned(), server.url().into());
-    let connector = Connector::new(GithubIssues::default(), Arc::new(world.snowflake.clone())).with_settings([url]);
+    let connector = Connector::new(GithubIssues::default(), Arc::new(db.snowflake.clone())).with_settings([url]);
     let resources = connector.resources().await.unwrap();
     let schedules: Vec<_> = resources.iter().map(|(name, config)| (name.name(), config.schedule.as_deref())).collect();
     assert_eq!(schedules, [("Acme/Gadgets", None), ("acme/widgets", Some("30m"))]);
@@ -96,8 +96,8 @@ async fn a_database_of_a091f45_continues_its_rows_state_and_runs() {
     assert_eq!((failed.len(), complete.len()), (1, 4), "{runs:?}");
     let state = connector.state(&resource("acme/widgets")).await.unwrap().unwrap();
     assert!(state.state.checkpoint.is_some());
-    assert_eq!(live(&world, "Acme/Gadgets").await, served(&server, "Acme/Gadgets"));
-    assert_eq!(live(&world, "acme/widgets").await.len(), 6);
+    assert_eq!(live(&db, "Acme/Gadgets").await, served(&server, "Acme/Gadgets"));
+    assert_eq!(live(&db, "acme/widgets").await.len(), 6);
 
     // Nothing new: the stored checkpoints are used.
     server.forget_requests();
@@ -114,7 +114,7 @@ async fn a_database_of_a091f45_continues_its_rows_state_and_runs() {
     let report = connector.ingest(request).await.unwrap();
     assert_eq!((report.status(), report.counts().deleted), (RunStatus::Complete, 1), "{report:?}");
     for repository in ["acme/widgets", "Acme/Gadgets"] {
-        assert_eq!(live(&world, repository).await, served(&server, repository), "{repository}");
+        assert_eq!(live(&db, repository).await, served(&server, repository), "{repository}");
     }
     let continued = connector.runs(None, 99).await.unwrap();
     assert!(continued.len() > runs.len() && continued.ends_with(&runs), "{continued:?}");

@@ -1,4 +1,4 @@
-"""Starts fakesnow as a server, after teaching it what Snowflake knows and version 0.12.1 does not."""
+"""Starts fakesnow as a server, with Snowflake features that version 0.12.1 lacks."""
 
 import asyncio
 import collections
@@ -62,7 +62,7 @@ for constant, value in list(vars(cursor).items()):
 
 
 def end(session):
-    """Ends a session, whose transaction is rolled back. A statement that is under way is waited for, unless it waits itself, and
+    """Ends a session and rolls back its transaction. It first waits for the active statement, unless that one waits itself, and
     there is none after it: outside of the transaction, what it does would be kept."""
     session.ended = True
     with session.busy:
@@ -82,7 +82,7 @@ def session(request):
     return asyncio.run(server.session(request))
 
 
-# Results are kept for a while, not for as long as the server lives.
+# Results are kept for a limited time.
 # Several threads add to it, so it must not be iterated over.
 class Results(collections.OrderedDict):
     def __setitem__(self, statement, result):
@@ -94,7 +94,7 @@ class Results(collections.OrderedDict):
 server.shared_fs.results_cache = Results()
 
 
-# A null timestamp is not the beginning of 1970.
+# A null timestamp is not 1970-01-01.
 timestamp_to_sf_struct = arrow.timestamp_to_sf_struct
 
 
@@ -164,7 +164,7 @@ def location_without_quotes(self):
 
 Snowflake.Parser._parse_location_path = location_without_quotes
 
-# An account around the databases: rejected credentials, roles, warehouses, and a history of statements.
+# The account of the databases: rejected credentials, roles, warehouses, and a query history.
 
 WAREHOUSES = {"COMPUTE_WH": ("STARTED", "true"), "SLEEPING": ("SUSPENDED", "true"), "STOPPED": ("SUSPENDED", "false")}
 
@@ -244,8 +244,8 @@ async def end_sessions(request):
 
 
 async def abort_transactions(request):
-    """Aborts the transactions of a user's sessions that are idle, as Snowflake does after five minutes with those that are in the
-    way. `silently` leaves out the error that the next statement gets."""
+    """Aborts the transactions of a user's idle sessions, as Snowflake does after five minutes with those that block others.
+    With `silently` the next statement gets no error."""
     user, silently = request.query_params["user"].upper(), "silently" in request.query_params
     for session in [session for session in list(server.sessions.values()) if session.user == user]:
         await run_in_threadpool(abort_transaction, session, silently)
@@ -258,8 +258,8 @@ def abort_transaction(session, silently):
 
 
 async def set_of_user(request):
-    """Sets parameters of a user for sessions to come, as ALTER USER does; and what a test need not wait for or make: `IDLE`, the
-    seconds after which a transaction of the user's that is in the way is aborted, and `VARIANT_BYTES`, what a VARIANT holds."""
+    """Sets parameters of a user for new sessions, as ALTER USER does, and limits that a test lowers: `IDLE`, the
+    seconds after which a blocking transaction of the user is aborted, and `VARIANT_BYTES`, the size limit of a VARIANT."""
     given = dict(request.query_params)
     settings.of_user(given.pop("user")).update(given)
     return JSONResponse({"success": True})
@@ -289,7 +289,7 @@ async def query(request):
 
 
 async def abort_request(request):
-    """Cancels what a session waits for."""
+    """Cancels the statement that a session waits for."""
     session = server.sessions.get(server.to_token(request)) if request.headers.get("Authorization") else None
     if session is not None:
         session.canceled = True
@@ -318,18 +318,18 @@ def table(columns, rows):
     return " UNION ALL ".join(f"SELECT {row}" for row in rows) or f"SELECT {nothing} WHERE FALSE"
 
 
-# The columns of the history. Bytes scanned are bytes returned: the imitation has no better number.
+# The columns of the history. Bytes scanned are bytes returned: the simulation has no better number.
 PAST = ("EXECUTION_TIME", "WAREHOUSE_SIZE", "QUERY_TEXT", "BYTES_SCANNED", "START_TIME")
 
 
 def past(sql, statements):
-    """The history as a table, with the texts only where they are asked for."""
+    """The history as a table, with the statements' texts on request."""
     count = len(PAST) if "QUERY_TEXT" in sql else 2
     return table(PAST[:count], [statement[:count] for statement in statements])
 
 
 def of_the_account(self, sql):
-    """What a statement about the account is for the server: an equal one over constants."""
+    """Rewrites a statement about the account as an equivalent one over constants."""
     session = self._conn
     if found := re.match(r"SELECT SYSTEM\$ABORT_TRANSACTION\((\d+)\)$", sql):
         for other in list(server.sessions.values()):
@@ -371,7 +371,7 @@ def of_the_account(self, sql):
 
 
 def find_functions(self):
-    """What Snowflake has built in is, here, in each database. A session that is older than its database has to be led to it."""
+    """Snowflake's built-in functions are here in each database. A session older than its database must be pointed to them."""
     session = self._conn
     if not (session.database_set or session.found) and session.database in databases.names(session):
         self._duck_conn.execute(f"SET schema = {databases.path(session.database, 'main')}")
@@ -424,7 +424,7 @@ strict.install(server, server.shared_fs.duck_conn)
 
 
 async def widen(app):
-    """Statements that wait for locks take threads."""
+    """Statements that wait for locks occupy threads."""
     anyio.to_thread.current_default_thread_limiter().total_tokens = 200
     yield
 

@@ -62,7 +62,7 @@ impl Client for RecordingClient {
     async fn open(&self) -> Result<Box<dyn Session>> {
         let number = self.opened.fetch_add(1, Ordering::SeqCst) + 1;
         let recorded = RecordingSession { session: self.client.open().await?, number, log: self.log.clone() };
-        recorded.note(Operation::Login);
+        recorded.record(Operation::Login);
         Ok(Box::new(recorded))
     }
 
@@ -79,20 +79,20 @@ struct RecordingSession {
 }
 
 impl RecordingSession {
-    fn note(&self, what: Operation) {
-        self.log.lock().unwrap().push(Call { session: self.number, operation: what });
+    fn record(&self, operation: Operation) {
+        self.log.lock().unwrap().push(Call { session: self.number, operation: operation });
     }
 }
 
 #[async_trait]
 impl Session for RecordingSession {
     async fn execute(&mut self, statement: Statement) -> Result<QueryResult> {
-        self.note(Operation::Statement(statement.clone()));
+        self.record(Operation::Statement(statement.clone()));
         self.session.execute(statement).await
     }
 
     async fn put(&mut self, file: StagedFile) -> Result<()> {
-        self.note(Operation::Put(file.put_statement()?));
+        self.record(Operation::Put(file.put_statement()?));
         self.session.put(file).await
     }
 

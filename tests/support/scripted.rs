@@ -123,7 +123,7 @@ struct Script {
     replies: HashMap<String, VecDeque<Reply>>,
     /// Takes precedence over it.
     handlers: HashMap<String, Handler>,
-    asked: Vec<ReceivedRequest>,
+    request: Vec<ReceivedRequest>,
 }
 
 /// See the module.
@@ -146,12 +146,12 @@ impl ScriptedServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let script = Arc::new(Mutex::new(Script::default()));
-        let (tell, seen) = watch::channel(0);
-        let tell = Arc::new(tell);
+        let (notify, seen) = watch::channel(0);
+        let notify = Arc::new(notify);
         let served = Arc::clone(&script);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&served), Arc::clone(&tell)));
+                tokio::spawn(serve(stream, Arc::clone(&served), Arc::clone(&notify)));
             }
         });
         let server = Self { port, script, seen };
@@ -167,8 +167,8 @@ impl ScriptedServer {
     }
 
     /// Responds to requests for a path with these in turn, then repeats the last one.
-    pub(crate) fn on(&self, path: &str, acts: impl IntoIterator<Item = Reply>) {
-        self.script.lock().unwrap().replies.insert(path.to_owned(), acts.into_iter().collect());
+    pub(crate) fn on(&self, path: &str, replies: impl IntoIterator<Item = Reply>) {
+        self.script.lock().unwrap().replies.insert(path.to_owned(), replies.into_iter().collect());
     }
 
     /// Responds to each request for a path with a response made from it.
@@ -183,12 +183,12 @@ impl ScriptedServer {
     /// The requests for a path so far.
     pub(crate) fn requests(&self, path: &str) -> Vec<ReceivedRequest> {
         let script = self.script.lock().unwrap();
-        script.asked.iter().filter(|asked| asked.path == path).cloned().collect()
+        script.request.iter().filter(|request| request.path == path).cloned().collect()
     }
 
     /// The paths of all requests so far.
     pub(crate) fn paths(&self) -> Vec<String> {
-        self.script.lock().unwrap().asked.iter().map(|asked| asked.path.clone()).collect()
+        self.script.lock().unwrap().request.iter().map(|request| request.path.clone()).collect()
     }
 
     /// Waits for the next request for a path, or returns the one that has already arrived.
@@ -196,8 +196,8 @@ impl ScriptedServer {
         let mut seen = self.seen.clone();
         let came = async {
             loop {
-                if let Some(asked) = self.requests(path).pop() {
-                    return asked;
+                if let Some(request) = self.requests(path).pop() {
+                    return request;
                 }
                 seen.changed().await.unwrap();
             }
@@ -205,27 +205,27 @@ impl ScriptedServer {
         let longest = Duration::from_secs(600);
         tokio::time::timeout(longest, came)
             .await
-            .unwrap_or_else(|_| panic!("nobody asked for {path}: {:?}", self.paths()))
+            .unwrap_or_else(|_| panic!("no request for {path} arrived: {:?}", self.paths()))
     }
 }
 
-async fn serve(mut stream: TcpStream, script: Arc<Mutex<Script>>, tell: Arc<watch::Sender<usize>>) {
+async fn serve(mut stream: TcpStream, script: Arc<Mutex<Script>>, notify: Arc<watch::Sender<usize>>) {
     // A head and a body are two packets: the second one must not wait until the first one is acknowledged.
     stream.set_nodelay(true).unwrap();
-    while let Some(asked) = read(&mut stream).await {
-        let act = {
+    while let Some(request) = read(&mut stream).await {
+        let reply = {
             let mut script = script.lock().unwrap();
-            script.asked.push(asked.clone());
-            let handler = script.handlers.get(&asked.path).cloned();
-            match script.replies.get_mut(&asked.path) {
-                _ if handler.is_some() => handler.unwrap()(&asked),
-                Some(acts) if acts.len() > 1 => acts.pop_front().unwrap(),
-                Some(acts) => acts.front().cloned().unwrap_or(Reply::Hang),
+            script.request.push(request.clone());
+            let handler = script.handlers.get(&request.path).cloned();
+            match script.replies.get_mut(&request.path) {
+                _ if handler.is_some() => handler.unwrap()(&request),
+                Some(replies) if replies.len() > 1 => replies.pop_front().unwrap(),
+                Some(replies) => replies.front().cloned().unwrap_or(Reply::Hang),
                 None => Reply::status(404, ""),
             }
         };
-        tell.send_modify(|count| *count += 1);
-        if !act.send(&mut stream).await {
+        notify.send_modify(|count| *count += 1);
+        if !reply.send(&mut stream).await {
             return;
         }
     }

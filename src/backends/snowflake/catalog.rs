@@ -1,20 +1,21 @@
 //! The catalog: which tables and views exist, with which columns. Creates and replaces them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::Serialize;
 
-use super::fence::Fence;
 use super::migration::{self, COLLATED, LONG_TEXT};
 use super::names::{Names, digest, disambiguated_name, resource_name, union_name, upper_name};
 use super::pool::is_missing;
-use super::retry::backoff;
 use super::schema::{self, SchemaVersion};
 use super::state_tables::VERSION;
+use super::transaction::Fence;
 use super::view::{View, check_table};
+use crate::net::delays_with_jitter;
 use crate::snowflake::{Row, Session, Sql, Statement, sql};
-use crate::table::Column;
-use crate::{Error, Resource, Result, TableSpec};
+use crate::stream::Column;
+use crate::{Error, Resource, Result, StreamSpec};
 
 /// The existing tables and views.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,7 +125,7 @@ impl Catalog {
             let columns: Vec<Column> = serde_json::from_str(row.text(3)?).unwrap_or_else(|error| {
                 tracing::warn!(
                     table = %names.state("SNOWFEED_TABLE"), %resource, %stream, %error,
-                    "the columns in this row cannot be read; the view is made again from those that the source has"
+                    "the columns in this row are malformed; the view is rebuilt from the source's columns"
                 );
                 // A claimant must be able to find its claim again.
                 if !made_from.starts_with(CLAIM) {
@@ -204,7 +205,7 @@ impl Catalog {
     }
 
     /// Whether all tables and views of a resource are current.
-    pub(super) fn is_current(&self, names: &Names, resource: &Resource, specs: &[TableSpec]) -> bool {
+    pub(super) fn is_current(&self, names: &Names, resource: &Resource, specs: &[StreamSpec]) -> bool {
         specs.iter().all(|spec| {
             self.is_table_current(names, resource, spec, &self.desired_table(names, resource, spec, specs))
                 && self.are_views_current(names, spec)
@@ -212,13 +213,13 @@ impl Catalog {
     }
 
     /// Whether a resource's table in a stream is current, or frozen.
-    fn is_table_current(&self, names: &Names, resource: &Resource, spec: &TableSpec, desired: &ResourceTable) -> bool {
+    fn is_table_current(&self, names: &Names, resource: &Resource, spec: &StreamSpec, desired: &ResourceTable) -> bool {
         self.table(resource, &spec.name)
             .is_some_and(|table| table == desired || self.frozen.contains(&names.view(&table.name)))
     }
 
     /// Whether the view of a stream has all columns and covers all resources.
-    fn are_views_current(&self, names: &Names, spec: &TableSpec) -> bool {
+    fn are_views_current(&self, names: &Names, spec: &StreamSpec) -> bool {
         let desired = self.desired_union(names, spec);
         let view = View::for_stream(names, &spec.name, &desired.columns);
         let union = names.raw(&union_name(&spec.name));
@@ -232,8 +233,8 @@ impl Catalog {
         &self,
         names: &Names,
         resource: &Resource,
-        spec: &TableSpec,
-        specs: &[TableSpec],
+        spec: &StreamSpec,
+        specs: &[StreamSpec],
     ) -> ResourceTable {
         let (name, columns) = (self.name_for(resource, spec, specs), self.merged_columns(spec));
         let made_from = digest(&View::for_resource(names, &name, &columns).select);
@@ -241,7 +242,7 @@ impl Catalog {
     }
 
     /// The desired union view of a stream. Its digest covers the text over one table, and the names of all tables.
-    fn desired_union(&self, names: &Names, spec: &TableSpec) -> UnionView {
+    fn desired_union(&self, names: &Names, spec: &StreamSpec) -> UnionView {
         let mut text = View::union(names, &spec.name, &[("", "")]).select.to_string();
         for (resource, table) in self.raw_tables(&spec.name) {
             text += &format!("{}:{resource}{}:{table}", resource.len(), table.len());
@@ -250,7 +251,7 @@ impl Catalog {
     }
 
     /// The union view over the raw tables of a stream.
-    fn union(&self, names: &Names, spec: &TableSpec) -> View {
+    fn union(&self, names: &Names, spec: &StreamSpec) -> View {
         View::union(names, &spec.name, &self.raw_tables(&spec.name))
     }
 
@@ -260,7 +261,7 @@ impl Catalog {
         session: &mut dyn Session,
         names: &Names,
         resource: &Resource,
-        specs: &[TableSpec],
+        specs: &[StreamSpec],
     ) -> Result<()> {
         if self.is_current(names, resource, specs) {
             return Ok(());
@@ -285,7 +286,7 @@ impl Catalog {
         session: &mut dyn Session,
         names: &Names,
         resource: &Resource,
-        spec: &TableSpec,
+        spec: &StreamSpec,
         desired: ResourceTable,
     ) -> Result<()> {
         let raw = names.raw(&desired.name);
@@ -294,7 +295,7 @@ impl Catalog {
                 return Err(migration::collation_error(names, resource.name(), &table.name, &table.made_from));
             }
             // The table may have the previous schema version.
-            Some(_) => drop(session.execute(Statement::new(migration::lengthen(&raw, "DOCUMENT"))).await?),
+            Some(_) => drop(session.execute(Statement::new(migration::widen_column(&raw, "DOCUMENT"))).await?),
             None => {
                 let create = sql!(
                     "CREATE TABLE IF NOT EXISTS {raw} (\"KEY\" VARCHAR NOT NULL, \"VERSION\" NUMBER(38, 0) NOT NULL, \
@@ -329,13 +330,13 @@ impl Catalog {
     }
 
     /// The columns of a stream: first those of this version of the source, then those of other versions.
-    fn merged_columns(&self, spec: &TableSpec) -> Vec<Column> {
+    fn merged_columns(&self, spec: &StreamSpec) -> Vec<Column> {
         let before = self.unions.get(&spec.name).map(|stream| stream.columns.as_slice()).unwrap_or_default();
         let forgotten = before.iter().filter(|old| spec.columns.iter().all(|new| new.name != old.name));
         spec.columns.iter().chain(forgotten).cloned().collect()
     }
 
-    fn name_for(&self, resource: &Resource, spec: &TableSpec, specs: &[TableSpec]) -> String {
+    fn name_for(&self, resource: &Resource, spec: &StreamSpec, specs: &[StreamSpec]) -> String {
         // A table with data keeps its name.
         if let Some(name) = self.name(resource, &spec.name) {
             return name.to_owned();
@@ -350,7 +351,7 @@ impl Catalog {
     }
 
     /// Rebuilds the view over all resources of a stream, unless it is current.
-    async fn ensure_views(&mut self, session: &mut dyn Session, names: &Names, spec: &TableSpec) -> Result<()> {
+    async fn ensure_views(&mut self, session: &mut dyn Session, names: &Names, spec: &StreamSpec) -> Result<()> {
         if self.are_views_current(names, spec) {
             return Ok(());
         }
@@ -365,11 +366,11 @@ impl Catalog {
             return Ok(());
         }
         // Without growing delays, concurrent programs could interfere with each other forever.
-        let mut backoff = backoff();
+        let mut delays = delays_with_jitter(Duration::from_millis(200), Duration::from_secs(30));
         let mut is_alone = true;
         while !self.rebuild_views(session, names, spec, is_alone).await? {
             is_alone = false;
-            tokio::time::sleep(backoff.next().unwrap_or_default()).await;
+            tokio::time::sleep(delays.next().unwrap_or_default()).await;
         }
         Ok(())
     }
@@ -383,7 +384,7 @@ impl Catalog {
         &mut self,
         session: &mut dyn Session,
         names: &Names,
-        spec: &TableSpec,
+        spec: &StreamSpec,
         is_alone: bool,
     ) -> Result<bool> {
         let id = uuid::Uuid::now_v7().to_string();

@@ -81,7 +81,7 @@ impl Snowflake {
         let database = DatabaseStatus::read(session, names).await;
         let (is_there, database) = match database {
             Ok(DatabaseStatus::Exists) => (true, Ok(identifier(&names.database).to_string())),
-            Ok(DatabaseStatus::Missing) => (false, may_make_database(session, names, role).await),
+            Ok(DatabaseStatus::Missing) => (false, can_create_database(session, names, role).await),
             Err(error) => (false, Err(error)),
         };
         // Reading tables takes a warehouse.
@@ -174,7 +174,7 @@ impl DatabaseStatus {
     }
 }
 
-async fn may_make_database(session: &mut dyn Session, names: &Names, role: &str) -> Result<String> {
+async fn can_create_database(session: &mut dyn Session, names: &Names, role: &str) -> Result<String> {
     let database = identifier(&names.database);
     let may = |grant: &Grant<'_>| grant.on == "ACCOUNT" && grant.privilege == "CREATE DATABASE";
     if has_privilege(session, role, may).await? == Some(false) {

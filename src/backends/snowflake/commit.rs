@@ -2,12 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::fence::Fence;
 use super::load::{LoadTarget, MergeInput};
 use super::plan::{ExistingRow, MergePlan, plan, unhex};
-use super::pool::is_missing;
+use super::pool::{UnknownOutcome, is_missing};
 use super::rejects::{SizeChecked, unreadable_row};
-use super::retry::UnknownOutcome;
+use super::transaction::Fence;
 use super::{Snowflake, state, time};
 use crate::sink::merge::StoredVersion;
 use crate::sink::not_ensured;
@@ -115,7 +114,7 @@ impl Snowflake {
         Ok(version)
     }
 
-    /// Rejects a resource or a table that [`ensure_tables`](crate::Sink::ensure_tables) has not created.
+    /// Rejects a resource or a table that [`ensure_streams`](crate::Sink::ensure_streams) has not created.
     async fn check_ensured(&self, session: &mut dyn Session, commit: &Commit) -> Result<()> {
         let mut catalog = self.catalog(session).await?;
         catalog.ensure_schema(session, &self.0.names).await?;

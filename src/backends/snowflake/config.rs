@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::catalog::Catalog;
 use super::state::or_empty;
-use super::{Snowflake, retry};
+use super::{Snowflake, transaction};
 use crate::Result;
 use crate::config::{ConfigSnapshot, ConfigStore, Namespace};
 use crate::snowflake::{Row, Sql, Statement, sql};
@@ -55,7 +55,7 @@ impl Snowflake {
 
     /// Runs a write, after creating missing tables.
     async fn change(&self, statement: Statement) -> Result<u64> {
-        retry::transaction(|| async {
+        transaction::with_retry(|| async {
             let mut session = self.session().await?;
             self.catalog(&mut *session).await?.ensure_schema(&mut *session, &self.0.names).await?;
             session.execute(statement.clone()).await?.rows_affected()

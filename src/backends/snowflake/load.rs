@@ -127,7 +127,7 @@ impl MergeInput<'_> {
              {newer} 'write' THEN UPDATE SET \"VERSION\" = s.\"VERSION\", \"HASH\" = s.\"HASH\", \"RAW\" = s.\"RAW\", \
              \"DOCUMENT\" = s.\"DOCUMENT\", \"CHANGED_AT\" = s.\"AT\", \"DELETED_AT\" = s.\"DELETED_AT\" \
              {newer} 'delete' THEN UPDATE SET \"VERSION\" = s.\"VERSION\", \"CHANGED_AT\" = s.\"AT\", \"DELETED_AT\" = s.\"AT\" \
-             {newer} 'raise' THEN UPDATE SET \"VERSION\" = s.\"VERSION\" \
+             {newer} 'bump_version' THEN UPDATE SET \"VERSION\" = s.\"VERSION\" \
              WHEN NOT MATCHED THEN INSERT (\"KEY\", \"VERSION\", \"HASH\", \"RAW\", \"DOCUMENT\", \"FIRST_SEEN\", \"CHANGED_AT\", \
              \"DELETED_AT\") VALUES (s.\"KEY\", s.\"VERSION\", s.\"HASH\", s.\"RAW\", s.\"DOCUMENT\", s.\"AT\", s.\"AT\", s.\"DELETED_AT\")",
             table,
@@ -157,8 +157,8 @@ impl MergeInput<'_> {
         if !session.is_idle() {
             return;
         }
-        let place = stage_reference(&format!("{folder}/"));
-        for statement in [sql!("DROP TABLE IF EXISTS {table}", table), sql!("REMOVE {place}", place)] {
+        let location = stage_reference(&format!("{folder}/"));
+        for statement in [sql!("DROP TABLE IF EXISTS {table}", table), sql!("REMOVE {location}", location)] {
             if let Err(error) = session.execute(Statement::new(statement)).await {
                 tracing::warn!(%error, "staged data of a commit could not be removed; a later run removes it");
             }
@@ -170,8 +170,8 @@ impl Staged {
     /// Loads the files into the table, and checks the number of rows: a skipped file would lose rows.
     async fn load(&self, session: &mut dyn Session) -> Result<()> {
         let Self { folder, table, rows, .. } = self;
-        let place = stage_reference(&format!("{folder}/"));
-        let copy = sql!("COPY INTO {table} FROM {place} FILE_FORMAT = (TYPE = JSON)", table, place);
+        let location = stage_reference(&format!("{folder}/"));
+        let copy = sql!("COPY INTO {table} FROM {location} FILE_FORMAT = (TYPE = JSON)", table, location);
         let copied = session.execute(Statement::new(copy)).await?;
         let column = copied.columns.iter().position(|column| column.eq_ignore_ascii_case("rows_loaded"));
         let each = copied.rows.iter().map(|file| column.map_or(Ok(0), |column| file.integer(column)));

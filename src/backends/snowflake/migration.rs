@@ -94,13 +94,13 @@ async fn finish_to_2(session: &mut dyn Session, names: &Names) -> Result<()> {
         ("APP_STATE", "DOCUMENT"),
         ("REJECTED_RECORD", "RAW"),
     ] {
-        session.execute(Statement::new(lengthen(&names.state(table), column))).await?;
+        session.execute(Statement::new(widen_column(&names.state(table), column))).await?;
     }
     mark_collations(session, names).await
 }
 
 /// The statement that extends a column to documents of any length.
-pub(super) fn lengthen(table: &Sql, column: &str) -> Sql {
+pub(super) fn widen_column(table: &Sql, column: &str) -> Sql {
     sql!(
         "ALTER TABLE {table} ALTER COLUMN {column} SET DATA TYPE {LONG_TEXT}",
         table,

@@ -9,7 +9,6 @@ mod columns;
 mod commit;
 mod config;
 mod cost;
-mod fence;
 #[cfg(any(feature = "testkit", fuzzing))]
 #[doc(hidden)]
 pub mod internals;
@@ -20,12 +19,12 @@ mod plan;
 mod pool;
 mod preview;
 mod rejects;
-mod retry;
 mod schema;
 mod state;
 mod state_tables;
 mod sweep;
 mod time;
+mod transaction;
 mod view;
 
 use std::fmt;
@@ -41,12 +40,11 @@ use crate::sink::{
     Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, Sink, StoredRecord, UnseenQuery,
 };
 use crate::snowflake::{Client, HttpClient, Session};
-use crate::{Error, Resource, Result, RetryConfig, TableSpec};
+use crate::{Error, Resource, Result, RetryConfig, StreamSpec};
 
 use catalog::Catalog;
 use names::Names;
-use pool::{PooledSession, SessionPool};
-use retry::UnknownOutcome;
+use pool::{PooledSession, SessionPool, UnknownOutcome};
 
 pub use check::Finding;
 
@@ -238,7 +236,7 @@ impl fmt::Debug for Snowflake {
 
 #[async_trait]
 impl Sink for Snowflake {
-    async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
+    async fn ensure_streams(&self, resource: &Resource, tables: &[StreamSpec]) -> Result<()> {
         // Known tables need no session, let alone a login.
         if self
             .0
@@ -250,7 +248,7 @@ impl Sink for Snowflake {
         {
             return Ok(());
         }
-        retry::transaction(|| async {
+        transaction::with_retry(|| async {
             let mut session = self.session().await?;
             let mut catalog = self.catalog(&mut *session).await?;
             catalog.ensure(&mut *session, &self.0.names, resource, tables).await
@@ -260,7 +258,7 @@ impl Sink for Snowflake {
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
         let unknown = UnknownOutcome::new();
-        retry::transaction(|| self.try_commit(&commit, &unknown)).await
+        transaction::with_retry(|| self.try_commit(&commit, &unknown)).await
     }
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {

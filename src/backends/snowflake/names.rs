@@ -4,7 +4,7 @@ use twox_hash::XxHash3_128;
 
 use crate::backends::concatenation::concatenation;
 use crate::snowflake::{Sql, sql};
-use crate::table::{Reserved, view_name};
+use crate::stream::{Reserved, view_name};
 
 /// Snowflake's limit on the length of a name, in characters.
 const MAX_NAME_CHARS: usize = 255;
@@ -183,7 +183,7 @@ mod tests {
 
     /// The native app's procedures name the same tables; their test reads the same file.
     #[test]
-    fn a_fence_has_the_name_that_the_app_gives_it() {
+    fn a_fence_has_the_name_that_the_app_uses() {
         let text = include_str!("../../../tests/native_app/python/fences.json");
         let known: std::collections::BTreeMap<String, String> = serde_json::from_str(text).unwrap();
         assert!(known.len() > 10);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_literal_needs_no_escape() {
+    fn a_literal_contains_no_escape() {
         assert_eq!(&*literal("it's"), "'it''s'");
         assert_eq!(&*literal(""), "''");
         assert_eq!(&*literal("a\\'\0b"), "('a' || CHR(92) || '''' || CHR(0) || 'b')");
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_of_backslashes_are_no_expression_too_deep() {
+    fn thousands_of_backslashes_stay_within_the_expression_depth() {
         let sql = literal(&"\\".repeat(5_000)).replace("CHR(92)", "c");
         assert_eq!(sql.matches('c').count(), 5_000);
         let longest = sql.split(['(', ')']).map(|row| row.matches("||").count()).max();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_is_cut_and_stays_apart() {
+    fn a_long_name_is_shortened_and_stays_unique() {
         let free = |_: &str| false;
         let (a, b) = ("x".repeat(300) + "a", "x".repeat(300) + "b");
         let names = [a, b].map(|resource| resource_name(&resource, "issues", true, &free));
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_cut_is_no_other_resources_name() {
+    fn a_shortened_name_is_not_another_resources_name() {
         let name = |resource: &str| resource_name(resource, "issues", true, &|_| false);
         // If the name were cut inside the escape of `^`, it would end like the other name.
         let long = format!("{}^{}", "x".repeat(174), "y".repeat(200));
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn no_resources_table_is_taken_for_one_that_a_run_has_left() {
+    fn no_resource_table_is_mistaken_for_a_leftover_load_table() {
         let run = uuid::Uuid::now_v7();
         for resource in [format!("a^=load/{run}/1"), format!("^=load/{run}/1"), format!("a^^=load/{run}/1")] {
             let name = resource_name(&resource, "issues", true, &|_| false);
@@ -240,7 +240,7 @@ mod tests {
     proptest! {
         /// Between its quotes a literal contains neither a backslash nor an unpaired single quote, so text cannot escape from it.
         #[test]
-        fn a_literal_is_never_left(text in "[a'\\\\\"\u{0}\n;$-]{0,12}|.{0,12}") {
+        fn a_value_never_leaves_its_literal(text in "[a'\\\\\"\u{0}\n;$-]{0,12}|.{0,12}") {
             let sql = literal(&text);
             prop_assert!(!sql.contains('\\') && !sql.chars().any(char::is_control), "{}", sql);
             prop_assert_eq!(sql.matches('\'').count() % 2, 0, "{}", sql);

@@ -11,28 +11,31 @@ use crate::sink::StalePolicy;
 use crate::sink::merge::{Merge, MergeAction, StoredVersion};
 use crate::{Counts, Operation, Record, Version};
 
-/// A row to write.
+/// A row to write. Its JSON has short names: they repeat in every row that is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct RowWrite<'a> {
-    /// The key.
-    k: &'a str,
-    /// The version.
-    v: i64,
+    #[serde(rename = "k")]
+    key: &'a str,
+    #[serde(rename = "v")]
+    version: i64,
     /// The hash of the document; `None` keeps the stored document.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    h: Option<String>,
+    #[serde(rename = "h", skip_serializing_if = "Option::is_none")]
+    hash: Option<String>,
     /// The document; `None` keeps the stored one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    d: Option<&'a str>,
-    /// The document for the VARIANT, if it differs from `d`: without lone surrogates.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    p: Option<String>,
+    #[serde(rename = "d", skip_serializing_if = "Option::is_none")]
+    document: Option<&'a str>,
+    /// The document for the VARIANT, if it differs: without lone surrogates.
+    #[serde(rename = "p", skip_serializing_if = "Option::is_none")]
+    variant: Option<String>,
     /// Whether the document is valid JSON.
-    j: bool,
+    #[serde(rename = "j")]
+    is_json: bool,
     /// Whether the row is marked deleted.
-    x: bool,
+    #[serde(rename = "x")]
+    is_deleted: bool,
     /// The change to an existing row.
-    o: WriteKind,
+    #[serde(rename = "o")]
+    kind: WriteKind,
     /// Whether it replaces a row of a higher version.
     #[serde(rename = "f", skip_serializing_if = "std::ops::Not::not")]
     replaces: bool,
@@ -40,14 +43,13 @@ pub(super) struct RowWrite<'a> {
 
 /// A change to an existing row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 enum WriteKind {
     /// Replaces its document.
     Write,
     /// Marks it deleted and keeps its document.
     Delete,
     /// Raises its version only.
-    #[serde(rename = "raise")]
     BumpVersion,
 }
 
@@ -55,7 +57,7 @@ impl RowWrite<'_> {
     /// The approximate size as JSON, in bytes.
     pub(super) fn size(&self) -> usize {
         let text = |text: &str| text.len() + text.len() / 8;
-        self.k.len() + self.d.map_or(0, text) + self.p.as_deref().map_or(0, text) + 96
+        self.key.len() + self.document.map_or(0, text) + self.variant.as_deref().map_or(0, text) + 96
     }
 
     /// Whether it replaces a row of a higher version.
@@ -144,14 +146,14 @@ impl<'a> PendingRow<'a> {
         let StoredVersion { version: Version(version), hash, deleted } = self.present?;
         let document = self.document.map(|document| &**document);
         Some(RowWrite {
-            k: key,
-            v: version,
-            h: hash.filter(|_| document.is_some()).map(|hash| hex(&hash)),
-            d: document,
-            p: document.and_then(surrogates::replaced),
-            j: document.is_some_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()),
-            x: deleted,
-            o: match (document, self.changed) {
+            key,
+            version,
+            hash: hash.filter(|_| document.is_some()).map(|hash| hex(&hash)),
+            document,
+            variant: document.and_then(surrogates::replaced),
+            is_json: document.is_some_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()),
+            is_deleted: deleted,
+            kind: match (document, self.changed) {
                 (Some(_), _) => WriteKind::Write,
                 (None, true) => WriteKind::Delete,
                 (None, false) => WriteKind::BumpVersion,
@@ -209,7 +211,10 @@ mod tests {
         let (writes, counts) = plan(HashMap::new(), &records);
         assert_eq!((counts.inserted, counts.deleted), (1, 1));
         let [write] = writes.as_slice() else { panic!("{writes:?}") };
-        assert_eq!((write.v, write.d, write.x, write.o, write.j), (2, Some("{\"a\":1}"), true, WriteKind::Write, true));
+        assert_eq!(
+            (write.version, write.document, write.is_deleted, write.kind, write.is_json),
+            (2, Some("{\"a\":1}"), true, WriteKind::Write, true)
+        );
     }
 
     #[test]
@@ -217,7 +222,10 @@ mod tests {
         let records = [delete(9)];
         let (writes, counts) = plan(present(5, Some("{}"), true), &records);
         let [write] = writes.as_slice() else { panic!("{writes:?}") };
-        assert_eq!((write.v, write.d, write.x, write.o), (9, None, true, WriteKind::BumpVersion));
+        assert_eq!(
+            (write.version, write.document, write.is_deleted, write.kind),
+            (9, None, true, WriteKind::BumpVersion)
+        );
         assert_eq!(counts.unchanged, 1);
     }
 
@@ -226,7 +234,7 @@ mod tests {
         let records = [upsert(3, "{\"a\":1}"), upsert(2, "[]")];
         let plan = super::plan(present(5, Some("{}"), false), &records, StalePolicy::Replace);
         let [write] = plan.writes.as_slice() else { panic!("{:?}", plan.writes) };
-        assert_eq!((write.v, write.d, write.replaces()), (3, Some("{\"a\":1}"), true));
+        assert_eq!((write.version, write.document, write.replaces()), (3, Some("{\"a\":1}"), true));
         assert_eq!((plan.counts.updated, plan.counts.skipped_total(), plan.unmarked.len()), (1, 1, 0));
         let mut marked = present(5, Some("{}"), false);
         marked.values_mut().for_each(|found| found.is_marked = true);
@@ -241,13 +249,13 @@ mod tests {
         assert_eq!((plan.writes.len(), plan.counts.skipped_total(), plan.unmarked.len()), (0, 1, 1));
         let plan = super::plan(present(5, Some("{}"), true), &records, StalePolicy::Verify);
         let [write] = plan.writes.as_slice() else { panic!("{:?}", plan.writes) };
-        assert_eq!((write.v, write.x, write.replaces(), plan.unmarked.len()), (3, false, true, 1));
+        assert_eq!((write.version, write.is_deleted, write.replaces(), plan.unmarked.len()), (3, false, true, 1));
     }
 
     #[test]
     fn what_is_no_json_is_said_so() {
         let records = [upsert(1, "{oops")];
-        assert!(!plan(HashMap::new(), &records).0[0].j);
+        assert!(!plan(HashMap::new(), &records).0[0].is_json);
     }
 
     proptest! {

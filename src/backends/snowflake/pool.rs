@@ -3,7 +3,6 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::retry::UnknownOutcome;
 use crate::snowflake::{Client, Session, Statement};
 use crate::{Error, Result};
 
@@ -71,6 +70,24 @@ impl PooledSession {
                 Err(error)
             }
         }
+    }
+}
+
+/// The value of an earlier attempt whose COMMIT got no response. It may have been committed.
+#[derive(Debug)]
+pub(super) struct UnknownOutcome<T>(Mutex<Option<T>>);
+
+impl<T> UnknownOutcome<T> {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    pub(super) fn set(&self, given: T) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(given);
+    }
+
+    pub(super) fn take(&self) -> Option<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

@@ -169,7 +169,7 @@ impl Snowflake {
         &self,
         session: &mut dyn Session,
         resource: &str,
-        pass: RunId,
+        run: RunId,
         held: &Sql,
     ) -> Result<()> {
         let forget = sql!(
@@ -177,7 +177,7 @@ impl Snowflake {
             held,
             rejects = self.0.names.state("REJECTED_RECORD")
         );
-        session.execute(Statement::new(forget).bind(resource).bind(pass.to_string())).await.map(drop)
+        session.execute(Statement::new(forget).bind(resource).bind(run.to_string())).await.map(drop)
     }
 
     /// Reads the outstanding rejects.
@@ -273,7 +273,7 @@ mod tests {
     use crate::Version;
 
     #[test]
-    fn a_document_that_no_row_holds_is_told_apart_and_kept_in_part() {
+    fn an_oversized_document_is_recognized_and_its_beginning_is_kept() {
         let records = [
             Record::upsert("small", Version(1), "{}"),
             Record::upsert("fits", Version(1), "x".repeat(MAX_DOCUMENT_BYTES)),
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_rejected_travels_in_parts_and_nothing_is_left_out() {
+    fn rejects_are_sent_in_batches_and_none_is_lost() {
         let reject = |number: usize| Reject { reason: number.to_string(), raw: "x".repeat(MAX_RAW_BYTES).into() };
         let rejects: Vec<Reject> = (0..10).map(reject).collect();
         let entries = entries(&rejects, &[]);

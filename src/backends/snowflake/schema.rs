@@ -46,7 +46,7 @@ pub(super) async fn ensure(session: &mut dyn Session, names: &Names, form: Schem
         return Ok(());
     }
     if form == SchemaVersion::Missing || form == SchemaVersion::Incomplete {
-        make_database(session, names).await?;
+        create_database(session, names).await?;
         for schema in [Names::STATE, &names.raw_schema(), &names.schema] {
             session
                 .execute(Statement::new(sql!(
@@ -94,7 +94,7 @@ pub(super) fn grants(names: &Names, role: &Sql) -> String {
 }
 
 /// Creates the database if it is missing: a role that may use it need not have the privilege to create one.
-async fn make_database(session: &mut dyn Session, names: &Names) -> Result<()> {
+async fn create_database(session: &mut dyn Session, names: &Names) -> Result<()> {
     let database = identifier(&names.database);
     let look = sql!("SELECT 1 AS \"ONE\" FROM {database}.\"INFORMATION_SCHEMA\".\"SCHEMATA\" LIMIT 1", database);
     match session.execute(Statement::new(look)).await {
@@ -166,7 +166,7 @@ mod tests {
     use crate::snowflake::{QueryResult, StagedFile};
 
     #[test]
-    fn every_statement_makes_one_thing_of_the_connectors_own() {
+    fn every_statement_creates_one_object_of_the_connector() {
         let names = Names::new("db", "public");
         let made = statements(&names);
         assert_eq!(made.len(), 10);
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_are_of_one_type() {
+    fn documents_have_one_type() {
         use crate::backends::snowflake::migration::{LONG_TEXT, LONGEST_TEXT};
 
         assert_eq!(LONG_TEXT, format!("VARCHAR({LONGEST_TEXT})"));
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_version_has_a_step_and_every_other_one_is_refused() {
+    async fn every_version_has_a_step_and_any_other_is_rejected() {
         let names = Names::new("db", "public");
         for version in migration::OLDEST_VERSION..=VERSION {
             let mut session = NoRows::default();

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 
-use super::fence::{self, Fence};
 use super::names::{Names, literal};
+use super::pool::UnknownOutcome;
 use super::pool::is_missing;
-use super::retry::UnknownOutcome;
-use super::{Snowflake, retry, time};
+use super::transaction::{self, Fence};
+use super::{Snowflake, time};
 use crate::sink::conflict;
 use crate::snowflake::{Bind, QueryResult, Row, Session, Sql, Statement, sql};
 use crate::state::{ResourceStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
@@ -79,7 +79,7 @@ pub(super) async fn resolve_unknown_commit<T>(
     let newest = newest.rows.first();
     let version = newest.and_then(|row| row.integer(0).ok()).map_or(0, i64::unsigned_abs);
     if version == change.base.0 {
-        return Err(fence::lost());
+        return Err(transaction::lost());
     }
     let is_ours = |entry: &StateEntry| {
         entry.version.0 == change.base.0 + 1 && change.state.as_ref().is_some_and(|state| *state == entry.state)
@@ -117,7 +117,7 @@ impl Snowflake {
         if fence.is_some() {
             insert = insert.bind(run.resource.as_str()).bind(run.id.to_string());
         }
-        if session.execute(insert).await?.rows_affected()? == 0 { Err(fence::lost()) } else { Ok(()) }
+        if session.execute(insert).await?.rows_affected()? == 0 { Err(transaction::lost()) } else { Ok(()) }
     }
 
     /// Interrupts the running runs of a key that a change without a run supersedes.
@@ -256,7 +256,7 @@ fn named_entry(names: &Names, key: &str, row: &Row, column: usize) -> Result<Sta
 impl StateStore for Snowflake {
     async fn append(&self, change: StateChange) -> Result<StateVersion> {
         let unknown = UnknownOutcome::new();
-        retry::transaction(|| self.try_append(&change, &unknown)).await
+        transaction::with_retry(|| self.try_append(&change, &unknown)).await
     }
 
     async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
@@ -329,16 +329,18 @@ impl StateStore for Snowflake {
             ingestion_run = self.0.names.state("INGESTION_RUN")
         );
         let answer = or_empty(self.session().await?.execute(Statement::new(select)).await)?;
-        let places: HashMap<&str, usize> = keys.iter().enumerate().map(|(place, key)| (key.as_str(), place)).collect();
+        let positions: HashMap<&str, usize> =
+            keys.iter().enumerate().map(|(position, key)| (key.as_str(), position)).collect();
         let mut statuses = vec![ResourceStatus::default(); keys.len()];
         for row in &answer.rows {
-            let Some(&place) = places.get(&**row.text(1)?) else { continue };
+            let Some(&position) = positions.get(&**row.text(1)?) else { continue };
             match row.text(0)?.as_ref() {
                 // The resource's own run reads it again, and only that run fails.
                 "entry" => {
-                    statuses[place].entry = named_entry(&self.0.names, &keys[place], row, 2).inspect_err(warn).ok()
+                    statuses[position].entry =
+                        named_entry(&self.0.names, &keys[position], row, 2).inspect_err(warn).ok()
                 }
-                _ => statuses[place].run = run(&self.0.names, row.text(4)?),
+                _ => statuses[position].run = run(&self.0.names, row.text(4)?),
             }
         }
         Ok(statuses)

@@ -93,8 +93,8 @@ impl Snowflake {
         runs.sort_unstable();
         runs.dedup();
         for run in runs {
-            let place = stage_reference(&format!("{stage}/{run}/"));
-            session.execute(Statement::new(sql!("REMOVE {place}", place))).await?;
+            let location = stage_reference(&format!("{stage}/{run}/"));
+            session.execute(Statement::new(sql!("REMOVE {location}", location))).await?;
         }
         Ok(())
     }

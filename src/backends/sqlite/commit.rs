@@ -23,19 +23,19 @@ pub(super) fn commit(transaction: &Transaction<'_>, commit: &Commit) -> SqliteRe
     };
     let mut counts = Counts::default();
     for rows in &commit.rows {
-        let place = table_ids(transaction, &commit.resource, &rows.table)?;
-        merge_rows(transaction, rows, place, &at, mark, &mut counts)?;
-        rejects::keep(transaction, commit, rows)?;
+        let ids = table_ids(transaction, &commit.resource, &rows.table)?;
+        merge_rows(transaction, rows, ids, &at, mark, &mut counts)?;
+        rejects::store(transaction, commit, rows)?;
         let rejected = rows.rejects.len() as u64;
         counts.offered += rejected;
         counts.rejected += rejected;
     }
     match commit.sweep {
         Some(Sweep::Finish(run)) => {
-            forget_sweep(transaction, run)?;
-            rejects::forget(transaction, &commit.resource, run)?;
+            delete_sweep(transaction, run)?;
+            rejects::delete_unseen(transaction, &commit.resource, run)?;
         }
-        Some(Sweep::Abandon(run)) => forget_sweep(transaction, run)?,
+        Some(Sweep::Abandon(run)) => delete_sweep(transaction, run)?,
         Some(Sweep::Mark(..) | Sweep::Fence) | None => {}
     }
     let version = commit.counted_change(&counts).map(|change| state::append(transaction, &change)).transpose()?;
@@ -53,7 +53,7 @@ struct SweepMarks {
 fn merge_rows(
     transaction: &Transaction<'_>,
     rows: &TableRows,
-    place: TableIds,
+    ids: TableIds,
     at: &str,
     marks: Option<SweepMarks>,
     counts: &mut Counts,
@@ -83,11 +83,11 @@ fn merge_rows(
     for record in &rows.records {
         let (key, version) = (&record.key, record.version);
         let json: Option<&str> = record.json().map(|json| &**json);
-        let present = find.query_row(params![place.resource_id, key], read_present).optional()?;
+        let present = find.query_row(params![ids.resource_id, key], read_present).optional()?;
         let (row_id, present) = present.map_or((0, None), |(id, present)| (id, Some(present)));
         let is_older = present.is_some_and(|present| version < present.version);
         let is_marked = match marks {
-            Some(SweepMarks { sweep, .. }) if is_older => seen.exists([sweep, place.stream_id, row_id])?,
+            Some(SweepMarks { sweep, .. }) if is_older => seen.exists([sweep, ids.stream_id, row_id])?,
             _ => false,
         };
         let merge = Merge::new(present, record, older, is_marked);
@@ -96,7 +96,7 @@ fn merge_rows(
             MergeAction::Insert | MergeAction::InsertDeleted => {
                 let deleted_at = json.is_none().then_some(at);
                 let repaired = json.and_then(surrogates::replaced);
-                insert.execute(params![place.resource_id, key, merged, hash, at, deleted_at, json, repaired])?;
+                insert.execute(params![ids.resource_id, key, merged, hash, at, deleted_at, json, repaired])?;
             }
             MergeAction::Update => {
                 let repaired = json.and_then(surrogates::replaced);
@@ -109,7 +109,7 @@ fn merge_rows(
         merge.count(counts);
         if let Some(SweepMarks { sweep, .. }) = marks.filter(|_| merge.marks) {
             let row_id = if present.is_none() { transaction.last_insert_rowid() } else { row_id };
-            see.execute([sweep, place.stream_id, row_id])?;
+            see.execute([sweep, ids.stream_id, row_id])?;
         }
     }
     Ok(())
@@ -133,7 +133,7 @@ fn begin_sweep(transaction: &Transaction<'_>, run: RunId) -> SqliteResult<i64> {
 }
 
 /// Deletes the marks of a reconcile run.
-fn forget_sweep(transaction: &Transaction<'_>, run: RunId) -> SqliteResult<()> {
+fn delete_sweep(transaction: &Transaction<'_>, run: RunId) -> SqliteResult<()> {
     if let Some(id) = sweep_id(transaction, run)? {
         transaction.execute("DELETE FROM snowfeed_seen WHERE sweep_id = ?1", [id])?;
         transaction.execute("DELETE FROM snowfeed_sweep WHERE id = ?1", [id])?;
@@ -148,7 +148,7 @@ fn sweep_id(connection: &Connection, run: RunId) -> SqliteResult<Option<i64>> {
 
 /// The number of live rows of a table, and of those that a reconcile run has not marked.
 pub(super) fn live_rows(connection: &Connection, query: &UnseenQuery) -> SqliteResult<LiveRows> {
-    let place = table_ids(connection, &query.resource, &query.table)?;
+    let ids = table_ids(connection, &query.resource, &query.table)?;
     let sweep = sweep_id(connection, query.sweep)?.unwrap_or(0);
     let mut count = connection.prepare_cached(&format!(
         "SELECT count(*), count(*) FILTER (WHERE NOT EXISTS \
@@ -156,7 +156,7 @@ pub(super) fn live_rows(connection: &Connection, query: &UnseenQuery) -> SqliteR
          FROM {} t WHERE resource_id = ?1 AND deleted_at IS NULL",
         raw_table(&query.table)
     ))?;
-    let counted = count.query_row([place.resource_id, sweep, place.stream_id], |row| {
+    let counted = count.query_row([ids.resource_id, sweep, ids.stream_id], |row| {
         Ok([row.get::<_, i64>(0)?, row.get::<_, i64>(1)?].map(i64::unsigned_abs))
     })?;
     let [live, unseen] = counted;
@@ -165,7 +165,7 @@ pub(super) fn live_rows(connection: &Connection, query: &UnseenQuery) -> SqliteR
 
 /// The live records that a reconcile run has not marked.
 pub(super) fn unseen(connection: &Connection, query: &UnseenQuery) -> SqliteResult<Vec<StoredRecord>> {
-    let place = table_ids(connection, &query.resource, &query.table)?;
+    let ids = table_ids(connection, &query.resource, &query.table)?;
     // No row has the id 0: a reconcile run without marks has seen nothing.
     let sweep = sweep_id(connection, query.sweep)?.unwrap_or(0);
     let (from, after) = query.after.as_deref().map_or((">=", ""), |after| (">", after));
@@ -176,7 +176,7 @@ pub(super) fn unseen(connection: &Connection, query: &UnseenQuery) -> SqliteResu
         raw_table(&query.table)
     ))?;
     let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
-    let records = find.query_map(params![place.resource_id, after, sweep, place.stream_id, limit], |row| {
+    let records = find.query_map(params![ids.resource_id, after, sweep, ids.stream_id, limit], |row| {
         let json: String = row.get(2)?;
         Ok(StoredRecord { key: row.get(0)?, version: Version(row.get(1)?), json: ByteString::from(json) })
     })?;

@@ -8,11 +8,11 @@ use super::Sqlite;
 use crate::config::{ConfigStore, Namespace};
 use crate::{Error, Result};
 
-/// The key in `APP_CONFIGURATION` under which the file says whose it is. One that an older version made does not say so.
+/// The key in `APP_CONFIGURATION` that holds the file's source. Files of older versions lack it.
 const SOURCE_KEY: &str = "source";
 
-fn table(domain: Namespace) -> &'static str {
-    match domain {
+fn table(namespace: Namespace) -> &'static str {
+    match namespace {
         Namespace::Connector => "APP_CONFIGURATION",
         Namespace::Resource => "RESOURCE_CONFIGURATION",
     }
@@ -20,30 +20,31 @@ fn table(domain: Namespace) -> &'static str {
 
 #[async_trait]
 impl ConfigStore for Sqlite {
-    async fn get(&self, domain: Namespace, key: &str) -> Result<Option<Value>> {
+    async fn get(&self, namespace: Namespace, key: &str) -> Result<Option<Value>> {
         let key = key.to_owned();
         self.run(move |connection| {
-            let mut find = connection.prepare_cached(&format!("SELECT value FROM {} WHERE key = ?1", table(domain)))?;
+            let mut find =
+                connection.prepare_cached(&format!("SELECT value FROM {} WHERE key = ?1", table(namespace)))?;
             let json: Option<String> = find.query_row([key], |row| row.get(0)).optional()?;
             Ok(json.map(|json| serde_json::from_str(&json)).transpose()?)
         })
         .await
     }
 
-    async fn put(&self, domain: Namespace, key: &str, value: &Value) -> Result<()> {
+    async fn put(&self, namespace: Namespace, key: &str, value: &Value) -> Result<()> {
         let (key, json) = (key.to_owned(), value.to_string());
         self.write(move |transaction| {
-            let sql = format!("INSERT OR REPLACE INTO {} (key, value) VALUES (?1, ?2)", table(domain));
+            let sql = format!("INSERT OR REPLACE INTO {} (key, value) VALUES (?1, ?2)", table(namespace));
             transaction.prepare_cached(&sql)?.execute([key, json])?;
             Ok(())
         })
         .await
     }
 
-    async fn remove(&self, domain: Namespace, key: &str) -> Result<bool> {
+    async fn remove(&self, namespace: Namespace, key: &str) -> Result<bool> {
         let key = key.to_owned();
         self.write(move |transaction| {
-            let sql = format!("DELETE FROM {} WHERE key = ?1", table(domain));
+            let sql = format!("DELETE FROM {} WHERE key = ?1", table(namespace));
             Ok(transaction.prepare_cached(&sql)?.execute([key])? > 0)
         })
         .await
@@ -63,9 +64,9 @@ impl ConfigStore for Sqlite {
         }
     }
 
-    async fn list(&self, domain: Namespace) -> Result<Vec<(String, Value)>> {
+    async fn list(&self, namespace: Namespace) -> Result<Vec<(String, Value)>> {
         self.run(move |connection| {
-            let sql = format!("SELECT key, value FROM {} ORDER BY key", table(domain));
+            let sql = format!("SELECT key, value FROM {} ORDER BY key", table(namespace));
             let mut find = connection.prepare_cached(&sql)?;
             let mut rows = find.query([])?;
             let mut entries = Vec::new();

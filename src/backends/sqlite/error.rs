@@ -78,7 +78,7 @@ impl SqliteError {
 /// The file is something else.
 pub(super) fn not_a_database() -> Error {
     Error::configuration("the file is not a database")
-        .with_help("name another file, or one that does not exist yet: it will be made")
+        .with_help("name another file, or one that does not exist yet, which will be created")
 }
 
 /// The file or its directory is write-protected.
@@ -96,7 +96,7 @@ pub(super) fn cannot_open() -> Error {
 }
 
 /// The path is a link to a file that does not exist.
-pub(super) fn leads_nowhere() -> Error {
+pub(super) fn dangling_link() -> Error {
     Error::configuration("the database is a link to a file that does not exist")
         .with_help("delete the link, or name the file itself")
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::error::{SqliteError, SqliteResult, cannot_open, leads_nowhere, not_a_database, read_only};
+use super::error::{SqliteError, SqliteResult, cannot_open, dangling_link, not_a_database, read_only};
 use super::migration::{self, Header};
 use crate::secret::{OTHERS, grants};
 use crate::{Error, Result};
@@ -20,9 +20,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) fn open(path: &Path) -> Result<Connection> {
     let new = inspect(path)
         .and_then(|new| if is_protected(path) { Err(read_only().into()) } else { Ok(new) })
-        .map_err(|error| named(error, path))?;
+        .map_err(|error| with_path(error, path))?;
     if new {
-        make(path).map_err(|error| named(error.into(), path))?;
+        make(path).map_err(|error| with_path(error.into(), path))?;
     }
     warn_if_shared(path);
     let open = || {
@@ -33,11 +33,11 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
         }
         prepare(connection, new)
     };
-    open().map_err(|error| named(error, path))
+    open().map_err(|error| with_path(error, path))
 }
 
 /// The error for a user, with the name of the file.
-pub(super) fn named(error: SqliteError, path: &Path) -> Error {
+pub(super) fn with_path(error: SqliteError, path: &Path) -> Error {
     match error {
         SqliteError::Own(error) => error.with_context("database", path.display()),
         error => error.at(path),
@@ -62,7 +62,7 @@ fn make(path: &Path) -> Result<()> {
     match options.open(path) {
         // SQLite would create the target of the link, readable by everyone.
         Err(error) if error.kind() == IoErrorKind::AlreadyExists && !path.exists() => {
-            Err(leads_nowhere().with_source(error))
+            Err(dangling_link().with_source(error))
         }
         // Empty, or another process was quicker.
         Err(error) if error.kind() == IoErrorKind::AlreadyExists => Ok(()),
@@ -74,10 +74,10 @@ fn make(path: &Path) -> Result<()> {
 /// Warns if other users can read or change the database or a file beside it. SQLite creates those files with the permissions of
 /// the database; anyone may have created an earlier one.
 fn warn_if_shared(path: &Path) {
-    // Those beside it are where a link leads to.
+    // For a link, those files are next to its target.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     for ending in ["", "-wal", "-shm", "-journal"] {
-        let file = beside(&path, ending);
+        let file = sibling(&path, ending);
         if grants(&file, OTHERS) {
             let file = file.display();
             tracing::warn!(%file, "anybody on this machine can use the database file; run `chmod 600` on it");
@@ -86,7 +86,7 @@ fn warn_if_shared(path: &Path) {
 }
 
 /// The file that SQLite keeps beside the database, under the same name with this ending.
-pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(super) fn sibling(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
@@ -111,7 +111,7 @@ pub(super) fn inspect(path: &Path) -> SqliteResult<bool> {
     let header = Header { application: field(68), version: field(60), has_tables: field(40) > 0 };
     header.refuse()?;
     if header.application == 0 && header.is_lost() {
-        look_inside(path)?;
+        check_tables(path)?;
     }
     Ok(false)
 }
@@ -121,25 +121,25 @@ fn is_protected(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.permissions().readonly())
 }
 
-/// Looks at the tables of a file that may be ours, and changes nothing: as if it were on a disk that cannot be written.
-fn look_inside(path: &Path) -> SqliteResult<()> {
+/// Checks the tables of a file that may be this crate's, as if on a read-only disk, so that nothing changes.
+fn check_tables(path: &Path) -> SqliteResult<()> {
     let path = std::path::absolute(path).map_err(|error| cannot_open().with_source(error))?;
-    let mut uri = url_of(&path.to_string_lossy());
+    let mut uri = path_uri(&path.to_string_lossy());
     uri.push_str("?immutable=1");
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     migration::version(&Connection::open_with_flags(uri, flags)?).map(drop)
 }
 
 /// A path as SQLite reads it in a URI.
-pub(super) fn url_of(path: &str) -> String {
+pub(super) fn path_uri(path: &str) -> String {
     let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     if cfg!(windows) { format!("file:///{}", path.replace('\\', "/")) } else { format!("file:{path}") }
 }
 
-/// Checks once more what the log may say differently, sets the connection up, and migrates.
+/// Checks the file again, because its log may change it, then sets up the connection and migrates.
 fn prepare(mut connection: Connection, new: bool) -> SqliteResult<Connection> {
     connection.busy_timeout(PATIENCE)?;
-    // Until the file is known as ours, closing it must not write the log back into it.
+    // Until the file is known to be this crate's, closing it must not write the log back into it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     let is_current = migration::is_current(&connection)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
@@ -149,24 +149,24 @@ fn prepare(mut connection: Connection, new: bool) -> SqliteResult<Connection> {
         connection.pragma_update(None, "page_size", 32_768)?;
     }
     if !is_current {
-        begin_log(&connection)?;
+        enable_wal(&connection)?;
         migration::upgrade(&mut connection)?;
     }
     // FULL: what has been committed survives a power cut. In WAL mode it costs one more sync for each commit.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    // In KiB, by SQLite's custom of negative numbers: enough for the pages that a commit changes. What more of the index
-    // over the keys is needed, the system's cache has.
+    // Negative means KiB: enough for the pages that a commit changes. The system's cache holds the rest of the index over
+    // the keys.
     connection.pragma_update(None, "cache_size", -4_096)?;
-    // The log does not keep its largest size.
+    // Shrinks the log after it was large.
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
 
-/// Switches to WAL mode. Two that do so at once each hold what the other one needs: SQLite then refuses one of them without
-/// waiting, and with good reason, so that it has to begin anew.
-fn begin_log(connection: &Connection) -> SqliteResult<()> {
+/// Switches to WAL mode. Two processes that do so at once would deadlock, so SQLite rejects one of them without waiting; it has
+/// to start again.
+fn enable_wal(connection: &Connection) -> SqliteResult<()> {
     let began = Instant::now();
     loop {
         match connection.pragma_update(None, "journal_mode", "wal") {

@@ -23,9 +23,9 @@ pub(super) const APPLICATION_ID: i32 = 0x534E_4F46;
 /// A step from a version to the next one.
 type Step = fn(&Transaction<'_>) -> SqliteResult<()>;
 
-/// The steps, from version 0 to 1, from 1 to 2, and so on. One that was released never changes; one that leaves the tables of
-/// [`shape`] alone can be repeated.
-const STEPS: &[Step] = &[make_tables, add_repaired];
+/// The steps, from version 0 to 1, from 1 to 2, and so on. A released step never changes; a step that does not change the tables of
+/// [`shape`] can be repeated.
+const STEPS: &[Step] = &[create_tables, add_repaired];
 
 /// The header of a file, and whether the file has tables.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +37,7 @@ pub(super) struct Header {
 
 impl Header {
     fn read(connection: &Connection) -> SqliteResult<Self> {
-        // One statement, one moment: between two, another process may make the file ours.
+        // One statement: between two, another process may initialize the file.
         let header = connection.query_row(
             "SELECT application_id, user_version, EXISTS (SELECT 1 FROM sqlite_schema) \
              FROM pragma_application_id, pragma_user_version",
@@ -47,12 +47,12 @@ impl Header {
         Ok(header?)
     }
 
-    /// Refuses a file of another program, or of a newer version. One that has lost what its header says of it, as one has that was
-    /// restored from an SQL dump, may be ours.
+    /// Rejects a file of another program or of a newer version. A file without its header fields, such as one restored from an
+    /// SQL dump, may be this crate's.
     pub(super) fn refuse(self) -> crate::Result<()> {
         let Self { application, version, .. } = self;
         if application != APPLICATION_ID && !(application == 0 && (!self.has_tables || version == 0)) {
-            return Err(not_ours());
+            return Err(foreign_database());
         }
         if application == APPLICATION_ID && usize::try_from(version).is_ok_and(|version| version > STEPS.len()) {
             return Err(Error::configuration("the database was written by a newer version of this program")
@@ -63,13 +63,13 @@ impl Header {
         Ok(())
     }
 
-    /// Whether only its tables say what the file is.
+    /// Whether only its tables identify the file.
     pub(super) fn is_lost(self) -> bool {
         self.has_tables && self.version <= 0
     }
 }
 
-/// The version of a file that is ours; 0 when it is empty.
+/// Returns the version of a file of this crate; 0 when it is empty.
 pub(super) fn version(connection: &Connection) -> SqliteResult<usize> {
     let header = Header::read(connection)?;
     header.refuse()?;
@@ -79,12 +79,12 @@ pub(super) fn version(connection: &Connection) -> SqliteResult<usize> {
     match recognize(connection)? {
         Some(version) => Ok(version),
         None if header.application == APPLICATION_ID => {
-            Err(Error::configuration("the database has lost its version, and its tables are not those of any version")
+            Err(Error::configuration("the database has lost its version, and its tables match no version")
                 .with_context("user_version", header.version)
-                .with_help("restore the file from a copy, or name another file: it will be made")
+                .with_help("restore the file from a copy, or name another file, which will be created")
                 .into())
         }
-        None => Err(not_ours().into()),
+        None => Err(foreign_database().into()),
     }
 }
 
@@ -106,7 +106,7 @@ pub(super) fn is_current(connection: &Connection) -> SqliteResult<bool> {
 fn run(connection: &mut Connection, steps: &[Step]) -> SqliteResult<()> {
     loop {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Another process may have been quicker.
+        // Another process may have run it meanwhile.
         let version = version(&transaction)?;
         let reached = match steps.get(version) {
             Some(step) => {
@@ -135,7 +135,7 @@ pub(super) fn recognize(connection: &Connection) -> SqliteResult<Option<usize>> 
         step(&transaction)?;
         transaction.commit()?;
         let shape = shape(&model)?;
-        // A step that leaves these tables alone may or may not have been done, and is done once more.
+        // A step that does not change these tables may have run already, and runs again.
         if shape != before && shape.is_subset(&found) {
             recognized = Some(index + 1);
         }
@@ -150,13 +150,13 @@ fn shape(connection: &Connection) -> SqliteResult<BTreeSet<String>> {
     Ok(find.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
-fn not_ours() -> Error {
+fn foreign_database() -> Error {
     Error::configuration("the database belongs to another program")
-        .with_help("name another file, or one that does not exist yet: it will be made")
+        .with_help("name another file, or one that does not exist yet, which will be created")
 }
 
 /// To version 1.
-fn make_tables(transaction: &Transaction<'_>) -> SqliteResult<()> {
+fn create_tables(transaction: &Transaction<'_>) -> SqliteResult<()> {
     Ok(transaction.execute_batch(include_str!("v1.sql"))?)
 }
 
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_fails_leaves_the_version_before_it_and_goes_on_later() {
+    fn a_failed_step_leaves_the_previous_version_and_can_be_repeated() {
         fn half(transaction: &Transaction<'_>) -> SqliteResult<()> {
             transaction.execute_batch("CREATE TABLE half (x); INSERT INTO nowhere VALUES (1)")?;
             Ok(())
@@ -201,12 +201,12 @@ mod tests {
             Ok(transaction.execute_batch("CREATE TABLE half (x)")?)
         }
         let mut connection = Connection::open_in_memory().unwrap();
-        assert!(run(&mut connection, &[make_tables, half, whole]).is_err());
+        assert!(run(&mut connection, &[create_tables, half, whole]).is_err());
         assert_eq!(version_of(&connection), 1);
         assert!(!shape(&connection).unwrap().contains("CREATE TABLE half (x)"));
-        run(&mut connection, &[make_tables, whole]).unwrap();
+        run(&mut connection, &[create_tables, whole]).unwrap();
         assert_eq!(version_of(&connection), 2);
-        run(&mut connection, &[make_tables, whole]).unwrap();
+        run(&mut connection, &[create_tables, whole]).unwrap();
     }
 
     #[test]

@@ -42,7 +42,7 @@ use error::SqliteResult;
 /// | `APP_CONFIGURATION`, `RESOURCE_CONFIGURATION` | `key`, `value` |
 /// | `APP_STATE` | `timestamp`, `key`, `value`, `version`; the highest version of a key counts |
 /// | `INGESTION_RUN` | the run history, one row for each run |
-/// | `REJECTED_RECORD` | what could not be made a record of, each thing once, with the reason; until a reconcile run does not meet it |
+/// | `REJECTED_RECORD` | each item that could not become a record, once, with the reason; removed when a reconcile run no longer meets it |
 ///
 /// Tables whose names begin with `snowfeed_` are internal, and may change. Times are RFC 3339 text in UTC, and sort as text.
 ///
@@ -61,7 +61,7 @@ use error::SqliteResult;
 /// ```
 ///
 /// # Cancellation
-/// A call that is dropped before its turn does nothing; one whose turn has come runs to its end, wholly or not at all.
+/// A call that is dropped before it starts does nothing; one that has started either completes or has no effect.
 #[derive(Clone)]
 pub struct Sqlite {
     connection: Arc<Mutex<Connection>>,

@@ -19,8 +19,8 @@ impl Sqlite {
     pub async fn preview(&self, resource: &Resource, table: &str, limit: usize) -> Result<Preview> {
         let (resource, table) = (resource.clone(), table.to_owned());
         self.run(move |connection| {
-            let place = tables::table_ids(connection, &resource, &table)?;
-            let typed = tables::columns(connection, place.stream_id)?;
+            let ids = tables::table_ids(connection, &resource, &table)?;
+            let typed = tables::columns(connection, ids.stream_id)?;
             let mut find = connection.prepare(&format!(
                 // The newest are chosen before anything is parsed: sorting whole rows would read all documents.
                 "SELECT {} t.deleted_at, t.raw FROM {raw} t WHERE t.id IN (SELECT id FROM {raw} WHERE resource_id = ?1 \
@@ -30,7 +30,7 @@ impl Sqlite {
             ))?;
             let mut columns: Vec<String> = typed.iter().map(|column| column.name.clone()).collect();
             columns.extend(["deleted_at".to_owned(), "raw".to_owned()]);
-            let mut found = find.query(params![place.resource_id, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+            let mut found = find.query(params![ids.resource_id, i64::try_from(limit).unwrap_or(i64::MAX)])?;
             let mut rows = Vec::new();
             while let Some(row) = found.next()? {
                 let kinds = typed.iter().map(|column| column.kind).chain([ColumnType::Text, ColumnType::Text]);

@@ -20,14 +20,14 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
 }
 
 fn read(path: &Path) -> Result<Connection> {
-    file::inspect(path).map_err(|error| file::named(error, path))?;
+    file::inspect(path).map_err(|error| file::with_path(error, path))?;
     // Without a log, nothing has the file open, and nothing beside it need be made to read it.
-    let has_log = file::beside(path, "-wal").exists();
+    let has_log = file::sibling(path, "-wal").exists();
     let read = match (has_log, connect(path, !has_log)) {
-        (true, Err(_)) if is_empty(&file::beside(path, "-wal")) => connect(path, true),
+        (true, Err(_)) if is_empty(&file::sibling(path, "-wal")) => connect(path, true),
         (_, read) => read,
     };
-    read.map_err(|error| file::named(error, path))
+    read.map_err(|error| file::with_path(error, path))
 }
 
 /// Connects for reading. An immutable file is read without locks, and without its log.
@@ -52,7 +52,7 @@ fn uri(path: &Path, is_immutable: bool) -> Result<String> {
             .with_context("database", path.display())
             .with_help("make the file and its directory writable, or rename them")
     })?;
-    Ok(format!("{}{}", file::url_of(text), if is_immutable { "?immutable=1" } else { "" }))
+    Ok(format!("{}{}", file::path_uri(text), if is_immutable { "?immutable=1" } else { "" }))
 }
 
 fn is_empty(path: &Path) -> bool {

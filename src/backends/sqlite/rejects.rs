@@ -1,4 +1,4 @@
-//! `REJECTED_RECORD`: what could not be made a record of.
+//! `REJECTED_RECORD`: the items that could not become records.
 
 use std::collections::BTreeMap;
 
@@ -10,31 +10,39 @@ use crate::record::content_hash;
 use crate::sink::{Commit, OutstandingRejects, RejectQuery, StoredReject, TableRows};
 use crate::{Reject, Resource, RunId};
 
-/// Keeps what a commit has rejected of one table, and forgets what it has corrected. A source that meets the same thing at every reading fills no disk with it.
-pub(super) fn keep(transaction: &Transaction<'_>, commit: &Commit, rows: &TableRows) -> SqliteResult<()> {
-    let mut keep = transaction.prepare_cached(
+/// Stores the rejects of one table, and deletes those that the commit corrects. A reject that every run meets is stored once.
+pub(super) fn store(transaction: &Transaction<'_>, commit: &Commit, rows: &TableRows) -> SqliteResult<()> {
+    let mut store = transaction.prepare_cached(
         "INSERT INTO REJECTED_RECORD (resource, stream, reason, raw, first_seen, last_seen, run, hash) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7) \
          ON CONFLICT DO UPDATE SET last_seen = max(last_seen, excluded.last_seen), run = max(run, excluded.run)",
     )?;
-    let mut forget = transaction.prepare_cached(
+    let mut delete = transaction.prepare_cached(
         "DELETE FROM REJECTED_RECORD WHERE resource = ?1 AND stream = ?2 AND hash = ?3 AND reason = ?4",
     )?;
     for Reject { reason, raw } in &rows.corrected {
-        forget.execute(params![commit.resource.name(), rows.table, content_hash(raw), reason])?;
+        delete.execute(params![commit.resource.name(), rows.table, content_hash(raw), reason])?;
     }
-    let (met_by, at) = (commit.rejects_seen_by().to_string(), timestamp_text(commit.at));
+    let (seen_by, at) = (commit.rejects_seen_by().to_string(), timestamp_text(commit.at));
     for reject in &rows.rejects {
         let raw: &str = &reject.raw;
-        keep.execute(params![commit.resource.name(), rows.table, reject.reason, raw, at, met_by, content_hash(raw)])?;
+        store.execute(params![
+            commit.resource.name(),
+            rows.table,
+            reject.reason,
+            raw,
+            at,
+            seen_by,
+            content_hash(raw)
+        ])?;
     }
     Ok(())
 }
 
-/// Deletes the rejects of a resource that the reconcile run that ends did not find again: they were corrected, or are gone.
-pub(super) fn forget(transaction: &Transaction<'_>, resource: &Resource, pass: RunId) -> SqliteResult<()> {
-    let mut forget = transaction.prepare_cached("DELETE FROM REJECTED_RECORD WHERE resource = ?1 AND run < ?2")?;
-    forget.execute(params![resource.name(), pass.to_string()])?;
+/// Deletes the rejects of a resource that the finished reconcile run did not meet again: they were corrected, or are gone.
+pub(super) fn delete_unseen(transaction: &Transaction<'_>, resource: &Resource, run: RunId) -> SqliteResult<()> {
+    let mut delete = transaction.prepare_cached("DELETE FROM REJECTED_RECORD WHERE resource = ?1 AND run < ?2")?;
+    delete.execute(params![resource.name(), run.to_string()])?;
     Ok(())
 }
 

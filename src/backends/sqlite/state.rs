@@ -57,8 +57,8 @@ fn record(transaction: &Transaction<'_>, run: &RunRecord) -> SqliteResult<()> {
         .execute(params![
             run.id.to_string(),
             run.resource,
-            word(&run.mode)?,
-            word(&run.status)?,
+            json_name(&run.mode)?,
+            json_name(&run.status)?,
             timestamp_text(run.started_at),
             run.ended_at.map(timestamp_text),
             number(counts.offered),
@@ -79,15 +79,15 @@ fn record(transaction: &Transaction<'_>, run: &RunRecord) -> SqliteResult<()> {
     Ok(())
 }
 
-/// The word that a mode or a status has in JSON.
-fn word(value: &impl serde::Serialize) -> SqliteResult<String> {
+/// Returns the name of a mode or a status in JSON.
+fn json_name(value: &impl serde::Serialize) -> SqliteResult<String> {
     match serde_json::to_value(value)? {
-        serde_json::Value::String(word) => Ok(word),
-        other => Err(Error::internal(format!("{other} is no word")).into()),
+        serde_json::Value::String(json_name) => Ok(json_name),
+        other => Err(Error::internal(format!("{other} is not a string")).into()),
     }
 }
 
-/// SQLite's whole numbers have a sign.
+/// SQLite's integers are signed.
 fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
@@ -155,11 +155,11 @@ impl StateStore for Sqlite {
     async fn latest_many(&self, keys: &[String]) -> Result<Vec<ResourceStatus>> {
         let keys = keys.to_vec();
         self.run(move |connection| {
-            let standing = |key: &String| {
+            let status = |key: &String| {
                 let entry = entries(connection, key, 1)?.pop();
                 Ok(ResourceStatus { entry, run: newest_runs(connection, Some(key), 1)?.pop() })
             };
-            keys.iter().map(standing).collect()
+            keys.iter().map(status).collect()
         })
         .await
     }

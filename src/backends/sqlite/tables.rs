@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::error::SqliteResult;
 use super::sql;
 use crate::sink::not_ensured;
-use crate::table::{Column, view_name};
-use crate::{Error, Resource, TableSpec};
+use crate::stream::{Column, view_name};
+use crate::{Error, Resource, StreamSpec};
 
 /// Names that are neither a stream's nor a resource's, in lower case.
 const OWN: &[&str] = &["app_configuration", "resource_configuration", "app_state", "ingestion_run", "rejected_record"];
@@ -25,7 +25,7 @@ pub(super) struct TableIds {
 
 /// Returns the ids of a resource and a table, which `ensure` must have created.
 pub(super) fn table_ids(connection: &Connection, resource: &Resource, table: &str) -> SqliteResult<TableIds> {
-    let place = connection
+    let ids = connection
         .prepare_cached(
             "SELECT r.id, s.id FROM snowfeed_resource r, snowfeed_stream s WHERE r.name = ?1 AND s.name = ?2 \
              AND EXISTS (SELECT 1 FROM snowfeed_view v WHERE v.resource_id = r.id AND v.stream_id = s.id)",
@@ -34,7 +34,7 @@ pub(super) fn table_ids(connection: &Connection, resource: &Resource, table: &st
             Ok(TableIds { resource_id: row.get(0)?, stream_id: row.get(1)? })
         })
         .optional()?;
-    Ok(place.ok_or_else(|| not_ensured(resource, table))?)
+    Ok(ids.ok_or_else(|| not_ensured(resource, table))?)
 }
 
 /// Rejects a resource for which `ensure` was not called.
@@ -58,7 +58,7 @@ pub(super) fn streams(connection: &Connection) -> SqliteResult<Vec<String>> {
 }
 
 /// Makes tables and views where they are missing, and adds columns that are new.
-pub(super) fn ensure(transaction: &Transaction<'_>, resource: &Resource, tables: &[TableSpec]) -> SqliteResult<()> {
+pub(super) fn ensure(transaction: &Transaction<'_>, resource: &Resource, tables: &[StreamSpec]) -> SqliteResult<()> {
     if let Some(table) = tables.iter().find(|table| is_own(&table.name)) {
         return Err(Error::configuration(format!("the table name {:?} is taken by the database itself", table.name))
             .with_help("the source must give its table another name")
@@ -84,7 +84,7 @@ pub(super) fn ensure(transaction: &Transaction<'_>, resource: &Resource, tables:
 }
 
 /// Creates a table's raw table and typed view, or adds columns to the view. Returns the table's id.
-fn ensure_stream(transaction: &Transaction<'_>, table: &TableSpec) -> SqliteResult<i64> {
+fn ensure_stream(transaction: &Transaction<'_>, table: &StreamSpec) -> SqliteResult<i64> {
     let stored: Option<(i64, String)> = transaction
         .prepare_cached("SELECT id, columns FROM snowfeed_stream WHERE name = ?1")?
         .query_row([&table.name], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -164,7 +164,7 @@ fn ensure_resource_view(
     transaction: &Transaction<'_>,
     name: &str,
     resource: &Resource,
-    place: TableIds,
+    ids: TableIds,
     stream: &str,
 ) -> SqliteResult<()> {
     let holder: Option<(i64, i64)> = transaction
@@ -172,7 +172,7 @@ fn ensure_resource_view(
         .query_row([name], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     match holder {
-        Some(holder) if holder == (place.resource_id, place.stream_id) => return Ok(()),
+        Some(holder) if holder == (ids.resource_id, ids.stream_id) => return Ok(()),
         // Two resources share a name only when the source had one table for the one and has several for the other.
         Some(_) => drop_resource_view(transaction, name)?,
         None => {}
@@ -185,7 +185,7 @@ fn ensure_resource_view(
     ))?;
     transaction
         .prepare_cached("INSERT INTO snowfeed_view (name, resource_id, stream_id) VALUES (?1, ?2, ?3)")?
-        .execute(params![name, place.resource_id, place.stream_id])?;
+        .execute(params![name, ids.resource_id, ids.stream_id])?;
     Ok(())
 }
 

@@ -16,17 +16,17 @@ use crate::{Error, ErrorKind, Result, SourceSpec};
 
 pub(super) use operate::CommandContext;
 
-pub(super) async fn execute(program: &str, command: &AppCommand, place: &CommandContext<'_>) -> Result<Exit> {
-    let &CommandContext { spec, output, .. } = place;
+pub(super) async fn execute(program: &str, command: &AppCommand, context: &CommandContext<'_>) -> Result<Exit> {
+    let &CommandContext { spec, output, .. } = context;
     let app = |args: &AppArgs| args.app(spec, program);
     match command {
         AppCommand::Build { out, binary, app: args } => build(spec, &app(args)?, binary.as_deref(), out, output),
         AppCommand::Validate { out, app: args } => validate(&app(args)?, out, output),
-        AppCommand::Deploy(args) => operate::deploy(&app(&args.operation.app)?, args, place).await,
-        AppCommand::Install(args) => operate::install(&app(&args.operation.app)?, args, place).await,
-        AppCommand::Upgrade(args) => operate::upgrade(&app(&args.operation.app)?, args, place).await,
-        AppCommand::Status { app: args } => status::status(&app(args)?, place).await,
-        AppCommand::Uninstall(args) => operate::uninstall(&app(&args.operation.app)?, args, place).await,
+        AppCommand::Deploy(args) => operate::deploy(&app(&args.operation.app)?, args, context).await,
+        AppCommand::Install(args) => operate::install(&app(&args.operation.app)?, args, context).await,
+        AppCommand::Upgrade(args) => operate::upgrade(&app(&args.operation.app)?, args, context).await,
+        AppCommand::Status { app: args } => status::status(&app(args)?, context).await,
+        AppCommand::Uninstall(args) => operate::uninstall(&app(&args.operation.app)?, args, context).await,
     }
 }
 
@@ -80,19 +80,20 @@ fn image(
     out: &Path,
     output: Output,
 ) -> Result<Option<ImageBuilder>> {
-    let of = |program: &Path| Image::builder(program).name(&names.image.name).title(&spec.name).version(&spec.version);
+    let builder =
+        |program: &Path| Image::builder(program).name(&names.image.name).title(&spec.name).version(&spec.version);
     if let Some(binary) = binary {
-        let image = of(binary);
+        let image = builder(binary);
         return image.check().map(|()| Some(image));
     }
-    let this = std::env::current_exe()
-        .map_err(|error| Error::internal("this program's own file cannot be found").with_source(error))?;
-    let image = of(&this);
+    let own = std::env::current_exe()
+        .map_err(|error| Error::internal("the path of this program cannot be determined").with_source(error))?;
+    let image = builder(&own);
     match image.check() {
         Ok(()) => Ok(Some(image)),
         Err(error) => {
             let help = error.help().map(|help| format!("; {help} and name it with --binary")).unwrap_or_default();
-            let kept = if out.join(operate::IMAGE).exists() { ", and that of an earlier build stays" } else { "" };
+            let kept = if out.join(operate::IMAGE).exists() { ", so the image of an earlier build stays" } else { "" };
             output.note(&format!("no image is written{kept}: {}{help}", error.message()));
             Ok(None)
         }
@@ -104,7 +105,7 @@ fn validate(app: &App, out: &Path, output: Output) -> Result<Exit> {
     let built = match Bundle::read(out) {
         Ok(built) => built,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            output.note(&format!("nothing is built in {} yet; what `app build` would write is checked", out.display()));
+            output.note(&format!("{} contains no build yet; checking what `app build` would write", out.display()));
             return report(&fresh.findings(), &[], output);
         }
         Err(error) => return Err(error),

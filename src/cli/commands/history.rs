@@ -41,10 +41,10 @@ impl StatusEntry {
         let schedule: Schedule = config.schedule.as_deref().map(str::parse).transpose()?.unwrap_or_default();
         let (entry, last_run) = (found.entry.map(|entry| entry.state), found.run);
         let now = Timestamp::now();
-        // A run in the future was written by a clock that was wrong.
+        // Ignore future-dated runs: a clock was wrong.
         let past = last_run.as_ref().filter(|run| run.started_at <= now);
         let due = past.map_or(Some(now), |run| schedule.next(run.started_at).map(|due| due.max(now)));
-        // A run that another one has overtaken leaves the state to that one.
+        // The state of a superseded run is that of the newer run.
         let failure = last_run.as_ref().and_then(|run| run.error.as_ref()).map(|error| error.message.clone());
         Ok(Self {
             rejects: rejects.map(|rejects| rejects.counts.get(resource.name()).copied().unwrap_or(0)),
@@ -80,7 +80,7 @@ impl StatusEntry {
 
 pub(super) async fn status<S: Source>(session: Session<S>) -> Result<Exit> {
     let (output, kind) = (session.output, session.spec.resource_kind.clone());
-    let connector = session.read()?;
+    let connector = session.open_to_read()?;
     let (resources, configs): (Vec<_>, Vec<_>) = connector.resources().await?.into_iter().unzip();
     let found = connector.statuses(&resources).await?;
     let rejects = match connector.rejects(RejectQuery::default()).await {
@@ -88,16 +88,16 @@ pub(super) async fn status<S: Source>(session: Session<S>) -> Result<Exit> {
         rejects => Some(rejects?),
     };
     let each = resources.into_iter().zip(&configs).zip(found);
-    let standings: Vec<StatusEntry> = each
+    let entries: Vec<StatusEntry> = each
         .map(|((resource, config), found)| StatusEntry::of(resource, config, found, rejects.as_ref()))
         .collect::<Result<_>>()?;
-    if standings.is_empty() {
+    if entries.is_empty() {
         output.note(&format!("no {kind} is known here; `enable` or `ingest` one"));
     }
-    output.result(&json!({"resources": standings}), || {
+    output.result(&json!({"resources": entries}), || {
         let header =
             [kind.as_str(), "enabled", "schedule", "state", "last run", "ended", "next due", "rejects", "message"];
-        table(&header, &["rejects"], standings.iter().map(StatusEntry::row))
+        table(&header, &["rejects"], entries.iter().map(StatusEntry::row))
     })?;
     Ok(Exit::Complete)
 }
@@ -105,7 +105,7 @@ pub(super) async fn status<S: Source>(session: Session<S>) -> Result<Exit> {
 pub(super) async fn runs<S: Source>(session: Session<S>, name: Option<String>, limit: usize) -> Result<Exit> {
     let (output, spec) = (session.output, session.spec.clone());
     let kind = spec.resource_kind.clone();
-    let connector = session.read()?;
+    let connector = session.open_to_read()?;
     let resource = connector.resolve(name).await?.pop();
     let runs = connector.runs(resource.as_ref(), limit).await?;
     if runs.is_empty() {
@@ -142,11 +142,11 @@ fn row(run: &RunRecord) -> Vec<String> {
     row
 }
 
-/// The number of characters shown of a reject: to a person, and to a program.
+/// The maximum length of a shown reject, in characters: as text, and in JSON.
 const SHOWN: usize = 60;
 const SHOWN_IN_JSON: usize = 2_000;
 
-/// A reject, for a program.
+/// A reject in the JSON output.
 #[derive(Debug, Serialize)]
 struct Reject<'a> {
     resource: &'a str,
@@ -160,15 +160,15 @@ struct Reject<'a> {
 }
 
 impl<'a> Reject<'a> {
-    fn of(reject: &'a StoredReject) -> Self {
-        let (raw, raw_is_cut) = beginning(&reject.raw, SHOWN_IN_JSON);
+    fn new(reject: &'a StoredReject) -> Self {
+        let (raw, raw_is_cut) = truncated(&reject.raw, SHOWN_IN_JSON);
         let StoredReject { resource, table, reason, first_seen, last_seen, .. } = reject;
         Self { resource, table, reason, first_seen: *first_seen, last_seen: *last_seen, raw, raw_is_cut }
     }
 }
 
-/// The beginning of a text, and whether there is more of it.
-fn beginning(text: &str, characters: usize) -> (String, bool) {
+/// The beginning of a text, and whether it was cut.
+fn truncated(text: &str, characters: usize) -> (String, bool) {
     let end = text.char_indices().nth(characters).map(|(end, _)| end);
     (text[..end.unwrap_or(text.len())].to_owned(), end.is_some())
 }
@@ -177,17 +177,17 @@ pub(super) async fn rejects<S: Source>(session: Session<S>, name: Option<String>
     let (output, spec) = (session.output, session.spec.clone());
     let kind = spec.resource_kind.clone();
     let resource = name.map(Resource::new).transpose()?;
-    let connector = session.read()?;
+    let connector = session.open_to_read()?;
     let found = connector.rejects(RejectQuery { resource: resource.clone(), limit, ..RejectQuery::default() }).await?;
     let total = found.total();
     if total == 0 {
         check_known(&connector, resource.as_ref(), &spec).await?;
-        output.note("nothing that was rejected is outstanding");
+        output.note("no rejected records are outstanding");
     }
-    let rejects: Vec<Reject<'_>> = found.rejects.iter().map(Reject::of).collect();
+    let rejects: Vec<Reject<'_>> = found.rejects.iter().map(Reject::new).collect();
     output.result(&json!({"total": total, "rejects": rejects}), || {
         let row = |reject: &StoredReject| {
-            let (mut raw, is_cut) = beginning(&reject.raw, SHOWN);
+            let (mut raw, is_cut) = truncated(&reject.raw, SHOWN);
             raw.push_str(if is_cut { "…" } else { "" });
             let since = time(reject.first_seen);
             vec![reject.resource.clone(), reject.table.clone(), since, reject.reason.clone(), raw]
@@ -199,7 +199,7 @@ pub(super) async fn rejects<S: Source>(session: Session<S>, name: Option<String>
         output.note(&format!("{} of {} are shown; `--limit` shows more", count(shown), count(total)));
     }
     if total > 0 {
-        output.note("correct them at the source; `ingest --reconcile` then reads them, whatever their time says");
+        output.note("correct them at the source, then run `ingest --reconcile`: it reads everything again");
     }
     Ok(Exit::Complete)
 }
@@ -211,7 +211,7 @@ mod tests {
     use crate::{Mode, RunId, StateVersion};
 
     #[test]
-    fn a_run_that_another_one_overtook_is_told_beside_the_state_that_the_other_one_left() {
+    fn a_superseded_run_is_shown_with_the_newer_state() {
         let state = ResourceState {
             status: RunStatus::Complete,
             run: RunId::new(),
@@ -229,9 +229,9 @@ mod tests {
         };
         let found = crate::ResourceStatus { entry: Some(entry), run: Some(run) };
         let resource = Resource::new("r").unwrap();
-        let standing = StatusEntry::of(resource, &ResourceConfig::default(), found, None).unwrap();
-        assert_eq!(standing.state, Some(RunStatus::Complete));
-        assert_eq!(standing.message.as_deref(), Some("another run has moved on"));
-        assert_eq!(standing.rejects, None);
+        let entry = StatusEntry::of(resource, &ResourceConfig::default(), found, None).unwrap();
+        assert_eq!(entry.state, Some(RunStatus::Complete));
+        assert_eq!(entry.message.as_deref(), Some("another run has moved on"));
+        assert_eq!(entry.rejects, None);
     }
 }

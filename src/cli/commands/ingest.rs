@@ -1,4 +1,4 @@
-//! Ingestion, once or on schedule.
+//! Ingests once or on schedule.
 
 use jiff::fmt::friendly::SpanPrinter;
 use serde::Serialize;
@@ -26,7 +26,7 @@ pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Re
         .concurrency(ingest.concurrency.get())
         .cancel(session.interrupt.listen(progress.clone(), STOPPING)?);
     // Without a name there must be something enabled already, so there must be a database.
-    let connector = if ingest.resources.is_empty() { session.look()? } else { session.open()? };
+    let connector = if ingest.resources.is_empty() { session.open_existing()? } else { session.open()? };
     let connector = match ingest.max_deletions {
         Some(percent) => connector.max_deleted_percent(percent),
         None => connector,
@@ -79,7 +79,7 @@ fn row(run: &RunRecord) -> Vec<String> {
     row
 }
 
-/// A run that has ended, and what all work until then has used.
+/// A finished run, and the total usage so far.
 #[derive(Serialize)]
 struct RunReport<'a> {
     #[serde(flatten)]
@@ -98,7 +98,7 @@ pub(super) async fn run<S: Source>(session: Session<S>, concurrency: usize) -> R
             let text = || format!("{}  {}: {}", time(run.started_at), run.resource, ended(run));
             let line = || output.result(&RunReport { run, destination: used.usage() }, text);
             if let Err(error) = watching.suspend(line) {
-                tracing::error!(%error, "the end of a run could not be reported");
+                tracing::error!(%error, "the result of a run could not be reported");
             }
         }
     });
@@ -106,8 +106,8 @@ pub(super) async fn run<S: Source>(session: Session<S>, concurrency: usize) -> R
     let kind = &spec.resource_kind;
     let refresh = SpanPrinter::new().unsigned_duration_to_string(&connector.refresh_interval());
     progress.note(&match enabled {
-        0 => format!("no {kind} is enabled yet; one that gets enabled is noticed within {refresh}"),
-        n => format!("keeping each {kind} that is enabled on its schedule ({n} now); Ctrl-C stops"),
+        0 => format!("no {kind} is enabled yet; checking again every {refresh}"),
+        n => format!("running each enabled {kind} on its schedule ({n} now); Ctrl-C stops"),
     });
     connector.serve(concurrency, cancel).await?;
     progress.note("stopped; nothing is lost");

@@ -50,13 +50,14 @@ pub(super) async fn execute(
             .with_help("build the program with `cli::run`, whose destination can be Snowflake"));
         }
         let Args { global, destination, .. } = &args;
-        let place = app::CommandContext { spec: &spec, global, destination, progress: &progress, output, interrupt };
-        return app::execute(program, command, &place).await;
+        let context = app::CommandContext { spec: &spec, global, destination, progress: &progress, output, interrupt };
+        return app::execute(program, command, &context).await;
     }
     let given = read_settings(&spec, &args.global, output)?;
     let destination = destinations.select(&spec, &args.destination)?;
     let (source, interrupt) = (Arc::new(source), interrupt.clone());
-    let session = Session { source, spec, given, destination: destination.clone(), output, progress, interrupt };
+    let session =
+        Session { source, spec, overrides: given, destination: destination.clone(), output, progress, interrupt };
     let done = perform(session, args.command).await;
     destination.close().await;
     done

@@ -1,10 +1,10 @@
-//! Enabling, disabling, resetting and removing resources.
+//! Enables, disables, resets and removes resources.
 
 use serde_json::json;
 
 use super::session::Session;
 use crate::cli::Exit;
-use crate::cli::confirm::{confirmed, unanswerable};
+use crate::cli::confirm::{confirm, no_terminal_error};
 use crate::engine::Schedule;
 use crate::{Resource, Result, Source};
 
@@ -38,13 +38,14 @@ pub(super) async fn enable<S: Source>(session: Session<S>, names: &[String], sch
 
 pub(super) async fn disable<S: Source>(session: Session<S>, names: &[String]) -> Result<Exit> {
     let output = session.output;
-    let connector = session.look()?;
+    let connector = session.open_existing()?;
     let resources = connector.resolve(names).await?;
     let known = connector.resources().await?;
     let mut lines = Vec::new();
     // An unknown resource is an error before any other is disabled.
-    let (there, unknown): (Vec<_>, Vec<_>) = resources.iter().partition(|r| known.iter().any(|(one, _)| one == *r));
-    for resource in unknown.into_iter().chain(there) {
+    let (configured, unknown): (Vec<_>, Vec<_>) =
+        resources.iter().partition(|r| known.iter().any(|(one, _)| one == *r));
+    for resource in unknown.into_iter().chain(configured) {
         let was_enabled = connector.disable(resource).await?;
         lines
             .push(format!("{resource} {}", if was_enabled { "is disabled; its rows stay" } else { "was not enabled" }));
@@ -59,14 +60,14 @@ pub(super) async fn disable<S: Source>(session: Session<S>, names: &[String]) ->
 
 pub(super) async fn reset<S: Source>(session: Session<S>, name: String, yes: bool) -> Result<Exit> {
     let output = session.output;
-    if !yes && let Some(error) = unanswerable("reset") {
+    if !yes && let Some(error) = no_terminal_error("reset") {
         output.error(&error);
         return Ok(Exit::Usage);
     }
-    let connector = session.look()?;
+    let connector = session.open_existing()?;
     let resource = connector.resolve([name]).await?.remove(0);
     let question = format!("Forget the checkpoint of {resource}? The next run reads it from the start; its rows stay.");
-    if !yes && !confirmed(&question)? {
+    if !yes && !confirm(&question)? {
         output.result(&json!({"resource": resource, "reset": false}), || "nothing was done".into())?;
         return Ok(Exit::Complete);
     }
@@ -79,11 +80,11 @@ pub(super) async fn reset<S: Source>(session: Session<S>, name: String, yes: boo
 
 pub(super) async fn remove<S: Source>(session: Session<S>, names: &[String], yes: bool) -> Result<Exit> {
     let output = session.output;
-    if !yes && let Some(error) = unanswerable("remove") {
+    if !yes && let Some(error) = no_terminal_error("remove") {
         output.error(&error);
         return Ok(Exit::Usage);
     }
-    let connector = session.look()?;
+    let connector = session.open_existing()?;
     let resources = connector.resolve(names).await?;
     // An unknown resource is an error before any other is removed.
     for resource in &resources {
@@ -91,7 +92,7 @@ pub(super) async fn remove<S: Source>(session: Session<S>, names: &[String], yes
     }
     let listed = resources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let question = format!("Forget {listed} and its checkpoint? Rows and the history of runs stay.");
-    if !yes && !confirmed(&question)? {
+    if !yes && !confirm(&question)? {
         let document: Vec<_> = resources.iter().map(|r| json!({"resource": r, "removed": false})).collect();
         output.result(&json!({"resources": document}), || "nothing was done".into())?;
         return Ok(Exit::Complete);

@@ -1,4 +1,4 @@
-//! Everything that a command works with.
+//! The context of a command.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use super::super::settings::SettingsOverrides;
 use crate::engine::Connector;
 use crate::{Result, Settings, Source, SourceSpec};
 
-/// Everything that a command works with.
+/// The context of a command.
 pub(super) struct Session<S> {
     pub(super) source: Arc<S>,
     pub(super) spec: SourceSpec,
-    pub(super) given: SettingsOverrides,
+    pub(super) overrides: SettingsOverrides,
     pub(super) destination: Arc<dyn Destination>,
     pub(super) output: Output,
     pub(super) progress: Progress,
@@ -29,7 +29,7 @@ impl<S: Source> Session<S> {
         if self.destination.missing().is_none() {
             return Ok(());
         }
-        let given: Settings = self.given.values().clone().into_iter().collect();
+        let given: Settings = self.overrides.values().clone().into_iter().collect();
         names.iter().try_for_each(|name| self.source.resource(&given, name).map(drop))
     }
 
@@ -40,7 +40,7 @@ impl<S: Source> Session<S> {
     }
 
     /// The connector over the destination, or over an empty one if it is missing.
-    pub(super) fn look(&self) -> Result<Connector> {
+    pub(super) fn open_existing(&self) -> Result<Connector> {
         if let Some(missing) = self.destination.missing() {
             self.output.note(&missing);
         }
@@ -49,7 +49,7 @@ impl<S: Source> Session<S> {
     }
 
     /// The connector over the destination, for a command that writes nothing: a write-protected file suffices.
-    pub(super) fn read(self) -> Result<Connector> {
+    pub(super) fn open_to_read(self) -> Result<Connector> {
         if let Some(missing) = self.destination.missing() {
             self.output.note(&missing);
         }
@@ -58,7 +58,7 @@ impl<S: Source> Session<S> {
     }
 
     pub(super) fn connector(&self, store: &dyn Store) -> Connector {
-        Connector::new(self.source.clone(), store.backend()).with_settings(self.given.values().clone())
+        Connector::new(self.source.clone(), store.backend()).with_settings(self.overrides.values().clone())
     }
 }
 

@@ -51,7 +51,7 @@ impl Checks {
 
 pub(super) async fn check<S: Source>(session: Session<S>) -> Result<Exit> {
     let (output, spec) = (session.output, session.spec.clone());
-    let checks = look_at_everything(session).await;
+    let checks = run_checks(session).await;
     let error = checks.errors.first().map(Error::report);
     let document = json!({"source": spec.name, "version": spec.version, "checks": checks.all, "error": error});
     output.result(&document, || checks.table())?;
@@ -64,7 +64,7 @@ pub(super) async fn check<S: Source>(session: Session<S>) -> Result<Exit> {
 }
 
 /// Runs the checks in order, until one fails on which the others depend.
-async fn look_at_everything<S: Source>(session: Session<S>) -> Checks {
+async fn run_checks<S: Source>(session: Session<S>) -> Checks {
     let mut checks = Checks::default();
     for found in session.destination.check().await {
         checks.add(found.name, found.result);
@@ -73,11 +73,11 @@ async fn look_at_everything<S: Source>(session: Session<S>) -> Checks {
         return checks;
     }
     let name = session.spec.name.clone();
-    let given = match session.given.values().len() as u64 {
-        0 => "none given beside the stored ones".to_owned(),
-        n => format!("{} given beside the stored ones", counted(n, "setting")),
+    let given = match session.overrides.values().len() as u64 {
+        0 => "no overrides of the stored settings".to_owned(),
+        n => format!("{} overriding the stored ones", counted(n, "setting")),
     };
-    let connector = match session.look() {
+    let connector = match session.open_existing() {
         Ok(connector) => connector,
         Err(error) => {
             checks.add("database", Err(error));
@@ -97,7 +97,7 @@ async fn look_at_everything<S: Source>(session: Session<S>) -> Checks {
 pub(super) async fn discover<S: Source>(session: Session<S>) -> Result<Exit> {
     let (output, kind) = (session.output, session.spec.resource_kind.clone());
     let progress = session.progress.clone();
-    let connector = session.look()?.observer(move |event: &Event| progress.event(event));
+    let connector = session.open_existing()?.observer(move |event: &Event| progress.event(event));
     let resources = session.progress.watch(&session.spec.name, connector.discover()).await?;
     if resources.is_empty() {
         output.note(&format!("the settings give access to no {kind} by themselves; name one to `enable` or `ingest`"));
@@ -127,9 +127,9 @@ pub(super) async fn configure<S: Source>(session: Session<S>, settings: &[String
         values.iter().map(line).collect::<Vec<_>>().join("\n")
     })?;
     if let Err(error) = connector.check_credentials().await {
-        // It is stored all the same: the credential may be one that this machine does not have.
+        // It stays stored: the credential may exist only on another machine.
         let help = error.help().unwrap_or_default();
-        output.note(&format!("note: this is not used yet: {}; {help}", error.message()));
+        output.note(&format!("note: this setting cannot be used yet: {}; {help}", error.message()));
     }
     Ok(Exit::Complete)
 }
@@ -158,9 +158,9 @@ struct EffectiveSetting {
 pub(super) async fn show_settings<S: Source>(session: Session<S>) -> Result<Exit> {
     let (output, spec) = (session.output, session.spec.clone());
     let leaves = spec.settings.leaves();
-    let origins: Vec<_> = leaves.iter().map(|name| session.given.origin(name).map(ToString::to_string)).collect();
-    let config = session.look()?.settings().await?;
-    let in_force = |(name, origin): (&String, Option<String>)| {
+    let origins: Vec<_> = leaves.iter().map(|name| session.overrides.origin(name).map(ToString::to_string)).collect();
+    let config = session.open_existing()?.settings().await?;
+    let effective = |(name, origin): (&String, Option<String>)| {
         let value = config.get(name).cloned();
         let from = match (&value, origin) {
             (None, _) => "default".to_owned(),
@@ -171,7 +171,7 @@ pub(super) async fn show_settings<S: Source>(session: Session<S>) -> Result<Exit
         let value = shown(&spec, name, &value);
         EffectiveSetting { name: name.clone(), value, from }
     };
-    let settings: Vec<EffectiveSetting> = leaves.iter().zip(origins).map(in_force).collect();
+    let settings: Vec<EffectiveSetting> = leaves.iter().zip(origins).map(effective).collect();
     output.result(&json!({"settings": settings}), || {
         let row = |s: &EffectiveSetting| vec![s.name.clone(), s.value.to_string(), s.from.clone()];
         table(&["setting", "value", "given by"], &[], settings.iter().map(row))

@@ -3,7 +3,7 @@
 #[cfg(feature = "sqlite")]
 use std::path::PathBuf;
 
-/// The built-in destinations, as far as this program was built with them.
+/// The built-in destinations of this program.
 #[derive(Debug, Default, clap::Args)]
 pub(in crate::cli) struct DestinationArgs {
     /// The database file [default: {name}.db; environment: SNOWFEED_DB]
@@ -15,7 +15,7 @@ pub(in crate::cli) struct DestinationArgs {
     pub(in crate::cli) snowflake: SnowflakeArgs,
 }
 
-/// The kind of destination, and what belongs to Snowflake.
+/// The kind of destination, and Snowflake's options.
 #[cfg(feature = "snowflake")]
 #[derive(Debug, Default, Clone, clap::Args)]
 pub(in crate::cli) struct SnowflakeArgs {

@@ -51,7 +51,7 @@ impl Store for CustomStore {
     }
 
     async fn preview(&self, _: &Resource, _: &str, _: usize) -> Result<Preview> {
-        Err(Error::new(ErrorKind::Unsupported, "this program's destination has no preview")
+        Err(Error::new(ErrorKind::Unsupported, "this program's destination does not support previews")
             .with_help("read the rows with the destination's own tools"))
     }
 }

@@ -96,7 +96,7 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    /// One line for a person.
+    /// One line for the user.
     pub(super) fn describe(&self) -> String {
         let mut parts = vec![
             counted(self.statements, "statement"),

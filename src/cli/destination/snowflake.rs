@@ -20,7 +20,7 @@ pub(super) struct SnowflakeDatabase {
 
 struct Connected {
     snowflake: Snowflake,
-    /// The connection in words, for a person.
+    /// The connection, as text for the user.
     description: String,
 }
 
@@ -65,7 +65,7 @@ impl Destination for SnowflakeDatabase {
     }
 
     async fn check(&self) -> Vec<Finding> {
-        // A check reports the present; it does not wait for better times.
+        // A check reports the current state, so it does not retry.
         let brief = RetryConfig { max_attempts: 3, ..SnowflakeBuilder::DEFAULT_RETRY };
         let connected = match self.connected(brief) {
             Ok(connected) => connected,
@@ -97,7 +97,7 @@ impl Destination for SnowflakeDatabase {
         let ms = match self.connected.get()?.snowflake.warehouse_time().await {
             Ok(time) => Some(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
             Err(error) => {
-                tracing::warn!(%error, "Snowflake does not report how long its warehouse has worked");
+                tracing::warn!(%error, "Snowflake did not report the warehouse's run time");
                 None
             }
         };
@@ -107,7 +107,7 @@ impl Destination for SnowflakeDatabase {
     async fn close(&self) {
         let Some(connected) = self.connected.get() else { return };
         if let Err(error) = connected.snowflake.close().await {
-            tracing::debug!(%error, "a session stays open; Snowflake closes it once it has been idle for long");
+            tracing::debug!(%error, "a session was left open; Snowflake closes it after a long idle time");
         }
     }
 }
@@ -172,7 +172,7 @@ fn refuse_snowflake_args(args: &SnowflakeArgs) -> Result<()> {
     }
 }
 
-/// Describes a connection for a person, without secrets.
+/// Describes a connection for the user, without secrets.
 fn describe(connection: &ConnectionConfig) -> String {
     let how = match &connection.credentials {
         Credentials::KeyPair { .. } => "a key pair",
@@ -181,7 +181,7 @@ fn describe(connection: &ConnectionConfig) -> String {
         Credentials::Password(_) => "a password",
     };
     let ConnectionConfig { account, protocol, host, port, user, .. } = connection;
-    let who = if user.is_empty() { "whom the token names".to_owned() } else { user.clone() };
+    let who = if user.is_empty() { "the token's user".to_owned() } else { user.clone() };
     let place = match (protocol.as_str(), port) {
         ("https", 443) => host.clone(),
         (protocol, port) => format!("{protocol}://{host}:{port}"),

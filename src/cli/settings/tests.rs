@@ -53,7 +53,7 @@ fn read(toml: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Result<Se
 }
 
 #[test]
-fn the_command_line_goes_before_the_environment_and_that_before_the_file() {
+fn the_command_line_overrides_the_environment_and_that_the_file() {
     let toml = "api_url = 'a'\npage_size = 1\nnames = ['x', 'y']";
     let given = read(toml, &[("STARS_API_URL", "b"), ("STARS_PAGE_SIZE", "2")], &["api_url=c"]).unwrap();
     assert_eq!(Value::Object(given.values().clone()), json!({"api_url": "c", "page_size": 2, "names": ["x", "y"]}));
@@ -75,7 +75,7 @@ fn nested_settings_are_set_field_by_field() {
 }
 
 #[test]
-fn what_the_schema_does_not_allow_is_named_with_where_it_was_given() {
+fn a_schema_violation_is_named_with_its_origin() {
     for (toml, variables, arguments, origin) in [
         ("[retry]\nattempts = 0", vec![], vec![], "the file "),
         ("", vec![("STARS_RETRY_ATTEMPTS", "21")], vec![], "the environment variable STARS_RETRY_ATTEMPTS"),
@@ -90,7 +90,7 @@ fn what_the_schema_does_not_allow_is_named_with_where_it_was_given() {
 }
 
 #[test]
-fn a_secrets_variable_gives_its_name_and_not_its_value() {
+fn a_secret_variable_is_stored_by_name() {
     let given = read("", &[("STARS_TOKEN", "hush")], &[]).unwrap();
     assert_eq!(given.values()["token"], "env:STARS_TOKEN");
     assert!(!format!("{given:?}").contains("hush"));
@@ -103,12 +103,12 @@ fn empty_variables_are_ignored() {
 }
 
 #[test]
-fn what_is_missing_is_not_blamed_on_what_is_given() {
+fn a_missing_setting_is_not_blamed_on_another() {
     assert!(read("page_size = 1", &[], &[]).is_ok(), "api_url may be stored in the database");
 }
 
 #[test]
-fn a_malformed_setting_is_named_with_where_it_was_given() {
+fn a_malformed_setting_is_named_with_its_origin() {
     for (toml, variables, arguments, origin) in [
         ("page_size = '5'", vec![], vec![], "the file "),
         ("page_size = -1", vec![], vec![], "the file "),
@@ -125,12 +125,12 @@ fn a_malformed_setting_is_named_with_where_it_was_given() {
 }
 
 #[test]
-fn a_malformed_setting_of_the_file_is_an_error_even_when_something_goes_before_it() {
+fn an_overridden_malformed_setting_is_still_an_error() {
     assert!(read("page_size = 'x'", &[], &["page_size=1"]).is_err());
 }
 
 #[test]
-fn an_unknown_setting_gets_the_closest_name_and_where_it_was_given() {
+fn an_unknown_setting_gets_a_suggestion_and_its_origin() {
     for (toml, arguments, origin) in [("pagesize = 1", vec![], "the file "), ("", vec!["pagesize=1"], "--set")] {
         let error = read(toml, &[], &arguments).unwrap_err();
         assert!(error.to_string().contains("`pagesize`") && error.to_string().contains(origin), "{error}");
@@ -139,7 +139,7 @@ fn an_unknown_setting_gets_the_closest_name_and_where_it_was_given() {
 }
 
 #[test]
-fn a_secret_given_by_value_is_refused_and_nowhere_repeated() {
+fn a_secret_given_by_value_is_rejected_and_not_repeated() {
     for (toml, arguments) in [
         ("token = 'hush'", vec![]),
         ("api_url = 'x'\ntoken = hush", vec![]),
@@ -152,7 +152,7 @@ fn a_secret_given_by_value_is_refused_and_nowhere_repeated() {
 }
 
 #[test]
-fn a_file_that_is_no_toml_is_named_with_the_line() {
+fn invalid_toml_is_named_with_its_line() {
     for (toml, line) in [("api_url = 'x'\nnames = [", "line: 2"), ("page_size = 1\n\npage_size = 2\n", "line: 3")] {
         let error = read(toml, &[], &[]).unwrap_err();
         assert!(error.to_string().contains(line), "{error}");
@@ -160,7 +160,7 @@ fn a_file_that_is_no_toml_is_named_with_the_line() {
 }
 
 #[test]
-fn a_file_that_is_missing_is_named() {
+fn a_missing_file_is_named() {
     let error = SettingsOverrides::read(&spec(), Some(Path::new("no/such.toml")), |_| None, &[]).unwrap_err();
     assert!(error.to_string().contains("no/such.toml"), "{error}");
     assert_eq!(error.kind(), ErrorKind::Configuration);

@@ -71,7 +71,7 @@ fn malformed_text_is_named() {
 }
 
 #[test]
-fn what_is_no_finite_number_is_not_taken_for_nothing() {
+fn a_number_that_is_not_finite_is_an_error() {
     for text in ["NaN", "inf", "-infinity", "1e999"] {
         let error = settings().parse("ratio", text).unwrap_err();
         assert!(error.to_string().contains("it is not a number") && !error.to_string().contains(text), "{error}");
@@ -121,7 +121,7 @@ fn the_first_invalid_setting_is_named_whatever_is_missing() {
 }
 
 #[test]
-fn what_is_against_the_schema_is_refused_with_what_is_allowed() {
+fn a_schema_violation_names_what_is_allowed() {
     let error = settings().configure([("page_size".into(), json!(1000))]).unwrap_err();
     assert_eq!(error.message(), "the setting `page_size` is out of range: 1000 is not from 1 to 100");
     assert_eq!(error.help(), Some("give a whole number from 1 to 100"));
@@ -156,7 +156,7 @@ fn nested_settings_have_dotted_names() {
 }
 
 #[test]
-fn of_a_nested_struct_only_what_is_given_is_replaced() {
+fn only_the_given_fields_of_a_nested_struct_are_replaced() {
     let mut values = Map::new();
     let merge = |values: &mut _, name: &str, value| settings().merge(values, [(name.to_owned(), value)]);
     merge(&mut values, "retry", json!({"attempts": 3, "key": "env:X"}));
@@ -171,7 +171,7 @@ fn of_a_nested_struct_only_what_is_given_is_replaced() {
 }
 
 #[test]
-fn secrets_are_known_as_such() {
+fn secret_settings_are_recognized() {
     assert!(settings().is_secret("token"));
     assert!(!settings().is_secret("url"));
 }
@@ -219,7 +219,7 @@ fn repeats<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Re
 }
 
 #[test]
-fn what_was_rejected_is_not_repeated_whatever_the_setting() {
+fn a_rejected_value_is_not_quoted_whatever_the_setting() {
     let settings = SettingsSchema::of::<Careless>();
     for (name, value) in [
         ("pin", json!(123_456)),
@@ -248,7 +248,7 @@ fn what_was_rejected_is_not_repeated_whatever_the_setting() {
 }
 
 #[test]
-fn credentials_are_refused_in_any_setting() {
+fn credentials_are_rejected_in_any_setting() {
     for value in ["ghp_0123456789abcdef", "see https://user:hunter2@host", "http:/user:hunter2@host"] {
         for (name, value) in [("url", json!(value)), ("names", json!(["a", value])), ("labels", json!({value: 1}))] {
             let error = settings().configure([(name.to_owned(), value)]).unwrap_err();

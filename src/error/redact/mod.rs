@@ -95,16 +95,16 @@ fn each_level(mut level: Vec<Glyph>, mut look: impl FnMut(&[Glyph])) -> bool {
 }
 
 /// Replaces these ranges by the placeholder; `None` if there are none.
-fn replace(text: &str, mut places: Vec<Range<usize>>) -> Option<String> {
-    if places.is_empty() {
+fn replace(text: &str, mut ranges: Vec<Range<usize>>) -> Option<String> {
+    if ranges.is_empty() {
         return None;
     }
-    places.sort_by_key(|place| place.start);
-    let mut joined: Vec<Range<usize>> = Vec::with_capacity(places.len());
-    for place in places {
+    ranges.sort_by_key(|range| range.start);
+    let mut joined: Vec<Range<usize>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
         match joined.last_mut() {
-            Some(last) if place.start <= last.end => last.end = last.end.max(place.end),
-            _ => joined.push(place),
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => joined.push(range),
         }
     }
     let (mut replaced, mut copied) = (String::with_capacity(text.len()), 0);

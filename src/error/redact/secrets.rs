@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_not_been_used_for_long_is_forgotten_with_all_its_parts() {
+    fn the_least_recently_used_secret_is_forgotten_with_all_its_parts() {
         let mut known = KnownSecrets { secrets: VecDeque::new(), forms: BTreeMap::new() };
         for number in 0..MOST as u128 + 40 {
             // The secrets share parts.

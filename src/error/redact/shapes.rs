@@ -78,10 +78,10 @@ impl Text {
 
     /// Finds where `prefix` begins a word or, unless it is `like_word`, is written without gaps.
     fn starts<'a>(&'a self, prefix: &'a str, like_word: bool) -> impl Iterator<Item = usize> + 'a {
-        let places = self.bytes.windows(prefix.len()).enumerate();
-        let places = places.filter(|(_, window)| *window == prefix.as_bytes()).map(|(at, _)| at);
+        let ranges = self.bytes.windows(prefix.len()).enumerate();
+        let ranges = ranges.filter(|(_, window)| *window == prefix.as_bytes()).map(|(at, _)| at);
         let is_whole = move |at: usize| !like_word && (at + 1..at + prefix.len()).all(|next| self.is_joined(next));
-        places.filter(move |at| self.is_boundary(*at) || is_whole(*at))
+        ranges.filter(move |at| self.is_boundary(*at) || is_whole(*at))
     }
 
     /// Returns the end of a run of letters, digits and these characters. Beyond `usual` characters it also ends at a gap.

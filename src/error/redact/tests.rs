@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
-fn credentials_in_urls_are_taken_out_and_their_names_stay() {
+fn credentials_in_urls_are_redacted_and_their_names_are_kept() {
     for (text, expected) in [
         ("https://a/x?access_token=hush&page=2", "https://a/x?access_token=***&page=2"),
         ("https://a/x?page=2&API-Key=hush", "https://a/x?page=2&API-Key=***"),
@@ -30,7 +30,7 @@ fn credentials_in_urls_are_taken_out_and_their_names_stay() {
 }
 
 #[test]
-fn ordinary_text_stays_as_it_is() {
+fn ordinary_text_is_unchanged() {
     for text in [
         "https://a/x?page=2&since=2024-01-01T00:00:00Z&state=all&keyword=y",
         "what? a & b = c; token = 5",
@@ -50,7 +50,7 @@ fn ordinary_text_stays_as_it_is() {
 }
 
 #[test]
-fn a_known_secret_is_taken_out_whatever_its_name() {
+fn a_known_secret_is_redacted_whatever_its_name() {
     let text = "https://a/?q=correct%2Bhorse&r=horse";
     assert_eq!(redact(text), text);
     remember("correct+horse");
@@ -58,13 +58,13 @@ fn a_known_secret_is_taken_out_whatever_its_name() {
 }
 
 #[test]
-fn what_is_too_short_to_be_a_secret_stays() {
+fn a_text_too_short_for_a_secret_is_kept() {
     remember("that");
     assert_eq!(redact("that"), "that");
 }
 
 #[test]
-fn parts_of_a_long_secret_are_taken_out_too() {
+fn parts_of_a_long_secret_are_redacted_too() {
     remember("Lq7zP0aXv93KdmW81nYtRb55");
     assert_eq!(
         redact("it begins with Lq7zP0aXv93Kdm and ends with 81nYtRb55xyz"),
@@ -74,7 +74,7 @@ fn parts_of_a_long_secret_are_taken_out_too() {
 }
 
 #[test]
-fn a_private_key_is_taken_out_and_its_first_line_stays() {
+fn a_private_key_is_redacted_except_its_first_line() {
     let body = "MIIEpAIBAAKCAQEA75ZkkV1iVV0bK3G8e5a/7Ue8l1Vw\n0ppV6t2p0U5tqB8P5";
     let text = format!("-----BEGIN RSA PRIVATE KEY-----\n{body}\n-----END RSA PRIVATE KEY-----");
     assert_eq!(redact(&text), "-----BEGIN RSA PRIVATE KEY-----\n***\n-----END RSA PRIVATE KEY-----");
@@ -83,7 +83,7 @@ fn a_private_key_is_taken_out_and_its_first_line_stays() {
 }
 
 #[test]
-fn text_that_is_escaped_again_and_again_is_left_out() {
+fn text_escaped_too_many_times_is_redacted() {
     let mut text = "%67hp_".to_owned();
     for _ in 0..LEVELS {
         text = text.replace('%', "%25");
@@ -93,14 +93,14 @@ fn text_that_is_escaped_again_and_again_is_left_out() {
 
 #[cfg(feature = "http")]
 #[test]
-fn of_a_basic_credential_the_password_is_known() {
+fn the_password_of_a_basic_credential_is_a_known_secret() {
     remember_authorization(&format!("Basic {}", STANDARD.encode("me:Zk93-uPq1-77vT")));
     assert_eq!(redact("bad password: zk93 uPq1 77vT!"), "bad password: ***!");
 }
 
 #[cfg(feature = "http")]
 #[test]
-fn text_that_is_worked_with_loses_known_secrets_only() {
+fn text_for_further_use_loses_only_known_secrets() {
     remember("Wd5vN2qHx8");
     let link = "<https://a/?page=2&token=x&cursor=eyJhbGciOi.eyJpZCI6MX0.c2ln>";
     assert_eq!(redact_known(link), link);
@@ -235,7 +235,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_at_all_makes_it_panic(text in any::<String>()) {
+    fn no_input_makes_it_panic(text in any::<String>()) {
         let once = redact(&text).into_owned();
         prop_assert_eq!(redact(&once).into_owned(), once);
     }
@@ -275,7 +275,7 @@ proptest! {
     }
 
     #[test]
-    fn words_stay_as_they_are(text in "([A-Z]?[a-z]{1,10}[,.:;]? ){0,20}") {
+    fn words_are_unchanged(text in "([A-Z]?[a-z]{1,10}[,.:;]? ){0,20}") {
         prop_assert!(matches!(redact(&text), Cow::Borrowed(_)), "{} -> {}", text, redact(&text));
     }
 }

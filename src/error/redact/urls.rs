@@ -20,11 +20,11 @@ pub(super) fn find(glyphs: &[Glyph]) -> Vec<Range<usize>> {
         text.push(glyph.c);
         owners.resize(text.len(), index);
     }
-    let places = user_infos(&text)
+    let ranges = user_infos(&text)
         .into_iter()
         .chain(values(&text))
-        .filter(|place| ![REDACTED, PLACEHOLDER].contains(&&text[place.clone()]));
-    places.map(|Range { start, end }| glyphs[owners[start]].start..glyphs[owners[end - 1]].end).collect()
+        .filter(|range| ![REDACTED, PLACEHOLDER].contains(&&text[range.clone()]));
+    ranges.map(|Range { start, end }| glyphs[owners[start]].start..glyphs[owners[end - 1]].end).collect()
 }
 
 /// Finds user and password, between the slashes and `@`. URL parsers require neither two slashes nor forward ones.

@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn the_servers_date_corrects_for_a_clock_that_is_off() {
-        // The server's clock is five minutes ahead of ours, and so is its reset.
+        // The server's clock is five minutes ahead, and so is its reset.
         let pairs = [
             ("date", "Sun, 01 Mar 2026 12:05:00 GMT"),
             ("x-ratelimit-remaining", "0"),

@@ -63,7 +63,7 @@ async fn a_limit_holds_back_every_request_and_is_reported() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_that_wait_side_by_side_wait_once() {
+async fn concurrent_waits_count_once() {
     let (limiter, monitor) = (limiter(8, 100), Monitor::detached());
     limiter.record_throttled(Limit::Primary, seconds(20));
     let waiting = (0..8).map(|_| async {
@@ -115,7 +115,7 @@ async fn after_a_secondary_limit_requests_go_one_by_one_and_recover_slowly() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn recovery_counts_requests_that_are_still_under_way() {
+async fn recovery_counts_requests_still_in_flight() {
     let limiter = limiter(2, 100);
     let (first, second) = (acquire(&limiter).await, acquire(&limiter).await);
     limiter.record_throttled(Limit::Secondary, Duration::ZERO);

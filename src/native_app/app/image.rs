@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_snowflake_refuses_is_refused_with_help() {
+    fn an_invalid_repository_path_is_rejected_with_help() {
         for (repository, name, version) in [
             ("/DB/schema/repo", "connector", "1"),
             ("db/schema", "connector", "1"),

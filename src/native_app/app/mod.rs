@@ -267,13 +267,13 @@ mod tests {
     }
 
     #[test]
-    fn the_packages_name_may_need_quotes() {
+    fn the_package_name_may_need_quotes() {
         let names = app().package("\"My \"\"package\"\"\"").names().unwrap();
         assert_eq!(names.package.as_str(), "My \"package\"");
     }
 
     #[test]
-    fn what_cannot_be_is_refused_with_help() {
+    fn invalid_options_are_rejected_with_help() {
         let refused = [
             app().package("github_connector"),
             app().application(""),
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn schedules_and_hosts_that_snowflake_takes_are_taken() {
+    fn valid_schedules_and_hosts_are_accepted() {
         for schedule in ["1m", "30m", "2h", "192h", "15 2 * * *"] {
             app().schedule(schedule).check_settings().unwrap();
         }

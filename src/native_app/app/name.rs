@@ -143,7 +143,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_name_survives_its_own_sql(given in ".{1,12}") {
+        fn a_name_round_trips_through_sql(given in ".{1,12}") {
             if let Ok(name) = given.parse::<Name>() {
                 prop_assert_eq!(name.sql().parse::<Name>().unwrap(), name);
             }

@@ -158,7 +158,7 @@ impl Context {
                 .collect(),
             secrets: secrets(&spec.settings, &mut texts),
             tables: spec
-                .tables
+                .streams
                 .iter()
                 .map(|table| Table {
                     name: table.name.clone(),
@@ -283,7 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn definitions_stand_where_they_are_referred_to() {
+    fn references_are_replaced_by_their_definitions() {
         let schema = inline_references(json!({
             "$defs": {
                 "Detail": {"oneOf": [{"const": "full", "type": "string"}, {"$ref": "#/$defs/Short"}], "description": "A type."},
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_stays_where_it_has_no_end_or_leads_nowhere() {
+    fn a_recursive_or_dangling_reference_stays() {
         let inner = json!({"$ref": "#/$defs/Filter"});
         let definitions = json!({"Filter": {"type": "object", "properties": {"not": inner}}});
         let schema = inline_references(json!({

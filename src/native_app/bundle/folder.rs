@@ -37,32 +37,32 @@ pub(super) fn write(dir: &Path, files: &Files) -> Result<WriteReport> {
     let mut changes = Vec::new();
     // Nothing is changed before every file is checked.
     for (path, bytes) in files {
-        let place = safe_path(dir, path)?;
-        match contents(&place)? {
-            Some(there) if there == *bytes => done.unchanged.push(path.clone()),
-            Some(there) if !old.has(path, &there) => {
+        let target = safe_path(dir, path)?;
+        match contents(&target)? {
+            Some(current) if current == *bytes => done.unchanged.push(path.clone()),
+            Some(current) if !old.has(path, &current) => {
                 return Err(Error::configuration(format!(
                     "{} was changed since `app build` wrote it",
-                    place.display()
+                    target.display()
                 ))
                 .with_help("move or delete the file, and build again"));
             }
-            _ => changes.push((path, place, bytes)),
+            _ => changes.push((path, target, bytes)),
         }
     }
     // Lists old and new files, so that the next call recognizes both if this one is interrupted.
     write_listing(dir, &old.union(&new))?;
-    for (path, place, bytes) in changes {
-        if let Some(parent) = place.parent() {
+    for (path, target, bytes) in changes {
+        if let Some(parent) = target.parent() {
             fs::create_dir_all(parent).map_err(|error| unwritable(parent, error))?;
         }
-        replace(&place, bytes)?;
+        replace(&target, bytes)?;
         done.written.push(path.clone());
     }
     for path in old.paths().filter(|path| !files.contains_key(*path)) {
-        let place = safe_path(dir, path)?;
-        if contents(&place)?.is_some_and(|there| old.has(path, &there)) {
-            remove(dir, &place)?;
+        let target = safe_path(dir, path)?;
+        if contents(&target)?.is_some_and(|current| old.has(path, &current)) {
+            remove(dir, &target)?;
             done.removed.push(path.clone());
         }
     }
@@ -112,7 +112,7 @@ fn read_listing(dir: &Path) -> Result<Option<Listing>> {
 
 fn write_listing(dir: &Path, listing: &Listing) -> Result<()> {
     let (marker, text) = (dir.join(MARKER), listing.to_text());
-    if contents(&marker)?.is_some_and(|there| there == text.as_bytes()) {
+    if contents(&marker)?.is_some_and(|current| current == text.as_bytes()) {
         return Ok(());
     }
     replace(&marker, text.as_bytes())
@@ -122,33 +122,33 @@ fn write_listing(dir: &Path, listing: &Listing) -> Result<()> {
 ///
 /// # Errors
 /// `Configuration` if it is not a regular file: a named pipe would block forever.
-fn contents(place: &Path) -> Result<Option<Vec<u8>>> {
-    match fs::symlink_metadata(place) {
-        Ok(metadata) if metadata.is_file() => fs::read(place).map(Some).map_err(|error| unreadable(place, error)),
-        Ok(_) => Err(Error::configuration(format!("{} is not a file", place.display()))
+fn contents(target: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::symlink_metadata(target) {
+        Ok(metadata) if metadata.is_file() => fs::read(target).map(Some).map_err(|error| unreadable(target, error)),
+        Ok(_) => Err(Error::configuration(format!("{} is not a file", target.display()))
             .with_help("move or delete it, and build again")),
         Err(error) if error.kind() == Io::NotFound => Ok(None),
-        Err(error) => Err(unreadable(place, error)),
+        Err(error) => Err(unreadable(target, error)),
     }
 }
 
 /// Replaces a file by renaming a new one. It never writes into the existing file, which may have other hard links.
-fn replace(place: &Path, bytes: &[u8]) -> Result<()> {
-    let new = place.with_file_name(format!(".{}.new", Uuid::now_v7()));
+fn replace(target: &Path, bytes: &[u8]) -> Result<()> {
+    let new = target.with_file_name(format!(".{}.new", Uuid::now_v7()));
     let write = || {
         fs::File::create_new(&new)?.write_all(bytes)?;
-        fs::rename(&new, place)
+        fs::rename(&new, target)
     };
     write().map_err(|error| {
         // It may not exist.
         let _ = fs::remove_file(&new);
-        unwritable(place, error)
+        unwritable(target, error)
     })
 }
 
-fn remove(dir: &Path, place: &Path) -> Result<()> {
-    fs::remove_file(place).map_err(|error| unwritable(place, error))?;
-    for parent in place.ancestors().skip(1).take_while(|parent| *parent != dir) {
+fn remove(dir: &Path, target: &Path) -> Result<()> {
+    fs::remove_file(target).map_err(|error| unwritable(target, error))?;
+    for parent in target.ancestors().skip(1).take_while(|parent| *parent != dir) {
         // Fails if the folder has other files.
         if fs::remove_dir(parent).is_err() {
             break;
@@ -159,20 +159,20 @@ fn remove(dir: &Path, place: &Path) -> Result<()> {
 
 /// The path of a bundle's file. It is always inside the folder and never follows a link.
 fn safe_path(dir: &Path, path: &str) -> Result<PathBuf> {
-    let mut place = dir.to_owned();
+    let mut target = dir.to_owned();
     for step in Path::new(path).components() {
         if !matches!(step, Component::Normal(_)) {
             return Err(Error::internal(format!("{path:?} is outside {}", dir.display())));
         }
-        place.push(step);
-        refuse_link(&place)?;
+        target.push(step);
+        refuse_link(&target)?;
     }
-    Ok(place)
+    Ok(target)
 }
 
-fn refuse_link(place: &Path) -> Result<()> {
-    if fs::symlink_metadata(place).is_ok_and(|metadata| metadata.is_symlink()) {
-        return Err(Error::configuration(format!("{} is a link", place.display()))
+fn refuse_link(target: &Path) -> Result<()> {
+    if fs::symlink_metadata(target).is_ok_and(|metadata| metadata.is_symlink()) {
+        return Err(Error::configuration(format!("{} is a link", target.display()))
             .with_help("delete it, or use the folder that it links to, and build again"));
     }
     Ok(())
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_is_read_back_as_it_was_written() {
+    fn a_listing_round_trips() {
         let old = Files::from([("page/app.py".to_owned(), b"old".to_vec()), ("setup.sql".to_owned(), vec![])]);
         let new = Files::from([("page/app.py".to_owned(), b"new".to_vec())]);
         let both = Listing::new(&old).union(&Listing::new(&new));
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_names_only_what_a_bundle_has() {
+    fn a_listing_names_only_bundle_files() {
         for path in ["page/more/tabs.py", "procedures/old.py", "setup.sql", "README.md"] {
             assert!(listed(path).is_ok(), "{path}");
         }

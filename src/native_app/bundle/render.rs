@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn values_take_their_quotes_along() {
+    fn values_replace_their_quotes() {
         assert_eq!(rendered("a.py", "T = \"<<title>>\"\n"), "T = \"it's \\\"x\\\"\"\n");
         assert_eq!(rendered("a.yml", "t: \"<< title >>\"\n"), "t: \"it's \\\"x\\\"\"\n");
         assert_eq!(rendered("a.sql", "SELECT '<<title>>';\n"), "SELECT 'it''s \"x\"';\n");
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn statements_are_comments_and_leave_no_line_behind() {
+    fn template_statements_leave_no_line() {
         assert_eq!(
             rendered("a.yml", "a:\n  #% for name in names\n  - \"<<name>>\"\n  #% endfor\nb: 1\n"),
             "a:\n  - \"a\"\n  - \"b\"\nb: 1\n"
@@ -257,23 +257,23 @@ mod tests {
     }
 
     #[test]
-    fn snowflakes_own_variables_pass() {
+    fn snowflake_variables_stay_unchanged() {
         assert_eq!(rendered("a.yaml", "args: {{ args }}\n"), "args: {{ args }}\n");
     }
 
     #[test]
-    fn a_template_cannot_switch_escaping_off() {
+    fn a_template_cannot_disable_escaping() {
         let error = render("a.sql", "'<<title|safe>>'", &Serde(serde_json::json!({"title": "x"})).into());
         assert_eq!(error.unwrap_err().kind(), crate::ErrorKind::Internal);
     }
 
     #[test]
-    fn a_value_that_is_not_there_is_an_error() {
+    fn a_missing_value_is_an_error() {
         assert!(render("a.sql", "'<<nothing>>'", &Value::UNDEFINED).is_err());
     }
 
     #[test]
-    fn values_are_written_as_each_language_writes_them() {
+    fn values_are_literals_of_each_language() {
         let value = Serde(serde_json::json!({"a": [1, true, null, "x"]})).into();
         assert_eq!(Language::Python.literal(&value).unwrap(), r#"{"a": [1, True, None, "x"]}"#);
         assert_eq!(Language::Yaml.literal(&value).unwrap(), r#"{"a": [1, true, null, "x"]}"#);
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_does_not_leave_its_literal() {
+    fn a_text_stays_within_its_literal() {
         let text = "a\"b'c\\d\n''' \"\"\" $$ # : {{ x }} <% y %> \u{2028}\u{202e}é😀\0";
         assert_eq!(
             Language::Yaml.text(text),
@@ -292,13 +292,13 @@ mod tests {
     }
 
     #[test]
-    fn a_text_makes_no_markdown_of_its_own() {
+    fn a_text_adds_no_markdown() {
         assert_eq!(markdown("# a\n\n<script> [x](y) `z` | *b*"), "\\# a \\<script\\> \\[x\\](y) \\`z\\` \\| \\*b\\*");
         assert_eq!(markdown_code("a```b\nc"), "a'''bc");
     }
 
     #[test]
-    fn what_a_language_has_no_literal_for_is_an_error() {
+    fn a_value_without_a_literal_is_an_error() {
         assert!(Language::Sql.literal(&Value::UNDEFINED).is_err());
         assert!(Language::Markdown.literal(&Serde(["a"]).into()).is_err());
     }

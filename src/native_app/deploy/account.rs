@@ -118,13 +118,13 @@ impl ShowRow {
     }
 
     /// Whether snowfeed created the object.
-    pub(super) fn is_made_by_snowfeed(&self) -> bool {
+    pub(super) fn is_created_by_snowfeed(&self) -> bool {
         self.get("comment").starts_with(MARKER)
     }
 
     /// Rejects an object that snowfeed did not create, unless it is adopted. `kind` and `name` are for the message.
     pub(super) fn check_marker(&self, kind: &str, name: &Name, adopt: bool, otherwise: &str) -> Result<()> {
-        if adopt || self.is_made_by_snowfeed() {
+        if adopt || self.is_created_by_snowfeed() {
             return Ok(());
         }
         let comment = self.get("comment");
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_in_a_pattern_is_no_escape() {
+    fn wildcards_in_a_name_are_escaped() {
         let name: Name = "\"a\\'b\"".parse().unwrap();
         assert_eq!(like_pattern(&name), "'a_''b'");
         assert_eq!(qualified_name(&[&name, &"c".parse().unwrap()]), "\"a\\'b\".C");

@@ -97,7 +97,7 @@ impl ExternalAccess {
                     plan.push(self.set_secret(name, value, found.is_some()));
                 }
                 (None, None) => continue,
-                (None, Some(found)) if adopt || found.is_made_by_snowfeed() => {
+                (None, Some(found)) if adopt || found.is_created_by_snowfeed() => {
                     self.check_type(name, &found, &READABLE)?;
                     plan.note(format!("the secret {} is kept", self.sql(name)));
                 }
@@ -150,7 +150,7 @@ impl ExternalAccess {
             let privilege = Privilege::on("CREATE SECRET", format!("SCHEMA {}", self.schema_sql()));
             (format!("create the secret {path}"), confidential(sql, value), privilege)
         };
-        Step { what, action: Action::Run(statement), privilege }
+        Step { description: what, action: Action::Run(statement), privilege }
     }
 
     /// Plans the network rule, or adds hosts to it. Hosts that a consumer added are kept.
@@ -271,15 +271,15 @@ impl ExternalAccess {
     /// Plans the removal of these objects. The database stays.
     pub(super) async fn remove(&self, account: &mut Account, plan: &mut Plan) -> Result<()> {
         let found = account.find("EXTERNAL ACCESS INTEGRATIONS", &self.integration, "").await?;
-        if found.is_some_and(|found| found.is_made_by_snowfeed()) {
+        if found.is_some_and(|found| found.is_created_by_snowfeed()) {
             plan.push(drop("INTEGRATION", &self.integration.sql()));
         }
         for name in self.secrets.values() {
-            if self.find(account, "SECRETS", name).await?.is_some_and(|found| found.is_made_by_snowfeed()) {
+            if self.find(account, "SECRETS", name).await?.is_some_and(|found| found.is_created_by_snowfeed()) {
                 plan.push(drop("SECRET", &self.sql(name)));
             }
         }
-        if self.find(account, "NETWORK RULES", &self.rule).await?.is_some_and(|found| found.is_made_by_snowfeed()) {
+        if self.find(account, "NETWORK RULES", &self.rule).await?.is_some_and(|found| found.is_created_by_snowfeed()) {
             plan.push(drop("NETWORK RULE", &self.sql(&self.rule)));
         }
         Ok(())
@@ -348,7 +348,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_integration_allows_is_read_as_it_is_printed() {
+    fn integration_lists_are_parsed_as_printed() {
         let sql = |list: &str| parse_names(list).map(|paths| names_sql(&paths));
         assert_eq!(sql("[D.S.A, D.S.\"b.c\"]").unwrap(), "(D.S.A, D.S.\"b.c\")");
         assert_eq!(sql("[D.S.my rule]").unwrap(), "(D.S.\"my rule\")");

@@ -166,7 +166,7 @@ impl Grants<'_> {
             _ => Privilege::on(privilege, format!("{kind} {object}")),
         };
         Step {
-            what: format!("bind {reference} to the {} {object}", noun.to_lowercase()),
+            description: format!("bind {reference} to the {} {object}", noun.to_lowercase()),
             action: Action::Call(Statement::new(Sql::assert_safe(call))),
             privilege: needed,
         }

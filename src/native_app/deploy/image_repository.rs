@@ -50,7 +50,9 @@ impl ImageRepository {
         let missing = match plan.steps.as_slice() {
             [_] => String::new(),
             steps => {
-                let what = steps.iter().map(|step| step.what().strip_prefix("create ").unwrap_or_else(|| step.what()));
+                let what = steps
+                    .iter()
+                    .map(|step| step.description().strip_prefix("create ").unwrap_or_else(|| step.description()));
                 format!("{} are missing: ", what.collect::<Vec<_>>().join(", "))
             }
         };

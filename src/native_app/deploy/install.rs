@@ -248,7 +248,7 @@ impl Upgrade {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound): there is no such application or version; otherwise as of
-    /// [`Install::run`](super::Install::run). If only a new installation can help, the help says so; it is never done automatically.
+    /// [`Install::run`](super::Install::run). If only a reinstallation can help, the help says so; it is never automatic.
     pub async fn run(&self, account: &mut Account, runner: &Runner<'_>) -> Result<Report> {
         let name = &self.names.application;
         let found = application::find(account, name, self.adopt)

@@ -123,67 +123,67 @@ impl<'a> Deploy<'a> {
 
     async fn plan(&self, account: &mut Account) -> Result<Plan> {
         let mut plan = Plan::default();
-        let there = PackageState::read(self, account).await?;
+        let current = PackageState::read(self, account).await?;
         let files = stage::files(self.bundle);
         let label = version::label(&self.version, &files, self.image.as_ref());
-        self.check(&label, &there, &mut plan)?;
-        if there.package.is_none() {
+        self.check(&label, &current, &mut plan)?;
+        if current.package.is_none() {
             self.create_package(&mut plan);
         }
         let stage = Stage::new(&self.names.package)?;
-        if !there.has_stage {
+        if !current.has_stage {
             stage.create(&mut plan);
         }
-        stage.upload(&files, &there.listed, &mut plan)?;
+        stage.upload(&files, &current.listed, &mut plan)?;
         if self.container {
             self.push_image(account, &mut plan).await?;
         }
-        self.drop_old_version(&there, &mut plan);
-        self.add_version_steps(&label, &stage, &there, &mut plan);
+        self.drop_old_version(&current, &mut plan);
+        self.add_version_steps(&label, &stage, &current, &mut plan);
         Ok(plan)
     }
 
     /// Rejects, before any change, what Snowflake would reject at the end.
-    fn check(&self, label: &str, there: &PackageState, plan: &mut Plan) -> Result<()> {
-        let room = VersionLimits {
+    fn check(&self, label: &str, current: &PackageState, plan: &mut Plan) -> Result<()> {
+        let limits = VersionLimits {
             package: &self.names.package,
             version: &self.names.version,
-            versions: &there.versions,
-            has_channels: there.has_channels,
-            channel: &there.channel,
-            assigned: &there.assigned,
-            released: there.released.as_ref().map(|(version, _)| version.as_str()),
+            versions: &current.versions,
+            has_channels: current.has_channels,
+            channel: &current.channel,
+            assigned: &current.assigned,
+            released: current.released.as_ref().map(|(version, _)| version.as_str()),
             dropped: self.drop_version.as_ref(),
             releases: self.release,
         };
-        room.check()?;
-        plan.notes.extend(there.versions.check_patch(&self.names.version, label)?);
+        limits.check()?;
+        plan.notes.extend(current.versions.check_patch(&self.names.version, label)?);
         Ok(())
     }
 
     /// Plans the removal of the version given to [`drop_version`](Self::drop_version).
-    fn drop_old_version(&self, there: &PackageState, plan: &mut Plan) {
+    fn drop_old_version(&self, current: &PackageState, plan: &mut Plan) {
         let Some(version) = &self.drop_version else { return };
         let package = &self.names.package;
-        if there.versions.newest(version).is_none() {
+        if current.versions.newest(version).is_none() {
             plan.note(format!("{package} has no version {version}"));
             return;
         }
-        if !there.has_channels {
+        if !current.has_channels {
             plan.push(self.alter(format!("drop the version {version}"), &format!("DROP VERSION {version}")));
             return;
         }
-        if there.channel.iter().any(|held| held == version.as_str()) {
+        if current.channel.iter().any(|held| held == version.as_str()) {
             // An earlier call may already have started the removal.
             let how =
                 format!("ALTER APPLICATION PACKAGE {package} MODIFY RELEASE CHANNEL {CHANNEL} DROP VERSION {version}");
             plan.push(Step {
-                what: format!("drop {version} from the release channel {CHANNEL}"),
+                description: format!("drop {version} from the release channel {CHANNEL}"),
                 action: Action::RunOnce { statement: Statement::new(Sql::assert_safe(how)), already_done: "512010" },
                 privilege: Privilege::ownership(format!("APPLICATION PACKAGE {package}")),
             });
             plan.push(Step {
-                what: format!("wait until no installation has {version}"),
+                description: format!("wait until no installation has {version}"),
                 action: Action::AwaitRemoval { package: package.clone(), version: version.clone() },
                 privilege: Privilege::ownership(format!("APPLICATION PACKAGE {package}")),
             });
@@ -227,16 +227,16 @@ impl<'a> Deploy<'a> {
         };
         let push = ImagePush { image: image.clone(), destination: to.clone(), credentials: self.credentials.clone() };
         plan.push(Step {
-            what: format!("push the image {to}"),
+            description: format!("push the image {to}"),
             action: Action::Push(Box::new(push)),
             privilege: Privilege::on("WRITE", format!("IMAGE REPOSITORY {}", repository.sql())),
         });
         Ok(())
     }
 
-    fn add_version_steps(&self, label: &str, stage: &Stage, there: &PackageState, plan: &mut Plan) {
+    fn add_version_steps(&self, label: &str, stage: &Stage, current: &PackageState, plan: &mut Plan) {
         let version = &self.names.version;
-        let newest = there.versions.newest(version);
+        let newest = current.versions.newest(version);
         let patch = match newest {
             Some(newest) if newest.label == label => newest.number,
             Some(newest) => newest.number + 1,
@@ -244,14 +244,14 @@ impl<'a> Deploy<'a> {
         };
         if newest.is_none_or(|newest| newest.label != label) {
             plan.push(Step {
-                what: "validate the setup script".to_owned(),
+                description: "validate the setup script".to_owned(),
                 action: Action::Validate(Statement::new(Sql::assert_safe(format!(
                     "CALL SYSTEM$VALIDATE_NATIVE_APP_SETUP({})",
                     stage.literal("")
                 )))),
                 privilege: Privilege::on("READ", format!("STAGE {}", stage.sql())),
             });
-            let add = match (newest, there.has_channels) {
+            let add = match (newest, current.has_channels) {
                 (Some(_), _) => format!("ADD PATCH {patch} FOR VERSION {version}"),
                 (None, true) => format!("REGISTER VERSION {version}"),
                 (None, false) => format!("ADD VERSION {version}"),
@@ -265,18 +265,18 @@ impl<'a> Deploy<'a> {
             plan.push(self.alter(what, &format!("{add} {using}")));
         }
         if self.release {
-            self.release_steps(patch, there, plan);
+            self.release_steps(patch, current, plan);
         }
     }
 
-    fn release_steps(&self, patch: u64, there: &PackageState, plan: &mut Plan) {
+    fn release_steps(&self, patch: u64, current: &PackageState, plan: &mut Plan) {
         let version = &self.names.version;
-        let channel = if there.has_channels { format!("MODIFY RELEASE CHANNEL {CHANNEL} ") } else { String::new() };
-        if there.has_channels && !there.channel.iter().any(|held| held == version.as_str()) {
+        let channel = if current.has_channels { format!("MODIFY RELEASE CHANNEL {CHANNEL} ") } else { String::new() };
+        if current.has_channels && !current.channel.iter().any(|held| held == version.as_str()) {
             let what = format!("add {version} to the release channel {CHANNEL}");
             plan.push(self.alter(what, &format!("{channel}ADD VERSION {version}")));
         }
-        if there.released.as_ref() != Some(&(version.as_str().to_owned(), patch)) {
+        if current.released.as_ref() != Some(&(version.as_str().to_owned(), patch)) {
             let directive = format!("{channel}SET DEFAULT RELEASE DIRECTIVE VERSION = {version} PATCH = {patch}");
             plan.push(self.alter(format!("release {version}, patch {patch}"), &directive));
         }

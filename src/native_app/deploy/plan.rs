@@ -12,7 +12,7 @@ use crate::snowflake::{Sql, StagedFile, Statement};
 /// One change of an account.
 #[derive(Debug, Clone)]
 pub struct Step {
-    pub(super) what: String,
+    pub(super) description: String,
     pub(super) action: Action,
     pub(super) privilege: Privilege,
 }
@@ -47,12 +47,12 @@ pub(super) struct ImagePush {
 
 impl Step {
     pub(super) fn run(what: impl Into<String>, sql: impl Into<String>, privilege: Privilege) -> Self {
-        Self { what: what.into(), action: Action::Run(Statement::new(Sql::assert_safe(sql))), privilege }
+        Self { description: what.into(), action: Action::Run(Statement::new(Sql::assert_safe(sql))), privilege }
     }
 
     /// The change in words: `create the schema D.S`.
-    pub fn what(&self) -> &str {
-        &self.what
+    pub fn description(&self) -> &str {
+        &self.description
     }
 
     /// The statement, with `***` for each secret; a SQL comment for a push or a wait.

@@ -31,7 +31,8 @@ pub struct Report {
 #[non_exhaustive]
 pub struct StepReport {
     /// The change in words.
-    pub what: String,
+    #[serde(rename = "what")]
+    pub description: String,
     /// The statement, with `***` for each secret.
     pub statement: String,
     /// The privilege that the role needs.
@@ -121,7 +122,7 @@ impl<'a> Runner<'a> {
                 }
             };
             let privilege = step.privilege.to_string();
-            report.steps.push(StepReport { what: step.what, statement, privilege, changed });
+            report.steps.push(StepReport { description: step.description, statement, privilege, changed });
         }
         Ok(())
     }
@@ -160,7 +161,7 @@ impl fmt::Debug for Runner<'_> {
 /// Unverified: see docs/unverified.md#error-codes.
 pub(super) async fn explain_error(error: Error, step: &Step, account: &mut Account) -> Error {
     let code = error.code().and_then(|code| code.parse().ok()).unwrap_or(0);
-    let error = error.with_context("step", &step.what);
+    let error = error.with_context("step", &step.description);
     match code {
         3001 | 3041 | 2003 | 2043 => privilege_error(error, code, step, account).await,
         code => match help_for_code(code) {
@@ -317,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn warnings_are_returned_and_errors_become_one_error() {
+    fn validation_returns_warnings_and_joins_errors() {
         let warned = r#"{"status":"SUCCESS","errors":[],"warnings":[{"message":"old","cause":"why","errorCode":"1","fileName":"setup.sql","line":3,"column":1}]}"#;
         assert_eq!(validation_warnings(&result(warned)).unwrap(), ["setup.sql, line 3: old: why"]);
         let failed = r#"{"status":"FAIL","errors":[{"message":"bad","fileName":"setup.sql","line":-1},{"cause":"worse"}],"warnings":[]}"#;
@@ -326,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_procedure_that_refuses_is_an_error() {
+    fn a_procedure_error_response_is_an_error() {
         check_procedure_response(&result(r#"{"response_code":"OK","message":"done"}"#)).unwrap();
         let refused =
             check_procedure_response(&result(r#"{"response_code":"INVALID_REFERENCE","message":"no"}"#)).unwrap_err();

@@ -74,7 +74,7 @@ impl Stage {
                 continue;
             }
             let action = Action::Put(self.file(path, bytes)?);
-            plan.push(Step { what: format!("upload {path}"), action, privilege: privilege() });
+            plan.push(Step { description: format!("upload {path}"), action, privilege: privilege() });
         }
         Ok(())
     }

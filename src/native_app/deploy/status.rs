@@ -27,7 +27,8 @@ pub struct PackageStatus {
     /// The role that owns it.
     pub owner: String,
     /// Whether snowfeed created it.
-    pub ours: bool,
+    #[serde(rename = "ours")]
+    pub created_by_snowfeed: bool,
     /// Its versions, oldest first.
     pub versions: Vec<VersionStatus>,
     /// The released version.
@@ -69,7 +70,8 @@ pub struct ApplicationStatus {
     /// The role that owns it.
     pub owner: String,
     /// Whether snowfeed created it.
-    pub ours: bool,
+    #[serde(rename = "ours")]
+    pub created_by_snowfeed: bool,
     /// Its version.
     pub version: String,
     /// Its patch.
@@ -169,7 +171,7 @@ async fn package(account: &mut Account, names: &Names) -> Result<Option<PackageS
     Ok(Some(PackageStatus {
         name: name.sql(),
         owner: found.get("owner").to_owned(),
-        ours: found.is_made_by_snowfeed(),
+        created_by_snowfeed: found.is_created_by_snowfeed(),
         versions: versions.iter().filter(|row| row.text("dropped_on").is_none()).map(version).collect(),
         released: released.map(|(version, patch)| ReleasedVersion { version, patch }),
     }))
@@ -211,7 +213,7 @@ async fn application(account: &mut Account, names: &Names) -> Result<Option<Appl
     Ok(Some(ApplicationStatus {
         name: name.sql(),
         owner: found.get("owner").to_owned(),
-        ours: found.is_made_by_snowfeed(),
+        created_by_snowfeed: found.is_created_by_snowfeed(),
         version: found.get("version").to_owned(),
         patch: found.number("patch"),
         state: found.get("upgrade_state").to_owned(),

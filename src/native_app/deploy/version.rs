@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_label_tells_the_files_apart() {
+    fn the_label_depends_on_the_files() {
         let files = |path: &'static str, bytes: &'static [u8]| BTreeMap::from([(path, bytes)]);
         let one = label("1.0.0", &files("a", b"bc"), None);
         assert_eq!(one, label("1.0.0", &files("a", b"bc"), None));
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_patch_may_not_change_is_told_apart_in_the_label() {
+    fn the_label_records_what_a_patch_cannot_change() {
         let manifest = "manifest_version: 2\n\nartifacts:\n  container_services:\n    images:\n      - \"/a/b/c:1\"\n\n\
                         privileges:\n  - \"CREATE DATABASE\":\n      description: \"why\"\n\nreferences:\n  - \"token\":\n";
         assert_eq!(patch_constraints(manifest), ["manifest_version: 2", "- \"CREATE DATABASE\":", "- \"/a/b/c:1\""]);

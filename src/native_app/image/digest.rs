@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_whole_digest_names_a_file() {
+    fn only_a_complete_digest_names_a_file() {
         assert_eq!(hex_digits(&sha256_digest(b"")).map(str::len), Some(64));
         for wrong in
             ["", "sha256:", "sha256:../../etc/passwd", &sha256_digest(b"")[1..], &sha256_digest(b"").to_uppercase()]

@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn semicolons_in_bodies_texts_names_and_comments_end_nothing() {
+    fn semicolons_in_bodies_literals_names_and_comments_do_not_split() {
         let script = "\
 -- a; b
 // c; d
@@ -177,7 +177,7 @@ create procedure p() as $$ begin; end; -- ' $$;
     }
 
     #[test]
-    fn what_does_not_end_is_said_with_its_line() {
+    fn an_unterminated_token_is_reported_with_its_line() {
         for script in ["select 1;\nselect 'a", "select 1;\nselect $$ a", "select 1;\nselect \"a", "select 1;\n/* a"] {
             assert!(split(script).unwrap_err().line >= 2, "{script}");
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::native_app::App;
-use crate::{SourceSpec, TableSpec};
+use crate::{SourceSpec, StreamSpec};
 
 /// Returns the findings in a setup script that has these statements after its schemas and role.
 fn rules(statements: &str) -> Vec<Rule> {
@@ -14,7 +14,7 @@ fn findings(statements: &str) -> Vec<Finding> {
         "CREATE APPLICATION ROLE IF NOT EXISTS APP; CREATE SCHEMA IF NOT EXISTS STATE; CREATE OR ALTER VERSIONED SCHEMA PUBLIC;\n\
         {statements}"
     );
-    let spec = SourceSpec::new("planets", "1").table(TableSpec::new("planets"));
+    let spec = SourceSpec::new("planets", "1").stream(StreamSpec::new("planets"));
     let mut bundle = Bundle::new(&App::from(&spec)).unwrap();
     bundle.files.insert("setup.sql".into(), script.into());
     bundle.files.insert("procedures/m.py".into(), b"def f(session):\n    pass\n".to_vec());
@@ -25,7 +25,7 @@ const PROCEDURE: &str = "CREATE OR REPLACE PROCEDURE PUBLIC.P() RETURNS VARIANT 
     PACKAGES = ('snowflake-snowpark-python') IMPORTS = ('/procedures/m.py') HANDLER = 'm.f' EXECUTE AS OWNER;";
 
 #[test]
-fn a_sound_script_has_no_findings() {
+fn a_valid_script_has_no_findings() {
     let script = format!(
         "{PROCEDURE}
         GRANT USAGE ON PROCEDURE PUBLIC.P() TO APPLICATION ROLE APP;
@@ -44,7 +44,7 @@ fn a_sound_script_has_no_findings() {
 }
 
 #[test]
-fn each_rule_is_broken_by_its_example() {
+fn each_rule_finds_its_example() {
     for (statement, rule) in [
         ("USE DATABASE x;", Rule::NoUse),
         ("use schema public;", Rule::NoUse),
@@ -113,7 +113,7 @@ fn each_rule_is_broken_by_its_example() {
 }
 
 #[test]
-fn files_that_are_missing_are_found() {
+fn missing_files_are_found() {
     let findings = lint(&Bundle { files: Default::default() });
     assert!(
         findings.len() == FILES.len() && findings.iter().all(|finding| finding.rule == Rule::Complete),
@@ -122,7 +122,7 @@ fn files_that_are_missing_are_found() {
 }
 
 #[test]
-fn a_finding_says_where_and_what() {
+fn a_finding_has_a_line_and_a_message() {
     let found = &findings("SELECT 1;\n\nUSE ROLE x;")[0];
     assert_eq!(found.to_string(), "setup.sql:4: a setup script cannot USE anything: name objects with their schema");
 }

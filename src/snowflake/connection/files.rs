@@ -18,7 +18,7 @@ pub(super) struct ConnectionFiles {
     sections: Table,
     default: Option<String>,
     /// Their source, for messages.
-    place: String,
+    origin: String,
 }
 
 impl ConnectionFiles {
@@ -31,14 +31,14 @@ impl ConnectionFiles {
         };
         let default =
             config.as_ref().and_then(|config| config.get("default_connection_name")?.as_str()).map(str::to_owned);
-        let (sections, place) = match sections(sources, folder.as_deref(), config)? {
-            Some((sections, place)) => (sections, format!("in {place}")),
+        let (sections, origin) = match sections(sources, folder.as_deref(), config)? {
+            Some((sections, origin)) => (sections, format!("in {origin}")),
             None => match folder {
                 Some(folder) => (Table::new(), format!("in {}, which has no connections.toml", folder.display())),
                 None => (Table::new(), "without a home directory".to_owned()),
             },
         };
-        Ok(Self { sections, default, place })
+        Ok(Self { sections, default, origin })
     }
 
     /// The name of the default connection, from `config.toml`.
@@ -51,7 +51,7 @@ impl ConnectionFiles {
         match self.sections.get(name) {
             None => Ok(None),
             Some(Value::Table(section)) => Ok(Some(section.clone())),
-            Some(_) => Err(Error::configuration(format!("{name:?} {} is not a table", self.place))
+            Some(_) => Err(Error::configuration(format!("{name:?} {} is not a table", self.origin))
                 .with_help(format!("begin it with a line `[{name}]`"))),
         }
     }
@@ -65,7 +65,7 @@ impl ConnectionFiles {
             ["connections"] => format!("in connections.toml, a section is called `[{name}]`, without `connections.`"),
             names => format!("use one of: {}", names.join(", ")),
         };
-        Error::configuration(format!("there is no Snowflake connection {name:?} {}", self.place)).with_help(help)
+        Error::configuration(format!("there is no Snowflake connection {name:?} {}", self.origin)).with_help(help)
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
@@ -137,11 +137,11 @@ fn table(file: &Path) -> Result<Option<Table>> {
 }
 
 /// The parser's message is dropped: it quotes the line, which may contain a secret.
-fn parse(text: &str, place: &str) -> Result<Table> {
+fn parse(text: &str, origin: &str) -> Result<Table> {
     text.parse().map_err(|error: toml::de::Error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
-        Error::configuration(format!("{place} is not valid TOML at line {line}"))
+        Error::configuration(format!("{origin} is not valid TOML at line {line}"))
             .with_help("put texts in quotes, and each setting on its own line")
     })
 }

@@ -15,6 +15,7 @@ use object_store::client::{
 };
 
 use crate::error::causes;
+use crate::net::{TransportFailure, proxy_help};
 use crate::{Error, ErrorKind};
 
 /// How much is read of an error response.
@@ -29,7 +30,7 @@ enum RequestFailure {
     /// The storage responded with an error.
     Answer { host: String, status: u16, code: Option<String> },
     /// There was no response.
-    Transport { host: String, cause: String },
+    Transport { host: String, failure: TransportFailure, cause: String },
 }
 
 /// Observes the requests of a store, and records why the last one failed.
@@ -49,16 +50,36 @@ impl FailureRecorder {
                 let error = error.with_context("host", host).with_status(status);
                 code.into_iter().fold(error, |error, code| error.with_code(code))
             }
-            Some(RequestFailure::Transport { host, cause }) => {
-                Error::new(ErrorKind::Unavailable, format!("{storage} cannot be reached: {cause}"))
-                    .with_context("host", host)
-                    .with_help(
-                        "let this machine reach the host; SYSTEM$ALLOWLIST() in Snowflake lists all that are needed",
-                    )
+            Some(RequestFailure::Transport { host, failure, cause }) => {
+                transport_error(storage, failure, &cause).with_context("host", host)
             }
             None => Error::new(ErrorKind::Unavailable, format!("{storage} violated its protocol")),
         }
     }
+}
+
+/// The error without a response. `object_store` has retried already. Only rejected credentials have the kind `Authentication`, even if a
+/// proxy demands some.
+fn transport_error(storage: &str, failure: TransportFailure, cause: &str) -> Error {
+    let message = match failure {
+        TransportFailure::ProxyAuthentication
+        | TransportFailure::HostNotFound
+        | TransportFailure::ConnectTimeout
+        | TransportFailure::ConnectFailed => format!("{storage} cannot be reached: {cause}"),
+        TransportFailure::UntrustedCertificate => format!("the certificate of {storage} is not trusted: {cause}"),
+        TransportFailure::Timeout => format!("{storage} did not respond in time: {cause}"),
+        TransportFailure::IncompleteBody => format!("the response of {storage} was cut off: {cause}"),
+        TransportFailure::Disconnected => format!("the connection to {storage} broke: {cause}"),
+    };
+    let help = match failure {
+        // Without TLS there is no proxy: the host is this machine.
+        TransportFailure::ProxyAuthentication => proxy_help("https"),
+        TransportFailure::UntrustedCertificate => {
+            "check whether a proxy is in between; SYSTEM$ALLOWLIST() in Snowflake lists the hosts that it must let through"
+        }
+        _ => "let this machine reach the host; SYSTEM$ALLOWLIST() in Snowflake lists all that are needed",
+    };
+    Error::new(ErrorKind::Unavailable, message).with_help(help)
 }
 
 fn response_error(storage: &str, presigned: bool, status: u16, code: Option<&str>) -> Error {
@@ -100,7 +121,8 @@ impl HttpService for RecordingService {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         let response = self.inner.execute(request).await.inspect_err(|error| {
-            self.failures.record(RequestFailure::Transport { host: host.clone(), cause: root(error) });
+            let failure = TransportFailure::classify(error);
+            self.failures.record(RequestFailure::Transport { host: host.clone(), failure, cause: root(error) });
         })?;
         if response.status().is_success() {
             return Ok(response);
@@ -137,6 +159,7 @@ fn code(body: &Bytes) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Retry;
 
     #[test]
     fn only_a_code_is_taken_from_an_answer() {
@@ -162,5 +185,21 @@ mod tests {
         assert_eq!(kind(false, 400, Some("EntityTooSmall")), ErrorKind::Unavailable);
         assert_eq!(kind(false, 404, Some("NoSuchBucket")), ErrorKind::NotFound);
         assert_eq!(kind(true, 503, None), ErrorKind::Unavailable);
+    }
+
+    #[test]
+    fn a_transport_failure_never_means_expired_credentials() {
+        let error = |failure| transport_error("S", failure, "cause");
+        let unreachable = error(TransportFailure::ConnectFailed);
+        assert_eq!(unreachable.message(), "S cannot be reached: cause");
+        let help = "let this machine reach the host; SYSTEM$ALLOWLIST() in Snowflake lists all that are needed";
+        assert_eq!(unreachable.help(), Some(help));
+        let proxy = error(TransportFailure::ProxyAuthentication);
+        assert!(proxy.help().unwrap().contains("HTTPS_PROXY="), "{proxy:?}");
+        let certificate = error(TransportFailure::UntrustedCertificate);
+        assert_eq!(certificate.message(), "the certificate of S is not trusted: cause");
+        for error in [unreachable, proxy, certificate] {
+            assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Never));
+        }
     }
 }

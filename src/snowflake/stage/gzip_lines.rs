@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn content_comes_in_pieces_and_its_size_is_known() {
+    fn content_is_returned_in_pieces_with_its_size() {
         let mut file = GzipLines::new();
         let mut text = String::new();
         let mut state = 1_u64;
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lines_that_are_compressed_beside_come_in_order() {
+    async fn lines_compressed_in_the_background_keep_their_order() {
         let mut file = GzipLines::new();
         let mut text = String::new();
         for number in 0..300 {
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lines_are_compressed_beside_what_else_runs() {
+    async fn lines_are_compressed_without_blocking_other_tasks() {
         // A single thread runs everything here: compression on it would block the other task.
         let line = (0_u32..400_000).map(|number| number.to_string()).collect::<String>();
         let other = tokio::spawn(async {

@@ -47,12 +47,12 @@ pub(super) fn locate(answer: &PutResponse, origin: Origin, name: &str, size: usi
     answer.refuse_client_side_encryption()?;
     let stage = answer.stage();
     let endpoint = stage.end_point.as_deref().map(|text| Endpoint::parse(text, origin)).transpose()?;
-    let place = StageLocation { stage, endpoint, origin, name, size, failures: FailureRecorder::default() };
+    let location = StageLocation { stage, endpoint, origin, name, size, failures: FailureRecorder::default() };
     match stage.location_type {
-        LocationType::S3 => place.s3("Amazon S3"),
-        LocationType::Azure => place.azure("Azure Blob Storage"),
-        LocationType::Gcs => place.gcs("Google Cloud Storage"),
-        LocationType::Folder => place.folder(),
+        LocationType::S3 => location.s3("Amazon S3"),
+        LocationType::Azure => location.azure("Azure Blob Storage"),
+        LocationType::Gcs => location.gcs("Google Cloud Storage"),
+        LocationType::Folder => location.folder(),
     }
 }
 
@@ -308,8 +308,8 @@ mod tests {
     }
 
     #[test]
-    fn s3_is_asked_at_the_host_of_the_region_unless_another_is_named() {
-        let url = |region, stage| at(stage, |place| place.s3_url("bucket", region));
+    fn s3_uses_the_regional_host_unless_another_is_named() {
+        let url = |region, stage| at(stage, |location| location.s3_url("bucket", region));
         assert_eq!(url("us-west-2", json!({ "locationType": "S3" })), "https://bucket.s3.us-west-2.amazonaws.com");
         assert_eq!(url("cn-north-1", json!({ "locationType": "S3" })), "https://bucket.s3.cn-north-1.amazonaws.com.cn");
         let fips = json!({ "locationType": "S3", "endPoint": "s3-fips.us-gov-west-1.amazonaws.com" });
@@ -317,9 +317,9 @@ mod tests {
     }
 
     #[test]
-    fn azure_is_asked_at_the_host_of_the_account() {
+    fn azure_uses_the_host_of_the_account() {
         let url = |end_point| {
-            at(json!({ "locationType": "AZURE", "endPoint": end_point }), |place| place.azure_url("account"))
+            at(json!({ "locationType": "AZURE", "endPoint": end_point }), |location| location.azure_url("account"))
         };
         assert_eq!(url(json!("blob.core.windows.net")), "https://account.blob.core.windows.net");
         assert_eq!(url(json!("blob.core.chinacloudapi.cn")), "https://account.blob.core.chinacloudapi.cn");
@@ -327,8 +327,8 @@ mod tests {
     }
 
     #[test]
-    fn google_is_asked_at_the_host_that_the_answer_wants() {
-        let url = |stage| at(stage, |place| place.gcs_folder().unwrap().to_string());
+    fn google_uses_the_host_in_the_response() {
+        let url = |stage| at(stage, |location| location.gcs_folder().unwrap().to_string());
         let gcs = |more: Value| {
             let mut stage = json!({ "locationType": "GCS", "region": "EUROPE-WEST4" });
             stage.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -347,14 +347,14 @@ mod tests {
 
     #[test]
     fn a_presigned_url_keeps_its_signature_and_loses_the_name() {
-        let folder = |url: &str| at(json!({ "locationType": "GCS" }), |place| place.presigned_folder(url));
+        let folder = |url: &str| at(json!({ "locationType": "GCS" }), |location| location.presigned_folder(url));
         let url = folder("https://storage.googleapis.com/bucket/run%20one/a.json.gz?X-Goog-Signature=ab%2Bcd").unwrap();
         assert_eq!(url.as_str(), "https://storage.googleapis.com/bucket/run%20one?X-Goog-Signature=ab%2Bcd");
         assert_eq!(folder("https://storage.googleapis.com/bucket/run/b.json.gz?X-Goog-Signature=ab"), None);
     }
 
     #[test]
-    fn a_large_file_has_the_time_that_a_slow_connection_takes() {
+    fn the_timeout_of_a_large_file_allows_for_a_slow_connection() {
         assert_eq!(request_timeout(0), BASE_TIMEOUT);
         assert_eq!(request_timeout(100_000_000), BASE_TIMEOUT + Duration::from_secs(381));
     }
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_travels_without_tls_but_on_this_machine_for_a_server_on_it() {
+    fn plain_http_is_allowed_on_this_machine_only() {
         for text in ["http://127.0.0.1:9", "http://localhost:9/account", "http://[::1]:9"] {
             assert!(matches!(Endpoint::parse(text, Origin::Loopback), Ok(Endpoint::Loopback(_))), "{text}");
             assert!(Endpoint::parse(text, Origin::Remote).is_err(), "{text}");
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_refused() {
+    fn an_invalid_host_is_not_a_location() {
         for text in ["a/b", "user@host", "host?x", "host#x", "ftp://host", "", "https://"] {
             assert!(Endpoint::parse(text, Origin::Loopback).is_err(), "{text:?}");
         }

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_snowflake_leaves_empty_counts_as_missing() {
+    fn empty_values_count_as_missing() {
         let answer = answer(json!({
             "stageInfo": {
                 "locationType": "GCS", "location": "b/", "region": "", "storageAccount": null, "endPoint": "",
@@ -171,11 +171,11 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_that_wants_encrypted_files_is_refused_with_what_to_do() {
-        let place = json!({ "locationType": "S3", "location": "b/" });
+    fn a_stage_that_requires_encryption_is_rejected_with_help() {
+        let location = json!({ "locationType": "S3", "location": "b/" });
         let material = json!({ "queryStageMasterKey": "s3cret", "queryId": "q", "smkId": 1 });
         for material in [material.clone(), json!([material]), json!([{}, material])] {
-            let answer = answer(json!({ "stageInfo": place, "encryptionMaterial": material }));
+            let answer = answer(json!({ "stageInfo": location, "encryptionMaterial": material }));
             assert!(!format!("{answer:?}").contains("s3cret"));
             let error = answer.refuse_client_side_encryption().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unsupported);
@@ -184,12 +184,12 @@ mod tests {
     }
 
     #[test]
-    fn only_a_key_makes_a_stage_want_encrypted_files() {
-        let place = json!({ "locationType": "S3", "location": "b/" });
+    fn only_a_key_makes_a_stage_require_encryption() {
+        let location = json!({ "locationType": "S3", "location": "b/" });
         let nothing = [json!(null), json!([]), json!({}), json!([null]), json!([{}])];
         let no_key = [json!({ "queryStageMasterKey": null }), json!({ "queryStageMasterKey": "", "queryId": "q" })];
         for material in nothing.into_iter().chain(no_key) {
-            let data = json!({ "stageInfo": place, "encryptionMaterial": material });
+            let data = json!({ "stageInfo": location, "encryptionMaterial": material });
             assert!(answer(data).refuse_client_side_encryption().is_ok(), "{material}");
         }
     }

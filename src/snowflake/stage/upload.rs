@@ -82,16 +82,16 @@ pub(super) fn in_flight(size: usize, in_parts: bool) -> usize {
 
 /// Splits the content into parts of the same size, without copying.
 fn parts(content: &[Bytes]) -> Vec<PutPayload> {
-    let (mut parts, mut part, mut room) = (Vec::new(), Vec::new(), PART_BYTES);
+    let (mut parts, mut part, mut remaining) = (Vec::new(), Vec::new(), PART_BYTES);
     for piece in content {
         let mut piece = piece.clone();
         while piece.has_remaining() {
-            let taken = piece.split_to(room.min(piece.len()));
-            room -= taken.len();
+            let taken = piece.split_to(remaining.min(piece.len()));
+            remaining -= taken.len();
             part.push(taken);
-            if room == 0 {
+            if remaining == 0 {
                 parts.push(std::mem::take(&mut part).into_iter().collect());
-                room = PART_BYTES;
+                remaining = PART_BYTES;
             }
         }
     }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_of_one_size_and_lose_nothing() {
+    fn parts_have_one_size_and_lose_nothing() {
         let content: Vec<Bytes> = (0..50_u8).map(|n| vec![n; 777_777]).map(Bytes::from).collect();
         let parts = parts(&content);
         let (last, full) = parts.split_last().unwrap();

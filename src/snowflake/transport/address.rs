@@ -51,14 +51,14 @@ impl BaseUrl {
     }
 
     /// Returns the real URL for a placeholder, for this attempt.
-    fn resolve(&self, stand_in: &Url, attempt: Option<&Attempt>) -> Url {
+    fn resolve(&self, placeholder: &Url, attempt: Option<&Attempt>) -> Url {
         // Our parameters follow the crate's own, and replace them.
         let mut pairs: Vec<(String, String)> = Vec::new();
         let mut set = |name: &str, value: String| match pairs.iter_mut().find(|pair| pair.0 == name) {
             Some(pair) => pair.1 = value,
             None => pairs.push((name.to_owned(), value)),
         };
-        for (name, value) in stand_in.query_pairs() {
+        for (name, value) in placeholder.query_pairs() {
             set(&name, value.into_owned());
         }
         set("request_guid", Uuid::now_v7().to_string());
@@ -71,7 +71,7 @@ impl BaseUrl {
         }
         let mut url = self.0.clone();
         // Some of the crate's paths begin with a second slash.
-        url.set_path(stand_in.path().trim_start_matches('/'));
+        url.set_path(placeholder.path().trim_start_matches('/'));
         url.query_pairs_mut().extend_pairs(pairs);
         url
     }
@@ -167,12 +167,12 @@ mod tests {
     }
 
     #[test]
-    fn our_parameters_replace_the_ones_made_up() {
-        let stand_in =
+    fn request_parameters_replace_the_generated_ones() {
+        let placeholder =
             format!("{PLACEHOLDER_URL}//session/token-request?requestId=theirs&request_guid=x&requestId=ours");
-        let stand_in = Url::parse(&stand_in).unwrap();
+        let placeholder = Url::parse(&placeholder).unwrap();
         let attempt = Attempt { before: 2, reason: 503, began: 17 };
-        let url = address().resolve(&stand_in, Some(&attempt));
+        let url = address().resolve(&placeholder, Some(&attempt));
         assert_eq!(url.path(), "/session/token-request");
         let query = url.query().unwrap();
         assert!(query.starts_with("requestId=ours&request_guid="), "{query}");
@@ -182,8 +182,8 @@ mod tests {
 
     #[test]
     fn every_attempt_has_a_guid_of_its_own() {
-        let stand_in = Url::parse(PLACEHOLDER_URL).unwrap();
-        assert_ne!(address().resolve(&stand_in, None), address().resolve(&stand_in, None));
+        let placeholder = Url::parse(PLACEHOLDER_URL).unwrap();
+        assert_ne!(address().resolve(&placeholder, None), address().resolve(&placeholder, None));
     }
 
     fn follows(from: &str, to: &str) -> bool {
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_may_go_to_snowflake_and_nowhere_else() {
+    fn redirects_lead_only_to_snowflake() {
         let from = "https://org-acc.snowflakecomputing.com/queries/v1/query-request";
         for to in [
             "/queries/v1/other",
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_of_ones_own_may_send_us_to_itself_and_to_snowflake() {
+    fn a_custom_host_may_redirect_to_itself_and_to_snowflake() {
         assert!(follows("https://snowflake.example.com:8443/a", "/b"));
         assert!(follows("https://snowflake.example.com:8443/a", "https://org-acc.snowflakecomputing.com/"));
         assert!(!follows("https://snowflake.example.com:8443/a", "https://snowflake.example.com/"));

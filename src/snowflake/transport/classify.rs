@@ -122,19 +122,14 @@ impl RequestContext {
     fn transport_error(&self, error: reqwest::Error) -> Error {
         // After a redirect it is another host.
         let host = error.url().and_then(Url::host_str).unwrap_or(self.host());
-        let fault = match TransportFailure::classify(&error) {
+        let failure = TransportFailure::classify(&error);
+        let fault = match failure {
             TransportFailure::ProxyAuthentication => proxy_refusal(self.url.scheme()),
-            TransportFailure::HostNotFound => {
-                // At a login the name is usually wrong, and waiting for minutes would not help.
-                let retry = if self.is_login() { Retry::Never } else { Retry::Backoff };
-                Error::unavailable(format!("the host {host} cannot be found"))
-                    .with_help("check the account identifier (ORG-ACCOUNT, or LOCATOR.REGION) and the network")
-                    .with_retry(retry)
-            }
+            TransportFailure::HostNotFound => Error::unavailable(format!("the host {host} cannot be found"))
+                .with_help("check the account identifier (ORG-ACCOUNT, or LOCATOR.REGION) and the network"),
             TransportFailure::UntrustedCertificate => {
                 Error::unavailable(format!("the certificate of {host} is not trusted"))
                     .with_help("check the account identifier, and whether a proxy is in between")
-                    .with_retry(Retry::Never)
             }
             TransportFailure::ConnectTimeout | TransportFailure::ConnectFailed => {
                 Error::unavailable(format!("{host} cannot be reached"))
@@ -150,7 +145,10 @@ impl RequestContext {
                 Error::unavailable(format!("the connection to {host} broke")).with_help("check the network")
             }
         };
-        fault.with_source(error.without_url())
+        // At a login the name is usually wrong, and waiting for minutes would not help.
+        let is_wrong_name = failure == TransportFailure::HostNotFound && self.is_login();
+        let retry = if is_wrong_name { Retry::Never } else { failure.retry() };
+        fault.with_retry(retry).with_source(error.without_url())
     }
 
     /// The error of a status of success with a body that is not a response.

@@ -43,7 +43,7 @@ pub(super) struct Attempt {
     pub(super) began: u128,
 }
 
-/// The status of an answer that was none, for the attempt that follows it.
+/// The status of a response that is not one, for the next attempt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LastStatus(pub(super) u16);
 

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_position_without_a_server_is_assumed_to_be_of_this_one() {
+    fn a_position_without_a_server_belongs_to_this_one() {
         let written = Position { server: None, ..full() }.write().unwrap();
         let old = Checkpoint::new(&{
             let mut old: serde_json::Value = written.parse().unwrap();

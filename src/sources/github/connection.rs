@@ -24,7 +24,7 @@ impl Connection {
     pub(super) async fn open(settings: &GithubSettings, context: Context) -> Result<Arc<Self>> {
         let settings = settings.clone();
         let make = move || match context.fail_fast {
-            true => Self::briefly(&settings, &context.monitor),
+            true => Self::for_check(&settings, &context.monitor),
             false => Self::over(settings.client()?, &settings, &context.monitor),
         };
         let made = tokio::task::spawn_blocking(make).await;
@@ -32,7 +32,7 @@ impl Connection {
     }
 
     /// Creates a connection that gives up soon if the server cannot be reached or fails, for checks that a person waits for.
-    fn briefly(settings: &GithubSettings, monitor: &Monitor) -> Result<Self> {
+    fn for_check(settings: &GithubSettings, monitor: &Monitor) -> Result<Self> {
         let (retries, timeout_seconds) = (settings.retries.min(2), settings.timeout_seconds.min(15));
         let settings = GithubSettings { retries, timeout_seconds, ..settings.clone() };
         let retries =

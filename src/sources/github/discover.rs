@@ -23,11 +23,11 @@ pub(super) async fn discover(
     let mut names = BTreeSet::new();
     let mut add = |repositories: Vec<Repository>| names.extend(repositories.into_iter().map(|one| one.full_name));
     if settings.repositories.is_empty() {
-        add(reachable(&connection, monitor).await?);
+        add(list_accessible(&connection, monitor).await?);
     }
     for entry in &settings.repositories {
         match Scope::parse(entry)? {
-            Scope::Owner(owner) => add(owned(&connection, &owner, monitor).await?),
+            Scope::Owner(owner) => add(list_owned(&connection, &owner, monitor).await?),
             Scope::Repository(name) => {
                 let full_name = format!("{}/{}", name.owner, name.name);
                 let api = Api::find(connection.clone(), name, monitor).await?;
@@ -45,7 +45,7 @@ pub(super) async fn check(connection: &Arc<Connection>, settings: &GithubSetting
     let limits = connection.client.get("rate_limit").allow_status(&[404]).fail_without_data();
     let answer =
         limits.send_with(monitor, |response| if response.status() == 404 { Ok(()) } else { is_api(&response) });
-    answer.await.map_err(|error| refused(error, connection))?;
+    answer.await.map_err(|error| credentials_error(error, connection))?;
     for entry in &settings.repositories {
         match Scope::parse(entry)? {
             Scope::Owner(owner) => drop(is_organization(connection, &owner, monitor).await?),
@@ -64,7 +64,7 @@ fn is_api(response: &Response) -> Result<()> {
     Ok(())
 }
 
-fn refused(error: Error, connection: &Connection) -> Error {
+fn credentials_error(error: Error, connection: &Connection) -> Error {
     if error.status() == Some(401) {
         return Error::new(ErrorKind::Authentication, "GitHub does not accept the credentials")
             .with_status(401)
@@ -91,20 +91,20 @@ async fn is_organization(connection: &Connection, owner: &str, monitor: &Monitor
                 .with_help("check `repositories`: write `owner/*`, or `owner/name` for one repository")
                 .with_source(error);
         }
-        refused(error, connection)
+        credentials_error(error, connection)
     })?;
     Ok(account.kind == "Organization")
 }
 
-async fn owned(connection: &Connection, owner: &str, monitor: &Monitor) -> Result<Vec<Repository>> {
+async fn list_owned(connection: &Connection, owner: &str, monitor: &Monitor) -> Result<Vec<Repository>> {
     let path = if is_organization(connection, owner, monitor).await? {
         format!("orgs/{owner}/repos")
-    } else if connection.kind == CredentialKind::Token && is_ours(connection, owner, monitor).await? {
+    } else if connection.kind == CredentialKind::Token && is_token_owner(connection, owner, monitor).await? {
         // The list of a user has public repositories only, even for the user.
         return Ok(list(connection, "user/repos", monitor)
             .await?
             .into_iter()
-            .filter(|one| belongs(one, owner))
+            .filter(|one| is_owned_by(one, owner))
             .collect());
     } else {
         format!("users/{owner}/repos")
@@ -112,12 +112,12 @@ async fn owned(connection: &Connection, owner: &str, monitor: &Monitor) -> Resul
     list(connection, &path, monitor).await
 }
 
-fn belongs(repository: &Repository, owner: &str) -> bool {
+fn is_owned_by(repository: &Repository, owner: &str) -> bool {
     repository.full_name.split_once('/').is_some_and(|(of, _)| of.eq_ignore_ascii_case(owner))
 }
 
 /// Whether the token is the owner's own. Some tokens may not read `user`.
-async fn is_ours(connection: &Connection, owner: &str, monitor: &Monitor) -> Result<bool> {
+async fn is_token_owner(connection: &Connection, owner: &str, monitor: &Monitor) -> Result<bool> {
     let request = connection.client.get("user").allow_status(&[403, 404]);
     request
         .send_with(monitor, |response| match response.status() {
@@ -129,10 +129,10 @@ async fn is_ours(connection: &Connection, owner: &str, monitor: &Monitor) -> Res
 
 async fn list(connection: &Connection, path: &str, monitor: &Monitor) -> Result<Vec<Repository>> {
     let all = connection.list(path, monitor, |response| Ok(response.body().clone())).await;
-    all.map_err(|error| refused(error, connection))
+    all.map_err(|error| credentials_error(error, connection))
 }
 
-async fn reachable(connection: &Connection, monitor: &Monitor) -> Result<Vec<Repository>> {
+async fn list_accessible(connection: &Connection, monitor: &Monitor) -> Result<Vec<Repository>> {
     #[derive(Deserialize)]
     struct Installed<'a> {
         #[serde(borrow)]
@@ -147,7 +147,7 @@ async fn reachable(connection: &Connection, monitor: &Monitor) -> Result<Vec<Rep
             connection
                 .list("installation/repositories", monitor, read)
                 .await
-                .map_err(|error| refused(error, connection))
+                .map_err(|error| credentials_error(error, connection))
         }
         CredentialKind::Token => list(connection, "user/repos", monitor).await,
         CredentialKind::Anonymous => Err(Error::configuration("the settings do not name repositories")

@@ -38,7 +38,7 @@ pub(super) fn explain(error: Error, name: &Name) -> Error {
         403 if says(&["personal access token (classic)", "lifetime", "fine-grained"]) => (
             ErrorKind::Authentication,
             format!("the organisation's policy keeps this token from {repository}"),
-            "make a token of the kind that the message names, or use a GitHub App",
+            "create a token of the kind that the message names, or use a GitHub App",
         ),
         403 if says(&["suspended", "blocked", "disabled", "terms of service"]) => (
             ErrorKind::Authentication,
@@ -79,7 +79,7 @@ pub(super) fn explain(error: Error, name: &Name) -> Error {
         422 if says(&["pagination", "only the first"]) => (
             ErrorKind::InvalidData,
             format!("GitHub does not serve this many pages of {repository}"),
-            "more issues than GitHub pages through were updated within one second; reading goes on once some of them are updated",
+            "more issues than GitHub pages through were updated within one second; reading continues once some of them are updated",
         ),
         422 => (
             ErrorKind::InvalidData,

@@ -75,15 +75,13 @@ impl Api {
                 301 => Err(Error::invalid_data("a request for one issue is redirected to something else")
                     .with_context("number", number)
                     .with_context("location", response.header("location").unwrap_or_default())
-                    .with_help(
-                        "look at what stands between this program and GitHub: a login page or a gateway answers so",
-                    )),
+                    .with_help("check for a login page or a gateway between this program and GitHub")),
                 404 => Ok(IssueLookup::Missing),
                 410 => self.gone(&response),
                 _ => page::item(response.body()).map(IssueLookup::Found).map_err(|error| {
-                    error.with_context("number", number).with_help(
-                        "look at what stands between this program and GitHub: a login page or a gateway answers so",
-                    )
+                    error
+                        .with_context("number", number)
+                        .with_help("check for a login page or a gateway between this program and GitHub")
                 }),
             })
             .await
@@ -123,7 +121,7 @@ impl Api {
             let Some(control) = self.listed(kind, last.as_ref(), monitor).await? else {
                 return if last.is_none() { Ok(None) } else { Err(self.not_comparable(&last)) };
             };
-            if self.is_there(&control, monitor).await? {
+            if self.still_exists(&control, monitor).await? {
                 return Ok(Some(control));
             }
             last = Some(control);
@@ -132,7 +130,7 @@ impl Api {
     }
 
     /// Whether the server returns a listed item on request.
-    pub(super) async fn is_there(&self, control: &ControlIssue, monitor: &Monitor) -> Result<bool> {
+    pub(super) async fn still_exists(&self, control: &ControlIssue, monitor: &Monitor) -> Result<bool> {
         let answer = self.item(control.number, monitor).await?;
         Ok(matches!(answer, IssueLookup::Found(record) if record.key == control.key))
     }
@@ -165,7 +163,7 @@ impl Api {
              issues were deleted",
             self.name.path().trim_start_matches("repos/")
         ))
-        .with_help("look at what stands between this program and GitHub: it must let `/issues/{number}` through, too")
+        .with_help("check the gateway between this program and GitHub: it must let `/issues/{number}` through, too")
     }
 }
 
@@ -209,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_address_of_an_item_is_one() {
+    fn only_an_item_url_is_recognized() {
         for (address, is_one) in [
             ("https://api.github.com/repositories/7/issues/3", true),
             ("https://ghe.example/api/v3/repos/acme/other/issues/3", true),
@@ -224,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_control_is_of_the_kind_that_is_asked_about() {
+    fn a_control_issue_has_the_requested_kind() {
         let body = r#"[null,{"id":1,"number":1,"pull_request":{}},[],{"id":2,"number":2,"pull_request":null},{"id":3,"number":3}]"#;
         let number = |kind, other| match find(body, kind, other).unwrap() {
             ListPage::Match(control) => Some(control.number),

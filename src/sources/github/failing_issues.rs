@@ -23,11 +23,11 @@ const LIMIT: u32 = 24;
 /// How often a single row is requested.
 const ATTEMPTS: u32 = 2;
 
-/// The row at one place of the list.
+/// The row at one index of the list.
 enum SingleRow {
     Row(Row),
     Failed,
-    /// The list ends before this place.
+    /// The list ends before this index.
     End,
 }
 
@@ -49,26 +49,26 @@ pub(super) async fn read_around(
     // Start one earlier, so that a failing issue at the beginning has a neighbour that identifies it.
     let first = start.saturating_sub(1);
     let mut count = start - first + size + ROWS_BEHIND;
-    let places = loop {
-        let mut places = Vec::new();
+    let found_rows = loop {
+        let mut found_rows = Vec::new();
         for place in (first..first.saturating_add(count)).rev() {
-            places.push(single(api, &list, place, monitor).await?);
+            found_rows.push(single(api, &list, place, monitor).await?);
         }
-        if !matches!(places.first(), Some(SingleRow::Failed)) {
-            places.reverse();
-            break places;
+        if !matches!(found_rows.first(), Some(SingleRow::Failed)) {
+            found_rows.reverse();
+            break found_rows;
         }
-        let any = places.iter().any(|place| !matches!(place, SingleRow::Failed));
+        let any = found_rows.iter().any(|place| !matches!(place, SingleRow::Failed));
         if !any || count >= LIMIT {
             return Err(give_up(failure));
         }
         count += MORE;
     };
     tracing::warn!(error = %failure, url, "read the issues of a page one by one, because the server fails at the page");
-    assemble(url, size, &list, first, places).map_err(PageError::Other)
+    assemble(url, size, &list, first, found_rows).map_err(PageError::Other)
 }
 
-/// Reads the row at this place, counted from 0.
+/// Reads the row at this index, counted from 0.
 async fn single(api: &Api, list: &Url, place: u32, monitor: &Monitor) -> Result<SingleRow, PageError> {
     let mut url = links::numbered(list, u64::from(place) + 1);
     let others: Vec<(String, String)> = url.query_pairs().into_owned().filter(|(name, _)| name != "per_page").collect();
@@ -84,13 +84,13 @@ async fn single(api: &Api, list: &Url, place: u32, monitor: &Monitor) -> Result<
     }
 }
 
-/// Assembles one page from the rows at place `first` and after.
-fn assemble(url: &str, size: u32, list: &Url, first: u32, places: Vec<SingleRow>) -> Result<Page> {
+/// Assembles one page from the rows at index `first` and after.
+fn assemble(url: &str, size: u32, list: &Url, first: u32, found_rows: Vec<SingleRow>) -> Result<Page> {
     let since = list.query_pairs().find(|(name, _)| name == "since").and_then(|(_, since)| since.parse().ok());
     let since: Option<UnixSecond> = since.map(|since: jiff::Timestamp| since.into());
     let (mut rows, mut unread): (Vec<Row>, Vec<UnreadIssue>) = Default::default();
     let (mut ended, mut found) = (false, 0_usize);
-    for (index, place) in (0..).zip(places) {
+    for (index, place) in (0..).zip(found_rows) {
         match place {
             SingleRow::End => ended = true,
             SingleRow::Row(row) => {

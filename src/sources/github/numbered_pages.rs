@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_number_of_pages_is_given_up() {
+    fn a_wrong_page_count_abandons_the_numbered_list() {
         let mut list = list(1_000_000);
         let (id, number) = asked(&mut list);
         assert_eq!((number, list.next()), (1_000_000, None));
@@ -411,7 +411,7 @@ mod tests {
 
     /// Pages 4 and 3 are read beside 2 and 1; after page 2 was read and before page 3 is, a row moves from one to the other.
     #[test]
-    fn a_row_that_crosses_a_border_is_read_again_from_below() {
+    fn a_row_that_crosses_a_border_is_read_again_in_the_lower_part() {
         let mut list = list(5);
         let (last, _) = asked(&mut list);
         list.page(last, &page(5, (50, 59))).unwrap();

@@ -142,9 +142,7 @@ pub(super) fn edges(rows: &[Row], url: &str) -> Result<(Option<UnixSecond>, Opti
     let Some(last) = last else {
         return Err(Error::invalid_data("the list is not in the order of `updated_at` that was asked for")
             .with_context("url", url)
-            .with_help(
-                "the API at this address does not sort as GitHub's does, so that reading it could miss issues",
-            ));
+            .with_help("the API at this address does not sort as GitHub's does, so reading it could miss issues"));
     };
     Ok((first, last))
 }
@@ -269,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lacks_an_id_is_rejected_and_what_lacks_a_time_is_kept() {
+    fn a_row_without_an_id_is_rejected_and_one_without_a_time_is_kept() {
         for (text, reason) in [
             (r#"{"updated_at":"2024-01-02T03:04:05Z"}"#, "no id"),
             (r#"{"id":null}"#, "no id"),
@@ -291,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn records_of_a_page_of_which_little_is_kept_are_detached() {
+    fn few_kept_records_are_detached_from_their_page() {
         let row = |id, more| format!(r#"{{"id":{id},"body":"{}"}}"#, "x".repeat(more));
         for (others, is_held) in [(10, true), (1_000, false)] {
             let body: ByteString = format!("[{},{}]", row(1, 100), row(2, others)).into();

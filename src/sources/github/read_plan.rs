@@ -37,7 +37,7 @@ pub struct ReadPlan {
     numbered: Option<NumberedPages>,
     /// The number of the next part of a numbered list.
     next_part: usize,
-    /// Requests of a numbered list that was given up: their rows are delivered, and nothing else follows from them.
+    /// Requests of an abandoned numbered list: their rows are delivered, and have no other effect.
     abandoned: HashSet<Task>,
     /// Rows that appear up to this many seconds late are still found.
     overlap: i64,

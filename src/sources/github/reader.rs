@@ -251,7 +251,7 @@ impl IssueRead {
                     self.plan.repeat(step.task);
                     return Ok(None);
                 }
-                if step.task.can_do_without(error.status()) {
+                if step.task.can_skip(error.status()) {
                     self.plan.restart(step.task);
                     return Ok(None);
                 }

@@ -49,8 +49,8 @@ impl Connection {
         let mut request = Some(self.client.get(path).query(&[("per_page", "100")]));
         while let Some(this) = request.take() {
             let answer = this.send_with(monitor, |response| {
-                let room = BOUNDS.elements.saturating_sub(elements.known.len());
-                Ok((read(&array(&response)?, room)?, response))
+                let limit = BOUNDS.elements.saturating_sub(elements.known.len());
+                Ok((read(&array(&response)?, limit)?, response))
             });
             let (page, response) = answer.await?;
             left_out = left_out.or_else(|| organizations_left_out(&response));
@@ -146,7 +146,7 @@ impl SeenRepositories {
                 self.unreadable += 1;
                 if self.unreadable <= MAX_WARNINGS {
                     monitor.event(SourceEvent::Warning(format!(
-                        "an element of the list of repositories cannot be read, and is left out: {excerpt}"
+                        "skipped a malformed element of the list of repositories: {excerpt}"
                     )));
                 }
                 None
@@ -156,7 +156,7 @@ impl SeenRepositories {
 
     fn warn_about_rest(&self, monitor: &Monitor) {
         if let Some(more @ 1..) = self.unreadable.checked_sub(MAX_WARNINGS) {
-            let warning = format!("{more} more elements of the list of repositories cannot be read, and are left out");
+            let warning = format!("skipped {more} more malformed elements of the list of repositories");
             monitor.event(SourceEvent::Warning(warning));
         }
     }

@@ -121,7 +121,7 @@ impl GithubSettings {
         {
             return Err(Error::configuration(format!("both a token ({token}) and a GitHub App are configured"))
                 .with_help(
-                    "remove `token` (where nobody has set it, it is the environment variable GITHUB_TOKEN), or `app_id`, \
+                    "remove `token` (if it is not configured, it comes from the environment variable GITHUB_TOKEN), or `app_id`, \
                      `installation_id` and `private_key`",
                 ));
         }
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_has_to_be_configured() {
+    fn the_defaults_are_valid() {
         assert_eq!(config(json!({})).unwrap(), GithubSettings::default());
         GithubSettings::default().client().unwrap().build().unwrap();
     }
@@ -206,7 +206,7 @@ mod tests {
 
     /// The token is the one that the environment sets implicitly.
     #[test]
-    fn a_token_beside_a_github_app_is_told_by_where_it_comes_from() {
+    fn a_token_in_addition_to_a_github_app_is_reported_with_its_origin() {
         let error = config(json!({"token": "env:GITHUB_TOKEN", "app_id": "1"})).unwrap_err();
         assert!(error.message().contains("env:GITHUB_TOKEN"), "{error}");
         assert!(error.help().unwrap().contains("variable"), "{:?}", error.help());

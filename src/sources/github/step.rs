@@ -169,7 +169,7 @@ pub enum Task {
 impl Task {
     /// Whether the read can do without it when the server answers with this status: rows of numbered pages (GitHub answers 422 to
     /// high numbers) can be read by key, and the newest rows are only a shortcut.
-    pub(crate) fn can_do_without(self, status: Option<u16>) -> bool {
+    pub(crate) fn can_skip(self, status: Option<u16>) -> bool {
         match self {
             Self::Poll | Self::Range(_) => false,
             Self::Part(_) | Self::Check | Self::Probe => matches!(status, Some(400 | 404 | 422)),

@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_that_lead_back_or_on_and_on_are_an_error() {
+    fn looping_or_endless_pages_are_an_error() {
         let next = |page: usize| PageInfo { next: Some(format!("?page={page}")), ..PageInfo::default() };
         scan(3).must_end(&next(3)).unwrap();
         scan(3).must_end(&PageInfo::default()).unwrap();

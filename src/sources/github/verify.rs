@@ -43,7 +43,7 @@ pub(super) async fn verify(
         answers.extend(missing.into_values().flatten().map(StoredIssue::deletion));
         // It may have been deleted meanwhile; then use another one.
         if let Some(control) = control
-            && !api.is_there(&control, &monitor).await?
+            && !api.still_exists(&control, &monitor).await?
         {
             self::control(&api, kind, answers.len(), allow_deletions, &monitor).await?;
         }

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_comes_back_equal_and_names_every_count() {
+    fn a_record_round_trips_and_names_every_count() {
         let run = record(|_| ());
         let json = serde_json::to_value(&run).unwrap();
         assert_eq!(json["counts"]["skipped"], 2);

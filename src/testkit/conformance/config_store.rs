@@ -32,7 +32,7 @@ macro_rules! __config_store_clauses {
             clause_3_list_returns_every_entry_ordered_by_key
             clause_4_put_and_remove_are_idempotent
             clause_4_concurrent_puts_are_atomic
-            clause_4_a_dropped_put_has_happened_entirely_or_not_at_all
+            clause_4_a_dropped_put_is_applied_entirely_or_not_at_all
             clause_5_any_text_is_a_legal_key
             clause_5_values_come_back_equal
             clause_6_a_snapshot_is_what_list_returns
@@ -99,7 +99,7 @@ async fn clause_4_put_and_remove_are_idempotent(fresh: Fresh<dyn ConfigStore>) {
         assert_eq!(must(store.list(NAMESPACE).await), [("url".to_owned(), json!(1))]);
     }
     assert!(must(store.remove(NAMESPACE, "url").await));
-    assert!(!must(store.remove(NAMESPACE, "url").await), "there was nothing to remove");
+    assert!(!must(store.remove(NAMESPACE, "url").await), "`remove` returned true for a missing key");
     assert_eq!(must(store.list(NAMESPACE).await), []);
 }
 
@@ -112,15 +112,15 @@ async fn clause_4_concurrent_puts_are_atomic(fresh: Fresh<dyn ConfigStore>) {
         tokio::spawn(async move { store.put(NAMESPACE, "url", &value).await })
     });
     for joined in join_all(tasks).await {
-        must(joined.expect("no panic"));
+        must(joined.expect("the task panicked"));
     }
-    let last = must(store.get(NAMESPACE, "url").await).expect("a value");
+    let last = must(store.get(NAMESPACE, "url").await).expect("a value is stored");
     assert!(values.contains(&last), "{last}");
     assert_eq!(must(store.list(NAMESPACE).await).len(), 1);
 }
 
 /// After a dropped future, either the new or the old value is stored.
-async fn clause_4_a_dropped_put_has_happened_entirely_or_not_at_all(fresh: Fresh<dyn ConfigStore>) {
+async fn clause_4_a_dropped_put_is_applied_entirely_or_not_at_all(fresh: Fresh<dyn ConfigStore>) {
     for polls in 0..6 {
         let store = fresh.make().await;
         must(store.put(NAMESPACE, "url", &json!("old")).await);

@@ -26,7 +26,7 @@ use crate::{Backend, Mode, Result, RunStatus, Source, Version};
 ///     # struct Planets;
 ///     # #[async_trait]
 ///     # impl Source for Planets {
-///     #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1.0.0").table(TableSpec::new("planets")) }
+///     #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1.0.0").stream(StreamSpec::new("planets")) }
 ///     #     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
 ///     # }
 ///     # #[async_trait]
@@ -54,9 +54,9 @@ macro_rules! __delivery_clauses {
             clause_1_a_crash_after_any_commit_loses_nothing
             clause_1_a_crash_in_a_reconcile_run_loses_nothing
             clause_1_an_error_between_batches_loses_nothing
-            clause_1_what_changed_after_a_crash_arrives
+            clause_1_changes_after_a_crash_arrive
             clause_2_a_second_run_changes_no_row
-            clause_2_two_runs_at_once_leave_the_same_table
+            clause_2_two_concurrent_runs_leave_the_same_table
             clause_4_a_reconcile_run_deletes_nothing_that_exists
             clause_5_the_counts_add_up
         }
@@ -69,7 +69,7 @@ pub fn clauses() -> Vec<Clause<SourceCase>> {
 }
 
 /// The maximum number of crash points tested in a run, evenly spread.
-const MOMENTS: u64 = 24;
+const MAX_CRASH_POINTS: u64 = 24;
 
 /// A row of a table: its version, its document, and whether it is deleted.
 type Row = (Version, Option<ByteString>, bool);
@@ -93,7 +93,7 @@ async fn complete(case: &SourceCase, memory: &Memory, mode: Mode) -> IngestRepor
 }
 
 fn rows(case: &SourceCase, memory: &Memory) -> Rows {
-    let tables = case.source.spec().tables.into_iter().map(|table| table.name);
+    let tables = case.source.spec().streams.into_iter().map(|table| table.name);
     let rows = tables.flat_map(|table| {
         let rows = memory.rows(&case.resource, &table).into_iter();
         rows.map(move |row| ((table.clone(), row.key), (row.version, row.json, row.deleted_at.is_some())))
@@ -114,14 +114,14 @@ fn assert_same(found: &Rows, expected: &Rows, when: &str) {
         one.iter().filter(|(key, row)| other.get(*key) != Some(row)).map(|(key, _)| key.clone()).take(5).collect()
     };
     let (lost, wrong) = (differing(expected, found), differing(found, expected));
-    assert!(lost.is_empty(), "{when}: these rows are lost or old, perhaps among others: {lost:?}");
-    assert!(wrong.is_empty(), "{when}: these rows should not be there, or not so: {wrong:?}");
+    assert!(lost.is_empty(), "{when}, some rows are missing or stale: {lost:?}");
+    assert!(wrong.is_empty(), "{when}, some rows are unexpected or differ: {wrong:?}");
 }
 
-/// Up to [`MOMENTS`] numbers below `count`, including the first and the last.
-fn moments(count: u64) -> impl Iterator<Item = u64> {
-    let tried = count.min(MOMENTS);
-    (0..tried).map(move |moment| if tried < 2 { moment } else { moment * (count - 1) / (tried - 1) })
+/// Up to [`MAX_CRASH_POINTS`] numbers below `count`, including the first and the last.
+fn crash_points(count: u64) -> impl Iterator<Item = u64> {
+    let points = count.min(MAX_CRASH_POINTS);
+    (0..points).map(move |n| if points < 2 { n } else { n * (count - 1) / (points - 1) })
 }
 
 /// Crashes at every commit of a run. After each crash, another run must produce the same table as a run without a crash.
@@ -135,15 +135,15 @@ async fn crash_everywhere(case: &SourceCase, mode: Mode, crash: fn(u64) -> Crash
         memory
     };
     let counting = Arc::new(CrashingBackend::new(before().await, CrashPoint::BeforeCommit(u64::MAX)));
-    let whole = ingest(case, Arc::clone(&case.source), counting.clone(), mode).await;
-    assert!(whole.is_ok(), "the run failed: {whole:?}");
-    for commit in moments(counting.commits()) {
+    let counted = ingest(case, Arc::clone(&case.source), counting.clone(), mode).await;
+    assert!(counted.is_ok(), "the run failed: {counted:?}");
+    for commit in crash_points(counting.commits()) {
         let memory = before().await;
         let crashing = Arc::new(CrashingBackend::new(memory.clone(), crash(commit)));
-        // Its outcome does not matter, as after a crash.
+        // The outcome does not matter: the process has crashed.
         let _ = ingest(case, Arc::clone(&case.source), crashing.clone(), mode).await;
         if !crashing.has_crashed() {
-            // A run may have other commits than the counted one.
+            // This run may commit fewer times than the counted one.
             continue;
         }
         complete(case, &memory, mode).await;
@@ -173,21 +173,21 @@ async fn clause_1_an_error_between_batches_loses_nothing(fresh: Fresh<SourceCase
     let case = fresh.make().await;
     let expected = expected(&case).await;
     let batches = case.batches(Mode::Incremental, None).await.len();
-    for batch in moments(batches as u64) {
+    for batch in crash_points(batches as u64) {
         let memory = Memory::new();
         let after = usize::try_from(batch).unwrap_or(usize::MAX);
         let source = Arc::new(FlakySource::new(Arc::clone(&case.source), after).failures(1));
         let report = ingest(&case, Arc::clone(&source), Arc::new(memory.clone()), Mode::Incremental).await;
         let is_complete = report.is_ok_and(|report| report.status() == RunStatus::Complete);
         // A source that reads concurrently may return fewer batches this time.
-        assert!(!(is_complete && source.has_failed()), "an error looked like success");
+        assert!(!(is_complete && source.has_failed()), "the run completed despite the source's error");
         complete(&case, &memory, Mode::Incremental).await;
         assert_same(&rows(&case, &memory), &expected, &format!("after an error at batch {batch} and a rerun"));
     }
 }
 
 /// Changes between a crash and the next run are delivered, too. Without [`changing`](SourceCase::changing) this checks nothing.
-async fn clause_1_what_changed_after_a_crash_arrives(fresh: Fresh<SourceCase>) {
+async fn clause_1_changes_after_a_crash_arrive(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let Some(change) = &case.change else { return };
     for commit in 0..3 {
@@ -211,12 +211,12 @@ async fn clause_2_a_second_run_changes_no_row(fresh: Fresh<SourceCase>) {
 }
 
 /// One of two concurrent runs may be refused; no row is lost or duplicated.
-async fn clause_2_two_runs_at_once_leave_the_same_table(fresh: Fresh<SourceCase>) {
+async fn clause_2_two_concurrent_runs_leave_the_same_table(fresh: Fresh<SourceCase>) {
     let (case, memory) = (fresh.make().await, Memory::new());
     let run = || ingest(&case, Arc::clone(&case.source), Arc::new(memory.clone()), Mode::Incremental);
     let _ = futures::join!(run(), run());
     complete(&case, &memory, Mode::Incremental).await;
-    assert_same(&rows(&case, &memory), &expected(&case).await, "after two runs at once");
+    assert_same(&rows(&case, &memory), &expected(&case).await, "after two concurrent runs");
 }
 
 /// A reconcile run of unchanged data marks nothing deleted.
@@ -226,7 +226,7 @@ async fn clause_4_a_reconcile_run_deletes_nothing_that_exists(fresh: Fresh<Sourc
     let before = rows(&case, &memory);
     let counts = complete(&case, &memory, Mode::Reconcile).await.counts();
     assert_eq!(counts.deleted, 0, "{counts:?}");
-    assert_same(&rows(&case, &memory), &before, "after a full pass");
+    assert_same(&rows(&case, &memory), &before, "after a reconcile run");
 }
 
 /// The counts account for every record.
@@ -236,7 +236,7 @@ async fn clause_5_the_counts_add_up(fresh: Fresh<SourceCase>) {
         let counts = complete(&case, &memory, mode).await.counts();
         assert!(counts.add_up(), "{counts:?}");
     }
-    assert!(!rows(&case, &memory).is_empty(), "the case has no records, so that it shows nothing");
+    assert!(!rows(&case, &memory).is_empty(), "the case has no records, so the checks prove nothing");
 }
 
 #[cfg(test)]
@@ -249,11 +249,11 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_spread_over_the_whole() {
-        assert_eq!(moments(0).count(), 0);
-        assert_eq!(moments(1).collect::<Vec<_>>(), [0]);
-        assert_eq!(moments(3).collect::<Vec<_>>(), [0, 1, 2]);
-        let many: Vec<u64> = moments(1_000).collect();
+    fn crash_points_are_spread_evenly() {
+        assert_eq!(crash_points(0).count(), 0);
+        assert_eq!(crash_points(1).collect::<Vec<_>>(), [0]);
+        assert_eq!(crash_points(3).collect::<Vec<_>>(), [0, 1, 2]);
+        let many: Vec<u64> = crash_points(1_000).collect();
         assert_eq!((many.len(), many[0], many[23]), (24, 0, 999));
     }
 }

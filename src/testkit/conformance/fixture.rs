@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::sink::{Commit, StalePolicy, Sweep, TableRows};
 use crate::state::{ResourceState, StateChange};
 use crate::{
-    Counts, ErrorKind, Mode, Record, Resource, Result, RunId, RunRecord, RunStatus, StateVersion, TableSpec, Traffic,
+    Counts, ErrorKind, Mode, Record, Resource, Result, RunId, RunRecord, RunStatus, StateVersion, StreamSpec, Traffic,
     Version,
 };
 
@@ -51,14 +51,14 @@ pub(super) fn resource(name: &str) -> Resource {
     Resource::new(name).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The usual resource.
+/// The default resource.
 pub(super) fn widgets() -> Resource {
     resource("acme/widgets")
 }
 
-/// The usual tables.
-pub(super) fn tables() -> Vec<TableSpec> {
-    vec![TableSpec::new(TABLE).column("title", "title", crate::ColumnType::Text)]
+/// The default tables.
+pub(super) fn tables() -> Vec<StreamSpec> {
+    vec![StreamSpec::new(TABLE).column("title", "title", crate::ColumnType::Text)]
 }
 
 /// A time, this many seconds after the beginning of 2024.
@@ -81,7 +81,7 @@ pub(super) fn delete(key: &str, version: i64) -> Record {
     Record::delete(key, Version(version))
 }
 
-/// A commit of the usual resource into the usual table.
+/// A commit of the default resource to the default table.
 pub(super) fn commit(seconds: i64, records: impl IntoIterator<Item = Record>) -> Commit {
     Commit {
         resource: widgets(),
@@ -94,19 +94,19 @@ pub(super) fn commit(seconds: i64, records: impl IntoIterator<Item = Record>) ->
 }
 
 /// The same commit in a reconcile run that skips older states.
-pub(super) fn marked(pass: RunId, commit: Commit) -> Commit {
-    marked_as(pass, StalePolicy::Skip, commit)
+pub(super) fn marked(run: RunId, commit: Commit) -> Commit {
+    marked_as(run, StalePolicy::Skip, commit)
 }
 
 /// The same commit in a reconcile run with this policy.
-pub(super) fn marked_as(pass: RunId, older: StalePolicy, commit: Commit) -> Commit {
-    Commit { sweep: Some(Sweep::Mark(pass, older)), ..commit }
+pub(super) fn marked_as(run: RunId, policy: StalePolicy, commit: Commit) -> Commit {
+    Commit { sweep: Some(Sweep::Mark(run, policy)), ..commit }
 }
 
 /// A run's record.
 pub(super) fn run_record(key: &str, id: RunId, started: i64) -> RunRecord {
     let mut counts = Counts { offered: 3, inserted: 1, unchanged: 1, ..Counts::default() };
-    counts.skip("left out", 1);
+    counts.skip("filtered", 1);
     RunRecord {
         id,
         resource: key.into(),
@@ -149,12 +149,12 @@ pub(super) fn change(key: &str, base: StateVersion, seconds: i64, message: &str)
 pub(super) fn assert_refused<T: std::fmt::Debug>(result: Result<T>, kind: ErrorKind) {
     match result {
         Err(error) => assert_eq!(error.kind(), kind, "{error:?}"),
-        Ok(done) => panic!("it was not refused: {done:?}"),
+        Ok(done) => panic!("expected a {kind} error, got {done:?}"),
     }
 }
 
 /// Unwraps the result of a call that must not fail.
 #[track_caller]
 pub(super) fn must<T>(result: Result<T>) -> T {
-    result.unwrap_or_else(|error| panic!("it failed: {error:?}"))
+    result.unwrap_or_else(|error| panic!("the call failed: {error:?}"))
 }

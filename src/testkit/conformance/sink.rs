@@ -33,35 +33,35 @@ macro_rules! sink_conformance {
 macro_rules! __sink_clauses {
     ($then:ident $with:tt) => {
         $crate::$then! { $with
-            clause_1_ensure_tables_is_idempotent_and_removes_nothing
-            clause_1_ensure_tables_runs_concurrently
+            clause_1_ensure_streams_is_idempotent_and_removes_nothing
+            clause_1_ensure_streams_runs_concurrently
             clause_1_a_table_may_gain_and_lose_columns
             clause_2_a_failed_commit_changes_nothing_and_can_be_retried
             clause_2_rows_and_state_become_visible_together
             clause_2_a_reader_sees_whole_commits
-            clause_2_a_dropped_commit_has_happened_entirely_or_not_at_all
+            clause_2_a_dropped_commit_is_applied_entirely_or_not_at_all
             clause_3_an_older_version_never_replaces_a_newer_one
             clause_3_any_order_of_arrival_gives_the_same_table
             clause_3_an_equal_version_replaces_when_the_text_differs
             clause_3_an_equal_version_replaces_when_the_operation_differs
-            clause_3_of_two_equal_versions_in_one_commit_the_later_counts
-            clause_3_an_older_state_replaces_what_its_run_has_not_marked
+            clause_3_of_two_equal_versions_in_one_commit_the_later_wins
+            clause_3_an_older_state_replaces_a_row_its_run_has_not_marked
             clause_3_once_a_run_has_marked_a_key_versions_decide
             clause_3_a_verified_deletion_wins_and_never_lowers_the_version
-            clause_3_an_older_state_that_has_to_be_verified_is_not_marked
-            clause_3_an_older_state_that_has_to_be_verified_revives
-            clause_3_where_older_states_are_skipped_they_are_marked
+            clause_3_an_older_state_pending_verification_is_not_marked
+            clause_3_an_older_state_pending_verification_restores_the_row
+            clause_3_skipped_older_states_are_marked
             clause_4_an_upsert_that_changes_nothing_rewrites_nothing
             clause_5_a_deletion_keeps_the_row_and_its_last_document
             clause_5_a_deletion_of_an_unknown_key_is_remembered
             clause_5_a_later_deletion_of_a_deleted_key_raises_its_version
-            clause_5_an_upsert_that_wins_revives
+            clause_5_a_newer_upsert_restores_a_deleted_row
             clause_6_the_report_adds_up
             clause_6_an_older_state_is_skipped_with_its_reason
             clause_6_a_deletion_of_a_deleted_key_is_unchanged
             clause_7_a_stale_base_is_refused_with_the_whole_commit
             clause_7_of_two_commits_on_one_base_exactly_one_wins
-            clause_7_a_commit_that_only_fences_stores_its_state_where_a_row_changes
+            clause_7_a_fencing_commit_stores_its_state_only_if_a_row_changes
             clause_8_documents_come_back_byte_for_byte
             clause_8_any_text_is_a_legal_key
             clause_8_any_text_is_a_legal_resource_name_and_resources_do_not_share_rows
@@ -115,22 +115,22 @@ struct Subject {
 }
 
 impl Subject {
-    /// A fresh sink with the usual table of the usual resource.
+    /// A fresh sink with the default table of the default resource.
     async fn new(fresh: &Fresh<dyn SinkProbe>) -> Self {
         let probe = fresh.make().await;
         let sink = probe.sink();
-        must(sink.ensure_tables(&widgets(), &tables()).await);
+        must(sink.ensure_streams(&widgets(), &tables()).await);
         Self { probe, sink }
     }
 
-    /// Commits records of the usual resource to the usual table.
+    /// Commits records of the default resource to the default table.
     async fn put(&self, seconds: i64, records: impl IntoIterator<Item = crate::Record>) -> CommitReport {
         let report = must(self.sink.commit(super::fixture::commit(seconds, records)).await);
         assert!(report.counts.add_up(), "the report does not add up: {:?}", report.counts);
         report
     }
 
-    /// The usual rows, ordered by key.
+    /// The rows of the default table, ordered by key.
     async fn rows(&self) -> Vec<StoredRow> {
         let mut rows = self.probe.rows(&widgets(), TABLE).await;
         rows.sort_by(|a, b| a.key.cmp(&b.key));

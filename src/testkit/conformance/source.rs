@@ -32,7 +32,7 @@ use crate::{
 ///     # struct Planets;
 ///     # #[async_trait]
 ///     # impl Source for Planets {
-///     #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1.0.0").table(TableSpec::new("planets")) }
+///     #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1.0.0").stream(StreamSpec::new("planets")) }
 ///     #     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
 ///     # }
 ///     # #[async_trait]
@@ -56,25 +56,25 @@ macro_rules! source_conformance {
 macro_rules! __source_clauses {
     ($then:ident $with:tt) => {
         $crate::$then! { $with
-            clause_1_spec_is_constant_and_names_its_tables
+            clause_1_spec_is_constant_and_names_its_streams
             clause_2_connect_sends_no_request
             clause_2_check_succeeds_every_time
             clause_2_discover_finds_the_resource
-            clause_3_every_batch_names_a_table_of_the_spec
+            clause_3_every_batch_names_a_stream_of_the_spec
             clause_3_every_key_has_1_to_255_bytes
-            clause_3_no_version_falls_from_one_reading_to_the_next
+            clause_3_no_version_decreases_between_reads
             clause_3_every_document_is_json
-            clause_3_every_column_finds_something
+            clause_3_every_column_matches_a_value
             clause_4_resuming_at_any_checkpoint_leaves_no_gap
-            clause_4_what_changed_after_the_last_checkpoint_comes
-            clause_4_a_checkpoint_that_cannot_be_read_is_refused
-            clause_5_every_reading_delivers_everything
+            clause_4_changes_after_the_last_checkpoint_arrive
+            clause_4_an_unreadable_checkpoint_is_refused
+            clause_5_every_read_delivers_everything
             clause_5_a_reconcile_run_delivers_everything
             clause_5_the_stream_ends_after_an_error
             clause_6_nothing_happens_before_the_stream_is_polled
             clause_6_a_dropped_stream_leaves_nothing_running
             clause_7_concurrent_reads_do_not_interfere
-            clause_9_verify_answers_only_what_it_was_asked
+            clause_9_verify_returns_only_requested_records
         }
     };
 }
@@ -180,7 +180,7 @@ fn newest<'a>(batches: impl IntoIterator<Item = &'a Batch>) -> BTreeMap<(String,
     let mut newest = BTreeMap::new();
     for batch in batches {
         for record in &batch.records {
-            let version = newest.entry((batch.table.clone(), record.key.clone())).or_insert(record.version);
+            let version = newest.entry((batch.stream.clone(), record.key.clone())).or_insert(record.version);
             *version = record.version.max(*version);
         }
     }
@@ -188,7 +188,7 @@ fn newest<'a>(batches: impl IntoIterator<Item = &'a Batch>) -> BTreeMap<(String,
 }
 
 /// Long enough to notice a task that is still running.
-const A_WHILE: Duration = Duration::from_millis(50);
+const SETTLE_TIME: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {

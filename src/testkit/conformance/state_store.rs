@@ -28,13 +28,13 @@ macro_rules! __state_store_clauses {
     ($then:ident $with:tt) => {
         $crate::$then! { $with
             clause_1_append_adds_and_latest_returns
-            clause_1_versions_rise
-            clause_2_a_clock_that_steps_back_revives_nothing
+            clause_1_versions_increase
+            clause_2_entries_stay_ordered_when_the_clock_steps_back
             clause_3_a_stale_base_is_refused_and_stores_nothing
             clause_3_of_two_appends_on_one_base_exactly_one_succeeds
             clause_3_a_change_without_state_is_not_compared
             clause_4_entry_and_run_are_stored_together
-            clause_4_a_dropped_append_has_happened_entirely_or_not_at_all
+            clause_4_a_dropped_append_is_applied_entirely_or_not_at_all
             clause_4_a_record_replaces_the_one_of_the_same_run
             clause_5_history_returns_the_newest_first
             clause_5_runs_are_ordered_by_start_then_id
@@ -61,7 +61,7 @@ async fn push(store: &dyn StateStore, key: &str, seconds: i64, message: &str) ->
     must(store.append(change(key, base, seconds, message)).await)
 }
 
-/// The messages of a key's entries, the newest first.
+/// The messages of a key's entries, newest first.
 async fn messages(store: &dyn StateStore, key: &str) -> Vec<String> {
     must(store.history(key, 1_000).await).into_iter().filter_map(|entry| entry.state.message).collect()
 }
@@ -72,14 +72,14 @@ async fn clause_1_append_adds_and_latest_returns(fresh: Fresh<dyn StateStore>) {
     assert_eq!(must(store.latest(KEY).await), None);
     for message in ["one", "two"] {
         let version = push(&*store, KEY, 0, message).await;
-        let latest = must(store.latest(KEY).await).expect("the entry that was appended");
+        let latest = must(store.latest(KEY).await).expect("the appended entry");
         assert_eq!((latest.version, latest.state.message.as_deref()), (version, Some(message)));
         assert_eq!(latest.at, at(0));
     }
 }
 
 /// Each version is higher than all earlier ones.
-async fn clause_1_versions_rise(fresh: Fresh<dyn StateStore>) {
+async fn clause_1_versions_increase(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     let mut last = StateVersion::NONE;
     for n in 0..5 {
@@ -90,15 +90,15 @@ async fn clause_1_versions_rise(fresh: Fresh<dyn StateStore>) {
 }
 
 /// An entry with an earlier time is still newer, and its stored time is not earlier.
-async fn clause_2_a_clock_that_steps_back_revives_nothing(fresh: Fresh<dyn StateStore>) {
+async fn clause_2_entries_stay_ordered_when_the_clock_steps_back(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     push(&*store, KEY, 100, "before").await;
     push(&*store, KEY, 50, "after").await;
     assert_eq!(messages(&*store, KEY).await, ["after", "before"]);
-    let latest = must(store.latest(KEY).await).expect("an entry");
+    let latest = must(store.latest(KEY).await).expect("an entry is stored");
     assert_eq!((latest.state.message.as_deref(), latest.at), (Some("after"), at(100)));
     push(&*store, KEY, 60, "last").await;
-    assert_eq!(must(store.latest(KEY).await).expect("an entry").at, at(100));
+    assert_eq!(must(store.latest(KEY).await).expect("an entry is stored").at, at(100));
 }
 
 /// A base that is not the newest version is refused; neither entry nor run record is stored.
@@ -111,7 +111,7 @@ async fn clause_3_a_stale_base_is_refused_and_stores_nothing(fresh: Fresh<dyn St
         assert_refused(store.append(change(KEY, base, 5, "stale")).await, ErrorKind::Conflict);
     }
     assert_eq!(messages(&*store, KEY).await, ["two", "one"]);
-    assert_eq!(must(store.runs(None, 10).await), runs, "the run of a refused change was stored");
+    assert_eq!(must(store.runs(None, 10).await), runs, "a refused change stored its run");
 }
 
 /// Of several concurrent changes on the same base, one succeeds and the others are refused.
@@ -123,7 +123,8 @@ async fn clause_3_of_two_appends_on_one_base_exactly_one_succeeds(fresh: Fresh<d
             let store = std::sync::Arc::clone(&store);
             tokio::spawn(async move { store.append(change(KEY, base, round, &n.to_string())).await })
         });
-        let results: Vec<_> = join_all(tasks).await.into_iter().map(|joined| joined.expect("no panic")).collect();
+        let results: Vec<_> =
+            join_all(tasks).await.into_iter().map(|joined| joined.expect("the task panicked")).collect();
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
         for refused in results.into_iter().filter(Result::is_err) {
             assert_refused(refused, ErrorKind::Conflict);
@@ -155,11 +156,11 @@ async fn clause_4_entry_and_run_are_stored_together(fresh: Fresh<dyn StateStore>
 }
 
 /// A dropped future has stored both entry and run, or neither.
-async fn clause_4_a_dropped_append_has_happened_entirely_or_not_at_all(fresh: Fresh<dyn StateStore>) {
+async fn clause_4_a_dropped_append_is_applied_entirely_or_not_at_all(fresh: Fresh<dyn StateStore>) {
     for polls in 0..6 {
         let store = fresh.make().await;
         push(&*store, KEY, 0, "one").await;
-        let base = must(store.latest(KEY).await).expect("an entry").version;
+        let base = must(store.latest(KEY).await).expect("an entry is stored").version;
         let change = change(KEY, base, 1, "two");
         dropped_after(polls, store.append(change.clone())).await;
         // A retry with the same base reveals whether the first call succeeded.
@@ -179,7 +180,7 @@ async fn clause_4_a_record_replaces_the_one_of_the_same_run(fresh: Fresh<dyn Sta
     let store = fresh.make().await;
     let mut change = change(KEY, StateVersion::NONE, 0, "one");
     change.base = must(store.append(change.clone()).await);
-    change.run.as_mut().expect("a change of a run").commits = 7;
+    change.run.as_mut().expect("the change has a run").commits = 7;
     must(store.append(change.clone()).await);
     assert_eq!(must(store.runs(Some(KEY), 10).await).into_iter().map(Some).collect::<Vec<_>>(), [change.run]);
 }
@@ -222,12 +223,12 @@ async fn clause_6_prune_keeps_the_newest(fresh: Fresh<dyn StateStore>) {
     }
     assert_eq!(must(store.prune(KEY, 3).await), 2);
     assert_eq!(messages(&*store, KEY).await, ["four", "three", "two"]);
-    assert_eq!(must(store.prune(KEY, 0).await), 4, "at least one of each is kept");
+    assert_eq!(must(store.prune(KEY, 0).await), 4, "at least one entry and one run are kept");
     assert_eq!(messages(&*store, KEY).await, ["four"]);
     assert_eq!(must(store.runs(Some(KEY), 10).await).len(), 1);
     assert_eq!(must(store.runs(Some(KEY), 10).await)[0].started_at, at(3));
     assert_eq!(must(store.prune(KEY, 1).await), 0);
-    assert_eq!(messages(&*store, "other").await.len(), 4, "another key was pruned");
+    assert_eq!(messages(&*store, "other").await.len(), 4, "another key's entries were pruned");
     assert_eq!(must(store.runs(Some("other"), 10).await).len(), 4, "another key's runs were pruned");
 }
 
@@ -277,7 +278,7 @@ async fn clause_7_values_come_back_equal(fresh: Fresh<dyn StateStore>) {
     let change =
         StateChange { key, base: StateVersion::NONE, at, state: Some(state.clone()), run: Some(record.clone()) };
     must(store.append(change).await);
-    let latest = must(store.latest(KEY).await).expect("an entry");
+    let latest = must(store.latest(KEY).await).expect("an entry is stored");
     assert_eq!((latest.state, latest.at), (state, at));
     assert_eq!(must(store.runs(Some(KEY), 1).await), [record]);
 }
@@ -290,11 +291,11 @@ async fn clause_8_latest_many_is_what_latest_and_runs_return(fresh: Fresh<dyn St
         push(&*store, "A\0b", n, "odd").await;
     }
     let keys = ["A\0b", "nothing", KEY].map(str::to_owned);
-    let standings = must(store.latest_many(&keys).await);
-    assert_eq!(standings.len(), keys.len());
-    for (key, standing) in keys.iter().zip(standings) {
-        assert_eq!(standing.entry, must(store.latest(key).await), "the entry of {key:?}");
-        assert_eq!(standing.run, must(store.runs(Some(key), 1).await).pop(), "the run of {key:?}");
+    let statuses = must(store.latest_many(&keys).await);
+    assert_eq!(statuses.len(), keys.len());
+    for (key, status) in keys.iter().zip(statuses) {
+        assert_eq!(status.entry, must(store.latest(key).await), "the entry of {key:?}");
+        assert_eq!(status.run, must(store.runs(Some(key), 1).await).pop(), "the run of {key:?}");
     }
     assert_eq!(must(store.latest_many(&[]).await), []);
 }
@@ -316,8 +317,8 @@ async fn clause_9_a_new_entry_ends_the_runs_that_it_supersedes(fresh: Fresh<dyn 
         must(store.append(only_run(key, id, status, seconds)).await);
     }
     let mut own = change(KEY, StateVersion::NONE, 4, "x");
-    own.run.as_mut().expect("a change of a run").status = RunStatus::Running;
-    let own_id = own.run.as_ref().expect("a change of a run").id;
+    own.run.as_mut().expect("the change has a run").status = RunStatus::Running;
+    let own_id = own.run.as_ref().expect("the change has a run").id;
     must(store.append(own.clone()).await);
     let statuses = async || -> Vec<(RunId, RunStatus)> {
         must(store.runs(None, 9).await).into_iter().map(|run| (run.id, run.status)).collect()
@@ -330,16 +331,19 @@ async fn clause_9_a_new_entry_ends_the_runs_that_it_supersedes(fresh: Fresh<dyn 
         (dead, RunStatus::Interrupted),
     ];
     assert_eq!(statuses().await, expected);
-    let standing = must(store.latest_many(&[KEY.to_owned()]).await).remove(0);
-    assert_eq!(standing.run.map(|run| run.status), Some(RunStatus::Running), "the newest run is the own one");
+    let status = must(store.latest_many(&[KEY.to_owned()]).await).remove(0);
+    assert_eq!(status.run.map(|run| run.status), Some(RunStatus::Running), "the latest run is not the new entry's run");
     must(store.append(only_run(KEY, alive, RunStatus::Partial, 1)).await);
-    assert_eq!(statuses().await[3], (alive, RunStatus::Partial), "a run that is alive records its own end");
+    assert_eq!(statuses().await[3], (alive, RunStatus::Partial), "a live run could not record its own end");
     // A refused change ends no run; a change without a run ends all.
     assert_refused(store.append(change(KEY, StateVersion::NONE, 5, "stale")).await, ErrorKind::Conflict);
-    assert!(statuses().await.contains(&(own_id, RunStatus::Running)), "a refused change has ended a run");
-    let base = must(store.latest(KEY).await).expect("the entry that was appended").version;
+    assert!(statuses().await.contains(&(own_id, RunStatus::Running)), "a refused change ended a run");
+    let base = must(store.latest(KEY).await).expect("the appended entry").version;
     must(store.append(StateChange { base, run: None, ..own }).await);
-    assert!(statuses().await.contains(&(own_id, RunStatus::Interrupted)), "a change without a run has ended none");
+    assert!(
+        statuses().await.contains(&(own_id, RunStatus::Interrupted)),
+        "a change without a run did not end the running one"
+    );
 }
 
 #[cfg(test)]

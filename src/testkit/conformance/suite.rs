@@ -52,18 +52,18 @@ pub struct Clause<T: ?Sized> {
 }
 
 /// The timeout of a check. Hundreds of statements on a remote database, or on a busy machine, take less.
-const PATIENCE: Duration = Duration::from_secs(10 * 60);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// Runs one check to its end, on its own runtime.
 ///
 /// # Panics
 /// Panics if the check does, or if it has not ended after ten minutes.
-#[allow(clippy::expect_used, reason = "it runs in tests only")]
+#[allow(clippy::expect_used, reason = "only tests call it")]
 pub fn run(check: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.expect("a test needs a runtime");
+    let runtime = runtime.expect("building the runtime failed");
     runtime.block_on(async {
-        tokio::time::timeout(PATIENCE, check).await.expect("the check hangs");
+        tokio::time::timeout(CHECK_TIMEOUT, check).await.expect("the check timed out");
     });
 }
 
@@ -71,8 +71,8 @@ pub fn run(check: impl Future<Output = ()>) {
 ///
 /// # Panics
 /// Panics if the check does, or if it has not ended after ten minutes.
-#[allow(clippy::expect_used, reason = "it runs in tests only")]
+#[allow(clippy::expect_used, reason = "only tests call it")]
 pub fn check<T: ?Sized>(clauses: Vec<Clause<T>>, name: &str, fresh: Fresh<T>) {
-    let clause = clauses.into_iter().find(|clause| clause.name == name).expect("the suite lists the check");
+    let clause = clauses.into_iter().find(|clause| clause.name == name).expect("the suite does not list the check");
     run((clause.check)(fresh));
 }

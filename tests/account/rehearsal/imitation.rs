@@ -1,4 +1,4 @@
-//! Adds an account's objects to a server that has only databases; and makes statements fail.
+//! Adds an account's objects to a server that has only databases, and injects faults.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use snowfeed::internals::snowflake::{Client, QueryResult, Row, Session, Sql, StagedFile, Statement, Usage};
 use snowfeed::{Error, ErrorKind, Result};
 
-/// What happens to a statement.
+/// The injected behaviour of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     Fails,
@@ -71,7 +71,7 @@ struct ImitationSession {
     catalog: Arc<Mutex<Catalog>>,
 }
 
-fn said(columns: &[&str], rows: Vec<Vec<&str>>) -> QueryResult {
+fn table(columns: &[&str], rows: Vec<Vec<&str>>) -> QueryResult {
     let row = |cells: Vec<&str>| Row(cells.into_iter().map(|cell| Some(cell.into())).collect());
     QueryResult {
         columns: columns.iter().map(|name| (*name).to_owned()).collect(),
@@ -116,7 +116,7 @@ impl ImitationSession {
                 .execute(Statement::new(Sql::assert_safe(format!("CREATE SCHEMA IF NOT EXISTS {name}.\"PUBLIC\""))))
                 .await;
         }
-        Ok(said(&["status"], vec![vec!["created"]]))
+        Ok(table(&["status"], vec![vec!["created"]]))
     }
 
     async fn drop(&mut self, kind: &'static str, rest: &str) -> Result<QueryResult> {
@@ -132,13 +132,13 @@ impl ImitationSession {
                 let _ = self.session.execute(drop).await;
             }
         }
-        Ok(said(&["status"], vec![vec!["dropped"]]))
+        Ok(table(&["status"], vec![vec!["dropped"]]))
     }
 
     fn show(&self, kind: &str) -> QueryResult {
         let catalog = self.catalog.lock().unwrap();
         let found = catalog.objects.iter().filter(|((of, _), _)| *of == kind);
-        said(&["name", "comment"], found.map(|((_, name), comment)| vec![name.as_str(), comment.as_str()]).collect())
+        table(&["name", "comment"], found.map(|((_, name), comment)| vec![name.as_str(), comment.as_str()]).collect())
     }
 }
 

@@ -42,14 +42,14 @@ fn connections(port: u16) -> tempfile::TempDir {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_connection_it_is_skipped_with_one_message() {
+async fn a_run_without_a_connection_is_skipped_with_one_message() {
     let output = start(Vec::new()).await;
     assert!(output.status.success());
     assert_eq!(text(&output).matches("skipped: SNOWFEED_ACCOUNT names no connection").count(), 1, "{}", text(&output));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_takes_its_connections_from_files_and_writes_its_report() {
+async fn connections_come_from_files_and_a_report_is_written() {
     if is_on_an_account() {
         return;
     }
@@ -68,20 +68,23 @@ async fn it_takes_its_connections_from_files_and_writes_its_report() {
     };
     let before = account.contents();
     let output = start(environment("login,app", "0.5")).await;
-    let (said, written) = (text(&output), std::fs::read_to_string(&report).unwrap());
-    assert!(output.status.success(), "{said}");
+    let (output_text, written) = (text(&output), std::fs::read_to_string(&report).unwrap());
+    assert!(output.status.success(), "{output_text}");
     for line in [
         "| `login` | held",
         "| `app-configure` | held",
         "| `app-uninstall` | held",
         "`second` (programmatic access token) logs in",
     ] {
-        assert!(said.contains(line) && written.contains(line), "{line}: {said}");
+        assert!(output_text.contains(line) && written.contains(line), "{line}: {output_text}");
     }
-    let is_built = said.contains("| `app-job` | held");
-    assert!(is_built || said.contains("| `app-job` | skipped"), "{said}");
-    assert!(said.contains("limit: 0.5 credits") && !said.contains("hunter2") && !written.contains("hunter2"), "{said}");
-    assert_eq!(account.contents(), before, "something is left");
+    let is_built = output_text.contains("| `app-job` | held");
+    assert!(is_built || output_text.contains("| `app-job` | skipped"), "{output_text}");
+    assert!(
+        output_text.contains("limit: 0.5 credits") && !output_text.contains("hunter2") && !written.contains("hunter2"),
+        "{output_text}"
+    );
+    assert_eq!(account.contents(), before, "objects are left");
 
     // The process fails where a step fails.
     account.state().forbidden = vec!["CREATE APPLICATION PACKAGE"];
@@ -98,7 +101,7 @@ async fn it_takes_its_connections_from_files_and_writes_its_report() {
 /// Ctrl-C, as a terminal sends it.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn ctrl_c_ends_it_and_all_is_removed() {
+async fn ctrl_c_ends_the_run_and_removes_everything() {
     if is_on_an_account() {
         return;
     }
@@ -121,7 +124,10 @@ async fn ctrl_c_ends_it_and_all_is_removed() {
     let killed = Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap();
     assert!(killed.success());
     let output = tokio::task::spawn_blocking(move || process.wait_with_output().unwrap()).await.unwrap();
-    let said = text(&output);
-    assert!(!output.status.success() && said.contains("| `app-deploy` | stopped | by a signal"), "{said}");
-    assert_eq!(account.contents(), before, "something is left: {said}");
+    let output_text = text(&output);
+    assert!(
+        !output.status.success() && output_text.contains("| `app-deploy` | stopped | by a signal"),
+        "{output_text}"
+    );
+    assert_eq!(account.contents(), before, "objects are left: {output_text}");
 }

@@ -47,13 +47,13 @@ fn answer(account: &Account, apps: &mut BTreeMap<String, Installed>, asked: &Rec
             );
         }
         return match call_of(apps.entry(name.to_owned()).or_default(), name, call, asked) {
-            Ok(told) => {
+            Ok(response) => {
                 let owned = [("COMPUTE_POOL", "POOL"), ("DATABASE", "DATA")];
                 let owned = owned.map(|(kind, suffix)| (kind.to_owned(), format!("{name}_{suffix}")));
                 if apps[name].configuration.is_some() {
                     account.state().contents.applications.get_mut(name).unwrap().owned = owned.into();
                 }
-                cells(&["ANSWER"], vec![vec![told.to_string()]])
+                cells(&["ANSWER"], vec![vec![response.to_string()]])
             }
             Err(message) => Reply::error("001044", "42P13", &message),
         };
@@ -80,12 +80,12 @@ fn answer(account: &Account, apps: &mut BTreeMap<String, Installed>, asked: &Rec
         let count = if is_log { u64::from(job.starts_with("RUN_")) } else { ROWS };
         return cells(&["N"], vec![vec![count.to_string()]]);
     }
-    let told = account.state().answer(asked);
+    let response = account.state().answer(asked);
     if let Some(name) = sql.strip_prefix("DROP APPLICATION PACKAGE IF EXISTS ") {
         // Its schemas and stages go with it.
         drop_database(account, name.trim_matches('"'));
     }
-    told
+    response
 }
 
 fn cells(columns: &[&str], rows: Vec<Vec<String>>) -> Reply {

@@ -15,7 +15,7 @@ fn outcome(report: &Report, step: &str) -> Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_step_holds_and_nothing_is_left() {
+async fn every_step_passes_and_leaves_nothing() {
     let Some(rehearsal) = Rehearsal::start().await else { return };
     let before = rehearsal.objects();
     let options = Options { token: Some("hunter2-github-token".into()), ..rehearsal.options() };
@@ -28,7 +28,7 @@ async fn every_step_holds_and_nothing_is_left() {
     }
     assert!(report.is_good(), "{}", report.summary());
     assert_eq!(report.left, []);
-    assert_eq!(rehearsal.objects(), before, "something is left");
+    assert_eq!(rehearsal.objects(), before, "objects are left");
     assert_eq!(std::fs::read_to_string(path).unwrap(), report.text);
     assert!(report.text.contains("DATABASE ") && report.text.contains("WAREHOUSE "), "{}", report.text);
     println!("{}", report.text);
@@ -38,7 +38,7 @@ async fn every_step_holds_and_nothing_is_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_step_that_fails_or_panics_is_reported_the_others_go_on_and_all_is_removed() {
+async fn a_failed_or_panicking_step_is_reported_and_the_others_run() {
     let Some(rehearsal) = Rehearsal::start().await else { return };
     for fault in [Fault::Fails, Fault::Panics] {
         rehearsal.catalog.lock().unwrap().faults = vec![("COPY INTO", fault)];
@@ -55,7 +55,7 @@ async fn a_step_that_fails_or_panics_is_reported_the_others_go_on_and_all_is_rem
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_step_of_the_app_that_fails_skips_those_that_need_it_and_all_is_removed() {
+async fn a_failed_app_step_skips_its_dependents() {
     let Some(rehearsal) = Rehearsal::start().await else { return };
     rehearsal.account.state().forbidden = vec!["ALTER APPLICATION PACKAGE"];
     let report = rehearsal.perform(rehearsal.only("app")).await;
@@ -99,11 +99,11 @@ async fn leftovers_of_a_killed_run_are_removed_at_the_start() {
     assert!(!left.iter().any(|name| name.contains("LEFT") || name.contains("MONITOR")), "{left:?}");
     let reported = [format!("- DATABASE {}", killed.name("LEFT")), format!("{}: its comment is", killed.name("OTHER"))];
     assert!(reported.iter().all(|line| report.text.contains(line)), "{}", report.text);
-    assert!(report.text.contains(&format!("{}: its run may be under way", alive.name("ALIVE"))), "{}", report.text);
+    assert!(report.text.contains(&format!("{}: its run may still be active", alive.name("ALIVE"))), "{}", report.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_removed_is_reported_with_the_statement_to_run() {
+async fn objects_that_cannot_be_removed_are_reported_with_a_statement() {
     let Some(rehearsal) = Rehearsal::start().await else { return };
     rehearsal.fault("DROP WAREHOUSE", Fault::Fails);
     let report = rehearsal.perform(rehearsal.only("prepare")).await;
@@ -117,7 +117,7 @@ async fn what_cannot_be_removed_is_reported_with_the_statement_to_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_limit_of_credits_stops_a_step_and_keeps_others_from_beginning() {
+async fn the_credit_limit_stops_a_step_and_skips_the_rest() {
     let Some(rehearsal) = Rehearsal::start().await else { return };
     rehearsal.fault("COPY INTO", Fault::Hangs);
     // Some seconds of an X-Small warehouse.
@@ -131,7 +131,7 @@ async fn the_limit_of_credits_stops_a_step_and_keeps_others_from_beginning() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signal_ends_the_run_and_all_is_removed() {
+async fn a_signal_ends_the_run_and_removes_everything() {
     let Some(rehearsal) = Rehearsal::start().await else { return };
     rehearsal.fault("COPY INTO", Fault::Hangs);
     let run = rehearsal.run(rehearsal.only("load-stage,fence"));
@@ -149,7 +149,7 @@ async fn a_signal_ends_the_run_and_all_is_removed() {
 }
 
 #[test]
-fn steps_are_selected_by_name_with_what_they_need() {
+fn steps_are_selected_by_name_with_their_dependencies() {
     let names = |list: &str| select(list).unwrap().into_iter().collect::<Vec<_>>();
     assert_eq!(names("login"), ["login"]);
     assert_eq!(names("load, login"), ["load-bound", "load-stage", "login", "prepare"]);
@@ -158,7 +158,7 @@ fn steps_are_selected_by_name_with_what_they_need() {
 }
 
 #[test]
-fn steps_have_names_of_their_own_and_need_only_what_comes_before() {
+fn step_names_are_unique_and_dependencies_come_first() {
     for (place, step) in STEPS.iter().enumerate() {
         let before: Vec<&str> = STEPS[..place].iter().map(|step| step.name).collect();
         assert!(!before.contains(&step.name) && step.needs.iter().all(|need| before.contains(need)), "{}", step.name);
@@ -166,7 +166,7 @@ fn steps_have_names_of_their_own_and_need_only_what_comes_before() {
 }
 
 #[test]
-fn a_report_is_without_the_secrets() {
+fn a_report_contains_no_secrets() {
     let secrets = ["s3cret-value".into(), "".into(), "short".into()];
     let text = crate::endpoints::redact("it says s3cret-value in short".into(), &secrets);
     assert_eq!(text, "it says *** in short");

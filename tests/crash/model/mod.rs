@@ -20,11 +20,11 @@ use snowfeed::sources::github::GithubIssues;
 use snowfeed::{Backend, Limits, RunId, RunRecord, RunStatus};
 use tokio_util::sync::CancellationToken;
 
-use crate::crash::{CrashPoint, CrashSwitch, CrashingBackend, Watched};
-use crate::place::Place;
-use reference::{Brought, Snapshot};
+use crate::crash::{CrashPoint, CrashSwitch, CrashingBackend, CrashingSource};
+use crate::destination::Destination;
+use reference::{Coverage, Snapshot};
 use scenario::Scenario;
-use steps::{Deeds, Ingestion, Step, Which};
+use steps::{Ingestion, RepositoryIndex, RepositoryMutations, Step};
 
 const NAMES: [&str; 2] = ["acme/widgets", "acme/gadgets"];
 
@@ -40,7 +40,7 @@ struct Case {
     steps: Vec<Step>,
 }
 
-fn lives() -> impl Strategy<Value = Case> {
+fn any_case() -> impl Strategy<Value = Case> {
     let shape = (any::<u64>(), [0..60_u32, 0..20_u32], 8..30_u32, 1..6_u8, 1..40_usize, any::<bool>());
     (shape, steps::steps()).prop_map(|((seed, issues, page_size, concurrency, commit_rows, inclusive), steps)| Case {
         seed,
@@ -53,7 +53,7 @@ fn lives() -> impl Strategy<Value = Case> {
     })
 }
 
-fn resource(which: Which) -> Resource {
+fn resource(which: RepositoryIndex) -> Resource {
     Resource::new(NAMES[which]).unwrap()
 }
 
@@ -66,16 +66,16 @@ struct Trial {
 
 impl Trial {
     /// A connector to a backend, as a separate process would have it; changes happen while it reads.
-    fn connector(&self, backend: Arc<dyn Backend>, switch: &CrashSwitch, meanwhile: Deeds) -> Connector {
+    fn connector(&self, backend: Arc<dyn Backend>, switch: &CrashSwitch, meanwhile: RepositoryMutations) -> Connector {
         let scenario = Arc::clone(&self.scenario);
-        let coming: Arc<Mutex<VecDeque<_>>> = Arc::new(Mutex::new(meanwhile.into()));
+        let pending: Arc<Mutex<VecDeque<_>>> = Arc::new(Mutex::new(meanwhile.into()));
         let meanwhile = move || {
-            let next = coming.lock().unwrap().pop_front();
+            let next = pending.lock().unwrap().pop_front();
             if let Some((which, mutation)) = next {
                 scenario.apply(which, mutation);
             }
         };
-        let source = Watched { source: Arc::new(GithubIssues::default()), switch: switch.clone(), meanwhile };
+        let source = CrashingSource { source: Arc::new(GithubIssues::default()), switch: switch.clone(), meanwhile };
         let backend = Arc::new(CrashingBackend { backend, switch: switch.clone() });
         let case = &self.case;
         let settings = [
@@ -88,26 +88,27 @@ impl Trial {
             .limits(Limits::default().commit_rows(case.commit_rows).max_deleted_percent(100))
     }
 
-    fn undisturbed(&self, place: &Place) -> Connector {
-        self.connector(place.backend(), &CrashSwitch::new(None), Vec::new())
+    fn undisturbed(&self, destination: &Destination) -> Connector {
+        self.connector(destination.backend(), &CrashSwitch::new(None), Vec::new())
     }
 
-    /// Checks everything, and returns the rows of each resource.
-    async fn hold(&self, place: &Place) -> [Vec<crate::place::Found>; 2] {
-        let backend = place.backend();
+    /// Checks the invariants of the reference, and returns the rows of each resource.
+    async fn assert_invariants(&self, destination: &Destination) -> [Vec<crate::destination::FoundRow>; 2] {
+        let backend = destination.backend();
         let now = self.scenario.snapshots();
         let mut all = [Vec::new(), Vec::new()];
         for which in [0, 1] {
-            let rows = place.rows(&resource(which), "issues").await;
+            let rows = destination.rows(&resource(which), "issues").await;
             let state = backend.latest(NAMES[which]).await.unwrap().map(|entry| entry.state);
             let checkpoint = state.as_ref().and_then(|state| state.checkpoint.as_ref());
             let checkpoint = checkpoint.map(|checkpoint| serde_json::from_str(checkpoint.as_str()).unwrap());
             self.scenario.reference(which, |reference| {
-                reference.hold(&now[which], &rows, checkpoint.as_ref());
-                reference.pass = state.and_then(|state| state.reconcile).map(|pass| match &reference.pass {
-                    Some((id, gone)) if *id == pass.id => (pass.id, gone.clone()),
-                    _ => (pass.id, reference.gone_before.clone()),
-                });
+                reference.assert_invariants(&now[which], &rows, checkpoint.as_ref());
+                reference.reconcile =
+                    state.and_then(|state| state.reconcile).map(|reconcile| match &reference.reconcile {
+                        Some((id, gone)) if *id == reconcile.id => (reconcile.id, gone.clone()),
+                        _ => (reconcile.id, reference.gone_before.clone()),
+                    });
             });
             all[which] = rows;
         }
@@ -115,126 +116,127 @@ impl Trial {
     }
 
     /// Runs, and checks the outcome against the reference.
-    async fn run(&self, place: &Place, named: &[Which], ingestion: &Ingestion) -> IngestReport {
-        let connector = self.connector(place.backend(), &CrashSwitch::new(None), ingestion.meanwhile.clone());
-        let before = self.begin(place).await;
+    async fn run(&self, destination: &Destination, named: &[RepositoryIndex], ingestion: &Ingestion) -> IngestReport {
+        let connector = self.connector(destination.backend(), &CrashSwitch::new(None), ingestion.meanwhile.clone());
+        let before = self.begin(destination).await;
         let request = IngestRequest::new(named.iter().copied().map(resource)).mode(ingestion.mode);
-        let report = in_time(connector.ingest(request)).await.unwrap();
+        let report = with_timeout(connector.ingest(request)).await.unwrap();
         crate::github::assert_complete(&report);
-        self.end(place, &before, &report.runs).await;
+        self.end(destination, &before, &report.runs).await;
         report
     }
 
     /// Each resource's initial state: the upstream, and whether a reset is pending.
-    async fn begin(&self, place: &Place) -> Before {
+    async fn begin(&self, destination: &Destination) -> Before {
         let snapshots = self.scenario.snapshots();
         let mut from_start = [false; 2];
         for which in [0, 1] {
-            let state = place.backend().latest(NAMES[which]).await.unwrap().map(|entry| entry.state);
+            let state = destination.backend().latest(NAMES[which]).await.unwrap().map(|entry| entry.state);
             // After a reset, an ordinary run continues the read that the reset has begun.
             let resumes = |state: snowfeed::ResourceState| match state.reconcile {
-                Some(pass) if pass.is_reset => pass.checkpoint,
+                Some(reconcile) if reconcile.is_reset => reconcile.checkpoint,
                 _ => state.checkpoint,
             };
             from_start[which] = state.and_then(resumes).is_none();
         }
-        let passes = [0, 1].map(|which| self.scenario.reference(which, |reference| reference.pass.clone()));
+        let reconciles = [0, 1].map(|which| self.scenario.reference(which, |reference| reference.reconcile.clone()));
         let gone = [0, 1].map(|which| self.scenario.reference(which, |reference| reference.gone(&snapshots[which])));
-        Before { snapshots, from_start, passes, gone }
+        Before { snapshots, from_start, reconciles, gone }
     }
 
     /// Checks what complete runs have stored.
-    async fn end(&self, place: &Place, before: &Before, runs: &[RunRecord]) {
-        let rows = self.hold(place).await;
+    async fn end(&self, destination: &Destination, before: &Before, runs: &[RunRecord]) {
+        let rows = self.assert_invariants(destination).await;
         let now = self.scenario.snapshots();
         for run in runs.iter().filter(|run| run.status == RunStatus::Complete) {
             let which = NAMES.iter().position(|name| *name == run.resource).unwrap();
             let snapshot = &before.snapshots[which];
-            let resumed = before.passes[which].as_ref();
+            let resumed = before.reconciles[which].as_ref();
             let everything = match run.mode {
                 Mode::Incremental => before.from_start[which],
                 _ => resumed.is_none(),
             };
-            let brought = if everything { Brought::Everything } else { Brought::News };
+            let coverage = if everything { Coverage::Everything } else { Coverage::Changes };
             self.scenario.reference(which, |reference| {
-                reference.hold_complete(snapshot, &now[which], &rows[which], brought);
+                reference.assert_complete_run(snapshot, &now[which], &rows[which], coverage);
                 if run.mode == Mode::Reconcile {
                     let gone = resumed.map_or(&before.gone[which], |(_, gone)| gone);
-                    reference.hold_swept(gone);
+                    reference.assert_swept(gone);
                 }
             });
         }
     }
 
-    async fn step(&self, mut place: Place, step: &Step) -> Place {
+    async fn step(&self, mut destination: Destination, step: &Step) -> Destination {
         for (which, now) in self.scenario.snapshots().iter().enumerate() {
             self.scenario.reference(which, |reference| reference.gone_before = reference.gone(now));
         }
         match step {
             Step::Mutate(which, mutation) => self.scenario.apply(*which, *mutation),
             Step::Run(named, ingestion) => {
-                self.run(&place, named, ingestion).await;
+                self.run(&destination, named, ingestion).await;
                 named.iter().for_each(|which| self.scenario.reference(*which, |r| r.enabled = Some(true)));
             }
-            Step::RunEnabled(ingestion) => self.run_enabled(&place, ingestion).await,
-            Step::Crash(ingestion, crash) => place = self.crash(place, ingestion, *crash).await,
-            Step::Together(ingestion, other) => self.run_together(&place, ingestion, *other).await,
-            Step::Serve(meanwhile) => self.serve(&place, meanwhile).await,
+            Step::RunEnabled(ingestion) => self.run_enabled(&destination, ingestion).await,
+            Step::Crash(ingestion, crash) => destination = self.crash(destination, ingestion, *crash).await,
+            Step::Together(ingestion, other) => self.run_together(&destination, ingestion, *other).await,
+            Step::Serve(meanwhile) => self.serve(&destination, meanwhile).await,
             Step::Reset(which) => {
-                // A resource that was enabled and has never run has nothing to forget.
-                let has_run = place.backend().latest(NAMES[*which]).await.unwrap().is_some();
+                // An enabled resource can be reset even if it has never run.
+                let has_run = destination.backend().latest(NAMES[*which]).await.unwrap().is_some();
                 let is_known = has_run || self.scenario.reference(*which, |reference| reference.enabled.is_some());
-                let reset = self.undisturbed(&place).reset(&resource(*which)).await;
+                let reset = self.undisturbed(&destination).reset(&resource(*which)).await;
                 assert_eq!(reset.is_ok(), is_known, "{reset:?}");
             }
             Step::Enable(which) => {
-                self.undisturbed(&place).enable(&resource(*which), None).await.unwrap();
+                self.undisturbed(&destination).enable(&resource(*which), None).await.unwrap();
                 self.scenario.reference(*which, |reference| reference.enabled = Some(true));
             }
             Step::Disable(which) => {
-                let disabled = self.undisturbed(&place).disable(&resource(*which)).await.ok();
+                let disabled = self.undisturbed(&destination).disable(&resource(*which)).await.ok();
                 self.scenario.reference(*which, |reference| {
                     assert_eq!(disabled, reference.enabled);
                     reference.enabled = disabled.map(|_| false);
                 });
             }
         }
-        self.hold(&place).await;
-        place
+        self.assert_invariants(&destination).await;
+        destination
     }
 
-    fn enabled(&self) -> Vec<Which> {
-        let is_enabled = |which: &Which| self.scenario.reference(*which, |reference| reference.enabled == Some(true));
+    fn enabled(&self) -> Vec<RepositoryIndex> {
+        let is_enabled =
+            |which: &RepositoryIndex| self.scenario.reference(*which, |reference| reference.enabled == Some(true));
         [0, 1].into_iter().filter(is_enabled).collect()
     }
 
-    async fn run_enabled(&self, place: &Place, ingestion: &Ingestion) {
+    async fn run_enabled(&self, destination: &Destination, ingestion: &Ingestion) {
         let enabled = self.enabled();
         if enabled.is_empty() {
-            let refused = self.undisturbed(place).ingest(IngestRequest::default()).await;
+            let refused = self.undisturbed(destination).ingest(IngestRequest::default()).await;
             assert_eq!(refused.unwrap_err().kind(), ErrorKind::Configuration);
             return;
         }
-        let report = self.run(place, &[], ingestion).await;
+        let report = self.run(destination, &[], ingestion).await;
         let mut ran: Vec<&str> = report.runs.iter().map(|run| run.resource.as_str()).collect();
         ran.sort_by_key(|name| NAMES.iter().position(|known| known == name));
         assert_eq!(ran, enabled.into_iter().map(|which| NAMES[which]).collect::<Vec<_>>());
     }
 
-    async fn crash(&self, place: Place, ingestion: &Ingestion, crash: CrashPoint) -> Place {
+    async fn crash(&self, destination: Destination, ingestion: &Ingestion, crash: CrashPoint) -> Destination {
         let switch = CrashSwitch::new(crash);
-        let connector = self.connector(place.backend(), &switch, ingestion.meanwhile.clone());
-        let before = self.begin(&place).await;
+        let connector = self.connector(destination.backend(), &switch, ingestion.meanwhile.clone());
+        let before = self.begin(&destination).await;
         let request = IngestRequest::new([0, 1].map(resource)).mode(ingestion.mode);
-        let ended = switch.run_until_crash(in_time(connector.ingest(request))).await;
+        let ended = switch.run_until_crash(with_timeout(connector.ingest(request))).await;
         drop(connector);
-        let place = place.reopen().await;
+        let destination = destination.reopen().await;
         if let Some(report) = ended {
             crate::github::assert_complete(report.as_ref().unwrap());
-            self.end(&place, &before, &report.unwrap().runs).await;
+            self.end(&destination, &before, &report.unwrap().runs).await;
         }
         // The run may have crashed before it enabled anything.
-        let known = self.undisturbed(&place).resources().await.unwrap();
+        let known = self.undisturbed(&destination).resources().await.unwrap();
         for which in [0, 1] {
             let enabled = known.iter().find(|(known, _)| *known == resource(which)).map(|(_, config)| config.enabled);
             self.scenario.reference(which, |reference| {
@@ -242,31 +244,31 @@ impl Trial {
                 reference.enabled = enabled;
             });
         }
-        place
+        destination
     }
 
-    async fn run_together(&self, place: &Place, ingestion: &Ingestion, other: Mode) {
-        let before = self.begin(place).await;
-        let first = self.connector(place.backend(), &CrashSwitch::new(None), ingestion.meanwhile.clone());
-        let second = self.connector(place.another(), &CrashSwitch::new(None), Vec::new());
+    async fn run_together(&self, destination: &Destination, ingestion: &Ingestion, other: Mode) {
+        let before = self.begin(destination).await;
+        let first = self.connector(destination.backend(), &CrashSwitch::new(None), ingestion.meanwhile.clone());
+        let second = self.connector(destination.another(), &CrashSwitch::new(None), Vec::new());
         let request = |mode| IngestRequest::new([0, 1].map(resource)).mode(mode);
         let both = futures::future::join(first.ingest(request(ingestion.mode)), second.ingest(request(other)));
-        let (first, second) = in_time(both).await;
+        let (first, second) = with_timeout(both).await;
         let runs: Vec<RunRecord> =
             [first.unwrap(), second.unwrap()].into_iter().flat_map(|report| report.runs).collect();
-        runs.iter().for_each(assert_complete_or_overtaken);
+        runs.iter().for_each(assert_complete_or_superseded);
         for name in NAMES {
-            let of_it = || runs.iter().filter(|run| run.resource == name);
-            assert!(of_it().any(|run| run.status == RunStatus::Complete), "both were overtaken: {runs:?}");
+            let its_runs = || runs.iter().filter(|run| run.resource == name);
+            assert!(its_runs().any(|run| run.status == RunStatus::Complete), "both runs were superseded: {runs:?}");
         }
-        // A reconcile run that both worked on belongs to the one that began it.
+        // A reconcile run that both processes worked on belongs to the one that began it.
         let incremental: Vec<RunRecord> = runs.into_iter().filter(|run| run.mode == Mode::Incremental).collect();
-        self.end(place, &before, &incremental).await;
+        self.end(destination, &before, &incremental).await;
         [0, 1].into_iter().for_each(|which| self.scenario.reference(which, |r| r.enabled = Some(true)));
     }
 
     /// Runs until each of two processes has ended three runs.
-    async fn serve(&self, place: &Place, meanwhile: &Deeds) {
+    async fn serve(&self, destination: &Destination, meanwhile: &RepositoryMutations) {
         if self.enabled().is_empty() {
             return;
         }
@@ -277,10 +279,10 @@ impl Trial {
             let running = Mutex::new(BTreeSet::new());
             let watch = move |event: &Event| match event {
                 Event::Started { resource, .. } => {
-                    assert!(running.lock().unwrap().insert(resource.clone()), "{resource} overlaps itself");
+                    assert!(running.lock().unwrap().insert(resource.clone()), "two runs of {resource} overlap");
                 }
                 Event::Ended(run) => {
-                    assert_complete_or_overtaken(run);
+                    assert_complete_or_superseded(run);
                     running.lock().unwrap().remove(&Resource::new(&run.resource).unwrap());
                     if ended.fetch_add(1, Ordering::SeqCst) == 2 {
                         stop.cancel();
@@ -293,22 +295,25 @@ impl Trial {
             let connector = self.connector(backend, &CrashSwitch::new(None), meanwhile).observer(watch).clock(clock);
             async move { connector.serve(2, cancel).await }
         };
-        let both = futures::future::join(serve(place.backend(), meanwhile.clone()), serve(place.another(), Vec::new()));
-        let (first, second) = in_time(both).await;
+        let both = futures::future::join(
+            serve(destination.backend(), meanwhile.clone()),
+            serve(destination.another(), Vec::new()),
+        );
+        let (first, second) = with_timeout(both).await;
         first.and(second).unwrap();
     }
 
-    async fn execute(&self, mut place: Place) {
+    async fn execute(&self, mut destination: Destination) {
         for step in &self.case.steps {
-            place = self.step(place, step).await;
+            destination = self.step(destination, step).await;
         }
-        let peace = |mode| Ingestion { mode, meanwhile: Vec::new() };
-        self.run(&place, &[0, 1], &peace(Mode::Incremental)).await;
-        // A reconcile run that was already under way is resumed first.
+        let quiet = |mode| Ingestion { mode, meanwhile: Vec::new() };
+        self.run(&destination, &[0, 1], &quiet(Mode::Incremental)).await;
+        // The first run may resume an unfinished reconciliation.
         for _ in 0..2 {
-            self.run(&place, &[0, 1], &peace(Mode::Reconcile)).await;
+            self.run(&destination, &[0, 1], &quiet(Mode::Reconcile)).await;
         }
-        let idle = self.run(&place, &[0, 1], &peace(Mode::Incremental)).await;
+        let idle = self.run(&destination, &[0, 1], &quiet(Mode::Incremental)).await;
         assert!(!idle.counts().wrote(), "an idle run wrote: {:?}", idle.counts());
     }
 }
@@ -317,47 +322,47 @@ impl Trial {
 struct Before {
     snapshots: [Snapshot; 2],
     from_start: [bool; 2],
-    /// The reconcile runs under way.
-    passes: [Option<(RunId, BTreeSet<u64>)>; 2],
+    /// The unfinished reconcile runs.
+    reconciles: [Option<(RunId, BTreeSet<u64>)>; 2],
     /// Issues that once existed and are gone.
     gone: [BTreeSet<u64>; 2],
 }
 
-fn assert_complete_or_overtaken(run: &RunRecord) {
-    let overtaken = run.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Conflict);
+fn assert_complete_or_superseded(run: &RunRecord) {
+    let superseded = run.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Conflict);
     // A run that was asked to stop has not read everything.
-    assert!(run.status == RunStatus::Complete || overtaken || run.status == RunStatus::Interrupted, "{run:?}");
+    assert!(run.status == RunStatus::Complete || superseded || run.status == RunStatus::Interrupted, "{run:?}");
     assert!(run.counts.add_up());
 }
 
-async fn in_time<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(600), future).await.expect("it hangs")
+async fn with_timeout<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(600), future).await.expect("the operation timed out")
 }
 
-fn run(case: &Case, place: impl FnOnce() -> Place) {
+fn run(case: &Case, destination: impl FnOnce() -> Destination) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let [widgets, gadgets] = case.issues;
         let upstream = GithubServer::builder().seed(case.seed).since_inclusive(case.inclusive);
         let upstream = upstream.repository(NAMES[0], widgets).repository(NAMES[1], gadgets).start().await.unwrap();
         let scenario = Arc::new(Scenario::new(upstream, NAMES));
-        Trial { case: case.clone(), scenario, hours: Arc::new(AtomicI64::new(1)) }.execute(place()).await;
+        Trial { case: case.clone(), scenario, hours: Arc::new(AtomicI64::new(1)) }.execute(destination()).await;
     });
 }
 
 proptest! {
     #![proptest_config(crate::fixed_cases(24))]
     #[test]
-    fn any_sequence_of_steps_leaves_what_the_model_says_in_memory(case in lives()) {
-        run(&case, Place::memory);
+    fn any_sequence_of_steps_matches_the_model_in_memory(case in any_case()) {
+        run(&case, Destination::memory);
     }
 }
 
 proptest! {
     #![proptest_config(crate::fixed_cases(16))]
     #[test]
-    fn any_sequence_of_steps_leaves_what_the_model_says_in_sqlite(case in lives()) {
-        run(&case, Place::sqlite);
+    fn any_sequence_of_steps_matches_the_model_in_sqlite(case in any_case()) {
+        run(&case, Destination::sqlite);
     }
 }
 
@@ -368,9 +373,9 @@ mod snowflake {
     proptest! {
         #![proptest_config(crate::fixed_cases(4))]
         #[test]
-        fn any_sequence_of_steps_leaves_what_the_model_says_in_snowflake(case in lives()) {
-            if let Some(place) = Place::snowflake() {
-                run(&case, || place);
+        fn any_sequence_of_steps_matches_the_model_in_snowflake(case in any_case()) {
+            if let Some(destination) = Destination::snowflake() {
+                run(&case, || destination);
             }
         }
     }

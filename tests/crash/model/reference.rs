@@ -8,7 +8,7 @@ use serde_json::Value;
 use snowfeed::RunId;
 
 use crate::claims::CheckpointClaims;
-use crate::place::Found;
+use crate::destination::FoundRow;
 
 /// A state of an issue: its update time and its text.
 type State = (Timestamp, String);
@@ -26,7 +26,7 @@ pub(crate) struct Reference {
     /// The rows found after the last step: the update time, and whether the row was marked deleted.
     found: BTreeMap<u64, (Timestamp, bool)>,
     /// The unfinished reconcile run, if any, and the issues that were gone before it.
-    pub(crate) pass: Option<(RunId, BTreeSet<u64>)>,
+    pub(crate) reconcile: Option<(RunId, BTreeSet<u64>)>,
     /// The issues that were gone when the step began.
     pub(crate) gone_before: BTreeSet<u64>,
     pub(crate) enabled: Option<bool>,
@@ -34,9 +34,9 @@ pub(crate) struct Reference {
 
 /// How much of the upstream a run must have stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Brought {
+pub(crate) enum Coverage {
     /// Each issue in a state with its update time, or a later one.
-    News,
+    Changes,
     /// Each issue in exactly the state that it had, or a later one: everything was read.
     Everything,
 }
@@ -66,61 +66,65 @@ impl Reference {
         self.history.keys().filter(|id| !now.contains_key(id)).copied().collect()
     }
 
-    /// Holds after every step: no row is duplicated, invented, older than before, wrongly deleted, or behind
+    /// Checks the invariants after every step: no row is duplicated, invented, older than before, wrongly deleted, or behind
     /// the checkpoint.
-    pub(crate) fn hold(&mut self, now: &Snapshot, rows: &[Found], checkpoint: Option<&Value>) {
+    pub(crate) fn assert_invariants(&mut self, now: &Snapshot, rows: &[FoundRow], checkpoint: Option<&Value>) {
         let name = &self.name;
         let mut found = BTreeMap::new();
-        for Found { raw, deleted } in rows {
+        for FoundRow { raw, deleted } in rows {
             let id = id_of(raw);
-            let history = self.history.get(&id).unwrap_or_else(|| panic!("{name}: {id} has never been"));
+            let history = self.history.get(&id).unwrap_or_else(|| panic!("{name}: {id} never existed"));
             let state = history.iter().find(|(_, text)| text == raw);
-            let (updated, _) = state.unwrap_or_else(|| panic!("{name}: {id} has never been {raw}"));
-            assert!(found.insert(id, (*updated, *deleted)).is_none(), "{name}: {id} is double");
-            assert!(!deleted || !now.contains_key(&id), "{name}: {id} is marked deleted and there");
+            let (updated, _) = state.unwrap_or_else(|| panic!("{name}: {id} never had this state: {raw}"));
+            assert!(found.insert(id, (*updated, *deleted)).is_none(), "{name}: {id} has two rows");
+            assert!(!deleted || !now.contains_key(&id), "{name}: {id} is marked deleted but exists upstream");
         }
         for (id, (updated, deleted)) in &self.found {
-            let (newer, still) = found.get(id).unwrap_or_else(|| panic!("{name}: the row of {id} is gone"));
-            assert!(newer >= updated, "{name}: {id} is older than it was");
-            assert!(still >= deleted, "{name}: {id} has come back from the dead");
+            let (found_update, found_deleted) =
+                found.get(id).unwrap_or_else(|| panic!("{name}: the row of {id} is gone"));
+            assert!(found_update >= updated, "{name}: {id} reverted to an older state");
+            assert!(found_deleted >= deleted, "{name}: {id} is no longer marked deleted");
         }
         let claims = CheckpointClaims::parse(checkpoint);
         for (id, (updated, _)) in now.iter().filter(|(_, (updated, _))| claims.cover(*updated)) {
-            let there = found.get(id).map(|(updated, _)| updated);
-            assert_eq!(there, Some(updated), "{name}: the checkpoint is ahead of {id}: {checkpoint:?}");
+            let stored = found.get(id).map(|(updated, _)| updated);
+            assert_eq!(stored, Some(updated), "{name}: the checkpoint is ahead of {id}: {checkpoint:?}");
         }
         self.found = found;
     }
 
-    /// Holds after a complete run that began when the upstream had `before`, and ended when it had `now`.
-    pub(crate) fn hold_complete(&self, before: &Snapshot, now: &Snapshot, rows: &[Found], brought: Brought) {
+    /// Checks a complete run that began when the upstream had `before`, and ended when it had `now`.
+    pub(crate) fn assert_complete_run(&self, before: &Snapshot, now: &Snapshot, rows: &[FoundRow], coverage: Coverage) {
         let name = &self.name;
-        let rows: BTreeMap<u64, &Found> = rows.iter().map(|found| (id_of(&found.raw), found)).collect();
+        let rows: BTreeMap<u64, &FoundRow> = rows.iter().map(|found| (id_of(&found.raw), found)).collect();
         for (id, (updated, text)) in before.iter().filter(|(id, _)| now.contains_key(id)) {
             let row = rows.get(id).unwrap_or_else(|| panic!("{name}: {id} is lost"));
             let history = &self.history[id];
-            let since = match brought {
-                Brought::News => history.iter().position(|(time, _)| time == updated),
-                Brought::Everything => history.iter().rposition(|state| state == &(*updated, text.clone())),
+            let since = match coverage {
+                Coverage::Changes => history.iter().position(|(time, _)| time == updated),
+                Coverage::Everything => history.iter().rposition(|state| state == &(*updated, text.clone())),
             };
             let states = &history[since.unwrap()..];
-            assert!(states.iter().any(|(_, text)| *text == row.raw), "{name}: {id} is not what it was: {text}");
+            assert!(
+                states.iter().any(|(_, text)| *text == row.raw),
+                "{name}: {id} is older than the state before the run: {text}"
+            );
         }
     }
 
-    /// Holds after a complete reconcile run: every issue that was gone before it began is marked.
-    pub(crate) fn hold_swept(&self, gone: &BTreeSet<u64>) {
+    /// Checks a complete reconcile run: every issue that was gone before it began is marked deleted.
+    pub(crate) fn assert_swept(&self, gone: &BTreeSet<u64>) {
         for id in gone {
             let live = self.found.get(id).is_some_and(|(_, deleted)| !deleted);
-            assert!(!live, "{}: {id} is gone and not marked deleted", self.name);
+            assert!(!live, "{}: {id} is gone upstream but not marked deleted", self.name);
         }
     }
 }
 
 fn id_of(raw: &str) -> u64 {
     #[derive(serde::Deserialize)]
-    struct Identified {
+    struct WithId {
         id: u64,
     }
-    serde_json::from_str::<Identified>(raw).unwrap().id
+    serde_json::from_str::<WithId>(raw).unwrap().id
 }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use github_server::GithubServer;
 
 use super::reference::{Reference, Snapshot};
-use super::steps::Which;
+use super::steps::RepositoryIndex;
 use crate::mutations::Mutation;
 
 /// The upstream, and its known history.
@@ -23,11 +23,11 @@ impl Scenario {
         Self { upstream, references: Mutex::new(references) }
     }
 
-    pub(super) fn apply(&self, which: Which, mutation: Mutation) {
+    pub(super) fn apply(&self, which: RepositoryIndex, mutation: Mutation) {
         let upstream = &self.upstream;
         let mut references = self.references.lock().unwrap();
-        let (here, there) = (references[which].name.clone(), references[1 - which].name.clone());
-        references[which].name = mutation.apply(upstream, &here, &there);
+        let (repository, other) = (references[which].name.clone(), references[1 - which].name.clone());
+        references[which].name = mutation.apply(upstream, &repository, &other);
         references.iter_mut().for_each(|reference| reference.note(upstream));
     }
 
@@ -36,7 +36,7 @@ impl Scenario {
         [0, 1].map(|which| references[which].snapshot(&self.upstream))
     }
 
-    pub(super) fn reference<T>(&self, which: Which, look: impl FnOnce(&mut Reference) -> T) -> T {
-        look(&mut self.references.lock().unwrap()[which])
+    pub(super) fn reference<T>(&self, which: RepositoryIndex, access: impl FnOnce(&mut Reference) -> T) -> T {
+        access(&mut self.references.lock().unwrap()[which])
     }
 }

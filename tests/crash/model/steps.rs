@@ -7,23 +7,23 @@ use crate::crash::{CrashPoint, crash_points};
 use crate::mutations::Mutation;
 
 /// One of the two repositories.
-pub(crate) type Which = usize;
+pub(crate) type RepositoryIndex = usize;
 
 /// Mutations, each for one of the repositories.
-pub(crate) type Deeds = Vec<(Which, Mutation)>;
+pub(crate) type RepositoryMutations = Vec<(RepositoryIndex, Mutation)>;
 
 /// A run, and what happens while it reads.
 #[derive(Debug, Clone)]
 pub(crate) struct Ingestion {
     pub(crate) mode: Mode,
-    pub(crate) meanwhile: Deeds,
+    pub(crate) meanwhile: RepositoryMutations,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
-    Mutate(Which, Mutation),
+    Mutate(RepositoryIndex, Mutation),
     /// A run of named resources, which enables them.
-    Run(Vec<Which>, Ingestion),
+    Run(Vec<RepositoryIndex>, Ingestion),
     /// A run of all enabled resources.
     RunEnabled(Ingestion),
     /// A run that crashes, unless it ends earlier.
@@ -31,13 +31,13 @@ pub(crate) enum Step {
     /// Two parallel runs, in two processes.
     Together(Ingestion, Mode),
     /// Two processes whose schedules are so short that each run is overdue when the previous one ends.
-    Serve(Deeds),
-    Reset(Which),
-    Enable(Which),
-    Disable(Which),
+    Serve(RepositoryMutations),
+    Reset(RepositoryIndex),
+    Enable(RepositoryIndex),
+    Disable(RepositoryIndex),
 }
 
-fn which() -> impl Strategy<Value = Which> {
+fn which() -> impl Strategy<Value = RepositoryIndex> {
     prop_oneof![3 => Just(0), 1 => Just(1)]
 }
 
@@ -56,7 +56,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
     ]
 }
 
-fn mutations() -> impl Strategy<Value = Deeds> {
+fn mutations() -> impl Strategy<Value = RepositoryMutations> {
     prop_oneof![
         1 => Just(Vec::new()),
         1 => proptest::collection::vec((which(), mutation()), 0..10),
@@ -71,7 +71,7 @@ fn ingestion() -> impl Strategy<Value = Ingestion> {
     (mode(), mutations()).prop_map(|(mode, meanwhile)| Ingestion { mode, meanwhile })
 }
 
-fn named() -> impl Strategy<Value = Vec<Which>> {
+fn named() -> impl Strategy<Value = Vec<RepositoryIndex>> {
     prop_oneof![2 => Just(vec![0, 1]), 2 => Just(vec![0]), 1 => Just(vec![1])]
 }
 

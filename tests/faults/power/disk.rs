@@ -26,7 +26,7 @@ enum DirectoryChange {
     Removed(String),
 }
 
-/// Files, their names, and how much of both is on the disk.
+/// Files and their names, as the process sees them and as they are on the disk.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SimulatedDisk {
     files: Vec<File>,
@@ -37,7 +37,7 @@ pub(crate) struct SimulatedDisk {
     ignores_syncs: bool,
 }
 
-/// How much of the unsynced data survives.
+/// The unsynced data that survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Survival {
     /// All of it: the state that the process itself saw.
@@ -50,7 +50,7 @@ pub(crate) enum Survival {
 }
 
 impl SimulatedDisk {
-    /// A disk that reports data as written when it has only received it.
+    /// A disk that ignores syncs but reports success.
     pub(crate) fn ignoring_syncs() -> Self {
         Self { ignores_syncs: true, ..Self::default() }
     }
@@ -72,8 +72,8 @@ impl SimulatedDisk {
                 }
             }
             FileEvent::SyncFolder => {
-                for naming in std::mem::take(&mut self.directory_changes) {
-                    naming.apply(&mut self.synced_names);
+                for change in std::mem::take(&mut self.directory_changes) {
+                    change.apply(&mut self.synced_names);
                 }
             }
             FileEvent::Reported => {}
@@ -90,34 +90,34 @@ impl SimulatedDisk {
     }
 
     /// The files after a power cut at this moment.
-    pub(crate) fn after_power_cut(&self, luck: Survival, chance: &mut fastrand::Rng) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) fn after_power_cut(&self, survival: Survival, random: &mut fastrand::Rng) -> BTreeMap<String, Vec<u8>> {
         let mut names = self.synced_names.clone();
         // A file system keeps the order of name changes.
-        let kept = match luck {
+        let kept = match survival {
             Survival::All => self.directory_changes.len(),
             Survival::Nothing => 0,
-            Survival::SomeChanges | Survival::SomeSectors => chance.usize(..=self.directory_changes.len()),
+            Survival::SomeChanges | Survival::SomeSectors => random.usize(..=self.directory_changes.len()),
         };
-        self.directory_changes[..kept].iter().for_each(|naming| naming.clone().apply(&mut names));
-        names.into_iter().map(|(name, index)| (name, self.files[index].after_power_cut(luck, chance))).collect()
+        self.directory_changes[..kept].iter().for_each(|change| change.clone().apply(&mut names));
+        names.into_iter().map(|(name, index)| (name, self.files[index].after_power_cut(survival, random))).collect()
     }
 }
 
 impl File {
-    fn after_power_cut(&self, luck: Survival, chance: &mut fastrand::Rng) -> Vec<u8> {
+    fn after_power_cut(&self, survival: Survival, random: &mut fastrand::Rng) -> Vec<u8> {
         let mut found = self.synced.clone();
         for change in &self.changes {
-            match (luck, change) {
+            match (survival, change) {
                 (Survival::All, _) => change.clone().apply(&mut found),
                 (Survival::Nothing, _) => {}
                 (Survival::SomeSectors, Change::Write(at, bytes)) => {
                     for (number, sector) in bytes.chunks(SECTOR).enumerate() {
-                        if chance.bool() {
+                        if random.bool() {
                             Change::Write(at + number * SECTOR, sector.to_vec()).apply(&mut found);
                         }
                     }
                 }
-                _ if chance.bool() => change.clone().apply(&mut found),
+                _ if random.bool() => change.clone().apply(&mut found),
                 _ => {}
             }
         }

@@ -22,7 +22,7 @@ use crate::example::binary;
 use crate::faulty_proxy::FaultyProxy;
 use crate::scenario::{REPOSITORY, ingest_into, missing};
 
-/// How many runs are recorded. Each commits at least once, however fast it is.
+/// The number of recorded runs. Each commits at least once.
 const RUNS: usize = 8;
 
 /// The contents of a file.
@@ -33,30 +33,30 @@ struct Contents {
     version: i64,
 }
 
-/// Reads the contents of a file; `None`: it is damaged.
+/// Reads the contents of a file; `None` if it is damaged.
 fn contents(file: &Path) -> Option<Contents> {
     // Before the first commit there is no file, or an empty one.
     if std::fs::metadata(file).map_or(0, |found| found.len()) == 0 {
         return Some(Contents::default());
     }
     let reader = rusqlite::Connection::open(file).ok()?;
-    let sound: String = reader.query_row("PRAGMA integrity_check", [], |row| row.get(0)).ok()?;
+    let integrity: String = reader.query_row("PRAGMA integrity_check", [], |row| row.get(0)).ok()?;
     let count = |sql: &str| reader.query_row(sql, [], |row| row.get(0));
     // Before the first migration there are no tables.
     let rows = count("SELECT count(*) FROM issues").unwrap_or(0);
     let version = count("SELECT coalesce(max(version), 0) FROM APP_STATE").unwrap_or(0);
-    (sound == "ok").then_some(Contents { rows, version })
+    (integrity == "ok").then_some(Contents { rows, version })
 }
 
-/// An upstream, and the operations of a program on its file while it ingested from there.
+/// An upstream, and the file operations of a program that ingested from it.
 struct Recording {
     upstream: GithubServer,
-    wire: FaultyProxy,
+    proxy: FaultyProxy,
     events: Vec<FileEvent>,
 }
 
 impl Recording {
-    /// Runs the program repeatedly on one file while the upstream changes in between; `None`: no tool can record it.
+    /// Runs the program repeatedly on one file while the upstream changes in between; `None` without `strace`.
     async fn new(seed: u64) -> Option<Self> {
         let upstream = GithubServer::builder().seed(seed).repository(REPOSITORY, 500).start().await.unwrap();
         let proxy = FaultyProxy::to(upstream.url());
@@ -72,40 +72,40 @@ impl Recording {
             upstream.create(REPOSITORY, 40);
         }
         proxy.delay(Duration::ZERO);
-        Some(Self { upstream, wire: proxy, events })
+        Some(Self { upstream, proxy, events })
     }
 
-    fn count(&self, wanted: fn(&FileEvent) -> bool) -> usize {
-        self.events.iter().filter(|event| wanted(event)).count()
+    fn count(&self, is_counted: fn(&FileEvent) -> bool) -> usize {
+        self.events.iter().filter(|event| is_counted(event)).count()
     }
 
     /// Cuts the power at this many moments.
     async fn cut(&self, cuts: u64, seed: u64, disk: SimulatedDisk) -> Damage {
-        let mut chance = fastrand::Rng::with_seed(seed);
-        let mut moments: Vec<usize> = (0..cuts).map(|_| chance.usize(..=self.events.len())).collect();
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut moments: Vec<usize> = (0..cuts).map(|_| random.usize(..=self.events.len())).collect();
         moments.sort_unstable();
-        let (mut disk, mut done, mut promised) = (disk, 0, Contents::default());
+        let (mut disk, mut done, mut reported) = (disk, 0, Contents::default());
         let mut damage = Damage::default();
         for moment in moments {
             for event in &self.events[done..moment] {
                 disk.apply(event);
                 if matches!(event, FileEvent::Reported) {
-                    // The state that the process itself saw when it reported a commit counts as promised.
-                    let (_folder, file) = write_files(&disk, Survival::All, &mut chance);
-                    promised = contents(&file).unwrap();
+                    // The state that the process saw when it reported a commit must survive.
+                    let (_folder, file) = write_files(&disk, Survival::All, &mut random);
+                    reported = contents(&file).unwrap();
                 }
             }
             done = moment;
-            let luck =
-                [Survival::Nothing, Survival::SomeChanges, Survival::SomeSectors, Survival::All][chance.usize(..4)];
-            let (_folder, file) = write_files(&disk, luck, &mut chance);
-            let Some(holds) = contents(&file) else {
+            let survival =
+                [Survival::Nothing, Survival::SomeChanges, Survival::SomeSectors, Survival::All][random.usize(..4)];
+            let (_folder, file) = write_files(&disk, survival, &mut random);
+            let Some(found) = contents(&file) else {
                 damage.files += 1;
                 continue;
             };
-            damage.commits += usize::from(holds.rows < promised.rows || holds.version < promised.version);
-            let run = ingest_into(&file, json!({ "api_url": self.wire.url() })).await;
-            assert_eq!(run.status, RunStatus::Complete, "power cut at {moment}, {luck:?}, seed {seed}: {run:?}");
+            damage.commits += usize::from(found.rows < reported.rows || found.version < reported.version);
+            let run = ingest_into(&file, json!({ "api_url": self.proxy.url() })).await;
+            assert_eq!(run.status, RunStatus::Complete, "power cut at {moment}, {survival:?}, seed {seed}: {run:?}");
             damage.rows += missing(&self.upstream, &file);
         }
         damage
@@ -113,10 +113,10 @@ impl Recording {
 }
 
 /// One run of the program, recorded.
-fn run(wire: &FaultyProxy, folder: &Path, reconcile: bool) -> Option<Vec<FileEvent>> {
+fn run(proxy: &FaultyProxy, folder: &Path, reconcile: bool) -> Option<Vec<FileEvent>> {
     let (database, log) = (folder.join("x.db"), folder.join("log"));
     let mut command = Command::new(binary("github_issues"));
-    command.env("GITHUB_API_URL", wire.url()).env("GITHUB_PAGE_SIZE", "20").env("GITHUB_CONCURRENCY", "2");
+    command.env("GITHUB_API_URL", proxy.url()).env("GITHUB_PAGE_SIZE", "20").env("GITHUB_CONCURRENCY", "2");
     command.arg("--db").arg(&database).args(["-vv", "ingest", REPOSITORY]).args(reconcile.then_some("--reconcile"));
     let mut recorded = trace::recorded(&command, &log);
     let ended = recorded.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
@@ -125,9 +125,9 @@ fn run(wire: &FaultyProxy, folder: &Path, reconcile: bool) -> Option<Vec<FileEve
 }
 
 /// The files after a power cut, in a separate folder, including the database.
-fn write_files(disk: &SimulatedDisk, luck: Survival, chance: &mut fastrand::Rng) -> (TempDir, PathBuf) {
+fn write_files(disk: &SimulatedDisk, survival: Survival, random: &mut fastrand::Rng) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
-    for (name, bytes) in disk.after_power_cut(luck, chance) {
+    for (name, bytes) in disk.after_power_cut(survival, random) {
         std::fs::write(folder.path().join(name), bytes).unwrap();
     }
     let file = folder.path().join("x.db");
@@ -145,11 +145,11 @@ struct Damage {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_power_cut_at_any_moment_loses_nothing_that_was_committed() {
+async fn a_power_cut_at_any_moment_loses_no_commit() {
     let cuts = number("SNOWFEED_POWER_CUTS").unwrap_or(40);
     let seed = number("SNOWFEED_SEED").unwrap_or(5);
     let Some(recording) = Recording::new(seed).await else {
-        skipped("there is no strace, which records what a process writes");
+        skipped("there is no strace, which records a process's writes");
         return;
     };
     let writes = recording.count(|event| matches!(event, FileEvent::Write { .. }));
@@ -163,11 +163,11 @@ async fn a_power_cut_at_any_moment_loses_nothing_that_was_committed() {
         damage.files, damage.commits, damage.rows
     );
     assert_eq!(damage, Damage::default(), "seed {seed}");
-    // The test can fail: no promise holds on a disk of this kind.
+    // The test can fail: a disk that ignores syncs loses commits.
     let damage = recording.cut(cuts, seed, SimulatedDisk::ignoring_syncs()).await;
     println!(
-        "the same on a disk that only says that it syncs: files damaged {}, commits lost {}, rows missing after a rerun {}",
+        "the same on a disk that ignores syncs: files damaged {}, commits lost {}, rows missing after a rerun {}",
         damage.files, damage.commits, damage.rows
     );
-    assert!(damage.files + damage.commits > 0, "the loss of everything unsynced went unnoticed");
+    assert!(damage.files + damage.commits > 0, "ignored syncs caused no detected damage");
 }

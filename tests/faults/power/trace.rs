@@ -69,29 +69,29 @@ fn event(call: &str, folder: &Path) -> Option<FileEvent> {
     let (name, arguments) = call.split_once('(')?;
     let path = Path::new;
     let inside = |file: &str| {
-        let of_folder = path(file).parent() == Some(folder);
+        let is_in_folder = path(file).parent() == Some(folder);
         // The WAL's index need not survive.
-        of_folder
+        is_in_folder
             .then(|| path(file).file_name()?.to_str().map(str::to_owned))
             .flatten()
             .filter(|name| !name.ends_with("-shm"))
     };
-    let of_descriptor = || Some(unescaped(arguments.split_once('<')?.1.split_once('>')?.0));
+    let descriptor_path = || Some(unescaped(arguments.split_once('<')?.1.split_once('>')?.0));
     let last = || {
         arguments.rsplit_once(") = ").map_or(arguments, |(arguments, _)| arguments).rsplit(", ").next()?.parse().ok()
     };
     match name {
         "openat" if arguments.contains("O_CREAT") => Some(FileEvent::Create(inside(&text(arguments)?)?)),
         "pwrite64" => {
-            let name = inside(&String::from_utf8(of_descriptor()?).ok()?)?;
+            let name = inside(&String::from_utf8(descriptor_path()?).ok()?)?;
             Some(FileEvent::Write { name, at: last()?, bytes: quoted(arguments)? })
         }
         "ftruncate" => {
-            Some(FileEvent::Truncate { name: inside(&String::from_utf8(of_descriptor()?).ok()?)?, length: last()? })
+            Some(FileEvent::Truncate { name: inside(&String::from_utf8(descriptor_path()?).ok()?)?, length: last()? })
         }
         "unlink" => Some(FileEvent::Unlink(inside(&text(arguments)?)?)),
         "fsync" | "fdatasync" => {
-            let synced = String::from_utf8(of_descriptor()?).ok()?;
+            let synced = String::from_utf8(descriptor_path()?).ok()?;
             if path(&synced) == folder { Some(FileEvent::SyncFolder) } else { Some(FileEvent::Sync(inside(&synced)?)) }
         }
         "write" if arguments.starts_with("2<") => {

@@ -52,9 +52,9 @@ struct Ticket {
 #[async_trait]
 impl Source for Helpdesk {
     fn spec(&self) -> SourceSpec {
-        let tickets = TableSpec::new("tickets").column("subject", "subject", ColumnType::Text);
+        let tickets = StreamSpec::new("tickets").column("subject", "subject", ColumnType::Text);
         let settings = SettingsSchema::of::<HelpdeskSettings>();
-        SourceSpec::new("helpdesk", "1.0.0").resource_kind("workspace").settings(settings).table(tickets)
+        SourceSpec::new("helpdesk", "1.0.0").resource_kind("workspace").settings(settings).stream(tickets)
     }
 
     async fn connect(&self, settings: &Settings, context: Context) -> Result<Box<dyn Reader>> {

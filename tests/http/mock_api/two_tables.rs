@@ -47,8 +47,8 @@ impl Source for Helpdesk {
     fn spec(&self) -> SourceSpec {
         SourceSpec::new("helpdesk", "1.0.0")
             .settings(SettingsSchema::of::<HelpdeskSettings>())
-            .table(TableSpec::new("tickets").column("subject", "subject", ColumnType::Text))
-            .table(TableSpec::new("comments").column("text", "text", ColumnType::Text))
+            .stream(StreamSpec::new("tickets").column("subject", "subject", ColumnType::Text))
+            .stream(StreamSpec::new("comments").column("text", "text", ColumnType::Text))
     }
 
     async fn connect(&self, settings: &Settings, context: Context) -> Result<Box<dyn Reader>> {

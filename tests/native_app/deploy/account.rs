@@ -39,10 +39,10 @@ pub(crate) struct Package {
     /// Version, patch and label.
     pub(crate) versions: Vec<(String, u64, String)>,
     pub(crate) channel: Vec<String>,
-    /// Versions on their way out of the channel, and for how many more looks at it they stay.
+    /// Versions leaving the channel, with the number of polls for which they stay.
     pub(crate) leaving: BTreeMap<String, usize>,
     pub(crate) released: Option<(String, u64)>,
-    /// What the manifest of each version requests, which no patch may change.
+    /// The privileges in each version's manifest, which no patch may change.
     pub(crate) privileges: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -125,13 +125,13 @@ pub(crate) struct AccountContents {
     pub(crate) pools: BTreeMap<String, Pool>,
 }
 
-/// What goes wrong at a statement.
+/// A fault injected into a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InjectedFault {
     /// Snowflake fails, and the statement has no effect.
     Fails,
     /// The statement takes effect, and its response is lost.
-    NoAnswer,
+    LostResponse,
 }
 
 #[derive(Default)]
@@ -143,16 +143,16 @@ pub(crate) struct State {
     pub(crate) forbidden: Vec<&'static str>,
     /// The result of Snowflake's validation.
     pub(crate) validation: Option<Value>,
-    /// The number of the statement that fails, counted from now, and how.
+    /// The number of further statements before the fault, and the fault.
     pub(crate) fault: Option<(usize, InjectedFault)>,
     /// An error for statements with this prefix: code and message.
-    pub(crate) refusals: Vec<(&'static str, &'static str, &'static str)>,
-    /// What the app requests.
+    pub(crate) errors: Vec<(&'static str, &'static str, &'static str)>,
+    /// The references that the app requests.
     pub(crate) references: Vec<String>,
     /// Whether privileges are granted at installation.
     pub(crate) grants_at_installation: bool,
-    /// For how many looks at a release channel a version stays in it after it was dropped.
-    pub(crate) leaves_after: usize,
+    /// For how many polls of a release channel a dropped version stays in it.
+    pub(crate) removal_polls: usize,
     /// Where new image repositories are, instead of `registry.invalid`.
     pub(crate) registry: Option<String>,
     folder: PathBuf,
@@ -220,7 +220,7 @@ impl Account {
         std::mem::take(&mut self.state().log)
     }
 
-    /// Those that may change something.
+    /// The statements since the last call that may change something.
     pub(crate) fn changes(&self) -> Vec<String> {
         self.log().into_iter().filter(|sql| is_change(sql)).collect()
     }
@@ -236,7 +236,7 @@ impl Account {
     }
 
     /// Stops injecting failures.
-    pub(crate) fn mend(&self) {
+    pub(crate) fn clear_fault(&self) {
         self.state().fault = None;
     }
 }
@@ -303,7 +303,7 @@ impl State {
         if self.forbidden.iter().any(|beginning| sql.starts_with(beginning)) {
             return Some(("003001".into(), "42501", "SQL access control error: Insufficient privileges".into()));
         }
-        let (_, code, message) = self.refusals.iter().find(|(beginning, ..)| sql.starts_with(beginning))?;
+        let (_, code, message) = self.errors.iter().find(|(beginning, ..)| sql.starts_with(beginning))?;
         // Snowflake quotes the part of a statement that it does not understand.
         Some(((*code).into(), "42000", message.replace("{sql}", sql)))
     }
@@ -339,7 +339,7 @@ pub(super) fn table(columns: &[&str], rows: Vec<Vec<String>>) -> Value {
 }
 
 /// A result of one text.
-pub(super) fn said(text: &str) -> Value {
+pub(super) fn text_result(text: &str) -> Value {
     table(&["status"], vec![vec![text.to_owned()]])
 }
 

@@ -1,4 +1,4 @@
-//! The commands, as a user types them.
+//! The `app` commands, run as processes.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Output, Stdio};
@@ -22,7 +22,7 @@ struct CliScenario {
     variables: BTreeMap<&'static str, String>,
 }
 
-/// How a program ended.
+/// The result of a program.
 struct ProgramOutput {
     code: Option<i32>,
     stdout: String,
@@ -71,23 +71,23 @@ impl CliScenario {
         ended
     }
 
-    async fn good(&self, arguments: &[&str]) -> ProgramOutput {
+    async fn succeed(&self, arguments: &[&str]) -> ProgramOutput {
         let ended = self.run(arguments).await;
         self.expect(ended, 0)
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn from_nothing_to_an_app_and_back() {
+async fn deploy_install_upgrade_and_uninstall() {
     let contents = CliScenario::new().await;
-    contents.good(&["app", "build"]).await;
-    let deployed = contents.good(&["app", "deploy", "--release"]).await;
+    contents.succeed(&["app", "build"]).await;
+    let deployed = contents.succeed(&["app", "deploy", "--release"]).await;
     assert!(deployed.stderr.contains("create the application package GITHUB_CONNECTOR_PKG\n"), "{}", deployed.stderr);
-    assert!(deployed.stdout.ends_with("things were changed\n"), "{}", deployed.stdout);
-    assert_eq!(contents.good(&["app", "deploy", "--release"]).await.stdout, "nothing was to be done\n");
-    contents.good(&["-vvv", "app", "install", "--secret", "token=env:MY_TOKEN", "--admin", "ops"]).await;
-    assert_eq!(contents.good(&["app", "upgrade"]).await.stdout, "nothing was to be done\n");
-    let status = contents.good(&["app", "status"]).await.stdout;
+    assert!(deployed.stdout.ends_with("changes made\n"), "{}", deployed.stdout);
+    assert_eq!(contents.succeed(&["app", "deploy", "--release"]).await.stdout, "nothing to change\n");
+    contents.succeed(&["-vvv", "app", "install", "--secret", "token=env:MY_TOKEN", "--admin", "ops"]).await;
+    assert_eq!(contents.succeed(&["app", "upgrade"]).await.stdout, "nothing to change\n");
+    let status = contents.succeed(&["app", "status"]).await.stdout;
     for line in [
         "application package GITHUB_CONNECTOR_PKG of TESTER",
         "released",
@@ -98,9 +98,9 @@ async fn from_nothing_to_an_app_and_back() {
     ] {
         assert!(status.contains(line), "{status}");
     }
-    let status: Value = serde_json::from_str(&contents.good(&["--json", "app", "status"]).await.stdout).unwrap();
+    let status: Value = serde_json::from_str(&contents.succeed(&["--json", "app", "status"]).await.stdout).unwrap();
     assert_eq!(status["application"]["references"][1]["object"], "GITHUB_CONNECTOR_ACCESS");
-    contents.good(&["app", "uninstall", "--yes", "--objects", "--with-package"]).await;
+    contents.succeed(&["app", "uninstall", "--yes", "--objects", "--with-package"]).await;
     let left = contents.account.contents();
     assert!(left.applications.is_empty() && left.packages.is_empty() && left.secrets.is_empty());
     let gone = contents.run(&["app", "status"]).await;
@@ -108,7 +108,7 @@ async fn from_nothing_to_an_app_and_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn programs_read_what_the_schema_says() {
+async fn json_output_matches_the_schema() {
     let schema: Value = serde_json::from_str(include_str!("../../../docs/json-schema.json")).unwrap();
     let contents = CliScenario::new().await;
     for (definition, args, code) in [
@@ -137,9 +137,9 @@ async fn programs_read_what_the_schema_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_prints_the_statements_and_changes_nothing() {
     let contents = CliScenario::new().await;
-    contents.good(&["app", "build"]).await;
+    contents.succeed(&["app", "build"]).await;
     let before = contents.account.contents();
-    let deploy = contents.good(&["app", "deploy", "--dry-run", "--release"]).await.stdout;
+    let deploy = contents.succeed(&["app", "deploy", "--dry-run", "--release"]).await.stdout;
     for line in [
         "-- create the application package GITHUB_CONNECTOR_PKG; needs CREATE APPLICATION PACKAGE on ACCOUNT\n",
         "CREATE SCHEMA IF NOT EXISTS GITHUB_CONNECTOR_PKG.APP_SRC;\n",
@@ -150,11 +150,11 @@ async fn a_dry_run_prints_the_statements_and_changes_nothing() {
         assert!(deploy.contains(line), "{line}: {deploy}");
     }
     assert_eq!((contents.account.contents(), contents.account.changes()), (before, Vec::new()));
-    contents.good(&["app", "deploy"]).await;
+    contents.succeed(&["app", "deploy"]).await;
     let before = contents.account.contents();
     contents.account.log();
     let secret = ["--secret", "token=env:MY_TOKEN"];
-    let install = contents.good(&[["app", "install", "--dry-run"].as_slice(), &secret].concat()).await.stdout;
+    let install = contents.succeed(&[["app", "install", "--dry-run"].as_slice(), &secret].concat()).await.stdout;
     for line in [
         "TYPE = GENERIC_STRING SECRET_STRING = '***' COMMENT = 'Made by snowfeed';\n",
         "CREATE APPLICATION GITHUB_CONNECTOR FROM APPLICATION PACKAGE GITHUB_CONNECTOR_PKG USING VERSION V0_1_0 PATCH 0",
@@ -162,7 +162,7 @@ async fn a_dry_run_prints_the_statements_and_changes_nothing() {
     ] {
         assert!(install.contains(line), "{line}: {install}");
     }
-    let json = contents.good(&[["--json", "app", "install", "--dry-run"].as_slice(), &secret].concat()).await.stdout;
+    let json = contents.succeed(&[["--json", "app", "install", "--dry-run"].as_slice(), &secret].concat()).await.stdout;
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(
         (&json["dry_run"], &json["steps"][0]["privilege"]),
@@ -172,28 +172,28 @@ async fn a_dry_run_prints_the_statements_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_removed_without_being_asked() {
+async fn nothing_is_removed_without_confirmation() {
     let contents = CliScenario::new().await;
-    contents.good(&["app", "build"]).await;
-    contents.good(&["app", "deploy"]).await;
-    contents.good(&["app", "install"]).await;
+    contents.succeed(&["app", "build"]).await;
+    contents.succeed(&["app", "deploy"]).await;
+    contents.succeed(&["app", "install"]).await;
     contents.account.log();
     let refused = contents.run(&["app", "uninstall"]).await;
     let refused = contents.expect(refused, 2);
     assert!(refused.stderr.contains("--yes"), "{}", refused.stderr);
     assert_eq!(contents.account.log(), [""; 0]);
-    let dry = contents.good(&["app", "uninstall", "--dry-run"]).await.stdout;
+    let dry = contents.succeed(&["app", "uninstall", "--dry-run"]).await.stdout;
     assert!(dry.contains("DROP APPLICATION IF EXISTS GITHUB_CONNECTOR;"), "{dry}");
     assert_eq!(contents.account.changes(), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn errors_say_what_to_do_and_are_json_when_that_is_asked_for() {
+async fn errors_have_help_and_are_json_on_request() {
     let contents = CliScenario::new().await;
     let unbuilt = contents.run(&["app", "deploy"]).await;
     let unbuilt = contents.expect(unbuilt, 6);
     assert!(unbuilt.stderr.contains("app build"), "{}", unbuilt.stderr);
-    contents.good(&["app", "build"]).await;
+    contents.succeed(&["app", "build"]).await;
     contents.account.state().forbidden = vec!["CREATE APPLICATION PACKAGE"];
     let refused = contents.run(&["--json", "app", "deploy"]).await;
     let refused: Value = serde_json::from_str(&contents.expect(refused, 4).stdout).unwrap();
@@ -209,10 +209,10 @@ async fn errors_say_what_to_do_and_are_json_when_that_is_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_changed_since_the_build_is_told() {
+async fn changes_since_the_build_are_reported() {
     let contents = CliScenario::new().await;
-    contents.good(&["app", "build", "--title", "Old"]).await;
-    let deployed = contents.good(&["app", "deploy"]).await;
+    contents.succeed(&["app", "build", "--title", "Old"]).await;
+    let deployed = contents.succeed(&["app", "deploy"]).await;
     assert!(deployed.stderr.contains("`app build` would change"), "{}", deployed.stderr);
 }
 
@@ -220,20 +220,20 @@ async fn what_was_changed_since_the_build_is_told() {
 async fn every_command_has_help() {
     let contents = CliScenario::new().await;
     for command in ["deploy", "install", "upgrade", "status", "uninstall"] {
-        let help = contents.good(&["app", command, "--help"]).await.stdout;
+        let help = contents.succeed(&["app", command, "--help"]).await.stdout;
         assert!(help.contains("--application") && !help.contains("{kind}") && !help.contains("{name}"), "{help}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_image_of_the_build_is_pushed() {
+async fn the_built_image_is_pushed() {
     let Some(registry) = Registry::open() else { return };
     let contents = CliScenario::new().await;
-    contents.good(&["app", "build"]).await;
+    contents.succeed(&["app", "build"]).await;
     let image = ImageFolder::new().builder().write(contents.folder.path().join("sf_build/image")).unwrap();
     let url = format!("http://{}/snowfeed/public/images", registry.host());
     contents.account.state().contents.repositories.insert("SNOWFEED.PUBLIC.IMAGES".into(), url);
-    let deployed: Value = serde_json::from_str(&contents.good(&["--json", "app", "deploy"]).await.stdout).unwrap();
+    let deployed: Value = serde_json::from_str(&contents.succeed(&["--json", "app", "deploy"]).await.stdout).unwrap();
     assert_eq!(deployed["notes"], Value::Array(Vec::new()));
     let reference = format!("{}/snowfeed/public/images/github_issues:0.1.0", registry.host());
     assert_eq!(registry.inspect(&reference, false)["Digest"], image.digest());
@@ -242,39 +242,39 @@ async fn the_image_of_the_build_is_pushed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dry_run_in_an_account_without_the_image_database_tells_what_makes_it() {
+async fn a_dry_run_shows_how_the_image_database_is_created() {
     let contents = CliScenario::of(Account::fresh().await);
-    contents.good(&["app", "build"]).await;
-    let told = contents.good(&["app", "deploy", "--dry-run"]).await.stdout;
+    contents.succeed(&["app", "build"]).await;
+    let script = contents.succeed(&["app", "deploy", "--dry-run"]).await.stdout;
     for line in [
         "-- create the database SNOWFEED; needs CREATE DATABASE on ACCOUNT\nCREATE DATABASE IF NOT EXISTS SNOWFEED COMMENT = 'Made by snowfeed';\n",
         "-- create the image repository SNOWFEED.PUBLIC.IMAGES; needs CREATE IMAGE REPOSITORY on SCHEMA SNOWFEED.PUBLIC\n",
     ] {
-        assert!(told.contains(line), "{told}");
+        assert!(script.contains(line), "{script}");
     }
     // A newly made object cannot have anything in it.
-    assert!(!told.contains("already"), "{told}");
+    assert!(!script.contains("already"), "{script}");
     assert_eq!(contents.account.changes(), [""; 0]);
     let refused = contents.run(&["app", "deploy", "--no-create-repository"]).await;
-    let said = contents.expect(refused, 6).stderr;
+    let printed = contents.expect(refused, 6).stderr;
     for part in [
         "the database SNOWFEED, the image repository SNOWFEED.PUBLIC.IMAGES are missing",
         "CREATE DATABASE IF NOT EXISTS SNOWFEED",
         "CREATE IMAGE REPOSITORY IF NOT EXISTS SNOWFEED.PUBLIC.IMAGES",
         "without --no-create-repository",
     ] {
-        assert!(said.contains(part), "{part}: {said}");
+        assert!(printed.contains(part), "{part}: {printed}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hosts_come_from_arguments_and_from_settings_wherever_those_are() {
+async fn hosts_come_from_arguments_and_every_source_of_settings() {
     let mut contents = CliScenario::new().await;
-    contents.good(&["app", "build"]).await;
-    contents.good(&["app", "deploy"]).await;
+    contents.succeed(&["app", "build"]).await;
+    contents.succeed(&["app", "deploy"]).await;
     contents.variables.insert("GITHUB_PROXY", "http://proxy.acme.com:3128".to_owned());
     let set = ["--set", "api_url=https://ghe.acme.com/api/v3", "app", "install", "--host", "cdn.acme.com:8443"];
-    contents.good(&set).await;
+    contents.succeed(&set).await;
     let rule = "GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_HOSTS";
     let value = contents.account.contents().rules[rule].value.clone();
     assert_eq!(value, "api.github.com,ghe.acme.com,proxy.acme.com:3128,cdn.acme.com:8443");
@@ -283,11 +283,11 @@ async fn hosts_come_from_arguments_and_from_settings_wherever_those_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_version_to_drop_is_named_by_an_argument() {
+async fn an_argument_names_the_version_to_drop() {
     let contents = CliScenario::new().await;
-    contents.good(&["app", "build"]).await;
+    contents.succeed(&["app", "build"]).await;
     let name = format!("V{}", env!("CARGO_PKG_VERSION").replace('.', "_"));
     let refused = contents.run(&["app", "deploy", "--drop-version", &name]).await;
     assert!(contents.expect(refused, 4).stderr.contains("the version to deploy"));
-    contents.good(&["app", "deploy", "--drop-version", "v0"]).await;
+    contents.succeed(&["app", "deploy", "--drop-version", "v0"]).await;
 }

@@ -4,7 +4,7 @@ use snowfeed::Result;
 use snowfeed::native_app::deploy::Report;
 
 use super::account::{Account, AccountContents, InjectedFault};
-use super::install::whole;
+use super::install::all_options;
 use super::{deploy, install, uninstall, upgrade};
 use crate::support::github;
 
@@ -23,7 +23,7 @@ async fn prepare(account: &Account, act: Operation) {
         deploy(account, &github(), |deploy| deploy.release(true)).await.unwrap();
     }
     if matches!(act, Operation::Upgrade | Operation::Uninstall) {
-        install(account, &github(), whole).await.unwrap();
+        install(account, &github(), all_options).await.unwrap();
         deploy(account, &github().title("Newer"), |deploy| deploy).await.unwrap();
     }
     if act == Operation::Install {
@@ -36,7 +36,7 @@ async fn perform(account: &Account, act: Operation) -> Result<Report> {
     match act {
         Operation::Deploy => deploy(account, &github(), |deploy| deploy.release(true)).await,
         Operation::Patch => deploy(account, &github().title("Newer"), |deploy| deploy.release(true)).await,
-        Operation::Install => install(account, &github(), whole).await,
+        Operation::Install => install(account, &github(), all_options).await,
         Operation::Upgrade => upgrade(account, &github(), |upgrade| upgrade).await,
         Operation::Uninstall => uninstall(account, &github(), |uninstall| uninstall.objects(true).package(true)).await,
     }
@@ -54,13 +54,13 @@ async fn expected(act: Operation) -> (AccountContents, Vec<String>, usize) {
 async fn converges(act: Operation) {
     let (contents, files, count) = expected(act).await;
     assert!(count >= 2, "{act:?}");
-    for fault in [InjectedFault::Fails, InjectedFault::NoAnswer] {
+    for fault in [InjectedFault::Fails, InjectedFault::LostResponse] {
         for at in 0..count {
             let account = Account::start().await;
             prepare(&account, act).await;
             account.state().fault = Some((at, fault));
-            perform(&account, act).await.expect_err("a statement went wrong");
-            account.mend();
+            perform(&account, act).await.expect_err("the injected fault must be an error");
+            account.clear_fault();
             perform(&account, act).await.unwrap_or_else(|error| panic!("{act:?}, {fault:?} at {at}: {error:?}"));
             assert_eq!(account.contents(), contents, "{act:?}, {fault:?} at {at}");
             assert_eq!(account.files().into_keys().collect::<Vec<_>>(), files, "{act:?}, {fault:?} at {at}");
@@ -76,32 +76,32 @@ async fn converges(act: Operation) {
 }
 
 #[tokio::test]
-async fn a_deploy_that_stops_anywhere_is_completed_by_the_next() {
+async fn the_next_deploy_completes_one_that_failed_at_any_step() {
     converges(Operation::Deploy).await;
 }
 
 #[tokio::test]
-async fn a_patch_that_stops_anywhere_is_completed_by_the_next_and_made_once() {
+async fn the_next_deploy_completes_a_patch_and_creates_it_once() {
     converges(Operation::Patch).await;
 }
 
 #[tokio::test]
-async fn an_installation_that_stops_anywhere_is_completed_by_the_next() {
+async fn the_next_install_completes_one_that_failed_at_any_step() {
     converges(Operation::Install).await;
 }
 
 #[tokio::test]
-async fn an_upgrade_that_stops_anywhere_is_completed_by_the_next() {
+async fn the_next_upgrade_completes_one_that_failed_at_any_step() {
     converges(Operation::Upgrade).await;
 }
 
 #[tokio::test]
-async fn a_removal_that_stops_anywhere_is_completed_by_the_next() {
+async fn the_next_uninstall_completes_one_that_failed_at_any_step() {
     converges(Operation::Uninstall).await;
 }
 
 #[tokio::test]
-async fn a_call_that_is_stopped_between_two_steps_says_so_and_goes_on_later() {
+async fn a_run_stopped_between_steps_reports_it_and_the_next_continues() {
     use snowfeed::native_app::Bundle;
     use snowfeed::native_app::deploy::{Deploy, Runner};
     use tokio_util::sync::CancellationToken;
@@ -114,5 +114,5 @@ async fn a_call_that_is_stopped_between_two_steps_says_so_and_goes_on_later() {
     let report = Deploy::new(&app, &bundle).unwrap().run(&mut account.open().await, &runner).await.unwrap();
     assert!(report.stopped && report.steps.len() == 1, "{report:?}");
     let report = deploy(&account, &app, |deploy| deploy).await.unwrap();
-    assert!(!report.stopped && !report.steps.iter().any(|step| step.what.contains("application package")));
+    assert!(!report.stopped && !report.steps.iter().any(|step| step.description.contains("application package")));
 }

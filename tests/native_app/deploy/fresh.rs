@@ -13,7 +13,7 @@ const CREATED: [&str; 2] = [
 ];
 
 #[tokio::test]
-async fn a_deploy_makes_the_repository_with_its_database() {
+async fn deploy_creates_the_repository_and_its_database() {
     let account = Account::fresh().await;
     deploy(&account, &github(), |deploy| deploy.release(true)).await.unwrap();
     let changes = account.changes();
@@ -24,12 +24,12 @@ async fn a_deploy_makes_the_repository_with_its_database() {
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_the_statements_and_the_privileges() {
+async fn a_dry_run_lists_statements_and_privileges() {
     let account = Account::fresh().await;
     let (app, bundle) = (github().image_repository("/images/apps/github"), Bundle::new(&github()).unwrap());
     let dry = Runner::new().dry_run(true);
     let report = Deploy::new(&app, &bundle).unwrap().run(&mut account.open().await, &dry).await.unwrap();
-    let told: Vec<(&str, &str)> =
+    let steps: Vec<(&str, &str)> =
         report.steps.iter().map(|step| (step.statement.as_str(), step.privilege.as_str())).collect();
     for step in [
         ("CREATE DATABASE IF NOT EXISTS IMAGES COMMENT = 'Made by snowfeed'", "CREATE DATABASE on ACCOUNT"),
@@ -39,13 +39,13 @@ async fn a_dry_run_tells_the_statements_and_the_privileges() {
             "CREATE IMAGE REPOSITORY on SCHEMA IMAGES.APPS",
         ),
     ] {
-        assert!(told.contains(&step), "{told:#?}");
+        assert!(steps.contains(&step), "{steps:#?}");
     }
     assert_eq!((account.changes().len(), account.contents().databases.len()), (0, 0));
 }
 
 #[tokio::test]
-async fn only_what_is_missing_is_made() {
+async fn only_missing_objects_are_created() {
     let account = Account::fresh().await;
     account.state().contents.databases.insert("SNOWFEED".into());
     deploy(&account, &github(), |deploy| deploy).await.unwrap();

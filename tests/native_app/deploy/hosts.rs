@@ -5,7 +5,7 @@ use snowfeed::ErrorKind;
 use snowfeed::native_app::deploy::Install;
 
 use super::account::{Account, AccountObject};
-use super::{deploy, install, whats};
+use super::{deploy, descriptions, install};
 use crate::support::{custom, github};
 
 const RULE: &str = "GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_HOSTS";
@@ -22,7 +22,7 @@ fn enterprise(install: Install) -> Install {
 }
 
 #[tokio::test]
-async fn the_host_of_a_setting_that_is_a_url_is_allowed() {
+async fn the_host_of_a_url_setting_is_allowed() {
     let account = deployed().await;
     install(&account, &github(), enterprise).await.unwrap();
     assert_eq!(account.contents().rules[RULE].value, "api.github.com,ghe.acme.com:8443,cdn.acme.com");
@@ -34,7 +34,7 @@ async fn the_host_of_a_setting_that_is_a_url_is_allowed() {
 }
 
 #[tokio::test]
-async fn a_host_that_the_consumer_has_added_stays() {
+async fn a_host_added_by_the_consumer_stays() {
     let account = deployed().await;
     install(&account, &github(), |install| install).await.unwrap();
     account.state().contents.rules.get_mut(RULE).unwrap().value = "api.github.com:443,theirs.example".into();
@@ -46,11 +46,14 @@ async fn a_host_that_the_consumer_has_added_stays() {
             "ALTER NETWORK RULE {RULE} SET VALUE_LIST = ('api.github.com:443', 'theirs.example', 'ghe.acme.com:8443', 'cdn.acme.com')"
         )]
     );
-    assert_eq!(whats(&report), [format!("also allow ghe.acme.com:8443, cdn.acme.com by the network rule {RULE}")]);
+    assert_eq!(
+        descriptions(&report),
+        [format!("also allow ghe.acme.com:8443, cdn.acme.com by the network rule {RULE}")]
+    );
 }
 
 #[tokio::test]
-async fn what_the_consumer_has_added_to_the_integration_stays() {
+async fn consumer_additions_to_the_integration_stay() {
     let account = deployed().await;
     install(&account, &github(), |install| install).await.unwrap();
     let theirs = "[THEIRS.PUBLIC.RULE]|[THEIRS.PUBLIC.KEY]";
@@ -70,7 +73,7 @@ async fn what_the_consumer_has_added_to_the_integration_stays() {
 }
 
 #[tokio::test]
-async fn a_rule_that_is_not_understood_or_of_another_type_is_left_alone() {
+async fn an_unparseable_or_other_type_of_rule_is_left_unchanged() {
     let account = deployed().await;
     install(&account, &github(), |install| install).await.unwrap();
     account.log();
@@ -84,7 +87,7 @@ async fn a_rule_that_is_not_understood_or_of_another_type_is_left_alone() {
 }
 
 #[test]
-fn hosts_that_no_container_reaches_are_refused() {
+fn hosts_that_no_container_can_reach_are_rejected() {
     for host in ["https://ghe.acme.com", "ghe.acme.com/api", "*.acme.com", "ghe.acme.com:99", "ghe.acme.com:70000", ""]
     {
         let error = Install::new(&github()).unwrap().host(host).unwrap_err();

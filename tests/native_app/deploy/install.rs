@@ -1,19 +1,19 @@
-//! The consumer's side.
+//! Installs and upgrades, as a consumer.
 
 use secrecy::SecretString;
 use snowfeed::ErrorKind;
 use snowfeed::native_app::deploy::{ApplicationRole, Install, InstallSource};
 
 use super::account::Account;
-use super::{deploy, install, upgrade, whats};
+use super::{deploy, descriptions, install, upgrade};
 use crate::support::{custom, github};
 
 pub(super) fn token(value: &str) -> SecretString {
     value.to_owned().into()
 }
 
-/// With every option.
-pub(super) fn whole(install: Install) -> Install {
+/// Sets every option of an installation.
+pub(super) fn all_options(install: Install) -> Install {
     let warehouse = Some("COMPUTE_WH".parse().unwrap());
     install
         .secret("token", token("s3cret"))
@@ -23,10 +23,10 @@ pub(super) fn whole(install: Install) -> Install {
 }
 
 #[tokio::test]
-async fn everything_that_the_app_needs_is_made_and_bound() {
+async fn everything_the_app_needs_is_created_and_bound() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
-    install(&account, &github(), whole).await.unwrap();
+    install(&account, &github(), all_options).await.unwrap();
     let contents = account.contents();
     let place = "GITHUB_CONNECTOR_SETUP.PUBLIC";
     assert_eq!(contents.rules[&format!("{place}.GITHUB_CONNECTOR_HOSTS")].value, "api.github.com");
@@ -48,7 +48,7 @@ async fn everything_that_the_app_needs_is_made_and_bound() {
 async fn a_second_installation_only_reads() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
-    install(&account, &github(), whole).await.unwrap();
+    install(&account, &github(), all_options).await.unwrap();
     account.log();
     let before = account.contents();
     // The secret's value cannot be compared: it is set whenever it is passed.
@@ -68,20 +68,23 @@ async fn a_second_installation_only_reads() {
 }
 
 #[tokio::test]
-async fn a_reference_that_the_consumer_took_away_is_bound_again() {
+async fn a_removed_reference_is_bound_again() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
-    install(&account, &github(), whole).await.unwrap();
+    install(&account, &github(), all_options).await.unwrap();
     account.state().contents.applications.get_mut("GITHUB_CONNECTOR").unwrap().references.remove("token");
     let report = install(&account, &github(), |install| install).await.unwrap();
-    assert_eq!(whats(&report), ["bind token to the secret GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_TOKEN"]);
+    assert_eq!(
+        descriptions(&report),
+        ["bind token to the secret GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_TOKEN"]
+    );
 }
 
 #[tokio::test]
-async fn a_reference_that_the_consumer_has_bound_to_something_else_stays_so() {
+async fn a_reference_bound_by_the_consumer_stays_bound() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
-    install(&account, &github(), whole).await.unwrap();
+    install(&account, &github(), all_options).await.unwrap();
     let other = "THEIRS.PUBLIC.OTHER_TOKEN".to_owned();
     account
         .state()
@@ -97,16 +100,16 @@ async fn a_reference_that_the_consumer_has_bound_to_something_else_stays_so() {
 }
 
 #[tokio::test]
-async fn privileges_that_the_installation_did_not_grant_are_granted() {
+async fn missing_privileges_are_granted() {
     let account = Account::start().await;
     account.state().grants_at_installation = false;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
-    install(&account, &github(), whole).await.unwrap();
+    install(&account, &github(), all_options).await.unwrap();
     assert!(account.contents().applications["GITHUB_CONNECTOR"].privileges.values().all(|granted| *granted));
 }
 
 #[tokio::test]
-async fn hosts_that_have_changed_are_allowed_and_a_new_secret_too() {
+async fn changed_hosts_and_a_new_secret_are_allowed() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     install(&account, &github(), |install| install).await.unwrap();
@@ -123,7 +126,7 @@ async fn hosts_that_have_changed_are_allowed_and_a_new_secret_too() {
 }
 
 #[tokio::test]
-async fn a_source_that_talks_to_nobody_needs_no_objects() {
+async fn a_source_without_hosts_needs_no_objects() {
     let account = Account::start().await;
     account.state().references = vec!["warehouse_reference".into()];
     deploy(&account, &custom(), |deploy| deploy).await.unwrap();
@@ -133,7 +136,7 @@ async fn a_source_that_talks_to_nobody_needs_no_objects() {
 }
 
 #[tokio::test]
-async fn names_that_are_taken_are_refused_with_what_to_do() {
+async fn existing_foreign_names_are_rejected_with_help() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     // Another tool's application.
@@ -160,7 +163,7 @@ async fn names_that_are_taken_are_refused_with_what_to_do() {
     assert!(error.kind() == ErrorKind::Conflict, "{error:?}");
 }
 
-/// Without containers, or without external access, the objects that these need cannot be made.
+/// An account without containers or external access cannot create their objects.
 #[tokio::test]
 async fn an_app_without_a_container_needs_neither_image_nor_access() {
     let account = Account::start().await;
@@ -180,7 +183,7 @@ async fn an_app_without_a_container_needs_neither_image_nor_access() {
 }
 
 #[tokio::test]
-async fn a_secret_that_somebody_else_made_is_not_handed_to_the_app() {
+async fn a_foreign_secret_is_not_given_to_the_app() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     let path = "GITHUB_CONNECTOR_SETUP.PUBLIC.GITHUB_CONNECTOR_TOKEN";
@@ -196,7 +199,7 @@ async fn a_secret_that_somebody_else_made_is_not_handed_to_the_app() {
 }
 
 #[tokio::test]
-async fn a_version_that_is_missing_says_how_to_get_it() {
+async fn a_missing_version_has_help() {
     let account = Account::start().await;
     let error = install(&account, &github(), |install| install).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
@@ -212,7 +215,7 @@ async fn a_version_that_is_missing_says_how_to_get_it() {
 }
 
 #[tokio::test]
-async fn a_listing_is_installed_from_without_a_package() {
+async fn install_from_a_listing_needs_no_package() {
     let account = Account::start().await;
     install(&account, &github(), |install| install.source(InstallSource::Listing("GZ'1".into()))).await.unwrap();
     let changes = account.changes();
@@ -226,7 +229,7 @@ async fn a_listing_is_installed_from_without_a_package() {
 async fn an_upgrade_goes_to_the_newest_patch_once() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
-    install(&account, &github(), whole).await.unwrap();
+    install(&account, &github(), all_options).await.unwrap();
     let bound = account.contents().applications["GITHUB_CONNECTOR"].references.clone();
     deploy(&account, &github().title("Another title"), |deploy| deploy).await.unwrap();
     account.log();
@@ -239,14 +242,14 @@ async fn an_upgrade_goes_to_the_newest_patch_once() {
 }
 
 #[tokio::test]
-async fn an_upgrade_that_snowflake_does_not_do_says_how_to_go_on_and_drops_nothing() {
+async fn an_impossible_upgrade_has_help_and_drops_nothing() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
-    install(&account, &github(), whole).await.unwrap();
+    install(&account, &github(), all_options).await.unwrap();
     deploy(&account, &github().title("Another title"), |deploy| deploy).await.unwrap();
     let before = account.contents();
     for code in ["093044", "093045", "093046", "093055", "093079"] {
-        account.state().refusals = vec![("ALTER APPLICATION GITHUB_CONNECTOR UPGRADE", code, "not so")];
+        account.state().errors = vec![("ALTER APPLICATION GITHUB_CONNECTOR UPGRADE", code, "not so")];
         let error = upgrade(&account, &github(), |upgrade| upgrade).await.unwrap_err();
         assert!(error.help().unwrap().contains("app uninstall"), "{code}: {error:?}");
         assert_eq!(account.contents(), before);
@@ -254,7 +257,7 @@ async fn an_upgrade_that_snowflake_does_not_do_says_how_to_go_on_and_drops_nothi
 }
 
 #[tokio::test]
-async fn only_secrets_of_the_source_can_be_given() {
+async fn only_the_sources_secrets_are_accepted() {
     let install = Install::new(&github()).unwrap();
     let error = install.secret("tokne", token("s3cret")).unwrap_err();
     assert!(error.help().unwrap().contains("token") && !format!("{error:?}").contains("s3cret"), "{error:?}");

@@ -8,7 +8,7 @@ use super::{deploy, install, uninstall, upgrade};
 use crate::support::github;
 
 #[tokio::test]
-async fn names_with_quotes_blanks_and_backslashes_are_kept_everywhere() {
+async fn names_with_quotes_blanks_and_backslashes_work_everywhere() {
     let app = github().package("\"My \"\"pkg\"\" it's\"").application("my_app");
     let account = Account::start().await;
     deploy(&account, &app, |deploy| deploy.release(true)).await.unwrap();

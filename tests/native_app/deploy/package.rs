@@ -1,15 +1,15 @@
-//! The provider's side.
+//! Deploys, as a provider.
 
 use serde_json::json;
 use snowfeed::ErrorKind;
 use snowfeed::native_app::Bundle;
 
 use super::account::Account;
-use super::{deploy, whats};
+use super::{deploy, descriptions};
 use crate::support::{custom, github};
 
 #[tokio::test]
-async fn the_bundle_arrives_as_it_is_and_becomes_a_version() {
+async fn the_bundle_is_uploaded_unchanged_and_becomes_a_version() {
     let account = Account::start().await;
     let report = deploy(&account, &github(), |deploy| deploy.release(true)).await.unwrap();
     let bundle = Bundle::new(&github()).unwrap();
@@ -22,9 +22,9 @@ async fn the_bundle_arrives_as_it_is_and_becomes_a_version() {
     assert_eq!(package.released, Some(("V0_1_0".to_owned(), 0)));
     let [(version, 0, label)] = package.versions.as_slice() else { panic!("{package:?}") };
     assert!(version == "V0_1_0" && label.starts_with("0.1.0+"), "{label}");
-    let whats = whats(&report);
+    let steps = descriptions(&report);
     assert_eq!(
-        whats[..2],
+        steps[..2],
         ["create the application package GITHUB_CONNECTOR_PKG", "create the schema GITHUB_CONNECTOR_PKG.APP_SRC"]
     );
     assert!(report.notes.iter().any(|note| note.contains("no image was built")), "{report:?}");
@@ -42,7 +42,7 @@ async fn a_second_deploy_only_reads() {
 }
 
 #[tokio::test]
-async fn only_what_has_changed_is_uploaded_and_what_is_stale_is_removed() {
+async fn only_changed_files_are_uploaded_and_stale_ones_removed() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     account.log();
@@ -56,12 +56,12 @@ async fn only_what_has_changed_is_uploaded_and_what_is_stale_is_removed() {
         "{changes:#?}"
     );
     assert!(!changes.iter().any(|sql| sql.contains("procedures/")), "{changes:#?}");
-    assert!(whats(&report).ends_with(&["validate the setup script", "add patch 1 of V0_1_0"]), "{report:#?}");
+    assert!(descriptions(&report).ends_with(&["validate the setup script", "add patch 1 of V0_1_0"]), "{report:#?}");
     assert!(!account.files().keys().any(|path| path.ends_with("viewer.py")));
 }
 
 #[tokio::test]
-async fn a_stale_file_takes_no_file_along_whose_name_begins_like_its_own() {
+async fn removing_a_stale_file_keeps_files_with_the_same_prefix() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     let stage = "GITHUB_CONNECTOR_PKG.APP_SRC.STAGE";
@@ -72,7 +72,7 @@ async fn a_stale_file_takes_no_file_along_whose_name_begins_like_its_own() {
 }
 
 #[tokio::test]
-async fn a_package_of_somebody_else_is_left_alone_unless_it_is_to_be_taken_over() {
+async fn a_foreign_package_is_left_unchanged_unless_adopted() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     account.state().contents.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap().comment =
@@ -92,7 +92,7 @@ fn custom_named() -> snowfeed::native_app::App {
 }
 
 #[tokio::test]
-async fn an_image_repository_that_is_missing_is_named_with_the_statement_that_makes_it() {
+async fn a_missing_image_repository_is_named_with_its_create_statement() {
     let account = Account::start().await;
     account.state().contents.repositories.clear();
     let error = deploy(&account, &github(), |deploy| deploy.create_repository(false)).await.unwrap_err();
@@ -108,7 +108,7 @@ async fn an_image_repository_that_is_missing_is_named_with_the_statement_that_ma
 }
 
 #[tokio::test]
-async fn what_snowflake_says_against_the_setup_script_is_told_and_makes_no_version() {
+async fn setup_script_errors_are_reported_and_create_no_version() {
     let account = Account::start().await;
     account.state().validation = Some(json!({
         "status": "FAIL", "warnings": [], "errors": [{ "message": "Syntax error", "cause": "near X", "fileName": "setup.sql", "line": 7 }]
@@ -124,7 +124,7 @@ async fn what_snowflake_says_against_the_setup_script_is_told_and_makes_no_versi
 }
 
 #[tokio::test]
-async fn a_package_without_release_channels_gets_its_version_in_the_older_way() {
+async fn a_package_without_release_channels_uses_add_version() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     let mut package = account.contents().packages["GITHUB_CONNECTOR_PKG"].clone();
@@ -144,7 +144,7 @@ async fn a_package_without_release_channels_gets_its_version_in_the_older_way() 
 }
 
 #[tokio::test]
-async fn a_bundle_that_breaks_a_rule_is_refused_before_anything_is_asked() {
+async fn an_invalid_bundle_is_rejected_before_any_statement() {
     let folder = tempfile::tempdir().unwrap();
     Bundle::new(&github()).unwrap().write(&folder).unwrap();
     std::fs::write(folder.path().join("setup.sql"), "USE ROLE ACCOUNTADMIN;").unwrap();

@@ -9,7 +9,7 @@ use super::{deploy, install};
 use crate::support::github;
 
 #[tokio::test]
-async fn a_step_of_a_deploy_that_is_refused_names_the_privilege_and_the_grant() {
+async fn a_denied_deploy_step_names_the_privilege_and_the_grant() {
     for (beginning, grant) in [
         ("CREATE APPLICATION PACKAGE", "GRANT CREATE APPLICATION PACKAGE ON ACCOUNT TO ROLE TESTER"),
         ("CREATE SCHEMA", "GRANT OWNERSHIP ON APPLICATION PACKAGE GITHUB_CONNECTOR_PKG TO ROLE TESTER"),
@@ -30,7 +30,7 @@ async fn a_step_of_a_deploy_that_is_refused_names_the_privilege_and_the_grant() 
 }
 
 #[tokio::test]
-async fn a_step_of_an_installation_that_is_refused_names_the_privilege_and_the_grant() {
+async fn a_denied_install_step_names_the_privilege_and_the_grant() {
     let place = "GITHUB_CONNECTOR_SETUP.PUBLIC";
     for (beginning, grant) in [
         ("CREATE DATABASE", "GRANT CREATE DATABASE ON ACCOUNT TO ROLE TESTER".to_owned()),
@@ -55,7 +55,7 @@ async fn a_step_of_an_installation_that_is_refused_names_the_privilege_and_the_g
         let error = install(&account, &github(), with_token).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{beginning}: {error:?}");
         assert!(error.help().unwrap().contains(&grant), "{beginning}: {:?}", error.help());
-        // Once it has the privilege, it continues from there.
+        // With the privilege, the next call continues.
         account.state().forbidden.clear();
         install(&account, &github(), with_token).await.unwrap();
     }

@@ -15,7 +15,7 @@ async fn installed() -> Account {
 }
 
 #[tokio::test]
-async fn what_the_app_owns_is_dropped_only_when_that_is_said() {
+async fn owned_objects_are_dropped_only_with_cascade() {
     let account = installed().await;
     let owned = ("DATABASE".to_owned(), "GITHUB_CONNECTOR_DATA".to_owned());
     account.state().contents.applications.get_mut("GITHUB_CONNECTOR").unwrap().owned = vec![owned];
@@ -29,7 +29,7 @@ async fn what_the_app_owns_is_dropped_only_when_that_is_said() {
 }
 
 #[tokio::test]
-async fn data_whose_database_alone_was_transferred_is_not_dropped() {
+async fn data_is_not_dropped_when_only_its_database_was_transferred() {
     let account = installed().await;
     let owned = [("COMPUTE_POOL", "GITHUB_CONNECTOR_POOL"), ("SCHEMA", "PUBLIC_RAW")];
     account.state().contents.applications.get_mut("GITHUB_CONNECTOR").unwrap().owned =
@@ -40,7 +40,7 @@ async fn data_whose_database_alone_was_transferred_is_not_dropped() {
 }
 
 #[tokio::test]
-async fn secrets_package_and_database_stay_unless_that_is_said() {
+async fn secrets_package_and_database_stay_by_default() {
     let account = installed().await;
     let before = account.contents();
     uninstall(&account, &github(), |uninstall| uninstall).await.unwrap();
@@ -62,7 +62,7 @@ async fn secrets_package_and_database_stay_unless_that_is_said() {
 }
 
 #[tokio::test]
-async fn what_somebody_else_has_made_is_not_removed() {
+async fn foreign_objects_are_not_removed() {
     let account = installed().await;
     account.state().contents.secrets.values_mut().for_each(|secret| secret.comment = "mine".into());
     uninstall(&account, &github(), |uninstall| uninstall.objects(true)).await.unwrap();
@@ -73,7 +73,7 @@ async fn what_somebody_else_has_made_is_not_removed() {
 }
 
 #[tokio::test]
-async fn what_is_gone_already_is_nothing_to_do() {
+async fn uninstall_skips_objects_that_are_gone() {
     let account = installed().await;
     uninstall(&account, &github(), |uninstall| uninstall).await.unwrap();
     account.log();

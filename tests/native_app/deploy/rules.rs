@@ -85,7 +85,7 @@ async fn or_replace_and_if_not_exists_exclude_each_other() {
 }
 
 #[tokio::test]
-async fn what_exists_is_not_created_again_without_if_not_exists() {
+async fn create_fails_on_an_existing_object_without_if_not_exists() {
     let mut rule = Rule::of(Account::start().await).await;
     rule.rejected("002002", "CREATE DATABASE SNOWFEED").await.fine("CREATE DATABASE IF NOT EXISTS SNOWFEED").await;
 }
@@ -129,7 +129,7 @@ async fn two_versions_may_be_in_no_channel_and_two_in_one() {
 }
 
 #[tokio::test]
-async fn what_is_released_is_in_the_channel() {
+async fn a_released_version_is_in_the_channel() {
     let mut rule = Rule::deployed().await;
     let release = "MODIFY RELEASE CHANNEL DEFAULT SET DEFAULT RELEASE DIRECTIVE VERSION = V0_1_0 PATCH = ";
     rule.package(Some("093036"), &format!("{release}7")).await;
@@ -152,10 +152,10 @@ async fn a_version_leaves_its_channel_before_it_is_deregistered() {
 }
 
 #[tokio::test]
-async fn a_version_leaves_its_channel_when_no_installation_has_it() {
+async fn a_version_leaves_its_channel_when_no_installation_uses_it() {
     let mut rule = Rule::deployed().await;
     rule.package(None, "MODIFY RELEASE CHANNEL DEFAULT ADD VERSION V0_1_0").await;
-    rule.account.state().leaves_after = 1;
+    rule.account.state().removal_polls = 1;
     rule.package(None, "MODIFY RELEASE CHANNEL DEFAULT DROP VERSION V0_1_0").await;
     for left in [false, true] {
         rule.fine("SHOW RELEASE CHANNELS IN APPLICATION PACKAGE GITHUB_CONNECTOR_PKG").await;
@@ -164,7 +164,7 @@ async fn a_version_leaves_its_channel_when_no_installation_has_it() {
 }
 
 #[tokio::test]
-async fn a_version_that_is_installed_is_not_deregistered() {
+async fn an_installed_version_is_not_deregistered() {
     let mut rule = Rule::deployed().await;
     rule.fine("CREATE APPLICATION A FROM APPLICATION PACKAGE GITHUB_CONNECTOR_PKG USING VERSION V0_1_0").await;
     rule.package(Some(INVALID), "DEREGISTER VERSION V0_1_0").await;
@@ -201,7 +201,7 @@ async fn a_patch_does_not_change_the_privileges() {
 }
 
 #[tokio::test]
-async fn a_version_is_registered_or_added_by_whether_there_are_channels() {
+async fn release_channels_decide_between_register_and_add() {
     let mut rule = Rule::deployed().await;
     rule.package(Some("512002"), &format!("ADD VERSION V2 {STAGE}")).await;
     rule.account.state().contents.packages.get_mut("GITHUB_CONNECTOR_PKG").unwrap().channels = false;
@@ -233,7 +233,7 @@ async fn a_network_rule_keeps_its_type_and_mode() {
 }
 
 #[tokio::test]
-async fn an_integration_needs_the_egress_rules_and_the_secrets_that_it_names() {
+async fn an_integration_needs_the_rules_and_secrets_it_names() {
     let mut rule = Rule::of(Account::start().await).await;
     let create = |secrets: &str| {
         format!(
@@ -284,7 +284,7 @@ async fn a_reference_is_persistent_and_has_the_privileges_of_its_kind() {
 }
 
 #[tokio::test]
-async fn an_application_is_upgraded_in_the_way_in_which_it_was_installed() {
+async fn an_application_is_upgraded_from_the_source_it_was_installed_from() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy.release(true)).await.unwrap();
     let mut rule = Rule::of(account).await;
@@ -319,7 +319,7 @@ async fn an_application_that_owns_objects_is_dropped_with_them_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn a_pool_of_a_dropped_application_is_of_no_use_to_another() {
+async fn a_pool_of_a_dropped_application_cannot_be_reused() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     install(&account, &github(), |install| install).await.unwrap();

@@ -66,8 +66,8 @@ impl Snow {
         let mut command = tokio::process::Command::from(command);
         let output = tokio::time::timeout(LONG, command.kill_on_drop(true).output());
         let output = output.await.expect("Snowflake's own command line hangs").unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&said));
+        let printed = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&printed));
     }
 }
 
@@ -93,15 +93,16 @@ fn normalized(sql: &str) -> String {
 
 /// Statements that change an account, or make Snowflake check a change.
 fn statements(account: &Account) -> Vec<String> {
-    let told = |sql: &String| is_change(sql) || sql.to_lowercase().contains("system$validate");
-    let mut lines: Vec<String> = account.log().iter().filter(|sql| told(sql)).map(|sql| normalized(sql)).collect();
+    let is_relevant = |sql: &String| is_change(sql) || sql.to_lowercase().contains("system$validate");
+    let mut lines: Vec<String> =
+        account.log().iter().filter(|sql| is_relevant(sql)).map(|sql| normalized(sql)).collect();
     lines.retain(|line| !line.contains("system$bootstrap_data_request"));
     lines.dedup();
     lines
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_change_an_account_in_the_same_way() {
+async fn snow_and_the_imitation_change_an_account_equally() {
     let account = Account::start().await;
     let Some(snow) = Snow::new(account.server.port) else { return };
     let mut text = String::new();
@@ -122,7 +123,7 @@ async fn both_change_an_account_in_the_same_way() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     section("app deploy", statements(&account));
-    assert_eq!(account.files(), theirs, "the same files in the same places");
+    assert_eq!(account.files(), theirs, "the same files at the same paths");
     install(&account, &github(), |install: Install| install).await.unwrap();
     section("app install", statements(&account));
     upgrade(&account, &github(), |upgrade| upgrade).await.unwrap();

@@ -1,4 +1,4 @@
-//! An app's status.
+//! The status of an app.
 
 use snowfeed::native_app::deploy::Status;
 
@@ -7,7 +7,7 @@ use super::{deploy, install};
 use crate::support::github;
 
 #[tokio::test]
-async fn what_there_is_is_told_and_nothing_is_changed() {
+async fn status_reports_objects_and_changes_nothing() {
     let account = Account::start().await;
     assert_eq!(Status::load(&github(), &mut account.open().await).await.unwrap(), Status::default());
     deploy(&account, &github(), |deploy| deploy.release(true)).await.unwrap();
@@ -17,7 +17,7 @@ async fn what_there_is_is_told_and_nothing_is_changed() {
     account.log();
     let status = Status::load(&github(), &mut account.open().await).await.unwrap();
     let (package, application) = (status.package.unwrap(), status.application.unwrap());
-    assert!(package.ours && package.versions.len() == 1 && package.versions[0].state == "READY");
+    assert!(package.created_by_snowfeed && package.versions.len() == 1 && package.versions[0].state == "READY");
     assert_eq!(package.released.unwrap().version, "V0_1_0");
     assert_eq!(
         (application.version.as_str(), application.patch, application.state.as_str()),
@@ -32,7 +32,7 @@ async fn what_there_is_is_told_and_nothing_is_changed() {
 }
 
 #[tokio::test]
-async fn what_the_role_may_not_see_is_left_out() {
+async fn status_omits_objects_hidden_from_the_role() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     account.state().forbidden = vec!["SHOW VERSIONS", "SHOW RELEASE"];
@@ -41,7 +41,7 @@ async fn what_the_role_may_not_see_is_left_out() {
 }
 
 #[tokio::test]
-async fn a_version_on_which_runs_still_go_on_is_told() {
+async fn a_version_with_active_runs_is_reported() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     install(&account, &github(), |install| install).await.unwrap();

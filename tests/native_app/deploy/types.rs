@@ -29,7 +29,7 @@ fn pool(owner: &str, application: &str) -> Pool {
 }
 
 #[tokio::test]
-async fn a_secret_whose_type_takes_no_value_is_refused_before_anything_is_done() {
+async fn a_secret_type_without_a_value_is_rejected_before_any_change() {
     let account = with_secret("PASSWORD", "Made by snowfeed").await;
     account.log();
     let given = |i: snowfeed::native_app::deploy::Install| i.secret("token", super::install::token("s3cret")).unwrap();
@@ -41,7 +41,7 @@ async fn a_secret_whose_type_takes_no_value_is_refused_before_anything_is_done()
 }
 
 #[tokio::test]
-async fn a_secret_from_which_the_app_reads_nothing_is_not_adopted() {
+async fn a_secret_the_app_cannot_read_is_not_adopted() {
     let account = with_secret("SYMMETRIC_KEY", "theirs").await;
     account.log();
     let error = install(&account, &github(), |install| install.adopt(true)).await.unwrap_err();
@@ -53,7 +53,7 @@ async fn a_secret_from_which_the_app_reads_nothing_is_not_adopted() {
 }
 
 #[tokio::test]
-async fn an_app_is_not_installed_beside_a_pool_that_it_could_not_use() {
+async fn install_fails_when_the_app_could_not_use_its_pool() {
     for (application, why) in [
         ("GITHUB_CONNECTOR", "was dropped"),
         ("OTHER_APP", "belongs to the application OTHER_APP"),
@@ -76,7 +76,7 @@ async fn an_app_is_not_installed_beside_a_pool_that_it_could_not_use() {
 }
 
 #[tokio::test]
-async fn the_status_tells_whose_the_pool_is_and_leaves_others_out() {
+async fn status_names_the_pools_owner_and_omits_foreign_pools() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     install(&account, &github(), |install| install).await.unwrap();
@@ -88,13 +88,13 @@ async fn the_status_tells_whose_the_pool_is_and_leaves_others_out() {
     let pools = status.application.unwrap().pools;
     assert_eq!(pools.len(), 1, "{pools:?}");
     assert_eq!((pools[0].name.as_str(), pools[0].other.as_deref()), (POOL, Some("OTHER_APP")));
-    // Installing stops there as well.
+    // Installation fails there too.
     let error = install(&account, &github(), |install| install).await.unwrap_err();
     assert!(error.message().contains("OTHER_APP"), "{error}");
 }
 
 #[tokio::test]
-async fn the_pool_goes_with_the_application_when_the_data_was_kept() {
+async fn the_pool_is_dropped_with_the_application_when_data_is_kept() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     install(&account, &github(), |install| install).await.unwrap();
@@ -109,7 +109,7 @@ async fn the_pool_goes_with_the_application_when_the_data_was_kept() {
 }
 
 #[tokio::test]
-async fn a_pool_that_a_role_owns_goes_with_the_application_or_after_it() {
+async fn a_pool_owned_by_a_role_is_dropped_with_or_after_the_application() {
     for is_installed in [true, false] {
         let account = Account::start().await;
         deploy(&account, &github(), |deploy| deploy).await.unwrap();

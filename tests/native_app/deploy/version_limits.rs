@@ -7,7 +7,7 @@ use snowfeed::native_app::{App, Bundle};
 use snowfeed::{ErrorKind, Result, Source};
 
 use super::account::Account;
-use super::{deploy, install, upgrade, whats};
+use super::{deploy, descriptions, install, upgrade};
 use crate::support::github;
 
 /// The app in a version of the source.
@@ -35,28 +35,28 @@ async fn deploy_soon(account: &Account, app: &App, set: impl Fn(Deploy<'_>) -> D
 }
 
 #[tokio::test]
-async fn a_third_version_is_refused_with_what_to_drop_and_takes_its_place() {
+async fn a_third_version_is_rejected_until_another_is_dropped() {
     let account = full().await;
     let error = deploy(&account, &version("3.0.0"), |deploy| deploy.release(true)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert!(error.help().unwrap().contains("--drop-version V1_0_0;"), "{error:?}");
     assert_eq!(account.changes(), [""; 0]);
-    account.state().leaves_after = 2;
+    account.state().removal_polls = 2;
     let report = deploy(&account, &version("3.0.0"), |deploy| {
         deploy.release(true).drop_version(Some("V1_0_0".parse().unwrap()))
     })
     .await
     .unwrap();
-    let whats = whats(&report);
-    let at = |what: &str| whats.iter().position(|step| step.starts_with(what)).unwrap_or_else(|| panic!("{whats:?}"));
-    assert!(at("drop V1_0_0 from") < at("wait until") && at("deregister") < at("add the version"), "{whats:?}");
+    let steps = descriptions(&report);
+    let at = |what: &str| steps.iter().position(|step| step.starts_with(what)).unwrap_or_else(|| panic!("{steps:?}"));
+    assert!(at("drop V1_0_0 from") < at("wait until") && at("deregister") < at("add the version"), "{steps:?}");
     let package = &account.contents().packages["GITHUB_CONNECTOR_PKG"];
     assert_eq!(package.channel, ["V2_0_0", "V3_0_0"]);
     assert_eq!(package.released, Some(("V3_0_0".to_owned(), 0)));
 }
 
 #[tokio::test]
-async fn a_version_that_is_installed_is_waited_for_and_the_next_call_goes_on() {
+async fn deploy_waits_for_an_installed_version_and_the_next_one_continues() {
     let account = Account::start().await;
     deploy(&account, &version("1.0.0"), |deploy| deploy.release(true)).await.unwrap();
     let released = snowfeed::native_app::deploy::InstallSource::ReleaseDirective;
@@ -69,7 +69,7 @@ async fn a_version_that_is_installed_is_waited_for_and_the_next_call_goes_on() {
     upgrade(&account, &version("2.0.0"), |upgrade| upgrade.source(released.clone())).await.unwrap();
     third().await.unwrap();
     assert_eq!(account.contents().packages["GITHUB_CONNECTOR_PKG"].released, Some(("V3_0_0".to_owned(), 0)));
-    // A version that is gone is not dropped again.
+    // A removed version is not dropped again.
     let report = third().await.unwrap();
     assert!(
         report.steps.is_empty() && report.notes.iter().any(|note| note.contains("no version V1_0_0")),
@@ -78,7 +78,7 @@ async fn a_version_that_is_installed_is_waited_for_and_the_next_call_goes_on() {
 }
 
 #[tokio::test]
-async fn what_is_released_or_deployed_is_not_dropped() {
+async fn a_released_or_deployed_version_is_not_dropped() {
     let account = full().await;
     for (app, dropped, help) in [("3.0.0", "V2_0_0", "--release"), ("2.0.0", "V2_0_0", "another version")] {
         let error =
@@ -90,19 +90,19 @@ async fn what_is_released_or_deployed_is_not_dropped() {
 
 /// Snowflake's pages disagree on whether versions in a channel count: its own response decides what to do.
 #[tokio::test]
-async fn snowflake_s_own_refusal_of_a_version_says_what_to_drop() {
+async fn snowflakes_version_limit_error_names_what_to_drop() {
     let account = full().await;
     let error = deploy(&account, &version("3.0.0"), |deploy| deploy).await.unwrap_err();
     assert!(error.to_string().contains("093037") && error.help().unwrap().contains("--drop-version"), "{error:?}");
     for code in ["512004", "512021", "512023"] {
-        account.state().refusals = vec![("ALTER APPLICATION PACKAGE", code, "not so")];
+        account.state().errors = vec![("ALTER APPLICATION PACKAGE", code, "not so")];
         let error = deploy(&account, &version("3.0.0"), |deploy| deploy).await.unwrap_err();
         assert!(error.help().unwrap().contains("--drop-version"), "{code}: {error:?}");
     }
 }
 
 #[tokio::test]
-async fn a_package_without_channels_drops_its_version_in_the_older_way() {
+async fn a_package_without_channels_uses_drop_version() {
     let account = full().await;
     {
         let mut state = account.state();
@@ -117,7 +117,7 @@ async fn a_package_without_channels_drops_its_version_in_the_older_way() {
 }
 
 #[tokio::test]
-async fn a_patch_that_would_change_the_privileges_is_refused_before_anything_is_done() {
+async fn a_patch_that_changes_privileges_is_rejected_before_any_change() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     account.log();
@@ -134,7 +134,7 @@ async fn a_patch_that_would_change_the_privileges_is_refused_before_anything_is_
 }
 
 #[tokio::test]
-async fn the_last_patches_of_a_version_are_told_and_the_131st_is_refused() {
+async fn the_last_patches_are_announced_and_the_131st_is_rejected() {
     let account = Account::start().await;
     deploy(&account, &github(), |deploy| deploy).await.unwrap();
     let newest = |number| {

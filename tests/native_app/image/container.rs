@@ -133,28 +133,28 @@ impl ContainerTest {
         let set = ["--set", "token=file:/run/secrets/token/secret_string", "--json"];
         let ran =
             self.podman.run(&self.reference, &mounts, &env, &[&set, destination, &["ingest", REPOSITORY]].concat());
-        let (said, log) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-        assert!(ran.status.success(), "{said}{log}");
-        assert!(!said.contains(TOKEN) && !log.contains(TOKEN), "{said}{log}");
-        serde_json::from_str(&said).unwrap()
+        let (printed, log) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        assert!(ran.status.success(), "{printed}{log}");
+        assert!(!printed.contains(TOKEN) && !log.contains(TOKEN), "{printed}{log}");
+        serde_json::from_str(&printed).unwrap()
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_program_says_its_version_in_a_container() {
+async fn the_program_prints_its_version_in_a_container() {
     let Some(scene) = ContainerTest::set().await else { return };
     let ran = scene.podman.run(&scene.reference, &[], &[], &["--version"]);
     assert_eq!(String::from_utf8_lossy(&ran.stdout).trim(), concat!("github ", env!("CARGO_PKG_VERSION")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_are_looked_up_in_a_container() {
+async fn a_container_resolves_host_names() {
     let Some(scene) = ContainerTest::set().await else { return };
     let url = scene.upstream.url().replace("127.0.0.1", "localhost");
     let env = [("GITHUB_API_URL", url.as_str()), ("GITHUB_TOKEN", TOKEN)];
     let ran = scene.podman.run(&scene.reference, &[], &env, &["--db", "/tmp/issues.db", "check"]);
-    let said = [ran.stdout, ran.stderr].concat();
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&said));
+    let printed = [ran.stdout, ran.stderr].concat();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&printed));
     assert_ne!(scene.upstream.counts().requests, 0);
 }
 

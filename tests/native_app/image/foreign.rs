@@ -46,8 +46,8 @@ fn windows() -> Vec<u8> {
 }
 
 #[test]
-fn a_program_of_another_machine_is_refused_with_the_command_that_builds_it_there() {
-    let workshop = ImageFolder::new();
+fn a_foreign_program_is_rejected_with_a_cross_build_command() {
+    let images = ImageFolder::new();
     for (bytes, kind, why) in [
         (mach_o(Architecture::Aarch64), FileKind::MachO64, "was built for macOS"),
         (mach_o(Architecture::X86_64), FileKind::MachO64, "was built for macOS"),
@@ -55,7 +55,7 @@ fn a_program_of_another_machine_is_refused_with_the_command_that_builds_it_there
         (Elf::good().machine(183).bytes(), FileKind::Elf64, "was built for ARM (AArch64), not for x86-64"),
     ] {
         assert_eq!(FileKind::parse(bytes.as_slice()).unwrap(), kind);
-        let error = workshop.refusal(&bytes);
+        let error = images.refusal(&bytes);
         assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(error.message().ends_with(why), "{error}");
         let help = error.help().unwrap();

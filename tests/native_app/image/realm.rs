@@ -29,8 +29,8 @@ fn under_another_name(server: &MockServer) -> String {
 }
 
 async fn pushed_to(server: &MockServer) -> Result<(), Error> {
-    let workshop = ImageFolder::new();
-    let image = workshop.image();
+    let images = ImageFolder::new();
+    let image = images.image();
     let push = Push::new(&image, &format!("{}/{PATH}", server.uri()), "1").unwrap();
     push.credentials(Credentials::new("ROBOT", "hunter2".into())).run().await.map(drop)
 }
@@ -45,7 +45,7 @@ async fn assert_unasked(other: &MockServer, what: &str) {
 }
 
 #[tokio::test]
-async fn no_realm_of_another_host_gets_the_credentials() {
+async fn a_realm_on_another_host_gets_no_credentials() {
     let other = elsewhere().await;
     let realms = [
         format!("{}/token", under_another_name(&other)),
@@ -73,7 +73,7 @@ async fn no_realm_of_another_host_gets_the_credentials() {
 }
 
 #[tokio::test]
-async fn no_redirect_gets_the_credentials() {
+async fn a_redirect_gets_no_credentials() {
     for status in [301, 302, 303, 307, 308] {
         let (server, other) = (MockServer::start().await, elsewhere().await);
         let away = ResponseTemplate::new(status).insert_header("location", format!("{}/token", other.uri()));
@@ -113,7 +113,7 @@ async fn no_upload_goes_to_another_host() {
             .mount(&server)
             .await;
         let error = pushed_to(&server).await.unwrap_err();
-        assert!(error.message().contains("does not keep to its own host"), "{error}");
+        assert!(error.message().contains("referred to another or an unencrypted host"), "{error}");
         assert_unasked(&other, &challenge).await;
         // The same at the second opportunity: after the first piece.
         let server = MockServer::start().await;
@@ -123,13 +123,13 @@ async fn no_upload_goes_to_another_host() {
         given("PATCH", "/up/1").respond_with(on(&format!("{}/up", other.uri()))).mount(&server).await;
         assert!(pushed_to(&server).await.is_err());
         let patched = server.received_requests().await.unwrap();
-        assert!(patched.iter().any(|request| request.method.as_str() == "PATCH"), "the upload began");
-        assert_unasked(&other, "the second piece").await;
+        assert!(patched.iter().any(|request| request.method.as_str() == "PATCH"), "the upload started");
+        assert_unasked(&other, "the second chunk").await;
     }
 }
 
 #[tokio::test]
-async fn a_token_that_no_header_takes_is_refused() {
+async fn a_token_that_is_invalid_in_a_header_is_rejected() {
     for token in [json!({"token": "a\nb"}), json!({"token": 1}), json!([]), json!({"token": "é\u{7f}"})] {
         let server = MockServer::start().await;
         let challenge = format!("Bearer realm=\"{}/token\"", server.uri());
@@ -141,7 +141,7 @@ async fn a_token_that_no_header_takes_is_refused() {
 
 /// Debian's registry behind a token, which is valid for one request only.
 #[tokio::test]
-async fn a_token_that_expires_during_a_push_is_replaced() {
+async fn an_expired_token_is_replaced_during_a_push() {
     let server = MockServer::start().await;
     let challenge = format!("Bearer realm=\"{}/token\",service=\"registry\"", server.uri());
     given("GET", "/v2/$").respond_with(asks(&challenge)).mount(&server).await;
@@ -169,7 +169,7 @@ async fn a_token_that_expires_during_a_push_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_registry_that_takes_no_pieces_gets_a_blob_at_once() {
+async fn a_registry_without_chunked_uploads_gets_a_blob_at_once() {
     let server = MockServer::start().await;
     given("GET", "/v2/$").respond_with(ResponseTemplate::new(200)).mount(&server).await;
     let session = ResponseTemplate::new(202).insert_header("location", "/up?state=1");
@@ -184,9 +184,9 @@ async fn a_registry_that_takes_no_pieces_gets_a_blob_at_once() {
 
 /// The client connects to the address that names the registry.
 #[tokio::test]
-async fn a_registry_by_another_name_is_another_host() {
+async fn another_name_of_the_registry_is_another_host() {
     let Some(registry) = Registry::open() else { return };
-    let workshop = ImageFolder::new();
+    let images = ImageFolder::new();
     let repository = registry.repository("widgets").replace("127.0.0.1", "localhost");
-    assert!(Push::new(&workshop.image(), &repository, "1").unwrap().run().await.unwrap().changed);
+    assert!(Push::new(&images.image(), &repository, "1").unwrap().run().await.unwrap().changed);
 }

@@ -89,7 +89,7 @@ pub(crate) fn has(program: &str) -> bool {
 #[track_caller]
 pub(crate) fn succeeded(command: &mut Command) -> Output {
     let output = command.output().unwrap();
-    let said = [output.stdout.as_slice(), &output.stderr].concat();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&said));
+    let printed = [output.stdout.as_slice(), &output.stderr].concat();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&printed));
     output
 }

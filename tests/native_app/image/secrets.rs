@@ -14,7 +14,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::ImageFolder;
 
-/// Listens to everything, and records it.
+/// Records all log events.
 #[derive(Clone, Default)]
 pub(crate) struct CapturedLog(Arc<Mutex<String>>);
 
@@ -58,7 +58,7 @@ impl Subscriber for CapturedLog {
 }
 
 /// A registry that exchanges the password for a token, as Snowflake's does, and then fails.
-async fn trading() -> MockServer {
+async fn token_exchange() -> MockServer {
     let server = MockServer::start().await;
     let challenge = format!("Bearer realm=\"{}/token\",service=\"registry\"", server.uri());
     let asks = ResponseTemplate::new(401).insert_header("www-authenticate", challenge);
@@ -72,20 +72,20 @@ async fn trading() -> MockServer {
 
 #[tokio::test]
 async fn no_secret_of_a_push_is_ever_printed() {
-    let (workshop, server, ear) = (ImageFolder::new(), trading().await, CapturedLog::default());
-    let image = workshop.image();
+    let (images, server, captured) = (ImageFolder::new(), token_exchange().await, CapturedLog::default());
+    let image = images.image();
     let push = Push::new(&image, &format!("{}/db/schema/images/widgets", server.uri()), "1").unwrap();
     let push = push.credentials(Credentials::new("ROBOT", "hunter2-password".into()));
     let printed = format!("{push:?}");
-    let error = push.run().with_subscriber(ear.clone()).await.unwrap_err();
+    let error = push.run().with_subscriber(captured.clone()).await.unwrap_err();
 
     let requests = server.received_requests().await.unwrap();
     let authorized = requests.iter().filter_map(|request| request.headers.get("authorization"));
     assert!(authorized.clone().any(|value| value.to_str().unwrap().starts_with("Basic ")), "the password was used");
     assert!(authorized.clone().any(|value| value == "Bearer hunter2-token"), "the token was used");
-    let heard = ear.text();
-    assert!(heard.contains("retrying"), "the ear hears: {heard}");
-    for text in [heard, printed, format!("{error:?}{error}"), format!("{:?}", error.report())] {
+    let log = captured.text();
+    assert!(log.contains("retrying"), "nothing was recorded: {log}");
+    for text in [log, printed, format!("{error:?}{error}"), format!("{:?}", error.report())] {
         assert!(!text.contains("hunter2"), "{text}");
     }
 }

@@ -1,4 +1,4 @@
-"""A Snowflake account for the app's Python: SQL over rows goes to a Snowflake server; what only an account has is imitated here.
+"""A Snowflake account for the app's Python. SQL over rows goes to a Snowflake server; account objects are simulated here.
 
 Each statement of the second kind must match the whole of one pattern, written from Snowflake's documentation. One that matches none
 goes to the server, which fails with a syntax error for those that it does not know.
@@ -22,7 +22,7 @@ TASK = rf"{NAME}\.\"TASKS\"\.(?P<task>{NAME})"
 
 
 class Answer:
-    """What a statement has given."""
+    """The result of a statement."""
 
     def __init__(self, rows):
         self.rows = rows
@@ -37,11 +37,11 @@ class Answer:
 
 
 class Account:
-    """What is in the account beside rows."""
+    """The account's objects, apart from rows."""
 
     def __init__(self):
-        # A page that is rerun may still have a statement under way, and the server takes one at a time per session.
-        self.turn = threading.RLock()
+        # A rerun page may still have an active statement, and the server runs one at a time per session.
+        self.lock = threading.RLock()
         self.roles, self.procedures, self.blocks, self.pages = set(), {}, {}, set()
         self.tasks = {}
         self.application, self.installation = None, 0
@@ -68,19 +68,19 @@ class Account:
         self.statements = []
 
     def end_jobs(self):
-        """Runs every job that nobody waits for to its end."""
+        """Finishes every active job."""
         for service in list(self.services.values()):
             if service.status in ("PENDING", "RUNNING"):
                 service.end(self)
 
     def fail(self, pattern, error=None, times=1, after=0):
-        """Makes the next statements that begin like this fail, but for the first so many."""
+        """Fails the next `times` statements that match `pattern`, after the first `after` ones."""
         self.faults.append(
             {"pattern": re.compile(pattern), "error": error or refused("out of order"), "times": times, "after": after}
         )
 
     def fault(self, text):
-        """Fails if this statement is to."""
+        """Raises the error planned for a statement, if any."""
         for fault in self.faults:
             if fault["pattern"].match(text) and fault["times"]:
                 if fault["after"]:
@@ -90,12 +90,12 @@ class Account:
                 raise fault["error"]
 
     def running(self):
-        """The tasks that run on schedule, with it."""
+        """The started tasks, with their schedules."""
         return {name: task["schedule"] for name, task in self.tasks.items() if task["state"] == "started"}
 
 
 class Session:
-    """A Snowpark session of the app in such an account."""
+    """A Snowpark session of the app in an `Account`."""
 
     def __init__(self, account, real):
         self.account = account
@@ -116,11 +116,11 @@ class Lazy:
         self.session, self.text, self.params = session, text, params
 
     def collect(self):
-        with self.session.account.turn:
+        with self.session.account.lock:
             return self._run().collect()
 
     def to_pandas(self):
-        with self.session.account.turn:
+        with self.session.account.lock:
             return self._run().to_pandas()
 
     def _run(self):
@@ -140,7 +140,7 @@ def make_task(session, match, _):
     tasks, name = session.account.tasks, match["task"][1:-1]
     if tasks.get(name, {}).get("state") == "started":
         raise refused("Unable to update a task that is not suspended")
-    # The lower of both limits counts; a missing one is the account's.
+    # The lower limit applies; if one is missing, the account's does.
     assert int(match["statement"]) * 1000 == int(match["task_ms"]) > 0
     # A missing property is unset.
     tasks[name] = {
@@ -194,7 +194,7 @@ def grant(session, match, _):
 
 
 def grant_all(session, match, _):
-    """Counts for what is there, and not for what is made later."""
+    """Affects existing objects only."""
     database, schema = match["database"], match["schema"]
     text = f"SELECT TABLE_NAME FROM {database}.INFORMATION_SCHEMA.{match['kinds']} WHERE TABLE_SCHEMA = ?"
     rows = session.real.sql(text, params=[schema[1:-1]]).collect()
@@ -202,7 +202,7 @@ def grant_all(session, match, _):
 
 
 def grant_future(_, __, ___):
-    """An app cannot: its schemas are standard ones, in which this needs MANAGE GRANTS."""
+    """Always fails: in an app's standard schemas this needs MANAGE GRANTS."""
     raise refused("Insufficient privileges: MANAGE GRANTS is required", NOT_ALLOWED)
 
 

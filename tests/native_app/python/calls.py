@@ -1,4 +1,4 @@
-"""How Snowflake resolves `CALL`: every argument has a type, and the procedure must have a signature that takes it.
+"""How Snowflake resolves `CALL`: every argument has a type, and a signature of the procedure must accept it.
 
 A constant text is a VARCHAR, which can be cast to VARIANT but is not coerced to it (data-type-conversion). Where no signature takes the
 arguments the call fails with 001044, and an unknown procedure with 002141, before any code runs.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from snowflake.snowpark.exceptions import SnowparkSQLException
 
-# The implicit coercions of each type. Every other conversion must be written out.
+# The implicit coercions of each type. Every other conversion needs a cast.
 COERCED = {
     "VARCHAR": {"BOOLEAN", "NUMBER", "FLOAT"},
     "NUMBER": {"BOOLEAN", "FLOAT", "VARCHAR", "VARIANT"},
@@ -50,13 +50,13 @@ TOKEN = re.compile(
 
 
 def compilation_error(message, code):
-    """An error as Snowflake sends it before it runs anything."""
+    """A compilation error, as Snowflake reports it."""
     return SnowparkSQLException(f"SQL compilation error:\n{message}", sql_error_code=code)
 
 
 @dataclass
 class Parameter:
-    """A parameter that a procedure declares."""
+    """A declared parameter of a procedure."""
 
     name: str
     type: str
@@ -73,7 +73,7 @@ def parameters(text):
 
 @dataclass
 class Value:
-    """An argument: its value in Python, and its type in SQL. The type of NULL is None: it fits everywhere."""
+    """An argument: its Python value and its SQL type. The type of NULL is None, which matches every type."""
 
     value: object
     type: str | None
@@ -151,7 +151,7 @@ class Call:
         return found
 
     def expression(self):
-        """A constant, a bound value or a function of such, with casts."""
+        """A constant, a bound value or a function call, with casts."""
         value = self.primary()
         while self.accept("::"):
             value = value.cast(TYPES[self.word().upper()])
@@ -175,7 +175,7 @@ class Call:
         raise compilation_error(f"invalid identifier '{text}'", 904)
 
     def values(self, signature):
-        """The arguments as the types that a procedure declares, in its order."""
+        """The arguments, cast to the declared types, in the procedure's order."""
         least = sum(not parameter.optional for parameter in signature)
         fits = least <= len(self.arguments) <= len(signature) and all(
             value.type in (None, parameter.type) or parameter.type in COERCED[value.type]
@@ -206,13 +206,13 @@ def tokens(text):
 
 
 def unescaped(text):
-    """A constant between single quotes as the text that it means."""
+    """The text of a single-quoted literal."""
     escapes = {"n": "\n", "t": "\t", "r": "\r"}
     return re.sub(r"\\(.)|''", lambda match: escapes.get(match[1], match[1]) if match[1] else "'", text, flags=re.DOTALL)
 
 
 def bound(value):
-    """A bound value, with the type that the driver sends for it."""
+    """A bound value, with the type that the driver sends."""
     if value is None:
         return Value(None, None)
     types = {bool: "BOOLEAN", int: "NUMBER", float: "FLOAT", str: "VARCHAR"}
@@ -222,7 +222,7 @@ def bound(value):
 
 
 def function(name, arguments):
-    """The functions that calls are made with."""
+    """The functions allowed in arguments."""
     values = [argument.value for argument in arguments]
     if name == "PARSE_JSON":
         (text,) = arguments

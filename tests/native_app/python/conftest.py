@@ -1,4 +1,4 @@
-"""The parts of every test: an account of its own, with the app installed and nothing configured."""
+"""Fixtures of all tests. Each test has its own account, with the app installed but not configured."""
 
 import itertools
 import json
@@ -16,7 +16,7 @@ numbers = itertools.count()
 
 
 def connect():
-    """A session on the Snowflake server of the tests."""
+    """Opens a session on the test's Snowflake server."""
     port = int(os.environ["SNOWFEED_FAKESNOW_PORT"])
     common = {"account": "tests", "user": "tests", "password": "tests", "protocol": "http"}
     return Snowpark.builder.configs({**common, "host": "127.0.0.1", "port": port}).create()
@@ -24,7 +24,7 @@ def connect():
 
 @pytest.fixture(scope="session")
 def real():
-    """The session that all tests share."""
+    """The session shared by all tests."""
     session = connect()
     yield session
     session.connection.close()
@@ -42,12 +42,12 @@ class App:
         installation.run(self.session)
 
     def database(self, name):
-        """Makes a database. The session stays, or comes to be, in the app's."""
+        """Creates a database; the session's current database is the app's."""
         self.real.sql(f"CREATE DATABASE {name}").collect()
         self.real.sql(f"USE DATABASE {self.name}").collect()
 
     def call(self, procedure, *arguments):
-        """Calls a procedure as a worksheet does, each argument of the type that is declared, and gives its answer."""
+        """Calls a procedure as a worksheet does, with arguments of the declared types, and returns the response."""
         signature = self.account.procedures[procedure.upper()].signature
         written = [self.written(value, parameter) for value, parameter in zip(arguments, signature, strict=False)]
         text = f"CALL {self.name}.PUBLIC.{procedure.upper()}({', '.join(text for text, _ in written)})"
@@ -56,46 +56,46 @@ class App:
         return answer
 
     def refused(self, procedure, *arguments):
-        """What a call says that is to fail."""
+        """Calls a procedure that must raise, and returns the message."""
         with pytest.raises(SnowparkSQLException) as error:
             self.call(procedure, *arguments)
         return str(error.value).partition("CallFailed: ")[2]
 
     @staticmethod
     def written(value, parameter):
-        """An argument as it is written, and the value that is bound."""
+        """The SQL of an argument, and the bound value."""
         if value is not None and parameter.type in ("VARIANT", "ARRAY"):
             return f"PARSE_JSON(?)::{parameter.type}", json.dumps(value)
         return "?", value
 
     def ok(self, procedure, *arguments):
-        """The same, where all must be well."""
+        """Calls a procedure that must succeed."""
         answer = self.call(procedure, *arguments)
         assert answer["response_code"] == "OK", answer
         return answer
 
     def code(self, procedure, *arguments):
-        """The code of the answer."""
+        """Calls a procedure and returns the response code."""
         return self.call(procedure, *arguments)["response_code"]
 
     def tick(self):
-        """Runs every task that is started, as Snowflake does when its time has come."""
+        """Runs every started task once, as on schedule."""
         for task in [task for task in self.account.tasks.values() if task["state"] == "started"]:
             self.session.sql(task["call"]).collect()
 
     def ended(self, resource):
-        """Lets every container come to its end; then how a resource stands."""
+        """Finishes every container and returns the status of a resource."""
         self.account.end_jobs()
         resources = self.ok("get_connector_status")["resources"]
         return next(one for one in resources if one["name"] == resource)
 
     def ingest(self, resource, procedure="ingest_data"):
-        """Starts a run and lets it end; then what is recorded of its container."""
+        """Starts a run, finishes it, and returns the record of its container."""
         self.ok(procedure, resource)
         return self.ended(resource)["last_job"]
 
     def bind(self, *names):
-        """Binds references: without names, all of them."""
+        """Binds the named references, or all of them."""
         for name in names or ("token", "private_key", "github_external_access", "warehouse_reference"):
             self.ok("register_reference", name, "ADD", f"ref-{name}")
 
@@ -104,13 +104,13 @@ class App:
         return [row.as_dict() for row in self.real.sql(text, params=list(params)).collect()]
 
     def jobs(self):
-        """What the app remembers of its containers."""
+        """The app's records of its containers."""
         table = f'"{self.name}"."STATE"."INGESTION_JOB"'
         found = self.rows(f'SELECT "KEY" AS "KEY", TO_JSON("VALUE") AS "VALUE" FROM {table} ORDER BY "KEY"')
         return [{"name": row["KEY"], **json.loads(row["VALUE"])} for row in found]
 
     def resources(self):
-        """What the engine would read about resources."""
+        """The resource configuration that the engine reads."""
         table = f'"{self.data}"."STATE"."RESOURCE_CONFIGURATION"'
         return {
             row["KEY"]: json.loads(row["VALUE"])
@@ -120,13 +120,13 @@ class App:
 
 @pytest.fixture
 def app(real):
-    """The app, installed and nothing else."""
+    """The app, installed but not configured."""
     return App(real, f"APP{next(numbers)}_{os.getpid()}")
 
 
 @pytest.fixture
 def configured(app):
-    """The app, configured, with everything bound."""
+    """The app, configured, with all references bound."""
     app.bind()
     app.ok("provision_connector", {})
     return app

@@ -1,32 +1,32 @@
-"""What a consumer does in Snowflake's own dialogs, which the page only opens."""
+"""Simulates a consumer in Snowflake's dialogs, which the page opens."""
 
 from snowflake import permissions
 
 
 class Consumer:
-    """Grants and binds at once whatever the page asks for, unless told otherwise."""
+    """Grants and binds immediately whatever the page requests, unless `accepts` is false."""
 
-    def __init__(self, app, willing=True):
-        self.app, self.willing = app, willing
-        self.asked = []
+    def __init__(self, app, accepts=True):
+        self.app, self.accepts = app, accepts
+        self.requests = []
         self.held = set()
 
     def missing(self, names):
         return [name for name in names if name not in self.held]
 
     def grant(self, names):
-        self.asked.append(tuple(names))
-        if self.willing:
+        self.requests.append(tuple(names))
+        if self.accepts:
             self.held.update(names)
             self.app.ok("grant_callback", list(names))
 
     def bind(self, name):
-        self.asked.append(name)
-        if self.willing:
+        self.requests.append(name)
+        if self.accepts:
             self.app.bind(name)
 
     def install(self, patch):
-        """Stands in for Snowflake's dialogs. `patch(object, name, value)` replaces an attribute."""
+        """Replaces Snowflake's dialogs. `patch(object, name, value)` replaces an attribute."""
         patch(permissions, "get_missing_account_privileges", self.missing)
         patch(permissions, "request_account_privileges", self.grant)
         patch(permissions, "request_reference", self.bind)

@@ -1,4 +1,4 @@
-"""A job as Snowflake runs it: the specification filled in, the image from a registry, the program itself."""
+"""Runs a job as Snowflake does: with the rendered specification, the image from a registry, and the real program."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from paths import APP
 
 
 class Containers:
-    """Runs jobs with podman. What is around them is written by the test that starts this one."""
+    """Runs jobs with podman, in the environment that the calling test describes."""
 
     def __init__(self, scene, database):
         self.scene, self.database = scene, database
@@ -31,7 +31,7 @@ class Containers:
         return ran.stdout
 
     def options(self, container):
-        """What is mounted, and the environment."""
+        """The mounts and the environment."""
         yield f"--volume={self.scene['session']}:/snowflake/session:ro"
         for secret in container["secrets"]:
             folder = self.scene["secrets"][secret["snowflakeSecret"]["objectReference"]]

@@ -1,4 +1,4 @@
-"""What the connector's program does in its container, as far as the procedures and the page can see it."""
+"""Simulates the connector's program in its container, as seen by the procedures and the page."""
 
 import datetime
 import itertools
@@ -19,7 +19,7 @@ COLUMNS = [
 
 
 def run_id():
-    """An id that sorts after all earlier ones, as those of UUID version 7 do."""
+    """An id that sorts after all earlier ones, like a UUID version 7."""
     return f"{time.time_ns() // 1_000_000:012x}-7000-8000-{next(numbers):012x}"
 
 
@@ -54,7 +54,7 @@ def record(
 
 
 def write(real, database, run):
-    """Writes a run into the history, and how its resource stands."""
+    """Writes a run to the history, and the state of its resource."""
     counts, table = run["counts"], qualified(database, "STATE", "SNOWFEED_RUN")
     columns = {
         "ID": run["id"],
@@ -78,10 +78,10 @@ def write(real, database, run):
     state = {"status": run["status"], "run": run["id"]}
     if run["error"]:
         state["message"] = run["error"]["message"]
-    keep(real, database, run["resource"], state, run["started_at"])
+    append_state(real, database, run["resource"], state, run["started_at"])
 
 
-def keep(real, database, resource, state, at):
+def append_state(real, database, resource, state, at):
     """Appends to the state of a resource."""
     table = qualified(database, "STATE", "APP_STATE")
     newest = (
@@ -92,7 +92,7 @@ def keep(real, database, resource, state, at):
 
 
 def fill(real, database, resource, count):
-    """Makes the table and the view of a resource, with so many rows."""
+    """Creates the table and the view of a resource, with `count` rows."""
     raw, view = (qualified(database, schema, resource) for schema in ("PUBLIC_RAW", "PUBLIC"))
     real.sql(
         f'CREATE TABLE IF NOT EXISTS {raw} ("KEY" VARCHAR, "RAW" VARIANT, "DOCUMENT" VARCHAR, "CHANGED_AT" TIMESTAMP_NTZ, '
@@ -116,7 +116,7 @@ def fill(real, database, resource, count):
 
 
 def ingesting(real, rows=3, **details):
-    """A job that ingests so many rows into each resource that it is told to ingest."""
+    """A job that ingests `rows` rows into each resource of its arguments."""
 
     def job(account, args):
         database = args[args.index("--database") + 1][1:-1].replace('""', '"')
@@ -140,7 +140,7 @@ def ingesting(real, rows=3, **details):
 
 
 def failing(real, status="failed", **error):
-    """A job whose run ends like this."""
+    """A job whose run ends with this status and error."""
     error = {"kind": "authentication", "message": "GitHub refuses the token", "help": "give another one", **error}
 
     def job(account, args):
@@ -151,8 +151,8 @@ def failing(real, status="failed", **error):
     return job
 
 
-def asking(real, **error):
-    """A job whose reconcile run has stored something, and asks a person whether it may mark rows deleted."""
+def unconfirmed(real, **error):
+    """A job whose reconcile run is partial and needs confirmation to mark rows deleted."""
 
     def job(account, args):
         database = args[args.index("--database") + 1][1:-1]
@@ -163,7 +163,7 @@ def asking(real, **error):
 
 
 def enabled(real, database):
-    """The resources that are enabled."""
+    """The enabled resources."""
     table = qualified(database, "STATE", "RESOURCE_CONFIGURATION")
     rows = real.sql(f'SELECT "KEY", TO_JSON("VALUE") AS "VALUE" FROM {table} ORDER BY "KEY"').collect()
     return [row["KEY"] for row in rows if json.loads(row["VALUE"])["enabled"]]

@@ -22,7 +22,7 @@ ROLE = r"APP_(?:ADMIN|VIEWER|DATA_READER)"
 
 @dataclass
 class Procedure:
-    """A procedure that can be called: its handler, its signature as it is declared, and the type that it returns."""
+    """A procedure: its handler, its declared signature, and its return type."""
 
     handler: object
     signature: list
@@ -30,7 +30,7 @@ class Procedure:
     declared: list
 
     def call(self, session, call):
-        """Runs a call of it. A VARIANT is answered as JSON text, as a driver gets it."""
+        """Calls it. A VARIANT is returned as JSON text, as by a driver."""
         try:
             answer = self.handler(session, *call.values(self.signature))
         except (SnowparkSQLException, AssertionError):
@@ -42,7 +42,7 @@ class Procedure:
 
 
 def run(session):
-    """Runs the whole script, and then what Snowflake calls after it."""
+    """Runs the script, and then the version initializer, as Snowflake does."""
     if session.account.application is None:
         session.account.application = session.real.sql("SELECT CURRENT_DATABASE()").collect()[0][0]
     session.account.is_installing = True
@@ -56,7 +56,7 @@ def run(session):
 
 
 def script(session):
-    """Runs the script itself."""
+    """Runs the script."""
     script = io.StringIO((paths.APP / "setup.sql").read_text())
     for statement, _ in split_statements(script, remove_comments=True):
         text = statement.strip().removesuffix(";")
@@ -73,7 +73,7 @@ def grant_role(session, match, _):
 
 
 def make_version(session, _, __):
-    # A new version of the schema has none of the previous one's objects.
+    # A new version of the schema starts empty.
     session.account.procedures.clear()
     session.account.blocks.clear()
     session.account.pages.clear()
@@ -102,7 +102,7 @@ def call(session, match, params):
         raise calls.compilation_error(f"Unknown user-defined function {parsed.schema}.{parsed.name}", 2141)
     if not session.account.has_warehouse:
         raise SnowparkSQLException("No active warehouse selected in the current session.", sql_error_code=606)
-    # A procedure runs with its owner's rights, whoever has called it.
+    # A procedure runs with its owner's rights for every caller.
     installing, session.account.is_installing = session.account.is_installing, False
     try:
         return [Row(**{parsed.name: procedure.call(session, parsed)})]
@@ -111,7 +111,7 @@ def call(session, match, params):
 
 
 def make_block(session, match, _):
-    """A procedure in SQL: one call, whose failure it answers."""
+    """A SQL procedure with one call; it returns the error if the call fails."""
     session.account.blocks[match["name"]] = match["call"]
 
 

@@ -1,4 +1,4 @@
-"""What `streamlit run` starts: the page, in an account of the tests."""
+"""The script for `streamlit run`: the page, in a test account."""
 
 import pathlib
 import runpy

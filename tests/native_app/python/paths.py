@@ -1,4 +1,4 @@
-"""Where the app's Python is, as it is rendered for GitHub, and how it is imported."""
+"""Makes the app's Python importable, as rendered for GitHub."""
 
 import os
 import pathlib

@@ -14,12 +14,12 @@ NOT_ALLOWED, MISSING, EXISTS = 3001, 2003, 2002
 
 
 def refused(message, code=1003):
-    """An error as Snowflake sends it."""
+    """An error as Snowflake reports it."""
     return SnowparkSQLException(message, sql_error_code=code)
 
 
 class JobFailed(Exception):
-    """Raised by a job of a test: the container ends with an exit code that is not 0, after it has written `log`."""
+    """Raised by a test's job: the container writes `log` and exits with a nonzero code."""
 
     def __init__(self, message="Job failed with exit code 1", log="", code=1):
         super().__init__(message)
@@ -28,7 +28,7 @@ class JobFailed(Exception):
 
 @dataclass
 class Pool:
-    """A compute pool. It is bound to one installation of one app for as long as it exists."""
+    """A compute pool. It permanently belongs to one installation of one app."""
 
     application: str
     installation: int
@@ -41,7 +41,7 @@ class Pool:
 
 @dataclass
 class Service:
-    """A job, with all that Snowflake tells of it."""
+    """A job, with everything that Snowflake reports about it."""
 
     args: list
     secrets: list
@@ -53,7 +53,7 @@ class Service:
     history: list = field(default_factory=list)
 
     def end(self, account):
-        """Runs it to its end."""
+        """Finishes it."""
         try:
             self.log = account.job(account, self.args)
             self.status, self.code = "DONE", 0
@@ -79,12 +79,12 @@ def make_pool(session, match, _):
 
 
 def is_own(session, pool):
-    """Whether the app owns a pool: it sees no other one."""
+    """Whether the app owns a pool; it cannot see any other."""
     return pool.owner == application(session) and pool.installation == session.account.installation
 
 
 def show_pools(session, match, _):
-    """Of pools without any privilege nothing is shown."""
+    """Hides pools on which the app has no privilege."""
     return [
         Row(
             name=name,
@@ -122,7 +122,7 @@ def run_job(session, match, _):
     pool = account.pools.get(match["pool"])
     if pool is None or pool.installation != account.installation:
         raise refused(f"Compute pool '{match['pool']}' does not exist or not authorized.", MISSING)
-    assert name not in account.services, "a job's name must be new"
+    assert name not in account.services, "a job's name must be unique"
     args, secrets = json.loads(match["args"]), json.loads(match["secrets"])
     of_secrets = [secret["snowflakeSecret"]["objectReference"] for secret in secrets]
     for reference in re.findall(REFERENCE, match[0]) + of_secrets:
@@ -195,7 +195,7 @@ PATTERNS = [
         alter_pool,
     ),
     (
-        # The order of the parameters is fixed, and a job is never in a versioned schema.
+        # The order of the parameters is fixed, and a job cannot be in a versioned schema.
         rf"EXECUTE JOB SERVICE IN COMPUTE POOL (?P<pool>{PLAIN}) NAME = (?P<job>{JOB}) ASYNC = (?P<waits>FALSE|TRUE) "
         rf"QUERY_WAREHOUSE = {REFERENCE} (?:EXTERNAL_ACCESS_INTEGRATIONS = \({REFERENCE}\) )?"
         r"FROM SPECIFICATION_TEMPLATE_FILE = '/[\w.]+' "

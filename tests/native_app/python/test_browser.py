@@ -1,4 +1,4 @@
-"""The whole way in a browser: grant, configure, enable, ingest, look. Screenshots are kept."""
+"""End-to-end test in a browser: grant, configure, enable, ingest, view. Screenshots are kept."""
 
 import os
 import pathlib
@@ -26,13 +26,13 @@ SCREENSHOTS = pathlib.Path(os.environ["SNOWFEED_SCREENSHOTS"])
 PATIENCE = 300_000
 
 
-# The newest Streamlit, and the oldest that Snowflake still runs.
+# The newest Streamlit, and the oldest that Snowflake supports.
 PYTHONS = {"newest": sys.executable, "oldest": os.environ.get("SNOWFEED_OLDEST_STREAMLIT")}
 
 
 @pytest.fixture(params=list(PYTHONS))
 def server(request):
-    """The page, served; its version and address."""
+    """Starts a server of the page; returns its Streamlit version and address."""
     python = PYTHONS[request.param]
     if python is None:
         pytest.skip("SNOWFEED_OLDEST_STREAMLIT names no Python")
@@ -60,7 +60,7 @@ def server(request):
 
 
 def wait_for(process, address):
-    """Waits until a server answers."""
+    """Waits until a server responds."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
         assert process.poll() is None, "streamlit has ended"
@@ -73,7 +73,7 @@ def wait_for(process, address):
 
 
 class Page:
-    """The page, as a person uses it."""
+    """The page in a browser."""
 
     def __init__(self, page, version):
         self.page = page
@@ -83,14 +83,14 @@ class Page:
         self.version = version
 
     def shot(self, name):
-        """Keeps a picture of all of it."""
+        """Saves a screenshot of the full page."""
         self.settled()
         self.number += 1
         self.folder.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=self.folder / f"{self.number:02}-{name}.png", full_page=True)
 
     def settled(self):
-        """Waits until the page has run to its end."""
+        """Waits until the page has finished running."""
         expect(self.page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=PATIENCE)
         expect(self.page.locator("[data-stale='true']")).to_have_count(0, timeout=PATIENCE)
         assert self.page.get_by_test_id("stException").count() == 0, self.page.get_by_test_id(
@@ -103,7 +103,7 @@ class Page:
         self.settled()
 
     def back_to(self, name):
-        """Opens a tab again, where the page has left it: the oldest goes to the first tab when a notice goes."""
+        """Reopens a tab if necessary: the oldest Streamlit returns to the first tab when a notice disappears."""
         if self.version == "oldest":
             self.says("Test the connection")
             self.tab(name)
@@ -120,7 +120,7 @@ class Page:
 
 
 @pytest.mark.skipif(not os.path.exists(CHROMIUM), reason="there is no Chromium")
-def test_a_consumer_gets_from_nothing_to_rows(server):
+def test_a_consumer_sets_up_the_app_and_sees_rows(server):
     version, address = server
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -141,7 +141,7 @@ def enable(page, name):
 
 
 def choose(page, name):
-    """Chooses a repository on the tab."""
+    """Selects a repository on the tab."""
     page.page.get_by_role("combobox").filter(visible=True).first.click()
     page.page.get_by_role("option", name=name, exact=True).click()
     page.back_to("Resources")
@@ -196,7 +196,7 @@ def walk(page):
 
 
 def hostile(page):
-    """What others write is shown as text on every tab: nothing of it can be clicked, and no image is fetched."""
+    """Checks that every tab shows untrusted text without links and fetches no image for it."""
     asked_for = []
     page.page.on("request", lambda request: asked_for.append(request.url))
     enable(page, "acme/evil")
@@ -222,7 +222,7 @@ def hostile(page):
 
 
 def choose_table(page, name, tab):
-    """Chooses a repository on a tab that shows rows."""
+    """Selects a repository on a tab that shows rows."""
     page.page.get_by_role("combobox").filter(visible=True).first.click()
     page.page.get_by_role("option", name=name, exact=True).click()
     if page.version == "oldest":

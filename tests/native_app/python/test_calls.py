@@ -1,4 +1,4 @@
-"""Calls as Snowflake resolves them: the rules, and every call that is written down anywhere."""
+"""Tests how Snowflake resolves calls, and every call in the code and the documentation."""
 
 import json
 import pathlib
@@ -14,7 +14,7 @@ CALL = re.compile(r"\bCALL [^;`\n]*?PUBLIC\.\w+\([^;`\n]*\)", re.IGNORECASE)
 
 
 def refusal(app, text, *params):
-    """The code with which Snowflake refuses a call before it runs."""
+    """The error code with which Snowflake rejects a call before it runs."""
     with pytest.raises(SnowparkSQLException) as error:
         app.session.sql(text, params=list(params)).collect()
     return error.value.sql_error_code
@@ -29,7 +29,7 @@ def test_a_text_is_not_coerced_to_a_variant(app, argument, params):
     assert not app.account.pools
 
 
-def test_snowpark_writes_a_text_as_a_varchar_which_is_no_variant(app):
+def test_snowpark_passes_a_string_as_varchar_not_variant(app):
     with pytest.raises(SnowparkSQLException, match="Invalid argument types for function 'PROVISION_CONNECTOR': .VARCHAR"):
         app.session.call("PUBLIC.PROVISION_CONNECTOR", "{}")
     assert json.loads(app.session.call("PUBLIC.PROVISION_CONNECTOR", {}))["response_code"] == "OK"
@@ -57,32 +57,32 @@ def test_an_object_is_a_variant(app, argument, params):
         ("CALL PUBLIC.PROVISION_CONNECTOR(PARSE_JSON('{'))", 100069),
     ],
 )
-def test_a_call_that_fits_no_signature_is_refused_before_it_runs(app, text, code):
+def test_a_call_that_matches_no_signature_is_rejected_before_it_runs(app, text, code):
     app.account.statements.clear()
     assert refusal(app, text) == code
     assert app.account.statements == [text]
 
 
-def test_null_a_number_and_a_text_of_true_are_taken(configured):
+def test_null_a_number_and_the_string_true_are_accepted(configured):
     def code(text):
         return json.loads(configured.session.sql(text).collect()[0][0])["response_code"]
 
     for text in ("CALL PUBLIC.DELETE_RESOURCE('a/b', 'true')", "CALL PUBLIC.DELETE_RESOURCE('a/b')"):
         assert code(text) == "OK"
-    # The call has the text `5` as its argument, which is not a name here.
+    # The argument of this call is the text `5`, not a name.
     assert code("CALL PUBLIC.ENABLE_RESOURCE(5)") == "INVALID_IDENTIFIER"
     assert code("CALL PUBLIC.ENABLE_RESOURCE('a/b')") == "OK"
     assert code("CALL PUBLIC.UPDATE_RESOURCE('a/b', NULL)") == "OK"
 
 
 def written():
-    """Every call in what an app's provider and its consumer read, and in what the deployment sends."""
+    """Every call in the documentation for providers and consumers, and in the deployment's statements."""
     for path in (paths.APP / "README.md", ROOT / "docs/guides/native-app.md", ROOT / "tests/native_app/golden/statements.sql"):
         for text in CALL.findall(path.read_text()):
             yield path.name, text
 
 
-def test_every_call_that_is_written_down_fits_a_signature(app):
+def test_every_documented_call_matches_a_signature(app):
     found = list(written())
     assert {name for name, _ in found} == {"README.md", "native-app.md", "statements.sql"}
     for name, text in found:
@@ -92,7 +92,7 @@ def test_every_call_that_is_written_down_fits_a_signature(app):
         call.values(procedure.signature)
 
 
-def test_every_call_of_the_page_and_of_a_task_is_of_a_procedure_there_is(app):
+def test_the_page_and_tasks_call_only_existing_procedures(app):
     sources = [*paths.APP.glob("page/*.py"), *paths.APP.glob("procedures/*.py")]
     called = set(re.findall(r'(?:data\.run_action|call)\(\s*"([A-Z_]+)"|CALL PUBLIC\.([A-Z_]+)\(', "".join(map(pathlib.Path.read_text, sources))))
     names = {name for pair in called for name in pair if name}

@@ -1,4 +1,4 @@
-"""Configuring: provisioning, references, grants, the test of the connection."""
+"""Tests configuration: provisioning, references, grants, the connection test."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from spec import SPEC
 TASK = "SCHEDULE_30_20_MINUTE"
 
 
-def test_nothing_works_before_it_is_configured(app):
+def test_procedures_fail_before_configuration(app):
     for procedure, arguments in [
         ("update_settings", ({},)),
         ("enable_resource", ("a/b",)),
@@ -44,13 +44,13 @@ def test_nothing_works_before_it_is_configured(app):
     )
 
 
-def test_provisioning_makes_what_the_engine_and_the_readers_need(app):
+def test_provisioning_creates_the_objects_of_the_engine_and_readers(app):
     answer = app.ok("provision_connector", {"settings": {"page_size": 50}})
     assert answer["notes"] == []
     stored = app.rows(f'SELECT "DOCUMENT" FROM "{app.data}"."STATE"."APP_CONFIGURATION" WHERE "KEY" = \'config\'')
     assert json.loads(stored[0]["DOCUMENT"]) == {"page_size": 50}
     tables = app.rows(f"SELECT TABLE_NAME FROM \"{app.data}\".INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = 'STATE'")
-    # Snowflake lists views here, too; the imitation does not.
+    # Snowflake also lists views here; the simulation does not.
     names = {row["TABLE_NAME"] for row in tables} - {"INGESTION_RUN"}
     assert len(names) == SPEC["state_sql"].count("CREATE TABLE") > 5
     assert app.rows(f'SELECT * FROM "{app.data}"."STATE"."INGESTION_RUN"') == []
@@ -73,7 +73,7 @@ def test_provisioning_twice_changes_nothing(configured):
     assert configured.ok("get_connector_status") == before
 
 
-def test_a_configuration_may_come_as_text(app):
+def test_a_configuration_can_be_a_json_string(app):
     app.ok("provision_connector", json.dumps({"destination_database": f'"{app.name.lower()}_data"'}))
     assert app.ok("get_connector_status")["configuration"]["destination_database"] == f"{app.name.lower()}_data"
 
@@ -107,7 +107,7 @@ def test_a_configuration_may_come_as_text(app):
         ({"references": []}, "OK", ""),
     ],
 )
-def test_a_configuration_that_makes_no_sense_is_refused_before_anything_is_made(app, config, code, word):
+def test_an_invalid_configuration_is_rejected_before_anything_is_created(app, config, code, word):
     answer = app.call("provision_connector", config)
     assert answer["response_code"] == code and word in answer["message"], answer
     assert "ghp_secret" not in json.dumps(answer)
@@ -119,7 +119,7 @@ def test_the_destination_cannot_be_the_app_itself(app):
     assert app.code("provision_connector", {"destination_database": app.name}) == "INVALID_IDENTIFIER"
 
 
-def test_a_database_of_another_connector_is_left_alone(app):
+def test_a_database_of_another_connector_is_left_unchanged(app):
     other = f"{app.name}_OTHER"
     app.database(other)
     app.rows(f"CREATE SCHEMA {other}.STATE")
@@ -129,7 +129,7 @@ def test_a_database_of_another_connector_is_left_alone(app):
     assert len(app.rows(f"SELECT * FROM {other}.INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = 'STATE'")) == 1
 
 
-def test_the_destination_stays_while_something_is_enabled(configured):
+def test_the_destination_cannot_change_while_a_resource_is_enabled(configured):
     configured.ok("enable_resource", "a/b")
     move = {"destination_database": f"{configured.name}_ELSEWHERE"}
     answer = configured.call("provision_connector", move)
@@ -151,7 +151,7 @@ def test_the_destination_stays_while_something_is_enabled(configured):
         ("GRANT SELECT ON VIEW", refused("out of order"), "CONFIGURE_CONNECTOR_FAILED"),
     ],
 )
-def test_a_provisioning_that_fails_midway_is_completed_by_the_next(app, statement, error, code):
+def test_the_next_provisioning_completes_a_failed_one(app, statement, error, code):
     app.account.fail(statement, error)
     assert app.code("provision_connector", {}) == code
     assert app.code("enable_resource", "a/b") == "CONNECTOR_CONFIGURATION_NOT_FOUND", (
@@ -161,23 +161,23 @@ def test_a_provisioning_that_fails_midway_is_completed_by_the_next(app, statemen
     assert app.ok("get_connector_status")["status"] == "STARTED"
 
 
-def test_grants_that_only_the_owner_can_give_are_told(app):
+def test_grants_that_need_the_owner_are_reported(app):
     app.account.fail("GRANT USAGE ON DATABASE", refused("not the owner", 3001))
     (note,) = app.ok("provision_connector", {})["notes"]
     assert "not the owner" in note
 
 
-def keep(app, resource):
-    """Fills the destination, as an app that is gone or a process outside has left it, with a resource that is enabled."""
+def fill_destination(app, resource):
+    """Fills the destination with an enabled resource, as left by a removed app or an external process."""
     assert app.ok("get_connector_status")["status"] == "CONFIGURING"
     destination.create(app.session, app.data)
     app.rows(f"USE DATABASE {app.name}")
     store.resource_store(app.session, app.data).put(resource, {"enabled": True})
 
 
-def test_what_is_enabled_in_a_destination_that_was_kept_runs_once_it_is_configured(app):
+def test_resources_enabled_in_a_kept_destination_run_after_configuration(app):
     app.bind()
-    keep(app, "a/b")
+    fill_destination(app, "a/b")
     app.ok("provision_connector", {})
     assert app.account.running() == {TASK: "30 MINUTE"}
     app.account.job = engine.ingesting(app.real)
@@ -187,9 +187,9 @@ def test_what_is_enabled_in_a_destination_that_was_kept_runs_once_it_is_configur
 
 @pytest.mark.parametrize("statement", ["ALTER TASK .*RESUME", "MERGE INTO .*", "CREATE OR ALTER TASK"])
 @pytest.mark.parametrize("after", range(4))
-def test_a_destination_that_was_kept_is_started_by_the_next_configuring_where_the_first_fails(app, statement, after):
-    keep(app, "a/b")
-    keep(app, "c/d")
+def test_configuring_again_starts_a_kept_destination_after_a_failure(app, statement, after):
+    fill_destination(app, "a/b")
+    fill_destination(app, "c/d")
     store.resource_store(app.session, app.data).put("c/d", {"enabled": True, "schedule": "2h"})
     app.account.fail(statement, after=after)
     if app.code("provision_connector", {}) != "OK":
@@ -200,7 +200,7 @@ def test_a_destination_that_was_kept_is_started_by_the_next_configuring_where_th
     assert app.ok("get_connector_status")["status"] == "STARTED"
 
 
-def test_a_start_that_was_broken_off_is_completed_by_configuring_again(configured):
+def test_configuring_again_completes_an_interrupted_start(configured):
     configured.ok("enable_resource", "a/b")
     configured.account.tasks[TASK]["state"] = "suspended"
     connector.status.set_status(configured.session, "STARTING")
@@ -209,7 +209,7 @@ def test_a_start_that_was_broken_off_is_completed_by_configuring_again(configure
     assert configured.ok("get_connector_status")["status"] == "STARTED"
 
 
-def test_whoever_pays_for_the_pool_may_see_and_stop_it(app):
+def test_the_consumer_can_see_and_stop_the_pool(app):
     app.account.fail("GRANT MONITOR, OPERATE ON COMPUTE POOL", refused("not in this edition"))
     answer = app.ok("provision_connector", {})
     assert any("COMPUTE POOL" in note and "not in this edition" in note for note in answer["notes"]), answer
@@ -218,7 +218,7 @@ def test_whoever_pays_for_the_pool_may_see_and_stop_it(app):
     assert grant in app.account.grants
 
 
-def test_a_database_that_another_one_has_filled_need_not_let_the_app_make_anything(configured):
+def test_a_prepared_database_needs_no_create_privileges(configured):
     configured.real.sql(f'INSERT INTO "{configured.data}"."STATE"."SNOWFEED_VERSION" SELECT 1, \'PUBLIC\'').collect()
     configured.account.fail("CREATE (DATABASE|SCHEMA|STAGE|TABLE)", refused("not allowed", 3001), times=99)
     configured.ok("provision_connector", {})
@@ -234,13 +234,13 @@ def test_a_paused_connector_stays_paused_when_it_is_configured_again(configured)
 
 @pytest.fixture
 def quoted(real):
-    """The app under a name that needs quotes."""
+    """An app whose name needs quotes."""
     app = App(real, f'"my_app{next(numbers)}_{os.getpid()}"')
     app.bind()
     return app
 
 
-def test_an_application_whose_name_needs_quotes_is_told_before_anything_is_made(quoted):
+def test_an_application_name_that_needs_quotes_is_rejected_before_anything_is_created(quoted):
     answer = quoted.call("provision_connector", {})
     assert answer["response_code"] == "INVALID_APPLICATION_NAME"
     assert f"ALTER APPLICATION {quoted.name} RENAME TO" in answer["message"] and "`outside`" in answer["message"]
@@ -262,7 +262,7 @@ def test_an_application_that_was_renamed_to_a_name_with_quotes_runs_no_container
     assert refusal.value.code == "INVALID_APPLICATION_NAME" and configured.account.jobs == []
 
 
-def test_references_are_bound_and_taken_away(app):
+def test_references_are_bound_and_removed(app):
     app.ok("register_reference", "token", "ADD", "ref1")
     app.ok("register_reference", "TOKEN", "add", "ref2")
     assert app.account.bound == {"token": "ref2"}
@@ -276,7 +276,7 @@ def test_references_are_bound_and_taken_away(app):
     assert app.account.bound == {}
 
 
-def test_a_reference_that_cannot_be_set_fails_the_callback_for_its_dialog_reads_no_answer(app):
+def test_a_reference_that_cannot_be_set_raises_because_its_dialog_ignores_the_response(app):
     app.account.unknown_objects.add("gone")
     assert "the object does not exist" in app.refused("register_reference", "token", "ADD", "gone")
     assert app.account.bound == {}
@@ -295,32 +295,32 @@ def test_a_reference_is_bound_where_it_has_an_object(answer, bound):
     assert references.is_bound(answer) == bound
 
 
-def test_the_dialogs_of_references_are_told_hosts_and_types(app):
+def test_reference_dialogs_receive_hosts_and_types(app):
     access = json.loads(connector.get_reference_config(app.session, "GITHUB_EXTERNAL_ACCESS"))
-    # A secret of the type GENERIC_STRING, which the app asks for, need not be allowed by an integration.
+    # The integration does not have to allow a secret of type GENERIC_STRING, which the app requests.
     assert access["payload"] == {"host_ports": ["api.github.com"], "allowed_secrets": "NONE"}
     assert json.loads(connector.get_reference_config(app.session, "token"))["payload"] == {"type": "GENERIC_STRING"}
     assert json.loads(connector.get_reference_config(app.session, "nobody"))["type"] == "ERROR"
 
 
-def test_the_connection_is_tested_by_the_program_itself(configured):
+def test_the_program_tests_the_connection(configured):
     configured.account.job = engine.ingesting(configured.real)
     answer = configured.ok("test_connection")
     assert answer["checks"][0]["name"] == "remote"
     args = configured.account.jobs[0]
     assert args[:6] == ["--to", "snowflake", "--database", f'"{configured.data}"', "--schema", "PUBLIC"]
     assert args[-1] == "check"
-    assert "token=file:/run/secrets/token" in args, "which file there is depends on the type of the secret"
+    assert "token=file:/run/secrets/token" in args, "the file's name depends on the type of the secret"
     assert configured.ok("get_connector_status")["configuration_status"] == "CONNECTED"
 
 
-def test_the_program_is_told_in_its_call_where_it_may_send_the_secret(configured):
+def test_the_program_receives_its_api_url_as_an_argument(configured):
     settings = {"api_url": "https://ghe.example/api/v3", "repositories": ["a/b"], "page_size": 5}
     configured.ok("update_settings", {"settings": settings})
     configured.account.job = engine.ingesting(configured.real)
     configured.ok("test_connection")
     args = configured.account.jobs[-1]
-    assert "api_url=https://ghe.example/api/v3" in args, "what is only stored in the destination gets no credential"
+    assert "api_url=https://ghe.example/api/v3" in args, "stored settings alone must not redirect credentials"
     assert 'repositories=["a/b"]' in args
     assert not any(argument.startswith("page_size") for argument in args)
 
@@ -336,7 +336,7 @@ def test_a_secret_that_is_not_bound_is_not_mounted(configured):
     ("reference", "code"),
     [("github_external_access", "EAI_UNAVAILABLE"), ("warehouse_reference", "INACCESSIBLE_WAREHOUSE")],
 )
-def test_a_reference_that_was_taken_away_is_missed_before_a_container_is_started(configured, reference, code):
+def test_a_removed_reference_is_detected_before_a_container_starts(configured, reference, code):
     configured.ok("enable_resource", "a/b")
     configured.ended("a/b")
     configured.account.jobs.clear()
@@ -347,13 +347,13 @@ def test_a_reference_that_was_taken_away_is_missed_before_a_container_is_started
     assert configured.account.jobs == []
 
 
-def test_a_secret_that_the_settings_require_is_missed(configured, monkeypatch):
+def test_a_missing_required_secret_is_detected(configured, monkeypatch):
     monkeypatch.setitem(SPEC["settings"], "required", ["token"])
     configured.ok("register_reference", "token", "REMOVE", None)
     assert configured.code("test_connection") == "SECRET_UNAVAILABLE"
 
 
-def test_a_test_that_fails_says_why_and_what_to_do(configured):
+def test_a_failed_connection_test_has_a_cause_and_help(configured):
     configured.account.job = engine.ingesting(configured.real)
     configured.ok("test_connection")
     error = {"kind": "authentication", "message": "GitHub refuses the token", "help": "give another one"}
@@ -369,11 +369,11 @@ def test_a_test_that_fails_says_why_and_what_to_do(configured):
     assert answer["response_code"] == "TEST_CONNECTION_FAILED"
     assert answer["message"] == "GitHub refuses the token. give another one" and answer["error"] == error
     assert configured.ok("get_connector_status")["configuration_status"] == "CONFIGURED", (
-        "what was tested before does not count"
+        "earlier containers do not count"
     )
 
 
-def test_a_test_whose_container_says_nothing_fails_with_what_snowflake_says(configured):
+def test_a_connection_test_without_output_fails_with_snowflakes_status(configured):
     def die(account, args):
         raise JobFailed("Job failed with exit code 137", log="a panic")
 
@@ -389,7 +389,7 @@ def test_a_test_whose_container_says_nothing_fails_with_what_snowflake_says(conf
 
 
 @pytest.mark.parametrize("reference", ["token", "github_external_access", "warehouse_reference"])
-def test_an_object_that_was_dropped_behind_its_reference_is_told_as_no_failure_of_the_source(configured, reference):
+def test_a_dropped_object_behind_a_reference_is_not_reported_as_a_source_failure(configured, reference):
     configured.account.job = engine.ingesting(configured.real)
     configured.ok("test_connection")
     configured.ok("enable_resource", "a/b")
@@ -403,12 +403,12 @@ def test_an_object_that_was_dropped_behind_its_reference_is_told_as_no_failure_o
         assert set(answer["bound"]) == set(configured.account.bound)
     assert configured.account.jobs == [] and not any("LOGS" in text for text in configured.account.statements)
     status = configured.ok("get_connector_status")
-    assert status["configuration_status"] == "CONFIGURED", "what was tested before does not count"
+    assert status["configuration_status"] == "CONFIGURED", "earlier containers do not count"
     configured.account.dropped.clear()
     configured.ok("test_connection")
 
 
-def test_a_job_that_may_not_be_started_is_told_as_a_privilege_that_is_missing(configured):
+def test_a_job_that_is_not_allowed_is_reported_as_a_missing_privilege(configured):
     configured.ok("enable_resource", "a/b")
     configured.ended("a/b")
     configured.account.statements.clear()
@@ -420,13 +420,13 @@ def test_a_job_that_may_not_be_started_is_told_as_a_privilege_that_is_missing(co
     assert not any("LOGS" in text for text in configured.account.statements)
 
 
-def test_a_secret_of_a_type_that_the_integration_does_not_allow_is_told_with_the_one_that_is_wanted(configured):
+def test_a_secret_of_the_wrong_type_is_reported_with_the_expected_type(configured):
     configured.account.secret_types["token"] = "OAUTH2"
     answer = configured.call("test_connection")
     assert answer["response_code"] == "SECRET_UNAVAILABLE" and "GENERIC_STRING" in answer["message"]
 
 
-def test_a_pool_that_does_not_start_is_told(configured):
+def test_a_pool_that_does_not_start_is_reported(configured):
     configured.account.fail("EXECUTE JOB", refused("Compute pool 'X' failed to start: no capacity"), times=2)
     assert configured.code("test_connection") == "COMPUTE_POOL_UNAVAILABLE"
     configured.account.pools.clear()
@@ -434,13 +434,13 @@ def test_a_pool_that_does_not_start_is_told(configured):
     assert configured.code("test_connection") == "COMPUTE_POOL_UNAVAILABLE"
 
 
-def test_a_bug_is_an_answer_too(app, monkeypatch):
+def test_an_unexpected_exception_becomes_a_response(app, monkeypatch):
     monkeypatch.setattr(connector.status, "report", lambda session: 1 / 0)
     answer = app.call("get_connector_status")
     assert answer["response_code"] == "INTERNAL_ERROR" and "ZeroDivisionError" in answer["message"]
 
 
-def test_a_destination_that_was_dropped_is_told(configured):
+def test_a_dropped_destination_is_reported(configured):
     configured.account.fail(
         f'SELECT .*"{configured.data}"', refused("it does not exist or not authorized", 2003), times=5
     )
@@ -449,7 +449,7 @@ def test_a_destination_that_was_dropped_is_told(configured):
         assert configured.code(procedure, "a/b") == "DESTINATION_UNREADABLE"
 
 
-def test_every_code_of_the_procedures_is_in_the_table():
+def test_the_guide_lists_every_code_of_the_procedures():
     import pathlib
     import re
 
@@ -462,7 +462,7 @@ def test_every_code_of_the_procedures_is_in_the_table():
     assert set(CODES) - used <= {"OK", "UNKNOWN_SQL_ERROR", "INTERNAL_ERROR", "REQUIRED_PRIVILEGES_MISSING"}
 
 
-def test_an_app_without_a_container_takes_no_other_scheduler_and_needs_only_a_warehouse(app, monkeypatch):
+def test_an_app_without_a_container_needs_only_a_warehouse_and_rejects_other_schedulers(app, monkeypatch):
     monkeypatch.setitem(SPEC, "container", False)
     monkeypatch.setitem(SPEC, "default_scheduler", "outside")
     assert app.code("provision_connector", {"scheduler": "task"}) == "INVALID_INPUT"
@@ -474,7 +474,7 @@ def test_an_app_without_a_container_takes_no_other_scheduler_and_needs_only_a_wa
     assert app.code("ingest_data", "a/b") == "INVALID_CONNECTOR_STATUS"
 
 
-def test_an_app_that_has_lost_its_container_goes_on_without(configured, monkeypatch):
+def test_an_app_upgraded_to_no_container_continues(configured, monkeypatch):
     assert configured.ok("get_connector_status")["configuration"]["scheduler"] == "task"
     monkeypatch.setitem(SPEC, "container", False)
     monkeypatch.setitem(SPEC, "default_scheduler", "outside")

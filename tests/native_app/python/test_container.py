@@ -1,4 +1,4 @@
-"""The procedures with the program itself in its container: from nothing to rows."""
+"""Tests the procedures with the real program in its container."""
 
 import json
 import os
@@ -19,13 +19,13 @@ pytestmark = pytest.mark.skipif(SCENE is None, reason="SNOWFEED_CONTAINER names 
 
 @pytest.fixture
 def scene():
-    """What there is around the container."""
+    """The environment of the container."""
     return json.loads(pathlib.Path(SCENE).read_text())
 
 
 @pytest.fixture
 def running(app, scene):
-    """The app, configured to read the upstream of the test, in containers that are run."""
+    """The app, configured to read the test's GitHub server from real containers."""
     app.bind("token", "github_external_access", "warehouse_reference")
     app.account.job = Containers(scene, app.name)
     app.ok("provision_connector", {"settings": {"api_url": scene["upstream"]}})
@@ -33,7 +33,7 @@ def running(app, scene):
 
 
 def rows(app):
-    """How many rows the view of the repository's issues has."""
+    """The number of rows in the view of the repository's issues."""
     resources = app.ok("get_connector_status")["resources"]
     (view,) = (
         table["view"]
@@ -44,7 +44,7 @@ def rows(app):
     return app.rows(f'SELECT COUNT(*) AS "N" FROM {view}')[0]["N"]
 
 
-def test_a_consumer_gets_from_nothing_to_rows(running, scene):
+def test_a_consumer_sets_up_the_app_and_sees_rows(running, scene):
     checks = running.ok("test_connection")["checks"]
     assert checks and all(check["ok"] for check in checks), checks
     assert running.ok("get_connector_status")["configuration_status"] == "CONNECTED"
@@ -54,7 +54,7 @@ def test_a_consumer_gets_from_nothing_to_rows(running, scene):
     assert (first["status"], first["counts"]["inserted"]) == ("complete", scene["rows"])
     assert rows(running) == scene["rows"]
 
-    # A run that finds nothing new leaves no record.
+    # A run without changes has no record.
     assert running.ingest(NAME)["message"] == "nothing new"
     running.ok("reconcile_resource", NAME)
     full = running.ended(NAME)["last_run"]
@@ -90,7 +90,7 @@ def test_a_resource_is_read_again_after_its_data_was_deleted(running, scene):
     assert rows(running) == scene["rows"]
 
 
-def test_a_token_that_is_refused_is_said_with_what_to_do(running, scene):
+def test_a_rejected_token_is_reported_with_help(running, scene):
     scene["secrets"]["token"] = scene["wrong"]
     running.account.job = Containers(scene, running.name)
     assert running.code("test_connection") == "TEST_CONNECTION_FAILED"
@@ -103,7 +103,7 @@ def test_a_token_that_is_refused_is_said_with_what_to_do(running, scene):
     assert resource["state"]["status"] == "failed"
 
 
-def test_a_repository_that_is_not_there_fails_alone(running, scene):
+def test_a_missing_repository_fails_alone(running, scene):
     running.ok("enable_resource", "acme/nothing")
     running.ok("enable_resource", NAME)
     assert running.ended("acme/nothing")["last_job"]["code"] == "INGESTION_FAILED"

@@ -1,4 +1,4 @@
-"""Containers: what is started in which of them, when, and how their ends are noticed."""
+"""Tests which containers are started when, and how their outcomes are recorded."""
 
 import datetime
 
@@ -12,7 +12,7 @@ from account import JobFailed
 HALF_HOUR = "SCHEDULE_30_20_MINUTE"
 
 
-def test_one_container_ingests_all_with_a_schedule_once_their_first_runs_are_done(configured):
+def test_resources_share_a_container_after_their_first_runs(configured):
     configured.account.job = engine.ingesting(configured.real)
     for name in ("a/b", "c/d", "e/f"):
         configured.ok("enable_resource", name)
@@ -20,7 +20,7 @@ def test_one_container_ingests_all_with_a_schedule_once_their_first_runs_are_don
     configured.ended("a/b")
     configured.account.jobs.clear()
     configured.tick()
-    assert [job[-1] for job in configured.account.jobs] == ["ingest"], "all that are enabled"
+    assert [job[-1] for job in configured.account.jobs] == ["ingest"], "all enabled resources"
     assert configured.ended("c/d")["last_run"]["status"] == "complete"
     configured.ok("update_resource", "e/f", "2h")
     configured.account.jobs.clear()
@@ -30,7 +30,7 @@ def test_one_container_ingests_all_with_a_schedule_once_their_first_runs_are_don
     assert sorted(configured.ok("run_all")["resources"]) == ["a/b", "c/d", "e/f"]
     for name in ("a/b", "c/d", "e/f"):
         configured.ok("disable_resource", name)
-    assert configured.account.tasks == {}, "nothing is left to start"
+    assert configured.account.tasks == {}, "nothing more to start"
     configured.ended("a/b")
     assert configured.ok("run_all")["message"] == "no resource is enabled"
 
@@ -53,7 +53,7 @@ def test_nothing_is_started_twice_while_its_container_runs(configured):
     assert len(configured.account.jobs) == 3
 
 
-def test_a_long_first_run_holds_up_nothing_else(configured):
+def test_a_long_first_run_delays_no_other_resource(configured):
     configured.account.job = engine.ingesting(configured.real)
     for name in ("a/b", "c/d"):
         configured.ok("enable_resource", name)
@@ -74,10 +74,10 @@ def test_a_run_of_a_task_never_waits_for_a_container(configured):
     configured.tick()
     jobs = [text for text in configured.account.statements if text.startswith("EXECUTE JOB")]
     assert len(jobs) == 1 and "ASYNC = TRUE" in jobs[0]
-    assert configured.account.tasks[HALF_HOUR]["timeout"] == 3600, "an account may have set a lower limit"
+    assert configured.account.tasks[HALF_HOUR]["timeout"] == 3600, "an account can have a lower limit"
 
 
-def test_the_end_of_a_container_is_noticed_by_the_next_run_of_its_task(configured):
+def test_the_next_task_run_records_an_ended_container(configured):
     configured.account.job = engine.failing(configured.real)
     configured.ok("enable_resource", "a/b")
     configured.account.end_jobs()
@@ -87,7 +87,7 @@ def test_the_end_of_a_container_is_noticed_by_the_next_run_of_its_task(configure
     assert len(configured.account.services) == 1, "the first one is dropped"
 
 
-def test_what_fails_again_and_again_is_left_alone_until_it_is_enabled_again(configured):
+def test_a_resource_that_keeps_failing_is_skipped_until_enabled_again(configured):
     configured.account.job = engine.failing(configured.real)
     configured.ok("enable_resource", "a/b")
     configured.account.job = engine.failing(configured.real)
@@ -108,16 +108,16 @@ def test_what_fails_again_and_again_is_left_alone_until_it_is_enabled_again(conf
 
 
 def later(monkeypatch, hours):
-    """Makes this many hours pass."""
+    """Advances the clock by this many hours."""
     now = ingestion.now() + datetime.timedelta(hours=hours)
     monkeypatch.setattr(ingestion, "now", lambda: now)
 
 
-def test_a_container_that_has_vanished_is_a_failure_and_is_started_again(configured, monkeypatch):
+def test_a_vanished_container_counts_as_a_failure_and_is_restarted(configured, monkeypatch):
     configured.ok("enable_resource", "a/b")
     configured.account.services.clear()
     configured.tick()
-    assert len(configured.account.jobs) == 1, "another call may just be starting it"
+    assert len(configured.account.jobs) == 1, "another call may be starting it"
     later(monkeypatch, 1)
     configured.tick()
     assert len(configured.account.jobs) == 2
@@ -125,21 +125,21 @@ def test_a_container_that_has_vanished_is_a_failure_and_is_started_again(configu
     assert "the container is gone" in codes["JOB_FAILED"]
 
 
-def test_a_pool_that_does_not_start_is_told_but_one_that_is_busy_is_waited_for(configured, monkeypatch):
+def test_a_pool_that_does_not_start_is_reported_and_a_busy_one_is_waited_for(configured, monkeypatch):
     configured.ok("enable_resource", "a/b")
     (waiting,) = configured.account.services.values()
     waiting.message = "Unschedulable due to insufficient capacity"
     configured.account.services["JOBS.RUN_OTHER"] = type(waiting)([], [], False, status="RUNNING")
     later(monkeypatch, 2)
     configured.tick()
-    assert len(configured.account.jobs) == 1, "it waits its turn"
+    assert len(configured.account.jobs) == 1, "it is queued"
     del configured.account.services["JOBS.RUN_OTHER"]
     entry = configured.ok("get_connector_status")["resources"][0]
     assert entry["last_job"]["code"] == "COMPUTE_POOL_UNAVAILABLE" and "insufficient capacity" in entry["last_job"]["message"]
     assert configured.account.services == {} and entry["container"] is None
 
 
-def test_of_a_shared_container_only_what_failed_counts_as_failed(configured):
+def test_only_failed_resources_of_a_shared_container_count_as_failed(configured):
     configured.account.job = engine.ingesting(configured.real)
     for name in ("a/b", "c/d"):
         configured.ok("enable_resource", name)
@@ -156,7 +156,7 @@ def test_of_a_shared_container_only_what_failed_counts_as_failed(configured):
     assert [entries[name]["failures"] for name in ("a/b", "c/d")] == [0, 1]
 
 
-def test_a_run_of_a_task_that_can_start_nothing_fails_and_is_told(configured):
+def test_a_task_run_that_cannot_start_anything_fails_and_is_reported(configured):
     configured.account.job = engine.ingesting(configured.real)
     configured.ok("enable_resource", "a/b")
     configured.ended("a/b")
@@ -179,7 +179,7 @@ def test_a_task_that_runs_while_the_connector_is_paused_starts_nothing(configure
     assert len(configured.account.jobs) == 1
 
 
-def test_only_so_many_containers_are_started_for_single_resources(configured, monkeypatch):
+def test_containers_for_single_resources_are_limited(configured, monkeypatch):
     monkeypatch.setattr(ingestion, "MAX_SINGLE_CONTAINERS", 2)
     monkeypatch.setattr(ingestion, "MAX_RESOURCES_PER_CONTAINER", 2)
     configured.ok("pause_connector")
@@ -187,5 +187,5 @@ def test_only_so_many_containers_are_started_for_single_resources(configured, mo
         configured.ok("enable_resource", f"acme/r{number}")
     configured.ok("resume_connector")
     configured.tick()
-    told = [job[job.index("--") + 1 :] for job in configured.account.jobs]
-    assert sorted(map(len, told)) == [1, 1, 1, 2, 2] and len({name for names in told for name in names}) == 7
+    batches = [job[job.index("--") + 1 :] for job in configured.account.jobs]
+    assert sorted(map(len, batches)) == [1, 1, 1, 2, 2] and len({name for names in batches for name in names}) == 7

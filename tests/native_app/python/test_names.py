@@ -1,4 +1,4 @@
-"""Names, texts within statements, and schedules."""
+"""Tests names, literals and schedules."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from responses import ProcedureError
 CLOSE = st.text(alphabet="aA_-/.2F^é", max_size=6)
 
 
-def test_names_that_are_close_stay_apart():
+def test_similar_names_stay_distinct():
     given_names = ["a-b/c", "a_b/c", "a/b_c", "A-b/c", "a_2d_b", "vercel/next.js", "1x/ß", "a/b" * 100, "a/b" * 100 + "c"]
     made = [names.plain(name) for name in given_names]
     assert len(set(made)) == len(given_names)
@@ -24,7 +24,7 @@ def test_names_that_are_close_stay_apart():
 
 
 @given(CLOSE, CLOSE)
-def test_no_two_names_share_a_plain_one(a, b):
+def test_plain_names_are_unique(a, b):
     assert (names.plain(a) == names.plain(b)) == (a == b)
 
 
@@ -33,13 +33,13 @@ def test_a_plain_name_needs_no_quotes(name):
     assert names.is_plain("SCHEDULE_" + names.plain(name))
 
 
-def test_a_fence_has_the_name_that_the_engine_gives_it():
+def test_a_fence_table_has_the_engines_name():
     # The engine's own test reads the same file.
     known = json.loads((Path(__file__).parent / "fences.json").read_text(encoding="utf-8"))
     assert {key: destination.fence_name(key) for key in known} == known
 
 
-def test_equal_schedules_share_a_task_and_others_do_not():
+def test_only_equal_schedules_share_a_task():
     made = {names.task(schedules.normalized(text)) for text in ("30m", "30 minutes", "1800s")}
     assert made == {"SCHEDULE_30_20_MINUTE"}
     others = ["45m", "90s", "* * * * *", "*/5 * * * *", "5 * * * *", "0 5 * * *", "0 5 * * MON", "0 5 * * 1", "0 5 L * *"]
@@ -47,18 +47,18 @@ def test_equal_schedules_share_a_task_and_others_do_not():
 
 
 @pytest.mark.parametrize("name", ["", "My app", "my_app", "1APP", "A-B", 'A"', "APP\n", "ÄPP"])
-def test_what_needs_quotes_is_not_plain(name):
+def test_a_name_that_needs_quotes_is_not_plain(name):
     assert not names.is_plain(name)
 
 
 @given(st.text())
-def test_a_quoted_name_is_never_left(name):
+def test_no_text_escapes_a_quoted_name(name):
     inside = names.quoted(name)[1:-1]
     assert inside.replace('""', "").count('"') == 0 and inside.replace('""', '"') == name
 
 
 @given(st.text(alphabet="a'\\$\n é"))
-def test_a_constant_is_never_left(text):
+def test_no_text_escapes_a_string_literal(text):
     try:
         constant = names.literal(text)
     except ValueError:
@@ -68,7 +68,7 @@ def test_a_constant_is_never_left(text):
 
 
 @given(st.lists(st.text(alphabet="a$'\"\\{}\n")))
-def test_json_between_dollars_is_never_left_and_means_the_same(values):
+def test_dollar_quoted_json_is_not_escaped_from_and_round_trips(values):
     text = names.json_text(json.dumps(values))
     assert "$" not in text[2:-2] and json.loads(text[2:-2]) == values
 
@@ -84,7 +84,7 @@ def test_json_between_dollars_is_never_left_and_means_the_same(values):
         ("Sales_1$", "SALES_1$"),
     ],
 )
-def test_names_are_read_as_snowflake_reads_them(given_name, meant):
+def test_names_are_parsed_as_in_snowflake(given_name, meant):
     assert names.resolve(given_name) == meant
     assert names.resolve(names.quoted(meant)) == meant
 
@@ -103,7 +103,7 @@ def test_names_are_read_as_snowflake_reads_them(given_name, meant):
         ("0 3 L * 5L", "'USING CRON 0 3 L * 5L UTC'"),
     ],
 )
-def test_a_schedule_is_put_into_the_words_of_a_task(text, schedule):
+def test_a_schedule_is_converted_to_that_of_a_task(text, schedule):
     assert schedules.to_task_schedule(text) == schedule
 
 
@@ -140,14 +140,14 @@ def test_a_schedule_is_put_into_the_words_of_a_task(text, schedule):
         5,
     ],
 )
-def test_what_is_no_schedule_of_a_task_is_refused(text):
+def test_a_schedule_no_task_supports_is_rejected(text):
     with pytest.raises(ProcedureError) as refusal:
         schedules.to_task_schedule(text)
     assert refusal.value.code == "INVALID_SCHEDULE"
 
 
 @given(st.text(alphabet="0123456789*/-,LJANSUN# '$hms", max_size=20))
-def test_a_schedule_cannot_leave_its_constant(text):
+def test_a_schedule_cannot_escape_its_string_literal(text):
     try:
         schedule = schedules.to_task_schedule(text)
     except ProcedureError:

@@ -1,4 +1,4 @@
-"""Procedures in any order, with failures anywhere: what is asked for last is what is."""
+"""Calls procedures in random order with random failures: the result matches the last successful requests."""
 
 import random
 
@@ -12,7 +12,7 @@ FAULTS = ["ALTER TASK", "CREATE OR ALTER TASK", "DROP TASK", "MERGE INTO", "SHOW
 
 
 class Model:
-    """What should be the case, in the fewest words."""
+    """The expected state."""
 
     def __init__(self):
         self.enabled, self.schedules, self.paused, self.scheduler = {}, {}, False, "task"
@@ -25,12 +25,12 @@ class Model:
         return {names.task(schedule): schedule for schedule in in_use}
 
 
-def step(model, chance):
-    """A call, and what it does to the model when it goes well."""
-    name = chance.choice(RESOURCES)
-    schedule = chance.choice([None, *SCHEDULES])
-    scheduler = chance.choice(["task", "outside"])
-    return chance.choice(
+def step(model, rng):
+    """A random call, and its effect on the model if it succeeds."""
+    name = rng.choice(RESOURCES)
+    schedule = rng.choice([None, *SCHEDULES])
+    scheduler = rng.choice(["task", "outside"])
+    return rng.choice(
         [
             (("enable_resource", name), lambda: model.enabled.update({name: True})),
             (("disable_resource", name), lambda: model.enabled.update({name: False})),
@@ -45,16 +45,16 @@ def step(model, chance):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_tasks_follow_what_was_asked_for(configured, seed):
-    chance, model = random.Random(seed), Model()
+def test_tasks_match_the_enabled_resources_in_any_order(configured, seed):
+    rng, model = random.Random(seed), Model()
     for _ in range(20):
-        call, effect = step(model, chance)
+        call, effect = step(model, rng)
         known = call[0] not in ("disable_resource", "update_resource") or call[1] in model.enabled
-        if chance.random() < 0.3:
-            configured.account.fail(chance.choice(FAULTS))
+        if rng.random() < 0.3:
+            configured.account.fail(rng.choice(FAULTS))
             configured.code(*call)
             configured.account.faults.clear()
-        for _ in range(chance.choice([1, 2])):
+        for _ in range(rng.choice([1, 2])):
             assert configured.code(*call) == ("OK" if known else "RESOURCE_NOT_FOUND"), call
         if known:
             effect()

@@ -1,4 +1,4 @@
-"""The page's forms, and what it says, without a browser."""
+"""Tests the page's forms and texts without a browser."""
 
 import json
 
@@ -43,7 +43,7 @@ class Page:
         return self.sound()
 
     def fill(self, key, value):
-        """Fills in a field, whatever kind it is."""
+        """Fills in a field of any kind."""
         for kind in ("text_input", "number_input", "checkbox", "selectbox", "text_area"):
             for field in getattr(self.run, kind):
                 if field.key == key:
@@ -52,15 +52,15 @@ class Page:
         raise AssertionError(f"there is no field {key}")
 
     def field(self, key):
-        """A number or a choice."""
+        """The number input or select box with this key."""
         return next(one for kind in (self.run.number_input, self.run.selectbox) for one in kind if one.key == key)
 
     def disabled(self, key):
-        """Whether the button of this key cannot be pressed."""
+        """Whether the button with this key is disabled."""
         return next(button for button in self.run.button if button.key == key).disabled
 
     def ended(self):
-        """Lets every container come to its end, and looks again."""
+        """Finishes every container and refreshes the page."""
         self.app.account.end_jobs()
         return self.press("refresh")
 
@@ -72,7 +72,7 @@ class Page:
         return any(label in (button.label, button.key) for button in self.run.button)
 
     def text(self):
-        """All that the page says in prose."""
+        """All text of the page, without tables."""
         kinds = (
             self.run.error,
             self.run.warning,
@@ -95,7 +95,7 @@ class Page:
 
 @pytest.fixture
 def page(app, monkeypatch):
-    """Opens the page in the account of the test."""
+    """Opens the page in the test's account."""
     consumer = Consumer(app)
     consumer.install(monkeypatch.setattr)
     monkeypatch.setattr(context, "get_active_session", lambda: app.session)
@@ -104,7 +104,7 @@ def page(app, monkeypatch):
 
 @pytest.fixture
 def source(monkeypatch):
-    """Makes the source have one setting, `detail`."""
+    """Gives the source a single setting, `detail`."""
 
     def having(schema, required=False):
         settings = {"type": "object", "properties": {"detail": schema}, "required": ["detail"] if required else []}
@@ -115,12 +115,12 @@ def source(monkeypatch):
 
 @pytest.fixture
 def interrupt(app):
-    """Makes the calls of a procedure fail outside of it, where no answer is made any more."""
+    """Fails calls of a procedure outside its code, so that there is no response."""
     return lambda procedure, error=TIMEOUT: app.account.fail(rf"CALL PUBLIC\.{procedure}\(", error, times=99)
 
 
 def stored(app):
-    """The settings that are stored."""
+    """The stored settings."""
     return app.ok("get_connector_status")["configuration"]["settings"]
 
 
@@ -134,18 +134,18 @@ def configure(page):
     return bind(page).press("Configure")
 
 
-def test_the_page_asks_for_what_is_missing_once(page):
+def test_the_page_requests_missing_privileges_once(page):
     shown = page()
-    assert shown.consumer.asked == [tuple(grants.PRIVILEGES)]
+    assert shown.consumer.requests == [tuple(grants.PRIVILEGES)]
     assert not shown.press("refresh").has("grant_privileges")
 
 
-def test_privileges_that_were_refused_can_be_asked_for_again(page, app):
+def test_denied_privileges_can_be_requested_again(page, app):
     shown = page()
     shown.consumer.held.clear()
-    shown.consumer.willing = False
+    shown.consumer.accepts = False
     shown.press("refresh").says("CREATE COMPUTE POOL").press("Grant privileges")
-    assert len(shown.consumer.asked) == 2
+    assert len(shown.consumer.requests) == 2
 
 
 def test_references_are_bound_from_the_page(page, app):
@@ -154,11 +154,11 @@ def test_references_are_bound_from_the_page(page, app):
     assert app.account.bound == {"warehouse_reference": "ref-warehouse_reference"}
 
 
-def test_every_tab_says_what_comes_first(page):
+def test_every_tab_names_the_first_step(page):
     assert page().text().count("Configure the connector first") == 3
 
 
-def test_the_form_has_a_field_for_each_setting_but_secrets(page):
+def test_the_form_has_a_field_for_each_setting_except_secrets(page):
     shown = page()
     keys = {
         field.key
@@ -195,7 +195,7 @@ def test_a_configuration_is_stored_without_its_defaults(page, app):
     }
 
 
-def test_a_field_that_cannot_be_read_is_named_and_nothing_is_stored(page, app):
+def test_an_invalid_field_is_named_and_nothing_is_stored(page, app):
     page().fill("setting_requests_per_minute", "many").press("Configure").says(
         "Requests per minute: enter a whole number"
     )
@@ -212,7 +212,7 @@ def test_a_field_that_cannot_be_read_is_named_and_nothing_is_stored(page, app):
         ({"minimum": 0, "maximum": (1 << 64) - 1}, 0),
     ],
 )
-def test_a_whole_number_starts_at_the_nearest_that_is_allowed(page, app, source, limits, first):
+def test_an_integer_field_starts_within_its_range(page, app, source, limits, first):
     source({"type": "integer", **limits}, required="default" not in limits)
     shown = page()
     assert shown.field("setting_detail").value == first
@@ -234,7 +234,7 @@ MIXED = [{"enum": ["full"], "type": "string"}, {"const": "short", "type": "strin
         {"type": "string", "enum": ["full", "short"]},
     ],
 )
-def test_of_choices_that_may_be_left_out_none_is_stored_until_somebody_chooses(page, app, source, schema):
+def test_an_optional_choice_is_stored_only_after_a_selection(page, app, source, schema):
     source(schema)
     shown = page()
     assert shown.field("setting_detail").options == [forms.UNSET, "full", "short"]
@@ -246,7 +246,7 @@ def test_of_choices_that_may_be_left_out_none_is_stored_until_somebody_chooses(p
     assert stored(app) == {}
 
 
-def test_choices_with_a_default_start_there(page, app, source):
+def test_a_choice_starts_at_its_default(page, app, source):
     source({"oneOf": NAMED, "default": "short"})
     shown = page()
     assert shown.field("setting_detail").options == ["full", "short"]
@@ -256,13 +256,13 @@ def test_choices_with_a_default_start_there(page, app, source):
     assert stored(app) == {"detail": "full"}
 
 
-def test_a_choice_that_is_required_must_be_made(page, app, source):
+def test_a_required_choice_must_be_made(page, app, source):
     source({"oneOf": NAMED}, required=True)
     shown = page().press("Configure").says("Detail is missing").fill("setting_detail", "full").press("Configure")
     assert stored(app) == {"detail": "full"} and shown.field("setting_detail").value == "full"
 
 
-def test_a_stored_choice_that_is_gone_is_no_other_one(page, app, source):
+def test_a_removed_choice_is_not_replaced_by_another(page, app, source):
     source({"type": "string", "enum": ["full", "brief"], "default": "full"})
     app.ok("provision_connector", {"settings": {"detail": "brief"}})
     source({"type": "string", "enum": ["full", "short"], "default": "full"})
@@ -272,14 +272,14 @@ def test_a_stored_choice_that_is_gone_is_no_other_one(page, app, source):
     assert stored(app) == {}
 
 
-def test_a_type_that_refers_to_itself_is_written_as_json(page, app, source):
+def test_a_recursive_type_is_edited_as_json(page, app, source):
     source({"anyOf": [{"$ref": "#/$defs/Filter"}, {"type": "null"}]})
     shown = page().fill("setting_detail", "full").press("Configure").says("Detail: enter JSON")
     shown.fill("setting_detail", '{"not": "full"}').press("Configure")
     assert stored(app) == {"detail": {"not": "full"}}
 
 
-def test_what_the_procedures_refuse_is_told(page):
+def test_procedure_errors_are_shown(page):
     page().fill("schedule", "soon").press("Configure").says("This schedule is invalid.").says(
         "INVALID_SCHEDULE"
     ).says("'soon'")
@@ -302,7 +302,7 @@ def test_the_connection_can_be_tested_once_all_is_bound(page, app):
     shown.press("Test the connection").says("The connection test failed").says("the token *is* wrong")
 
 
-def test_a_resource_goes_through_its_life(page, app):
+def test_a_resource_is_enabled_run_disabled_and_deleted(page, app):
     app.account.job = engine.ingesting(app.real)
     shown = configure(page()).says("No repository is enabled yet")
     shown.press("Enable").says("Enter the name of the repository")
@@ -325,7 +325,7 @@ def test_a_resource_goes_through_its_life(page, app):
     assert app.resources() == {} and app.account.tasks == {}
 
 
-def test_data_is_deleted_only_when_that_is_asked_for(page, app):
+def test_data_is_deleted_only_on_request(page, app):
     app.account.job = engine.ingesting(app.real)
     shown = configure(page()).fill("new_resource", "a/b").press("Enable").ended()
     shown.fill("with_data_a/b", True).fill("sure_a/b", True)
@@ -381,7 +381,7 @@ def test_the_connector_is_paused_and_resumed(page, app):
     assert not shown.has("resume")
 
 
-def test_a_task_that_snowflake_has_suspended_is_pointed_out(page, app):
+def test_a_task_suspended_by_snowflake_is_highlighted(page, app):
     shown = configure(page()).fill("new_resource", "a/b").press("Enable")
     (task,) = app.account.tasks.values()
     task.update(state="suspended", reason="USER_SUSPENDED")
@@ -390,7 +390,7 @@ def test_a_task_that_snowflake_has_suspended_is_pointed_out(page, app):
     assert "has been suspended" not in shown.text()
 
 
-def test_a_resource_that_fails_again_and_again_is_pointed_out(page, app):
+def test_a_resource_that_keeps_failing_is_highlighted(page, app):
     app.account.job = engine.failing(app.real)
     shown = configure(page()).fill("new_resource", "a/b").press("Enable")
     for _ in range(12):
@@ -400,7 +400,7 @@ def test_a_resource_that_fails_again_and_again_is_pointed_out(page, app):
     assert "times in a row" not in shown.text()
 
 
-def test_a_run_of_a_task_that_can_start_nothing_is_told(page, app):
+def test_a_task_run_that_cannot_start_anything_is_shown(page, app):
     shown = configure(page()).fill("new_resource", "a/b").press("Enable").ended()
     app.account.pools.clear()
     with pytest.raises(SnowparkSQLException):
@@ -408,21 +408,21 @@ def test_a_run_of_a_task_that_can_start_nothing_is_told(page, app):
     shown.press("refresh").says("The last scheduled run could not start anything").says("COMPUTE_POOL_UNAVAILABLE")
 
 
-def test_outside_of_snowflake_there_is_nothing_to_start(page, app):
+def test_an_external_scheduler_hides_the_run_buttons(page, app):
     shown = page().fill("scheduler", "outside").press("Configure").fill("new_resource", "a/b").press("Enable")
     assert not shown.has("ingest") and not shown.has("test_connection")
     engine.fill(app.real, app.data, "a/b", 2)
     shown.press("refresh")
-    assert len(shown.run.json) == 2, "what another process has written is shown"
+    assert len(shown.run.json) == 2, "rows of another process are shown"
 
 
-def test_a_destination_that_is_gone_is_told_with_what_to_do(page, app):
+def test_a_missing_destination_is_shown_with_help(page, app):
     shown = configure(page())
     app.account.fail(f'SELECT .*"{app.data}"', refused("it does not exist or not authorized", 2003), times=9)
     shown.press("refresh").says("The destination database cannot be read").says("configure again")
 
 
-def test_a_destination_whose_rows_cannot_be_read_is_told_on_each_tab(page, app):
+def test_an_unreadable_destination_is_reported_on_each_tab(page, app):
     app.account.job = engine.ingesting(app.real)
     shown = configure(page()).fill("new_resource", "a/b").press("Enable").ended()
     app.account.fail(r"SELECT .*LIMIT \d+$", refused("it *does not* exist", 2003), times=9)
@@ -440,28 +440,28 @@ def test_a_destination_whose_rows_cannot_be_read_is_told_on_each_tab(page, app):
         ("PROVISION_CONNECTOR", "Save"),
     ],
 )
-def test_a_call_that_is_cut_off_is_told_as_such(page, interrupt, procedure, button):
+def test_an_interrupted_call_is_reported(page, interrupt, procedure, button):
     shown = configure(page()).fill("new_resource", "a/b").press("Enable").ended()
     interrupt(procedure)
     shown.press(button).says("A statement failed.").says("reached its timeout of 3600").says("UNKNOWN_SQL_ERROR")
     assert "destination database" not in shown.text() and "line 4" not in shown.text()
     shown.says("Running").press("refresh")
-    assert "UNKNOWN_SQL_ERROR" not in shown.text(), "it is told once"
+    assert "UNKNOWN_SQL_ERROR" not in shown.text(), "the error is shown once"
 
 
-def test_resuming_that_is_cut_off_is_told(page, interrupt):
+def test_an_interrupted_resume_is_reported(page, interrupt):
     shown = configure(page()).press("pause")
     interrupt("RESUME_CONNECTOR", ConnectionError("the connection is gone"))
     shown.press("resume").says("A statement failed.").says("the connection is gone").says("Paused")
 
 
 @pytest.mark.parametrize("error", [TIMEOUT, ConnectionError()])
-def test_a_status_that_never_comes_is_told(page, interrupt, error):
+def test_a_status_timeout_is_reported(page, interrupt, error):
     interrupt("GET_CONNECTOR_STATUS", error)
     page().says("A statement failed.").says("timeout" if error is TIMEOUT else "ConnectionError")
 
 
-def test_dialogs_that_fail_are_told(page, monkeypatch):
+def test_dialog_errors_are_shown(page, monkeypatch):
     def fail(*_):
         raise refused("no dialogs today")
 
@@ -480,7 +480,7 @@ def test_viewers_see_the_state_and_can_change_nothing(page, app):
     assert viewed.run.dataframe[0].value["Inserted"].iloc[0] == 3
 
 
-def test_a_status_that_cannot_be_read_is_told(page, app):
+def test_an_invalid_status_is_reported(page, app):
     app.account.fail("SELECT SYSTEM.GET_ALL_REFERENCES", refused("out of order"), times=1)
     shown = page().says("A statement failed.").says("UNKNOWN_SQL_ERROR")
     shown.run.run()

@@ -1,4 +1,4 @@
-"""What Snowflake does not let a page do: open dialogs in the app viewer, and send large messages."""
+"""Tests Snowflake's limits for a page: no dialogs in the app viewer, and a maximum message size."""
 
 from snowflake import permissions
 
@@ -6,7 +6,7 @@ import engine
 from test_page import configure, page  # noqa: F401
 
 
-def test_where_no_dialog_opens_the_page_says_what_to_run(page, app, monkeypatch):
+def test_without_dialogs_the_page_shows_the_statements(page, app, monkeypatch):
     def closed(*_):
         raise permissions.PermissionRequestNotAvailableError
 
@@ -25,7 +25,7 @@ def test_where_no_dialog_opens_the_page_says_what_to_run(page, app, monkeypatch)
     assert "dialogs cannot be opened here" not in page().text().partition("Warehouse")[2]
 
 
-def test_what_is_shown_of_rows_stays_below_what_a_message_may_have(page, app):
+def test_rows_stay_below_the_message_limit(page, app):
     shown = configure(page()).fill("new_resource", "acme/big").press("Enable")
     engine.fill(app.real, app.data, "acme/big", 8)
     raw, view = f'"{app.data}"."PUBLIC_RAW"."acme/big"', f'"{app.data}"."PUBLIC"."acme/big"'

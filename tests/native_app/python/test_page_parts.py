@@ -1,4 +1,4 @@
-"""What the page is made of: its texts, its forms' types, and what of Streamlit it uses."""
+"""Tests the page's texts, the types of its forms, and the Streamlit features that it uses."""
 
 import pytest
 
@@ -9,13 +9,13 @@ import texts
 
 
 @pytest.mark.parametrize("code", sorted(responses.CODES))
-def test_every_code_has_a_text_that_says_what_to_do(code):
-    told = texts.describe({"response_code": code, "message": "it *was* <b>so</b>"})
+def test_every_code_has_a_help_text(code):
+    shown = texts.describe({"response_code": code, "message": "it *was* <b>so</b>"})
     assert texts.TEXTS[code][0] and (texts.TEXTS[code][1] or code == "OK")
-    assert f"`{code}`" in told and "\\*was\\* \\<b\\>" in told
+    assert f"`{code}`" in shown and "\\*was\\* \\<b\\>" in shown
 
 
-def test_the_page_uses_nothing_that_snowflake_does_not_run():
+def test_the_page_uses_only_features_snowflake_supports():
     source = "".join(file.read_text() for file in (paths.APP / "page").glob("*.py"))
     for name in (
         "st.image",

@@ -1,4 +1,4 @@
-"""What comes from records, errors, names and settings is shown as text: it becomes no link, no image and no HTML."""
+"""Checks that text from records, errors, names and settings cannot become a link, an image or HTML."""
 
 import ast
 import re
@@ -31,17 +31,17 @@ HOSTILE = [
     "\x1b[31m\u202egnp.exe",
 ]
 
-# What shows Markdown, and the functions that turn any text into Markdown. `code` and `json` of Streamlit show text.
+# The elements that show Markdown, and the functions that escape text for it. Streamlit's `code` and `json` show plain text.
 MARKDOWN = ("markdown", "write", "caption", "error", "warning", "info", "success", "title", "header", "subheader")
 MARKDOWN += ("checkbox", "button", "expander", "text_input", "text_area", "selectbox", "number_input", "metric", "spinner")
 MARKDOWN += ("form_submit_button", "toggle", "radio")
 SAFE = ("escaped", "code", "sentence", "describe", "int", "plain")
-# Texts of the page itself, by their names there.
+# The page's own texts, by name.
 OWN = ("doing", "how", "rows", "connector_status")
 
 
 def parts(node):
-    """The expressions that the text of an element is made of."""
+    """The expressions in the text of an element."""
     if isinstance(node, ast.JoinedStr):
         return [part.value for part in node.values if isinstance(part, ast.FormattedValue)]
     if isinstance(node, ast.BinOp):
@@ -72,14 +72,14 @@ def test_every_text_of_an_element_is_escaped():
 
 
 def shown(markdown):
-    """What a reader sees, and what is left of it for Markdown to find something in: code is taken out, backslashes are resolved."""
+    """The visible text, and the part that Markdown can interpret: without code, with backslashes resolved."""
     code = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)|\\(.)")
     seen = code.sub(lambda match: match[3] or match[2].strip(), markdown)
     return seen, code.sub(lambda match: match[0] if match[3] else " ", markdown)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_hostile_text_is_shown_as_it_is(text):
+def test_hostile_text_is_shown_verbatim(text):
     seen, rest = shown(texts.escaped(text))
     assert seen.split() == texts.plain(text).split() and "\x1b" not in seen and "\u202e" not in seen
     resolved = re.sub(r"\\(.)", r"\1", rest)
@@ -88,7 +88,7 @@ def test_a_hostile_text_is_shown_as_it_is(text):
 
 
 @given(st.text(alphabet="ab `\\*[]()<>:/@w.h-=>\n"))
-def test_no_text_leaves_anything_for_markdown_to_find(text):
+def test_no_text_contains_active_markdown(text):
     _, rest = shown(texts.escaped(text))
     assert not re.search(r"(?<!\\)(?:\\\\)*[\[\]<>*_`]", rest), rest
     assert not re.search(r"//|@|www\.", re.sub(r"\\(.)", r"\1", rest)), rest

@@ -1,4 +1,4 @@
-"""The compute pool: made, changed, and refused where it is not the app's."""
+"""Tests the compute pool: created, altered, and rejected if it belongs to another app."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from account import refused
 from spec import SPEC
 
 
-def test_the_pool_is_made_when_it_may_be(app):
+def test_the_pool_is_created_once_the_privilege_is_granted(app):
     app.ok("grant_callback", ["EXECUTE TASK"])
     app.ok("grant_callback", None)
     assert not app.account.pools
@@ -19,7 +19,7 @@ def test_the_pool_is_made_when_it_may_be(app):
     assert app.refused("grant_callback", ["CREATE COMPUTE POOL"]).startswith("REQUIRED_PRIVILEGES_MISSING: ")
 
 
-def test_the_size_of_the_pool_is_a_setting_that_is_applied(configured):
+def test_the_pool_size_setting_is_applied(configured):
     pool = configured.account.pools[f"{configured.name}_POOL"]
     assert pool.max_nodes == 1
     configured.ok("update_settings", {"max_nodes": 5})
@@ -46,10 +46,10 @@ def test_another_family_is_applied_once_the_pool_is_suspended(configured, monkey
 
 @pytest.mark.parametrize("visible", [False, True])
 @pytest.mark.parametrize("owner", ["KEEPER", None])
-def test_a_pool_that_belongs_to_another_app_or_to_one_that_was_dropped_is_refused(app, visible, owner):
+def test_a_pool_of_another_or_a_dropped_app_is_rejected(app, visible, owner):
     app.ok("grant_callback", ["CREATE COMPUTE POOL"])
     name = f"{app.name}_POOL"
-    # The application is dropped, and installed again under the same name. The pool stays bound to the first one.
+    # The application is dropped and reinstalled under the same name. The pool still belongs to the first one.
     app.account.installation += 1
     pool = app.account.pools[name]
     pool.application, pool.owner = ("DROPPED_APP", owner or "DROPPED_APP") if visible else (app.name, owner or app.name)
@@ -64,7 +64,7 @@ def test_a_pool_that_belongs_to_another_app_or_to_one_that_was_dropped_is_refuse
     assert app.account.pools[name].installation == app.account.installation
 
 
-def test_two_that_make_the_pool_at_once_make_one(app, monkeypatch):
+def test_concurrent_calls_create_one_pool(app, monkeypatch):
     app.ok("grant_callback", ["CREATE COMPUTE POOL"])
     find, looks = pool.find, []
 

@@ -1,4 +1,4 @@
-"""Resources: their tasks, their runs, pausing and resuming."""
+"""Tests resources: tasks, runs, pause and resume."""
 
 import json
 import re
@@ -27,7 +27,7 @@ HARD = [
 HALF_HOUR, TWO_HOURS, HOUR = "SCHEDULE_30_20_MINUTE", "SCHEDULE_120_20_MINUTE", "SCHEDULE_60_20_MINUTE"
 
 
-def test_enabling_makes_the_task_of_the_schedule_and_starts_the_first_run(configured):
+def test_enabling_creates_the_task_and_starts_the_first_run(configured):
     for _ in range(2):
         assert configured.ok("enable_resource", "acme/widgets")["notes"] == []
     assert configured.account.running() == {HALF_HOUR: "30 MINUTE"}
@@ -36,7 +36,7 @@ def test_enabling_makes_the_task_of_the_schedule_and_starts_the_first_run(config
     assert configured.resources() == {"acme/widgets": {"enabled": True}}
 
 
-def test_a_first_run_that_cannot_start_is_a_note_and_the_schedule_tries_again(configured):
+def test_a_first_run_that_cannot_start_is_noted_and_retried_on_schedule(configured):
     configured.account.fail("EXECUTE JOB", refused("Compute pool 'X' has no capacity"))
     (note,) = configured.ok("enable_resource", "a/b")["notes"]
     assert "no capacity" in note and configured.account.jobs == []
@@ -44,7 +44,7 @@ def test_a_first_run_that_cannot_start_is_a_note_and_the_schedule_tries_again(co
     assert len(configured.account.jobs) == 1
 
 
-def test_where_the_source_has_no_rule_any_name_is_one_resource_down_to_its_container(configured, monkeypatch):
+def test_any_name_works_when_the_source_defines_no_rule(configured, monkeypatch):
     monkeypatch.setitem(SPEC, "resource_names", None)
     configured.account.job = engine.ingesting(configured.real, rows=1)
     for name in HARD:
@@ -61,7 +61,7 @@ def test_where_the_source_has_no_rule_any_name_is_one_resource_down_to_its_conta
 
 
 @pytest.mark.parametrize("name", ["", " a", "a ", "a\nb", "a\\b", "x" * 1001, None])
-def test_what_is_no_name_is_refused(configured, name):
+def test_an_invalid_name_is_rejected(configured, name):
     for procedure, rest in [
         ("enable_resource", ()),
         ("disable_resource", ()),
@@ -72,7 +72,7 @@ def test_what_is_no_name_is_refused(configured, name):
     assert configured.account.tasks == {}
 
 
-def test_what_was_never_enabled_is_not_found(configured):
+def test_a_resource_never_enabled_is_not_found(configured):
     for procedure, rest in [
         ("disable_resource", ()),
         ("update_resource", ("1h",)),
@@ -98,7 +98,7 @@ def test_disabling_keeps_data_and_schedule(configured):
     assert len(configured.rows(f'SELECT * FROM "{configured.data}"."PUBLIC"."a/b"')) == 3
 
 
-def test_a_schedule_is_changed_and_taken_back(configured):
+def test_a_schedule_is_changed_and_removed(configured):
     configured.ok("enable_resource", "a/b")
     for schedule, stored, running in [
         ("2h", "2h", "120 MINUTE"),
@@ -116,7 +116,7 @@ def test_a_schedule_is_changed_and_taken_back(configured):
     assert configured.account.running() == {}
 
 
-def test_the_default_schedule_reaches_those_without_their_own(configured):
+def test_the_default_schedule_applies_to_resources_without_one(configured):
     configured.ok("enable_resource", "a/b")
     configured.ok("enable_resource", "c/d")
     configured.ok("update_resource", "c/d", "2h")
@@ -129,7 +129,7 @@ def test_the_default_schedule_reaches_those_without_their_own(configured):
     [("CREATE OR ALTER TASK", "FAILED_TO_CREATE_TASK"), ("ALTER TASK .* RESUME", "FAILED_TO_CREATE_TASK")]
     + [("SHOW TASKS", "ENABLE_RESOURCE_ERROR"), ("MERGE INTO .*RESOURCE_CONFIGURATION", "ENABLE_RESOURCE_ERROR")],
 )
-def test_what_cannot_be_enabled_stays_as_it_was(configured, statement, code):
+def test_a_failed_enable_changes_nothing(configured, statement, code):
     configured.account.fail(statement)
     assert configured.code("enable_resource", "a/b") == code
     assert configured.resources() == {} and configured.account.running() == {}
@@ -147,7 +147,7 @@ def test_what_cannot_be_enabled_stays_as_it_was(configured, statement, code):
         ("delete_resource", (True,), 'DELETE FROM .*"APP_STATE"', "DELETE_RESOURCE_ERROR"),
     ],
 )
-def test_what_fails_midway_is_completed_by_the_next_call(configured, procedure, arguments, statement, code):
+def test_the_next_call_completes_a_failed_one(configured, procedure, arguments, statement, code):
     configured.account.job = engine.ingesting(configured.real)
     configured.ok("enable_resource", "a/b")
     configured.ended("a/b")
@@ -156,7 +156,7 @@ def test_what_fails_midway_is_completed_by_the_next_call(configured, procedure, 
     configured.ok(procedure, "a/b", *arguments)
 
 
-def test_deleting_keeps_data_unless_asked(configured):
+def test_deleting_keeps_data_by_default(configured):
     configured.account.job = engine.ingesting(configured.real)
     for name in ("a/b", "c/d"):
         configured.ok("enable_resource", name)
@@ -177,14 +177,14 @@ def test_a_job_that_has_ended_is_dropped(configured):
     configured.ok("enable_resource", "a/b")
     configured.account.fail("DROP SERVICE")
     assert configured.ended("a/b")["last_job"]["code"] == "OK"
-    assert len(configured.account.services) == 1, "that it stays is no failure of the run"
+    assert len(configured.account.services) == 1, "the run succeeds although the container stays"
     configured.ingest("a/b")
     configured.account.job = engine.failing(configured.real)
     assert configured.ingest("a/b")["code"] == "INGESTION_FAILED"
     assert len(configured.account.ran) == 3 and len(configured.account.services) == 1
 
 
-def test_a_run_that_was_under_way_cannot_go_on_after_a_deletion(configured):
+def test_a_deletion_stops_an_active_run(configured):
     configured.account.job = engine.ingesting(configured.real)
     configured.ok("enable_resource", "a/b")
     configured.ended("a/b")
@@ -198,7 +198,7 @@ def test_a_run_that_was_under_way_cannot_go_on_after_a_deletion(configured):
     assert "from the start" in again["state"]["message"]
 
 
-def test_what_is_recorded_of_a_container_is_what_its_run_has_done(configured):
+def test_the_recorded_outcome_of_a_container_is_that_of_its_run(configured):
     configured.account.job = engine.ingesting(configured.real, rows=5)
     configured.ok("enable_resource", "a/b")
     first, second = configured.ended("a/b")["last_job"], configured.ingest("a/b")
@@ -214,11 +214,11 @@ def test_what_is_recorded_of_a_container_is_what_its_run_has_done(configured):
 
 
 def readable(app, *resources):
-    """The views and tables of these resources, as those that may be read."""
+    """The views and tables of these resources, as in the grants."""
     return {f'"{app.data}"."{schema}"."{name}"' for schema in ("PUBLIC", "PUBLIC_RAW") for name in resources}
 
 
-def test_data_readers_may_read_what_a_run_has_made(configured):
+def test_data_readers_can_read_tables_of_a_run(configured):
     configured.account.job = engine.ingesting(configured.real)
     configured.ok("enable_resource", "a/b")
     assert configured.account.readable == set()
@@ -229,7 +229,7 @@ def test_data_readers_may_read_what_a_run_has_made(configured):
     assert configured.account.readable == readable(configured, "a/b", "c/d")
 
 
-def test_data_readers_may_read_what_a_run_has_made_before_it_failed(configured):
+def test_data_readers_can_read_tables_of_a_failed_run(configured):
     def job(account, args):
         engine.fill(configured.real, configured.data, "a/b", 2)
         return engine.failing(configured.real)(account, args)
@@ -257,7 +257,7 @@ def test_a_run_whose_tables_cannot_be_granted_is_complete(configured, code):
         ("running", "JOB_FAILED"),
     ],
 )
-def test_a_run_that_did_not_complete_says_why(configured, status, code):
+def test_an_incomplete_run_has_a_reason(configured, status, code):
     configured.account.job = engine.failing(configured.real, status)
     configured.ok("enable_resource", "a/b")
     job = configured.ended("a/b")["last_job"]
@@ -267,15 +267,15 @@ def test_a_run_that_did_not_complete_says_why(configured, status, code):
 
 
 @pytest.mark.parametrize(("old", "status"), [("DONE", "complete"), ("FAILED", "failed"), ("RUNNING", "running")])
-def test_a_state_of_an_older_version_is_told_in_the_words_of_this_one(configured, old, status):
+def test_a_state_of_an_older_version_uses_current_names(configured, old, status):
     configured.ok("enable_resource", "a/b")
-    engine.keep(configured.real, configured.data, "a/b", {"status": old, "run": engine.run_id()}, "2026-01-01T00:00:00Z")
+    engine.append_state(configured.real, configured.data, "a/b", {"status": old, "run": engine.run_id()}, "2026-01-01T00:00:00Z")
     assert configured.ok("get_connector_status")["resources"][0]["state"]["status"] == status
     view = f'SELECT "STATUS" FROM "{configured.name}"."VIEWS"."INGESTION_DEFINITIONS"'
     assert configured.rows(view) == [{"STATUS": status}]
 
 
-def test_a_container_that_dies_without_a_word_is_told(configured):
+def test_a_container_that_dies_silently_is_reported(configured):
     def die(account, args):
         raise JobFailed("OOMKilled", log="thread panicked", code=137)
 
@@ -287,7 +287,7 @@ def test_a_container_that_dies_without_a_word_is_told(configured):
     assert answer["response_code"] == "JOB_FAILED" and "OOMKilled" in answer["message"] and "panicked" in answer["message"]
 
 
-def test_a_job_whose_row_does_not_say_done_has_failed(configured):
+def test_a_job_without_done_status_has_failed(configured):
     def die(account, args):
         raise JobFailed("the container exited with 3")
 
@@ -299,7 +299,7 @@ def test_a_job_whose_row_does_not_say_done_has_failed(configured):
     assert configured.code("test_connection") == "TEST_CONNECTION_FAILED"
 
 
-def test_a_reset_tells_the_program(configured):
+def test_a_reset_passes_the_option_to_the_program(configured):
     configured.account.job = lambda account, args: ""
     configured.ok("enable_resource", "a/b")
     for _ in range(2):
@@ -308,13 +308,13 @@ def test_a_reset_tells_the_program(configured):
 
 
 def enable_two(app):
-    """Enables two resources, with a schedule each."""
+    """Enables two resources, each with its own schedule."""
     for name, schedule in (("a/b", None), ("c/d", "2h")):
         app.ok("enable_resource", name)
         app.ok("update_resource", name, schedule)
 
 
-def test_pausing_stops_what_runs_and_resuming_starts_what_is_enabled(configured):
+def test_pausing_stops_jobs_and_resuming_starts_enabled_resources(configured):
     enable_two(configured)
     before = configured.account.running()
     for _ in range(2):
@@ -327,7 +327,7 @@ def test_pausing_stops_what_runs_and_resuming_starts_what_is_enabled(configured)
     assert configured.account.running() == before and configured.ok("get_connector_status")["status"] == "STARTED"
 
 
-def test_what_cannot_be_paused_or_resumed_stays_as_it_was(configured):
+def test_a_failed_pause_or_resume_changes_nothing(configured):
     enable_two(configured)
     configured.ok("pause_connector")
     configured.account.fail("SHOW TASKS")
@@ -340,12 +340,12 @@ def test_what_cannot_be_paused_or_resumed_stays_as_it_was(configured):
     configured.account.fail("ALTER TASK .* RESUME")
     assert configured.code("resume_connector") == "RESUME_CONNECTOR_FAILED"
     assert configured.ok("get_connector_status")["status"] == "STARTED"
-    assert list(configured.account.running()) == [HALF_HOUR], "it ran all the time"
+    assert list(configured.account.running()) == [HALF_HOUR], "the task was never suspended"
     configured.ok("resume_connector")
     assert configured.account.running() == before
 
 
-def test_a_task_that_is_right_is_left_alone(configured):
+def test_an_unchanged_task_is_not_recreated(configured):
     for name in ("a/b", "c/d", "e/f"):
         configured.ok("enable_resource", name)
     configured.account.statements.clear()
@@ -354,14 +354,14 @@ def test_a_task_that_is_right_is_left_alone(configured):
     configured.ok("update_settings", {"settings": {}})
     configured.ok("resume_connector")
     about = [text for text in configured.account.statements if "TASK" in text and HALF_HOUR in text]
-    assert about == [], "its interval would begin anew"
+    assert about == [], "recreating it would restart its interval"
     configured.ok("update_settings", {"schedule": "1h"})
     assert configured.account.running() == {HOUR: "60 MINUTE"}
     task = configured.account.tasks[HOUR]
     assert task["largest"] == "XSMALL" and task["monitors"] == {"APP_ADMIN"}, "TASK_HISTORY shows nothing without MONITOR"
 
 
-def test_what_is_changed_while_paused_counts_after_resuming(configured):
+def test_changes_made_while_paused_apply_after_resuming(configured):
     configured.ok("enable_resource", "a/b")
     configured.ok("pause_connector")
     configured.ok("enable_resource", "c/d")
@@ -388,7 +388,7 @@ def test_a_pause_that_fails_is_rolled_back(configured, times):
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_resumption_that_fails_is_rolled_back(configured, times):
+def test_a_resume_that_fails_is_rolled_back(configured, times):
     enable_two(configured)
     running = configured.account.running()
     configured.ok("pause_connector")
@@ -403,10 +403,10 @@ def test_a_resumption_that_fails_is_rolled_back(configured, times):
     assert configured.account.running() == running
 
 
-def test_outside_of_snowflake_nothing_is_started_here(app):
+def test_an_external_scheduler_starts_no_container(app):
     app.ok("provision_connector", {"scheduler": "outside"})
     app.ok("enable_resource", "a/b")
-    assert app.resources() == {"a/b": {"enabled": True}}, "what the process outside reads"
+    assert app.resources() == {"a/b": {"enabled": True}}, "the external process reads this"
     assert not app.account.tasks and not app.account.pools
     for procedure, arguments in [
         ("ingest_data", ("a/b",)),
@@ -420,7 +420,7 @@ def test_outside_of_snowflake_nothing_is_started_here(app):
     assert app.account.running() == {}
 
 
-def test_a_task_that_somebody_has_suspended_is_shown_and_resumed_by_enabling(configured):
+def test_a_manually_suspended_task_is_shown_and_resumed_by_enabling(configured):
     configured.ok("enable_resource", "a/b")
     configured.account.tasks[HALF_HOUR].update(state="suspended", reason="USER_SUSPENDED")
     task = {"state": "suspended", "reason": "USER_SUSPENDED"}
@@ -429,7 +429,7 @@ def test_a_task_that_somebody_has_suspended_is_shown_and_resumed_by_enabling(con
     assert list(configured.account.running()) == [HALF_HOUR]
 
 
-def test_the_views_tell_what_has_happened(configured):
+def test_the_views_show_states_and_runs(configured):
     views = f'"{configured.name}"."VIEWS"'
     status = f'SELECT "STATUS" FROM {views}."SYNC_STATUS"'
     assert configured.rows(status) == [{"STATUS": "NOT_SYNCING"}]
@@ -454,7 +454,7 @@ def test_the_views_tell_what_has_happened(configured):
     assert configured.rows(status) == [{"STATUS": "PAUSED"}]
 
 
-def test_those_who_only_look_see_no_settings_and_no_sentence_that_may_speak_of_them(configured):
+def test_viewers_see_no_settings_and_no_message_that_may_contain_them(configured):
     secret = "https://ghe.internal.example/api/v3"
     configured.ok("update_settings", {"settings": {"api_url": secret}})
     configured.account.job = engine.failing(configured.real, message=f"{secret} cannot be reached", help=secret)
@@ -484,6 +484,6 @@ def test_those_who_only_look_see_no_settings_and_no_sentence_that_may_speak_of_t
     assert secret in json.dumps(configured.rows(f'SELECT * FROM "{configured.name}"."VIEWS"."CONNECTOR_ERRORS"'), default=str)
 
 
-def test_answers_hold_json_only(configured):
+def test_responses_are_json_only(configured):
     configured.ok("enable_resource", "a/b")
     assert json.loads(configured.session.call("PUBLIC.GET_CONNECTOR_STATUS"))["status"] == "STARTED"

@@ -1,4 +1,4 @@
-"""What a procedure with its owner's rights may send, in the account of the tests."""
+"""Tests that the simulated account enforces the rules for owner's-rights procedures."""
 
 import pytest
 from snowflake.snowpark.exceptions import SnowparkSQLException
@@ -23,14 +23,14 @@ from snowflake.snowpark.exceptions import SnowparkSQLException
         "SELECT GET_DDL('PROCEDURE', 'PUBLIC.RUN_ALL()')",
     ],
 )
-def test_what_depends_on_the_session_is_refused(app, text):
+def test_session_dependent_statements_are_rejected(app, text):
     with pytest.raises(SnowparkSQLException, match="Unsupported statement type") as error:
         app.session.sql(text).collect()
     assert error.value.sql_error_code == 90236
 
 
 @pytest.mark.parametrize("text", ['SELECT 1 AS "ONE"', "SHOW TABLES", "BEGIN", "ROLLBACK", "SHOW PARAMETERS IN DATABASE"])
-def test_what_the_procedures_need_is_allowed(app, text):
+def test_statements_of_the_procedures_are_allowed(app, text):
     import rights
 
     rights.check(text)

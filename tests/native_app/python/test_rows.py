@@ -1,4 +1,4 @@
-"""Rows that were edited by hand or come from another version, and failures of any kind: nothing is left half done."""
+"""Tests invalid rows, edited by hand or from another version, and failed calls: nothing is left half done."""
 
 import json
 
@@ -28,12 +28,12 @@ BAD = [
 
 
 def insert(app, name, value):
-    """Writes a row as a person does."""
+    """Writes a row as by hand."""
     table = f'"{app.data}"."STATE"."RESOURCE_CONFIGURATION"'
     app.rows(f'INSERT INTO {table} ("KEY", "VALUE", "DOCUMENT") SELECT ?, PARSE_JSON(?), ?', name, value, value)
 
 
-def test_rows_that_cannot_be_used_are_skipped_and_reported_and_stop_nothing(configured):
+def test_invalid_rows_are_skipped_and_reported(configured):
     configured.account.job = engine.ingesting(configured.real, rows=1)
     configured.ok("enable_resource", "a/b")
     configured.ended("a/b")
@@ -53,7 +53,7 @@ def test_rows_that_cannot_be_used_are_skipped_and_reported_and_stop_nothing(conf
     assert {one["name"] for one in status["resources"] if one["problem"]} == bad
     configured.account.jobs.clear()
     configured.tick()
-    assert [job[-2:] for job in configured.account.jobs] == [["--", "a/b"]], "a name each: the program would take every row"
+    assert [job[-2:] for job in configured.account.jobs] == [["--", "a/b"]], "without names the program ingests every row"
     configured.ended("a/b")
     assert configured.ok("run_all")["resources"] == ["a/b"]
     configured.ended("a/b")
@@ -68,7 +68,7 @@ def test_rows_that_cannot_be_used_are_skipped_and_reported_and_stop_nothing(conf
     assert set(configured.resources()) == {"a/b", "c/d"} and configured.ok("resume_connector")["skipped"] == []
 
 
-def test_a_row_that_cannot_be_used_is_mended_by_enabling_or_disabling_it(configured):
+def test_enabling_or_disabling_repairs_an_invalid_row(configured):
     for name in ("acme/text", "acme/none"):
         insert(configured, name, "5")
     insert(configured, "acme/soon", '{"enabled": true, "schedule": "soon"}')
@@ -80,7 +80,7 @@ def test_a_row_that_cannot_be_used_is_mended_by_enabling_or_disabling_it(configu
     assert sorted(configured.account.running().values()) == ["30 MINUTE", "60 MINUTE"]
 
 
-def test_a_name_in_another_form_that_was_stored_before_goes_on(configured):
+def test_a_name_stored_in_an_older_form_still_works(configured):
     configured.account.job = engine.ingesting(configured.real)
     insert(configured, "Acme/Widgets", '{"enabled": true}')
     configured.ok("resume_connector")
@@ -92,7 +92,7 @@ def test_a_name_in_another_form_that_was_stored_before_goes_on(configured):
 
 
 @pytest.mark.parametrize("value", ['"text"', "5", '{"status": "UNHEARD-OF"}', "{}"])
-def test_a_status_that_cannot_be_read_is_in_doubt_and_can_be_changed(configured, value):
+def test_an_invalid_status_is_reported_and_can_be_changed(configured, value):
     configured.ok("enable_resource", "a/b")
     table = f'"{configured.name}"."STATE"."APP_CONFIGURATION"'
     configured.rows(f'UPDATE {table} SET "VALUE" = PARSE_JSON(?) WHERE "KEY" = \'status\'', value)
@@ -105,7 +105,7 @@ def test_a_status_that_cannot_be_read_is_in_doubt_and_can_be_changed(configured,
     "changes",
     [{"max_nodes": "many", "scheduler": ["task"]}, {"settings": [], "later": True}, {"schedule": None}],
 )
-def test_a_configuration_of_another_version_is_used_as_far_as_it_can_be(configured, changes):
+def test_valid_parts_of_an_older_configuration_are_used(configured, changes):
     configured.ok("enable_resource", "a/b")
     stored = json.dumps({"destination_database": configured.data, "schedule": "1h", "scheduler": "task", **changes})
     table = f'"{configured.name}"."STATE"."APP_CONFIGURATION"'
@@ -116,7 +116,7 @@ def test_a_configuration_of_another_version_is_used_as_far_as_it_can_be(configur
     assert list(configured.account.running().values()) == (["30 MINUTE"] if "schedule" in changes else ["60 MINUTE"])
 
 
-def test_records_that_were_edited_by_hand_stop_neither_the_status_nor_a_schedule(configured):
+def test_hand_edited_records_break_neither_the_status_nor_a_schedule(configured):
     configured.account.job = engine.ingesting(configured.real)
     for name in ("a/b", "c/d"):
         configured.ok("enable_resource", name)
@@ -152,8 +152,8 @@ CHANGES = [
 ]
 
 
-def standing(app):
-    """All that a change may change."""
+def snapshot(app):
+    """Everything that a call can change."""
     status = app.ok("get_connector_status")
     table = f'"{app.data}"."STATE"."APP_CONFIGURATION"'
     source = app.rows(f'SELECT TO_JSON("VALUE") AS "VALUE" FROM {table} WHERE "KEY" = \'config\'')
@@ -161,11 +161,11 @@ def standing(app):
 
 
 @pytest.mark.parametrize("call", CHANGES, ids=lambda call: call[0])
-def test_whatever_fails_is_taken_back(configured, call):
+def test_a_failed_call_is_rolled_back(configured, call):
     configured.ok("enable_resource", "a/b")
     if call[0] == "resume_connector":
         configured.ok("pause_connector")
-    before = standing(configured)
+    before = snapshot(configured)
     failures = 0
     for statement in STATEMENTS:
         for after in range(2):
@@ -173,17 +173,17 @@ def test_whatever_fails_is_taken_back(configured, call):
             answer = configured.call(*call)
             configured.account.faults.clear()
             if answer["response_code"] == "OK":
-                # It has not come that far. Its changes are undone.
+                # The call did not reach the fault. Undo its changes.
                 restore(configured, call[0], before)
                 break
             failures += 1
             assert "the connection is gone" in answer["message"]
-            assert standing(configured) == before, (statement, after)
+            assert snapshot(configured) == before, (statement, after)
     assert failures >= 2
 
 
 def restore(app, procedure, before):
-    """Makes everything what it was."""
+    """Restores the snapshot `before`."""
     app.account.faults.clear()
     app.ok("resume_connector" if before[0] == "STARTED" else "pause_connector")
     app.ok("provision_connector", {"schedule": "30m"})
@@ -191,4 +191,4 @@ def restore(app, procedure, before):
         app.ok("delete_resource", name)
     app.ok("enable_resource", "a/b")
     app.ok("update_resource", "a/b", None)
-    assert standing(app) == before, procedure
+    assert snapshot(app) == before, procedure

@@ -1,4 +1,4 @@
-"""Settings are held to the same rules as by the connector's program, and no error repeats what may be a secret."""
+"""Tests that settings follow the same rules as in the connector's program, and that no error repeats a possible secret."""
 
 import json
 
@@ -36,7 +36,7 @@ HOSTILE_URLS = [
 
 @pytest.mark.parametrize("url", HOSTILE_URLS)
 @pytest.mark.parametrize("name", ["api_url", "proxy"])
-def test_a_url_with_more_than_a_host_and_a_path_is_refused_and_not_repeated(name, url):
+def test_a_url_with_more_than_a_host_and_a_path_is_rejected_and_not_repeated(name, url):
     with pytest.raises(ProcedureError) as refusal:
         settings.check({name: url})
     assert refusal.value.code == "INVALID_INPUT" and name in str(refusal.value)
@@ -47,16 +47,16 @@ def test_a_url_with_more_than_a_host_and_a_path_is_refused_and_not_repeated(name
     "url",
     ["http://api.example", "http://127.0.0.1.evil.example", "http://localhost.evil.example", "HTTP://10.0.0.1/x", "http://[2001:db8::1]/"],
 )
-def test_credentials_are_sent_without_tls_to_this_machine_only(url):
+def test_credentials_without_tls_go_to_loopback_only(url):
     with pytest.raises(ProcedureError):
         settings.check({"api_url": url})
     assert urls.exposes_credentials(url)
 
 
-def test_urls_that_are_meant_are_taken():
+def test_valid_urls_are_accepted():
     for url in ("https://ghe.example/api/v3", "http://127.0.0.1:8080/api", "http://localhost", "http://[::1]:3000", "https://a.example:8443"):
         assert settings.check({"api_url": url}) == {"api_url": url}
-    assert settings.check({"proxy": "http://proxy.example:3128"}), "through a proxy, too, TLS is spoken with the source"
+    assert settings.check({"proxy": "http://proxy.example:3128"}), "a proxy does not see the credentials either"
 
 
 TOKEN = "ghp_" + "0123456789abcdefghij0123456789abcdef"
@@ -77,7 +77,7 @@ TOKEN = "ghp_" + "0123456789abcdefghij0123456789abcdef"
         {TOKEN: 1},
     ],
 )
-def test_a_token_in_the_wrong_place_is_refused_and_not_repeated(app, given):
+def test_a_misplaced_token_is_rejected_and_not_repeated(app, given):
     for procedure, config in (("provision_connector", {"settings": given}), ("update_settings", {"settings": given})):
         if procedure == "update_settings":
             app.ok("provision_connector", {})
@@ -86,7 +86,7 @@ def test_a_token_in_the_wrong_place_is_refused_and_not_repeated(app, given):
 
 
 @pytest.mark.parametrize("member", ["schedule", "scheduler", "destination_database", "max_nodes", TOKEN])
-def test_no_member_of_the_configuration_is_repeated_where_it_may_be_a_secret(app, member):
+def test_no_possibly_secret_key_is_repeated(app, member):
     app.ok("provision_connector", {})
     answer = app.call("update_settings", {member: f"{TOKEN}\n"})
     assert answer["response_code"] != "OK" and TOKEN not in json.dumps(answer), answer
@@ -95,7 +95,7 @@ def test_no_member_of_the_configuration_is_repeated_where_it_may_be_a_secret(app
 
 
 @pytest.mark.parametrize("text", [TOKEN, "env:" + TOKEN, "x" * 300, "https://a:b@c", "q7" * 12])
-def test_what_may_be_a_secret_is_not_shown(text):
+def test_possible_secrets_are_not_shown(text):
     assert quote_input(text) == "the value"
 
 
@@ -119,11 +119,11 @@ def test_what_may_be_a_secret_is_not_shown(text):
         ({"anyOf": [{"type": "null"}, {"type": "string", "format": "secret-reference"}]}, "env:A", None),
     ],
 )
-def test_a_value_is_held_to_every_rule_of_the_schema(rule, wrong, right):
+def test_a_value_is_validated_against_the_schema(rule, wrong, right):
     assert schema.violation(rule, wrong) and schema.violation(rule, right) is None
 
 
-def test_a_schema_that_refers_to_itself_ends_and_counts(monkeypatch):
+def test_a_recursive_schema_is_validated(monkeypatch):
     inner = {"type": "object", "properties": {"not": {"$ref": "#/$defs/Filter"}, "size": {"maximum": 9}}}
     monkeypatch.setitem(SPEC, "settings", {"$defs": {"Filter": inner}})
     rule = {"$ref": "#/$defs/Filter"}
@@ -133,7 +133,7 @@ def test_a_schema_that_refers_to_itself_ends_and_counts(monkeypatch):
 
 
 @pytest.mark.parametrize(("api_url", "name", "wanted"), json.loads((HERE / "resource_names.json").read_text(encoding="utf-8")))
-def test_a_resource_has_the_name_that_the_program_gives_it(api_url, name, wanted):
+def test_resource_names_match_those_of_the_program(api_url, name, wanted):
     # The program's own test reads the same file.
     try:
         found = resource_names.canonical(name, {"api_url": api_url} if api_url else {})
@@ -143,7 +143,7 @@ def test_a_resource_has_the_name_that_the_program_gives_it(api_url, name, wanted
     assert found == wanted
 
 
-def test_a_resource_is_enabled_under_one_name_however_it_is_written(configured):
+def test_all_spellings_enable_one_resource(configured):
     for name in ("Acme/Widgets", "acme/widgets", "https://github.com/ACME/widgets/issues?q=1", "git@github.com:acme/widgets.git"):
         assert configured.ok("enable_resource", name)["resource"] == "acme/widgets"
     assert list(configured.resources()) == ["acme/widgets"] and len(configured.account.jobs) == 1
@@ -156,10 +156,10 @@ def test_a_resource_is_enabled_under_one_name_however_it_is_written(configured):
     assert configured.resources() == {}
 
 
-def test_a_schedule_is_at_least_as_long_as_the_program_takes_it(configured):
+def test_the_minimum_schedule_matches_the_program(configured):
     configured.ok("enable_resource", "a/b")
     for schedule in ("1s", "10s", "59s"):
         assert configured.code("update_resource", "a/b", schedule) == "INVALID_SCHEDULE"
         assert configured.code("update_settings", {"schedule": schedule}) == "INVALID_SCHEDULE"
     configured.ok("update_resource", "a/b", "60s")
-    assert schedules.normalized("30s") == "30 SECONDS", "one that was stored before goes on"
+    assert schedules.normalized("30s") == "30 SECONDS", "a schedule of an earlier version stays valid"

@@ -1,10 +1,10 @@
-"""Settings: changing them, and holding them to their schema."""
+"""Tests changing settings and validating them against their schema."""
 
 import pytest
 
 from spec import SPEC
 
-def test_settings_are_changed_one_by_one_and_null_removes_one(configured):
+def test_settings_are_merged_and_null_removes_one(configured):
     configured.ok("update_settings", {"settings": {"page_size": 50, "retries": 3}, "schedule": "1h"})
     configured.ok("update_settings", {"settings": {"page_size": None}})
     configuration = configured.ok("get_connector_status")["configuration"]
@@ -26,7 +26,7 @@ FULL_OR_SHORT = [{"const": "full", "type": "string"}, {"const": "short", "type":
         ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, "must be a whole number"),
     ],
 )
-def test_a_setting_that_is_no_choice_is_refused_with_those_there_are(app, monkeypatch, schema, words):
+def test_an_invalid_choice_is_rejected_with_the_valid_ones(app, monkeypatch, schema, words):
     monkeypatch.setitem(SPEC, "settings", {"type": "object", "properties": {"detail": schema}})
     for wrong in ("Full", True, ["full"]):
         answer = app.call("provision_connector", {"settings": {"detail": wrong}})
@@ -52,7 +52,7 @@ def test_a_setting_that_is_no_choice_is_refused_with_those_there_are(app, monkey
         ({"additionalProperties": {"maximum": 9}}, {"x": 10}, "an object whose 'x' is at most 9", {"y": 9}),
     ],
 )
-def test_a_setting_against_its_schema_is_refused_with_what_is_allowed(app, monkeypatch, schema, wrong, words, right):
+def test_a_schema_violation_is_rejected_with_the_valid_values(app, monkeypatch, schema, wrong, words, right):
     monkeypatch.setitem(SPEC, "settings", {"type": "object", "properties": {"detail": schema}})
     answer = app.call("provision_connector", {"settings": {"detail": wrong}})
     assert answer["response_code"] == "INVALID_INPUT" and answer["message"].endswith(words), answer

@@ -1,4 +1,4 @@
-"""The setup script: at installation, and at every upgrade."""
+"""Tests the setup script at installation and at every upgrade."""
 
 import os
 
@@ -10,7 +10,7 @@ from conftest import App, numbers
 from paths import APP
 
 
-def test_it_makes_all_that_is_called(app):
+def test_setup_creates_every_called_procedure(app):
     account = app.account
     assert account.roles == {"APP_ADMIN", "APP_VIEWER", "APP_DATA_READER"}
     assert account.pages == {"APP_PAGE", "VIEWER_PAGE"}
@@ -21,7 +21,7 @@ def test_it_makes_all_that_is_called(app):
 
 
 def installed(real, prepare):
-    """The app, installed in an account that was prepared."""
+    """Installs the app in a prepared account."""
 
     class Prepared(App):
         def database(self, name):
@@ -31,13 +31,13 @@ def installed(real, prepare):
     return Prepared(real, f"SETUP{next(numbers)}_{id(prepare)}")
 
 
-def test_the_pool_is_made_at_installation_where_that_has_been_granted(real):
+def test_installation_creates_the_pool_when_granted(real):
     app = installed(real, lambda account: setattr(account, "grants_at_installation", True))
     assert list(app.account.pools) == [f"{app.name}_POOL"]
 
 
 @pytest.mark.parametrize("prepare", [lambda account: None, lambda account: setattr(account, "has_warehouse", False)])
-def test_an_installation_succeeds_where_no_pool_can_be_made(real, prepare):
+def test_installation_succeeds_without_a_pool(real, prepare):
     app = installed(real, prepare)
     assert not app.account.pools
     app.account.has_warehouse = True
@@ -60,7 +60,7 @@ def test_an_upgrade_keeps_the_state_and_the_tasks(configured):
     assert len(configured.account.running()) == 2
 
 
-def test_an_upgrade_drops_the_tasks_that_an_earlier_version_made_for_each_resource(configured):
+def test_an_upgrade_drops_the_per_resource_tasks_of_older_versions(configured):
     configured.ok("enable_resource", "a/b")
     configured.rows(
         f'UPDATE "{configured.name}"."STATE"."APP_CONFIGURATION" SET "VALUE" = PARSE_JSON(?) WHERE "KEY" = \'config\'',
@@ -74,7 +74,7 @@ def test_an_upgrade_drops_the_tasks_that_an_earlier_version_made_for_each_resour
     assert configured.ok("get_connector_status")["configuration"]["max_nodes"] == 1
 
 
-def test_an_upgrade_makes_tasks_anew_that_are_of_another_form(configured):
+def test_an_upgrade_recreates_tasks_with_another_definition(configured):
     configured.ok("enable_resource", "a/b")
     (task,) = configured.account.tasks.values()
     task.update(comment="snowfeed of another version", timeout=1)
@@ -90,7 +90,7 @@ def test_an_upgrade_while_paused_starts_nothing(configured):
     assert configured.account.running() == {}
 
 
-def test_an_upgrade_applies_views_and_the_size_of_the_pool(configured):
+def test_an_upgrade_applies_views_and_the_pool_size(configured):
     configured.ok("update_settings", {"max_nodes": 3})
     (pool,) = configured.account.pools.values()
     pool.max_nodes = 1
@@ -108,7 +108,7 @@ def test_an_upgrade_while_a_container_runs_does_not_start_it_twice(configured):
 
 
 @pytest.mark.parametrize("statement", ["CREATE OR REPLACE VIEW", "SHOW TASKS", "SHOW COMPUTE POOLS", "GRANT SELECT", "CALL PUBLIC.APPLY"])
-def test_what_cannot_be_applied_ends_no_upgrade(configured, statement):
+def test_a_failed_migration_does_not_fail_the_upgrade(configured, statement):
     configured.ok("enable_resource", "a/b")
     configured.account.fail(statement, refused("out of order"), times=9)
     installation.run(configured.session)
@@ -117,7 +117,7 @@ def test_what_cannot_be_applied_ends_no_upgrade(configured, statement):
     assert len(configured.account.running()) == 1
 
 
-def test_an_upgrade_widens_the_texts_of_tables_that_an_earlier_version_made_in_an_account_with_a_collation(real):
+def test_an_upgrade_widens_collated_columns_of_older_versions(real):
     def made_before(account):
         del account
         name = next(iter(real.sql("SELECT CURRENT_DATABASE()").collect()))[0]
@@ -145,8 +145,8 @@ def test_an_upgrade_widens_the_texts_of_tables_that_an_earlier_version_made_in_a
         assert longest["LENGTH"] == 20_000_000
 
 
-def test_keys_of_the_apps_own_tables_never_differ_only_by_case(configured):
-    """Where an account has a collation, tables of an earlier version have it, too."""
+def test_keys_of_the_apps_tables_are_case_insensitively_unique(configured):
+    """In an account with a collation, tables of an earlier version have it too."""
     configured.ok("enable_resource", "a/b")
     configured.ended("a/b")
     configured.ingest("a/b")

@@ -1,4 +1,4 @@
--- A full pass: one issue of three is gone.
+-- A reconcile run: one issue of three is gone.
 -- 32 statements:
 --     8 begin or end a transaction
 --     7 read
@@ -141,7 +141,7 @@ MERGE INTO "DB"."PUBLIC_RAW"."acme/widgets" t
     "HASH" = s."HASH", "RAW" = s."RAW", "DOCUMENT" = s."DOCUMENT", "CHANGED_AT" = s."AT", "DELETED_AT" = s."DELETED_AT"
     WHEN MATCHED AND s."VERSION" >= t."VERSION" AND s."ACT" = 'delete' THEN UPDATE SET "VERSION" = s."VERSION",
     "CHANGED_AT" = s."AT", "DELETED_AT" = s."AT"
-    WHEN MATCHED AND s."VERSION" >= t."VERSION" AND s."ACT" = 'raise' THEN UPDATE SET "VERSION" = s."VERSION"
+    WHEN MATCHED AND s."VERSION" >= t."VERSION" AND s."ACT" = 'bump_version' THEN UPDATE SET "VERSION" = s."VERSION"
     WHEN NOT MATCHED THEN INSERT ("KEY", "VERSION", "HASH", "RAW", "DOCUMENT", "FIRST_SEEN", "CHANGED_AT",
         "DELETED_AT")
     VALUES (s."KEY", s."VERSION", s."HASH", s."RAW", s."DOCUMENT", s."AT", s."AT", s."DELETED_AT");

@@ -1,9 +1,11 @@
 //! Errors and rejections of a storage, and the resulting messages.
 
+use std::sync::atomic::Ordering;
+
 use reqwest::Client;
 use serde_json::{Value, json};
-use snowfeed::ErrorKind;
 use snowfeed::internals::snowflake::stage::{Origin, upload};
+use snowfeed::{ErrorKind, Retry};
 use wiremock::matchers::{header, method, path, query_param};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -36,7 +38,7 @@ fn assert_no_secret(error: &snowfeed::Error) {
 }
 
 #[tokio::test]
-async fn an_unavailable_storage_is_asked_again() {
+async fn an_unavailable_storage_is_retried() {
     for kind in 0..4 {
         let server = MockServer::start().await;
         let broken = Mock::given(method("PUT")).respond_with(refusal(503, "SlowDown"));
@@ -50,7 +52,7 @@ async fn an_unavailable_storage_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_storage_that_stays_unavailable_is_named_and_not_asked_for_ever() {
+async fn a_storage_that_stays_unavailable_is_named_and_retries_end() {
     let server = MockServer::start().await;
     Mock::given(method("PUT")).respond_with(refusal(503, "SlowDown")).expect(7).mount(&server).await;
     let gone = format!("http://127.0.0.1:{}", peers::free_port());
@@ -63,13 +65,29 @@ async fn a_storage_that_stays_unavailable_is_named_and_not_asked_for_ever() {
     assert_eq!(error.to_string(), "Amazon S3 rejected the file (host: 127.0.0.1, status: 503, code: SlowDown)");
     let error = unreachable.unwrap_err();
     assert_no_secret(&error);
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Never));
     assert!(error.to_string().starts_with("Google Cloud Storage cannot be reached: "), "{error}");
-    assert!(error.help().unwrap().contains("SYSTEM$ALLOWLIST"));
+    assert!(error.to_string().to_lowercase().contains("connection refused"), "{error}");
+    assert_eq!(
+        error.help().unwrap(),
+        "let this machine reach the host; SYSTEM$ALLOWLIST() in Snowflake lists all that are needed"
+    );
 }
 
 #[tokio::test]
-async fn expired_credentials_are_told_by_the_kind_of_the_error_and_tried_once() {
+async fn a_storage_that_breaks_every_connection_is_named_and_retried() {
+    let (url, connections) = peers::hang_up();
+    let error = store(presigned(&url), NAME, &content(10)).await.unwrap_err();
+    assert_no_secret(&error);
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Never));
+    assert!(error.to_string().starts_with("the connection to Google Cloud Storage broke: "), "{error}");
+    assert!(error.to_string().ends_with(" (host: 127.0.0.1)"), "{error}");
+    assert!(error.help().unwrap().contains("SYSTEM$ALLOWLIST"));
+    assert_eq!(connections.load(Ordering::SeqCst), 7);
+}
+
+#[tokio::test]
+async fn expired_credentials_have_their_own_error_kind_and_are_tried_once() {
     let cases = [
         (400, "ExpiredToken", "Amazon S3"),
         (403, "AuthenticationFailed", "Azure Blob Storage"),
@@ -88,7 +106,7 @@ async fn expired_credentials_are_told_by_the_kind_of_the_error_and_tried_once() 
 }
 
 #[tokio::test]
-async fn credentials_that_s3_does_not_know_are_refused_in_one_line() {
+async fn credentials_unknown_to_s3_are_a_one_line_error() {
     // The one that the other tests share requires no credentials.
     let Some(server) = peers::start_moto() else { return };
     Client::new().post(format!("{}/moto-api/reset-auth", server.url())).body("0").send().await.unwrap();
@@ -101,7 +119,7 @@ async fn credentials_that_s3_does_not_know_are_refused_in_one_line() {
 }
 
 #[tokio::test]
-async fn tokens_that_azure_does_not_take_are_refused_in_one_line() {
+async fn tokens_rejected_by_azure_are_a_one_line_error() {
     let Some(server) = peers::azurite() else { return };
     let good = sas("2099-01-01T00:00:00Z");
     let forged = good.replace("sp=rwdlac", "sp=rwdlacup");
@@ -117,7 +135,7 @@ async fn tokens_that_azure_does_not_take_are_refused_in_one_line() {
 }
 
 #[tokio::test]
-async fn a_bucket_that_does_not_exist_is_said_to_be_missing() {
+async fn a_missing_bucket_is_reported() {
     let Some(server) = peers::gcs() else { return };
     let mut stage = gcs(&server.url());
     stage["location"] = json!("no-such-bucket/run/");
@@ -141,11 +159,11 @@ async fn a_large_file_that_fails_halfway_is_cleaned_up() {
     gone.respond_with(ResponseTemplate::new(204)).expect(1).mount(&server).await;
     let error = store(s3(&server.uri()), NAME, &content(super::LARGE)).await.unwrap_err();
     assert_no_secret(&error);
-    assert!(error.to_string().contains("AccessDenied"), "the first fault is told, not the last: {error}");
+    assert!(error.to_string().contains("AccessDenied"), "the error reports the first fault, not the last: {error}");
 }
 
 #[tokio::test]
-async fn the_token_for_google_travels_in_a_header_and_a_presigned_url_as_it_is() {
+async fn the_google_token_is_sent_in_a_header_and_a_presigned_url_verbatim() {
     let server = MockServer::start().await;
     let with_token = Mock::given(method("PUT")).and(path("/stage/tables/1/run/a.json.gz"));
     with_token
@@ -163,12 +181,12 @@ async fn the_token_for_google_travels_in_a_header_and_a_presigned_url_as_it_is()
     let encoding = |request: &wiremock::Request| request.headers["content-encoding"].to_str().unwrap().to_owned();
     assert!(
         requests.iter().all(|request| encoding(request).is_empty()),
-        "it stays packed, and the signature may cover it"
+        "the file stays compressed, and the signature may cover it"
     );
 }
 
 #[tokio::test]
-async fn a_remote_server_cannot_make_us_write_into_folders_or_send_without_tls() {
+async fn a_remote_server_cannot_redirect_uploads_to_local_folders_or_plain_http() {
     let folder = tempfile::tempdir().unwrap();
     let server = MockServer::start().await;
     let local = json!({ "locationType": "LOCAL_FS", "location": folder.path(), "creds": {} });
@@ -195,7 +213,7 @@ async fn a_stage_that_wants_encrypted_files_is_sent_nothing() {
 }
 
 #[tokio::test]
-async fn a_stage_without_a_key_is_not_encrypted_by_us() {
+async fn a_stage_without_a_key_is_not_encrypted_by_the_client() {
     for material in [json!([]), json!({}), Value::Null, json!([{}]), json!({ "queryStageMasterKey": "" })] {
         let server = MockServer::start().await;
         Mock::given(method("PUT")).respond_with(stored()).expect(1).mount(&server).await;

@@ -21,7 +21,7 @@ async fn assert_stored(request: RequestBuilder, content: &[bytes::Bytes]) {
     let response = request.send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK, "{}", response.url());
     // The bytes themselves would fill the screen.
-    assert!(response.bytes().await.unwrap() == content.concat(), "other bytes came back");
+    assert!(response.bytes().await.unwrap() == content.concat(), "the content differs");
 }
 
 /// A request for a file in S3. `moto` requires a name, and accepts any.
@@ -58,7 +58,7 @@ async fn files_on_s3_are_read_back_whole_whatever_their_size() {
     }
     let head = in_s3(Method::HEAD, server, "large.json.gz").send().await.unwrap();
     let etag = head.headers()["etag"].to_str().unwrap();
-    assert!(etag.ends_with("-3\""), "it travelled in three parts: {etag}");
+    assert!(etag.ends_with("-3\""), "the upload has three parts: {etag}");
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn files_on_azure_are_read_back_whole_whatever_their_size() {
     }
     let blocks = format!("{container}/tables/1/run/large.json.gz{token}&comp=blocklist");
     let blocks = Client::new().get(blocks).send().await.unwrap().text().await.unwrap();
-    assert_eq!(blocks.matches("<Block>").count(), 3, "it travelled in three parts: {blocks}");
+    assert_eq!(blocks.matches("<Block>").count(), 3, "the upload has three parts: {blocks}");
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ impl Snowflake {
 }
 
 #[tokio::test]
-async fn lines_stored_as_a_put_statement_says_are_loaded_by_a_copy_statement() {
+async fn lines_uploaded_for_a_put_statement_are_loaded_by_a_copy_statement() {
     let Some(server) = peers::fakesnow() else { return };
     let snowflake = Snowflake::open(server.url()).await;
     for sql in [

@@ -22,7 +22,7 @@ ALTER = re.compile(
 
 
 def alter(session, sql):
-    """ALTER DATABASE and ALTER SCHEMA that set or unset the parameter. Says whether it was that."""
+    """Handles ALTER DATABASE and ALTER SCHEMA that set or unset the parameter. Returns whether it was one."""
     found = ALTER.match(sql)
     if found is None:
         return False
@@ -52,7 +52,7 @@ def put(key, collation):
 
 
 def defined(ast, session):
-    """Comes after CREATE and DROP of a database or schema: a new one has what its statement says, one that is gone has nothing."""
+    """Called after CREATE and DROP of a database or schema: stores or removes its collation."""
     if not isinstance(ast, (exp.Create, exp.Drop)) or ast.args.get("kind") not in ("DATABASE", "SCHEMA"):
         return
     table = ast.find(exp.Table)
@@ -67,7 +67,7 @@ def defined(ast, session):
 
 
 def of_statement(ast):
-    """What a statement itself sets."""
+    """The collation that a statement sets."""
     for node in ast.find_all(exp.Property):
         if type(node) is exp.Property and node.this.name.upper() == "DEFAULT_DDL_COLLATION":
             return node.args["value"].name

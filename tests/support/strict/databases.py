@@ -1,4 +1,4 @@
-"""Databases and schemas of any name: fakesnow puts names into its own statements as they are."""
+"""Supports databases and schemas of any name: fakesnow does not quote names in its own statements."""
 
 import re
 
@@ -22,7 +22,7 @@ def text(value):
 
 
 def with_any_name(creation):
-    """The statements that make something in a database, for a name that they need not be made for."""
+    """The statements that create objects in a database, for a placeholder name."""
 
     def sql(name):
         return creation(PLAIN).replace(text(PLAIN), text(name)).replace(PLAIN, quoted(name))
@@ -31,7 +31,7 @@ def with_any_name(creation):
 
 
 def path(database, schema):
-    """What DuckDB's parameter `schema` is set to."""
+    """The value of DuckDB's parameter `schema`."""
     return text(f"{quoted(database)}.{quoted(schema)}")
 
 
@@ -64,7 +64,7 @@ OF_FILES = re.compile(r"DELETE FROM (.*)(\._fs_information_schema\._fs_load_hist
 
 
 class Quoting:
-    """A connection to DuckDB that quotes the names in what fakesnow's cursor says on its own."""
+    """A connection to DuckDB that quotes names in the statements of fakesnow's cursor."""
 
     def __init__(self, duck):
         self.duck = duck
@@ -101,7 +101,7 @@ def stage_parts(name, current_database, current_schema):
 
 
 def begin(session, database, schema):
-    """The database and schema that a login names, or nothing. One that does not exist is current all the same, once it is made."""
+    """The database and schema that a login names, or nothing. A missing one becomes current once it is created."""
     session.database, session._schema = database, schema
     if database is None:
         return

@@ -1,4 +1,4 @@
-"""Errors as Snowflake words them."""
+"""Errors with Snowflake's wording."""
 
 import re
 
@@ -17,11 +17,11 @@ def compilation(code, message, state="42601"):
 
 
 def marked(code, state, message):
-    """The same for a function that DuckDB calls."""
+    """The same, for a function that DuckDB calls."""
     return ValueError(f"{MARK}|{code}|{state}|{message}|")
 
 
 def unmarked(text):
-    """The error that a function of ours has raised within DuckDB, if it was one."""
+    """The error, if one of our functions raised it within DuckDB."""
     found = re.search(rf"{MARK}\|(\d+)\|(\w+)\|(.*?)\|", text, re.DOTALL)
     return found and refused(int(found[1]), found[2], found[3])

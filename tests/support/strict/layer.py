@@ -1,4 +1,4 @@
-"""The way of a statement through the strict layer."""
+"""Processes statements in the strict layer."""
 
 import threading
 import time
@@ -27,12 +27,12 @@ from strict import (
 )
 from strict.errors import refused
 
-# The tree that fakesnow should run instead of the text, in the thread that runs it.
+# Thread-local: the tree that fakesnow runs instead of the text.
 prepared = threading.local()
 
 
 def install(server, duck):
-    """Puts the layer into fakesnow."""
+    """Installs the layer in fakesnow."""
     values.install(duck)
     databases.install()
     shortcuts.install()
@@ -66,7 +66,7 @@ def translating(execute):
 
 
 def begin_session(session, account, user, parameters):
-    """Comes after a login."""
+    """Called after a login."""
     session.account, session.parameters = account, settings.for_login(account, user, parameters)
     session.transaction = session.lost = session.waits_for = None
     session.canceled = session.timed_out = False
@@ -76,7 +76,7 @@ def begin_session(session, account, user, parameters):
 
 
 def run(cursor, sql, execute, arguments, of_the_account):
-    """Runs a statement. `execute` is fakesnow's; `of_the_account` makes of a text what the server understands."""
+    """Runs a statement. `execute` is fakesnow's; `of_the_account` rewrites statements about the account."""
     session, binds = cursor._conn, arguments.get("binding_params")
     ignore_case = settings.is_true(session.parameters["QUOTED_IDENTIFIERS_IGNORE_CASE"])
     statement = statements.read(sql, ignore_case)
@@ -113,7 +113,7 @@ def start_timer(session):
 def perform(cursor, session, statement, execute, arguments, of_the_account):
     kind = statement.kind
     if kind == statements.BEGIN:
-        # Within a transaction it is ignored.
+        # Ignored within a transaction.
         session.transaction = session.transaction or transactions.Transaction()
         return succeed(cursor)
     if kind in (statements.COMMIT, statements.ROLLBACK):
@@ -170,7 +170,7 @@ def succeed(cursor):
 
 
 def prepare(statement, session, binds, of_the_account):
-    """The tree that fakesnow is given: checked, with the effects of the session's parameters in it."""
+    """The tree for fakesnow: checked, with the session's parameters applied."""
     ast = statement.ast.copy()
     if isinstance(ast, exp.Create):
         tables.create(ast, session)
@@ -187,7 +187,7 @@ def prepare(statement, session, binds, of_the_account):
 
 
 def columns_of(session):
-    """What gives the columns of a table, with their types."""
+    """Returns a function that looks up a table's columns and their types."""
     found = {}
 
     def columns(table):
@@ -204,7 +204,7 @@ def described(session, name):
     try:
         cursor = session._duck_conn.execute(f"SELECT * FROM {quoted} LIMIT 0")
     except duckdb.Error:
-        # DuckDB drops the transaction because of it.
+        # It makes DuckDB abort the transaction.
         if session.transaction is not None:
             transactions.repeat(session, session.transaction)
         return None
@@ -212,7 +212,7 @@ def described(session, name):
 
 
 def of_duck(kind):
-    """A type of DuckDB's, as fakesnow uses it, by Snowflake's name."""
+    """Snowflake's name for a DuckDB type, as fakesnow uses it."""
     known = {
         "JSON": "VARIANT",
         "VARCHAR": "VARCHAR",

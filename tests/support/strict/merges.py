@@ -16,7 +16,7 @@ candidates = merge._create_merge_candidates
 
 
 def with_target_rows(merge_expr):
-    """The candidates of a MERGE, with the row of the target that each matches."""
+    """The source rows of a MERGE, each with the target row that it matches."""
     made = candidates(merge_expr)
     target = merge_expr.this
     row = exp.column("rowid", table=target.alias or target.name, quoted=True)
@@ -30,7 +30,7 @@ def is_deletion(when):
 
 
 def check_whens(ast):
-    """A clause without a condition is the last of its kind: what came behind it could not be reached."""
+    """Rejects clauses after one of the same kind without a condition: they could not be reached."""
     closed = set()
     for when in ast.args["whens"].expressions:
         matched = bool(when.args.get("matched"))
@@ -41,7 +41,7 @@ def check_whens(ast):
 
 
 def check_candidates(cursor, transformed):
-    """Refuses a target row that several source rows would update, or update and delete."""
+    """Rejects a MERGE in which several source rows update or delete one target row."""
     deletions = transformed.args.get("merge_deletes")
     if deletions is None or not settings.is_true(cursor._conn.parameters["ERROR_ON_NONDETERMINISTIC_MERGE"]):
         return
@@ -55,7 +55,7 @@ def check_candidates(cursor, transformed):
 
 
 def insert_into_all(ast):
-    """The statements that an INSERT into several tables is."""
+    """Splits a multi-table INSERT into statements."""
     if not isinstance(ast, exp.MultitableInserts):
         return [ast]
     source, first = ast.args["source"], ast.args.get("kind", "ALL").upper() == "FIRST"

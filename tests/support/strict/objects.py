@@ -1,4 +1,4 @@
-"""Streams and names of tables and views, kept beside the databases."""
+"""Streams, and the names of tables and views, stored outside the databases."""
 
 import re
 import threading
@@ -24,7 +24,7 @@ STREAM = re.compile(
 
 
 def answer(session, sql):
-    """Does what a statement says about streams, and says whether it was about them."""
+    """Executes a statement about streams, and returns whether it was one."""
     found = STREAM.match(sql.strip())
     if found is None:
         return False
@@ -44,7 +44,7 @@ def described(session, sql, as_table):
 
 
 def definition(session, sql):
-    """GET_DDL of a view: what is attached to it is in its head."""
+    """GET_DDL of a view, with its policies and tags."""
     asked = re.match(r"\s*SELECT GET_DDL\('VIEW', (.*)\) AS \"DDL\"$", sql, re.IGNORECASE | re.DOTALL)
     if asked is None:
         return sql
@@ -59,7 +59,7 @@ def definition(session, sql):
 
 
 def check_names(statement, session, key):
-    """A quoted name is found only as it was written: DuckDB knows no case."""
+    """Checks the case of quoted names, which DuckDB ignores."""
     for table in statement.tables:
         exact, known = spelling(table, session), spelled.get(key(table, session))
         if known is not None and exact != known and not isinstance(statement.ast, exp.Create):
@@ -78,7 +78,7 @@ def spelling(table, session):
 
 
 def defined(statement, session, key):
-    """What a definition does to what is attached to the object, and to its streams."""
+    """Applies the effects of a definition on the object's policies, tags and streams."""
     ast = statement.ast
     if isinstance(ast, exp.Drop) and ast.args.get("kind") in ("TABLE", "VIEW"):
         for table in statement.tables:

@@ -1,4 +1,4 @@
-"""Masking policies, row access policies and tags: what they do to whoever reads, and what becomes of them.
+"""Masking policies, row access policies and tags: their effects on queries, and their lifecycle.
 
 They apply to the table or view that a statement names. A view over a protected view is not protected here, as it is in Snowflake.
 The codes of what is refused, 35xx, are not documented.
@@ -33,7 +33,7 @@ WHOLE = rf"{NAME}(?:\.{NAME})*"
 
 
 def pattern(text):
-    """A pattern in which a blank is any white space and `{name}` is a name with dots."""
+    """Compiles a pattern in which a blank matches white space and `{name}` a name with dots."""
     text = text.replace("{name}", rf"({WHOLE})").replace("{column}", rf"({NAME})")
     return re.compile(rf"\s*{text}".replace(" ", r"\s+"), re.IGNORECASE | re.DOTALL)
 
@@ -66,7 +66,7 @@ def key_of(text, session):
 
 
 def answer(session, sql, columns):
-    """Does what a statement says about policies and tags, and says whether it was about them. `columns` gives the columns of a
+    """Executes a statement about policies and tags, and returns whether it was one. `columns` returns the columns of a
     table or view, with their types, by its key."""
     if found := CREATE.match(sql):
         create(session, *found.groups())
@@ -202,7 +202,7 @@ def unset_tag(session, here, _known, column, name):
 
 
 def check(of, bound, known, taken):
-    """Refuses columns that a policy cannot be bound to: a column is in one policy's signature only."""
+    """Rejects columns that a policy cannot be bound to: a column can be in only one policy's signature."""
     arguments = policies[of].arguments
     if len(arguments) != len(bound):
         raise compilation(3552, f"The policy has {len(arguments)} arguments, and {len(bound)} columns were given.")
@@ -216,7 +216,7 @@ def check(of, bound, known, taken):
 
 
 def apply(ast, key, columns, as_text):
-    """Puts in place of each protected table or view what may be seen of it. `as_text` knows what the session is."""
+    """Replaces each protected table or view by its visible part. `as_text` renders the session's context."""
     if isinstance(ast, exp.Create) and ast.args.get("kind") == "VIEW":
         return  # the reader's role counts
     target = ast.this if isinstance(ast, (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create)) else None
@@ -249,7 +249,7 @@ def mask_of(column, kind, here):
 
 
 def protected(table, known, rows, masks, as_text):
-    """A policy sees the values as they are: rows are left out before values are masked."""
+    """Filters rows before it masks values, because policies see unmasked values."""
     alias = table.args.get("alias")
     alias = alias.this.copy() if alias is not None else table.this.copy()
     plain = table.copy()
@@ -282,7 +282,7 @@ def bound(policy, names, as_text):
 
 
 def references(session, sql, as_table, as_text):
-    """POLICY_REFERENCES, TAG_REFERENCES and SYSTEM$GET_TAG over what is attached, as constants."""
+    """POLICY_REFERENCES, TAG_REFERENCES and SYSTEM$GET_TAG over the attached policies and tags, as constants."""
 
     def listed(match):
         wanted = match[1].upper()
@@ -316,7 +316,7 @@ def kinds_on(known):
 
 
 def replaced(known, copies_tags):
-    """What is dropped or replaced loses its policies, and keeps its tags where it is told to."""
+    """Detaches the policies of a dropped or replaced object; its tags stay with COPY TAGS."""
     with lock:
         kept = [one for one in attached.pop(known, ()) if copies_tags and one.kind == TAG]
         if kept:

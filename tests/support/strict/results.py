@@ -1,4 +1,4 @@
-"""The cache of results: which queries Snowflake would answer without a warehouse.
+"""The result cache: the queries that Snowflake would answer without a warehouse.
 
 They run here all the same; only the history says that they did not. Snowflake documents no rule for bound values: with them,
 nothing is taken from the cache here.
@@ -17,7 +17,7 @@ lock = threading.Lock()
 
 # How often each table or view has been defined, by its key.
 defined = {}
-# What each query read when it was last run: the state of all tables behind it.
+# The versions of all tables that each query read when it last ran.
 answered = {}
 
 # Their results are not reused.
@@ -31,7 +31,7 @@ def define(keys):
 
 
 def is_reused(session, statement, binds, key):
-    """Whether a query would be answered from the cache, which has its result from now on. `key` is that of a table."""
+    """Whether the cache would answer a query; its result is cached from now on. `key` returns a table's key."""
     if binds or session.transaction is not None or not statement.tables:
         return False
     if any(isinstance(node, NOT_REUSED) for node in statement.ast.walk()):
@@ -58,7 +58,7 @@ def views_of(session):
 
 
 def behind(names, views, session, key):
-    """The tables and views that these are made of, with themselves."""
+    """These tables and views, with all that they depend on."""
     found, left = set(), list(names)
     while left:
         name = left.pop()

@@ -68,7 +68,7 @@ users = {}
 
 
 def of_user(user):
-    """What was set for a user, by name in upper case."""
+    """The parameters set for a user, by upper-case name."""
     return users.setdefault(user.upper(), {})
 
 
@@ -83,7 +83,7 @@ def is_true(value):
 
 
 def for_login(account, user, given):
-    """The parameters of a session that begins."""
+    """The parameters of a new session."""
     given = {name.upper(): text(value) for name, value in given.items() if isinstance(value, (bool, int, float, str))}
     of_session = {name: value for name, value in given.items() if name not in NOT_OF_SESSIONS}
     of_users = {name: value for name, value in of_user(user).items() if name in DEFAULTS}
@@ -91,7 +91,7 @@ def for_login(account, user, given):
 
 
 def alter(session, ast):
-    """ALTER SESSION. Says whether AUTOCOMMIT was among what it set."""
+    """Executes ALTER SESSION. Returns whether it set AUTOCOMMIT."""
     changed = set()
     for item in ast.find_all(exp.SetItem):
         if isinstance(item.this, exp.EQ):
@@ -113,7 +113,7 @@ def set_time_zone(session):
 
 
 def check_time(session):
-    """Cancels a statement that takes too long."""
+    """Cancels a statement that exceeds its timeout."""
     limit = float(session.parameters["STATEMENT_TIMEOUT_IN_SECONDS"])
     if limit and time.monotonic() - session.last_active >= limit:
         raise timed_out(session)
@@ -148,14 +148,14 @@ def input_format(parameters, kind):
 
 
 def kind_of(to):
-    """DATE, TIME, or which timestamp a data type is."""
+    """DATE, TIME, or the kind of timestamp, of a data type."""
     if to.this in (exp.DType.DATE, exp.DType.TIME):
         return to.this.name
     return TIMESTAMPS.get(to.this)
 
 
 def apply(ast, parameters, type_of):
-    """What a session's parameters make of a statement. `type_of` knows the type of an expression, or none."""
+    """Applies a session's parameters to a statement. `type_of` returns the type of an expression, if known."""
     mapped = MAPPED.get(parameters["TIMESTAMP_TYPE_MAPPING"])
     week = int(parameters["WEEK_START"] or 0)
     for node in list(ast.walk()):
@@ -176,7 +176,7 @@ def unit_of(node):
 
 
 def convert(node, parameters, type_of):
-    """Texts are read, and times are written, in the formats of the session."""
+    """Parses and formats times in the session's formats."""
     kind = kind_of(node.to)
     if kind and type_of(node.this) == "VARCHAR":
         wanted = input_format(parameters, kind)
@@ -195,7 +195,7 @@ def convert(node, parameters, type_of):
 
 
 def shape_result(cursor, session):
-    """What of a result a session gets, and how VARIANT values in it are written."""
+    """Limits a result to the session's ROWS_PER_RESULTSET and formats its VARIANT values."""
     table = cursor._arrow_table
     if table is None:
         return

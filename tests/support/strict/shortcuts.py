@@ -1,4 +1,4 @@
-"""What fakesnow does for each statement and need not, which took half of its time."""
+"""Skips work that fakesnow repeats for each statement; it took half of the time."""
 
 import ast
 import functools
@@ -10,7 +10,7 @@ from fakesnow.cursor import FakeSnowflakeCursor
 from sqlglot import exp
 from sqlglot.expressions.core import Expression
 
-# In the thread that rewrites a statement: the types of its nodes, where they are known.
+# Thread-local: the known types of the nodes of the current statement.
 rewritten = threading.local()
 
 
@@ -22,7 +22,7 @@ def install():
 
 
 def described(cursor):
-    """The columns of the last result, as DuckDB gave them with it: the statement need not be planned once more."""
+    """The columns of the last result, as DuckDB returned them, without planning the statement again."""
     return [(name, str(kind), None, None, None, None) for name, kind, *_ in cursor._described]
 
 
@@ -47,7 +47,7 @@ def rewriting(rewrite):
 
 
 def transforming(transform):
-    """Leaves out transformations that change nothing: there are more than 70, and each visits the whole tree."""
+    """Skips transformations that change nothing: there are more than 70, and each visits the whole tree."""
 
     def transform_where_concerned(tree, function, *arguments, copy=True, **named):
         if copy or not getattr(rewritten, "active", False):
@@ -64,7 +64,7 @@ def transforming(transform):
 
 
 def called(function):
-    """The transformation itself, where it stands in a lambda that gives it more arguments."""
+    """The transformation, unwrapped from a lambda that adds arguments."""
     if function.__name__ != "<lambda>":
         return function
     named = [getattr(transforms, name, None) for name in function.__code__.co_names]
@@ -74,8 +74,7 @@ def called(function):
 
 @functools.cache
 def concerned(function):
-    """The types of nodes without which a transformation changes nothing: it compares what it is given with them. Empty where that
-    cannot be told from its text."""
+    """The types of nodes that a transformation applies to. Empty if its source does not reveal them."""
     if function is None or not function.__module__.startswith("fakesnow."):
         return ()
     definition = ast.parse(inspect.getsource(function)).body[0]

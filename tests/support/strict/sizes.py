@@ -1,4 +1,4 @@
-"""Bounds that Snowflake documents."""
+"""Documented limits of Snowflake."""
 
 import gzip
 

@@ -1,4 +1,4 @@
-"""Statements: parsed once, told apart, and the tables that they name."""
+"""Parses and classifies statements, and finds the tables that they name."""
 
 import collections
 import functools
@@ -33,7 +33,7 @@ class Statement:
         self.tables = [table for table in self.tables if table.db or table.name.upper() not in within]
 
     def targets(self):
-        """The tables that a change writes to."""
+        """The tables that a statement writes to."""
         ast = self.ast
         if isinstance(ast, exp.MultitableInserts):
             return [into.this.find(exp.Table) for into in ast.expressions]
@@ -68,7 +68,7 @@ def kind(ast):
 
 
 def key(table, session):
-    """What a table is known by, whatever the case: DuckDB has none."""
+    """The key of a table, in upper case because DuckDB ignores case."""
     parts = (table.catalog or session.database, table.db or session.schema, table.name)
     return tuple((part or "").upper() for part in parts)
 
@@ -95,7 +95,7 @@ def upper_case(node):
 
 
 def read(sql, ignore_case=False):
-    """A statement, parsed at most once as long as it is remembered. Nobody changes its tree."""
+    """Parses a statement, with a cache. Callers must not change the tree."""
     with lock:
         if found := cache.get((sql, ignore_case)):
             cache.move_to_end((sql, ignore_case))
@@ -142,7 +142,7 @@ def template(sql):
 
 
 def call(sql, **arguments):
-    """An expression of Snowflake's, with these in place of its columns of the same names."""
+    """A Snowflake expression, with its columns replaced by name."""
     return template(sql).transform(
         lambda node: arguments[node.name].copy() if isinstance(node, exp.Column) and node.name in arguments else node
     )

@@ -1,4 +1,4 @@
-"""CREATE TABLE: lengths that are enforced, keys that are not, and collations."""
+"""CREATE TABLE: enforced lengths, unenforced keys, and collations."""
 
 import re
 
@@ -12,12 +12,12 @@ from strict.statements import full_name
 VARCHAR, LONGEST, VARIANT = 16_777_216, 134_217_728, 134_217_728
 TEXTS = {exp.DType.VARCHAR, exp.DType.TEXT, exp.DType.CHAR, exp.DType.NCHAR, exp.DType.NVARCHAR}
 
-# Snowflake stores them as metadata, and enforces none of them but NOT NULL.
+# Snowflake stores them as metadata, and enforces only NOT NULL.
 NOT_ENFORCED = (exp.PrimaryKeyColumnConstraint, exp.UniqueColumnConstraint, exp.Reference)
 
 
 def create(ast, session):
-    """What a table becomes in DuckDB."""
+    """The definition of a table in DuckDB."""
     if ast.args.get("kind") != "TABLE" or not isinstance(ast.this, exp.Schema):
         return
     schema = ast.this
@@ -41,7 +41,7 @@ def create(ast, session):
 
 
 def longest(column, variant):
-    """The condition that a value of a column fits into it, for texts and VARIANT."""
+    """The length check of a text or VARIANT column."""
     kind = column.args.get("kind")
     if kind is None:
         return None
@@ -66,7 +66,7 @@ def longest(column, variant):
 
 
 def widen(ast, session, name):
-    """ALTER COLUMN of a text to another length, which DuckDB cannot do: the table is made anew. Says whether it was that."""
+    """Executes ALTER COLUMN with another text length by recreating the table, because DuckDB cannot. Returns whether it was one."""
     actions = ast.args.get("actions") or []
     if not isinstance(ast, exp.Alter) or len(actions) != 1 or not isinstance(actions[0], exp.AlterColumn):
         return False
@@ -103,7 +103,7 @@ def widen(ast, session, name):
 
 
 def translated(error):
-    """What Snowflake says instead of DuckDB, without the values; nothing, where it is not known here."""
+    """Snowflake's message for a DuckDB error, without the values; nothing for an unknown error."""
     said = str(error)
     if found := unmarked(said):
         return found

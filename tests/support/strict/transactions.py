@@ -14,10 +14,10 @@ import duckdb
 from strict import settings, statements
 from strict.errors import refused
 
-# The most statements that wait for one table.
+# The maximum number of statements that wait for one table.
 WAITERS = 20
 
-# The seconds that a transaction may be idle while it blocks another one. A user's sessions can have another limit.
+# How long an idle transaction may block another, in seconds. A user can have another limit.
 IDLE = 300
 
 numbers = itertools.count(1_700_000_000_000_000_000, 1_000_000)
@@ -33,7 +33,7 @@ class Transaction:
 
 
 class Commits:
-    """When something was last committed to each table."""
+    """The time of the last commit to each table."""
 
     def __init__(self):
         self.lock, self.number, self.last = threading.Lock(), 0, {}
@@ -98,7 +98,7 @@ class Locks:
         return False
 
     def abort_idle(self, holder):
-        """What Snowflake does with a transaction that is idle and in the way."""
+        """Aborts an idle transaction that blocks another one, as Snowflake does."""
         if time.monotonic() - holder.last_active < float(settings.of_user(holder.user).get("IDLE", IDLE)):
             return
         if holder.busy.acquire(blocking=False):
@@ -127,7 +127,7 @@ def locked(table, why):
 
 
 def abort(session, silently=False):
-    """Rolls a session's transaction back, as the server does on its own."""
+    """Rolls back a session's transaction on the server's initiative."""
     if session.transaction is not None:
         session.lost = None if silently else session.transaction.id
         end(session, keep=False)
@@ -166,7 +166,7 @@ def begin(session):
 
 
 def repeat(session, transaction):
-    """Begins DuckDB's transaction anew, and does once more what was done in it."""
+    """Restarts DuckDB's transaction and replays its statements."""
     if transaction.begun:
         finish(session, keep=False)
     transaction.begun, transaction.snapshot = False, 0
@@ -235,7 +235,7 @@ def query(cursor, session, statement, work):
 
 
 def define(cursor, session, work):
-    """Runs a statement that defines something. It is a transaction of its own."""
+    """Runs a DDL statement, which is its own transaction."""
     end(session, keep=True)
     with definitions:
         return work(cursor)

@@ -1,4 +1,4 @@
-"""Types of expressions, and what may not be converted without a cast.
+"""Types of expressions, and conversions that need a cast.
 
 A type is known where it follows from the text and the tables. What is not known is not refused.
 """
@@ -229,7 +229,7 @@ def sources_of(scope):
 
 
 def check(ast, types, columns):
-    """Refuses what Snowflake would not convert."""
+    """Rejects conversions that Snowflake would reject."""
     for node in ast.walk():
         if isinstance(node, exp.TryCast):
             if (kind := types.of(node.this)) not in (None, "NULL", "VARCHAR"):
@@ -260,7 +260,7 @@ def coerce(column, target, source):
 
 
 def assignments(ast):
-    """What a statement writes: tables, names of columns (none: all of them), expressions."""
+    """The targets of a statement: tables, column names (none means all), and expressions."""
     if isinstance(ast, exp.Insert):
         yield from inserted(ast)
     elif isinstance(ast, exp.MultitableInserts):

@@ -1,4 +1,4 @@
-"""JSON as a VARIANT holds it: no key twice, no spaces, keys in order.
+"""JSON as in a VARIANT: no duplicate keys, no spaces, sorted keys.
 
 Snowflake does not promise an order; it is alphabetical in all of its examples, and here. A number keeps the digits that it was
 written with, unless it has more than a NUMBER holds.
@@ -19,7 +19,7 @@ DIGITS = 38
 
 
 class Number(str):
-    """A number, as it was written."""
+    """A number with its original text."""
 
 
 def number(text):
@@ -46,7 +46,7 @@ LAST_WINS = json.JSONDecoder(parse_int=number, parse_float=number)
 
 
 def write(value):
-    """The text of a value. Only its own strings are quoted: a number is written as it was read."""
+    """The JSON text of a value; numbers keep their original text."""
     match value:
         case Number():
             return str(value)

@@ -65,8 +65,8 @@ fn version(form: &str) -> QueryResult {
     shown(&["RESOURCE", "STREAM", "NAME", "COLUMNS", "MADE_FROM"], &[&["", "", "PUBLIC", "", form]])
 }
 
-/// An account in which everything is as it should be, and nothing is made yet.
-fn good() -> Answers {
+/// A healthy account in which nothing has been created yet.
+fn healthy() -> Answers {
     let warehouses =
         [&["LOADING", "STARTED", "true"][..], &["asleep", "SUSPENDED", "true"], &["OFF", "SUSPENDED", "false"]];
     vec![
@@ -80,10 +80,10 @@ fn good() -> Answers {
 }
 
 fn with(more: Answers) -> Answers {
-    good().into_iter().chain(more).collect()
+    healthy().into_iter().chain(more).collect()
 }
 
-async fn look_at(answers: Answers, database: &str) -> Vec<Finding> {
+async fn run_check(answers: Answers, database: &str) -> Vec<Finding> {
     let account = Account { answers: Arc::new(answers), asked: Arc::default() };
     let findings = super::super::internals::backend(Arc::new(account.clone()), database, "PUBLIC").check().await;
     for sql in account.asked.lock().unwrap().iter() {
@@ -94,7 +94,7 @@ async fn look_at(answers: Answers, database: &str) -> Vec<Finding> {
 
 /// The one that fails: its name, message and help.
 async fn wrong(answers: Answers) -> (&'static str, String, String) {
-    let findings = look_at(answers, "db").await;
+    let findings = run_check(answers, "db").await;
     let mut failed = findings.iter().filter_map(|found| Some((found.name, found.result.as_ref().err()?)));
     let (name, error) = failed.next().unwrap_or_else(|| panic!("nothing is wrong: {findings:?}"));
     assert!(failed.next().is_none(), "{findings:?}");
@@ -102,8 +102,8 @@ async fn wrong(answers: Answers) -> (&'static str, String, String) {
 }
 
 #[tokio::test]
-async fn an_account_in_which_all_is_well_has_a_line_for_each_thing() {
-    let findings = look_at(good(), "db").await;
+async fn a_healthy_account_has_one_finding_per_check() {
+    let findings = run_check(healthy(), "db").await;
     let lines: Vec<String> =
         findings.iter().map(|found| format!("{}: {}", found.name, found.result.as_ref().unwrap())).collect();
     let tables = "tables: not created yet; the first `enable` or `ingest` creates them, in \"DB\".\"STATE\"";
@@ -111,14 +111,14 @@ async fn an_account_in_which_all_is_well_has_a_line_for_each_thing() {
 }
 
 #[tokio::test]
-async fn tables_of_this_version_need_no_privilege_to_make_more() {
-    let findings = look_at(
+async fn tables_of_this_version_need_no_create_privilege() {
+    let findings = run_check(
         with(vec![("SELECT CAST(NULL", Ok(version("2"))), upper_name(), ("SHOW GRANTS", Ok(grants(&[])))]),
         "db",
     )
     .await;
     assert_eq!(findings.last().unwrap().result.as_ref().unwrap(), "created, in \"DB\".\"STATE\" (schema version 2)");
-    let older = look_at(with(vec![("SELECT CAST(NULL", Ok(version("1"))), upper_name()]), "db").await;
+    let older = run_check(with(vec![("SELECT CAST(NULL", Ok(version("1"))), upper_name()]), "db").await;
     assert!(older.last().unwrap().result.as_ref().unwrap().ends_with("migrates them"), "{older:?}");
 }
 
@@ -128,7 +128,7 @@ fn upper_name() -> (&'static str, std::result::Result<QueryResult, (&'static str
 }
 
 #[tokio::test]
-async fn tables_that_compare_keys_by_a_collation_are_named_with_the_statement_that_rids_them_of_it() {
+async fn tables_with_a_collation_are_named_with_the_statement_that_removes_it() {
     let columns = shown(
         &["TABLE_NAME", "COLUMN_NAME", "COLLATION_NAME"],
         &[&["APP_STATE", "AT", "en-ci"], &["APP_STATE", "KEY", "en-ci"]],
@@ -146,7 +146,7 @@ async fn tables_that_compare_keys_by_a_collation_are_named_with_the_statement_th
 }
 
 #[tokio::test]
-async fn a_user_without_role_or_warehouse_is_told_who_gives_one() {
+async fn a_missing_role_or_warehouse_has_help() {
     let session = |role, warehouse| {
         let context = shown(&["USER", "ROLE", "WAREHOUSE"], &[&["ME", role, warehouse]]);
         with(vec![("SELECT CURRENT_USER()", Ok(context))])
@@ -158,12 +158,12 @@ async fn a_user_without_role_or_warehouse_is_told_who_gives_one() {
 }
 
 #[tokio::test]
-async fn a_warehouse_is_judged_by_whether_it_can_start() {
+async fn a_suspended_warehouse_is_an_error_only_if_it_cannot_resume() {
     let current = |warehouse| {
         let context = shown(&["USER", "ROLE", "WAREHOUSE"], &[&["ME", "LOADER", warehouse]]);
         with(vec![("SELECT CURRENT_USER()", Ok(context))])
     };
-    let asleep = look_at(current("asleep"), "db").await;
+    let asleep = run_check(current("asleep"), "db").await;
     assert_eq!(asleep[2].result.as_ref().unwrap(), "\"asleep\", suspended; it resumes automatically");
     let (name, message, help) = wrong(current("OFF")).await;
     assert!(name == "warehouse" && message.contains("\"OFF\" is suspended"), "{message}");
@@ -176,7 +176,7 @@ async fn a_warehouse_is_judged_by_whether_it_can_start() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there_may_be_made_by_who_has_the_privilege() {
+async fn a_missing_database_can_be_created_with_the_privilege() {
     let missing = ("SHOW SCHEMAS", Err(("002043", "does not exist")));
     let (name, message, help) = wrong(with(vec![missing.clone()])).await;
     assert_eq!(
@@ -185,12 +185,12 @@ async fn a_database_that_is_not_there_may_be_made_by_who_has_the_privilege() {
     );
     assert!(help.contains("GRANT USAGE, CREATE SCHEMA ON DATABASE \"DB\" TO ROLE \"LOADER\""), "{help}");
     let may = ("SHOW GRANTS TO ROLE \"MAKER\"", Ok(grants(&[&["", "CREATE DATABASE", "ACCOUNT", "HERE"]])));
-    let findings = look_at(with(vec![missing, may]), "db").await;
+    let findings = run_check(with(vec![missing, may]), "db").await;
     assert!(findings.last().unwrap().result.as_ref().unwrap().contains("not created yet"), "{findings:?}");
 }
 
 #[tokio::test]
-async fn who_may_not_make_schemas_is_told_the_grant() {
+async fn a_missing_create_schema_privilege_names_the_grant() {
     let (name, message, help) = wrong(with(vec![("SHOW GRANTS TO ROLE \"MAKER\"", Ok(grants(&[])))])).await;
     assert_eq!(
         (name, message.as_str()),
@@ -201,20 +201,20 @@ async fn who_may_not_make_schemas_is_told_the_grant() {
 }
 
 #[tokio::test]
-async fn a_privilege_that_cannot_be_seen_is_not_said_to_be_missing() {
+async fn an_invisible_privilege_is_not_reported_as_missing() {
     let hidden = ("SHOW GRANTS TO ROLE \"MAKER\"", Err(("003001", "insufficient privileges")));
-    let findings = look_at(with(vec![hidden]), "db").await;
+    let findings = run_check(with(vec![hidden]), "db").await;
     assert!(findings.iter().all(|found| found.result.is_ok()), "{findings:?}");
     let names: Vec<String> = (0..MAX_ROLES).map(|number| format!("R{number}")).collect();
     let rows: Vec<[&str; 4]> = names.iter().map(|name| ["", "USAGE", "ROLE", name.as_str()]).collect();
     let rows: Vec<&[&str]> = rows.iter().map(<[_; 4]>::as_slice).collect();
     let many = ("SHOW GRANTS TO ROLE \"LOADER\"", Ok(grants(&rows)));
-    let findings = look_at(with(vec![("SHOW GRANTS", Ok(grants(&[]))), many]), "db").await;
+    let findings = run_check(with(vec![("SHOW GRANTS", Ok(grants(&[]))), many]), "db").await;
     assert!(findings.iter().all(|found| found.result.is_ok()), "{findings:?}");
 }
 
 #[tokio::test]
-async fn tables_of_somebody_else_and_of_a_newer_version_are_refused() {
+async fn foreign_tables_and_tables_of_a_newer_version_are_rejected() {
     let theirs = ("SELECT 1 AS \"ONE\" FROM \"DB\".\"STATE\".\"APP_STATE\"", Ok(shown(&["ONE"], &[])));
     let (name, message, help) = wrong(with(vec![theirs])).await;
     assert!(name == "tables" && message.contains("is not this program's"), "{message}");
@@ -225,7 +225,7 @@ async fn tables_of_somebody_else_and_of_a_newer_version_are_refused() {
 
 #[tokio::test]
 async fn a_name_with_quotes_stays_one_name() {
-    let findings = look_at(
+    let findings = run_check(
         with(vec![
             ("SHOW SCHEMAS IN DATABASE \"we\"\"ird\"", Ok(shown(&["name"], &[]))),
             ("SHOW GRANTS TO ROLE \"MAKER\"", Ok(grants(&[&["", "OWNERSHIP", "DATABASE", "\"we\"\"ird\""]]))),

@@ -88,8 +88,8 @@ impl Install {
         self.secret.iter().map(|argument| parse(argument).map(|(end, secret)| (&argument[..end], secret))).collect()
     }
 
-    pub(in crate::cli) fn place(&self) -> Result<Option<(Name, Name)>> {
-        self.objects_in.as_deref().map(place).transpose()
+    pub(in crate::cli) fn objects_schema(&self) -> Result<Option<(Name, Name)>> {
+        self.objects_in.as_deref().map(parse_schema).transpose()
     }
 
     pub(in crate::cli) fn origin(&self) -> InstallSource {
@@ -156,13 +156,13 @@ pub(in crate::cli) struct Uninstall {
 }
 
 impl Uninstall {
-    pub(in crate::cli) fn place(&self) -> Result<Option<(Name, Name)>> {
-        self.objects_in.as_deref().map(place).transpose()
+    pub(in crate::cli) fn objects_schema(&self) -> Result<Option<(Name, Name)>> {
+        self.objects_in.as_deref().map(parse_schema).transpose()
     }
 }
 
 /// Parses `DATABASE.SCHEMA`; a name with dots is quoted.
-fn place(given: &str) -> Result<(Name, Name)> {
+fn parse_schema(given: &str) -> Result<(Name, Name)> {
     let mut quoted = false;
     let dots: Vec<usize> = given
         .char_indices()
@@ -173,7 +173,7 @@ fn place(given: &str) -> Result<(Name, Name)> {
         .collect();
     match dots.as_slice() {
         [dot] => Ok((given[..*dot].parse()?, given[dot + 1..].parse()?)),
-        _ => Err(Error::configuration(format!("{given:?} is no schema of a database"))
+        _ => Err(Error::configuration(format!("{given:?} is not a schema of a database"))
             .with_help("write DATABASE.SCHEMA, such as CONNECTORS.GITHUB")),
     }
 }
@@ -183,11 +183,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_a_database_and_a_schema() {
-        let (database, schema) = place("\"my.db\".s").unwrap();
+    fn a_schema_argument_names_a_database_and_a_schema() {
+        let (database, schema) = parse_schema("\"my.db\".s").unwrap();
         assert_eq!((database.as_str(), schema.as_str()), ("my.db", "S"));
         for wrong in ["", "a", "a.b.c", ".", "a."] {
-            assert!(place(wrong).is_err(), "{wrong}");
+            assert!(parse_schema(wrong).is_err(), "{wrong}");
         }
     }
 }

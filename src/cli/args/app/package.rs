@@ -63,12 +63,11 @@ impl AppArgs {
         set(&self.pool_family, App::pool_family);
         set(&self.default_schedule, App::schedule);
         for argument in &self.text {
-            let (of, text) = argument.split_once('=').ok_or_else(|| {
-                Error::configuration(format!("{argument:?} is no text for anything")).with_help(
-                    "write --text 'NAME=TEXT', such as --text 'CREATE DATABASE=Makes the database of the data.'",
-                )
+            let (name, text) = argument.split_once('=').ok_or_else(|| {
+                Error::configuration(format!("{argument:?} is not NAME=TEXT"))
+                    .with_help("write, for example, --text 'CREATE DATABASE=Makes the database of the data.'")
             })?;
-            app = app.text(of, text);
+            app = app.text(name, text);
         }
         Ok(match &self.page {
             Some(page) => app.page(page),

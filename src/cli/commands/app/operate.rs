@@ -6,7 +6,7 @@ use crate::backends::snowflake::ConnectionConfig;
 use crate::cli::Exit;
 use crate::cli::args::{self, Global, Operation};
 use crate::cli::commands::session::read_settings;
-use crate::cli::confirm::{confirmed, unanswerable};
+use crate::cli::confirm::{confirm, no_terminal_error};
 use crate::cli::destination::DestinationArgs;
 use crate::cli::destination::snowflake::{connection, tag};
 use crate::cli::interrupt::Interrupt;
@@ -17,7 +17,7 @@ use crate::native_app::image::{Credentials, Image};
 use crate::native_app::{App, Bundle, Name};
 use crate::{ErrorKind, Result, SecretRef, SourceSpec};
 
-const STOPPING: &str = "stopping after this step, the next call goes on from there (again: stop at once)";
+const STOPPING: &str = "stopping after this step; the next call continues from there (again: stop at once)";
 
 /// The folder of the image in the folder of the bundle.
 pub(super) const IMAGE: &str = "image";
@@ -41,7 +41,7 @@ impl CommandContext<'_> {
 
     fn runner(&self, operation: &Operation) -> Result<Runner<'_>> {
         let stop = self.interrupt.listen(self.progress.clone(), STOPPING)?;
-        let tell = |step: &crate::native_app::deploy::Step| self.progress.note(step.what());
+        let tell = |step: &crate::native_app::deploy::Step| self.progress.note(step.description());
         Ok(Runner::new().dry_run(operation.dry_run).stop(stop).progress(tell))
     }
 
@@ -58,25 +58,25 @@ impl CommandContext<'_> {
 /// Ends the session, and returns the result.
 pub(super) async fn close<T>(account: Account, result: Result<T>) -> Result<T> {
     if let Err(error) = account.close().await {
-        tracing::debug!(%error, "a session was left open; Snowflake closes it when it has been idle for long");
+        tracing::debug!(%error, "a session was left open; Snowflake closes it after a long idle time");
     }
     result
 }
 
-pub(super) async fn deploy(app: &App, args: &args::Deploy, place: &CommandContext<'_>) -> Result<Exit> {
+pub(super) async fn deploy(app: &App, args: &args::Deploy, context: &CommandContext<'_>) -> Result<Exit> {
     let bundle = Bundle::read(&args.out)?;
     let differing = Bundle::new(app).map(|fresh| fresh.differences(&bundle).join(", "))?;
     if !differing.is_empty() {
-        place.output.note(&format!("note: `app build` would change {differing}; what was built is deployed"));
+        context.output.note(&format!("note: `app build` would change {differing}; deploying the existing build"));
     }
     let image = match Image::open(args.out.join(IMAGE)) {
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         image => Some(image?),
     };
-    let connection = place.connection()?;
+    let connection = context.connection()?;
     let token = args.registry_token.as_deref().map(secret).transpose()?;
     let credentials = token.map(|token| Credentials::new(connection.user.clone(), token));
-    let runner = place.runner(&args.operation)?;
+    let runner = context.runner(&args.operation)?;
     let deploy = Deploy::new(app, &bundle)?
         .image(image)
         .credentials(credentials)
@@ -86,23 +86,23 @@ pub(super) async fn deploy(app: &App, args: &args::Deploy, place: &CommandContex
         .release(args.release);
     let mut account = Account::connect(connection).await?;
     let report = deploy.run(&mut account, &runner).await;
-    place.report(&close(account, report).await?)
+    context.report(&close(account, report).await?)
 }
 
-pub(super) async fn install(app: &App, args: &args::Install, place: &CommandContext<'_>) -> Result<Exit> {
-    let connection = place.connection()?;
+pub(super) async fn install(app: &App, args: &args::Install, context: &CommandContext<'_>) -> Result<Exit> {
+    let connection = context.connection()?;
     let warehouse = connection.warehouse.as_deref().map(str::parse).transpose()?;
     let mut install = Install::new(app)?.source(args.origin()).warehouse(warehouse).adopt(args.operation.adopt);
     for (setting, reference) in args.secrets()? {
         install = install.secret(setting, reference.resolve()?)?;
     }
-    for (name, value) in read_settings(place.spec, place.global, place.output)?.values() {
+    for (name, value) in read_settings(context.spec, context.global, context.output)?.values() {
         install = install.setting(name, value)?;
     }
     for host in &args.host {
         install = install.host(host)?;
     }
-    if let Some((database, schema)) = args.place()? {
+    if let Some((database, schema)) = args.objects_schema()? {
         install = install.objects_in(database, schema);
     }
     let roles = [
@@ -115,24 +115,24 @@ pub(super) async fn install(app: &App, args: &args::Install, place: &CommandCont
             install = install.grant(role, name.parse::<Name>()?);
         }
     }
-    let runner = place.runner(&args.operation)?;
+    let runner = context.runner(&args.operation)?;
     let mut account = Account::connect(connection).await?;
     let report = install.run(&mut account, &runner).await;
-    place.report(&close(account, report).await?)
+    context.report(&close(account, report).await?)
 }
 
-pub(super) async fn upgrade(app: &App, args: &args::Upgrade, place: &CommandContext<'_>) -> Result<Exit> {
+pub(super) async fn upgrade(app: &App, args: &args::Upgrade, context: &CommandContext<'_>) -> Result<Exit> {
     let upgrade = Upgrade::new(app)?.source(args.origin()).adopt(args.operation.adopt);
-    let runner = place.runner(&args.operation)?;
-    let mut account = Account::connect(place.connection()?).await?;
+    let runner = context.runner(&args.operation)?;
+    let mut account = Account::connect(context.connection()?).await?;
     let report = upgrade.run(&mut account, &runner).await;
-    place.report(&close(account, report).await?)
+    context.report(&close(account, report).await?)
 }
 
-pub(super) async fn uninstall(app: &App, args: &args::Uninstall, place: &CommandContext<'_>) -> Result<Exit> {
+pub(super) async fn uninstall(app: &App, args: &args::Uninstall, context: &CommandContext<'_>) -> Result<Exit> {
     let asks = !args.yes && !args.operation.dry_run;
-    if asks && let Some(error) = unanswerable("uninstall") {
-        place.output.error(&error);
+    if asks && let Some(error) = no_terminal_error("uninstall") {
+        context.output.error(&error);
         return Ok(Exit::Usage);
     }
     let mut uninstall = Uninstall::new(app)?
@@ -140,16 +140,16 @@ pub(super) async fn uninstall(app: &App, args: &args::Uninstall, place: &Command
         .objects(args.objects)
         .package(args.with_package)
         .adopt(args.operation.adopt);
-    if let Some((database, schema)) = args.place()? {
+    if let Some((database, schema)) = args.objects_schema()? {
         uninstall = uninstall.objects_in(database, schema);
     }
-    let connection = place.connection()?;
+    let connection = context.connection()?;
     let mut account = Account::connect(connection).await?;
-    let report = ask_and_remove(&uninstall, app, asks, &args.operation, &mut account, place).await;
+    let report = ask_and_remove(&uninstall, app, asks, &args.operation, &mut account, context).await;
     match close(account, report).await? {
-        Some(report) => place.report(&report),
+        Some(report) => context.report(&report),
         None => {
-            place.output.result(&Report::default(), || "nothing was done".into())?;
+            context.output.result(&Report::default(), || "nothing was done".into())?;
             Ok(Exit::Complete)
         }
     }
@@ -162,23 +162,23 @@ async fn ask_and_remove(
     asks: bool,
     operation: &Operation,
     account: &mut Account,
-    place: &CommandContext<'_>,
+    context: &CommandContext<'_>,
 ) -> Result<Option<Report>> {
     if asks {
         // Show what would be lost before asking.
         let planned = uninstall.run(account, &Runner::new().dry_run(true)).await?;
         let names = app.names()?;
         for owned in uninstall.owned_objects(account).await? {
-            place.output.note(&format!("{} owns the {} {}", names.application, owned.kind, owned.name));
+            context.output.note(&format!("{} owns the {} {}", names.application, owned.kind, owned.name));
         }
         for step in &planned.steps {
-            place.output.note(&step.statement);
+            context.output.note(&step.statement);
         }
-        if planned.steps.is_empty() || !confirmed(&format!("Remove {}? There is no way back.", names.application))? {
+        if planned.steps.is_empty() || !confirm(&format!("Remove {}? This cannot be undone.", names.application))? {
             return Ok(None);
         }
     }
-    uninstall.run(account, &place.runner(operation)?).await.map(Some)
+    uninstall.run(account, &context.runner(operation)?).await.map(Some)
 }
 
 fn secret(reference: &str) -> Result<SecretString> {
@@ -188,11 +188,11 @@ fn secret(reference: &str) -> Result<SecretString> {
 /// The statements that would be run, each with the privilege that it needs.
 fn script(report: &Report) -> String {
     if report.steps.is_empty() {
-        return "-- nothing is to be done".to_owned();
+        return "-- nothing to do".to_owned();
     }
     let step = |step: &crate::native_app::deploy::StepReport| {
         let end = if step.statement.starts_with("--") { "" } else { ";" };
-        format!("-- {}; needs {}\n{}{end}", step.what, step.privilege, step.statement)
+        format!("-- {}; needs {}\n{}{end}", step.description, step.privilege, step.statement)
     };
     report.steps.iter().map(step).collect::<Vec<_>>().join("\n")
 }
@@ -201,8 +201,8 @@ fn summary(report: &Report) -> String {
     let changed = report.steps.iter().filter(|step| step.changed).count();
     let stopped = if report.stopped { ", stopped before the end" } else { "" };
     match changed {
-        0 => format!("nothing was to be done{stopped}"),
-        1 => format!("1 thing was changed{stopped}"),
-        changed => format!("{changed} things were changed{stopped}"),
+        0 => format!("nothing to change{stopped}"),
+        1 => format!("1 change made{stopped}"),
+        changed => format!("{changed} changes made{stopped}"),
     }
 }

@@ -7,11 +7,11 @@ use crate::cli::output::table;
 use crate::native_app::App;
 use crate::native_app::deploy::{Account, ApplicationStatus, PackageStatus, PreviousVersion, Status};
 
-pub(super) async fn status(app: &App, place: &CommandContext<'_>) -> Result<Exit> {
-    let mut account = Account::connect(place.connection()?).await?;
+pub(super) async fn status(app: &App, context: &CommandContext<'_>) -> Result<Exit> {
+    let mut account = Account::connect(context.connection()?).await?;
     let status = Status::load(app, &mut account).await;
     let status = close(account, status).await?;
-    place.output.result(&status, || {
+    context.output.result(&status, || {
         let package = status.package.as_ref().map_or_else(|| "no application package".to_owned(), package);
         let application = status.application.as_ref().map_or_else(|| "no application".to_owned(), application);
         format!("{package}\n\n{application}")
@@ -20,7 +20,7 @@ pub(super) async fn status(app: &App, place: &CommandContext<'_>) -> Result<Exit
     Ok(exit)
 }
 
-fn whose(ours: bool) -> &'static str {
+fn foreign_note(ours: bool) -> &'static str {
     if ours { "" } else { ", created by another owner" }
 }
 
@@ -40,7 +40,12 @@ fn package(package: &PackageStatus) -> String {
         ]
     });
     let versions = table(&["version", "patch", "label", "state", "review", ""], &["patch"], rows);
-    format!("application package {} of {}{}\n{versions}", package.name, package.owner, whose(package.ours))
+    format!(
+        "application package {} of {}{}\n{versions}",
+        package.name,
+        package.owner,
+        foreign_note(package.created_by_snowfeed)
+    )
 }
 
 fn previous(previous: &PreviousVersion) -> String {
@@ -76,6 +81,11 @@ fn application(application: &ApplicationStatus) -> String {
     });
     let facts = facts.map(|(name, value)| (name.to_owned(), value));
     let rows = facts.chain(references).chain(privileges).chain(pools).map(|(name, value)| vec![name, value]);
-    let head = format!("application {} of {}{}", application.name, application.owner, whose(application.ours));
+    let head = format!(
+        "application {} of {}{}",
+        application.name,
+        application.owner,
+        foreign_note(application.created_by_snowfeed)
+    );
     format!("{head}\n{}", table(&["", ""], &[], rows))
 }

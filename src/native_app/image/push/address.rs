@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_repository_of_snowflake_is_reached_encrypted() {
+    fn a_snowflake_repository_uses_https() {
         for given in [
             "acme-prod.registry.snowflakecomputing.com/db/schema/images/github_issues",
             "https://Acme-Prod.registry.snowflakecomputing.com/db/schema/images/github_issues/",
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn only_this_machine_is_reached_unencrypted() {
+    fn only_loopback_uses_http() {
         for host in ["127.0.0.1:5000", "localhost:5000", "localhost"] {
             let address = Address::new(&format!("http://{host}/a/b"), "1").unwrap();
             assert_eq!(address.base().unwrap().scheme(), "http");
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_address_is_refused_with_a_reason() {
+    fn a_malformed_address_is_rejected_with_a_reason() {
         for (repository, tag, why) in [
             ("github_issues", "1", "no path"),
             ("acme/github_issues", "1", "no host"),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_in_an_address_is_refused_and_not_repeated() {
+    fn a_password_in_an_address_is_rejected_and_not_repeated() {
         let error = Address::new("robot:hunter2@registry.example/a", "1").unwrap_err();
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     }

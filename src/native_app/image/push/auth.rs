@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_is_a_password_of_json() {
+    fn a_session_token_becomes_a_json_password() {
         let credentials = Credentials::session(&"ver:1-\"token\"".into(), Duration::from_secs(3600));
         assert_eq!(credentials.user, "0sessiontoken");
         let password: serde_json::Value = serde_json::from_str(credentials.password.expose_secret()).unwrap();
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_go_nowhere_else_and_never_in_the_clear() {
+    fn credentials_go_to_no_other_host_and_never_unencrypted() {
         for (registry, realm) in [
             ("registry.example", "https://elsewhere.example/token"),
             ("registry.example", "https://registry.example.elsewhere.example/token"),
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_challenge_is_read_whatever_else_there_is() {
+    fn a_challenge_is_found_among_others() {
         let read = |text: &'static str| Challenge::read(&HeaderValue::from_static(text));
         let realm = |address: &str, service: Option<&str>| {
             Challenge::Token(Realm { address: address.to_owned(), service: service.map(str::to_owned) })

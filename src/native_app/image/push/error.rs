@@ -4,6 +4,7 @@ use oci_client::errors::{OciDistributionError, OciEnvelope, OciErrorCode};
 use url::Url;
 
 use super::address::Address;
+use crate::net::{TransportFailure, proxy_help};
 use crate::{Error, ErrorKind, Retry};
 
 /// The maximum length of a registry's message in an error, in characters.
@@ -20,8 +21,8 @@ pub(super) enum RegistryError {
     Forbidden(OciDistributionError),
     /// The registry limits the rate of requests.
     RateLimited(OciDistributionError),
-    /// The registry cannot be reached.
-    Unreachable(OciDistributionError),
+    /// There was no complete response.
+    Transport(TransportFailure, OciDistributionError),
     /// The registry has an internal error.
     ServerError(OciDistributionError),
     /// The registry rejects the request, or violates the specification.
@@ -76,7 +77,9 @@ impl RegistryError {
                 _ => Self::Rejected(error),
             },
             OciDistributionError::RequestError(request) if request.is_builder() => Self::Rejected(error),
-            OciDistributionError::RequestError(_) | OciDistributionError::IoError(_) => Self::Unreachable(error),
+            // Its own source is that of the inner error.
+            OciDistributionError::RequestError(cause) => Self::Transport(TransportFailure::classify(cause), error),
+            OciDistributionError::IoError(cause) => Self::Transport(TransportFailure::classify(cause), error),
             _ => Self::Rejected(error),
         }
     }
@@ -84,7 +87,8 @@ impl RegistryError {
     /// Whether retrying the call can help.
     pub(super) fn retry(&self) -> Retry {
         match self {
-            Self::RateLimited(_) | Self::Unreachable(_) | Self::ServerError(_) => Retry::Backoff,
+            Self::RateLimited(_) | Self::ServerError(_) => Retry::Backoff,
+            Self::Transport(failure, _) => failure.retry(),
             Self::NotFound(_)
             | Self::Unauthorized(_)
             | Self::Forbidden(_)
@@ -115,26 +119,24 @@ impl RegistryError {
             Self::RateLimited(_) => {
                 (ErrorKind::RateLimited, format!("the registry {host} limits the rate of requests"), "try again later")
             }
-            Self::Unreachable(_) => (
-                ErrorKind::Unavailable,
-                format!("the registry {host} cannot be reached"),
-                "check the host and this machine's network access to it",
-            ),
-            Self::ServerError(_) => (ErrorKind::Unavailable, format!("the registry {host} fails"), "try again later"),
+            Self::Transport(failure, _) => {
+                (ErrorKind::Unavailable, transport_message(*failure, host), transport_help(*failure))
+            }
+            Self::ServerError(_) => (ErrorKind::Unavailable, format!("the registry {host} failed"), "try again later"),
             Self::Rejected(_) => (
                 ErrorKind::Unavailable,
-                format!("the registry {host} refused the image"),
-                "see what it says, and whether the address is that of a registry",
+                format!("the registry {host} rejected the image"),
+                "check the registry's message, and that the address is a registry's",
             ),
             Self::ForeignHost(_) => (
                 ErrorKind::Authentication,
-                format!("the registry {host} does not keep to its own host, encrypted, and gets no credentials"),
-                "check the address; if the other host is the registry's, too, name it by `Push::token_host`",
+                format!("the registry {host} referred to another or an unencrypted host, which gets no credentials"),
+                "check the address; if the other host belongs to the registry, allow it with `Push::token_host`",
             ),
         };
         let error = Error::new(kind, message).with_help(help);
         let cause = self.into_cause();
-        let error = match said(&cause) {
+        let error = match registry_message(&cause) {
             Some((status, text)) => error.with_context("answer", status).with_context("registry", text),
             None => error,
         };
@@ -148,7 +150,7 @@ impl RegistryError {
             | Self::Unauthorized(cause)
             | Self::Forbidden(cause)
             | Self::RateLimited(cause)
-            | Self::Unreachable(cause)
+            | Self::Transport(_, cause)
             | Self::ServerError(cause)
             | Self::Rejected(cause)
             | Self::ForeignHost(cause) => cause,
@@ -156,18 +158,40 @@ impl RegistryError {
     }
 }
 
+fn transport_message(failure: TransportFailure, host: &str) -> String {
+    match failure {
+        TransportFailure::ProxyAuthentication
+        | TransportFailure::HostNotFound
+        | TransportFailure::ConnectTimeout
+        | TransportFailure::ConnectFailed => format!("the registry {host} cannot be reached"),
+        TransportFailure::UntrustedCertificate => format!("the certificate of the registry {host} is not trusted"),
+        TransportFailure::Timeout => format!("the registry {host} did not respond in time"),
+        TransportFailure::IncompleteBody => format!("the response of the registry {host} was cut off"),
+        TransportFailure::Disconnected => format!("the connection to the registry {host} broke"),
+    }
+}
+
+fn transport_help(failure: TransportFailure) -> &'static str {
+    match failure {
+        // Without TLS there is no proxy: the host is this machine.
+        TransportFailure::ProxyAuthentication => proxy_help("https"),
+        TransportFailure::UntrustedCertificate => "check the host, and whether a proxy is in between",
+        _ => "check the host and this machine's network access to it",
+    }
+}
+
 /// Returns the registry's own code and message.
-fn said(cause: &OciDistributionError) -> Option<(String, String)> {
+fn registry_message(cause: &OciDistributionError) -> Option<(String, String)> {
     match cause {
         OciDistributionError::RegistryError { envelope: OciEnvelope { errors }, .. } => {
             let first = errors.first()?;
-            Some((format!("{:?}", first.code), short(&first.message)))
+            Some((format!("{:?}", first.code), shorten(&first.message)))
         }
-        OciDistributionError::ServerError { code, message, .. } => Some((code.to_string(), short(message))),
+        OciDistributionError::ServerError { code, message, .. } => Some((code.to_string(), shorten(message))),
         _ => None,
     }
 }
 
-fn short(message: &str) -> String {
+fn shorten(message: &str) -> String {
     message.trim().chars().take(MESSAGE).collect()
 }

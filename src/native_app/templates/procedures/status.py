@@ -199,11 +199,11 @@ def viewer_report(session):
 
 
 def seen_by_viewers(resource):
-    """A resource, as those see it who only look."""
+    """The status of a resource, for viewers."""
     run, job, state = (resource[name] or {} for name in ("last_run", "last_job", "state"))
-    told = {name: resource[name] for name in ("name", "configured", "enabled", "schedule", "container", "failures", "suspended")}
+    visible = {name: resource[name] for name in ("name", "configured", "enabled", "schedule", "container", "failures", "suspended")}
     return {
-        **told,
+        **visible,
         "is_skipped": resource["problem"] is not None,
         "state": {name: state[name] for name in ("status", "since")} if state else None,
         "last_run": {**{name: run.get(name) for name in OF_RUN}, "error": run["error"] and kind_of(run["error"])} if run else None,
@@ -211,12 +211,12 @@ def seen_by_viewers(resource):
     }
 
 
-# What viewers see of a run, beside the kind of its error.
+# The members of a run that viewers see, in addition to the kind of its error.
 OF_RUN = ("id", "mode", "status", "started_at", "ended_at", "counts")
 
 
 def kind_of(error):
-    """The kind of an error, without its words."""
+    """The kind of an error, without its message."""
     kind = error.get("kind")
     return {"kind": kind if isinstance(kind, str) and re.fullmatch("[a-z_]{1,40}", kind) else "unknown"}
 

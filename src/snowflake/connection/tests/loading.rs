@@ -15,7 +15,7 @@ fn only(lines: &str) -> TestEnvironment {
 }
 
 #[test]
-fn accounts_lead_to_names_and_hosts() {
+fn accounts_have_names_and_hosts() {
     for (account, region, name, host) in [
         ("org-acc", "", "org-acc", "org-acc.snowflakecomputing.com"),
         ("ORG-MY_ACC", "", "ORG-MY_ACC", "org-my-acc.snowflakecomputing.com"),
@@ -49,7 +49,7 @@ fn accounts_lead_to_names_and_hosts() {
 }
 
 #[test]
-fn a_host_that_is_written_down_is_taken_as_it_is() {
+fn a_configured_host_is_used_verbatim() {
     assert_eq!(with("host='my_host.example'\nregion='x'").connection().host, "my_host.example");
 }
 
@@ -95,7 +95,7 @@ fn credentials_follow_the_authenticator() {
 }
 
 #[test]
-fn what_is_missing_or_wrong_is_said_in_one_line() {
+fn missing_and_invalid_settings_are_one_line_errors() {
     use ErrorKind::{Configuration, Unsupported};
     let unsupported = |name| format!("`authenticator` of the Snowflake connection \"default\" asks for {name}");
     for (lines, kind, expected) in [
@@ -145,7 +145,7 @@ fn what_is_missing_or_wrong_is_said_in_one_line() {
 }
 
 #[test]
-fn wrong_places_are_said_in_one_line() {
+fn invalid_hosts_and_ports_are_one_line_errors() {
     for (lines, expected) in [
         ("port=70000", "`port` of the Snowflake connection \"default\" is not a port"),
         ("port=0", "`port` of the Snowflake connection \"default\" is not a port"),
@@ -168,7 +168,7 @@ fn wrong_places_are_said_in_one_line() {
 }
 
 #[test]
-fn wrong_accounts_are_refused() {
+fn invalid_accounts_are_rejected() {
     for account in ["", "a b", "ärger", "-.", "https://", "a'b", "a..b", ".snowflakecomputing.com"] {
         let settings = format!("[default]\naccount=\"{account}\"\nuser='u'\npassword='p'");
         let error = TestEnvironment::new().connections(&settings).error();
@@ -192,7 +192,7 @@ fn plain_http_to_another_machine_is_refused_at_login_too() {
 }
 
 #[test]
-fn a_connection_that_does_not_exist_is_told_with_those_that_do() {
+fn a_missing_connection_error_lists_the_existing_ones() {
     let world = TestEnvironment::new().connections("x=1\n[dev]\n[prod]");
     let error = world.load(Some("prdo")).unwrap_err();
     let file = world.path(".snowflake/connections.toml");
@@ -212,7 +212,7 @@ fn a_connection_that_does_not_exist_is_told_with_those_that_do() {
 }
 
 #[test]
-fn a_file_that_is_not_toml_is_told_by_its_line_alone() {
+fn an_invalid_toml_file_is_reported_by_its_line_only() {
     let world = TestEnvironment::new().connections("[default]\naccount='a'\npassword = hunter2-is-secret\n");
     let file = world.path(".snowflake/connections.toml");
     let error = world.error();
@@ -223,7 +223,7 @@ fn a_file_that_is_not_toml_is_told_by_its_line_alone() {
 }
 
 #[test]
-fn things_that_should_be_tables_are_told() {
+fn values_that_should_be_tables_are_reported() {
     let error = TestEnvironment::new().connections("default='hunter2'").error();
     assert!(error.message().ends_with("is not a table"), "{error}");
     let error = TestEnvironment::new().config("connections='hunter2'").error();
@@ -231,7 +231,7 @@ fn things_that_should_be_tables_are_told() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_told() {
+fn an_unreadable_file_is_reported() {
     let world = TestEnvironment::new();
     std::fs::create_dir_all(world.path(".snowflake/connections.toml")).unwrap();
     let error = world.error();
@@ -240,7 +240,7 @@ fn a_file_that_cannot_be_read_is_told() {
 
 #[cfg(unix)]
 #[test]
-fn a_variable_that_is_not_text_is_told_and_not_shown() {
+fn a_variable_that_is_not_unicode_is_reported_and_not_shown() {
     use std::os::unix::ffi::OsStringExt;
     let value = std::ffi::OsString::from_vec(b"hunter2\xff".to_vec());
     let error = only("user='u'").set("SNOWFLAKE_PASSWORD", value).error();
@@ -250,7 +250,7 @@ fn a_variable_that_is_not_text_is_told_and_not_shown() {
 
 #[cfg(unix)]
 #[test]
-fn a_file_that_others_can_read_is_warned_of() {
+fn a_file_readable_by_others_is_warned_about() {
     const KEY: &str = "account='a'\nuser='u'\nprivate_key_file='k'";
     let world = TestEnvironment::new().connections(&format!("[default]\n{KEY}"));
     assert!(world.warnings().is_empty());
@@ -263,7 +263,7 @@ fn a_file_that_others_can_read_is_warned_of() {
 }
 
 #[test]
-fn a_password_is_warned_of() {
+fn a_password_is_warned_about() {
     let warnings = with("").warnings().concat();
     assert!(warnings.contains("use a key pair or an access token"), "{warnings}");
 }

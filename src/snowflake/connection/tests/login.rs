@@ -53,7 +53,7 @@ fn a_tokens_account_has_no_region() {
 }
 
 #[test]
-fn every_form_in_which_openssl_writes_a_key_is_read() {
+fn every_openssl_key_format_is_read() {
     let preamble = format!("Bag Attributes\n    friendlyName: x\n{}\n\n", keys::PLAIN.pem());
     for (name, content) in [
         ("plain", keys::PLAIN.pem()),
@@ -73,7 +73,7 @@ fn every_form_in_which_openssl_writes_a_key_is_read() {
 }
 
 #[test]
-fn a_wrong_passphrase_is_told_and_never_shown() {
+fn a_wrong_passphrase_is_reported_and_never_shown() {
     for key in [keys::AES, keys::DES3, keys::DES3_SHA1] {
         let error = failure(key.pem(), Some("hunter2 hunter2"));
         assert!(error.message().ends_with("does not open with the passphrase given"), "{error}");
@@ -82,14 +82,14 @@ fn a_wrong_passphrase_is_told_and_never_shown() {
 }
 
 #[test]
-fn an_encrypted_key_without_a_passphrase_is_told() {
+fn an_encrypted_key_without_a_passphrase_is_reported() {
     let error = failure(keys::AES.pem(), None);
     assert!(error.message().ends_with("is encrypted, and there is no passphrase"), "{error}");
     assert!(error.help().unwrap().contains("PRIVATE_KEY_PASSPHRASE"));
 }
 
 #[test]
-fn keys_that_will_not_do_are_told_apart() {
+fn unusable_keys_have_distinct_errors() {
     let plain = keys::PLAIN.pem();
     let legacy = plain.replace("KEY-----\nMII", "KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nMII");
     let public = plain.replace("PRIVATE", "PUBLIC");
@@ -118,7 +118,7 @@ fn keys_that_will_not_do_are_told_apart() {
 }
 
 #[test]
-fn a_key_that_is_missing_is_told_with_its_path() {
+fn a_missing_key_is_reported_with_its_path() {
     let world = TestEnvironment::new();
     let error = with(&world, None).login_fields().unwrap_err();
     assert!(error.message().contains(&world.path("key").display().to_string()), "{error}");
@@ -135,7 +135,7 @@ fn a_key_is_read_again_at_every_login() {
 }
 
 #[test]
-fn tokens_and_passwords_are_said_in_their_fields() {
+fn tokens_and_passwords_are_sent_in_their_fields() {
     let world = TestEnvironment::new().file("token", "\n from-a-file \n");
     let file = world.path("token");
     for (credentials, authenticator, token, password) in [
@@ -174,12 +174,12 @@ fn without_a_user_only_a_token_logs_in() {
 }
 
 #[test]
-fn the_token_of_a_container_is_sent_along_and_read_again_at_every_login() {
+fn the_container_token_is_sent_and_read_again_at_every_login() {
     let inside = |world: TestEnvironment| world.inside_snowflake().set("SNOWFLAKE_RUNNING_INSIDE_SPCS", "true");
     let mut world = inside(TestEnvironment::new());
     let connection = world.connection();
     let fields = |connection: &ConnectionConfig| connection.login_fields().unwrap();
-    assert!(fields(&connection).spcs_token.is_none(), "a login goes on without it");
+    assert!(fields(&connection).spcs_token.is_none(), "a login continues without it");
     for token in ["first-token", "second-token"] {
         world = world.file("session/spcs_token", format!(" {token}\n"));
         let fields = fields(&connection);
@@ -190,7 +190,7 @@ fn the_token_of_a_container_is_sent_along_and_read_again_at_every_login() {
 }
 
 #[test]
-fn the_token_of_a_container_goes_nowhere_else() {
+fn the_container_token_is_sent_to_no_other_host() {
     let world = TestEnvironment::new().inside_snowflake().file("session/spcs_token", "one");
     assert_eq!(world.connection().spcs_token_file, None, "the variable says whether it is wanted");
     let elsewhere = "[default]\naccount='acc'\nhost='acc.snowflakecomputing.com'\nuser='u'\npassword='p'";

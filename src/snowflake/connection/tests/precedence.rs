@@ -1,4 +1,4 @@
-//! Which of the places that hold a setting is heard.
+//! Which source of a setting takes precedence.
 
 use secrecy::ExposeSecret;
 
@@ -35,13 +35,13 @@ fn config_toml_names_the_default_connection() {
 }
 
 #[test]
-fn the_environments_default_name_goes_before_the_files() {
+fn the_environments_default_name_overrides_the_files() {
     let world = TestEnvironment::new().connections(TWO).config(r#"default_connection_name = "default""#);
     assert_eq!(world.set("SNOWFLAKE_DEFAULT_CONNECTION_NAME", "second").connection().account, "second");
 }
 
 #[test]
-fn a_name_that_is_asked_for_goes_before_every_default() {
+fn a_requested_name_overrides_every_default() {
     let world = TestEnvironment::new().connections(TWO).set("SNOWFLAKE_DEFAULT_CONNECTION_NAME", "second");
     assert_eq!(world.load(Some("default")).unwrap().account, "first");
 }
@@ -61,7 +61,7 @@ fn connections_toml_hides_the_connections_of_config_toml() {
 }
 
 #[test]
-fn a_variable_of_connections_goes_before_the_files() {
+fn a_variable_with_connections_overrides_the_files() {
     let world = TestEnvironment::new()
         .connections(TWO)
         .set("SNOWFLAKE_CONNECTIONS", "[default]\naccount='v'\nuser='u'\npassword='p'");
@@ -69,7 +69,7 @@ fn a_variable_of_connections_goes_before_the_files() {
 }
 
 #[test]
-fn a_variable_of_one_connection_goes_before_the_file_and_the_file_before_a_variable_of_all() {
+fn a_connection_variable_overrides_the_file_and_the_file_overrides_a_global_variable() {
     let world = TestEnvironment::new()
         .connections(TWO)
         .set("SNOWFLAKE_CONNECTIONS_SECOND_ACCOUNT", "mine")
@@ -107,7 +107,7 @@ fn every_setting_can_come_from_the_environment_alone() {
 }
 
 #[test]
-fn a_connection_of_variables_of_its_own_needs_no_file() {
+fn a_connection_from_variables_needs_no_file() {
     let world = TestEnvironment::new()
         .set("SNOWFLAKE_CONNECTIONS_CI_ACCOUNT", "acc")
         .set("SNOWFLAKE_CONNECTIONS_CI_USER", "me")
@@ -136,7 +136,7 @@ fn empty_settings_count_as_none() {
 }
 
 #[test]
-fn snowflake_home_goes_before_the_home_directory() {
+fn snowflake_home_overrides_the_home_directory() {
     let world =
         TestEnvironment::new().connections(TWO).file("elsewhere/connections.toml", TWO.replace("first", "elsewhere"));
     assert_eq!(world.set("SNOWFLAKE_HOME", "~/elsewhere").connection().account, "elsewhere");
@@ -144,7 +144,7 @@ fn snowflake_home_goes_before_the_home_directory() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn without_a_folder_of_snowflakes_the_platforms_one_is_read() {
+fn without_a_snowflake_folder_the_platform_folder_is_read() {
     let world = TestEnvironment::new().file(".config/snowflake/connections.toml", TWO);
     assert_eq!(world.connection().account, "first");
     let world = world.file("xdg/snowflake/connections.toml", TWO.replace("first", "xdg"));
@@ -159,7 +159,7 @@ fn without_a_folder_of_snowflakes_the_platforms_one_is_read() {
 }
 
 #[test]
-fn a_passphrase_of_the_environment_goes_before_the_files() {
+fn a_passphrase_in_the_environment_overrides_the_files() {
     let file = "[default]\naccount='a'\nuser='u'\nprivate_key_path='~/k'\nprivate_key_file_pwd='file'";
     let world = TestEnvironment::new().connections(file);
     let passphrase = |world: &TestEnvironment| match world.connection().credentials {
@@ -174,13 +174,13 @@ fn a_passphrase_of_the_environment_goes_before_the_files() {
 }
 
 #[test]
-fn what_a_program_sets_afterwards_goes_before_everything() {
+fn values_set_by_the_program_override_everything() {
     let world = TestEnvironment::new().connections(TWO).set("SNOWFLAKE_CONNECTIONS_SECOND_ROLE", "VARIABLE");
     assert_eq!(world.load(Some("second")).unwrap().role("FLAG").role.as_deref(), Some("FLAG"));
 }
 
 #[test]
-fn inside_snowflake_host_and_token_are_those_of_the_container() {
+fn inside_snowflake_the_host_and_token_come_from_the_container() {
     let world = TestEnvironment::new().inside_snowflake();
     let connection = world.connection();
     assert_eq!((connection.account.as_str(), connection.host.as_str()), ("XY12345", "internal.snowflakecomputing.com"));
@@ -190,7 +190,7 @@ fn inside_snowflake_host_and_token_are_those_of_the_container() {
 }
 
 #[test]
-fn inside_snowflake_other_credentials_go_before_the_containers() {
+fn inside_snowflake_other_credentials_override_the_containers() {
     let world = TestEnvironment::new().inside_snowflake().set("SNOWFLAKE_USER", "u").set("SNOWFLAKE_PASSWORD", "p");
     assert!(matches!(world.connection().credentials, Credentials::Password(_)));
     let world = TestEnvironment::new().inside_snowflake().set("SNOWFLAKE_TOKEN_FILE_PATH", "/elsewhere");
@@ -200,14 +200,14 @@ fn inside_snowflake_other_credentials_go_before_the_containers() {
 }
 
 #[test]
-fn the_containers_token_goes_to_no_other_host() {
+fn the_containers_token_is_not_used_for_another_host() {
     let world =
         TestEnvironment::new().inside_snowflake().connections("[default]\nhost='elsewhere.example'\naccount='a'");
     assert_eq!(world.error().message(), "the Snowflake connection has no credentials");
 }
 
 #[test]
-fn a_token_without_a_host_is_not_the_inside_of_snowflake() {
+fn a_token_without_a_host_does_not_mean_inside_snowflake() {
     let world = TestEnvironment::new().file("session/token", "t").set("SNOWFLAKE_ACCOUNT", "a");
     assert_eq!(world.error().message(), "the Snowflake connection has no credentials");
 }

@@ -1,4 +1,4 @@
-//! Nothing shows a secret, whatever is written where.
+//! No message shows a secret, whatever the configuration contains.
 
 use std::path::PathBuf;
 

@@ -11,33 +11,33 @@ use super::super::fixture::{
 use super::super::{Fresh, dropped_after};
 use super::{SinkProbe, Subject};
 use crate::sink::{Sweep, TableRows};
-use crate::{ColumnType, Commit, ErrorKind, Reject, RunId, Sink, StateChange, StateVersion, TableSpec};
+use crate::{ColumnType, Commit, ErrorKind, Reject, RunId, Sink, StateChange, StateVersion, StreamSpec};
 
-/// A repeated `ensure_tables` keeps everything.
-pub(super) async fn clause_1_ensure_tables_is_idempotent_and_removes_nothing(fresh: Fresh<dyn SinkProbe>) {
+/// A repeated `ensure_streams` keeps everything.
+pub(super) async fn clause_1_ensure_streams_is_idempotent_and_removes_nothing(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 1, "x"), delete("b", 1)]).await;
     let before = subject.rows().await;
-    must(subject.sink.ensure_tables(&widgets(), &tables()).await);
-    must(subject.sink.ensure_tables(&resource("acme/gadgets"), &tables()).await);
+    must(subject.sink.ensure_streams(&widgets(), &tables()).await);
+    must(subject.sink.ensure_streams(&resource("acme/gadgets"), &tables()).await);
     assert_eq!(subject.rows().await, before);
     subject.put(1, [upsert("c", 1, "x")]).await;
 }
 
 /// Several connections ensure the same and different tables concurrently, and all succeed.
-pub(super) async fn clause_1_ensure_tables_runs_concurrently(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_1_ensure_streams_runs_concurrently(fresh: Fresh<dyn SinkProbe>) {
     let probe = fresh.make().await;
     let mut tasks = Vec::new();
     for n in 0..8 {
         let sink = if n % 2 == 0 { probe.sink() } else { probe.another().await };
         tasks.push(tokio::spawn(async move {
             let resource = resource(&format!("acme/{}", n / 2));
-            must(sink.ensure_tables(&resource, &tables()).await);
+            must(sink.ensure_streams(&resource, &tables()).await);
             must(sink.commit(Commit { resource, ..commit(0, [upsert(&n.to_string(), 1, "x")]) }).await);
         }));
     }
     for joined in join_all(tasks).await {
-        joined.expect("every connection succeeds");
+        joined.expect("a connection failed");
     }
     for n in 0..4 {
         assert_eq!(probe.rows(&resource(&format!("acme/{n}")), TABLE).await.len(), 2);
@@ -49,10 +49,10 @@ pub(super) async fn clause_1_a_table_may_gain_and_lose_columns(fresh: Fresh<dyn 
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 1, "x")]).await;
     let before = subject.rows().await;
-    let less = TableSpec::new(TABLE);
+    let less = StreamSpec::new(TABLE);
     let more = less.clone().column("title", "title", ColumnType::Text).column("author", "user.login", ColumnType::Text);
     for table in [more, less] {
-        must(subject.sink.ensure_tables(&widgets(), &[table]).await);
+        must(subject.sink.ensure_streams(&widgets(), &[table]).await);
         assert_eq!(subject.rows().await, before);
     }
     subject.put(1, [upsert("b", 1, "x")]).await;
@@ -74,8 +74,8 @@ pub(super) async fn clause_2_a_failed_commit_changes_nothing_and_can_be_retried(
     assert_eq!(subject.rows().await, before);
     assert_eq!(subject.probe.rejects(&widgets(), TABLE).await, []);
     let mut both = tables();
-    both.push(TableSpec::new("comments"));
-    must(subject.sink.ensure_tables(&widgets(), &both).await);
+    both.push(StreamSpec::new("comments"));
+    must(subject.sink.ensure_streams(&widgets(), &both).await);
     let counts = must(subject.sink.commit(commit).await).counts;
     assert_eq!((counts.inserted, counts.updated, counts.rejected), (2, 1, 1), "{counts:?}");
     assert_eq!(subject.probe.rows(&widgets(), "comments").await.len(), 1);
@@ -92,7 +92,7 @@ pub(super) async fn clause_2_rows_and_state_become_visible_together(fresh: Fresh
     assert_eq!((Some(latest.version), Some(latest.state)), (report.version, change.state));
     let run = change.run.clone().map(|run| run.id);
     assert_eq!(must(states.runs(Some("acme/widgets"), 9).await).first().map(|run| run.id), run);
-    // If only the run is recorded, the version stays.
+    // A change that only records a run keeps the version.
     let (run, base) = (run_record("acme/widgets", RunId::new(), 5), latest.version);
     let only_run = StateChange { key: "acme/widgets".into(), base, at: at(1), state: None, run: Some(run) };
     let report = must(subject.sink.commit(Commit { change: Some(only_run), ..commit(1, []) }).await);
@@ -103,13 +103,13 @@ pub(super) async fn clause_2_rows_and_state_become_visible_together(fresh: Fresh
 /// While ten rows at a time are committed, a reader always sees a multiple of ten.
 pub(super) async fn clause_2_a_reader_sees_whole_commits(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
-    let (probe, over) = (Arc::clone(&subject.probe), Arc::new(AtomicBool::new(false)));
+    let (probe, done) = (Arc::clone(&subject.probe), Arc::new(AtomicBool::new(false)));
     let reader = tokio::spawn({
-        let over = Arc::clone(&over);
+        let done = Arc::clone(&done);
         async move {
-            while !over.load(Ordering::Relaxed) {
+            while !done.load(Ordering::Relaxed) {
                 let rows = probe.rows(&widgets(), TABLE).await;
-                assert_eq!(rows.len() % 10, 0, "a part of a commit is visible");
+                assert_eq!(rows.len() % 10, 0, "a reader saw part of a commit");
                 tokio::task::yield_now().await;
             }
         }
@@ -117,13 +117,13 @@ pub(super) async fn clause_2_a_reader_sees_whole_commits(fresh: Fresh<dyn SinkPr
     for n in 0..20 {
         subject.put(n, (0..10).map(|m| upsert(&format!("{n} {m}"), 1, "x"))).await;
     }
-    over.store(true, Ordering::Relaxed);
-    reader.await.expect("the reader finds whole commits");
+    done.store(true, Ordering::Relaxed);
+    reader.await.expect("the reader panicked");
     assert_eq!(subject.rows().await.len(), 200);
 }
 
 /// A dropped commit has stored rows and state, or neither; retrying it reveals which, and is harmless.
-pub(super) async fn clause_2_a_dropped_commit_has_happened_entirely_or_not_at_all(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_2_a_dropped_commit_is_applied_entirely_or_not_at_all(fresh: Fresh<dyn SinkProbe>) {
     for polls in 0..6 {
         let subject = Subject::new(&fresh).await;
         let states = subject.probe.states();
@@ -159,9 +159,7 @@ pub(super) async fn clause_7_a_stale_base_is_refused_with_the_whole_commit(fresh
 }
 
 /// A commit without progress advances the state only to fence other runs, and so only if a row changes.
-pub(super) async fn clause_7_a_commit_that_only_fences_stores_its_state_where_a_row_changes(
-    fresh: Fresh<dyn SinkProbe>,
-) {
+pub(super) async fn clause_7_a_fencing_commit_stores_its_state_only_if_a_row_changes(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let Some(states) = subject.probe.states() else { return };
     subject.put(0, [upsert("a", 1, "x")]).await;
@@ -174,7 +172,7 @@ pub(super) async fn clause_7_a_commit_that_only_fences_stores_its_state_where_a_
     assert_eq!(must(states.latest("acme/widgets").await), None);
     assert_eq!(must(states.runs(None, 9).await), []);
     let report = must(subject.sink.commit(fence(StateVersion::NONE, vec![upsert("a", 2, "y")])).await);
-    let latest = must(states.latest("acme/widgets").await).expect("a row has changed");
+    let latest = must(states.latest("acme/widgets").await).expect("a row changed, so the state was stored");
     assert_eq!(report.version, Some(latest.version));
     // Another run has committed since: a late commit is accepted only if it changes no row.
     let stale = must(subject.sink.commit(fence(StateVersion::NONE, vec![upsert("a", 2, "y")])).await);
@@ -198,16 +196,16 @@ pub(super) async fn clause_7_of_two_commits_on_one_base_exactly_one_wins(fresh: 
             sink.commit(Commit { change: Some(change), ..commit(0, [upsert(&name, 1, &name)]) }).await
         }));
     }
-    let results: Vec<_> = join_all(tasks).await.into_iter().map(|joined| joined.expect("no panic")).collect();
+    let results: Vec<_> = join_all(tasks).await.into_iter().map(|joined| joined.expect("the task panicked")).collect();
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
     for refused in results.into_iter().filter(Result::is_err) {
         assert_refused(refused, ErrorKind::Conflict);
     }
     let winner = must(states.latest("acme/widgets").await).and_then(|entry| entry.state.message);
-    assert_eq!(Some(subject.row().await.key), winner, "the rows of one and the state of another");
+    assert_eq!(Some(subject.row().await.key), winner, "the stored rows and state come from different commits");
 }
 
-/// The caller has a bug if it skips `ensure_tables`: nothing is stored.
+/// The caller has a bug if it skips `ensure_streams`: nothing is stored.
 pub(super) async fn clause_11_a_table_or_resource_that_was_not_ensured_is_refused(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let gadgets = resource("acme/gadgets");
@@ -223,7 +221,7 @@ pub(super) async fn clause_11_a_table_or_resource_that_was_not_ensured_is_refuse
     assert_eq!(subject.rows().await, []);
     assert_eq!(subject.probe.rows(&gadgets, TABLE).await, []);
     // Another resource's table does not count.
-    must(subject.sink.ensure_tables(&gadgets, &[TableSpec::new("comments")]).await);
+    must(subject.sink.ensure_streams(&gadgets, &[StreamSpec::new("comments")]).await);
     let unknown = Commit { resource: gadgets, ..commit(0, [upsert("a", 1, "x")]) };
     assert_refused(subject.sink.commit(unknown).await, ErrorKind::Internal);
 }
@@ -248,7 +246,7 @@ pub(super) async fn clause_12_the_run_record_includes_the_counts_of_its_commit(f
         }
         assert_refused(subject.sink.commit(stale).await, ErrorKind::Conflict);
         let report = must(subject.sink.commit(commit).await);
-        base = report.version.expect("the version of the change");
+        base = report.version.expect("the report has a version");
         expected.counts += &report.counts;
         assert_eq!(must(states.runs(Some("acme/widgets"), 9).await), std::slice::from_ref(&expected));
     }

@@ -29,8 +29,9 @@ pub(super) async fn clause_3_any_order_of_arrival_gives_the_same_table(fresh: Fr
         let mut expected: BTreeMap<String, Record> = BTreeMap::new();
         for version in 1..40 {
             let key = format!("k{}", random.u8(0..8));
-            let gone = random.u8(0..4) == 0;
-            let record = if gone { delete(&key, version) } else { upsert(&key, version, &format!("{key} {version}")) };
+            let is_deleted = random.u8(0..4) == 0;
+            let record =
+                if is_deleted { delete(&key, version) } else { upsert(&key, version, &format!("{key} {version}")) };
             expected.insert(key, record.clone());
             records.push(record);
         }
@@ -39,11 +40,11 @@ pub(super) async fn clause_3_any_order_of_arrival_gives_the_same_table(fresh: Fr
         let mut rest = records.as_slice();
         let mut seconds = 0;
         while !rest.is_empty() {
-            let (now, later) = rest.split_at(random.usize(1..=rest.len()));
-            subject.put(seconds, now.to_vec()).await;
+            let (head, tail) = rest.split_at(random.usize(1..=rest.len()));
+            subject.put(seconds, head.to_vec()).await;
             // A record that is read twice changes nothing.
-            subject.put(seconds + 1, now[..random.usize(0..=now.len())].to_vec()).await;
-            (rest, seconds) = (later, seconds + 2);
+            subject.put(seconds + 1, head[..random.usize(0..=head.len())].to_vec()).await;
+            (rest, seconds) = (tail, seconds + 2);
         }
         let rows = subject.rows().await;
         assert_eq!(rows.len(), expected.len(), "seed {seed}: {records:?}");
@@ -53,7 +54,9 @@ pub(super) async fn clause_3_any_order_of_arrival_gives_the_same_table(fresh: Fr
                 Operation::Upsert(json) => {
                     assert_eq!((row.json.as_ref(), row.deleted_at), (Some(json), None), "seed {seed}: {records:?}");
                 }
-                Operation::Delete => assert!(row.deleted_at.is_some(), "seed {seed}: {row:?} of {records:?}"),
+                Operation::Delete => {
+                    assert!(row.deleted_at.is_some(), "seed {seed}: {row:?} is not deleted, after {records:?}")
+                }
             }
         }
     }
@@ -70,7 +73,7 @@ pub(super) async fn clause_3_an_equal_version_replaces_when_the_text_differs(fre
     assert_eq!((row.first_seen, row.changed_at), (at(0), at(1)));
 }
 
-/// A deletion with the version of the live state deletes it; an upsert with the version of the deletion revives it.
+/// A deletion with the version of the live state deletes it; an upsert with the version of the deletion restores it.
 pub(super) async fn clause_3_an_equal_version_replaces_when_the_operation_differs(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 5, "one")]).await;
@@ -82,7 +85,7 @@ pub(super) async fn clause_3_an_equal_version_replaces_when_the_operation_differ
 }
 
 /// Of two states with the same version in one commit, the later one stays; both are counted.
-pub(super) async fn clause_3_of_two_equal_versions_in_one_commit_the_later_counts(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_3_of_two_equal_versions_in_one_commit_the_later_wins(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let report = subject.put(0, [upsert("a", 5, "one"), upsert("b", 5, "x"), upsert("a", 5, "two")]).await;
     assert_eq!(report.counts.offered, 3);
@@ -113,7 +116,7 @@ pub(super) async fn clause_5_a_deletion_keeps_the_row_and_its_last_document(fres
     assert_eq!(row.deleted_at, Some(at(3)));
 }
 
-/// An upsert from before a deletion that arrives after it does not revive the key.
+/// An upsert from before a deletion that arrives after it does not restore the key.
 pub(super) async fn clause_5_a_deletion_of_an_unknown_key_is_remembered(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [delete("a", 6)]).await;
@@ -128,13 +131,13 @@ pub(super) async fn clause_5_a_later_deletion_of_a_deleted_key_raises_its_versio
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 1, "x"), delete("a", 2)]).await;
     subject.put(1, [delete("a", 9)]).await;
-    assert_eq!(subject.row().await.deleted_at, Some(at(0)), "it has been deleted since the first time");
+    assert_eq!(subject.row().await.deleted_at, Some(at(0)), "the time of the first deletion changed");
     subject.put(2, [upsert("a", 5, "between the two")]).await;
     assert_eq!(subject.live().await, []);
 }
 
-/// An upsert newer than the deletion revives the key, whether or not the key existed before.
-pub(super) async fn clause_5_an_upsert_that_wins_revives(fresh: Fresh<dyn SinkProbe>) {
+/// An upsert newer than the deletion restores the key, whether or not the key existed before.
+pub(super) async fn clause_5_a_newer_upsert_restores_a_deleted_row(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 1, "x"), delete("a", 2), delete("b", 2)]).await;
     let report = subject.put(1, [upsert("a", 3, "back"), upsert("b", 3, "here")]).await;
@@ -150,7 +153,7 @@ pub(super) async fn clause_6_the_report_adds_up(fresh: Fresh<dyn SinkProbe>) {
     let first = subject.put(0, [upsert("a", 5, "x"), upsert("b", 5, "x"), upsert("c", 5, "x"), delete("d", 5)]).await;
     let expected = Counts { offered: 4, inserted: 3, deleted: 1, ..Counts::default() };
     assert_eq!(first.counts, expected);
-    assert_eq!(first.version, None, "there was no change of state");
+    assert_eq!(first.version, None, "the commit had no change of state");
     let records =
         [upsert("a", 5, "x"), upsert("b", 6, "y"), delete("c", 6), upsert("c", 5, "old"), upsert("d", 6, "back")];
     let mut mixed = commit(1, records);
@@ -217,7 +220,7 @@ pub(super) async fn clause_8_documents_come_back_byte_for_byte(fresh: Fresh<dyn 
     };
     let mut records = must(subject.sink.unseen(unseen).await);
     records.sort_by(|a, b| a.key.cmp(&b.key));
-    assert!(records.iter().map(|record| &*record.json).eq(documents), "unseen gives other texts");
+    assert!(records.iter().map(|record| &*record.json).eq(documents), "`unseen` returned different documents");
 }
 
 /// Similar keys stay distinct.
@@ -243,7 +246,7 @@ pub(super) async fn clause_8_any_text_is_a_legal_resource_name_and_resources_do_
     let subject = Subject::new(&fresh).await;
     for name in ODD_TEXTS {
         let resource = resource(name);
-        must(subject.sink.ensure_tables(&resource, &tables()).await);
+        must(subject.sink.ensure_streams(&resource, &tables()).await);
         must(subject.sink.commit(Commit { resource, ..commit(0, [upsert("a", 1, name)]) }).await);
     }
     for name in ODD_TEXTS {
@@ -251,5 +254,5 @@ pub(super) async fn clause_8_any_text_is_a_legal_resource_name_and_resources_do_
         let titles: Vec<_> = rows.iter().filter_map(|row| row.json.as_deref()).collect();
         assert_eq!(titles, [document(name)], "the rows of {name:?}");
     }
-    assert_eq!(subject.rows().await, [], "another resource's rows");
+    assert_eq!(subject.rows().await, [], "another resource's rows are visible");
 }

@@ -21,7 +21,7 @@ pub(super) async fn clause_9_rejects_are_kept_with_their_reason(fresh: Fresh<dyn
     kept.sort_by(|a, b| a.reason.cmp(&b.reason));
     assert_eq!(kept, rejects);
     assert_eq!(subject.probe.rejects(&resource("acme/gadgets"), TABLE).await, []);
-    assert_eq!(subject.rows().await.len(), 1, "a reject is a row");
+    assert_eq!(subject.rows().await.len(), 1, "a reject was stored as a row");
 }
 
 /// A commit for a resource that contains only a reject.
@@ -32,8 +32,8 @@ fn rejecting(resource: &Resource, seconds: i64, reason: &str) -> Commit {
 }
 
 /// The reasons of the outstanding rejects, and their total number.
-async fn outstanding(subject: &Subject, of: Option<&Resource>, limit: usize) -> (Vec<String>, u64) {
-    let query = RejectQuery { resource: of.cloned(), limit, ..RejectQuery::default() };
+async fn outstanding(subject: &Subject, resource: Option<&Resource>, limit: usize) -> (Vec<String>, u64) {
+    let query = RejectQuery { resource: resource.cloned(), limit, ..RejectQuery::default() };
     let found = must(subject.sink.rejects(query).await);
     let total = found.total();
     (found.rejects.into_iter().map(|reject| reject.reason).collect(), total)
@@ -43,19 +43,19 @@ async fn outstanding(subject: &Subject, of: Option<&Resource>, limit: usize) -> 
 pub(super) async fn clause_9_rejects_are_returned_and_counted(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let gadgets = resource("acme/gadgets");
-    must(subject.sink.ensure_tables(&gadgets, &tables()).await);
+    must(subject.sink.ensure_streams(&gadgets, &tables()).await);
     assert_eq!(outstanding(&subject, None, 9).await, (vec![], 0));
-    for (of, seconds, reason) in [
+    for (resource, seconds, reason) in [
         (&widgets(), 0, "one"),
         (&widgets(), 1, "two"),
         (&gadgets, 2, "three"),
         // Seen again, more recently than all others.
         (&widgets(), 3, "one"),
     ] {
-        must(subject.sink.commit(rejecting(of, seconds, reason)).await);
+        must(subject.sink.commit(rejecting(resource, seconds, reason)).await);
     }
     assert_eq!(outstanding(&subject, None, 9).await, (vec!["one".into(), "three".into(), "two".into()], 3));
-    assert_eq!(outstanding(&subject, None, 1).await, (vec!["one".into()], 3), "all are counted");
+    assert_eq!(outstanding(&subject, None, 1).await, (vec!["one".into()], 3), "the count ignores the limit");
     assert_eq!(outstanding(&subject, None, 0).await, (vec![], 3));
     assert_eq!(outstanding(&subject, Some(&gadgets), 9).await, (vec!["three".into()], 1));
     let found =
@@ -70,26 +70,23 @@ pub(super) async fn clause_9_rejects_are_returned_and_counted(fresh: Fresh<dyn S
 pub(super) async fn clause_9_a_commit_deletes_the_rejects_that_it_corrects(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let gadgets = resource("acme/gadgets");
-    must(subject.sink.ensure_tables(&gadgets, &tables()).await);
-    for (of, reason) in [(&widgets(), "it's odd"), (&widgets(), "two"), (&gadgets, "it's odd")] {
-        must(subject.sink.commit(rejecting(of, 0, reason)).await);
+    must(subject.sink.ensure_streams(&gadgets, &tables()).await);
+    for (resource, reason) in [(&widgets(), "it's odd"), (&widgets(), "two"), (&gadgets, "it's odd")] {
+        must(subject.sink.commit(rejecting(resource, 0, reason)).await);
     }
     let mut correcting = commit(1, [upsert("a", 1, "x")]);
     let odd = rejecting(&widgets(), 0, "it's odd").rows.remove(0).rejects.remove(0);
-    let unlike = Reject { raw: "{}".into(), ..rejecting(&widgets(), 0, "two").rows.remove(0).rejects.remove(0) };
-    let unknown = Reject { reason: "never met".into(), raw: "{}".into() };
-    correcting.rows[0].corrected = vec![odd, unlike, unknown];
+    let different_text =
+        Reject { raw: "{}".into(), ..rejecting(&widgets(), 0, "two").rows.remove(0).rejects.remove(0) };
+    let unknown = Reject { reason: "never seen".into(), raw: "{}".into() };
+    correcting.rows[0].corrected = vec![odd, different_text, unknown];
     let counts = must(subject.sink.commit(correcting).await).counts;
-    assert_eq!((counts.offered, counts.inserted), (1, 1), "what is corrected is not counted");
+    assert_eq!((counts.offered, counts.inserted), (1, 1), "corrected rejects are not counted as records");
     assert_eq!(outstanding(&subject, Some(&widgets()), 9).await, (vec!["two".into()], 1));
     assert_eq!(outstanding(&subject, Some(&gadgets), 9).await, (vec!["it's odd".into()], 1));
-    let short = |most| RejectQuery { limit: 9, max_raw: Some(most), ..RejectQuery::default() };
+    let short = |max_raw| RejectQuery { limit: 9, max_raw: Some(max_raw), ..RejectQuery::default() };
     let found = must(subject.sink.rejects(short("{\"two\":1}".len())).await);
-    assert_eq!(
-        (found.rejects.len(), found.total()),
-        (1, 2),
-        "only those are given that are short enough, and all are counted"
-    );
+    assert_eq!((found.rejects.len(), found.total()), (1, 2), "`max_raw` limits the returned rejects, not the count");
 }
 
 /// `Finish` keeps the rejects that the reconcile run, or another run since its start, has seen, and deletes the resource's other
@@ -97,21 +94,21 @@ pub(super) async fn clause_9_a_commit_deletes_the_rejects_that_it_corrects(fresh
 pub(super) async fn clause_9_finish_deletes_the_rejects_that_were_not_seen(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let gadgets = resource("acme/gadgets");
-    must(subject.sink.ensure_tables(&gadgets, &tables()).await);
-    for (of, reason) in [(&widgets(), "corrected"), (&widgets(), "still odd"), (&gadgets, "of another")] {
-        must(subject.sink.commit(rejecting(of, 0, reason)).await);
+    must(subject.sink.ensure_streams(&gadgets, &tables()).await);
+    for (resource, reason) in [(&widgets(), "corrected"), (&widgets(), "still odd"), (&gadgets, "other resource")] {
+        must(subject.sink.commit(rejecting(resource, 0, reason)).await);
     }
-    let pass = RunId::new();
-    let of_pass = |commit: Commit| Commit { run: pass, ..marked(pass, commit) };
-    must(subject.sink.commit(of_pass(rejecting(&widgets(), 1, "still odd"))).await);
-    must(subject.sink.commit(of_pass(commit(1, [upsert("a", 1, "x")]))).await);
-    // Between the commits of the reconcile run, another run meets a new reject.
+    let run = RunId::new();
+    let by_run = |commit: Commit| Commit { run: run, ..marked(run, commit) };
+    must(subject.sink.commit(by_run(rejecting(&widgets(), 1, "still odd"))).await);
+    must(subject.sink.commit(by_run(commit(1, [upsert("a", 1, "x")]))).await);
+    // Between the commits of the reconcile run, another run sees a new reject.
     must(subject.sink.commit(rejecting(&widgets(), 2, "new")).await);
-    let end = |sweep| Commit { run: pass, sweep: Some(sweep), rows: vec![], ..commit(3, []) };
-    must(subject.sink.commit(end(Sweep::Abandon(pass))).await);
-    assert_eq!(outstanding(&subject, None, 9).await.1, 4, "a pass that was given up has forgotten rejects");
-    must(subject.sink.commit(end(Sweep::Finish(pass))).await);
+    let end = |sweep| Commit { run: run, sweep: Some(sweep), rows: vec![], ..commit(3, []) };
+    must(subject.sink.commit(end(Sweep::Abandon(run))).await);
+    assert_eq!(outstanding(&subject, None, 9).await.1, 4, "`Abandon` deleted rejects");
+    must(subject.sink.commit(end(Sweep::Finish(run))).await);
     assert_eq!(outstanding(&subject, Some(&widgets()), 9).await, (vec!["new".into(), "still odd".into()], 2));
-    assert_eq!(outstanding(&subject, Some(&gadgets), 9).await, (vec!["of another".into()], 1));
+    assert_eq!(outstanding(&subject, Some(&gadgets), 9).await, (vec!["other resource".into()], 1));
     assert_eq!(subject.rows().await.len(), 1);
 }

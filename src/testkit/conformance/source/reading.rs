@@ -8,19 +8,19 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::super::Fresh;
-use super::{A_WHILE, SourceCase, drain, newest};
+use super::{SETTLE_TIME, SourceCase, drain, newest};
 use crate::engine::columns::ColumnCheck;
 use crate::{Checkpoint, Context, ErrorKind, Mode, Monitor, Record, StoredRecord, VerifyRequest, Version};
 
-/// The maximum number of checkpoints of a reading to try, evenly spread.
+/// The maximum number of checkpoints of a read to try, evenly spread.
 const CHECKPOINTS: usize = 64;
 
 /// `spec` always returns the same: a plain name, and at least one table, without duplicates.
-pub(super) async fn clause_1_spec_is_constant_and_names_its_tables(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_1_spec_is_constant_and_names_its_streams(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let (one, two) = (case.source.spec(), case.source.spec());
     assert_eq!((&one.name, &one.version, &one.resource_kind), (&two.name, &two.version, &two.resource_kind));
-    assert_eq!(one.tables, two.tables);
+    assert_eq!(one.streams, two.streams);
     assert_eq!(one.settings.schema(), two.settings.schema());
     one.validate().unwrap_or_else(|error| panic!("{error}: {}", error.help().unwrap_or_default()));
 }
@@ -31,7 +31,7 @@ pub(super) async fn clause_2_connect_sends_no_request(fresh: Fresh<SourceCase>) 
     let context = Context::detached();
     let reader = case.source.connect(&case.settings, context.clone()).await;
     let reader = reader.unwrap_or_else(|error| panic!("connect failed: {error:?}"));
-    tokio::time::sleep(A_WHILE).await;
+    tokio::time::sleep(SETTLE_TIME).await;
     assert_eq!(context.monitor.traffic(), crate::Traffic::default());
     drop(reader);
 }
@@ -50,15 +50,15 @@ pub(super) async fn clause_2_discover_finds_the_resource(fresh: Fresh<SourceCase
     let case = fresh.make().await;
     let found: crate::Result<Vec<_>> = case.reader().await.discover().try_collect().await;
     let found = found.unwrap_or_else(|error| panic!("discover failed: {error:?}"));
-    assert!(found.contains(&case.resource), "{:?} is not in {found:?}", case.resource);
+    assert!(found.contains(&case.resource), "discover did not return {:?}: {found:?}", case.resource);
 }
 
 /// Every batch belongs to a table that the source declares.
-pub(super) async fn clause_3_every_batch_names_a_table_of_the_spec(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_3_every_batch_names_a_stream_of_the_spec(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    let tables = case.source.spec().tables;
+    let tables = case.source.spec().streams;
     for batch in case.batches_of_both_modes().await {
-        assert!(tables.iter().any(|table| table.name == batch.table), "{:?} was not declared", batch.table);
+        assert!(tables.iter().any(|table| table.name == batch.stream), "the table {:?} is not declared", batch.stream);
     }
 }
 
@@ -78,14 +78,17 @@ pub(super) async fn clause_3_every_key_has_1_to_255_bytes(fresh: Fresh<SourceCas
 }
 
 /// When read again, no record has a lower version than before.
-pub(super) async fn clause_3_no_version_falls_from_one_reading_to_the_next(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_3_no_version_decreases_between_reads(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let before = newest(&case.batches(Mode::Incremental, None).await);
     if let Some(change) = &case.change {
         change().await;
     }
     for (key, version) in newest(&case.batches(Mode::Incremental, None).await) {
-        assert!(before.get(&key).is_none_or(|before| *before <= version), "{key:?} fell to {version:?}");
+        assert!(
+            before.get(&key).is_none_or(|before| *before <= version),
+            "the version of {key:?} decreased to {version:?}"
+        );
     }
 }
 
@@ -98,18 +101,18 @@ pub(super) async fn clause_3_every_document_is_json(fresh: Fresh<SourceCase>) {
 }
 
 /// No column is null in all records of the case, as it would be if its path were mistyped or its type never matched.
-pub(super) async fn clause_3_every_column_finds_something(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_3_every_column_matches_a_value(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let check = ColumnCheck::new(&case.source.spec());
     case.batches_of_both_modes().await.iter().for_each(|batch| check.observe(batch));
     let missing = check.missing(1);
-    assert!(missing.is_empty(), "these columns find nothing, by their paths or their types: {missing:?}");
+    assert!(missing.is_empty(), "these columns match no value; check their paths and types: {missing:?}");
 }
 
 /// Panics unless a record's document is JSON.
 fn assert_json(record: &Record) {
     let valid = record.json().map(|json| serde_json::from_str::<IgnoredAny>(json));
-    assert!(!matches!(valid, Some(Err(_))), "the document of {:?} is no JSON: {valid:?}", record.key);
+    assert!(!matches!(valid, Some(Err(_))), "the document of {:?} is not JSON: {valid:?}", record.key);
 }
 
 /// In both modes, the batches up to a checkpoint and those read from it contain everything together.
@@ -126,13 +129,16 @@ pub(super) async fn clause_4_resuming_at_any_checkpoint_leaves_no_gap(fresh: Fre
             let both = newest(batches[..=n].iter().chain(&rest));
             let lost: Vec<_> =
                 whole.iter().filter(|(key, version)| both.get(key).is_none_or(|v| v < version)).collect();
-            assert!(lost.is_empty(), "resumed at batch {n} ({checkpoint:?}, {mode:?}), these are missing: {lost:?}");
+            assert!(
+                lost.is_empty(),
+                "resuming after batch {n} ({checkpoint:?}, {mode:?}) misses these records: {lost:?}"
+            );
         }
     }
 }
 
 /// Reading from the last checkpoint returns later changes. (Only if the case can change the resource.)
-pub(super) async fn clause_4_what_changed_after_the_last_checkpoint_comes(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_4_changes_after_the_last_checkpoint_arrive(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let Some(change) = &case.change else { return };
     let mut batches = case.batches(Mode::Incremental, None).await;
@@ -140,14 +146,14 @@ pub(super) async fn clause_4_what_changed_after_the_last_checkpoint_comes(fresh:
         change().await;
         let checkpoint = batches.iter().rev().find_map(|batch| batch.checkpoint.clone());
         batches.extend(case.batches(Mode::Incremental, checkpoint).await);
-        let (mine, whole) = (newest(&batches), newest(&case.batches(Mode::Incremental, None).await));
-        let lost: Vec<_> = whole.iter().filter(|(key, version)| mine.get(key).is_none_or(|v| v < version)).collect();
-        assert!(lost.is_empty(), "after change {round} these are missing: {lost:?}");
+        let (resumed, all) = (newest(&batches), newest(&case.batches(Mode::Incremental, None).await));
+        let lost: Vec<_> = all.iter().filter(|(key, version)| resumed.get(key).is_none_or(|v| v < version)).collect();
+        assert!(lost.is_empty(), "after change {round}, these records are missing: {lost:?}");
     }
 }
 
 /// A foreign checkpoint is refused, instead of being taken for the start. (Only if the source has checkpoints.)
-pub(super) async fn clause_4_a_checkpoint_that_cannot_be_read_is_refused(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_4_an_unreadable_checkpoint_is_refused(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     if case.batches(Mode::Incremental, None).await.iter().all(|batch| batch.checkpoint.is_none()) {
         return;
@@ -156,7 +162,7 @@ pub(super) async fn clause_4_a_checkpoint_that_cannot_be_read_is_refused(fresh: 
         let first = case.stream(Mode::Incremental, Some(garbage_checkpoint(garbage))).await.next().await;
         match first {
             Some(Err(error)) => assert_eq!(error.kind(), ErrorKind::Checkpoint, "{error:?}"),
-            other => panic!("the checkpoint {garbage} was taken: {other:?}"),
+            other => panic!("the checkpoint {garbage} was accepted: {other:?}"),
         }
     }
 }
@@ -169,15 +175,15 @@ fn garbage_checkpoint(text: &str) -> Checkpoint {
     Checkpoint::new(&value).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Two readings return the same records.
-pub(super) async fn clause_5_every_reading_delivers_everything(fresh: Fresh<SourceCase>) {
+/// Two reads return the same records.
+pub(super) async fn clause_5_every_read_delivers_everything(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let one = newest(&case.batches(Mode::Incremental, None).await);
     let two = newest(&case.batches(Mode::Incremental, None).await);
     assert_eq!(one, two);
 }
 
-/// A reconcile run returns every record that an incremental reading from the start returns.
+/// A reconcile run returns every record that an incremental read from the start returns.
 pub(super) async fn clause_5_a_reconcile_run_delivers_everything(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let batches = case.batches(Mode::Incremental, None).await;
@@ -185,12 +191,12 @@ pub(super) async fn clause_5_a_reconcile_run_delivers_everything(fresh: Fresh<So
     let mut deleted = BTreeSet::new();
     for batch in &batches {
         for record in batch.records.iter().filter(|record| record.json().is_none()) {
-            deleted.insert((batch.table.clone(), record.key.clone()));
+            deleted.insert((batch.stream.clone(), record.key.clone()));
         }
     }
     let lost: Vec<_> =
         newest(&batches).into_keys().filter(|key| !full.contains_key(key) && !deleted.contains(key)).collect();
-    assert!(lost.is_empty(), "a full pass leaves out {lost:?}");
+    assert!(lost.is_empty(), "a reconcile run misses these records: {lost:?}");
 }
 
 /// A stream ends after its first error.
@@ -200,7 +206,7 @@ pub(super) async fn clause_5_the_stream_ends_after_an_error(fresh: Fresh<SourceC
     while let Some(batch) = stream.next().await {
         if batch.is_err() {
             let after = stream.next().await;
-            assert!(after.is_none(), "after its error the stream gives {after:?}");
+            assert!(after.is_none(), "the stream continued after its error: {after:?}");
             return;
         }
     }
@@ -211,7 +217,7 @@ pub(super) async fn clause_6_nothing_happens_before_the_stream_is_polled(fresh: 
     let case = fresh.make().await;
     let monitor = Monitor::detached();
     let stream = case.reader().await.read(case.request(Mode::Incremental, None, monitor.clone()));
-    tokio::time::sleep(A_WHILE).await;
+    tokio::time::sleep(SETTLE_TIME).await;
     assert_eq!(monitor.traffic(), crate::Traffic::default());
     drop(stream);
 }
@@ -226,17 +232,17 @@ pub(super) async fn clause_6_a_dropped_stream_leaves_nothing_running(fresh: Fres
         for _ in 0..batches {
             drop(stream.next().await);
         }
-        // Also in the middle of a batch.
+        // Drop it in the middle of a batch, too.
         let waiting = tokio::time::timeout(std::time::Duration::from_micros(50), stream.next()).await;
         drop((waiting, stream));
         let before = monitor.traffic();
-        tokio::time::sleep(A_WHILE).await;
-        assert_eq!(monitor.traffic(), before, "something is still reading");
+        tokio::time::sleep(SETTLE_TIME).await;
+        assert_eq!(monitor.traffic(), before, "the dropped stream still reads");
     }
     assert_eq!(newest(&case.batches(Mode::Incremental, None).await), whole);
 }
 
-/// Two readings of one reader and one with other settings, polled in turn, each return everything.
+/// Two reads of one reader and one with other settings, polled in turn, each return everything.
 pub(super) async fn clause_7_concurrent_reads_do_not_interfere(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let alone = newest(&case.batches(Mode::Incremental, None).await);
@@ -260,12 +266,12 @@ pub(super) async fn clause_7_concurrent_reads_do_not_interfere(fresh: Fresh<Sour
     }
 }
 
-/// The answer contains only records that were asked about, each once.
-pub(super) async fn clause_9_verify_answers_only_what_it_was_asked(fresh: Fresh<SourceCase>) {
+/// `verify` returns only requested records, each once.
+pub(super) async fn clause_9_verify_returns_only_requested_records(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let batches = case.batches(Mode::Reconcile, None).await;
-    for table in case.source.spec().tables {
-        let known = batches.iter().filter(|batch| batch.table == table.name).flat_map(|batch| &batch.records);
+    for table in case.source.spec().streams {
+        let known = batches.iter().filter(|batch| batch.stream == table.name).flat_map(|batch| &batch.records);
         let known = known.filter_map(|record| {
             Some(StoredRecord { key: record.key.clone(), version: record.version, json: record.json()?.clone() })
         });
@@ -278,19 +284,19 @@ pub(super) async fn clause_9_verify_answers_only_what_it_was_asked(fresh: Fresh<
         let request = VerifyRequest {
             resource: case.resource.clone(),
             checkpoint: batches.iter().rev().find_map(|batch| batch.checkpoint.clone()),
-            table: table.name,
+            stream: table.name,
             records: records.clone(),
             allow_deletions: false,
             monitor: Monitor::detached(),
         };
-        let answer =
+        let returned =
             case.reader().await.verify(request).await.unwrap_or_else(|error| panic!("verify failed: {error:?}"));
-        let mut answered = BTreeSet::new();
-        for record in answer {
+        let mut keys = BTreeSet::new();
+        for record in returned {
             assert_json(&record);
-            let is_asked = records.iter().any(|asked| asked.key == record.key);
-            assert!(is_asked, "nobody asked about {:?}", record.key);
-            assert!(answered.insert(record.key.clone()), "{:?} was answered twice", record.key);
+            let is_requested = records.iter().any(|requested| requested.key == record.key);
+            assert!(is_requested, "verify returned {:?}, which was not requested", record.key);
+            assert!(keys.insert(record.key.clone()), "verify returned {:?} twice", record.key);
         }
     }
 }

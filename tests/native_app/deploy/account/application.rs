@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::sql_tokens::Tokens;
-use super::{AccountContents, Application, InstalledFrom, Pool, SqlError, State, absent, exists, said};
+use super::{AccountContents, Application, InstalledFrom, Pool, SqlError, State, absent, exists, text_result};
 
-/// Which kinds of object a reference may be bound to, and which privileges it needs; only as long as they are not revoked.
+/// The kinds of object that a reference can be bound to, and the privileges that it needs.
 const REFERENCES: [(&str, &[&str]); 3] = [
     ("SECRET", &["USAGE", "READ"]),
     ("EXTERNAL_ACCESS_INTEGRATION", &["USAGE"]),
@@ -41,7 +41,7 @@ impl State {
             ..Application::default()
         };
         contents.applications.insert(path, application);
-        Ok(said("created"))
+        Ok(text_result("created"))
     }
 
     pub(super) fn alter_application(&mut self, mut words: Tokens) -> Result<Value, SqlError> {
@@ -65,7 +65,7 @@ impl State {
             let app = contents.applications.get_mut(&path).unwrap();
             (app.version, app.patch) = (version, patch);
         }
-        Ok(said("altered"))
+        Ok(text_result("altered"))
     }
 
     pub(super) fn drop_application(&mut self, mut words: Tokens) -> Result<Value, SqlError> {
@@ -73,7 +73,7 @@ impl State {
         let path = words.path();
         let contents = &mut self.contents;
         let Some(app) = contents.applications.get(&path) else {
-            return if if_exists { Ok(said("gone")) } else { Err(absent("Application")) };
+            return if if_exists { Ok(text_result("gone")) } else { Err(absent("Application")) };
         };
         if !app.owned.is_empty() && !words.eat("CASCADE") {
             return refused("093128", "Application owns objects");
@@ -89,7 +89,7 @@ impl State {
             }
         }
         contents.applications.remove(&path);
-        Ok(said("dropped"))
+        Ok(text_result("dropped"))
     }
 
     /// A call of a procedure of an application.
@@ -171,7 +171,7 @@ impl State {
         let path = words.path();
         let contents = &mut self.contents;
         let Some(pool) = contents.pools.get(&path) else {
-            return if if_exists { Ok(said("gone")) } else { Err(absent("Compute pool")) };
+            return if if_exists { Ok(text_result("gone")) } else { Err(absent("Compute pool")) };
         };
         if contents.applications.contains_key(&pool.owner) {
             let what = "SQL access control error: Insufficient privileges to operate on compute pool";
@@ -181,7 +181,7 @@ impl State {
             return Err(super::invalid("services are running on the compute pool"));
         }
         contents.pools.remove(&path);
-        Ok(said("dropped"))
+        Ok(text_result("dropped"))
     }
 
     pub(super) fn grant(&mut self, mut words: Tokens) -> Result<Value, SqlError> {
@@ -191,7 +191,7 @@ impl State {
             assert!(words.eat("TO ROLE"));
             let app = self.contents.applications.get_mut(name).ok_or_else(|| absent("Application"))?;
             app.roles.insert((role.to_owned(), words.name()));
-            return Ok(said("granted"));
+            return Ok(text_result("granted"));
         }
         let mut privilege = Vec::new();
         while !words.eat("ON ACCOUNT TO APPLICATION") {
@@ -199,12 +199,12 @@ impl State {
         }
         let app = self.contents.applications.get_mut(&words.path()).ok_or_else(|| absent("Application"))?;
         app.privileges.insert(privilege.join(" "), true);
-        Ok(said("granted"))
+        Ok(text_result("granted"))
     }
 }
 
 fn envelope(code: &str, message: &str) -> Value {
-    said(&json!({ "response_code": code, "message": message }).to_string())
+    text_result(&json!({ "response_code": code, "message": message }).to_string())
 }
 
 impl AccountContents {

@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::sql_tokens::{Tokens, target};
 use super::{Application, Package, SqlError, State, absent, invalid, limits};
 
-/// How many patches a version may have.
+/// The maximum number of patches of a version.
 const MOST_PATCHES: u64 = 130;
-/// How many versions a package may have, how many of them in no channel, and how many in one.
+/// The maximum number of versions of a package, of versions in no channel, and of versions in one channel.
 const MOST_VERSIONS: usize = 2;
 
 fn refused<T>(code: &str, why: &str) -> Result<T, SqlError> {
@@ -24,9 +24,9 @@ impl State {
         let manifest = if sql.contains("@") { Some(self.privileges_of(sql)?) } else { None };
         let used: Vec<Application> =
             self.contents.applications.values().filter(|app| app.source == path).cloned().collect();
-        let leaves_after = self.leaves_after;
+        let removal_polls = self.removal_polls;
         let package = self.contents.packages.get_mut(&path).ok_or_else(|| absent("Package"))?;
-        package.alter(words, manifest, &used, leaves_after)
+        package.alter(words, manifest, &used, removal_polls)
     }
 
     /// The requests in the manifest on the stage.
@@ -56,7 +56,7 @@ impl Package {
         mut words: Tokens,
         manifest: Option<BTreeSet<String>>,
         used: &[Application],
-        leaves_after: usize,
+        removal_polls: usize,
     ) -> Result<Value, SqlError> {
         let channel = words.eat("MODIFY RELEASE CHANNEL DEFAULT");
         if channel && !self.channels {
@@ -68,7 +68,7 @@ impl Package {
         } else if channel && words.eat("ADD VERSION") {
             self.add_to_channel(words.name())?;
         } else if channel && words.eat("DROP VERSION") {
-            self.leave_channel(&words.name(), leaves_after)?;
+            self.leave_channel(&words.name(), removal_polls)?;
         } else if words.eat("DEREGISTER VERSION") {
             self.deregister(&words.name(), used)?;
         } else if words.eat("DROP VERSION") {
@@ -202,8 +202,8 @@ impl Package {
         Ok(())
     }
 
-    /// Looks at the channel: a dropped version leaves it once no application uses it.
-    pub(super) fn looked_at(&mut self, used: &[String]) {
+    /// Polls the channel: a dropped version leaves it once no application uses it.
+    pub(super) fn poll_channel(&mut self, used: &[String]) {
         let stays = |(version, left): (String, usize)| {
             let stays = left > 0 || used.contains(&version);
             stays.then(|| (version, left.saturating_sub(1)))

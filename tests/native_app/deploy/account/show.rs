@@ -13,7 +13,7 @@ fn row(cells: &[&str]) -> Vec<String> {
 }
 
 /// The scope after IN.
-fn place_of(words: &mut Tokens) -> String {
+fn scope(words: &mut Tokens) -> String {
     let mut rest = words.clone();
     let mut place = String::new();
     while let Some(word) = rest.next() {
@@ -116,7 +116,7 @@ impl State {
         }
         if words.eat("SECRETS") {
             let objects = contents.secrets.iter().map(|(path, object)| (path.as_str(), object.comment.as_str()));
-            let place = place_of(&mut words);
+            let place = scope(&mut words);
             let mut answer = self.in_schema(words, objects)?;
             for row in answer["rowset"].as_array_mut().unwrap() {
                 let path = format!("{place}.{}", row[0].as_str().unwrap());
@@ -203,13 +203,13 @@ impl State {
         Err(super::unknown(sql))
     }
 
-    /// The release channels of a package. Each look at them lets dropped versions leave.
+    /// The release channels of a package. Dropped versions leave after enough polls.
     fn channels(&mut self, path: &str) -> Result<Value, SqlError> {
         let installed =
             self.contents.applications.values().filter(|app| app.source == path && app.from == InstalledFrom::Release);
         let used: Vec<String> = installed.map(|app| app.version.clone()).collect();
         let package = self.contents.packages.get_mut(path).ok_or_else(|| absent("Package"))?;
-        package.looked_at(&used);
+        package.poll_channel(&used);
         let versions = serde_json::to_string(&package.channel).unwrap();
         let rows = if package.channels { vec![row(&["DEFAULT", &versions, "", ""])] } else { Vec::new() };
         Ok(table(&["name", "versions", "targets", "created_on"], rows))
@@ -221,7 +221,7 @@ impl State {
         mut words: Tokens,
         objects: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> Result<Value, SqlError> {
-        let place = place_of(&mut words);
+        let place = scope(&mut words);
         let contents = &self.contents;
         let is_place = contents.schemas.contains(&place)
             || contents.databases.contains(&place)

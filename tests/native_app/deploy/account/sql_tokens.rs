@@ -91,7 +91,7 @@ impl Tokens {
     pub(super) fn name(&mut self) -> String {
         match self.next() {
             Some(Token::Name(name)) => name,
-            other => panic!("a name was expected, and not {other:?}: {:?}", self.words),
+            other => panic!("expected a name, found {other:?}: {:?}", self.words),
         }
     }
 
@@ -107,7 +107,7 @@ impl Tokens {
     pub(super) fn text(&mut self) -> String {
         match self.next() {
             Some(Token::Text(text)) => text,
-            other => panic!("a text was expected, and not {other:?}: {:?}", self.words),
+            other => panic!("expected a text, found {other:?}: {:?}", self.words),
         }
     }
 

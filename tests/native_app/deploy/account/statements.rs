@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use super::sql_tokens::{Tokens, target};
 use super::{
-    AccountContents, AccountObject, Package, Pool, SqlError, State, absent, exists, files, invalid, limits, said,
+    AccountContents, AccountObject, Package, Pool, SqlError, State, absent, exists, files, invalid, limits, text_result,
 };
 
 impl State {
     pub(super) fn change(&mut self, sql: &str) -> Result<Value, SqlError> {
         let mut words = Tokens::of(sql);
         if words.eat("SELECT CURRENT_ROLE") {
-            return Ok(said("TESTER"));
+            return Ok(text_result("TESTER"));
         }
         if words.eat("SELECT SYSTEM$ALLOWLIST") {
             let hosts = json!([{ "type": "SNOWSIGHT_DEPLOYMENT", "host": "app.invalid", "port": 443 }]);
@@ -106,7 +106,7 @@ impl State {
                 }
                 contents.stages.insert(path);
             }
-            "IMAGE REPOSITORY" if quoted => return Err(invalid("an image repository's path may have no quotes")),
+            "IMAGE REPOSITORY" if quoted => return Err(invalid("an image repository's path cannot have quotes")),
             "IMAGE REPOSITORY" if !contents.schemas.contains(parent.as_deref().unwrap_or_default()) => {
                 return Err(absent("Schema"));
             }
@@ -147,7 +147,7 @@ impl State {
                 }
             }
         }
-        Ok(said("created"))
+        Ok(text_result("created"))
     }
 
     fn put(&mut self, sql: &str) -> Result<Value, SqlError> {
@@ -170,22 +170,22 @@ impl State {
     fn remove(&mut self, sql: &str) -> Result<Value, SqlError> {
         let (stage, path) = target(sql);
         for (file, place) in files(&self.stage(&stage)) {
-            // Everything whose path begins like this.
+            // Everything with this path prefix.
             if file.starts_with(&path) {
                 fs::remove_file(place).unwrap();
             }
         }
-        Ok(said("removed"))
+        Ok(text_result("removed"))
     }
 
     fn call(&mut self, mut words: Tokens) -> Result<Value, SqlError> {
         let path = words.path();
         if path.starts_with("SYSTEM$VALIDATE_NATIVE_APP_SETUP") {
             let sound = json!({ "status": "SUCCESS", "errors": [], "warnings": [] });
-            return Ok(said(&self.validation.clone().unwrap_or(sound).to_string()));
+            return Ok(text_result(&self.validation.clone().unwrap_or(sound).to_string()));
         }
         if path == "SYSTEM$BOOTSTRAP_DATA_REQUEST" {
-            return Ok(said(&json!({ "clientParamsInfo": [] }).to_string()));
+            return Ok(text_result(&json!({ "clientParamsInfo": [] }).to_string()));
         }
         self.call_application(&path, words)
     }
@@ -193,7 +193,7 @@ impl State {
     fn alter(&mut self, mut words: Tokens, sql: &str) -> Result<Value, SqlError> {
         let contents = &mut self.contents;
         if words.eat("SESSION") {
-            return Ok(said("Statement executed successfully."));
+            return Ok(text_result("Statement executed successfully."));
         }
         if words.eat("SECRET") {
             let secret = contents.secrets.get_mut(&words.path()).ok_or_else(|| absent("Secret"))?;
@@ -201,12 +201,12 @@ impl State {
                 return Err(invalid(format!("SECRET_STRING is no property of a secret of TYPE = {}", secret.kind)));
             }
             secret.value = words.one("SECRET_STRING");
-            return Ok(said("altered"));
+            return Ok(text_result("altered"));
         }
         if words.eat("NETWORK RULE") {
             let rule = contents.rules.get_mut(&words.path()).ok_or_else(|| absent("Rule"))?;
             rule.value = values(&words, &rule.kind)?;
-            return Ok(said("altered"));
+            return Ok(text_result("altered"));
         }
         if words.eat("EXTERNAL ACCESS INTEGRATION") {
             let path = words.path();
@@ -214,7 +214,7 @@ impl State {
             let (rules, secrets) = known.split_once('|').unwrap();
             let value = contents.allowed(&words, secrets, rules)?;
             contents.integrations.get_mut(&path).unwrap().value = value;
-            return Ok(said("altered"));
+            return Ok(text_result("altered"));
         }
         if words.eat("APPLICATION PACKAGE") {
             return self.alter_package(words, sql);
@@ -227,7 +227,7 @@ impl State {
         if words.eat("APPLICATION PACKAGE") {
             words.eat("IF EXISTS");
             self.contents.packages.remove(&words.path());
-            return Ok(said("dropped"));
+            return Ok(text_result("dropped"));
         }
         if words.eat("APPLICATION") {
             return self.drop_application(words);
@@ -238,7 +238,7 @@ impl State {
         let kind = ["INTEGRATION", "SECRET", "NETWORK RULE"].into_iter().find(|kind| words.eat(kind)).unwrap();
         words.eat("IF EXISTS");
         self.contents.objects(kind).remove(&words.path());
-        Ok(said("dropped"))
+        Ok(text_result("dropped"))
     }
 }
 
@@ -251,7 +251,7 @@ impl AccountContents {
         }
     }
 
-    /// What an integration allows: rules and secrets, each of which must exist.
+    /// The rules and secrets that an integration allows; each must exist.
     fn allowed(&self, words: &Tokens, secrets: &str, rules: &str) -> Result<String, SqlError> {
         let given = |name: &str| words.option(name);
         let rules = match given("ALLOWED_NETWORK_RULES") {

@@ -66,7 +66,7 @@ impl Default for GithubServerBuilder {
     fn default() -> Self {
         Self {
             seed: 0,
-            clock: Clock::standing(Timestamp::from_second(NOON).unwrap_or(Timestamp::UNIX_EPOCH)),
+            clock: Clock::fixed(Timestamp::from_second(NOON).unwrap_or(Timestamp::UNIX_EPOCH)),
             oddities: true,
             repositories: Vec::new(),
             organizations: Vec::new(),
@@ -220,13 +220,13 @@ impl GithubServerBuilder {
 
     /// The time of the clock; noon of 15 January 2026 (UTC) unless set.
     pub fn clock_at(mut self, time: Timestamp) -> Self {
-        self.clock = Clock::standing(time);
+        self.clock = Clock::fixed(time);
         self
     }
 
     /// Lets the clock run with the machine's, for demonstrations; two such servers never have equal data.
     pub fn live_clock(mut self) -> Self {
-        self.clock = Clock::running();
+        self.clock = Clock::live();
         self
     }
 

@@ -31,11 +31,11 @@ struct Inner {
 }
 
 impl Clock {
-    pub(crate) fn standing(start: Timestamp) -> Self {
+    pub(crate) fn fixed(start: Timestamp) -> Self {
         Self::new(Some(start))
     }
 
-    pub(crate) fn running() -> Self {
+    pub(crate) fn live() -> Self {
         Self::new(None)
     }
 

@@ -26,7 +26,7 @@ fn quota(answer: &Answer) -> (u64, u64, u64) {
 }
 
 #[tokio::test]
-async fn a_304_is_free_for_a_token_and_not_without() {
+async fn a_304_is_free_only_with_a_token() {
     let upstream = GithubServer::builder().repository(WIDGETS, 30).token("right").quota(100).start().await.unwrap();
     for (token, second) in [(Some("right"), (100, 99, 1)), (None, (60, 58, 2))] {
         let first = ask(&upstream, LIST, token, None).await;
@@ -42,7 +42,7 @@ async fn a_304_is_free_for_a_token_and_not_without() {
 }
 
 #[tokio::test]
-async fn an_etag_is_of_the_page_and_of_the_token() {
+async fn an_etag_depends_on_the_page_and_the_token() {
     let upstream = GithubServer::builder().repository(WIDGETS, 30).start().await.unwrap();
     let etag = ask(&upstream, LIST, Some("one"), None).await.header("etag").unwrap().to_owned();
     assert_eq!(ask(&upstream, LIST, Some("two"), Some(&etag)).await.status, 200);
@@ -84,7 +84,7 @@ async fn a_wrong_token_is_refused_and_none_is_anonymous() {
 }
 
 #[tokio::test]
-async fn an_app_gets_installation_tokens_that_end() {
+async fn an_app_gets_installation_tokens_that_expire() {
     let upstream = GithubServer::builder().repository(WIDGETS, 3).token("right").start().await.unwrap();
     let new_token = async |jwt: &str| {
         let url = format!("{}/app/installations/12/access_tokens", upstream.url());
@@ -147,7 +147,7 @@ async fn requests_in_flight_are_counted_and_can_be_too_many() {
 }
 
 #[tokio::test]
-async fn a_dropped_upstream_is_gone() {
+async fn a_dropped_server_stops() {
     let upstream = GithubServer::builder().repository(WIDGETS, 3).start().await.unwrap();
     let url = format!("{}{LIST}", upstream.url());
     let client = client();

@@ -35,7 +35,7 @@ async fn edits_closes_and_new_issues_get_the_clocks_time() {
 }
 
 #[tokio::test]
-async fn vanished_issues_answer_410_404_or_301() {
+async fn removed_issues_respond_with_410_404_or_301() {
     let upstream = widgets(20).await;
     upstream.delete(WIDGETS, 1);
     upstream.hide(WIDGETS, 2);
@@ -177,7 +177,7 @@ async fn read_by_keyset(upstream: &GithubServer) -> BTreeSet<u64> {
 }
 
 #[tokio::test]
-async fn churn_makes_page_numbers_lose_rows_and_keysets_not() {
+async fn mutations_make_page_numbers_lose_rows_but_not_keysets() {
     let churning = || GithubServer::builder().seed(9).repository(WIDGETS, 1_500).changes_per_request(5).start();
     let upstream = churning().await.unwrap();
     let there_all_along: BTreeSet<u64> = upstream.snapshot(WIDGETS).into_iter().map(|issue| issue.id).collect();
@@ -190,7 +190,7 @@ async fn churn_makes_page_numbers_lose_rows_and_keysets_not() {
 }
 
 #[tokio::test]
-async fn churn_follows_the_seed_and_can_delete_and_edit_in_bulk() {
+async fn mutations_follow_the_seed_and_can_delete_and_edit_in_bulk() {
     let mut outcomes = Vec::new();
     for _ in 0..2 {
         let churn = Mutations { changes: 10, deletions: true, bulk_edits: true };

@@ -15,7 +15,7 @@ async fn widgets() -> GithubServer {
 }
 
 #[tokio::test]
-async fn statuses_come_with_githubs_words() {
+async fn statuses_have_githubs_messages() {
     let upstream = widgets().await;
     for code in [401, 403, 404, 409, 410, 451, 500, 502, 503] {
         upstream.fault(Fault::status(code));
@@ -30,7 +30,7 @@ async fn statuses_come_with_githubs_words() {
 }
 
 #[tokio::test]
-async fn limits_look_as_githubs_do() {
+async fn rate_limits_look_like_githubs() {
     let upstream = widgets().await;
     upstream.fault(Fault::PrimaryLimit { reset_in: Duration::from_secs(90) });
     let answer = get(&upstream, LIST).await;
@@ -55,7 +55,7 @@ async fn limits_look_as_githubs_do() {
 }
 
 #[tokio::test]
-async fn bodies_can_be_cut_with_and_without_notice() {
+async fn bodies_can_be_truncated_with_and_without_content_length() {
     let upstream = widgets().await;
     let whole = get(&upstream, LIST).await.text;
     upstream.fault(Fault::TruncatedBody);
@@ -123,7 +123,7 @@ async fn a_gzip_bomb_unpacks_to_far_more_than_was_sent() {
 }
 
 #[tokio::test]
-async fn redirects_lead_elsewhere_or_nowhere() {
+async fn redirects_can_have_any_target_or_none() {
     let (upstream, other) = (widgets().await, widgets().await);
     upstream.fault(Fault::RedirectTo(other.url().to_owned()));
     let answer = get(&upstream, LIST).await;
@@ -141,7 +141,7 @@ async fn redirects_lead_elsewhere_or_nowhere() {
 }
 
 #[tokio::test]
-async fn faults_can_be_aimed() {
+async fn faults_can_be_targeted() {
     let upstream = widgets().await;
     upstream.fault_at(2, Fault::status(500));
     upstream.fault_on("page=7", Fault::status(503));

@@ -42,7 +42,7 @@ async fn links_name_every_relation_by_the_repositorys_id() {
 }
 
 #[tokio::test]
-async fn lists_are_of_open_issues_by_creation_unless_asked_otherwise() {
+async fn lists_default_to_open_issues_by_creation() {
     let upstream = widgets(300).await;
     let open = walk(&upstream, "/repos/acme/widgets/issues").await;
     let closed = walk(&upstream, "/repos/acme/widgets/issues?state=closed").await;
@@ -73,7 +73,7 @@ async fn orders_hold_in_both_directions() {
 }
 
 #[tokio::test]
-async fn since_includes_its_second_or_not_as_told() {
+async fn since_includes_its_second_if_configured() {
     for inclusive in [true, false] {
         let upstream =
             GithubServer::builder().repository(WIDGETS, 400).since_inclusive(inclusive).start().await.unwrap();
@@ -99,7 +99,7 @@ async fn since_includes_its_second_or_not_as_told() {
 }
 
 #[tokio::test]
-async fn pages_beyond_the_depth_want_a_cursor_and_cursors_reach_the_end() {
+async fn pages_beyond_the_depth_require_a_cursor_and_cursors_reach_the_end() {
     let upstream =
         GithubServer::builder().repository(WIDGETS, 950).page_depth(3).cursor_links(true).start().await.unwrap();
     let deep = get(&upstream, "/repos/acme/widgets/issues?state=all&per_page=100&page=4").await;
@@ -117,7 +117,7 @@ async fn pages_beyond_the_depth_want_a_cursor_and_cursors_reach_the_end() {
 }
 
 #[tokio::test]
-async fn what_is_served_is_the_snapshot_byte_for_byte() {
+async fn the_server_serves_the_snapshot_byte_for_byte() {
     let upstream = widgets(60).await;
     upstream.edit(WIDGETS, 9);
     upstream.close(WIDGETS, 10);

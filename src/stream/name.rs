@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_other_systems_confuse_stay_apart() {
+    fn names_that_other_systems_confuse_stay_distinct() {
         let resources =
             ["a-b/c", "a_b/c", "a/b_c", "vercel/next.js", "1x/ß", "A-b/c", "issues", "Issues", "sqlite_x", "^=issues"];
         let mut names: Vec<String> = resources.iter().map(|r| name(r).to_ascii_lowercase()).collect();

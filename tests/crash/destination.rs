@@ -13,16 +13,16 @@ use snowfeed::{Backend, Commit, RunId, Sink, StateChange, StateStore, StateVersi
 use crate::probes::snowflake::SnowflakeProbe;
 
 /// A backend of any kind.
-pub(crate) enum Place {
+pub(crate) enum Destination {
     Memory(Memory),
     Sqlite(Sqlite, tempfile::TempDir),
     #[cfg(feature = "snowflake")]
     Snowflake(SnowflakeProbe),
 }
 
-/// A row as a user finds it.
+/// A row as a user sees it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Found {
+pub(crate) struct FoundRow {
     pub(crate) raw: String,
     pub(crate) deleted: bool,
 }
@@ -31,7 +31,7 @@ fn file(dir: &tempfile::TempDir) -> std::path::PathBuf {
     dir.path().join("a.db")
 }
 
-impl Place {
+impl Destination {
     pub(crate) fn memory() -> Self {
         Self::Memory(Memory::new())
     }
@@ -86,7 +86,7 @@ impl Place {
 
     /// A separate destination with the same rows and checkpoints. Unless it is a file, it is in memory, and forgets a reconcile
     /// run that is under way.
-    pub(crate) async fn copy(&self, resources: &[Resource], tables: &[TableSpec]) -> Self {
+    pub(crate) async fn copy(&self, resources: &[Resource], tables: &[StreamSpec]) -> Self {
         if let Self::Sqlite(sqlite, dir) = self {
             sqlite.latest("").await.unwrap();
             let copy = tempfile::tempdir().unwrap();
@@ -97,7 +97,7 @@ impl Place {
         }
         let copy = Memory::new();
         for resource in resources {
-            copy.ensure_tables(resource, tables).await.unwrap();
+            copy.ensure_streams(resource, tables).await.unwrap();
             for table in tables {
                 let records = self.stored(resource, &table.name).await.into_iter().flat_map(|row| {
                     let upsert = row.json.map(|json| Record::upsert(&row.key, row.version, json));
@@ -122,36 +122,36 @@ impl Place {
     async fn stored(&self, resource: &Resource, table: &str) -> Vec<StoredRow> {
         match self {
             Self::Memory(memory) => memory.rows(resource, table),
-            Self::Sqlite(..) => unreachable!("a file is copied whole"),
+            Self::Sqlite(..) => unreachable!("files are copied as a whole"),
             #[cfg(feature = "snowflake")]
             Self::Snowflake(probe) => probe.rows(resource, table).await,
         }
     }
 
     /// The rows of a resource, unordered, as the table's view shows them.
-    pub(crate) async fn rows(&self, resource: &Resource, table: &str) -> Vec<Found> {
+    pub(crate) async fn rows(&self, resource: &Resource, table: &str) -> Vec<FoundRow> {
         if let Self::Sqlite(_, dir) = self {
             return rows(&file(dir), resource, table);
         }
-        let found = |row: StoredRow| Some(Found { raw: row.json?.to_string(), deleted: row.deleted_at.is_some() });
+        let found = |row: StoredRow| Some(FoundRow { raw: row.json?.to_string(), deleted: row.deleted_at.is_some() });
         self.stored(resource, table).await.into_iter().filter_map(found).collect()
     }
 }
 
 /// The rows of a resource in a database file, read over another program's connection.
-pub(crate) fn rows(file: &Path, resource: &Resource, table: &str) -> Vec<Found> {
+pub(crate) fn rows(file: &Path, resource: &Resource, table: &str) -> Vec<FoundRow> {
     let reader = rusqlite::Connection::open(file).unwrap();
-    let there: bool = reader
+    let exists: bool = reader
         .query_row("SELECT count(*) > 0 FROM sqlite_schema WHERE type = 'view' AND name = ?1", [table], |row| {
             row.get(0)
         })
         .unwrap();
-    if !there {
+    if !exists {
         return Vec::new();
     }
     let select = format!("SELECT raw, deleted_at IS NOT NULL FROM \"{table}\" WHERE resource = ?1");
     let mut select = reader.prepare(&select).unwrap();
     let found =
-        select.query_map([resource.name()], |row| Ok(Found { raw: row.get(0)?, deleted: row.get(1)? })).unwrap();
+        select.query_map([resource.name()], |row| Ok(FoundRow { raw: row.get(0)?, deleted: row.get(1)? })).unwrap();
     found.collect::<Result<_, _>>().unwrap()
 }

@@ -1,14 +1,29 @@
-//! The fence: a lock that serializes runs of one resource. It is a table with one row, for each key of the state.
+//! Transactions: their retries, and the fence that serializes those of one resource.
 //!
-//! An INSERT locks nothing in Snowflake, so that two appends on one base would both succeed. An UPDATE locks its table until
-//! the transaction ends. The fence holds no durable value that could become stale: the highest version in
-//! `APP_STATE` counts, and is read under the lock. The row names the transaction that holds the lock. If Snowflake has ended that
-//! transaction, later statements of the session commit on their own, and find a different transaction in the row.
+//! The fence is a table with one row, for each key of the state. An INSERT locks nothing in Snowflake, so that two appends on one base
+//! would both succeed. An UPDATE locks its table until the transaction ends. The fence holds no durable value that could become stale:
+//! the highest version in `APP_STATE` counts, and is read under the lock. The row names the transaction that holds the lock. If
+//! Snowflake has ended that transaction, later statements of the session commit on their own, and find a different transaction in the
+//! row.
+
+use std::time::Duration;
 
 use super::names::{Names, fence_name};
 use super::pool::{PooledSession, is_missing};
 use crate::snowflake::{Session, Sql, Statement, sql};
-use crate::{Error, Result};
+use crate::{Error, Result, RetryConfig};
+
+const RETRY: RetryConfig = RetryConfig {
+    max_attempts: 5,
+    timeout: Duration::MAX,
+    first_delay: Duration::from_millis(50),
+    max_delay: Duration::from_secs(5),
+};
+
+/// Runs a transaction up to five times, as long as its error is worth a retry. The final error tells outer layers not to retry.
+pub(super) async fn with_retry<T, F: Future<Output = Result<T>>>(work: impl FnMut() -> F) -> Result<T> {
+    RETRY.run(work, Error::retry).await.map_err(Error::exhausted)
+}
 
 /// The fence of one key.
 #[derive(Debug, Clone)]
