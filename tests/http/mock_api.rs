@@ -3,4 +3,4 @@
 mod behaviour;
 mod documents;
 mod guide;
-mod two_tables;
+mod two_streams;

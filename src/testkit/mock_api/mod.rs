@@ -1,6 +1,6 @@
 //! An HTTP API for the tests of a source: a test declares its lists, changes their records while they are served, and injects faults.
 //!
-//! # A test of a source with two tables
+//! # A test of a source with two streams
 //!
 //! The source reads tickets, in the order of their last change, and the comments of each ticket. Both conformance suites run over it while
 //! every seventh request fails, and one test has faults of its own.

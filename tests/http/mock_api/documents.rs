@@ -8,13 +8,13 @@ fn read(path: &str) -> String {
 }
 
 #[test]
-fn the_module_shows_the_two_table_test() {
+fn the_module_shows_the_two_stream_test() {
     let documented = read("src/testkit/mock_api/mod.rs");
-    let expected: String = read("tests/http/mock_api/two_tables.rs").lines().fold(String::new(), |text, line| {
+    let expected: String = read("tests/http/mock_api/two_streams.rs").lines().fold(String::new(), |text, line| {
         let line = if line.is_empty() { "//!".to_owned() } else { format!("//! {line}") };
         text + &line + "\n"
     });
-    assert!(documented.contains(&expected), "src/testkit/mock_api/mod.rs must show tests/http/mock_api/two_tables.rs");
+    assert!(documented.contains(&expected), "src/testkit/mock_api/mod.rs must show tests/http/mock_api/two_streams.rs");
 }
 
 #[test]
