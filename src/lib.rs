@@ -2,7 +2,7 @@
 //!
 //! An author implements [`Source`]. snowfeed adds the rest: an incremental, crash-safe ingestion [`engine`], [`backends`] that keep
 //! rows, settings and state together, a command line for any source (the `cli` module), an HTTP client for sources (`http`),
-//! and conformance suites (`testkit`). The reference source is GitHub issues (`sources::github`).
+//! and conformance suites with a mock of an HTTP API (`testkit`). The reference source is GitHub issues (`sources::github`).
 //!
 //! # Where to start
 //!
