@@ -2,6 +2,9 @@
 
 mod issues;
 mod links;
+mod listing;
+mod pulls;
+mod records;
 mod repositories;
 
 pub(crate) use links::next_page;
@@ -11,7 +14,9 @@ use twox_hash::XxHash3_128;
 use super::answer::Answer;
 use super::data::ServerData;
 use super::log::ReceivedRequest;
+use super::render;
 use super::server::{Shared, with_quota};
+use super::table::RecordKind;
 
 /// The response to a request, by the client, its quota, the path's content, and whether the client already has it.
 pub(crate) fn answer(shared: &Shared, request: &ReceivedRequest) -> Answer {
@@ -87,7 +92,7 @@ fn route(shared: &Shared, request: &ReceivedRequest, segments: &[&str]) -> Answe
             repositories::list(shared, request, &data, |owner| owner.eq_ignore_ascii_case(login))
         }
         ["organizations" | "user", id, "repos"] => {
-            repositories::list(shared, request, &data, |owner| repositories::owner_id(owner).to_string() == *id)
+            repositories::list(shared, request, &data, |owner| render::owner_id(owner).to_string() == *id)
         }
         ["installation", "repositories"] => repositories::installation(shared, request, &data),
         _ => Answer::not_found(),
@@ -106,8 +111,29 @@ fn in_repository(
         ["issues", ..] if !data.repositories[index].issues_enabled && !data.repositories[index].lists_pull_requests => {
             Answer::error(410, "Issues are disabled for this repo")
         }
-        ["issues"] => issues::list(shared, request, data, index),
+        ["issues"] => issues::list(shared, request, data, index).unwrap_or_else(|refusal| *refusal),
+        ["pulls"] => pulls::list(shared, request, data, index),
+        ["commits"] => records::commits(shared, request, data, index).unwrap_or_else(|refusal| *refusal),
+        ["pulls", number, "reviews"] => records::reviews(shared, request, data, index, number),
+        ["pulls", number, "reviews", id] => records::review(&data.repositories[index], number, id),
+        ["issues", "comments"] => {
+            records::comments(shared, request, data, index, RecordKind::IssueComment).unwrap_or_else(|refusal| *refusal)
+        }
+        ["pulls", "comments"] => records::comments(shared, request, data, index, RecordKind::ReviewComment)
+            .unwrap_or_else(|refusal| *refusal),
+        ["issues", "events"] => records::list(shared, request, data, index, RecordKind::IssueEvent),
+        ["labels"] => records::list(shared, request, data, index, RecordKind::Label),
+        ["milestones"] => records::list(shared, request, data, index, RecordKind::Milestone),
+        ["releases"] => records::list(shared, request, data, index, RecordKind::Release),
+        ["issues", "comments", id] => records::item(&data.repositories[index], RecordKind::IssueComment, id),
+        ["pulls", "comments", id] => records::item(&data.repositories[index], RecordKind::ReviewComment, id),
+        ["issues", "events", id] => records::item(&data.repositories[index], RecordKind::IssueEvent, id),
+        ["releases", id] => records::item(&data.repositories[index], RecordKind::Release, id),
+        ["labels", name] => records::label(&data.repositories[index], name),
+        ["milestones", number] => records::milestone(&data.repositories[index], number),
+        ["commits", sha] => records::commit(&data.repositories[index], sha),
         ["issues", number] => issues::item(shared, data, index, number),
+        ["pulls", number] => pulls::item(&data.repositories[index], number),
         _ => Answer::not_found(),
     }
 }
