@@ -6,6 +6,7 @@ use super::{Fragments, association, body};
 use crate::clock::timestamp;
 use crate::fixtures::{COLORS, LABELS, TITLE_ENDS};
 use crate::generate::mix;
+use crate::issue::{Issue, IssueText};
 use crate::repository::Repository;
 use crate::table::{Record, RecordKind};
 
@@ -203,19 +204,11 @@ impl<'a> Context<'a> {
         let event = self.record.text_key("event").unwrap_or(kinds[rng.usize(..kinds.len())]);
         let person = self.repository.fragments.person(rng.usize(..1_000));
         let commit = (event == "referenced").then(|| sha_digits(mix(self.record.seed, 8)));
-        let number = self.record.parent;
-        let issue_url = format!("{}/issues/{number}", self.api);
         let mut value = json!({
             "id": id, "node_id": format!("LE_kwDO{id:010x}"), "url": format!("{}/issues/events/{id}", self.api),
             "actor": self.user, "event": event, "commit_url": commit.as_ref().map(|sha| format!("{}/commits/{sha}", self.api)),
             "commit_id": commit, "created_at": self.created(), "performed_via_github_app": null,
-            // GitHub has the whole issue here, as it is now. Without what can change in it, an event is immutable.
-            "issue": {
-                "id": self.repository.issues.get(&number).map(|issue| issue.id), "number": number, "url": issue_url,
-                "repository_url": self.api, "labels_url": format!("{issue_url}/labels{{/name}}"),
-                "comments_url": format!("{issue_url}/comments"), "events_url": format!("{issue_url}/events"),
-                "html_url": self.page,
-            },
+            "issue": self.opened_issue(),
         });
         match event {
             "labeled" => value["label"] = json!({"name": LABELS[rng.usize(..LABELS.len())], "color": COLORS[0]}),
@@ -227,6 +220,23 @@ impl<'a> Context<'a> {
             }
             _ => {}
         }
+        value
+    }
+
+    /// The issue of an event as it was opened. GitHub has it as it is now, but then every edit would change its events.
+    fn opened_issue(&self) -> Value {
+        let Some(issue) = self.repository.issues.get(&self.record.parent) else { return Value::Null };
+        let mut text = String::new();
+        match &issue.content {
+            IssueText::Seed(seed) => {
+                let opened = Issue::generated(issue.id, issue.number, *seed, issue.created);
+                super::issue(self.repository, &opened, *seed, &mut text);
+            }
+            IssueText::Raw(raw) => text.push_str(raw),
+        }
+        let mut value: Value = serde_json::from_str(&text).unwrap_or_default();
+        value["labels"] = json!([]);
+        value["milestone"] = Value::Null;
         value
     }
 

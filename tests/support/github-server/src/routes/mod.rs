@@ -106,34 +106,37 @@ fn in_repository(
     index: usize,
     rest: &[&str],
 ) -> Answer {
+    let issues_are_hidden = {
+        let repository = &data.repositories[index];
+        !repository.issues_enabled && !repository.lists_pull_requests
+    };
+    let list = |data: &mut ServerData, kind| {
+        records::list(shared, request, data, index, kind).unwrap_or_else(|refusal| *refusal)
+    };
+    let item = |data: &ServerData, kind, id| records::item(&data.repositories[index], kind, id);
     match rest {
         [] => Answer::json(repositories::json(&data.repositories[index], data)),
-        ["issues", ..] if !data.repositories[index].issues_enabled && !data.repositories[index].lists_pull_requests => {
-            Answer::error(410, "Issues are disabled for this repo")
-        }
+        ["issues", ..] if issues_are_hidden => Answer::error(410, "Issues are disabled for this repo"),
         ["issues"] => issues::list(shared, request, data, index).unwrap_or_else(|refusal| *refusal),
+        ["issues", "comments"] => list(data, RecordKind::IssueComment),
+        ["issues", "comments", id] => item(data, RecordKind::IssueComment, id),
+        ["issues", "events"] => list(data, RecordKind::IssueEvent),
+        ["issues", "events", id] => item(data, RecordKind::IssueEvent, id),
+        ["issues", number] => issues::item(shared, data, index, number),
         ["pulls"] => pulls::list(shared, request, data, index),
-        ["commits"] => records::commits(shared, request, data, index).unwrap_or_else(|refusal| *refusal),
+        ["pulls", "comments"] => list(data, RecordKind::ReviewComment),
+        ["pulls", "comments", id] => item(data, RecordKind::ReviewComment, id),
+        ["pulls", number] => pulls::item(&data.repositories[index], number),
         ["pulls", number, "reviews"] => records::reviews(shared, request, data, index, number),
         ["pulls", number, "reviews", id] => records::review(&data.repositories[index], number, id),
-        ["issues", "comments"] => {
-            records::comments(shared, request, data, index, RecordKind::IssueComment).unwrap_or_else(|refusal| *refusal)
-        }
-        ["pulls", "comments"] => records::comments(shared, request, data, index, RecordKind::ReviewComment)
-            .unwrap_or_else(|refusal| *refusal),
-        ["issues", "events"] => records::list(shared, request, data, index, RecordKind::IssueEvent),
-        ["labels"] => records::list(shared, request, data, index, RecordKind::Label),
-        ["milestones"] => records::list(shared, request, data, index, RecordKind::Milestone),
-        ["releases"] => records::list(shared, request, data, index, RecordKind::Release),
-        ["issues", "comments", id] => records::item(&data.repositories[index], RecordKind::IssueComment, id),
-        ["pulls", "comments", id] => records::item(&data.repositories[index], RecordKind::ReviewComment, id),
-        ["issues", "events", id] => records::item(&data.repositories[index], RecordKind::IssueEvent, id),
-        ["releases", id] => records::item(&data.repositories[index], RecordKind::Release, id),
+        ["labels"] => list(data, RecordKind::Label),
         ["labels", name] => records::label(&data.repositories[index], name),
+        ["milestones"] => list(data, RecordKind::Milestone),
         ["milestones", number] => records::milestone(&data.repositories[index], number),
+        ["releases"] => list(data, RecordKind::Release),
+        ["releases", id] => item(data, RecordKind::Release, id),
+        ["commits"] => list(data, RecordKind::Commit),
         ["commits", sha] => records::commit(&data.repositories[index], sha),
-        ["issues", number] => issues::item(shared, data, index, number),
-        ["pulls", number] => pulls::item(&data.repositories[index], number),
         _ => Answer::not_found(),
     }
 }

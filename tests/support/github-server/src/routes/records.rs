@@ -5,14 +5,18 @@ use crate::answer::Answer;
 use crate::clock::second_of;
 use crate::data::ServerData;
 use crate::log::ReceivedRequest;
-use crate::render::{commit_sha, label_name, milestone_is_open};
+use crate::render::{self, commit_sha, label_name, milestone_is_open};
 use crate::repository::{Repository, State};
 use crate::server::Shared;
-use crate::table::{Record, RecordKind};
+use crate::table::{Record, RecordKind, Table};
 use crate::timeline::key;
 
-/// A page of the comments on all issues, or on the lines of all pull requests: by ascending id unless sorted.
-pub(crate) fn comments(
+/// A page of a list below the repository.
+///
+/// # Errors
+///
+/// The response to an invalid query, or to one for what is not there.
+pub(crate) fn list(
     shared: &Shared,
     request: &ReceivedRequest,
     data: &mut ServerData,
@@ -21,38 +25,32 @@ pub(crate) fn comments(
 ) -> Result<Answer, Box<Answer>> {
     listing::begin(shared, data, index);
     let repository = &data.repositories[index];
+    let table = repository.table(kind);
+    let selection = match kind {
+        RecordKind::IssueComment | RecordKind::ReviewComment => comments(shared, request, table)?,
+        RecordKind::Label => Selection::sorted(table.iter().map(|label| key(0, label.number)), true),
+        RecordKind::Milestone => milestones(request, repository),
+        RecordKind::Commit => commits(request, repository)?,
+        RecordKind::Release | RecordKind::IssueEvent | RecordKind::Review => {
+            Selection::all(&table.orders().created, false)
+        }
+    };
+    Ok(page(shared, request, repository, kind, kind.path(), &selection))
+}
+
+/// Comments by ascending id unless they are sorted.
+fn comments<'a>(shared: &Shared, request: &ReceivedRequest, table: &'a Table) -> Result<Selection<'a>, Box<Answer>> {
     let since = listing::since(shared, request)?;
     let sort = request.query("sort");
     let ascending = sort.is_none() || listing::ascending(request, true);
-    let table = repository.table(kind);
-    let selection = match (sort.as_deref(), since) {
+    Ok(match (sort.as_deref(), since) {
         (Some("updated"), _) => Selection::from_second(&table.orders().updated, since.unwrap_or_default(), ascending),
         (_, None) => Selection::all(&table.orders().created, ascending),
         (_, Some(since)) => {
             let members = table.iter().filter(|record| record.updated >= since);
             Selection::sorted(members.map(|record| key(record.created, record.number)), ascending)
         }
-    };
-    Ok(page(shared, request, repository, kind, kind.path(), &selection))
-}
-
-/// A page of a list without filters by time.
-pub(crate) fn list(
-    shared: &Shared,
-    request: &ReceivedRequest,
-    data: &mut ServerData,
-    index: usize,
-    kind: RecordKind,
-) -> Answer {
-    listing::begin(shared, data, index);
-    let repository = &data.repositories[index];
-    let table = repository.table(kind);
-    let selection = match kind {
-        RecordKind::Milestone => milestones(request, repository),
-        RecordKind::Label => Selection::sorted(table.iter().map(|label| key(0, label.number)), true),
-        _ => Selection::all(&table.orders().created, false),
-    };
-    page(shared, request, repository, kind, kind.path(), &selection)
+    })
 }
 
 /// Milestones by state, by due date or by the share of closed issues.
@@ -61,7 +59,7 @@ fn milestones(request: &ReceivedRequest, repository: &Repository) -> Selection<'
     let by_completeness = request.query("sort").as_deref() == Some("completeness");
     let members = repository.table(RecordKind::Milestone).iter().filter(|one| state.includes(milestone_is_open(one)));
     let keys = members.map(|milestone| {
-        let json = crate::render::record(repository, RecordKind::Milestone, milestone);
+        let json = render::record(repository, RecordKind::Milestone, milestone);
         let sort_key = if by_completeness {
             let count = |name: &str| json[name].as_u64().unwrap_or_default();
             let (open, closed) = (count("open_issues"), count("closed_issues"));
@@ -75,34 +73,24 @@ fn milestones(request: &ReceivedRequest, repository: &Repository) -> Selection<'
     Selection::sorted(keys, listing::ascending(request, true))
 }
 
-/// A page of the commits of the default branch or of an ancestor, newest first.
-pub(crate) fn commits(
-    shared: &Shared,
-    request: &ReceivedRequest,
-    data: &mut ServerData,
-    index: usize,
-) -> Result<Answer, Box<Answer>> {
-    listing::begin(shared, data, index);
-    let repository = &data.repositories[index];
+/// The commits of the default branch, or those up to an ancestor, newest first.
+fn commits<'a>(request: &ReceivedRequest, repository: &'a Repository) -> Result<Selection<'a>, Box<Answer>> {
     let table = repository.table(RecordKind::Commit);
     if table.len() == 0 {
-        return Ok(Answer::error(409, "Git Repository is empty."));
+        return Err(Box::new(Answer::error(409, "Git Repository is empty.")));
     }
     let since = listing::time(request, "since")?.map(second_of);
     let until = listing::time(request, "until")?.map(second_of);
-    let selection = match request.query("sha").as_deref() {
-        None | Some("main") => Selection::between(&table.orders().created, since, until, false),
-        Some(sha) => {
-            let Some(newest) = find_commit(repository, sha) else { return Ok(Answer::not_found()) };
-            let members = table.iter().filter(|commit| {
-                commit.number <= newest.number
-                    && since.is_none_or(|since| commit.created >= since)
-                    && until.is_none_or(|until| commit.created <= until)
-            });
-            Selection::sorted(members.map(|commit| key(commit.created, commit.number)), false)
-        }
+    let Some(sha) = request.query("sha").filter(|sha| sha != "main") else {
+        return Ok(Selection::between(&table.orders().created, since, until, false));
     };
-    Ok(page(shared, request, repository, RecordKind::Commit, RecordKind::Commit.path(), &selection))
+    let Some(newest) = find_commit(repository, &sha) else { return Err(Box::new(Answer::not_found())) };
+    let members = table.iter().filter(|commit| {
+        commit.number <= newest.number
+            && since.is_none_or(|since| commit.created >= since)
+            && until.is_none_or(|until| commit.created <= until)
+    });
+    Ok(Selection::sorted(members.map(|commit| key(commit.created, commit.number)), false))
 }
 
 /// A page of `GET /repos/{owner}/{repo}/pulls/{number}/reviews`, in the order of their submission.

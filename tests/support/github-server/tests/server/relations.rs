@@ -145,6 +145,9 @@ async fn events_are_immutable() {
     let before = upstream.records(WIDGETS, RecordKind::IssueEvent);
     minute(&upstream);
     upstream.bulk_edit(WIDGETS, 60);
+    upstream.close(WIDGETS, before[0].parent.unwrap());
+    let closed = upstream.records(WIDGETS, RecordKind::IssueEvent).pop().unwrap();
+    upstream.hide_record(WIDGETS, RecordKind::IssueEvent, closed.id);
     upstream.rename_label(WIDGETS, "bug", "defect");
     assert_eq!(upstream.records(WIDGETS, RecordKind::IssueEvent), before);
     let id = before[0].id;

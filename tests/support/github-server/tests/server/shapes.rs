@@ -69,6 +69,17 @@ async fn records_have_the_keys_that_github_requires() {
 }
 
 #[tokio::test]
+async fn events_have_their_issue() {
+    let upstream = filled().await;
+    for event in upstream.records(WIDGETS, RecordKind::IssueEvent) {
+        let issue = serde_json::from_str::<Value>(&event.text).unwrap()["issue"].clone();
+        assert_eq!(issue["number"].as_u64(), event.parent.map(u64::from));
+        let keys = "id node_id url repository_url labels_url comments_url events_url html_url state title body user";
+        assert_eq!(missing(&issue.to_string(), keys), [""; 0]);
+    }
+}
+
+#[tokio::test]
 async fn oddities_reach_every_kind_of_text() {
     let builder = || GithubServer::builder().repository(WIDGETS, 60).records(RecordKind::IssueComment, 2_500);
     let texts = |upstream: &GithubServer| -> String {
