@@ -63,8 +63,8 @@ impl Sink for Null {
 }
 
 /// Returns prepared batches.
-#[derive(Debug)]
-struct Prepared(Mutex<Vec<Batch>>);
+#[derive(Debug, Clone)]
+struct Prepared(Arc<Mutex<Vec<Batch>>>);
 
 #[async_trait]
 impl Source for Prepared {
@@ -72,12 +72,19 @@ impl Source for Prepared {
         SourceSpec::new("prepared", "1").table(TableSpec::new(TABLE))
     }
 
-    async fn check(&self, _: &Settings) -> Result<()> {
+    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Reader for Prepared {
+    async fn check(&self) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
-        Ok(Vec::new())
+    fn discover(&self) -> ResourceStream {
+        stream::empty().boxed()
     }
 
     fn read(&self, _: ReadRequest) -> BatchStream {
@@ -94,7 +101,7 @@ fn measure(bencher: Bencher<'_, '_>, connect: impl Fn(Prepared) -> Connector) {
     let (runtime, batches) = (runtime(), batches());
     bencher
         .counter(ItemsCount::new(ROWS))
-        .with_inputs(|| connect(Prepared(Mutex::new(batches.clone()))))
+        .with_inputs(|| connect(Prepared(Arc::new(Mutex::new(batches.clone())))))
         .bench_local_values(|connector| {
             let report = runtime.block_on(connector.ingest(IngestRequest::new([resource()]))).unwrap();
             assert_eq!(report.counts().inserted, u64::from(ROWS));

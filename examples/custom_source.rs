@@ -17,7 +17,7 @@ use serde::Deserialize;
 use snowfeed::prelude::*;
 
 /// The settings: the comment of a field becomes its description.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 struct Folder {
     /// The folder that holds the files.
     path: PathBuf,
@@ -41,19 +41,24 @@ impl Source for JsonLines {
         SourceSpec::new("jsonl", "1.0.0").resource_kind("file").settings(SettingsSchema::of::<Folder>()).table(lines)
     }
 
-    async fn check(&self, config: &Settings) -> Result<()> {
-        self.discover(config).await.map(drop)
+    async fn connect(&self, settings: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(settings.read::<Folder>()?))
+    }
+}
+
+#[async_trait]
+impl Reader for Folder {
+    async fn check(&self) -> Result<()> {
+        self.files().map(drop)
     }
 
-    async fn discover(&self, config: &Settings) -> Result<Vec<Resource>> {
-        let folder = config.read::<Folder>()?.path.read_dir().map_err(unreadable)?;
-        let paths = folder.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>().map_err(unreadable)?;
-        let files = paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
-        files.filter_map(|path| path.file_stem()?.to_str()).map(Resource::new).collect()
+    fn discover(&self) -> ResourceStream {
+        stream::iter([self.files()]).map_ok(stream::iter).try_flatten().boxed()
     }
 
     fn read(&self, request: ReadRequest) -> BatchStream {
-        let batches = stream::once(async move { Lines::open(&request) });
+        let folder = self.clone();
+        let batches = stream::once(async move { folder.open(&request) });
         batches.map_ok(|lines| stream::try_unfold(lines, |lines| async { lines.batch() })).try_flatten().boxed()
     }
 }
@@ -64,15 +69,24 @@ struct Lines {
     at: u64,
 }
 
-impl Lines {
-    fn open(request: &ReadRequest) -> Result<Self> {
-        let path = request.settings.read::<Folder>()?.path.join(format!("{}.jsonl", request.resource));
-        let at = request.checkpoint.as_ref().map_or(Ok(0), Checkpoint::parse)?;
-        let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
-        file.seek(SeekFrom::Start(at)).map_err(unreadable)?;
-        Ok(Self { file, at })
+impl Folder {
+    fn files(&self) -> Result<Vec<Result<Resource>>> {
+        let entries = self.path.read_dir().map_err(unreadable)?;
+        let paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>().map_err(unreadable)?;
+        let files = paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+        Ok(files.filter_map(|path| path.file_stem()?.to_str()).map(Resource::new).collect())
     }
 
+    fn open(&self, request: &ReadRequest) -> Result<Lines> {
+        let at = request.checkpoint.as_ref().map_or(Ok(0), Checkpoint::parse)?;
+        let path = self.path.join(format!("{}.jsonl", request.resource));
+        let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
+        file.seek(SeekFrom::Start(at)).map_err(unreadable)?;
+        Ok(Lines { file, at })
+    }
+}
+
+impl Lines {
     /// The next thousand lines.
     fn batch(mut self) -> Result<Option<(Batch, Self)>> {
         let mut batch = Batch::new("lines");

@@ -13,7 +13,7 @@ use snowfeed::engine::{Connector, Event, IngestRequest};
 use snowfeed::prelude::*;
 
 /// A shop's orders; where they come from is the program's own business.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Orders;
 
 #[async_trait]
@@ -26,12 +26,19 @@ impl Source for Orders {
         SourceSpec::new("shop", "1.0.0").resource_kind("branch").table(orders)
     }
 
-    async fn check(&self, _: &Settings) -> Result<()> {
+    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Reader for Orders {
+    async fn check(&self) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
-        Ok(vec![Resource::new("north")?, Resource::new("south")?])
+    fn discover(&self) -> ResourceStream {
+        stream::iter([Resource::new("north"), Resource::new("south")]).boxed()
     }
 
     fn read(&self, request: ReadRequest) -> BatchStream {

@@ -61,7 +61,7 @@ pub use sink::{
     Backend, Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, Sink, StalePolicy, StoredRecord,
     StoredReject, StoredRow, Sweep, TableRows, UnseenQuery,
 };
-pub use source::{BatchStream, ReadRequest, Source, SourceSpec, VerifyRequest};
+pub use source::{BatchStream, Context, ReadRequest, Reader, ResourceStream, Source, SourceSpec, VerifyRequest};
 pub use state::{
     Counts, Mode, Reconciliation, ResourceState, ResourceStatus, RunId, RunRecord, RunStatus, StateChange, StateEntry,
     StateStore, StateVersion, Timings,
@@ -75,8 +75,9 @@ pub use {bytestring, futures, jiff, schemars, secrecy};
 pub mod prelude {
     #[doc(no_inline)]
     pub use crate::{
-        Batch, BatchStream, Checkpoint, ColumnType, Error, ErrorKind, Mode, Monitor, ReadRequest, Record, Resource,
-        Result, SecretRef, Settings, SettingsSchema, Source, SourceSpec, TableSpec, Version,
+        Batch, BatchStream, Checkpoint, ColumnType, Context, Error, ErrorKind, Mode, Monitor, ReadRequest, Reader,
+        Record, Resource, ResourceStream, Result, SecretRef, Settings, SettingsSchema, Source, SourceSpec, TableSpec,
+        Version,
     };
 }
 

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// A source in which each read finds one new record of each resource, and one unchanged record.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct TickingSource;
 
 #[async_trait]
@@ -35,12 +35,19 @@ impl Source for TickingSource {
         SourceSpec::new("ticking", "1").table(TableSpec::new("ticks").column("tick", "tick", ColumnType::Integer))
     }
 
-    async fn check(&self, _: &Settings) -> Result<()> {
+    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Reader for TickingSource {
+    async fn check(&self) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
-        Ok(Vec::new())
+    fn discover(&self) -> ResourceStream {
+        stream::empty().boxed()
     }
 
     fn read(&self, request: ReadRequest) -> BatchStream {

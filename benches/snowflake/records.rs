@@ -43,7 +43,7 @@ impl Records {
 }
 
 /// Returns this many records, in batches.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Source(pub(crate) u32);
 
 pub(crate) const TABLE: &str = "records";
@@ -54,12 +54,19 @@ impl snowfeed::Source for Source {
         SourceSpec::new("bench", "1").table(TableSpec::new(TABLE).column("title", "title", ColumnType::Text))
     }
 
-    async fn check(&self, _: &Settings) -> Result<()> {
+    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl snowfeed::Reader for Source {
+    async fn check(&self) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
-        Ok(vec![])
+    fn discover(&self) -> ResourceStream {
+        stream::empty().boxed()
     }
 
     fn read(&self, _: ReadRequest) -> BatchStream {

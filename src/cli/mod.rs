@@ -8,8 +8,12 @@
 //! # #[async_trait::async_trait]
 //! # impl Source for Planets {
 //! #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1").table(TableSpec::new("planets")) }
-//! #     async fn check(&self, _: &Settings) -> Result<()> { Ok(()) }
-//! #     async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> { Ok(vec![]) }
+//! #     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
+//! # }
+//! # #[async_trait::async_trait]
+//! # impl Reader for Planets {
+//! #     async fn check(&self) -> Result<()> { Ok(()) }
+//! #     fn discover(&self) -> ResourceStream { stream::empty().boxed() }
 //! #     fn read(&self, _: ReadRequest) -> BatchStream { stream::empty().boxed() }
 //! # }
 //! #[tokio::main]
@@ -94,8 +98,12 @@ pub async fn run_from<T: Into<OsString>>(source: impl Source, args: impl IntoIte
 /// # #[async_trait::async_trait]
 /// # impl Source for Planets {
 /// #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1").table(TableSpec::new("planets")) }
-/// #     async fn check(&self, _: &Settings) -> Result<()> { Ok(()) }
-/// #     async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> { Ok(vec![]) }
+/// #     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
+/// # }
+/// # #[async_trait::async_trait]
+/// # impl Reader for Planets {
+/// #     async fn check(&self) -> Result<()> { Ok(()) }
+/// #     fn discover(&self) -> ResourceStream { stream::empty().boxed() }
 /// #     fn read(&self, _: ReadRequest) -> BatchStream { stream::empty().boxed() }
 /// # }
 /// use snowfeed::backends::Memory;

@@ -11,13 +11,16 @@ use super::credentials::CredentialUse;
 use super::identity::IdentityClaims;
 use super::{Event, Observer};
 use crate::{
-    Backend, Commit, CommitReport, ConfigStore, Limits, Mode, Monitor, OutstandingRejects, RejectQuery, Resource,
-    ResourceStatus, Result, RunId, RunRecord, Sink, Source, SourceEvent, SourceSpec, StateEntry, StateStore,
-    StateVersion,
+    Backend, Commit, CommitReport, ConfigStore, Context, Limits, Mode, Monitor, OutstandingRejects, Reader,
+    RejectQuery, Resource, ResourceStatus, Result, RunId, RunRecord, Settings, Sink, Source, SourceEvent, SourceSpec,
+    StateEntry, StateStore, StateVersion,
 };
 
 /// The number of remembered warnings: each is logged once.
 const MAX_WARNINGS: usize = 1_000;
+
+/// The reader, and the settings that it was connected with.
+type Connected = (Settings, Arc<dyn Reader>);
 
 /// Returns the time.
 type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -54,8 +57,12 @@ pub(super) enum WriteOrder {
 /// # #[async_trait::async_trait]
 /// # impl Source for Planets {
 /// #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1").table(TableSpec::new("planets")) }
-/// #     async fn check(&self, _: &Settings) -> Result<()> { Ok(()) }
-/// #     async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> { Ok(vec![]) }
+/// #     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
+/// # }
+/// # #[async_trait::async_trait]
+/// # impl Reader for Planets {
+/// #     async fn check(&self) -> Result<()> { Ok(()) }
+/// #     fn discover(&self) -> ResourceStream { stream::empty().boxed() }
 /// #     fn read(&self, _: ReadRequest) -> BatchStream {
 /// #         stream::iter([Ok(Batch::new("planets").record(Record::upsert("3", Version::NONE, "{}")))]).boxed()
 /// #     }
@@ -72,6 +79,8 @@ pub(super) enum WriteOrder {
 #[derive(Clone)]
 pub struct Connector {
     pub(super) source: Arc<dyn Source>,
+    /// Locked while connecting, so that concurrent runs connect once.
+    connected: Arc<tokio::sync::Mutex<Option<Connected>>>,
     pub(super) spec: Arc<SourceSpec>,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) state: Arc<dyn StateStore>,
@@ -115,6 +124,7 @@ impl Connector {
         Self {
             spec: Arc::new(source.spec()),
             source,
+            connected: Arc::default(),
             limits: sink.limits(),
             sink,
             state,
@@ -180,9 +190,23 @@ impl Connector {
     /// Checks the effective settings: validates them, then connects to the remote. The [observer](Self::observer) gets waits and retries.
     ///
     /// # Errors
-    /// Returns the errors of [`Source::check`].
+    /// Returns the errors of [`Source::connect`] and [`Reader::check`].
     pub async fn check(&self) -> Result<()> {
-        self.source.check_with(&self.configuration().await?.config, &self.monitor()).await
+        let context = Context::new(self.monitor()).fail_fast(true);
+        self.source.connect(&self.configuration().await?.config, context).await?.check().await
+    }
+
+    /// Connects the source, unless it is connected with these settings.
+    pub(super) async fn reader(&self, settings: &Settings) -> Result<Arc<dyn Reader>> {
+        let mut connected = self.connected.lock().await;
+        if let Some((known, reader)) = &*connected
+            && known == settings
+        {
+            return Ok(reader.clone());
+        }
+        let reader: Arc<dyn Reader> = self.source.connect(settings, Context::new(self.monitor())).await?.into();
+        *connected = Some((settings.clone(), reader.clone()));
+        Ok(reader)
     }
 
     /// The newest state of a resource, if it has one.

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use futures::TryStreamExt;
+
 use super::Connector;
 use super::resources::ResourceLookup;
 use super::settings::Configured;
@@ -21,13 +23,14 @@ impl Connector {
     /// characters, and those that a command line would take for an option. So are resources beyond the first 100,000.
     ///
     /// # Errors
-    /// Returns the errors of [`Source::discover`](crate::Source::discover).
+    /// Returns the errors of [`Source::connect`](crate::Source::connect) and [`Reader::discover`](crate::Reader::discover).
     pub async fn discover(&self) -> Result<Vec<Resource>> {
         let Configured { config, resources: known, .. } = self.configuration().await?;
         let names = ResourceLookup::new(self.source.as_ref(), &config, known.keys().map(Resource::name));
         let monitor = self.monitor();
+        let mut discovered = self.reader(&config).await?.discover();
         let (mut found, mut seen, mut skipped) = (Vec::new(), HashSet::new(), 0);
-        for resource in self.source.discover_with(&config, &monitor).await? {
+        while let Some(resource) = discovered.try_next().await? {
             if found.len() == MAX_RESOURCES {
                 let warning =
                     format!("the source returned more than {MAX_RESOURCES} resources: the others are skipped");

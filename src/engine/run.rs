@@ -14,8 +14,8 @@ use super::reject_tracker::RejectTracker;
 use super::{Connector, Event};
 use crate::state::{Reconciliation, ResourceState};
 use crate::{
-    Checkpoint, Commit, Counts, Error, ErrorKind, Mode, Monitor, ReadRequest, Resource, Result, RunRecord, RunStatus,
-    Settings, SourceEvent, StateChange, StateEntry, StateVersion, Sweep, TableRows,
+    Checkpoint, Commit, Counts, Error, ErrorKind, Mode, Monitor, ReadRequest, Reader, Resource, Result, RunRecord,
+    RunStatus, Settings, SourceEvent, StateChange, StateEntry, StateVersion, Sweep, TableRows,
 };
 
 /// How a run ended without an error.
@@ -44,7 +44,7 @@ impl PrefetchedState {
 pub(super) struct Run<'a> {
     pub(super) connector: &'a Connector,
     pub(super) resource: Resource,
-    pub(super) config: Settings,
+    settings: Settings,
     pub(super) monitor: Monitor,
     pub(super) record: RunRecord,
     /// Whether the deletion of any number of records is confirmed.
@@ -73,7 +73,7 @@ impl<'a> Run<'a> {
     pub(super) fn new(
         connector: &'a Connector,
         resource: Resource,
-        config: Settings,
+        settings: Settings,
         mode: Mode,
         allow_deletions: bool,
         cancel: CancellationToken,
@@ -87,7 +87,7 @@ impl<'a> Run<'a> {
             columns: ColumnCheck::new(&connector.spec),
             connector,
             resource,
-            config,
+            settings,
             allow_deletions,
             stored: None,
             base: StateVersion::NONE,
@@ -144,12 +144,13 @@ impl<'a> Run<'a> {
             self.reconcile = entry.state.reconcile.clone();
             self.stored = Some(entry.state);
         }
+        let reader = self.connector.reader(&self.settings).await?;
         self.connector.sink.ensure_tables(&self.resource, &self.connector.spec.tables).await?;
         self.rejects = self.find_rejects().await?;
         if self.record.mode == Mode::Reconcile {
             self.resume_reconcile();
         }
-        if self.read(budget).await? == Outcome::Interrupted {
+        if self.read(reader.as_ref(), budget).await? == Outcome::Interrupted {
             return Ok(Outcome::Interrupted);
         }
         match self.record.mode {
@@ -161,7 +162,7 @@ impl<'a> Run<'a> {
             }
             Mode::Reconcile => {
                 let began = Instant::now();
-                let swept = self.sweep().await;
+                let swept = self.sweep(reader.as_ref()).await;
                 self.record.timings.verify_ms = millis(began.elapsed());
                 Ok(if swept? { Outcome::Complete } else { Outcome::Interrupted })
             }
@@ -181,14 +182,13 @@ impl<'a> Run<'a> {
     }
 
     /// Reads the source to its end and commits what it returns.
-    async fn read(&mut self, budget: ReadBudget) -> Result<Outcome> {
+    async fn read(&mut self, reader: &dyn Reader, budget: ReadBudget) -> Result<Outcome> {
         let (checkpoint, incremental) = match self.reconciliation() {
             Some(reconcile) => (reconcile.checkpoint.clone(), self.checkpoint.clone()),
             None => (self.checkpoint.clone(), None),
         };
-        let stream = self.connector.source.read(ReadRequest {
+        let stream = reader.read(ReadRequest {
             resource: self.resource.clone(),
-            settings: self.config.clone(),
             checkpoint,
             incremental,
             mode: self.record.mode,

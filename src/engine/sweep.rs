@@ -8,7 +8,9 @@ use super::deletions::Deletions;
 use super::run::Run;
 use crate::sink::StalePolicy;
 use crate::state::Reconciliation;
-use crate::{Error, ErrorKind, Mode, Record, Result, SourceEvent, StoredRecord, Sweep, UnseenQuery, VerifyRequest};
+use crate::{
+    Error, ErrorKind, Mode, Reader, Record, Result, SourceEvent, StoredRecord, Sweep, UnseenQuery, VerifyRequest,
+};
 
 /// The number of records to verify in one step.
 const STEP: usize = 500;
@@ -54,9 +56,9 @@ impl Run<'_> {
     /// Verifies every record that the reconciliation has not marked, commits the results, and ends the reconciliation. Returns
     /// whether it completed; the next run continues an interrupted sweep. Implausibly many deletions, or impossible answers,
     /// abandon the reconciliation: the next run starts over with a new listing.
-    pub(super) async fn sweep(&mut self) -> Result<bool> {
+    pub(super) async fn sweep(&mut self, reader: &dyn Reader) -> Result<bool> {
         let mut deletions = self.expected_deletions().await?;
-        match self.sweep_tables(&mut deletions).await {
+        match self.sweep_tables(reader, &mut deletions).await {
             Err(SweepError::Abandon(error)) => {
                 self.abandon_reconcile().await?;
                 Err(error)
@@ -100,7 +102,7 @@ impl Run<'_> {
         UnseenQuery { resource: self.resource.clone(), table: table.into(), sweep: reconcile.id, after, limit: STEP }
     }
 
-    async fn sweep_tables(&mut self, deletions: &mut Deletions) -> Result<bool, SweepError> {
+    async fn sweep_tables(&mut self, reader: &dyn Reader, deletions: &mut Deletions) -> Result<bool, SweepError> {
         let connector = self.connector;
         let is_bounded = !self.allow_deletions && connector.limits.max_deleted_percent < 100;
         if is_bounded && connector.spec.is_authoritative {
@@ -121,7 +123,7 @@ impl Run<'_> {
                 connector.emit(Event::Verifying { resource, records });
                 let mut records = tokio::select! {
                     biased;
-                    verified = self.verify(&table.name, unseen) => verified.map_err(SweepError::from_source)?,
+                    verified = self.verify(reader, &table.name, unseen) => verified.map_err(SweepError::from_source)?,
                     () = self.cancel().cancelled() => return Ok(false),
                 };
                 if must_wait {
@@ -150,11 +152,13 @@ impl Run<'_> {
         self.commit(vec![rows], Some(sweep), self.checkpoint.clone(), Some(reconcile)).await
     }
 
-    async fn verify(&self, table: &str, unseen: Vec<StoredRecord>) -> Result<Vec<Record>> {
+    async fn verify(&self, reader: &dyn Reader, table: &str, unseen: Vec<StoredRecord>) -> Result<Vec<Record>> {
+        if self.connector.spec.is_authoritative {
+            return Ok(unseen.into_iter().map(|record| Record::delete(record.key, record.version)).collect());
+        }
         let mut requested: HashSet<String> = unseen.iter().map(|record| record.key.clone()).collect();
         let request = VerifyRequest {
             resource: self.resource.clone(),
-            settings: self.config.clone(),
             checkpoint: self
                 .reconcile
                 .as_ref()
@@ -165,7 +169,7 @@ impl Run<'_> {
             allow_deletions: self.allow_deletions,
             monitor: self.monitor.clone(),
         };
-        let verified = self.connector.source.verify(request).await?;
+        let verified = reader.verify(request).await?;
         match verified.iter().find(|record| !requested.remove(&record.key)) {
             None => Ok(verified),
             Some(record) => Err(Error::internal("the source verified a record twice, or one that was not requested")

@@ -13,8 +13,8 @@ use crate::sink::{
 };
 use crate::state::{ResourceStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{
-    Backend, BatchStream, Checkpoint, ConfigSnapshot, ConfigStore, Error, Monitor, Namespace, ReadRequest, Record,
-    Resource, Result, Settings, Source, SourceSpec, TableSpec, VerifyRequest,
+    Backend, BatchStream, Checkpoint, ConfigSnapshot, ConfigStore, Context, Error, Namespace, ReadRequest, Reader,
+    Record, Resource, ResourceStream, Result, Settings, Source, SourceSpec, TableSpec, VerifyRequest,
 };
 
 /// A clock that steps back: it advances by a second at each reading, and jumps back by an hour at every tenth.
@@ -204,15 +204,20 @@ impl<B: Backend> StateStore for CrashingBackend<B> {
 /// # #[async_trait]
 /// # impl Source for Planets {
 /// #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1.0.0").table(TableSpec::new("planets")) }
-/// #     async fn check(&self, _: &Settings) -> Result<()> { Ok(()) }
-/// #     async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> { Ok(vec![]) }
+/// #     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
+/// # }
+/// # #[async_trait]
+/// # impl Reader for Planets {
+/// #     async fn check(&self) -> Result<()> { Ok(()) }
+/// #     fn discover(&self) -> ResourceStream { stream::empty().boxed() }
 /// #     fn read(&self, _: ReadRequest) -> BatchStream { stream::iter((0..9).map(|_| Ok(Batch::new("planets")))).boxed() }
 /// # }
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// # let request = || ReadRequest::new(Resource::new("sun").unwrap(), Settings::default());
+/// # let request = || ReadRequest::new(Resource::new("sun").unwrap());
 /// let source = FlakySource::new(Planets, 2).failures(1);
-/// assert!(source.read(request()).collect::<Vec<_>>().await[2].is_err());
-/// assert!(source.read(request()).all(|batch| async move { batch.is_ok() }).await);
+/// let reader = source.connect(&Settings::default(), Context::detached()).await.unwrap();
+/// assert!(reader.read(request()).collect::<Vec<_>>().await[2].is_err());
+/// assert!(reader.read(request()).all(|batch| async move { batch.is_ok() }).await);
 /// # });
 /// ```
 #[derive(Debug)]
@@ -249,20 +254,10 @@ impl<S: Source> Source for FlakySource<S> {
         self.source.spec()
     }
 
-    async fn check(&self, settings: &Settings) -> Result<()> {
-        self.source.check(settings).await
-    }
-
-    async fn discover(&self, settings: &Settings) -> Result<Vec<Resource>> {
-        self.source.discover(settings).await
-    }
-
-    async fn check_with(&self, settings: &Settings, monitor: &Monitor) -> Result<()> {
-        self.source.check_with(settings, monitor).await
-    }
-
-    async fn discover_with(&self, settings: &Settings, monitor: &Monitor) -> Result<Vec<Resource>> {
-        self.source.discover_with(settings, monitor).await
+    async fn connect(&self, settings: &Settings, context: Context) -> Result<Box<dyn Reader>> {
+        let reader = self.source.connect(settings, context).await?;
+        let (failures, has_failed) = (Arc::clone(&self.failures), Arc::clone(&self.has_failed));
+        Ok(Box::new(FlakyReader { reader, batches: self.batches, failures, has_failed }))
     }
 
     fn resource(&self, settings: &Settings, name: &str) -> Result<Resource> {
@@ -276,10 +271,31 @@ impl<S: Source> Source for FlakySource<S> {
     fn subject(&self, table: &str, text: &str) -> Option<String> {
         self.source.subject(table, text)
     }
+}
+
+/// A reader whose reads fail as its [`FlakySource`] says.
+#[derive(Debug)]
+struct FlakyReader {
+    reader: Box<dyn Reader>,
+    batches: usize,
+    failures: Arc<AtomicU64>,
+    has_failed: Arc<AtomicBool>,
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl Reader for FlakyReader {
+    async fn check(&self) -> Result<()> {
+        self.reader.check().await
+    }
+
+    fn discover(&self) -> ResourceStream {
+        self.reader.discover()
+    }
 
     fn read(&self, request: ReadRequest) -> BatchStream {
         let (failures, has_failed) = (Arc::clone(&self.failures), Arc::clone(&self.has_failed));
-        let state = (self.source.read(request), self.batches, false);
+        let state = (self.reader.read(request), self.batches, false);
         let batches = stream::unfold(state, move |(mut stream, left, ended)| {
             let (failures, has_failed) = (Arc::clone(&failures), Arc::clone(&has_failed));
             async move {
@@ -302,7 +318,7 @@ impl<S: Source> Source for FlakySource<S> {
     }
 
     async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
-        self.source.verify(request).await
+        self.reader.verify(request).await
     }
 }
 

@@ -12,7 +12,7 @@ use snowfeed::{RunStatus, StateStore};
 
 const PLANETS: [&str; 3] = ["mars", "venus", "earth"];
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Planets;
 
 #[async_trait]
@@ -21,12 +21,19 @@ impl Source for Planets {
         SourceSpec::new("planets", "1").resource_kind("star").table(TableSpec::new("planets"))
     }
 
-    async fn check(&self, _: &Settings) -> Result<()> {
+    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Reader for Planets {
+    async fn check(&self) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
-        Ok(vec![Resource::new("sun")?])
+    fn discover(&self) -> ResourceStream {
+        stream::iter([Resource::new("sun")]).boxed()
     }
 
     fn read(&self, _: ReadRequest) -> BatchStream {

@@ -9,8 +9,8 @@ use futures::{StreamExt, stream};
 use snowfeed::testkit::conformance::SourceCase;
 use snowfeed::testkit::conformance::suite::{Fresh, delivery, source};
 use snowfeed::{
-    Batch, BatchStream, Checkpoint, ColumnType, Error, Mode, ReadRequest, Record, Resource, Result, Settings, Source,
-    SourceSpec, TableSpec, VerifyRequest, Version,
+    Batch, BatchStream, Checkpoint, ColumnType, Context, Error, Mode, ReadRequest, Reader, Record, Resource,
+    ResourceStream, Result, Settings, Source, SourceSpec, TableSpec, VerifyRequest, Version,
 };
 
 use super::failing;
@@ -21,6 +21,7 @@ enum Fault {
     SpecChanges,
     NameIsNotPlain,
     TableIsDeclaredTwice,
+    ConnectSendsARequest,
     CheckFailsTheSecondTime,
     DiscoverFindsNothing,
     TableIsNotDeclared,
@@ -107,13 +108,23 @@ impl Source for Numbers {
         if self.is(Fault::TableIsDeclaredTwice) { spec.table(TableSpec::new("numbers")) } else { spec }
     }
 
-    async fn check(&self, _: &Settings) -> Result<()> {
+    async fn connect(&self, _: &Settings, context: Context) -> Result<Box<dyn Reader>> {
+        if self.is(Fault::ConnectSendsARequest) {
+            context.monitor.request();
+        }
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Reader for Numbers {
+    async fn check(&self) -> Result<()> {
         let second = self.calls.fetch_add(1, Ordering::SeqCst) > 0;
         if second && self.is(Fault::CheckFailsTheSecondTime) { Err(Error::unavailable("once only")) } else { Ok(()) }
     }
 
-    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
-        Ok(if self.is(Fault::DiscoverFindsNothing) { vec![] } else { vec![Resource::new("all")?] })
+    fn discover(&self) -> ResourceStream {
+        stream::iter((!self.is(Fault::DiscoverFindsNothing)).then(|| Resource::new("all"))).boxed()
     }
 
     fn read(&self, request: ReadRequest) -> BatchStream {
@@ -238,11 +249,12 @@ fn a_source_that_breaks_a_delivery_guarantee_is_detected() {
 
 #[test]
 fn a_source_with_one_fault_fails_the_checks_of_that_fault() {
-    let expected: [(Fault, &[&str]); 23] = [
+    let expected: [(Fault, &[&str]); 24] = [
         (Fault::None, &[]),
         (Fault::SpecChanges, &["clause_1_spec_is_constant_and_names_its_tables"]),
         (Fault::NameIsNotPlain, &["clause_1_spec_is_constant_and_names_its_tables"]),
         (Fault::TableIsDeclaredTwice, &["clause_1_spec_is_constant_and_names_its_tables"]),
+        (Fault::ConnectSendsARequest, &["clause_2_connect_sends_no_request"]),
         (Fault::CheckFailsTheSecondTime, &["clause_2_check_succeeds_every_time"]),
         (Fault::DiscoverFindsNothing, &["clause_2_discover_finds_the_resource"]),
         (Fault::TableIsNotDeclared, &["clause_3_every_batch_names_a_table_of_the_spec"]),

@@ -222,20 +222,9 @@ impl<F: Fn() + Clone + Send + Sync + 'static> Source for CrashingSource<F> {
         self.source.spec()
     }
 
-    async fn check(&self, config: &Settings) -> Result<()> {
-        self.source.check(config).await
-    }
-
-    async fn discover(&self, config: &Settings) -> Result<Vec<Resource>> {
-        self.source.discover(config).await
-    }
-
-    async fn check_with(&self, config: &Settings, monitor: &Monitor) -> Result<()> {
-        self.source.check_with(config, monitor).await
-    }
-
-    async fn discover_with(&self, config: &Settings, monitor: &Monitor) -> Result<Vec<Resource>> {
-        self.source.discover_with(config, monitor).await
+    async fn connect(&self, settings: &Settings, context: Context) -> Result<Box<dyn Reader>> {
+        let reader = self.source.connect(settings, context).await?;
+        Ok(Box::new(CrashingReader { reader, switch: self.switch.clone(), meanwhile: self.meanwhile.clone() }))
     }
 
     fn resource(&self, config: &Settings, name: &str) -> Result<Resource> {
@@ -249,10 +238,35 @@ impl<F: Fn() + Clone + Send + Sync + 'static> Source for CrashingSource<F> {
     fn subject(&self, table: &str, text: &str) -> Option<String> {
         self.source.subject(table, text)
     }
+}
+
+/// The reader of a [`CrashingSource`] source.
+struct CrashingReader<F> {
+    reader: Box<dyn Reader>,
+    switch: CrashSwitch,
+    meanwhile: F,
+}
+
+impl<F> std::fmt::Debug for CrashingReader<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.reader.fmt(f)
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl<F: Fn() + Clone + Send + Sync + 'static> Reader for CrashingReader<F> {
+    async fn check(&self) -> Result<()> {
+        self.reader.check().await
+    }
+
+    fn discover(&self) -> ResourceStream {
+        self.reader.discover()
+    }
 
     fn read(&self, request: ReadRequest) -> BatchStream {
         let (switch, meanwhile) = (self.switch.clone(), self.meanwhile.clone());
-        let batches = futures::stream::unfold(self.source.read(request), move |mut batches| {
+        let batches = futures::stream::unfold(self.reader.read(request), move |mut batches| {
             let (switch, meanwhile) = (switch.clone(), meanwhile.clone());
             async move {
                 switch.reach(Moment::Reading).await;
@@ -264,7 +278,7 @@ impl<F: Fn() + Clone + Send + Sync + 'static> Source for CrashingSource<F> {
     }
 
     async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
-        let verified = self.source.verify(request).await;
+        let verified = self.reader.verify(request).await;
         (self.meanwhile)();
         self.switch.reach(Moment::Verified).await;
         verified

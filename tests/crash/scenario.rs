@@ -125,7 +125,7 @@ fn record(key: u32, item: Item) -> Record {
 /// Reads the items in the order of versions, a few at a time. After an instant it reads that same instant again,
 /// because more changes may have happened in it.
 #[derive(Debug, Clone)]
-pub(crate) struct Reader {
+pub(crate) struct ScenarioSource {
     pub(crate) scenario: Arc<Mutex<Scenario>>,
     /// How many items later than the last instant one step reads.
     pub(crate) step: usize,
@@ -133,7 +133,7 @@ pub(crate) struct Reader {
     pub(crate) skips_records: bool,
 }
 
-impl Reader {
+impl ScenarioSource {
     /// The items of one step, and the instant that it reaches; `None` at the end.
     fn read_step(&self, since: Option<i64>) -> (Vec<(u32, Item)>, Option<i64>) {
         let mut scenario = self.scenario.lock().unwrap();
@@ -152,18 +152,25 @@ impl Reader {
 }
 
 #[async_trait]
-impl Source for Reader {
+impl Source for ScenarioSource {
     fn spec(&self) -> SourceSpec {
         let table = |name| TableSpec::new(name).column("id", "id", ColumnType::Integer);
         TABLES.iter().fold(SourceSpec::new("items", "1"), |spec, name| spec.table(table(*name)))
     }
 
-    async fn check(&self, _: &Settings) -> Result<()> {
+    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Reader for ScenarioSource {
+    async fn check(&self) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
-        Ok(vec![Resource::new("items")?])
+    fn discover(&self) -> ResourceStream {
+        stream::iter([Resource::new("items")]).boxed()
     }
 
     fn read(&self, request: ReadRequest) -> BatchStream {

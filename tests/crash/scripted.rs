@@ -10,7 +10,7 @@ use snowfeed::{Limits, RunRecord, RunStatus};
 
 use crate::crash::{CrashPoint, CrashSwitch, CrashingBackend, CrashingSource, crash_points};
 use crate::destination::Destination;
-use crate::scenario::{Change, Reader, Scenario, TABLES, changes};
+use crate::scenario::{Change, Scenario, ScenarioSource, TABLES, changes};
 
 /// A process from its start to its end.
 #[derive(Debug, Clone)]
@@ -78,9 +78,9 @@ struct Trial {
 
 impl Trial {
     async fn run(&self, destination: &Destination, mode: Mode, switch: CrashSwitch) -> Option<RunRecord> {
-        let reader =
-            Reader { scenario: self.scenario.clone(), step: self.case.step, skips_records: self.skips_records };
-        let source = CrashingSource { source: Arc::new(reader), switch: switch.clone(), meanwhile: || () };
+        let source =
+            ScenarioSource { scenario: self.scenario.clone(), step: self.case.step, skips_records: self.skips_records };
+        let source = CrashingSource { source: Arc::new(source), switch: switch.clone(), meanwhile: || () };
         let backend = Arc::new(CrashingBackend { backend: destination.backend(), switch: switch.clone() });
         let connector = match self.case.split_stores {
             true => Connector::with_stores(source, backend.clone(), backend.clone(), backend),
@@ -124,7 +124,7 @@ impl Trial {
 
     async fn execute(&self, mut destination: Destination) {
         self.case.initial.iter().for_each(|change| self.scenario.lock().unwrap().change(*change));
-        let tables = Reader { scenario: self.scenario.clone(), step: 1, skips_records: false }.spec().tables;
+        let tables = ScenarioSource { scenario: self.scenario.clone(), step: 1, skips_records: false }.spec().tables;
         for process in &self.case.processes {
             let at_start = {
                 let mut scenario = self.scenario.lock().unwrap();

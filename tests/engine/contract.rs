@@ -84,7 +84,7 @@ async fn a_batch_for_an_undeclared_table_is_an_error_with_help() {
 }
 
 /// A source with this spec and no data.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct DeclaredSource(SourceSpec);
 
 #[async_trait]
@@ -93,12 +93,19 @@ impl Source for DeclaredSource {
         self.0.clone()
     }
 
-    async fn check(&self, _: &Settings) -> Result<()> {
+    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Reader for DeclaredSource {
+    async fn check(&self) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
-        Ok(vec![])
+    fn discover(&self) -> ResourceStream {
+        stream::empty().boxed()
     }
 
     fn read(&self, _: ReadRequest) -> BatchStream {
@@ -163,7 +170,7 @@ async fn an_invalid_declaration_fails_before_anything_is_read() {
 }
 
 /// A source with these columns and 30 records.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Columns(&'static [(&'static str, &'static str, ColumnType)], u32);
 
 #[async_trait]
@@ -174,12 +181,19 @@ impl Source for Columns {
         SourceSpec::new("columns", "1").table(columns)
     }
 
-    async fn check(&self, _: &Settings) -> Result<()> {
+    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Reader for Columns {
+    async fn check(&self) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
-        Ok(vec![])
+    fn discover(&self) -> ResourceStream {
+        stream::empty().boxed()
     }
 
     fn read(&self, _: ReadRequest) -> BatchStream {

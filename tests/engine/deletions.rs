@@ -137,12 +137,19 @@ impl Source for Listing {
         if self.1 { spec.authoritative() } else { spec }
     }
 
-    async fn check(&self, _: &Settings) -> Result<()> {
+    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Reader for Listing {
+    async fn check(&self) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
-        Ok(vec![resource("r")])
+    fn discover(&self) -> ResourceStream {
+        stream::iter([Ok(resource("r"))]).boxed()
     }
 
     fn read(&self, _: ReadRequest) -> BatchStream {

@@ -10,7 +10,7 @@ use snowfeed::engine::{Connector, Event};
 use snowfeed::prelude::*;
 
 /// A source that discovers these names.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct ListingSource(Vec<String>);
 
 #[async_trait]
@@ -19,16 +19,23 @@ impl Source for ListingSource {
         SourceSpec::new("lists", "1").table(TableSpec::new("t"))
     }
 
-    async fn check(&self, _: &Settings) -> Result<()> {
-        Ok(())
-    }
-
-    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
-        self.0.iter().map(Resource::new).collect()
+    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(self.clone()))
     }
 
     fn resource(&self, _: &Settings, name: &str) -> Result<Resource> {
         if name.contains("..") { Err(Error::configuration("not a name")) } else { Resource::new(name) }
+    }
+}
+
+#[async_trait]
+impl Reader for ListingSource {
+    async fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn discover(&self) -> ResourceStream {
+        futures::stream::iter(self.0.clone()).map(Resource::new).boxed()
     }
 
     fn read(&self, _: ReadRequest) -> BatchStream {

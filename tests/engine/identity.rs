@@ -8,15 +8,16 @@ use futures::{StreamExt, stream};
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::{
-    Batch, BatchStream, Checkpoint, ErrorKind, ReadRequest, Record, Resource, ResourceStatus, Result, RunRecord,
-    RunStatus, Settings, Source, SourceSpec, StateChange, StateEntry, StateStore, StateVersion, TableSpec, Version,
+    Batch, BatchStream, Checkpoint, Context, ErrorKind, ReadRequest, Reader, Record, ResourceStatus, ResourceStream,
+    Result, RunRecord, RunStatus, Settings, Source, SourceSpec, StateChange, StateEntry, StateStore, StateVersion,
+    TableSpec, Version,
 };
 use tokio::sync::Barrier;
 
 use crate::support::resource;
 
 /// A source with one resource, which every name refers to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct AliasedSource;
 
 #[async_trait]
@@ -25,16 +26,23 @@ impl Source for AliasedSource {
         SourceSpec::new("one", "1").table(TableSpec::new("t"))
     }
 
-    async fn check(&self, _: &Settings) -> Result<()> {
-        Ok(())
-    }
-
-    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
-        Ok(Vec::new())
+    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(self.clone()))
     }
 
     fn identity(&self, checkpoint: &Checkpoint) -> Option<String> {
         checkpoint.parse::<u32>().ok().map(|id| id.to_string())
+    }
+}
+
+#[async_trait]
+impl Reader for AliasedSource {
+    async fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn discover(&self) -> ResourceStream {
+        stream::empty().boxed()
     }
 
     fn read(&self, _: ReadRequest) -> BatchStream {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{Scripted, Step, connector, ingest, resource};
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Configured;
 
 #[derive(Deserialize, JsonSchema)]
@@ -33,12 +33,20 @@ impl Source for Configured {
         SourceSpec::new("configured", "1").settings(SettingsSchema::of::<ExampleSettings>()).table(TableSpec::new("t"))
     }
 
-    async fn check(&self, config: &Settings) -> Result<()> {
-        config.read::<ExampleSettings>().map(drop)
+    async fn connect(&self, settings: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+        settings.read::<ExampleSettings>()?;
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Reader for Configured {
+    async fn check(&self) -> Result<()> {
+        Ok(())
     }
 
-    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
-        Ok(Vec::new())
+    fn discover(&self) -> ResourceStream {
+        futures::stream::empty().boxed()
     }
 
     fn read(&self, _: ReadRequest) -> BatchStream {

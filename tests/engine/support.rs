@@ -76,12 +76,25 @@ impl Source for Scripted {
         if self.is_authoritative { spec.authoritative() } else { spec }
     }
 
-    async fn check(&self, _: &Settings) -> Result<()> {
+    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn subject(&self, _: &str, text: &str) -> Option<String> {
+        let document: serde_json::Value = serde_json::from_str(text).ok()?;
+        document["about"].as_str().map(str::to_owned)
+    }
+}
+
+#[async_trait]
+impl Reader for Scripted {
+    async fn check(&self) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
-        self.scripts.lock().unwrap().keys().map(Resource::new).collect()
+    fn discover(&self) -> ResourceStream {
+        let resources: Vec<_> = self.scripts.lock().unwrap().keys().map(Resource::new).collect();
+        stream::iter(resources).boxed()
     }
 
     fn read(&self, request: ReadRequest) -> BatchStream {
@@ -107,11 +120,6 @@ impl Source for Scripted {
                 }
             })
             .boxed()
-    }
-
-    fn subject(&self, _: &str, text: &str) -> Option<String> {
-        let document: serde_json::Value = serde_json::from_str(text).ok()?;
-        document["about"].as_str().map(str::to_owned)
     }
 
     async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {

@@ -9,10 +9,10 @@ use serde_json::json;
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::{Checkpoint, ErrorKind, Mode, Resource, RunStatus, Source};
+use snowfeed::{Checkpoint, ErrorKind, Mode, Resource, RunStatus};
 
 use crate::environment::skipped;
-use crate::support::{REPOSITORY, Reading, config, secret, upstream};
+use crate::support::{REPOSITORY, Reading, check, config, discover, secret, upstream};
 
 #[tokio::test]
 async fn pitfall_11_each_rejection_has_its_own_message() {
@@ -45,7 +45,7 @@ async fn pitfall_11_a_bad_token_never_falls_back_to_anonymous_reading() {
     let (_file, reference) = secret("a-wrong-one");
     let mut reading = Reading::new(&upstream, json!({ "token": reference }));
     assert_eq!(reading.read().await.unwrap_err().kind(), ErrorKind::Authentication);
-    let error = reading.source.check(&reading.config).await.unwrap_err();
+    let error = check(&reading.config).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Authentication);
     assert!(!format!("{error:?}").contains("a-wrong-one"));
     assert!(upstream.requests().iter().all(|request| request.header("authorization").is_some()));
@@ -214,7 +214,7 @@ async fn pitfall_12_an_app_gets_installation_tokens_and_renews_them_one_at_a_tim
     let app = json!({ "app_id": "12", "installation_id": 34, "private_key": reference });
     let mut reading = Reading::new(&upstream, app);
     let tokens = "/app/installations/34/access_tokens";
-    reading.source.check(&reading.config).await.unwrap();
+    check(&reading.config).await.unwrap();
     assert_eq!(upstream.requests_to(tokens), 1, "a check has a connection of its own");
     reading.read().await.unwrap();
     reading.assert_same(&upstream);
@@ -222,7 +222,7 @@ async fn pitfall_12_an_app_gets_installation_tokens_and_renews_them_one_at_a_tim
     upstream.revoke_installation_tokens();
     reading.read().await.unwrap();
     assert_eq!(upstream.requests_to(tokens), 3, "a refused token is renewed");
-    assert_eq!(reading.source.discover(&reading.config).await.unwrap(), [Resource::new(REPOSITORY).unwrap()]);
+    assert_eq!(discover(&reading.config).await.unwrap(), [Resource::new(REPOSITORY).unwrap()]);
 }
 
 #[tokio::test]
@@ -286,13 +286,9 @@ async fn pitfall_13_an_owner_may_be_an_organisation_or_a_user() {
     let builder = GithubServer::builder().organization("acme").repository("someone/dotfiles", 1);
     let upstream =
         (0..130).fold(builder, |builder, n| builder.repository(format!("acme/r{n}"), 0)).start().await.unwrap();
-    let source = GithubIssues::default();
     let names = |entries: serde_json::Value| {
         let config = config(&upstream, json!({ "repositories": entries }));
-        let source = &source;
-        async move {
-            source.discover(&config).await.map(|found| found.iter().map(|r| r.name().to_owned()).collect::<Vec<_>>())
-        }
+        async move { discover(&config).await.map(|found| found.iter().map(|r| r.name().to_owned()).collect::<Vec<_>>()) }
     };
     assert_eq!(names(json!(["acme/*"])).await.unwrap().len(), 130);
     assert_eq!(names(json!(["someone"])).await.unwrap(), ["someone/dotfiles"]);
@@ -305,8 +301,7 @@ async fn pitfall_13_an_owner_may_be_an_organisation_or_a_user() {
 #[tokio::test]
 async fn check_reads_every_named_repository() {
     let upstream = upstream(3).await;
-    let source = GithubIssues::default();
-    source.check(&config(&upstream, json!({ "repositories": [REPOSITORY, "acme/*"] }))).await.unwrap();
-    let error = source.check(&config(&upstream, json!({ "repositories": ["acme/gone"] }))).await.unwrap_err();
+    check(&config(&upstream, json!({ "repositories": [REPOSITORY, "acme/*"] }))).await.unwrap();
+    let error = check(&config(&upstream, json!({ "repositories": ["acme/gone"] }))).await.unwrap_err();
     assert!(error.kind() == ErrorKind::NotFound && error.to_string().contains("acme/gone"), "{error}");
 }

@@ -25,7 +25,7 @@ async fn case() -> SourceCase {
         async {}
     };
     SourceCase::new(GithubIssues::default(), config(20), Resource::new(REPOSITORY).unwrap())
-        .other_config(config(33))
+        .other_settings(config(33))
         .changing(change)
         .keeping(upstream)
 }

@@ -9,7 +9,7 @@ use snowfeed::{Result, Source};
 use wiremock::matchers::{any, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
-use crate::support::config;
+use crate::support::{config, discover};
 use crate::warnings::Warnings;
 
 async fn acme() -> GithubServer {
@@ -21,7 +21,7 @@ async fn discovered(upstream: &GithubServer) -> (usize, Vec<String>) {
     let warnings = Warnings::default();
     let _guard = tracing::subscriber::set_default(warnings.clone());
     let config = config(upstream, json!({ "repositories": ["acme/*"], "retries": 0 }));
-    let found = GithubIssues::default().discover(&config).await.unwrap().len();
+    let found = discover(&config).await.unwrap().len();
     (found, warnings.messages())
 }
 
@@ -62,7 +62,7 @@ async fn discovered_at(server: &MockServer) -> (Result<Vec<String>>, Vec<String>
         unreachable!()
     };
     let config = GithubIssues::default().spec().settings.configure(settings).unwrap();
-    let found = GithubIssues::default().discover(&config).await;
+    let found = discover(&config).await;
     (found.map(|found| found.into_iter().map(String::from).collect()), warnings.messages())
 }
 

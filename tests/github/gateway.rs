@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use github_server::{Fault, GithubServer};
 use serde_json::json;
-use snowfeed::Source;
-use snowfeed::sources::github::GithubIssues;
 
-use crate::support::{REPOSITORY, Reading, config, upstream};
+use crate::support::{REPOSITORY, Reading, config, discover, upstream};
 
 #[tokio::test]
 async fn a_short_page_without_a_link_is_not_the_last() {
@@ -94,7 +92,7 @@ async fn lists_of_repositories_are_read_to_their_end_behind_a_gateway() {
         let upstream =
             (0..250).fold(builder, |builder, n| builder.repository(format!("acme/r{n}"), 0)).start().await.unwrap();
         let config = config(&upstream, json!({ "repositories": ["acme/*"] }));
-        assert_eq!(GithubIssues::default().discover(&config).await.unwrap().len(), 250);
+        assert_eq!(discover(&config).await.unwrap().len(), 250);
     }
 }
 

@@ -6,7 +6,8 @@ use futures::StreamExt;
 use github_server::{GithubServer, Mutations};
 use serde_json::json;
 use snowfeed::prelude::*;
-use snowfeed::sources::github::GithubIssues;
+
+use crate::support::connect;
 
 /// Changes since the read began belong to the next one: a read that waited for the last change would never end.
 #[tokio::test(flavor = "multi_thread")]
@@ -20,8 +21,8 @@ async fn a_read_ends_even_if_every_request_changes_something() {
             let config =
                 [("api_url", json!(upstream.url())), ("page_size", json!(27)), ("concurrency", json!(concurrency))];
             let settings = config.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-            let request = ReadRequest::new(Resource::new("acme/widgets").unwrap(), settings);
-            let read = GithubIssues::default().read(request).all(|batch| async move { batch.is_ok() });
+            let request = ReadRequest::new(Resource::new("acme/widgets").unwrap());
+            let read = connect(&settings).await.unwrap().read(request).all(|batch| async move { batch.is_ok() });
             let read = tokio::time::timeout(Duration::from_secs(60), read).await;
             assert!(read.expect("the read does not end"), "{issues} issues, seed {seed}");
             assert!(upstream.requests().len() < 2_000, "{} requests", upstream.requests().len());

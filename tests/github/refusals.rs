@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use github_server::Fault;
 use serde_json::json;
-use snowfeed::{ErrorKind, Source};
+use snowfeed::ErrorKind;
 
-use crate::support::{REPOSITORY, Reading, config, upstream};
+use crate::support::{REPOSITORY, Reading, check, config, upstream};
 
 fn says(code: u16, message: &str) -> Fault {
     let body = json!({ "message": message, "documentation_url": "https://docs.github.com/rest" }).to_string();
@@ -100,7 +100,7 @@ async fn a_web_page_or_message_instead_of_the_rate_limits_fails_the_check() {
         let upstream = upstream(3).await;
         upstream.fault_while(|_| true, Fault::Response { code: 200, content_type, body: body.into() });
         let config = config(&upstream, json!({ "retries": 0 }));
-        let error = snowfeed::sources::github::GithubIssues::default().check(&config).await.unwrap_err();
+        let error = check(&config).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData, "{body}");
         assert!(error.message().contains(shown), "{error}");
     }

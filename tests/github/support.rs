@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use github_server::GithubServer;
 use serde_json::{Value, json};
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::{
-    Batch, Checkpoint, Monitor, Operation, ReadRequest, Record, Resource, Result, Settings, Source, SourceEvent,
-    StoredRecord, VerifyRequest,
+    Batch, Checkpoint, Context, Monitor, Operation, ReadRequest, Reader, Record, Resource, Result, Settings, Source,
+    SourceEvent, StoredRecord, VerifyRequest,
 };
 
 pub(crate) const REPOSITORY: &str = "acme/widgets";
 
 /// A source, its settings and what it has delivered so far.
 pub(crate) struct Reading {
-    pub(crate) source: Arc<GithubIssues>,
+    /// The reader, and the settings that it is connected with.
+    reader: Option<(Settings, Box<dyn Reader>)>,
     pub(crate) config: Settings,
     pub(crate) resource: Resource,
     pub(crate) checkpoint: Option<Checkpoint>,
@@ -39,10 +40,39 @@ pub(crate) fn config(upstream: &GithubServer, more: Value) -> Settings {
     GithubIssues::default().spec().settings.configure(values).unwrap()
 }
 
+/// Connects. Warnings go to the log, as they do in a program.
+pub(crate) async fn connect(settings: &Settings) -> Result<Box<dyn Reader>> {
+    let monitor = Monitor::new(|event| {
+        if let SourceEvent::Warning(warning) = event {
+            tracing::warn!("{warning}");
+        }
+    });
+    GithubIssues::default().connect(settings, Context::new(monitor)).await
+}
+
+/// Checks the settings, as a person who waits does.
+pub(crate) async fn check(settings: &Settings) -> Result<()> {
+    let context = Context::detached().fail_fast(true);
+    GithubIssues::default().connect(settings, context).await?.check().await
+}
+
+/// Lists the repositories that the settings give access to.
+pub(crate) async fn discover(settings: &Settings) -> Result<Vec<Resource>> {
+    connect(settings).await?.discover().try_collect().await
+}
+
 impl Reading {
+    /// The reader for the current settings, connected at the first use.
+    async fn reader(&mut self) -> Result<&dyn Reader> {
+        if self.reader.as_ref().is_none_or(|(settings, _)| *settings != self.config) {
+            self.reader = Some((self.config.clone(), connect(&self.config).await?));
+        }
+        Ok(self.reader.as_ref().unwrap().1.as_ref())
+    }
+
     pub(crate) fn new(upstream: &GithubServer, more: Value) -> Self {
         Self {
-            source: Arc::default(),
+            reader: None,
             config: config(upstream, more),
             resource: Resource::new(REPOSITORY).unwrap(),
             checkpoint: None,
@@ -63,10 +93,9 @@ impl Reading {
 
     /// Reads to the end, or until this many batches are committed.
     pub(crate) async fn read_some(&mut self, batches: usize) -> Result<()> {
-        let mut request =
-            ReadRequest::new(self.resource.clone(), self.config.clone()).checkpoint(self.checkpoint.clone());
+        let mut request = ReadRequest::new(self.resource.clone()).checkpoint(self.checkpoint.clone());
         request.monitor = self.monitor();
-        let mut stream = self.source.read(request);
+        let mut stream = self.reader().await?.read(request);
         for _ in 0..batches {
             match stream.next().await {
                 None => break,
@@ -128,9 +157,9 @@ impl Reading {
                 numbers.contains(&u32::try_from(json["number"].as_u64().unwrap()).unwrap())
             })
             .map(|record| StoredRecord::new(&*record.key, record.version, record.json().unwrap().clone()));
-        let mut request = VerifyRequest::new(self.resource.clone(), self.config.clone(), "issues", records);
+        let mut request = VerifyRequest::new(self.resource.clone(), "issues", records);
         (request.checkpoint, request.monitor) = (self.checkpoint.clone(), self.monitor());
-        self.source.verify(request).await
+        connect(&self.config).await?.verify(request).await
     }
 
     pub(crate) fn waits(&self) -> Vec<(String, jiff::Timestamp)> {

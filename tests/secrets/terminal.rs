@@ -136,7 +136,7 @@ async fn nothing_in_an_argument_or_a_file_name_reaches_the_terminal_unescaped() 
 }
 
 /// A source whose first call panics.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct PanickingSource;
 
 #[async_trait::async_trait]
@@ -145,12 +145,19 @@ impl Source for PanickingSource {
         panic!("broken: {ESCAPES} ghp_C4n4ryBirdC4n4ryBirdC4n4ryBirdx7Qz19")
     }
 
-    async fn check(&self, _: &Settings) -> Result<()> {
+    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait::async_trait]
+impl Reader for PanickingSource {
+    async fn check(&self) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
-        Ok(Vec::new())
+    fn discover(&self) -> ResourceStream {
+        futures::stream::empty().boxed()
     }
 
     fn read(&self, _: ReadRequest) -> BatchStream {

@@ -42,12 +42,20 @@ impl Source for Issues {
         tables().into_iter().fold(SourceSpec::new("issues", "1").authoritative(), SourceSpec::table)
     }
 
-    async fn check(&self, _: &Settings) -> Result<()> {
+    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Reader for Issues {
+    async fn check(&self) -> Result<()> {
         Ok(())
     }
 
-    async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> {
-        self.0.lock().unwrap().keys().map(Resource::new).collect()
+    fn discover(&self) -> ResourceStream {
+        let resources: Vec<_> = self.0.lock().unwrap().keys().map(Resource::new).collect();
+        stream::iter(resources).boxed()
     }
 
     fn read(&self, request: ReadRequest) -> BatchStream {

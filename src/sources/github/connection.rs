@@ -1,6 +1,6 @@
 //! Connections to GitHub.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -10,52 +10,7 @@ use super::error::{explain, issues_disabled};
 use super::names::Name;
 use super::settings::GithubSettings;
 use crate::http::{Builder, Client};
-use crate::{Error, Monitor, Result, RetryConfig, SourceEvent};
-
-/// The maximum number of connections, with different settings, that are kept.
-const MAX_CONNECTIONS: usize = 16;
-
-/// Connections by their settings, the most recently used one last.
-#[derive(Debug, Default)]
-pub(super) struct Connections(Mutex<Vec<(String, Arc<Connection>)>>);
-
-impl Connections {
-    /// Returns the connection for these settings.
-    pub(super) async fn get(&self, settings: &GithubSettings) -> Result<Arc<Connection>> {
-        let key = serde_json::to_string(settings)
-            .map_err(|error| Error::internal("the settings cannot be written").with_source(error))?;
-        if let Some(known) = self.latest(&key, None) {
-            return Ok(known);
-        }
-        let new = connect(settings, Connection::new).await?;
-        Ok(self.latest(&key, Some(&new)).unwrap_or(new))
-    }
-
-    /// Returns the connection with this key, or else stores and returns the new one. One that was made meanwhile takes
-    /// precedence: it knows the server's limits.
-    fn latest(&self, key: &str, new: Option<&Arc<Connection>>) -> Option<Arc<Connection>> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let connection = match all.iter().position(|(known, _)| known == key) {
-            Some(index) => all.remove(index).1,
-            None => new?.clone(),
-        };
-        if all.len() >= MAX_CONNECTIONS {
-            all.remove(0);
-        }
-        all.push((key.to_owned(), connection.clone()));
-        Some(connection)
-    }
-}
-
-/// Creates a connection, on a thread that may block: it reads secrets and certificates from files.
-pub(super) async fn connect(
-    settings: &GithubSettings,
-    make: fn(&GithubSettings) -> Result<Connection>,
-) -> Result<Arc<Connection>> {
-    let settings = settings.clone();
-    let made = tokio::task::spawn_blocking(move || make(&settings).map(Arc::new)).await;
-    made.map_err(|error| Error::internal("connecting failed").with_source(error))?
-}
+use crate::{Context, Error, Monitor, Result, RetryConfig, SourceEvent};
 
 /// A connection to one GitHub, as one identity.
 #[derive(Debug)]
@@ -65,21 +20,28 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(settings: &GithubSettings) -> Result<Self> {
-        Self::over(settings.client()?, settings)
+    /// Connects, on a thread that may block: it reads secrets and certificates from files.
+    pub(super) async fn open(settings: &GithubSettings, context: Context) -> Result<Arc<Self>> {
+        let settings = settings.clone();
+        let make = move || match context.fail_fast {
+            true => Self::for_check(&settings, &context.monitor),
+            false => Self::over(settings.client()?, &settings, &context.monitor),
+        };
+        let made = tokio::task::spawn_blocking(make).await;
+        made.map_err(|error| Error::internal("connecting failed").with_source(error))?.map(Arc::new)
     }
 
     /// Creates a connection that gives up soon if the server cannot be reached or fails, for checks that a person waits for.
-    pub(super) fn for_check(settings: &GithubSettings) -> Result<Self> {
+    fn for_check(settings: &GithubSettings, monitor: &Monitor) -> Result<Self> {
         let (retries, timeout_seconds) = (settings.retries.min(2), settings.timeout_seconds.min(15));
         let settings = GithubSettings { retries, timeout_seconds, ..settings.clone() };
         let retries =
             RetryConfig { max_attempts: retries + 1, timeout: Duration::from_secs(5), ..RetryConfig::default() };
-        Self::over(settings.client()?.retry(retries).connect_timeout(Duration::from_secs(4)), &settings)
+        Self::over(settings.client()?.retry(retries).connect_timeout(Duration::from_secs(4)), &settings, monitor)
     }
 
-    fn over(builder: Builder, settings: &GithubSettings) -> Result<Self> {
-        let client = match credentials::authorization(settings)? {
+    fn over(builder: Builder, settings: &GithubSettings, monitor: &Monitor) -> Result<Self> {
+        let client = match credentials::authorization(settings, monitor)? {
             Some(authorization) => builder.authorization(authorization).build()?,
             None => builder.build()?,
         };

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::settings::GithubSettings;
 use crate::http::{Authorize, Client};
-use crate::{Error, ErrorKind, Monitor, Result, SecretRef, SourceEvent};
+use crate::{Error, ErrorKind, Monitor, Result, SecretRef};
 
 /// An installation token is renewed when it is good for less than this.
 const MARGIN: SignedDuration = SignedDuration::from_mins(5);
@@ -46,7 +46,7 @@ impl CredentialKind {
 ///
 /// # Errors
 /// `Configuration`, when a secret cannot be read, or the key is invalid.
-pub(super) fn authorization(settings: &GithubSettings) -> Result<Option<Arc<dyn Authorize>>> {
+pub(super) fn authorization(settings: &GithubSettings, monitor: &Monitor) -> Result<Option<Arc<dyn Authorize>>> {
     if let Some(token) = &settings.token {
         let token = Token { reference: token.clone(), current: Mutex::default() };
         token.read()?;
@@ -60,16 +60,8 @@ pub(super) fn authorization(settings: &GithubSettings) -> Result<Option<Arc<dyn 
     let app = App { id: app_id.clone(), key: key.clone() };
     app.key()?;
     let client = settings.client()?.authorization(Arc::new(app)).build()?;
-    Ok(Some(Arc::new(Installation { id: installation, client, current: tokio::sync::Mutex::default() })))
-}
-
-/// Returns a monitor that writes to the log, for requests outside a run: a wait of an hour must not look like a hang.
-pub(super) fn logging_monitor() -> Monitor {
-    Monitor::new(|event| match event {
-        SourceEvent::Waiting { reason, until } => tracing::warn!(%reason, %until, "waiting"),
-        SourceEvent::Warning(warning) => tracing::warn!("{warning}"),
-        event => tracing::debug!(?event, "source"),
-    })
+    let (monitor, current) = (monitor.clone(), tokio::sync::Mutex::default());
+    Ok(Some(Arc::new(Installation { id: installation, client, monitor, current })))
 }
 
 fn bearer(token: &str) -> SecretString {
@@ -162,6 +154,8 @@ impl Authorize for App {
 struct Installation {
     id: u64,
     client: Client,
+    /// Receives the waits and retries of requests for tokens, which all reads share.
+    monitor: Monitor,
     current: tokio::sync::Mutex<Option<InstallationToken>>,
 }
 
@@ -180,21 +174,20 @@ struct TokenResponse {
 impl Installation {
     async fn renew(&self) -> Result<InstallationToken> {
         let path = format!("app/installations/{}/access_tokens", self.id);
-        let granted: TokenResponse = self
-            .client
-            .post(&path)
-            .idempotent()
-            .send_with(&logging_monitor(), |response| response.json())
-            .await
-            .map_err(|error| match error.kind() {
-                ErrorKind::Authentication | ErrorKind::NotFound => {
-                    Error::new(ErrorKind::Authentication, "GitHub refuses a token to the App's installation")
-                        .with_context("installation_id", self.id)
-                        .with_help("check `app_id`, `installation_id` and `private_key`, and that the App is installed")
-                        .with_source(error)
-                }
-                _ => error,
-            })?;
+        let granted: TokenResponse =
+            self.client.post(&path).idempotent().send_with(&self.monitor, |response| response.json()).await.map_err(
+                |error| match error.kind() {
+                    ErrorKind::Authentication | ErrorKind::NotFound => {
+                        Error::new(ErrorKind::Authentication, "GitHub refuses a token to the App's installation")
+                            .with_context("installation_id", self.id)
+                            .with_help(
+                                "check `app_id`, `installation_id` and `private_key`, and that the App is installed",
+                            )
+                            .with_source(error)
+                    }
+                    _ => error,
+                },
+            )?;
         Ok(InstallationToken { header: bearer(&granted.token), expires: granted.expires_at })
     }
 }

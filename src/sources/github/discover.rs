@@ -40,15 +40,15 @@ pub(super) async fn discover(
 }
 
 /// Checks that GitHub accepts the credentials, and that each named repository and owner exists.
-pub(super) async fn check(connection: Arc<Connection>, settings: &GithubSettings, monitor: &Monitor) -> Result<()> {
+pub(super) async fn check(connection: &Arc<Connection>, settings: &GithubSettings, monitor: &Monitor) -> Result<()> {
     // This request costs no quota. Enterprise servers without limits, and simple servers, answer 404.
     let limits = connection.client.get("rate_limit").allow_status(&[404]).fail_without_data();
     let answer =
         limits.send_with(monitor, |response| if response.status() == 404 { Ok(()) } else { is_api(&response) });
-    answer.await.map_err(|error| credentials_error(error, &connection))?;
+    answer.await.map_err(|error| credentials_error(error, connection))?;
     for entry in &settings.repositories {
         match Scope::parse(entry)? {
-            Scope::Owner(owner) => drop(is_organization(&connection, &owner, monitor).await?),
+            Scope::Owner(owner) => drop(is_organization(connection, &owner, monitor).await?),
             Scope::Repository(name) => drop(Api::find(connection.clone(), name, monitor).await?),
         }
     }

@@ -9,7 +9,7 @@
 //!   that is renamed or moved, and does not confuse it with another one that takes over its name. Where the server answers 404
 //!   to that, it lists `/repos/{owner}/{name}/issues` instead.
 //! * A read without news makes one conditional request: the response 304 costs no quota and brings no batch.
-//! * [`verify`](Source::verify) looks up each issue by its number. A response that states the issue's deletion is trusted. After any
+//! * [`verify`](Reader::verify) looks up each issue by its number. A response that states the issue's deletion is trusted. After any
 //!   other response without the issue (404, a redirect to where it was transferred, another issue) it repeats the request, and
 //!   counts the issue as deleted only if the server returns another listed item of the same kind, before and after.
 //! * Where a read brings no issue, only pull requests or nothing, it checks whether the repository's issues are enabled.
@@ -50,13 +50,14 @@ mod verify;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::{StreamExt, TryFutureExt, stream};
 
 use self::checkpoint::Position;
-use self::connection::{Connection, Connections, connect};
+use self::connection::Connection;
 pub use self::settings::GithubSettings;
 use crate::{
-    BatchStream, Checkpoint, Monitor, ReadRequest, Record, Resource, Result, Settings, Source, SourceSpec,
-    VerifyRequest,
+    BatchStream, Checkpoint, Context, Monitor, ReadRequest, Reader, Record, Resource, ResourceStream, Result, Settings,
+    Source, SourceSpec, VerifyRequest,
 };
 
 /// The source `github`: the issues of GitHub repositories, one resource `owner/name` each.
@@ -65,17 +66,13 @@ use crate::{
 /// use snowfeed::prelude::*;
 /// use snowfeed::sources::github::GithubIssues;
 ///
-/// let spec = GithubIssues::default().spec();
+/// let spec = GithubIssues.spec();
 /// assert_eq!((spec.name.as_str(), spec.tables[0].name.as_str()), ("github", "issues"));
 /// assert!(spec.settings.is_secret("token"));
 /// ```
-///
-/// One value serves any number of configurations; reads with equal settings share connections and their view of GitHub's
-/// limits.
-#[derive(Debug, Default)]
-pub struct GithubIssues {
-    connections: Arc<Connections>,
-}
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct GithubIssues;
 
 #[async_trait]
 impl Source for GithubIssues {
@@ -88,27 +85,15 @@ impl Source for GithubIssues {
             .host("api.github.com")
     }
 
-    async fn check(&self, config: &Settings) -> Result<()> {
-        self.check_with(config, &credentials::logging_monitor()).await
+    async fn connect(&self, settings: &Settings, context: Context) -> Result<Box<dyn Reader>> {
+        let settings = GithubSettings::from_settings(settings)?;
+        let monitor = context.monitor.clone();
+        let connection = Connection::open(&settings, context).await?;
+        Ok(Box::new(Github { connection, settings: Arc::new(settings), monitor }))
     }
 
-    async fn discover(&self, config: &Settings) -> Result<Vec<Resource>> {
-        self.discover_with(config, &credentials::logging_monitor()).await
-    }
-
-    async fn check_with(&self, config: &Settings, monitor: &Monitor) -> Result<()> {
-        let settings = GithubSettings::from_settings(config)?;
-        // The check uses its own connection, which gives up soon.
-        discover::check(connect(&settings, Connection::for_check).await?, &settings, monitor).await
-    }
-
-    async fn discover_with(&self, config: &Settings, monitor: &Monitor) -> Result<Vec<Resource>> {
-        let settings = GithubSettings::from_settings(config)?;
-        discover::discover(self.connections.get(&settings).await?, &settings, monitor).await
-    }
-
-    fn resource(&self, config: &Settings, name: &str) -> Result<Resource> {
-        names::resource(config, name)
+    fn resource(&self, settings: &Settings, name: &str) -> Result<Resource> {
+        names::resource(settings, name)
     }
 
     fn identity(&self, checkpoint: &Checkpoint) -> Option<String> {
@@ -118,13 +103,33 @@ impl Source for GithubIssues {
     fn subject(&self, _: &str, text: &str) -> Option<String> {
         page::number(text).map(|number| number.to_string())
     }
+}
+
+/// A connected GitHub. All reads share its connection and its view of GitHub's limits.
+#[derive(Debug)]
+struct Github {
+    connection: Arc<Connection>,
+    settings: Arc<GithubSettings>,
+    monitor: Monitor,
+}
+
+#[async_trait]
+impl Reader for Github {
+    async fn check(&self) -> Result<()> {
+        discover::check(&self.connection, &self.settings, &self.monitor).await
+    }
+
+    fn discover(&self) -> ResourceStream {
+        let (connection, settings, monitor) = (self.connection.clone(), self.settings.clone(), self.monitor.clone());
+        let listed = async move { discover::discover(connection, &settings, &monitor).await };
+        listed.map_ok(|resources| stream::iter(resources.into_iter().map(Ok))).try_flatten_stream().boxed()
+    }
 
     fn read(&self, request: ReadRequest) -> BatchStream {
-        reader::stream(self.connections.clone(), request)
+        reader::stream(self.connection.clone(), self.settings.clone(), request)
     }
 
     async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
-        let settings = GithubSettings::from_settings(&request.settings)?;
-        verify::verify(self.connections.get(&settings).await?, request).await
+        verify::verify(self.connection.clone(), &self.settings, request).await
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use futures::future::{self, BoxFuture, FutureExt};
+use futures::future::{self, BoxFuture, FutureExt, TryFutureExt};
 use futures::stream::{self, FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 
 use super::api::{Api, NewestIssue, PageError, PageResponse, Route, SMALLEST_PAGE};
 use super::checkpoint::Position;
-use super::connection::Connections;
+use super::connection::Connection;
 use super::failing_issues::{self, FailingIssues};
 use super::names::Name;
 use super::page::{self, Page, Row};
@@ -27,19 +27,15 @@ const GROW_AFTER: u32 = 20;
 const MAX_UNREAD: usize = 50;
 
 /// Reads a repository. Nothing happens before the stream is polled, and nothing runs in the background.
-pub(super) fn stream(connections: Arc<Connections>, request: ReadRequest) -> BatchStream {
-    enum Stage {
-        Closed(Arc<Connections>, ReadRequest),
-        Open(Box<Reader>),
-    }
-    stream::try_unfold(Stage::Closed(connections, request), |stage| async move {
-        let mut reader = match stage {
-            Stage::Closed(connections, request) => Box::new(Reader::open(&connections, request).await?),
-            Stage::Open(reader) => reader,
-        };
-        Ok(reader.next().await?.map(|batch| (batch, Stage::Open(reader))))
-    })
-    .boxed()
+pub(super) fn stream(connection: Arc<Connection>, settings: Arc<GithubSettings>, request: ReadRequest) -> BatchStream {
+    let opened = async move {
+        let read = IssueRead::open(connection, &settings, request).await?;
+        Ok(stream::try_unfold(
+            Box::new(read),
+            |mut read| async move { Ok(read.next().await?.map(|batch| (batch, read))) },
+        ))
+    };
+    opened.try_flatten_stream().boxed()
 }
 
 type InFlight = FuturesUnordered<BoxFuture<'static, Answered>>;
@@ -70,7 +66,8 @@ impl Prefetch {
     }
 }
 
-struct Reader {
+/// A read under way.
+struct IssueRead {
     api: Arc<Api>,
     monitor: Monitor,
     plan: ReadPlan,
@@ -90,12 +87,10 @@ struct Reader {
     again: Option<Batch>,
 }
 
-impl Reader {
-    async fn open(connections: &Connections, request: ReadRequest) -> Result<Self> {
-        let ReadRequest { resource, settings: config, checkpoint, incremental, monitor, .. } = request;
-        let settings = GithubSettings::from_settings(&config)?;
+impl IssueRead {
+    async fn open(connection: Arc<Connection>, settings: &GithubSettings, request: ReadRequest) -> Result<Self> {
+        let ReadRequest { resource, checkpoint, incremental, monitor, .. } = request;
         let name = Name::from_resource(&resource)?;
-        let connection = connections.get(&settings).await?;
         let server = connection.client.base_url().clone();
         let beginning = Position::beginning(&server);
         let read = |checkpoint: &Checkpoint| Position::for_server(&server, checkpoint);

@@ -15,9 +15,12 @@ use super::names::Name;
 use super::settings::GithubSettings;
 use crate::{Error, Monitor, Record, Result, SourceEvent, StoredRecord, VerifyRequest};
 
-pub(super) async fn verify(connection: Arc<Connection>, request: VerifyRequest) -> Result<Vec<Record>> {
-    let VerifyRequest { resource, settings: config, checkpoint, records, allow_deletions, monitor, .. } = request;
-    let settings = GithubSettings::from_settings(&config)?;
+pub(super) async fn verify(
+    connection: Arc<Connection>,
+    settings: &GithubSettings,
+    request: VerifyRequest,
+) -> Result<Vec<Record>> {
+    let VerifyRequest { resource, checkpoint, records, allow_deletions, monitor, .. } = request;
     let name = Name::from_resource(&resource)?;
     let server = connection.client.base_url();
     let position = checkpoint.as_ref().map(|checkpoint| Position::for_server(server, checkpoint)).transpose()?;

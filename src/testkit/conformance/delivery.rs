@@ -27,8 +27,12 @@ use crate::{Backend, Mode, Result, RunStatus, Source, Version};
 ///     # #[async_trait]
 ///     # impl Source for Planets {
 ///     #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1.0.0").table(TableSpec::new("planets")) }
-///     #     async fn check(&self, _: &Settings) -> Result<()> { Ok(()) }
-///     #     async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> { Ok(vec![Resource::new("sun")?]) }
+///     #     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
+///     # }
+///     # #[async_trait]
+///     # impl Reader for Planets {
+///     #     async fn check(&self) -> Result<()> { Ok(()) }
+///     #     fn discover(&self) -> ResourceStream { stream::iter([Resource::new("sun")]).boxed() }
 ///     #     fn read(&self, _: ReadRequest) -> BatchStream { stream::empty().boxed() }
 ///     # }
 ///     snowfeed::delivery_conformance!(SourceCase::new(Planets, Settings::default(), Resource::new("sun").unwrap()));
@@ -76,7 +80,7 @@ type Rows = BTreeMap<(String, String), Row>;
 /// Runs a source once, with each batch in its own commit if possible.
 async fn ingest(case: &SourceCase, source: impl Source, backend: Arc<dyn Backend>, mode: Mode) -> Result<IngestReport> {
     let limits = Limits { commit_rows: 1, ..Limits::default() };
-    let connector = Connector::new(source, backend).with_settings(case.config.values().clone()).limits(limits);
+    let connector = Connector::new(source, backend).with_settings(case.settings.values().clone()).limits(limits);
     connector.ingest(IngestRequest::new([case.resource.clone()]).mode(mode)).await
 }
 

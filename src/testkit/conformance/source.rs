@@ -14,7 +14,9 @@ use futures::future::BoxFuture;
 use reading::*;
 
 use super::Clause;
-use crate::{Batch, BatchStream, Checkpoint, Mode, Monitor, ReadRequest, Resource, Settings, Source, Version};
+use crate::{
+    Batch, BatchStream, Checkpoint, Context, Mode, Monitor, ReadRequest, Reader, Resource, Settings, Source, Version,
+};
 
 /// Tests a [`Source`] against its contract: one `#[test]` for each clause, over the [`SourceCase`] that the expression
 /// returns.
@@ -31,8 +33,12 @@ use crate::{Batch, BatchStream, Checkpoint, Mode, Monitor, ReadRequest, Resource
 ///     # #[async_trait]
 ///     # impl Source for Planets {
 ///     #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1.0.0").table(TableSpec::new("planets")) }
-///     #     async fn check(&self, _: &Settings) -> Result<()> { Ok(()) }
-///     #     async fn discover(&self, _: &Settings) -> Result<Vec<Resource>> { Ok(vec![Resource::new("sun")?]) }
+///     #     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
+///     # }
+///     # #[async_trait]
+///     # impl Reader for Planets {
+///     #     async fn check(&self) -> Result<()> { Ok(()) }
+///     #     fn discover(&self) -> ResourceStream { stream::iter([Resource::new("sun")]).boxed() }
 ///     #     fn read(&self, _: ReadRequest) -> BatchStream { stream::empty().boxed() }
 ///     # }
 ///     snowfeed::source_conformance!(SourceCase::new(Planets, Settings::default(), Resource::new("sun").unwrap()));
@@ -51,6 +57,7 @@ macro_rules! __source_clauses {
     ($then:ident $with:tt) => {
         $crate::$then! { $with
             clause_1_spec_is_constant_and_names_its_tables
+            clause_2_connect_sends_no_request
             clause_2_check_succeeds_every_time
             clause_2_discover_finds_the_resource
             clause_3_every_batch_names_a_table_of_the_spec
@@ -80,7 +87,7 @@ pub fn clauses() -> Vec<Clause<SourceCase>> {
 /// A source, its settings, and a resource. Only [`changing`](Self::changing) may change the resource while it is read.
 pub struct SourceCase {
     pub(super) source: Arc<dyn Source>,
-    pub(super) config: Settings,
+    pub(super) settings: Settings,
     other: Settings,
     pub(super) resource: Resource,
     pub(super) change: Option<Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>>,
@@ -89,16 +96,16 @@ pub struct SourceCase {
 
 impl SourceCase {
     /// Creates a case from a source, its settings, and a resource that it can read with them.
-    pub fn new(source: impl Source, config: Settings, resource: Resource) -> Self {
-        let (source, other) = (Arc::new(source), config.clone());
-        Self { source, config, other, resource, change: None, kept: Vec::new() }
+    pub fn new(source: impl Source, settings: Settings, resource: Resource) -> Self {
+        let (source, other) = (Arc::new(source), settings.clone());
+        Self { source, settings, other, resource, change: None, kept: Vec::new() }
     }
 
     /// Adds other settings that read the same records, such as another page size. The checks use both concurrently, on the same
     /// source.
     #[must_use]
-    pub fn other_config(mut self, config: Settings) -> Self {
-        self.other = config;
+    pub fn other_settings(mut self, settings: Settings) -> Self {
+        self.other = settings;
         self
     }
 
@@ -120,12 +127,21 @@ impl SourceCase {
     }
 
     fn request(&self, mode: Mode, checkpoint: Option<Checkpoint>, monitor: Monitor) -> ReadRequest {
-        let (resource, config) = (self.resource.clone(), self.config.clone());
-        ReadRequest { resource, settings: config, checkpoint, incremental: None, mode, monitor }
+        ReadRequest { resource: self.resource.clone(), checkpoint, incremental: None, mode, monitor }
     }
 
-    fn stream(&self, mode: Mode, checkpoint: Option<Checkpoint>) -> BatchStream {
-        self.source.read(self.request(mode, checkpoint, Monitor::detached()))
+    /// Connects with the case's settings.
+    async fn reader(&self) -> Box<dyn Reader> {
+        self.connect(&self.settings).await
+    }
+
+    async fn connect(&self, settings: &Settings) -> Box<dyn Reader> {
+        let connected = self.source.connect(settings, Context::detached()).await;
+        connected.unwrap_or_else(|error| panic!("connect failed: {error:?}"))
+    }
+
+    async fn stream(&self, mode: Mode, checkpoint: Option<Checkpoint>) -> BatchStream {
+        self.reader().await.read(self.request(mode, checkpoint, Monitor::detached()))
     }
 
     /// Reads incrementally from the start, then reads everything in reconcile mode.
@@ -136,7 +152,7 @@ impl SourceCase {
     }
 
     pub(super) async fn batches(&self, mode: Mode, checkpoint: Option<Checkpoint>) -> Vec<Batch> {
-        drain(self.stream(mode, checkpoint)).await
+        drain(self.stream(mode, checkpoint).await).await
     }
 }
 

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use bytestring::ByteString;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::super::Fresh;
 use super::{SETTLE_TIME, SourceCase, drain, newest};
 use crate::engine::columns::ColumnCheck;
-use crate::{Checkpoint, ErrorKind, Mode, Monitor, Record, StoredRecord, VerifyRequest, Version};
+use crate::{Checkpoint, Context, ErrorKind, Mode, Monitor, Record, StoredRecord, VerifyRequest, Version};
 
 /// The maximum number of checkpoints of a read to try, evenly spread.
 const CHECKPOINTS: usize = 64;
@@ -25,18 +25,31 @@ pub(super) async fn clause_1_spec_is_constant_and_names_its_tables(fresh: Fresh<
     one.validate().unwrap_or_else(|error| panic!("{error}: {}", error.help().unwrap_or_default()));
 }
 
-/// `check` accepts the settings of the case, however often it is called.
+/// `connect` sends no request: a program that only lists what is stored connects, too.
+pub(super) async fn clause_2_connect_sends_no_request(fresh: Fresh<SourceCase>) {
+    let case = fresh.make().await;
+    let context = Context::detached();
+    let reader = case.source.connect(&case.settings, context.clone()).await;
+    let reader = reader.unwrap_or_else(|error| panic!("connect failed: {error:?}"));
+    tokio::time::sleep(SETTLE_TIME).await;
+    assert_eq!(context.monitor.traffic(), crate::Traffic::default());
+    drop(reader);
+}
+
+/// `check` accepts the settings of the case, however often it is called, on one reader and on a new one.
 pub(super) async fn clause_2_check_succeeds_every_time(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    for _ in 0..2 {
-        case.source.check(&case.config).await.unwrap_or_else(|error| panic!("check failed: {error:?}"));
+    let reader = case.reader().await;
+    for reader in [&reader, &reader, &case.reader().await] {
+        reader.check().await.unwrap_or_else(|error| panic!("check failed: {error:?}"));
     }
 }
 
 /// `discover` returns the resource of the case.
 pub(super) async fn clause_2_discover_finds_the_resource(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    let found = case.source.discover(&case.config).await.unwrap_or_else(|error| panic!("discover failed: {error:?}"));
+    let found: crate::Result<Vec<_>> = case.reader().await.discover().try_collect().await;
+    let found = found.unwrap_or_else(|error| panic!("discover failed: {error:?}"));
     assert!(found.contains(&case.resource), "discover did not return {:?}: {found:?}", case.resource);
 }
 
@@ -146,7 +159,7 @@ pub(super) async fn clause_4_an_unreadable_checkpoint_is_refused(fresh: Fresh<So
         return;
     }
     for garbage in GARBAGE {
-        let first = case.stream(Mode::Incremental, Some(garbage_checkpoint(garbage))).next().await;
+        let first = case.stream(Mode::Incremental, Some(garbage_checkpoint(garbage))).await.next().await;
         match first {
             Some(Err(error)) => assert_eq!(error.kind(), ErrorKind::Checkpoint, "{error:?}"),
             other => panic!("the checkpoint {garbage} was accepted: {other:?}"),
@@ -189,7 +202,7 @@ pub(super) async fn clause_5_a_reconcile_run_delivers_everything(fresh: Fresh<So
 /// A stream ends after its first error.
 pub(super) async fn clause_5_the_stream_ends_after_an_error(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    let mut stream = case.stream(Mode::Incremental, Some(garbage_checkpoint(GARBAGE[0])));
+    let mut stream = case.stream(Mode::Incremental, Some(garbage_checkpoint(GARBAGE[0]))).await;
     while let Some(batch) = stream.next().await {
         if batch.is_err() {
             let after = stream.next().await;
@@ -203,7 +216,7 @@ pub(super) async fn clause_5_the_stream_ends_after_an_error(fresh: Fresh<SourceC
 pub(super) async fn clause_6_nothing_happens_before_the_stream_is_polled(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let monitor = Monitor::detached();
-    let stream = case.source.read(case.request(Mode::Incremental, None, monitor.clone()));
+    let stream = case.reader().await.read(case.request(Mode::Incremental, None, monitor.clone()));
     tokio::time::sleep(SETTLE_TIME).await;
     assert_eq!(monitor.traffic(), crate::Traffic::default());
     drop(stream);
@@ -215,7 +228,7 @@ pub(super) async fn clause_6_a_dropped_stream_leaves_nothing_running(fresh: Fres
     let whole = newest(&case.batches(Mode::Incremental, None).await);
     for batches in 0..3 {
         let monitor = Monitor::detached();
-        let mut stream = case.source.read(case.request(Mode::Incremental, None, monitor.clone()));
+        let mut stream = case.reader().await.read(case.request(Mode::Incremental, None, monitor.clone()));
         for _ in 0..batches {
             drop(stream.next().await);
         }
@@ -229,26 +242,28 @@ pub(super) async fn clause_6_a_dropped_stream_leaves_nothing_running(fresh: Fres
     assert_eq!(newest(&case.batches(Mode::Incremental, None).await), whole);
 }
 
-/// Two reads with different settings, polled in turn, each return everything.
+/// Two reads of one reader and one with other settings, polled in turn, each return everything.
 pub(super) async fn clause_7_concurrent_reads_do_not_interfere(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let alone = newest(&case.batches(Mode::Incremental, None).await);
-    let mut request = case.request(Mode::Incremental, None, Monitor::detached());
-    request.settings = case.other.clone();
-    let (mut one, mut two) = (case.stream(Mode::Incremental, None), case.source.read(request));
-    let (mut ones, mut twos) = (Vec::new(), Vec::new());
-    for _ in 0..2 {
-        ones.extend(one.next().await);
-        twos.extend(two.next().await);
+    let (reader, other) = (case.reader().await, case.connect(&case.other).await);
+    let mut reads = Vec::new();
+    for reader in [&reader, &reader, &other] {
+        let stream = reader.read(case.request(Mode::Incremental, None, Monitor::detached()));
+        reads.push((stream, Vec::new()));
     }
-    let (rest, more) = tokio::join!(drain(one), drain(two));
-    let all = |batches: Vec<crate::Result<crate::Batch>>, rest| {
-        let batches =
-            batches.into_iter().map(|batch| batch.unwrap_or_else(|error| panic!("the source failed: {error:?}")));
-        batches.chain::<Vec<_>>(rest).collect::<Vec<_>>()
-    };
-    assert_eq!(newest(&all(ones, rest)), alone);
-    assert_eq!(newest(&all(twos, more)), alone);
+    for _ in 0..2 {
+        for (stream, batches) in &mut reads {
+            batches.extend(stream.try_next().await.unwrap_or_else(|error| panic!("the source failed: {error:?}")));
+        }
+    }
+    let rest = reads.into_iter().map(|(stream, mut batches)| async move {
+        batches.extend(drain(stream).await);
+        newest(&batches)
+    });
+    for read in futures::future::join_all(rest).await {
+        assert_eq!(read, alone);
+    }
 }
 
 /// `verify` returns only requested records, each once.
@@ -268,14 +283,14 @@ pub(super) async fn clause_9_verify_returns_only_requested_records(fresh: Fresh<
         records.dedup_by(|a, b| a.key == b.key);
         let request = VerifyRequest {
             resource: case.resource.clone(),
-            settings: case.config.clone(),
             checkpoint: batches.iter().rev().find_map(|batch| batch.checkpoint.clone()),
             table: table.name,
             records: records.clone(),
             allow_deletions: false,
             monitor: Monitor::detached(),
         };
-        let returned = case.source.verify(request).await.unwrap_or_else(|error| panic!("verify failed: {error:?}"));
+        let returned =
+            case.reader().await.verify(request).await.unwrap_or_else(|error| panic!("verify failed: {error:?}"));
         let mut keys = BTreeSet::new();
         for record in returned {
             assert_json(&record);

@@ -1,0 +1,100 @@
+//! What the engine asks a source and its reader for.
+
+use crate::{Checkpoint, Mode, Monitor, Resource, StoredRecord};
+
+/// What a source gets to connect with, besides the settings.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Context {
+    /// Receives the traffic, waits and warnings of requests that belong to no read: those of a check, of a discovery, and for tokens.
+    pub monitor: Monitor,
+    /// Whether a person is waiting for a check: give up soon if the remote cannot be reached.
+    pub fail_fast: bool,
+}
+
+impl Context {
+    /// A context with this monitor.
+    pub fn new(monitor: Monitor) -> Self {
+        Self { monitor, fail_fast: false }
+    }
+
+    /// A context without a listener.
+    pub fn detached() -> Self {
+        Self::new(Monitor::detached())
+    }
+
+    /// Sets whether a person is waiting for a check.
+    #[must_use]
+    pub fn fail_fast(mut self, fail_fast: bool) -> Self {
+        self.fail_fast = fail_fast;
+        self
+    }
+}
+
+/// A request to read a resource.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ReadRequest {
+    /// The resource.
+    pub resource: Resource,
+    /// Where to resume; `None`: at the start.
+    pub checkpoint: Option<Checkpoint>,
+    /// In [`Mode::Reconcile`], the checkpoint of incremental reads. Do not resume from it; use it to recover a stable id of the resource
+    /// that survives renames.
+    pub incremental: Option<Checkpoint>,
+    /// In [`Mode::Reconcile`], the stream must contain every record that exists (unless the stream of the checkpoint did);
+    /// in [`Mode::Incremental`], those that changed.
+    pub mode: Mode,
+    /// Receives traffic, waits and quotas.
+    pub monitor: Monitor,
+}
+
+impl ReadRequest {
+    /// Creates a request to read a resource incrementally from the start, without a listener. The fields set the rest.
+    pub fn new(resource: Resource) -> Self {
+        let (checkpoint, incremental, mode) = (None, None, Mode::Incremental);
+        Self { resource, checkpoint, incremental, mode, monitor: Monitor::detached() }
+    }
+
+    /// Sets how to read.
+    #[must_use]
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Sets where to resume.
+    #[must_use]
+    pub fn checkpoint(mut self, checkpoint: Option<Checkpoint>) -> Self {
+        self.checkpoint = checkpoint;
+        self
+    }
+}
+
+/// A request to verify records that a reconcile run has not seen, or has seen in an older state.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct VerifyRequest {
+    /// The resource.
+    pub resource: Resource,
+    /// The last checkpoint of the reconciliation; if it has none, that of incremental reads.
+    pub checkpoint: Option<Checkpoint>,
+    /// The table that the records belong to.
+    pub table: String,
+    /// The records, as the destination stores them.
+    pub records: Vec<StoredRecord>,
+    /// Whether the deletion of any number of records is confirmed. Even then, an answer about the resource as a whole
+    /// is not evidence.
+    pub allow_deletions: bool,
+    /// Receives traffic, waits and quotas.
+    pub monitor: Monitor,
+}
+
+impl VerifyRequest {
+    /// Creates a request to verify records of a table, without a listener. The fields set the rest.
+    pub fn new(resource: Resource, table: impl Into<String>, records: impl IntoIterator<Item = StoredRecord>) -> Self {
+        let (table, records) = (table.into(), records.into_iter().collect());
+        let (checkpoint, monitor) = (None, Monitor::detached());
+        Self { resource, checkpoint, table, records, allow_deletions: false, monitor }
+    }
+}

@@ -1,0 +1,129 @@
+//! The description of a source.
+
+use crate::resource::ResourceNames;
+use crate::table::{PLAIN_NAME, is_plain};
+use crate::{Error, Result, SettingsSchema, TableSpec};
+
+/// The description of a source: its name, settings and tables.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SourceSpec {
+    /// Its name, `github`: lower-case letters, digits and `_`. It prefixes environment variables (`GITHUB_TOKEN`).
+    pub name: String,
+    /// Its version; by convention `env!("CARGO_PKG_VERSION")`.
+    pub version: String,
+    /// The kind of its resources, in the singular: `repository`.
+    pub resource_kind: String,
+    /// The rule for the names of its resources; `None` if any text is a name.
+    pub resource_names: Option<ResourceNames>,
+    /// Its settings.
+    pub settings: SettingsSchema,
+    /// Its tables: each resource has rows in all of them.
+    pub tables: Vec<TableSpec>,
+    /// The hosts that it connects to, `api.example.com` or `api.example.com:8443`, so that a closed network can allow exactly these.
+    /// The hosts in settings that are URLs (see [`SettingsSchema::is_url`]) are added to them.
+    pub hosts: Vec<String>,
+    /// Whether a reconcile run is authoritative; see [`authoritative`](Self::authoritative).
+    pub is_authoritative: bool,
+}
+
+impl SourceSpec {
+    /// A source without settings and tables, whose resources are of the kind `resource`.
+    pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            version: version.into(),
+            resource_kind: "resource".into(),
+            resource_names: None,
+            settings: SettingsSchema::default(),
+            tables: Vec::new(),
+            hosts: Vec::new(),
+            is_authoritative: false,
+        }
+    }
+
+    /// Declares that a reconcile run is authoritative, like a file or a table that is read as a whole: what it lists replaces what is
+    /// stored, whatever the version, and records that it does not list are deleted, without a call of
+    /// [`verify`](crate::Reader::verify).
+    ///
+    /// Declare it only if a reconcile run returns each record in its current state. Do not declare it for a log, which returns older
+    /// states of a record first, nor for a listing that may lag behind, like that of a server with replicas, or that moves records from
+    /// page to page while it is read. Without it, the engine calls [`verify`](crate::Reader::verify) for every listed state that is older than the
+    /// stored one.
+    #[must_use]
+    pub fn authoritative(mut self) -> Self {
+        self.is_authoritative = true;
+        self
+    }
+
+    /// Sets the kind of its resources, in the singular.
+    #[must_use]
+    pub fn resource_kind(mut self, kind: impl Into<String>) -> Self {
+        self.resource_kind = kind.into();
+        self
+    }
+
+    /// Sets the rule for the names of resources: it rejects names, and brings them into their canonical form.
+    #[must_use]
+    pub fn resource_names(mut self, names: ResourceNames) -> Self {
+        self.resource_names = Some(names);
+        self
+    }
+
+    /// Sets the settings: [`SettingsSchema::of`] a struct.
+    #[must_use]
+    pub fn settings(mut self, settings: SettingsSchema) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Adds a host that it connects to: a name, with a port if that is not 443.
+    #[must_use]
+    pub fn host(mut self, host: impl Into<String>) -> Self {
+        self.hosts.push(host.into());
+        self
+    }
+
+    /// The environment variable of a setting, whose name may be dotted: `GITHUB_API_URL`.
+    pub(crate) fn variable(&self, setting: &str) -> String {
+        format!("{}_{}", self.name, setting.replace('.', "_")).to_uppercase()
+    }
+
+    /// Checks that every destination can store the declaration: the name, and the tables with their columns.
+    ///
+    /// # Errors
+    /// [`Internal`](crate::ErrorKind::Internal), with help for the source's author.
+    pub fn validate(&self) -> Result<()> {
+        if !is_plain(&self.name) {
+            return Err(Error::internal(format!("the source's name {:?} is not allowed", self.name)).with_help(
+                format!(
+                    "in the source, pass a name to `SourceSpec::new` of {PLAIN_NAME}; it prefixes environment variables"
+                ),
+            ));
+        }
+        if let Some(pattern) = self.resource_names.as_ref().and_then(ResourceNames::malformed) {
+            return Err(Error::internal(format!("the source {:?} declares the pattern {pattern:?}", self.name)).with_help(
+                "in the source, declare regular expressions without look-around; those of addresses have the groups `host` and `name`",
+            ));
+        }
+        if self.tables.is_empty() {
+            return Err(Error::internal(format!("the source {:?} declares no table", self.name))
+                .with_help("in the source, declare one with `SourceSpec::table`"));
+        }
+        for (index, table) in self.tables.iter().enumerate() {
+            if self.tables[..index].iter().any(|other| other.name == table.name) {
+                return Err(Error::internal(format!("the source declares the table {:?} twice", table.name))
+                    .with_help("in the source, declare each table once, with all its columns"));
+            }
+            table.validate()?;
+        }
+        Ok(())
+    }
+
+    /// Adds a table.
+    #[must_use]
+    pub fn table(mut self, table: TableSpec) -> Self {
+        self.tables.push(table);
+        self
+    }
+}
