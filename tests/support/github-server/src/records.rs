@@ -63,11 +63,13 @@ fn insert_new(
     id
 }
 
-/// Changes a record.
+/// Changes a record's text, also one that was set.
 pub(crate) fn edit(repository: &mut Repository, kind: RecordKind, number: u32, now: u32) {
     change(repository, kind, number, Some(now), |record| {
         record.revision += 1;
         record.updated = now;
+        record.keys.remove("body");
+        record.keys.remove("description");
     });
 }
 
@@ -76,11 +78,13 @@ pub(crate) fn patch(
     repository: &mut Repository,
     kind: RecordKind,
     number: u32,
-    keys: Map<String, Value>,
+    mut keys: Map<String, Value>,
     now: Option<u32>,
 ) {
     change(repository, kind, number, now, |record| {
-        let given = keys.get("updated_at").and_then(Value::as_str).and_then(|text| text.parse::<Timestamp>().ok());
+        // Not kept as a key, or later changes could not move it.
+        let given = keys.remove("updated_at");
+        let given = given.as_ref().and_then(Value::as_str).and_then(|text| text.parse::<Timestamp>().ok());
         record.updated = given.map(second_of).or(now).unwrap_or(record.updated);
         record.keys.extend(keys);
     });

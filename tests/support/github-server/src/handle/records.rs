@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::GithubServer;
 use crate::clock::{second_of, timestamp};
 use crate::data::ServerData;
-use crate::render::{self, commit_sha, label_name};
+use crate::render::{self, commit_sha, label_path};
 use crate::repository::{Repository, State};
 use crate::table::{Record, RecordKind};
 use crate::timeline::number_of;
@@ -202,10 +202,7 @@ impl GithubServer {
 fn snapshot(repository: &Repository, kind: RecordKind, record: &Record) -> SnapshotRecord {
     let Record { id, number, parent, .. } = *record;
     let path = match kind {
-        RecordKind::Label => {
-            let name: String = url::form_urlencoded::byte_serialize(label_name(record).as_bytes()).collect();
-            format!("labels/{}", name.replace('+', "%20"))
-        }
+        RecordKind::Label => label_path(record),
         RecordKind::Milestone => format!("milestones/{number}"),
         RecordKind::Commit => format!("commits/{}", commit_sha(repository, number)),
         RecordKind::Review => format!("pulls/{parent}/reviews/{id}"),

@@ -9,7 +9,7 @@ mod record;
 
 pub(crate) use issue::issue;
 pub(crate) use pull::{listed_pull, pull};
-pub(crate) use record::{commit_sha, label_name, milestone_is_open, record};
+pub(crate) use record::{commit_sha, label_name, label_path, milestone_is_open, record};
 
 use serde_json::Value;
 

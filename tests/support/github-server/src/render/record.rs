@@ -147,10 +147,9 @@ impl<'a> Context<'a> {
     fn label(&self) -> Value {
         let (id, index) = (self.record.id, self.record.number as usize - 1);
         let name = label_name(self.record);
-        let path: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
         let edited = if self.record.revision > 0 { format!(" ({})", self.record.revision) } else { String::new() };
         json!({
-            "id": id, "node_id": format!("LA_kwDO{id:08x}"), "url": format!("{}/labels/{}", self.api, path.replace('+', "%20")),
+            "id": id, "node_id": format!("LA_kwDO{id:08x}"), "url": format!("{}/{}", self.api, label_path(self.record)),
             "name": name, "color": COLORS[index % COLORS.len()], "default": index < 3,
             "description": format!("Issues that are about {name}{edited}"),
         })
@@ -292,6 +291,12 @@ pub(crate) fn label_name(label: &Record) -> String {
         (None, Some(name)) => (*name).to_owned(),
         (None, None) => format!("area: part {}", label.number),
     }
+}
+
+/// The path of a label below its repository.
+pub(crate) fn label_path(label: &Record) -> String {
+    let name: String = url::form_urlencoded::byte_serialize(label_name(label).as_bytes()).collect();
+    format!("labels/{}", name.replace('+', "%20"))
 }
 
 /// The name of a commit.

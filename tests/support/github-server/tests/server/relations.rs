@@ -204,6 +204,12 @@ async fn silent_patches_move_nothing_and_others_move_the_record() {
     assert_eq!(back.updated_at.to_string(), "2021-02-03T04:05:06Z");
     let list = format!("/repos/{WIDGETS}/pulls/comments?sort=updated&direction=asc&since=2021-02-03T04:05:06Z");
     assert_eq!(walk_texts(&upstream, &list).await[0], back.text);
+    assert!(back.text.contains("patched") && back.text.contains("2021-02-03T04:05:06Z"));
+    let edited = minute(&upstream);
+    upstream.edit_record(WIDGETS, RecordKind::ReviewComment, comment.id);
+    let after: Value = serde_json::from_str(&find().unwrap().text).unwrap();
+    assert_eq!(after["updated_at"], edited);
+    assert_ne!(after["body"], "patched");
 }
 
 #[tokio::test]
