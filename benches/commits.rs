@@ -10,7 +10,7 @@ use divan::counter::ItemsCount;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use snowfeed::backends::Sqlite;
-use snowfeed::{Commit, Record, Resource, RunId, Sink, TableRows, TableSpec, Version};
+use snowfeed::{Commit, Record, Resource, RunId, Sink, StreamSpec, TableRows, Version};
 use tempfile::TempDir;
 
 const ROWS: u32 = 10_000;
@@ -75,7 +75,7 @@ fn snowfeed(bencher: Bencher<'_, '_>, before: Before) {
         let directory = TempDir::new().unwrap();
         let sqlite = Sqlite::open(directory.path().join("new.db")).unwrap();
         let resource = Resource::new("acme/widgets").unwrap();
-        runtime.block_on(sqlite.ensure_tables(&resource, &[TableSpec::new(TABLE)])).unwrap();
+        runtime.block_on(sqlite.ensure_streams(&resource, &[StreamSpec::new(TABLE)])).unwrap();
         commit(&sqlite, stored.clone());
         (directory, sqlite, new.clone())
     };

@@ -45,7 +45,7 @@ struct Null;
 
 #[async_trait]
 impl Sink for Null {
-    async fn ensure_tables(&self, _: &Resource, _: &[TableSpec]) -> Result<()> {
+    async fn ensure_streams(&self, _: &Resource, _: &[StreamSpec]) -> Result<()> {
         Ok(())
     }
 
@@ -69,7 +69,7 @@ struct Prepared(Arc<Mutex<Vec<Batch>>>);
 #[async_trait]
 impl Source for Prepared {
     fn spec(&self) -> SourceSpec {
-        SourceSpec::new("prepared", "1").table(TableSpec::new(TABLE))
+        SourceSpec::new("prepared", "1").stream(StreamSpec::new(TABLE))
     }
 
     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
@@ -142,7 +142,7 @@ fn memory_bare_loop(bencher: Bencher<'_, '_>) {
     bencher.counter(ItemsCount::new(ROWS)).with_inputs(commits).bench_local_values(|commits| {
         let memory = Memory::new();
         runtime.block_on(async {
-            memory.ensure_tables(&resource(), &[TableSpec::new(TABLE)]).await.unwrap();
+            memory.ensure_streams(&resource(), &[StreamSpec::new(TABLE)]).await.unwrap();
             for commit in commits {
                 memory.commit(commit).await.unwrap();
             }

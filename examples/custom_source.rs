@@ -37,8 +37,8 @@ pub struct JsonLines;
 impl Source for JsonLines {
     fn spec(&self) -> SourceSpec {
         let lines =
-            TableSpec::new("lines").column("id", "id", ColumnType::Integer).column("name", "name", ColumnType::Text);
-        SourceSpec::new("jsonl", "1.0.0").resource_kind("file").settings(SettingsSchema::of::<Folder>()).table(lines)
+            StreamSpec::new("lines").column("id", "id", ColumnType::Integer).column("name", "name", ColumnType::Text);
+        SourceSpec::new("jsonl", "1.0.0").resource_kind("file").settings(SettingsSchema::of::<Folder>()).stream(lines)
     }
 
     async fn connect(&self, settings: &Settings, _: Context) -> Result<Box<dyn Reader>> {

@@ -19,11 +19,11 @@ struct Orders;
 #[async_trait]
 impl Source for Orders {
     fn spec(&self) -> SourceSpec {
-        let orders = TableSpec::new("orders")
+        let orders = StreamSpec::new("orders")
             .column("id", "id", ColumnType::Integer)
             .column("customer", "customer.name", ColumnType::Text)
             .column("total", "total", ColumnType::Float);
-        SourceSpec::new("shop", "1.0.0").resource_kind("branch").table(orders)
+        SourceSpec::new("shop", "1.0.0").resource_kind("branch").stream(orders)
     }
 
     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {

@@ -22,7 +22,7 @@ use snowfeed::sources::github::GithubIssues;
 use snowfeed::{
     Commit, CommitReport, ConfigStore, Counts, Error, ErrorKind, Namespace, OutstandingRejects, Record, Reject,
     RejectQuery, Resource, ResourceState, Result, RunId, RunRecord, RunStatus, Sink, StalePolicy, StateChange,
-    StateEntry, StateStore, StateVersion, StoredRecord, StoredReject, StoredRow, Sweep, TableSpec, UnseenQuery,
+    StateEntry, StateStore, StateVersion, StoredRecord, StoredReject, StoredRow, StreamSpec, Sweep, UnseenQuery,
     Version,
 };
 
@@ -136,7 +136,7 @@ fn unavailable(path: &std::path::Path, error: io::Error) -> Error {
 impl Contents {
     fn table(&self, resource: &Resource, table: &str) -> Result<&Table> {
         let table = self.resources.get(resource.name()).and_then(|tables| tables.get(table));
-        table.ok_or_else(|| Error::internal("call `ensure_tables` first"))
+        table.ok_or_else(|| Error::internal("call `ensure_streams` first"))
     }
 
     fn newest(&self, key: &str) -> StateVersion {
@@ -217,7 +217,7 @@ impl Table {
 
 #[async_trait]
 impl Sink for JsonFile {
-    async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
+    async fn ensure_streams(&self, resource: &Resource, tables: &[StreamSpec]) -> Result<()> {
         self.change(|contents| {
             let known = contents.resources.entry(resource.name().to_owned()).or_default();
             for table in tables {
@@ -231,11 +231,11 @@ impl Sink for JsonFile {
         self.change(|contents| {
             let met_by = commit.rejects_seen_by();
             let tables = contents.resources.get_mut(commit.resource.name());
-            let tables = tables.ok_or_else(|| Error::internal("call `ensure_tables` first"))?;
+            let tables = tables.ok_or_else(|| Error::internal("call `ensure_streams` first"))?;
             let mut counts = Counts::default();
             for rows in &commit.rows {
                 let table = tables.get_mut(&rows.table);
-                let table = table.ok_or_else(|| Error::internal("call `ensure_tables` first"))?;
+                let table = table.ok_or_else(|| Error::internal("call `ensure_streams` first"))?;
                 for record in &rows.records {
                     table.merge(record, commit.at, commit.sweep).count(&mut counts);
                 }

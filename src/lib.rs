@@ -30,7 +30,7 @@ mod secret;
 mod sink;
 mod source;
 mod state;
-mod table;
+mod stream;
 
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -66,7 +66,7 @@ pub use state::{
     Counts, Mode, Reconciliation, ResourceState, ResourceStatus, RunId, RunRecord, RunStatus, StateChange, StateEntry,
     StateStore, StateVersion, Timings,
 };
-pub use table::{Column, ColumnType, JsonPath, Step, TableSpec};
+pub use stream::{Column, ColumnType, JsonPath, Step, StreamSpec};
 
 /// Crates whose types appear in this crate's signatures, so that programs use the same versions.
 pub use {bytestring, futures, jiff, schemars, secrecy};
@@ -76,7 +76,7 @@ pub mod prelude {
     #[doc(no_inline)]
     pub use crate::{
         Batch, BatchStream, Checkpoint, ColumnType, Context, Error, ErrorKind, Mode, Monitor, ReadRequest, Reader,
-        Record, Resource, ResourceStream, Result, SecretRef, Settings, SettingsSchema, Source, SourceSpec, TableSpec,
+        Record, Resource, ResourceStream, Result, SecretRef, Settings, SettingsSchema, Source, SourceSpec, StreamSpec,
         Version,
     };
 }
@@ -87,7 +87,7 @@ pub mod prelude {
 pub mod internals {
     #[cfg(feature = "native-app")]
     pub use crate::native_app::{deploy::app_account, image_reference};
-    pub use crate::table::view_name;
+    pub use crate::stream::view_name;
 
     /// The read plan of the GitHub source, for simulations.
     #[cfg(feature = "github")]

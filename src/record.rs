@@ -52,7 +52,7 @@ pub enum Operation {
 /// The engine rejects a record whose key is empty or longer than [`MAX_KEY`](Self::MAX_KEY), and one whose document is not JSON.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// Identifies the object in its table permanently: 1 to 255 bytes, so that every backend can index it.
+    /// Identifies the object in its stream permanently: 1 to 255 bytes, so that every backend can index it.
     pub key: String,
     /// Orders this state among those of the same key.
     pub version: Version,
@@ -156,7 +156,7 @@ impl Reject {
     }
 }
 
-/// Records of one table, and the checkpoint that holds once they are committed.
+/// Records of one stream, and the checkpoint that holds once they are committed.
 ///
 /// ```
 /// use snowfeed::{Batch, Checkpoint, Record, Version};
@@ -172,8 +172,8 @@ impl Reject {
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Batch {
-    /// The table, by the name of its [`TableSpec`](crate::TableSpec).
-    pub table: String,
+    /// The name of its stream.
+    pub stream: String,
     /// The records, in the order in which the source has them. Of two records with the same key and version the later
     /// one wins.
     pub records: Vec<Record>,
@@ -189,9 +189,9 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// An empty batch for a table.
-    pub fn new(table: impl Into<String>) -> Self {
-        Self { table: table.into(), ..Self::default() }
+    /// An empty batch of a stream.
+    pub fn new(stream: impl Into<String>) -> Self {
+        Self { stream: stream.into(), ..Self::default() }
     }
 
     /// Adds one record.

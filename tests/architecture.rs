@@ -36,7 +36,7 @@ const LAYERS: &[Layer] = &[
     ("http", &["http"], &["net", "monitor", "error"]),
     ("net", &["net"], &["error"]),
     ("traits", &["source", "sink"], &["data", "monitor", "error"]),
-    ("data", &["record", "checkpoint", "resource", "secret", "table", "config", "state"], &["monitor", "error"]),
+    ("data", &["record", "checkpoint", "resource", "secret", "stream", "config", "state"], &["monitor", "error"]),
     ("monitor", &["monitor"], &["error"]),
     ("error", &["error"], &[]),
 ];

@@ -32,7 +32,7 @@ struct TickingSource;
 #[async_trait]
 impl Source for TickingSource {
     fn spec(&self) -> SourceSpec {
-        SourceSpec::new("ticking", "1").table(TableSpec::new("ticks").column("tick", "tick", ColumnType::Integer))
+        SourceSpec::new("ticking", "1").stream(StreamSpec::new("ticks").column("tick", "tick", ColumnType::Integer))
     }
 
     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {

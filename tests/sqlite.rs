@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use snowfeed::backends::Sqlite;
 use snowfeed::{
-    ColumnType, Commit, ConfigStore, Error, ErrorKind, Namespace, Record, Resource, RunId, Sink, TableRows, TableSpec,
+    ColumnType, Commit, ConfigStore, Error, ErrorKind, Namespace, Record, Resource, RunId, Sink, StreamSpec, TableRows,
     Version,
 };
 
@@ -22,8 +22,8 @@ fn resource(name: &str) -> Resource {
     Resource::new(name).unwrap()
 }
 
-fn issues() -> [TableSpec; 1] {
-    [TableSpec::new("issues").column("id", "id", ColumnType::Integer).column("body", "body", ColumnType::Text)]
+fn issues() -> [StreamSpec; 1] {
+    [StreamSpec::new("issues").column("id", "id", ColumnType::Integer).column("body", "body", ColumnType::Text)]
 }
 
 fn document(id: usize, body: &str) -> String {
@@ -159,7 +159,7 @@ async fn other_programs_read_the_file_during_a_commit() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("read.db");
     let sqlite = Sqlite::open(&path).unwrap();
-    sqlite.ensure_tables(&resource("acme/widgets"), &issues()).await.unwrap();
+    sqlite.ensure_streams(&resource("acme/widgets"), &issues()).await.unwrap();
     sqlite.commit(commit("acme/widgets", vec![Record::upsert("1", Version(1), document(1, "x"))])).await.unwrap();
 
     let count = |connection: &Connection| -> i64 {
@@ -185,7 +185,7 @@ async fn a_commit_waits_for_another_writer() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("busy.db");
     let sqlite = Sqlite::open(&path).unwrap();
-    sqlite.ensure_tables(&resource("one"), &issues()).await.unwrap();
+    sqlite.ensure_streams(&resource("one"), &issues()).await.unwrap();
     let writer = Connection::open(&path).unwrap();
     writer.execute_batch("BEGIN IMMEDIATE").unwrap();
     let waiting =
@@ -200,7 +200,7 @@ async fn a_commit_waits_for_another_writer() {
 async fn nul_characters_and_long_bodies_are_readable_in_the_view() {
     let sqlite = Sqlite::in_memory().unwrap();
     let one = resource("one");
-    sqlite.ensure_tables(&one, &issues()).await.unwrap();
+    sqlite.ensure_streams(&one, &issues()).await.unwrap();
     let long = "é".repeat(32_768);
     let bodies = ["a\0b", "\0", long.as_str()];
     let records = bodies.iter().enumerate();
@@ -224,7 +224,7 @@ async fn a_thousand_resources_each_have_a_view() {
     let names: Vec<String> = odd.map(str::to_owned).into_iter().chain((0..990).map(|n| format!("acme/r{n}"))).collect();
     let sqlite = Sqlite::open(&path).unwrap();
     for name in &names {
-        sqlite.ensure_tables(&resource(name), &issues()).await.unwrap();
+        sqlite.ensure_streams(&resource(name), &issues()).await.unwrap();
         sqlite.commit(commit(name, vec![Record::upsert("1", Version(1), document(1, name))])).await.unwrap();
     }
     drop(sqlite);
@@ -250,7 +250,7 @@ async fn a_thousand_resources_each_have_a_view() {
 #[tokio::test]
 async fn a_value_of_another_type_reads_as_null() {
     let sqlite = Sqlite::in_memory().unwrap();
-    sqlite.ensure_tables(&resource("one"), &[views::spec()]).await.unwrap();
+    sqlite.ensure_streams(&resource("one"), &[views::spec()]).await.unwrap();
     let documents = views::cases().into_iter().map(|(document, _)| document).enumerate();
     let records = documents.map(|(number, text)| Record::upsert(number.to_string(), Version::NONE, text.to_owned()));
     sqlite.commit(commit("one", records.collect())).await.unwrap();
@@ -275,13 +275,13 @@ async fn an_unpaired_surrogate_is_replaced_in_the_view_and_kept_in_the_raw_text(
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("half.db");
     let sqlite = Sqlite::open(&path).unwrap();
-    let table = TableSpec::new("issues")
+    let table = StreamSpec::new("issues")
         .column("title", "title", ColumnType::Text)
         .column("deep", "a.b", ColumnType::Text)
         .column("json", "a", ColumnType::Json)
         .column("names", "labels[*].name", ColumnType::Json)
         .column("at", "at", ColumnType::Timestamp);
-    sqlite.ensure_tables(&resource("one"), &[table]).await.unwrap();
+    sqlite.ensure_streams(&resource("one"), &[table]).await.unwrap();
     let documents = [
         r#"{"title":"cut \ud83d","a":{"b":"\udE00x","\ud800":[]},"labels":[{"name":"\uDBFF"},{"name":"ok"}],"at":"\ud83d"}"#,
         r#"{"title":"whole \ud83d\ude00 \\ud83d","a":{"b":"a\u0000b"},"labels":[{"name":"\u0000"}]}"#,

@@ -51,7 +51,7 @@ pub(crate) const TABLE: &str = "records";
 #[async_trait]
 impl snowfeed::Source for Source {
     fn spec(&self) -> SourceSpec {
-        SourceSpec::new("bench", "1").table(TableSpec::new(TABLE).column("title", "title", ColumnType::Text))
+        SourceSpec::new("bench", "1").stream(StreamSpec::new(TABLE).column("title", "title", ColumnType::Text))
     }
 
     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {

@@ -6,13 +6,13 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use snowfeed::native_app::{App, Bundle};
-use snowfeed::{SourceSpec, TableSpec};
+use snowfeed::{SourceSpec, StreamSpec};
 use sqlparser::dialect::SnowflakeDialect;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
 fn bundle(text: &str) -> Bundle {
     let spec =
-        SourceSpec::new("planets", "1").resource_kind(text).host("api.example.com").table(TableSpec::new("planets"));
+        SourceSpec::new("planets", "1").resource_kind(text).host("api.example.com").stream(StreamSpec::new("planets"));
     let app = App::from(&spec).title(text).description(text).text("CREATE DATABASE", text);
     Bundle::new(&app).expect("a bundle")
 }

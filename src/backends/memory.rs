@@ -15,7 +15,7 @@ use crate::sink::{
     StoredRow, Sweep, UnseenQuery, conflict, not_ensured,
 };
 use crate::state::{RunId, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
-use crate::{Counts, Operation, Record, Reject, Resource, Result, RunStatus, TableSpec};
+use crate::{Counts, Operation, Record, Reject, Resource, Result, RunStatus, StreamSpec};
 
 /// A backend in memory, for tests and for programs that keep no data.
 ///
@@ -23,12 +23,12 @@ use crate::{Counts, Operation, Record, Reject, Resource, Result, RunStatus, Tabl
 ///
 /// ```
 /// use snowfeed::backends::Memory;
-/// use snowfeed::{Resource, Sink, TableSpec};
+/// use snowfeed::{Resource, Sink, StreamSpec};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let memory = Memory::new();
 /// let earth = Resource::new("earth")?;
-/// memory.ensure_tables(&earth, &[TableSpec::new("moons")]).await?;
+/// memory.ensure_streams(&earth, &[StreamSpec::new("moons")]).await?;
 /// assert_eq!(memory.rows(&earth, "moons"), []);
 /// # Ok::<(), snowfeed::Error>(())
 /// # }).unwrap();
@@ -181,7 +181,7 @@ impl Contents {
 
 #[async_trait]
 impl Sink for Memory {
-    async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
+    async fn ensure_streams(&self, resource: &Resource, tables: &[StreamSpec]) -> Result<()> {
         let mut contents = self.contents();
         for table in tables {
             contents.tables.entry((resource.clone(), table.name.clone())).or_default();

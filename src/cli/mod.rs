@@ -7,7 +7,7 @@
 //! # struct Planets;
 //! # #[async_trait::async_trait]
 //! # impl Source for Planets {
-//! #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1").table(TableSpec::new("planets")) }
+//! #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1").stream(StreamSpec::new("planets")) }
 //! #     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
 //! # }
 //! # #[async_trait::async_trait]
@@ -97,7 +97,7 @@ pub async fn run_from<T: Into<OsString>>(source: impl Source, args: impl IntoIte
 /// # struct Planets;
 /// # #[async_trait::async_trait]
 /// # impl Source for Planets {
-/// #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1").table(TableSpec::new("planets")) }
+/// #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1").stream(StreamSpec::new("planets")) }
 /// #     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
 /// # }
 /// # #[async_trait::async_trait]

@@ -6,11 +6,11 @@ use futures::StreamExt;
 
 use super::columns::ColumnCheck;
 use crate::error::bounded;
-use crate::{Batch, BatchStream, Error, Record, Reject, Result, SourceSpec, TableRows, TableSpec};
+use crate::{Batch, BatchStream, Error, Record, Reject, Result, SourceSpec, StreamSpec, TableRows};
 
-/// Checks that each batch is of a declared table, and moves invalid records to its rejects.
+/// Checks that each batch is of a declared stream, and moves invalid records to its rejects.
 pub(super) fn admit(stream: BatchStream, spec: Arc<SourceSpec>, columns: ColumnCheck) -> BatchStream {
-    let admitted = stream.map(move |batch| batch.and_then(|batch| admit_batch(batch, &spec.tables)));
+    let admitted = stream.map(move |batch| batch.and_then(|batch| admit_batch(batch, &spec.streams)));
     admitted.inspect(move |batch| batch.iter().for_each(|batch| columns.observe(batch))).boxed()
 }
 
@@ -21,12 +21,12 @@ pub(super) fn admit_records(table: &str, records: Vec<Record>) -> TableRows {
     rows
 }
 
-fn admit_batch(mut batch: Batch, tables: &[TableSpec]) -> Result<Batch> {
-    if tables.iter().all(|table| table.name != batch.table) {
-        let declared: Vec<String> = tables.iter().map(|table| format!("`{}`", table.name)).collect();
-        return Err(Error::internal(format!("the source sent a batch for the undeclared table {:?}", batch.table))
+fn admit_batch(mut batch: Batch, streams: &[StreamSpec]) -> Result<Batch> {
+    if streams.iter().all(|stream| stream.name != batch.stream) {
+        let declared: Vec<String> = streams.iter().map(|stream| format!("`{}`", stream.name)).collect();
+        return Err(Error::internal(format!("the source sent a batch for the undeclared stream {:?}", batch.stream))
             .with_help(format!(
-                "in the source, name a declared table ({}), or declare this one with `SourceSpec::table`",
+                "in the source, name a declared stream ({}), or declare this one with `SourceSpec::stream`",
                 declared.join(", ")
             )));
     }

@@ -123,14 +123,14 @@ impl CommitBuffer {
         if batch.records.is_empty() && batch.rejects.is_empty() && batch.corrected.is_empty() {
             return;
         }
-        match self.rows.iter_mut().find(|rows| rows.table == batch.table) {
+        match self.rows.iter_mut().find(|rows| rows.table == batch.stream) {
             Some(rows) => {
                 rows.records.extend(batch.records);
                 rows.rejects.extend(batch.rejects);
                 rows.corrected.extend(batch.corrected);
             }
             None => {
-                let Batch { table, records, rejects, corrected, .. } = batch;
+                let Batch { stream: table, records, rejects, corrected, .. } = batch;
                 self.rows.push(TableRows { table, records, rejects, corrected });
             }
         }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
-use crate::table::{Column, Step};
+use crate::stream::{Column, Step};
 use crate::{Batch, ColumnType, Record, SourceSpec};
 
 /// The number of records to read before a column is reported.
@@ -57,7 +57,7 @@ impl ColumnCheck {
         };
         // A column of the type `Present` may always be false.
         let sought = |column: &&Column| column.kind != ColumnType::Present;
-        let tables = spec.tables.iter().map(|table| Table {
+        let tables = spec.streams.iter().map(|table| Table {
             name: table.name.clone(),
             records: 0,
             unmatched: table.columns.iter().filter(sought).map(open).collect(),
@@ -68,7 +68,7 @@ impl ColumnCheck {
     /// Checks a batch for values of the columns that have had none yet.
     pub(crate) fn observe(&self, batch: &Batch) {
         let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(table) = tables.iter_mut().find(|table| table.name == batch.table) {
+        if let Some(table) = tables.iter_mut().find(|table| table.name == batch.stream) {
             batch.records.iter().for_each(|record| table.observe(record));
         }
     }
@@ -154,10 +154,10 @@ fn fits(value: &Value, kind: ColumnType) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{TableSpec, Version};
+    use crate::{StreamSpec, Version};
 
     fn missing(kind: ColumnType, path: &str, documents: &[&str]) -> bool {
-        let spec = SourceSpec::new("s", "1").table(TableSpec::new("t").column("c", path, kind));
+        let spec = SourceSpec::new("s", "1").stream(StreamSpec::new("t").column("c", path, kind));
         let check = ColumnCheck::new(&spec);
         let records = documents.iter().map(|text| Record::upsert("k", Version::NONE, (*text).to_owned()));
         check.observe(&Batch::new("t").records(records));

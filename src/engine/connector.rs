@@ -56,7 +56,7 @@ pub(super) enum WriteOrder {
 /// # struct Planets;
 /// # #[async_trait::async_trait]
 /// # impl Source for Planets {
-/// #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1").table(TableSpec::new("planets")) }
+/// #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1").stream(StreamSpec::new("planets")) }
 /// #     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
 /// # }
 /// # #[async_trait::async_trait]

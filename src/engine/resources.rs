@@ -56,7 +56,7 @@ impl Connector {
             schedule.check(self.now())?;
         }
         let (resource, before) = self.lookup(resource).await?;
-        self.sink.ensure_tables(&resource, &self.spec.tables).await?;
+        self.sink.ensure_streams(&resource, &self.spec.streams).await?;
         self.enable_over(&resource, before.as_ref(), schedule).await?;
         Ok(resource)
     }

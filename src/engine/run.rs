@@ -145,7 +145,7 @@ impl<'a> Run<'a> {
             self.stored = Some(entry.state);
         }
         let reader = self.connector.reader(&self.settings).await?;
-        self.connector.sink.ensure_tables(&self.resource, &self.connector.spec.tables).await?;
+        self.connector.sink.ensure_streams(&self.resource, &self.connector.spec.streams).await?;
         self.rejects = self.find_rejects().await?;
         if self.record.mode == Mode::Reconcile {
             self.resume_reconcile();

@@ -90,7 +90,7 @@ impl Run<'_> {
     async fn expected_deletions(&self) -> Result<Deletions> {
         let mut deletions = Deletions::default();
         let Some(reconcile) = &self.reconcile else { return Ok(deletions) };
-        for table in &self.connector.spec.tables {
+        for table in &self.connector.spec.streams {
             let rows = self.connector.sink.live_rows(self.query(reconcile, &table.name, None)).await?;
             let deleted = reconcile.deleted.get(&table.name).copied().unwrap_or_default();
             deletions.add(&table.name, rows, deleted, &self.connector.limits);
@@ -109,7 +109,7 @@ impl Run<'_> {
             deletions.refuse_empty_listing().map_err(SweepError::Abandon)?;
         }
         let must_wait = is_bounded && deletions.may_exceed_limit();
-        for table in &connector.spec.tables {
+        for table in &connector.spec.streams {
             let mut after = None;
             while deletions.has_unseen(&table.name) {
                 if self.cancel().is_cancelled() {
@@ -164,7 +164,7 @@ impl Run<'_> {
                 .as_ref()
                 .and_then(|reconcile| reconcile.checkpoint.clone())
                 .or_else(|| self.checkpoint.clone()),
-            table: table.to_owned(),
+            stream: table.to_owned(),
             records: unseen,
             allow_deletions: self.allow_deletions,
             monitor: self.monitor.clone(),

@@ -8,7 +8,7 @@
 //! use snowfeed::native_app::{App, Bundle};
 //! use snowfeed::prelude::*;
 //!
-//! let spec = SourceSpec::new("planets", "1.2.0").resource_kind("star").host("api.example.com").table(TableSpec::new("planets"));
+//! let spec = SourceSpec::new("planets", "1.2.0").resource_kind("star").host("api.example.com").stream(StreamSpec::new("planets"));
 //! let bundle = Bundle::new(&App::from(&spec).title("Planets"))?;
 //! assert!(bundle.text("manifest.yml").is_some_and(|manifest| manifest.contains("/snowfeed/public/images/planets:1.2.0")));
 //! assert!(bundle.findings().is_empty());

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::config::ConfigStore;
 use crate::state::{Counts, RunId, StateChange, StateStore, StateVersion};
-use crate::{Error, ErrorKind, Record, Reject, Resource, Result, TableSpec};
+use crate::{Error, ErrorKind, Record, Reject, Resource, Result, StreamSpec};
 
 pub use stored::{LiveRows, OutstandingRejects, RejectQuery, StoredRecord, StoredReject, StoredRow, UnseenQuery};
 
@@ -260,16 +260,16 @@ pub(crate) fn conflict(key: &str, base: StateVersion, newest: StateVersion) -> E
         .with_help("let the other run end, then start again: nothing of this commit was stored")
 }
 
-/// Returns the error for a table or resource that `ensure_tables` was not called for.
+/// Returns the error for a table or resource that `ensure_streams` was not called for.
 pub(crate) fn not_ensured(resource: &Resource, table: &str) -> Error {
     Error::internal(format!("there is no table {table:?} for the resource {:?}", resource.name()))
-        .with_help("call `ensure_tables` with this resource and table before anything is committed to it")
+        .with_help("call `ensure_streams` with this resource and table before anything is committed to it")
 }
 
 /// A destination: tables of raw documents with typed views over them.
 ///
 /// # Contract
-/// 1. `ensure_tables` creates missing tables and views, adds new columns, and removes nothing. It is idempotent, also while another
+/// 1. `ensure_streams` creates missing tables and views, adds new columns, and removes nothing. It is idempotent, also while another
 ///    connection does the same.
 /// 2. `commit` makes rows and state visible together, or nothing of it. A failed commit can be retried.
 /// 3. Of two states of a key the one with the higher version wins, in whatever order they arrive. An equal version
@@ -288,7 +288,7 @@ pub(crate) fn not_ensured(resource: &Resource, table: &str) -> Error {
 ///    has seen.
 /// 10. `unseen` returns, ordered by key, the live records of the table that no commit has marked for this reconciliation, and
 ///     `live_rows` counts them. A mark does not rewrite the row. Marks are durable with their commit, and deleted by `Finish`.
-/// 11. A commit for a table or resource that `ensure_tables` was not called for is an [`Internal`](crate::ErrorKind::Internal) error, and
+/// 11. A commit for a table or resource that `ensure_streams` was not called for is an [`Internal`](crate::ErrorKind::Internal) error, and
 ///     changes nothing.
 /// 12. The run record of a commit's change is stored with the counts of the commit (see [`StateChange::count`]).
 ///
@@ -306,9 +306,9 @@ pub(crate) fn not_ensured(resource: &Resource, table: &str) -> Error {
 /// be reached or written.
 #[async_trait]
 pub trait Sink: Debug + Send + Sync + 'static {
-    /// Prepares the tables of a resource: each of its source's tables, the typed view over all resources, and the view of this
+    /// Prepares the tables of a resource: for each stream, the table, the typed view over all resources, and the view of this
     /// one.
-    async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()>;
+    async fn ensure_streams(&self, resource: &Resource, streams: &[StreamSpec]) -> Result<()>;
 
     /// Makes rows and state visible together.
     async fn commit(&self, commit: Commit) -> Result<CommitReport>;

@@ -34,7 +34,7 @@ pub type ResourceStream = BoxStream<'static, Result<Resource>>;
 ///     fn spec(&self) -> SourceSpec {
 ///         SourceSpec::new("planets", "1.0.0")
 ///             .resource_kind("star")
-///             .table(TableSpec::new("planets").column("name", "name", ColumnType::Text))
+///             .stream(StreamSpec::new("planets").column("name", "name", ColumnType::Text))
 ///     }
 ///
 ///     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
@@ -63,10 +63,10 @@ pub type ResourceStream = BoxStream<'static, Result<Resource>>;
 /// ```
 ///
 /// # Contract
-/// 1. `spec` is constant and pure: no I/O, the same result every time, at least one table, each once. The names of the source, its
-///    tables and their columns consist of lower-case letters, digits and `_`.
+/// 1. `spec` is constant and pure: no I/O, the same result every time, at least one stream, each once. The names of the source, its
+///    streams and their columns consist of lower-case letters, digits and `_`.
 /// 2. `connect` validates the settings and sends no request. [`check`](Reader::check) connects to the remote; it changes nothing.
-/// 3. Every batch names a table of the spec. Its records have a key of 1 to 255 bytes that identifies an object permanently, a
+/// 3. Every batch names a stream of the spec. Its records have a key of 1 to 255 bytes that identifies an object permanently, a
 ///    version that never falls when the object changes, and a JSON document. In some records, every declared column has a value of
 ///    its type.
 /// 4. A checkpoint covers its own batch and all batches before it in the stream: a read that resumes from it returns every record that
@@ -89,7 +89,7 @@ pub type ResourceStream = BoxStream<'static, Result<Resource>>;
 /// `#[deny(clippy::missing_trait_methods)]` on the `impl`.
 #[async_trait]
 pub trait Source: Debug + Send + Sync + 'static {
-    /// Returns its name, version, settings and tables.
+    /// Returns its name, version, settings and streams.
     fn spec(&self) -> SourceSpec;
 
     /// Parses the settings once, and builds what reading needs, such as an HTTP client. Reads files of secrets, and sends no request.
@@ -123,11 +123,11 @@ pub trait Source: Debug + Send + Sync + 'static {
         None
     }
 
-    /// Returns the subject of a record's or a reject's text, such as the number of an issue: two texts of one table have the same
+    /// Returns the subject of a record's or a reject's text, such as the number of an issue: two texts of one stream have the same
     /// subject only if both are about the same object. A record clears the outstanding rejects of its subject. The default, `None`,
     /// means unknown: then only a reconcile run clears the reject.
-    fn subject(&self, table: &str, text: &str) -> Option<String> {
-        let _ = (table, text);
+    fn subject(&self, stream: &str, text: &str) -> Option<String> {
+        let _ = (stream, text);
         None
     }
 }
@@ -157,9 +157,9 @@ pub trait Reader: Debug + Send + Sync + 'static {
     ///
     /// The default returns nothing, with a warning. A source that is [authoritative](SourceSpec::authoritative) is not asked.
     async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
-        let VerifyRequest { table, records, monitor, .. } = request;
+        let VerifyRequest { stream, records, monitor, .. } = request;
         monitor.event(SourceEvent::Warning(format!(
-            "the source cannot verify single records: {} of the table {table}, which the reconcile run did not list or listed in \
+            "the source cannot verify single records: {} of the stream {stream}, which the reconcile run did not list or listed in \
              an older state, stay unchanged",
             records.len()
         )));
@@ -187,7 +187,7 @@ impl<S: Source + ?Sized> Source for Arc<S> {
         self.as_ref().identity(checkpoint)
     }
 
-    fn subject(&self, table: &str, text: &str) -> Option<String> {
-        self.as_ref().subject(table, text)
+    fn subject(&self, stream: &str, text: &str) -> Option<String> {
+        self.as_ref().subject(stream, text)
     }
 }

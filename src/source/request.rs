@@ -79,8 +79,8 @@ pub struct VerifyRequest {
     pub resource: Resource,
     /// The last checkpoint of the reconciliation; if it has none, that of incremental reads.
     pub checkpoint: Option<Checkpoint>,
-    /// The table that the records belong to.
-    pub table: String,
+    /// The stream that the records belong to.
+    pub stream: String,
     /// The records, as the destination stores them.
     pub records: Vec<StoredRecord>,
     /// Whether the deletion of any number of records is confirmed. Even then, an answer about the resource as a whole
@@ -91,10 +91,10 @@ pub struct VerifyRequest {
 }
 
 impl VerifyRequest {
-    /// Creates a request to verify records of a table, without a listener. The fields set the rest.
-    pub fn new(resource: Resource, table: impl Into<String>, records: impl IntoIterator<Item = StoredRecord>) -> Self {
-        let (table, records) = (table.into(), records.into_iter().collect());
+    /// Creates a request to verify records of a stream, without a listener. The fields set the rest.
+    pub fn new(resource: Resource, stream: impl Into<String>, records: impl IntoIterator<Item = StoredRecord>) -> Self {
+        let (stream, records) = (stream.into(), records.into_iter().collect());
         let (checkpoint, monitor) = (None, Monitor::detached());
-        Self { resource, checkpoint, table, records, allow_deletions: false, monitor }
+        Self { resource, checkpoint, stream, records, allow_deletions: false, monitor }
     }
 }

@@ -1,10 +1,10 @@
 //! The description of a source.
 
 use crate::resource::ResourceNames;
-use crate::table::{PLAIN_NAME, is_plain};
-use crate::{Error, Result, SettingsSchema, TableSpec};
+use crate::stream::{PLAIN_NAME, is_plain};
+use crate::{Error, Result, SettingsSchema, StreamSpec};
 
-/// The description of a source: its name, settings and tables.
+/// The description of a source: its name, settings and streams.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SourceSpec {
@@ -18,8 +18,8 @@ pub struct SourceSpec {
     pub resource_names: Option<ResourceNames>,
     /// Its settings.
     pub settings: SettingsSchema,
-    /// Its tables: each resource has rows in all of them.
-    pub tables: Vec<TableSpec>,
+    /// Its streams: each resource has all of them.
+    pub streams: Vec<StreamSpec>,
     /// The hosts that it connects to, `api.example.com` or `api.example.com:8443`, so that a closed network can allow exactly these.
     /// The hosts in settings that are URLs (see [`SettingsSchema::is_url`]) are added to them.
     pub hosts: Vec<String>,
@@ -28,7 +28,7 @@ pub struct SourceSpec {
 }
 
 impl SourceSpec {
-    /// A source without settings and tables, whose resources are of the kind `resource`.
+    /// A source without settings and streams, whose resources are of the kind `resource`.
     pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -36,7 +36,7 @@ impl SourceSpec {
             resource_kind: "resource".into(),
             resource_names: None,
             settings: SettingsSchema::default(),
-            tables: Vec::new(),
+            streams: Vec::new(),
             hosts: Vec::new(),
             is_authoritative: false,
         }
@@ -89,7 +89,7 @@ impl SourceSpec {
         format!("{}_{}", self.name, setting.replace('.', "_")).to_uppercase()
     }
 
-    /// Checks that every destination can store the declaration: the name, and the tables with their columns.
+    /// Checks that every destination can store the declaration: the name, and the streams with their columns.
     ///
     /// # Errors
     /// [`Internal`](crate::ErrorKind::Internal), with help for the source's author.
@@ -106,24 +106,24 @@ impl SourceSpec {
                 "in the source, declare regular expressions without look-around; those of addresses have the groups `host` and `name`",
             ));
         }
-        if self.tables.is_empty() {
-            return Err(Error::internal(format!("the source {:?} declares no table", self.name))
-                .with_help("in the source, declare one with `SourceSpec::table`"));
+        if self.streams.is_empty() {
+            return Err(Error::internal(format!("the source {:?} declares no stream", self.name))
+                .with_help("in the source, declare one with `SourceSpec::stream`"));
         }
-        for (index, table) in self.tables.iter().enumerate() {
-            if self.tables[..index].iter().any(|other| other.name == table.name) {
-                return Err(Error::internal(format!("the source declares the table {:?} twice", table.name))
-                    .with_help("in the source, declare each table once, with all its columns"));
+        for (index, stream) in self.streams.iter().enumerate() {
+            if self.streams[..index].iter().any(|other| other.name == stream.name) {
+                return Err(Error::internal(format!("the source declares the stream {:?} twice", stream.name))
+                    .with_help("in the source, declare each stream once, with all its columns"));
             }
-            table.validate()?;
+            stream.validate()?;
         }
         Ok(())
     }
 
-    /// Adds a table.
+    /// Adds a stream.
     #[must_use]
-    pub fn table(mut self, table: TableSpec) -> Self {
-        self.tables.push(table);
+    pub fn stream(mut self, stream: StreamSpec) -> Self {
+        self.streams.push(stream);
         self
     }
 }

@@ -14,7 +14,7 @@ use crate::sink::{
 use crate::state::{ResourceStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{
     Backend, BatchStream, Checkpoint, ConfigSnapshot, ConfigStore, Context, Error, Namespace, ReadRequest, Reader,
-    Record, Resource, ResourceStream, Result, Settings, Source, SourceSpec, TableSpec, VerifyRequest,
+    Record, Resource, ResourceStream, Result, Settings, Source, SourceSpec, StreamSpec, VerifyRequest,
 };
 
 /// A clock that steps back: it advances by a second at each reading, and jumps back by an hour at every tenth.
@@ -101,8 +101,8 @@ fn crashed() -> Error {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<B: Backend> Sink for CrashingBackend<B> {
-    async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
-        self.alive()?.ensure_tables(resource, tables).await
+    async fn ensure_streams(&self, resource: &Resource, tables: &[StreamSpec]) -> Result<()> {
+        self.alive()?.ensure_streams(resource, tables).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
@@ -203,7 +203,7 @@ impl<B: Backend> StateStore for CrashingBackend<B> {
 /// # struct Planets;
 /// # #[async_trait]
 /// # impl Source for Planets {
-/// #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1.0.0").table(TableSpec::new("planets")) }
+/// #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1.0.0").stream(StreamSpec::new("planets")) }
 /// #     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
 /// # }
 /// # #[async_trait]
@@ -332,7 +332,7 @@ mod tests {
         let memory = Memory::new();
         let crashing = CrashingBackend::new(memory.clone(), crash);
         let one = Resource::new("one").unwrap();
-        crashing.ensure_tables(&one, &[TableSpec::new("t")]).await.unwrap();
+        crashing.ensure_streams(&one, &[StreamSpec::new("t")]).await.unwrap();
         let mut done = Vec::new();
         for key in ["a", "b", "c"] {
             let records = vec![Record::upsert(key, Version::NONE, "{}")];

@@ -45,7 +45,7 @@ pub(crate) async fn commit(scene: &Scene<'_>) -> Ended {
     let mut notes = Vec::new();
     for at in 1.. {
         let one = resource(&format!("aborted before statement {at}"));
-        maker.ensure_tables(&one, &[table()]).await?;
+        maker.ensure_streams(&one, &[table()]).await?;
         let aborting = Aborting { client: Arc::new(scene.client_in(&database)?), at, seen: Arc::default() };
         let (seen, writer) = (aborting.seen.clone(), scene.backend_over(aborting, &database));
         let ended = writer.commit(commit_with_state(&one, vec![issue(1), issue(2)], StateVersion::NONE)).await;

@@ -16,8 +16,8 @@ pub(crate) async fn two_writers(scene: &Scene<'_>) -> Ended {
     let database = scene.database("FENCE").await?;
     let one = resource("contended");
     let writers = [scene.backend(&database)?, scene.backend(&database)?];
-    writers[0].ensure_tables(&one, &[table()]).await?;
-    writers[1].ensure_tables(&one, &[table()]).await?;
+    writers[0].ensure_streams(&one, &[table()]).await?;
+    writers[1].ensure_streams(&one, &[table()]).await?;
     let (mut base, mut expected) = (StateVersion::NONE, Vec::new());
     for round in 0..ROUNDS {
         let keys = ["first", "second"].map(|writer| format!("{writer} {round}"));
@@ -52,7 +52,7 @@ pub(crate) async fn many_writers(scene: &Scene<'_>) -> Ended {
     let names: Vec<_> = (0..count).map(|number| resource(&format!("writer {number}"))).collect();
     let maker = scene.backend(&database)?;
     for name in &names {
-        maker.ensure_tables(name, &[table()]).await?;
+        maker.ensure_streams(name, &[table()]).await?;
     }
     let commits = names.iter().map(|name| async {
         let writer = scene.backend(&database)?;

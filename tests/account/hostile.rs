@@ -13,7 +13,7 @@ use crate::step::{Ended, Stop, ensure};
 /// Writes keys that differ only by case, twice, and reads them in another session.
 async fn check(snowflake: &Snowflake, reader: &Snowflake) -> Result<(), Stop> {
     let one = resource("Mixed case");
-    snowflake.ensure_tables(&one, &[table()]).await?;
+    snowflake.ensure_streams(&one, &[table()]).await?;
     let mut base = StateVersion::NONE;
     for version in [1, 2] {
         let record = |key: &str| Record::upsert(key, Version(version), format!(r#"{{"title":"{key} {version}"}}"#));

@@ -88,7 +88,7 @@ async fn load(
         // The imitation fails at it, even in a TRY_ function.
         documents.retain(|(key, ..)| *key != LONE_SURROGATE);
     }
-    snowflake.ensure_tables(&odd, &[table()]).await?;
+    snowflake.ensure_streams(&odd, &[table()]).await?;
     let mut sent = records(&documents);
     sent.extend(more);
     let report = snowflake.commit(commit(&odd, sent.clone())).await?;

@@ -11,7 +11,7 @@ pub(crate) async fn survive(scene: &Scene<'_>) -> Ended {
     let database = scene.database("POLICIES").await?;
     let (first, second) = (resource("first"), resource("second"));
     let snowflake = scene.backend(&database)?;
-    snowflake.ensure_tables(&first, &[table()]).await?;
+    snowflake.ensure_streams(&first, &[table()]).await?;
     snowflake.commit(commit(&first, (0..10).map(issue).collect())).await?;
     let view = format!("{database}.PUBLIC.ISSUES");
     let mut session = scene.session().await?;
@@ -33,7 +33,7 @@ pub(crate) async fn survive(scene: &Scene<'_>) -> Ended {
     }
     let masked = format!("SELECT COUNT(*) AS N FROM {view} WHERE TITLE <> '***' OR ID >= 5");
     ensure!(cell(&ask(&mut *session, &masked).await?)? == "0", "the policies have no effect before the change");
-    snowflake.ensure_tables(&second, &[table()]).await?;
+    snowflake.ensure_streams(&second, &[table()]).await?;
     snowflake.commit(commit(&second, (0..10).map(issue).collect())).await?;
     ensure!(cell(&ask(&mut *session, &masked).await?)? == "0", "a policy was lost when the view got another resource");
     let shown = cell(&ask(&mut *session, format!("SELECT COUNT(*) AS N FROM {view}")).await?)?;

@@ -13,8 +13,8 @@ use snowfeed::{Commit, RunId, StateChange, StateVersion, TableRows};
 /// The table that all steps fill.
 pub(crate) const TABLE: &str = "issues";
 
-pub(crate) fn table() -> TableSpec {
-    TableSpec::new(TABLE).column("id", "id", ColumnType::Integer).column("title", "title", ColumnType::Text)
+pub(crate) fn table() -> StreamSpec {
+    StreamSpec::new(TABLE).column("id", "id", ColumnType::Integer).column("title", "title", ColumnType::Text)
 }
 
 pub(crate) fn resource(name: &str) -> Resource {
@@ -56,7 +56,7 @@ fn fastrand(seed: u64) -> impl FnMut() -> u8 {
 #[async_trait]
 impl Source for Issues {
     fn spec(&self) -> SourceSpec {
-        SourceSpec::new("acceptance", "1").table(table())
+        SourceSpec::new("acceptance", "1").stream(table())
     }
 
     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {

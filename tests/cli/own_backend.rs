@@ -18,7 +18,7 @@ struct Planets;
 #[async_trait]
 impl Source for Planets {
     fn spec(&self) -> SourceSpec {
-        SourceSpec::new("planets", "1").resource_kind("star").table(TableSpec::new("planets"))
+        SourceSpec::new("planets", "1").resource_kind("star").stream(StreamSpec::new("planets"))
     }
 
     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {

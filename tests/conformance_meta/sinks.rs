@@ -10,7 +10,7 @@ use snowfeed::testkit::conformance::SinkProbe;
 use snowfeed::testkit::conformance::suite::{Fresh, sink};
 use snowfeed::{
     Commit, CommitReport, Counts, Error, ErrorKind, LiveRows, Operation, OutstandingRejects, Record, Reject,
-    RejectQuery, Resource, Result, RunId, Sink, StalePolicy, StateStore, StoredRecord, StoredReject, Sweep, TableSpec,
+    RejectQuery, Resource, Result, RunId, Sink, StalePolicy, StateStore, StoredRecord, StoredReject, StreamSpec, Sweep,
     UnseenQuery,
 };
 
@@ -199,7 +199,7 @@ impl FaultySink {
 
 #[async_trait]
 impl Sink for FaultySink {
-    async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
+    async fn ensure_streams(&self, resource: &Resource, tables: &[StreamSpec]) -> Result<()> {
         for table in tables {
             let mut tables = self.tables.lock().unwrap();
             let rows = tables.entry(self.table_key(resource, &table.name)).or_default();
@@ -392,7 +392,7 @@ fn failing_checks(fault: Fault) -> Vec<&'static str> {
 fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
     let expected: [(Fault, &[&str]); 31] = [
         (Fault::None, &[]),
-        (Fault::EnsureForgetsTombstones, &["clause_1_ensure_tables_is_idempotent_and_removes_nothing"]),
+        (Fault::EnsureForgetsTombstones, &["clause_1_ensure_streams_is_idempotent_and_removes_nothing"]),
         (Fault::FailedCommitKeepsRejects, &["clause_2_a_failed_commit_changes_nothing_and_can_be_retried"]),
         (
             Fault::CommitIsVisibleRowByRow,

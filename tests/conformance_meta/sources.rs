@@ -10,7 +10,7 @@ use snowfeed::testkit::conformance::SourceCase;
 use snowfeed::testkit::conformance::suite::{Fresh, delivery, source};
 use snowfeed::{
     Batch, BatchStream, Checkpoint, ColumnType, Context, Error, Mode, ReadRequest, Reader, Record, Resource,
-    ResourceStream, Result, Settings, Source, SourceSpec, TableSpec, VerifyRequest, Version,
+    ResourceStream, Result, Settings, Source, SourceSpec, StreamSpec, VerifyRequest, Version,
 };
 
 use super::failing;
@@ -20,11 +20,11 @@ enum Fault {
     None,
     SpecChanges,
     NameIsNotPlain,
-    TableIsDeclaredTwice,
+    StreamIsDeclaredTwice,
     ConnectSendsARequest,
     CheckFailsTheSecondTime,
     DiscoverFindsNothing,
-    TableIsNotDeclared,
+    StreamIsNotDeclared,
     KeyIsEmpty,
     KeyIsTooLong,
     KeyIsTooLongInReconcile,
@@ -66,7 +66,7 @@ impl Numbers {
             return None;
         }
         let end = (position + 3).min(count);
-        let mut batch = Batch::new(if self.is(Fault::TableIsNotDeclared) { "others" } else { "numbers" });
+        let mut batch = Batch::new(if self.is(Fault::StreamIsNotDeclared) { "others" } else { "numbers" });
         for number in position + 1..=end {
             let key = match self.fault {
                 Fault::KeyIsEmpty if number == 2 => String::new(),
@@ -100,12 +100,12 @@ impl Source for Numbers {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
         let version = if self.is(Fault::SpecChanges) { format!("{call}.0.0") } else { "1.0.0".into() };
         let name = if self.is(Fault::NameIsNotPlain) { "Numbers-1" } else { "numbers" };
-        let spec = SourceSpec::new(name, version).table(TableSpec::new("numbers"));
+        let spec = SourceSpec::new(name, version).stream(StreamSpec::new("numbers"));
         if self.is(Fault::ColumnMatchesNothing) {
-            let table = TableSpec::new("numbers").column("name", "nmae", ColumnType::Text);
-            return SourceSpec::new("numbers", "1.0.0").table(table);
+            let table = StreamSpec::new("numbers").column("name", "nmae", ColumnType::Text);
+            return SourceSpec::new("numbers", "1.0.0").stream(table);
         }
-        if self.is(Fault::TableIsDeclaredTwice) { spec.table(TableSpec::new("numbers")) } else { spec }
+        if self.is(Fault::StreamIsDeclaredTwice) { spec.stream(StreamSpec::new("numbers")) } else { spec }
     }
 
     async fn connect(&self, _: &Settings, context: Context) -> Result<Box<dyn Reader>> {
@@ -251,13 +251,13 @@ fn a_source_that_breaks_a_delivery_guarantee_is_detected() {
 fn a_source_with_one_fault_fails_the_checks_of_that_fault() {
     let expected: [(Fault, &[&str]); 24] = [
         (Fault::None, &[]),
-        (Fault::SpecChanges, &["clause_1_spec_is_constant_and_names_its_tables"]),
-        (Fault::NameIsNotPlain, &["clause_1_spec_is_constant_and_names_its_tables"]),
-        (Fault::TableIsDeclaredTwice, &["clause_1_spec_is_constant_and_names_its_tables"]),
+        (Fault::SpecChanges, &["clause_1_spec_is_constant_and_names_its_streams"]),
+        (Fault::NameIsNotPlain, &["clause_1_spec_is_constant_and_names_its_streams"]),
+        (Fault::StreamIsDeclaredTwice, &["clause_1_spec_is_constant_and_names_its_streams"]),
         (Fault::ConnectSendsARequest, &["clause_2_connect_sends_no_request"]),
         (Fault::CheckFailsTheSecondTime, &["clause_2_check_succeeds_every_time"]),
         (Fault::DiscoverFindsNothing, &["clause_2_discover_finds_the_resource"]),
-        (Fault::TableIsNotDeclared, &["clause_3_every_batch_names_a_table_of_the_spec"]),
+        (Fault::StreamIsNotDeclared, &["clause_3_every_batch_names_a_stream_of_the_spec"]),
         (Fault::KeyIsEmpty, &["clause_3_every_key_has_1_to_255_bytes"]),
         (Fault::KeyIsTooLong, &["clause_3_every_key_has_1_to_255_bytes"]),
         (Fault::KeyIsTooLongInReconcile, &["clause_3_every_key_has_1_to_255_bytes"]),

@@ -116,8 +116,8 @@ impl CrashingBackend {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Sink for CrashingBackend {
-    async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
-        self.write(self.backend.ensure_tables(resource, tables)).await
+    async fn ensure_streams(&self, resource: &Resource, tables: &[StreamSpec]) -> Result<()> {
+        self.write(self.backend.ensure_streams(resource, tables)).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {

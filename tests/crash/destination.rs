@@ -86,7 +86,7 @@ impl Destination {
 
     /// A separate destination with the same rows and checkpoints. Unless it is a file, it is in memory, and forgets a reconcile
     /// run that is under way.
-    pub(crate) async fn copy(&self, resources: &[Resource], tables: &[TableSpec]) -> Self {
+    pub(crate) async fn copy(&self, resources: &[Resource], tables: &[StreamSpec]) -> Self {
         if let Self::Sqlite(sqlite, dir) = self {
             sqlite.latest("").await.unwrap();
             let copy = tempfile::tempdir().unwrap();
@@ -97,7 +97,7 @@ impl Destination {
         }
         let copy = Memory::new();
         for resource in resources {
-            copy.ensure_tables(resource, tables).await.unwrap();
+            copy.ensure_streams(resource, tables).await.unwrap();
             for table in tables {
                 let records = self.stored(resource, &table.name).await.into_iter().flat_map(|row| {
                     let upsert = row.json.map(|json| Record::upsert(&row.key, row.version, json));

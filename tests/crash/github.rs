@@ -191,7 +191,7 @@ impl Trial {
     }
 
     async fn execute(&self, mut destination: Destination) {
-        let tables = GithubIssues::default().spec().tables;
+        let tables = GithubIssues::default().spec().streams;
         for process in &self.case.processes {
             process.before.iter().for_each(|mutation| apply(&self.upstream, *mutation, &self.labels_renamed));
             self.upstream.set_mutations(process.background);

@@ -154,8 +154,8 @@ impl ScenarioSource {
 #[async_trait]
 impl Source for ScenarioSource {
     fn spec(&self) -> SourceSpec {
-        let table = |name| TableSpec::new(name).column("id", "id", ColumnType::Integer);
-        TABLES.iter().fold(SourceSpec::new("items", "1"), |spec, name| spec.table(table(*name)))
+        let table = |name| StreamSpec::new(name).column("id", "id", ColumnType::Integer);
+        TABLES.iter().fold(SourceSpec::new("items", "1"), |spec, name| spec.stream(table(*name)))
     }
 
     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {

@@ -124,7 +124,7 @@ impl Trial {
 
     async fn execute(&self, mut destination: Destination) {
         self.case.initial.iter().for_each(|change| self.scenario.lock().unwrap().change(*change));
-        let tables = ScenarioSource { scenario: self.scenario.clone(), step: 1, skips_records: false }.spec().tables;
+        let tables = ScenarioSource { scenario: self.scenario.clone(), step: 1, skips_records: false }.spec().streams;
         for process in &self.case.processes {
             let at_start = {
                 let mut scenario = self.scenario.lock().unwrap();

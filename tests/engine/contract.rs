@@ -76,9 +76,9 @@ async fn a_batch_for_an_undeclared_table_is_an_error_with_help() {
         let run = ingest(&connector, Mode::Incremental).await;
         let error = run.error.unwrap();
         assert_eq!((run.status, error.kind), (RunStatus::Partial, ErrorKind::Internal));
-        assert!(error.message.contains(&format!("{:?}", stray.table)), "{error:?}");
+        assert!(error.message.contains(&format!("{:?}", stray.stream)), "{error:?}");
         let help = error.help.unwrap();
-        assert!(help.contains("SourceSpec::table") && help.contains("`t`") && !help.contains("ensure"), "{help}");
+        assert!(help.contains("SourceSpec::stream") && help.contains("`t`") && !help.contains("ensure"), "{help}");
         assert_eq!(live(&memory), keys(&[("a", 1)]));
     }
 }
@@ -113,8 +113,8 @@ impl Reader for DeclaredSource {
     }
 }
 
-fn table(name: &str, columns: &[&str]) -> TableSpec {
-    let mut table = TableSpec::new("t");
+fn table(name: &str, columns: &[&str]) -> StreamSpec {
+    let mut table = StreamSpec::new("t");
     table.name = name.to_owned();
     for column in columns {
         table = table.column("placeholder", "a", ColumnType::Text);
@@ -126,14 +126,14 @@ fn table(name: &str, columns: &[&str]) -> TableSpec {
 #[tokio::test]
 async fn an_invalid_declaration_fails_before_anything_is_read() {
     let with =
-        |name: &str, tables: &[TableSpec]| tables.iter().cloned().fold(SourceSpec::new(name, "1"), SourceSpec::table);
-    let valid = TableSpec::new("t");
+        |name: &str, tables: &[StreamSpec]| tables.iter().cloned().fold(SourceSpec::new(name, "1"), SourceSpec::stream);
+    let valid = StreamSpec::new("t");
     for (spec, part) in [
         (with("Help-Desk", std::slice::from_ref(&valid)), "\"Help-Desk\""),
         (with("", std::slice::from_ref(&valid)), "\"\""),
         (with("1st", std::slice::from_ref(&valid)), "\"1st\""),
         (with("hélp", std::slice::from_ref(&valid)), "\"hélp\""),
-        (with("help", &[]), "no table"),
+        (with("help", &[]), "no stream"),
         (with("help", &[valid.clone(), valid.clone()]), "\"t\""),
         (with("help", &[valid.clone(), table("T", &[])]), "\"T\""),
         (with("help", &[table("two words", &[])]), "\"two words\""),
@@ -164,7 +164,7 @@ async fn an_invalid_declaration_fails_before_anything_is_read() {
         }
         assert!(connector.resources().await.unwrap().is_empty());
     }
-    let valid = with("help_desk2", &[table("t", &["a", "b"]), TableSpec::new("t_2")]);
+    let valid = with("help_desk2", &[table("t", &["a", "b"]), StreamSpec::new("t_2")]);
     let connector = Connector::new(DeclaredSource(valid), Arc::new(Memory::new()));
     connector.ingest(IngestRequest::new([resource("r")])).await.unwrap();
 }
@@ -177,8 +177,8 @@ struct Columns(&'static [(&'static str, &'static str, ColumnType)], u32);
 impl Source for Columns {
     fn spec(&self) -> SourceSpec {
         let columns =
-            self.0.iter().fold(TableSpec::new("t"), |table, (name, path, kind)| table.column(*name, path, *kind));
-        SourceSpec::new("columns", "1").table(columns)
+            self.0.iter().fold(StreamSpec::new("t"), |table, (name, path, kind)| table.column(*name, path, *kind));
+        SourceSpec::new("columns", "1").stream(columns)
     }
 
     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {

@@ -133,7 +133,7 @@ struct Listing(&'static [(&'static str, i64)], bool);
 #[async_trait]
 impl Source for Listing {
     fn spec(&self) -> SourceSpec {
-        let spec = SourceSpec::new("listing", "1").table(TableSpec::new("t"));
+        let spec = SourceSpec::new("listing", "1").stream(StreamSpec::new("t"));
         if self.1 { spec.authoritative() } else { spec }
     }
 

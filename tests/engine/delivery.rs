@@ -25,7 +25,7 @@ fn fresh_backend() -> MockBackend {
     let mut backend = MockBackend::new();
     backend.expect_list().returning(|_| Ok(vec![]));
     backend.expect_put().returning(|_, _, _| Ok(()));
-    backend.expect_ensure_tables().returning(|_, _| Ok(()));
+    backend.expect_ensure_streams().returning(|_, _| Ok(()));
     backend.expect_latest().returning(|_| Ok(None));
     backend.expect_prune().returning(|_, _| Ok(0));
     backend
@@ -128,7 +128,7 @@ async fn with_split_stores_rows_are_committed_first() {
     let mut order = Sequence::new();
     config.expect_list().returning(|_| Ok(vec![]));
     config.expect_put().returning(|_, _, _| Ok(()));
-    sink.expect_ensure_tables().returning(|_, _| Ok(()));
+    sink.expect_ensure_streams().returning(|_, _| Ok(()));
     state.expect_latest().returning(|_| Ok(None));
     sink.expect_commit()
         .withf(|commit| commit.change.is_none() && commit.rows.len() == 1)
@@ -168,7 +168,7 @@ async fn a_crash_between_rows_and_state_repeats_rows_and_loses_none() {
 #[tokio::test]
 async fn a_batch_for_an_unknown_table_is_an_error() {
     let mut stray = batch(&["a"], 1);
-    stray.table = "other".into();
+    stray.stream = "other".into();
     let (connector, _) = connector(&Scripted::new(vec![Step::Raw(stray)]));
     let run = ingest(&connector, Mode::Incremental).await;
     assert_eq!(run.error.unwrap().kind, ErrorKind::Internal);

@@ -16,7 +16,7 @@ struct ListingSource(Vec<String>);
 #[async_trait]
 impl Source for ListingSource {
     fn spec(&self) -> SourceSpec {
-        SourceSpec::new("lists", "1").table(TableSpec::new("t"))
+        SourceSpec::new("lists", "1").stream(StreamSpec::new("t"))
     }
 
     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {

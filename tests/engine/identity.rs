@@ -10,7 +10,7 @@ use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::{
     Batch, BatchStream, Checkpoint, Context, ErrorKind, ReadRequest, Reader, Record, ResourceStatus, ResourceStream,
     Result, RunRecord, RunStatus, Settings, Source, SourceSpec, StateChange, StateEntry, StateStore, StateVersion,
-    TableSpec, Version,
+    StreamSpec, Version,
 };
 use tokio::sync::Barrier;
 
@@ -23,7 +23,7 @@ struct AliasedSource;
 #[async_trait]
 impl Source for AliasedSource {
     fn spec(&self) -> SourceSpec {
-        SourceSpec::new("one", "1").table(TableSpec::new("t"))
+        SourceSpec::new("one", "1").stream(StreamSpec::new("t"))
     }
 
     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {

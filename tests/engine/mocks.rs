@@ -5,7 +5,7 @@ use mockall::mock;
 use serde_json::Value;
 
 use snowfeed::{Commit, CommitReport, LiveRows, Sink, StoredRecord, UnseenQuery};
-use snowfeed::{ConfigStore, Namespace, Resource, Result, TableSpec};
+use snowfeed::{ConfigStore, Namespace, Resource, Result, StreamSpec};
 use snowfeed::{RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 
 mock! {
@@ -15,7 +15,7 @@ mock! {
 
     #[async_trait]
     impl Sink for Sink {
-        async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()>;
+        async fn ensure_streams(&self, resource: &Resource, tables: &[StreamSpec]) -> Result<()>;
         async fn commit(&self, commit: Commit) -> Result<CommitReport>;
         async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>>;
         async fn live_rows(&self, query: UnseenQuery) -> Result<LiveRows>;
@@ -98,7 +98,7 @@ mock! {
 
     #[async_trait]
     impl Sink for Backend {
-        async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()>;
+        async fn ensure_streams(&self, resource: &Resource, tables: &[StreamSpec]) -> Result<()>;
         async fn commit(&self, commit: Commit) -> Result<CommitReport>;
         async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>>;
         async fn live_rows(&self, query: UnseenQuery) -> Result<LiveRows>;

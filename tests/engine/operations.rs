@@ -30,7 +30,9 @@ struct ExampleSettings {
 #[async_trait]
 impl Source for Configured {
     fn spec(&self) -> SourceSpec {
-        SourceSpec::new("configured", "1").settings(SettingsSchema::of::<ExampleSettings>()).table(TableSpec::new("t"))
+        SourceSpec::new("configured", "1")
+            .settings(SettingsSchema::of::<ExampleSettings>())
+            .stream(StreamSpec::new("t"))
     }
 
     async fn connect(&self, settings: &Settings, _: Context) -> Result<Box<dyn Reader>> {

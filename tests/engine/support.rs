@@ -72,7 +72,7 @@ impl Scripted {
 #[async_trait]
 impl Source for Scripted {
     fn spec(&self) -> SourceSpec {
-        let spec = SourceSpec::new("scripted", "1").table(TableSpec::new("t").column("key", "key", ColumnType::Text));
+        let spec = SourceSpec::new("scripted", "1").stream(StreamSpec::new("t").column("key", "key", ColumnType::Text));
         if self.is_authoritative { spec.authoritative() } else { spec }
     }
 

@@ -9,7 +9,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
 use snowfeed::native_app::{App, Bundle};
-use snowfeed::{SourceSpec, TableSpec};
+use snowfeed::{SourceSpec, StreamSpec};
 use sqlparser::dialect::SnowflakeDialect;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
@@ -38,7 +38,7 @@ for line in sys.stdin:
 
 fn app(text: &str) -> App {
     let spec =
-        SourceSpec::new("planets", "1").resource_kind(text).host("api.example.com").table(TableSpec::new("planets"));
+        SourceSpec::new("planets", "1").resource_kind(text).host("api.example.com").stream(StreamSpec::new("planets"));
     App::from(&spec).title(text).description(text).text("CREATE DATABASE", text)
 }
 

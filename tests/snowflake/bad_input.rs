@@ -8,7 +8,7 @@ use serde_json::json;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::internals::snowflake::{Sql, Statement};
 use snowfeed::{
-    ColumnType, ConfigStore, Namespace, Record, RunStatus, Sink, StateStore, StateVersion, TableSpec, Version,
+    ColumnType, ConfigStore, Namespace, Record, RunStatus, Sink, StateStore, StateVersion, StreamSpec, Version,
 };
 
 use crate::mocks::{AcceptAll, MockClient, MockSession, backend, row, rows};
@@ -144,7 +144,7 @@ async fn a_deleted_version_row_is_restored() {
 async fn keys_that_differ_only_by_case_are_two_rows() {
     let db = TestDatabase::new(usize::MAX);
     let one = resource("r");
-    db.snowflake.ensure_tables(&one, &crate::source::tables()).await.unwrap();
+    db.snowflake.ensure_streams(&one, &crate::source::tables()).await.unwrap();
     for version in 1..3 {
         let records =
             ["A", "a"].map(|key| Record::upsert(key, Version(version), format!("{{\"title\":\"{key}{version}\"}}")));
@@ -169,7 +169,7 @@ async fn no_text_column_inherits_a_collation() {
 async fn a_document_of_20_megabytes_is_a_row() {
     let db = TestDatabase::new(usize::MAX);
     let one = resource("r");
-    db.snowflake.ensure_tables(&one, &crate::source::tables()).await.unwrap();
+    db.snowflake.ensure_streams(&one, &crate::source::tables()).await.unwrap();
     let document = format!("{{\"title\":\"{}\"}}", "x".repeat(20 << 20));
     let length = document.len();
     let report =
@@ -184,7 +184,7 @@ async fn an_unpaired_surrogate_is_replaced_in_the_view_and_kept_in_the_text() {
     for max_bind_bytes in [usize::MAX, 0] {
         let db = TestDatabase::new(max_bind_bytes);
         let one = resource("r");
-        db.snowflake.ensure_tables(&one, &crate::source::tables()).await.unwrap();
+        db.snowflake.ensure_streams(&one, &crate::source::tables()).await.unwrap();
         let text = r#"{"title":"cut \ud83d"}"#;
         let records = vec![Record::upsert("1", Version(1), text), Record::upsert("2", Version(1), "{}")];
         db.snowflake.commit(commit(&one, "issues", records)).await.unwrap();
@@ -199,7 +199,7 @@ async fn an_oversized_document_is_rejected_alone() {
     for max_bind_bytes in [usize::MAX, 0] {
         let db = TestDatabase::new(max_bind_bytes);
         let one = resource("r");
-        db.snowflake.ensure_tables(&one, &crate::source::tables()).await.unwrap();
+        db.snowflake.ensure_streams(&one, &crate::source::tables()).await.unwrap();
         let long = format!("{{\"title\":\"{}\"}}", "x".repeat(130 << 20));
         let records = vec![Record::upsert("1", Version(1), "{}"), Record::upsert("2", Version(1), long)];
         for _ in 0..2 {
@@ -217,8 +217,8 @@ async fn an_oversized_document_is_rejected_alone() {
 #[tokio::test]
 async fn a_policy_on_a_view_survives_new_resources_and_new_columns() {
     let db = TestDatabase::new(usize::MAX);
-    let old = TableSpec::new("issues").column("a", "a", ColumnType::Text);
-    db.snowflake.ensure_tables(&resource("one"), std::slice::from_ref(&old)).await.unwrap();
+    let old = StreamSpec::new("issues").column("a", "a", ColumnType::Text);
+    db.snowflake.ensure_streams(&resource("one"), std::slice::from_ref(&old)).await.unwrap();
     edit(&db, "CREATE ROW ACCESS POLICY hide AS (a VARCHAR) RETURNS BOOLEAN -> a IS NULL OR a <> 'hidden'").await;
     edit(&db, "ALTER VIEW PUBLIC.\"ISSUES\" ADD ROW ACCESS POLICY hide ON (\"A\")").await;
     edit(&db, "ALTER VIEW PUBLIC.\"one\" ADD ROW ACCESS POLICY hide ON (\"A\")").await;
@@ -230,7 +230,7 @@ async fn a_policy_on_a_view_survives_new_resources_and_new_columns() {
         );
         cell(&db, &select).await
     };
-    db.snowflake.ensure_tables(&resource("two"), std::slice::from_ref(&old)).await.unwrap();
+    db.snowflake.ensure_streams(&resource("two"), std::slice::from_ref(&old)).await.unwrap();
     assert_eq!((policies("ISSUES").await.as_str(), policies("one").await.as_str()), ("1", "1"));
     let put = |name: &str| {
         let records = ["A", "hidden"].map(|a| Record::upsert(a, Version(1), format!("{{\"a\":\"{a}\"}}")));
@@ -239,12 +239,12 @@ async fn a_policy_on_a_view_survives_new_resources_and_new_columns() {
     db.snowflake.commit(put("two")).await.unwrap();
     assert_eq!(cell(&db, "SELECT \"RESOURCE\" || \"A\" AS R FROM DB.PUBLIC.\"ISSUES\"").await, "twoA");
 
-    let new = TableSpec::new("issues").column("a", "a", ColumnType::Text).column("b", "b", ColumnType::Text);
+    let new = StreamSpec::new("issues").column("a", "a", ColumnType::Text).column("b", "b", ColumnType::Text);
     let process = db.another_process();
-    process.ensure_tables(&resource("one"), std::slice::from_ref(&new)).await.unwrap();
+    process.ensure_streams(&resource("one"), std::slice::from_ref(&new)).await.unwrap();
     assert_eq!((policies("ISSUES").await.as_str(), policies("one").await.as_str()), ("1", "1"));
     db.recording.take();
-    process.ensure_tables(&resource("one"), std::slice::from_ref(&new)).await.unwrap();
+    process.ensure_streams(&resource("one"), std::slice::from_ref(&new)).await.unwrap();
     assert_eq!(db.recording.statements(), [], "each process warns once");
     process.commit(put("one")).await.unwrap();
     assert_eq!(cell(&db, "SELECT COUNT(*)::VARCHAR AS N FROM DB.PUBLIC.\"ISSUES\"").await, "2");

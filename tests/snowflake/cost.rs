@@ -116,7 +116,7 @@ async fn two_idle_cycles_of_a_thousand_resources_are_four_statements_without_bin
     let accept_all = AcceptAll::default();
     let made = backend(accept_all.client(), usize::MAX);
     for name in names(COUNT) {
-        made.ensure_tables(&resource(&name), &crate::source::tables()).await.unwrap();
+        made.ensure_streams(&resource(&name), &crate::source::tables()).await.unwrap();
     }
     accept_all.enable(names(COUNT));
     let recording = RecordingClient::new(Arc::new(accept_all.client()));

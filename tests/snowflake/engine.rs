@@ -81,7 +81,7 @@ async fn a_conflicting_transaction_is_tried_five_times_at_most() {
     });
     let snowflake = backend(client, usize::MAX);
     let one = resource("r");
-    snowflake.ensure_tables(&one, &crate::source::tables()).await.unwrap();
+    snowflake.ensure_streams(&one, &crate::source::tables()).await.unwrap();
     let error =
         snowflake.commit(commit(&one, "issues", vec![Record::upsert("1", Version(1), "{}")])).await.unwrap_err();
     assert_eq!(merges.load(Ordering::SeqCst), 5);
@@ -184,7 +184,7 @@ async fn a_stage_whose_name_has_a_blank_is_in_quotes_in_each_statement() {
     let snowflake =
         snowfeed::internals::snowflake::backend_with(Arc::new(recording.clone()), "my raw data", "PUBLIC", 0);
     let one = resource("r");
-    snowflake.ensure_tables(&one, &crate::source::tables()).await.unwrap();
+    snowflake.ensure_streams(&one, &crate::source::tables()).await.unwrap();
     snowflake.commit(commit(&one, "issues", vec![Record::upsert("1", Version(1), "{}")])).await.unwrap();
     let sent: Vec<String> = recording.statements().into_iter().map(|statement| statement.sql.into()).collect();
     for (verb, count) in [("PUT", 1), ("COPY", 1), ("LIST", 1), ("REMOVE", 2)] {
@@ -346,7 +346,7 @@ fn from_the_view(
 /// next statement precedes that of `a`, or it dies.
 async fn overtake(db: &TestDatabase, dies: bool) {
     let specs = crate::source::tables();
-    db.snowflake.ensure_tables(&resource("x"), &specs).await.unwrap();
+    db.snowflake.ensure_streams(&resource("x"), &specs).await.unwrap();
     let [knows, made, wrote, done] = [(); 4].map(|()| Arc::new(Notify::new()));
     let (tells, waits, writes, ends) = (knows.clone(), made.clone(), wrote.clone(), done.clone());
     let late = from_the_view(db, move |number| {
@@ -378,10 +378,10 @@ async fn overtake(db: &TestDatabase, dies: bool) {
     let (a, b) = (resource("a"), resource("b"));
     let early = async {
         knows.notified().await;
-        early.ensure_tables(&a, &specs).await.unwrap();
+        early.ensure_streams(&a, &specs).await.unwrap();
         done.notify_one();
     };
-    let late = late.ensure_tables(&b, &specs);
+    let late = late.ensure_streams(&b, &specs);
     match dies {
         true => tokio::select! { _ = late => panic!("it does not crash"), () = early => {} },
         false => tokio::join!(late, early).0.unwrap(),
@@ -412,6 +412,6 @@ async fn a_view_created_too_late_by_a_process_that_died_is_recreated_by_the_next
     let db = TestDatabase::new(usize::MAX);
     overtake(&db, true).await;
     assert_eq!(covered(&db, &["a", "b", "x"]).await, ["b", "x"]);
-    db.another_process().ensure_tables(&resource("x"), &crate::source::tables()).await.unwrap();
+    db.another_process().ensure_streams(&resource("x"), &crate::source::tables()).await.unwrap();
     assert_eq!(covered(&db, &[]).await, ["a", "b", "x"]);
 }

@@ -137,7 +137,7 @@ async fn a_running_program_of_version_1_stores_nothing_after_the_upgrade() {
     );
     assert!(db.execute(Statement::new(Sql::assert_safe(bump))).await.is_err());
     let one = resource("r");
-    db.snowflake.ensure_tables(&one, &crate::source::tables()).await.unwrap();
+    db.snowflake.ensure_streams(&one, &crate::source::tables()).await.unwrap();
     let report =
         db.snowflake.commit(commit(&one, "issues", vec![Record::upsert("2", Version(1), "{}")])).await.unwrap();
     assert_eq!(report.counts.inserted, 1);

@@ -1,15 +1,15 @@
 //! Tables that exceed Snowflake's limits: each ends with the right tables, or with one error before anything is written.
 
 use snowfeed::internals::snowflake::{Sql, Statement};
-use snowfeed::{ColumnType, Error, ErrorKind, Record, Sink, TableSpec, Version};
+use snowfeed::{ColumnType, Error, ErrorKind, Record, Sink, StreamSpec, Version};
 
 use crate::support::{TestDatabase, commit, resource};
 use crate::warnings::Warnings;
 
 /// Creates the tables of a resource in a new database, and returns the error. Nothing may have been written.
-async fn refused(tables: &[TableSpec]) -> Error {
+async fn refused(tables: &[StreamSpec]) -> Error {
     let db = TestDatabase::new(usize::MAX);
-    let error = db.snowflake.ensure_tables(&resource("r"), tables).await.unwrap_err();
+    let error = db.snowflake.ensure_streams(&resource("r"), tables).await.unwrap_err();
     let written = db.recording.statements().into_iter().map(|statement| String::from(statement.sql));
     let written: Vec<String> = written.filter(|sql| !sql.starts_with("SELECT ")).collect();
     assert_eq!(written, [""; 0], "{error}");
@@ -18,8 +18,8 @@ async fn refused(tables: &[TableSpec]) -> Error {
     error
 }
 
-fn wide(name: &str, column: impl Into<String>) -> TableSpec {
-    TableSpec::new(name).column("id", "id", ColumnType::Integer).column(column, "a", ColumnType::Text)
+fn wide(name: &str, column: impl Into<String>) -> StreamSpec {
+    StreamSpec::new(name).column("id", "id", ColumnType::Integer).column(column, "a", ColumnType::Text)
 }
 
 /// The longest names that a table and a column may have.
@@ -28,7 +28,7 @@ async fn the_longest_names_leave_room_for_views() {
     let (db, name) = (TestDatabase::new(usize::MAX), "x".repeat(128));
     let one = resource("r");
     let tables = [wide("issues", &name), wide(&"t".repeat(128), "a")];
-    db.snowflake.ensure_tables(&one, &tables).await.unwrap();
+    db.snowflake.ensure_streams(&one, &tables).await.unwrap();
     let records = vec![Record::upsert("1", Version(1), r#"{"a":"A"}"#)];
     db.snowflake.commit(commit(&one, "issues", records)).await.unwrap();
     for view in ["ISSUES", "r/issues"] {
@@ -41,7 +41,7 @@ async fn the_longest_names_leave_room_for_views() {
 #[tokio::test]
 async fn a_view_with_more_than_1_mb_of_columns_is_refused_before_anything_is_written() {
     let columns = (0..10_000).map(|number| format!("{}{number}", "c".repeat(120)));
-    let table = columns.fold(TableSpec::new("issues"), |table, name| table.column(name, "a", ColumnType::Text));
+    let table = columns.fold(StreamSpec::new("issues"), |table, name| table.column(name, "a", ColumnType::Text));
     let error = refused(&[table]).await;
     assert!(error.to_string().contains("1 MB"), "{error}");
 }
@@ -54,7 +54,7 @@ async fn beyond_1_mb_the_stream_view_is_kept_and_the_resource_views_are_complete
     // The view over all resources contains the full name of each.
     let all: Vec<_> = (0..6).map(|number| resource(&format!("{number}{}", "n".repeat(180_000)))).collect();
     for (number, one) in all.iter().enumerate() {
-        db.snowflake.ensure_tables(one, &tables).await.unwrap();
+        db.snowflake.ensure_streams(one, &tables).await.unwrap();
         let record = Record::upsert(number.to_string(), Version(1), r#"{"a":"A"}"#);
         db.snowflake.commit(commit(one, "issues", vec![record])).await.unwrap();
     }
@@ -75,7 +75,7 @@ async fn beyond_1_mb_the_stream_view_is_kept_and_the_resource_views_are_complete
     // Another process finds the same, and reports it again.
     let process = db.another_process();
     for one in &all {
-        process.ensure_tables(one, &tables).await.unwrap();
+        process.ensure_streams(one, &tables).await.unwrap();
     }
     assert_eq!(warnings.lines().len(), 2);
     assert_eq!(count("PUBLIC.ISSUES").await, 5);

@@ -27,8 +27,8 @@ impl Issues {
 }
 
 /// The tables of GitHub's issues.
-pub(crate) fn tables() -> Vec<TableSpec> {
-    GithubIssues::default().spec().tables
+pub(crate) fn tables() -> Vec<StreamSpec> {
+    GithubIssues::default().spec().streams
 }
 
 fn issue(number: i64) -> Record {
@@ -39,7 +39,7 @@ fn issue(number: i64) -> Record {
 #[async_trait]
 impl Source for Issues {
     fn spec(&self) -> SourceSpec {
-        tables().into_iter().fold(SourceSpec::new("issues", "1").authoritative(), SourceSpec::table)
+        tables().into_iter().fold(SourceSpec::new("issues", "1").authoritative(), SourceSpec::stream)
     }
 
     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {

@@ -8,7 +8,7 @@ use snowfeed::backends::Snowflake;
 use snowfeed::internals::snowflake::{Client, HttpClient, QueryResult, Statement};
 use snowfeed::{
     Checkpoint, ColumnType, Commit, ConfigStore, Mode, Namespace, Record, Reject, Resource, ResourceState, RunId,
-    RunRecord, RunStatus, Sink, StalePolicy, StateChange, StateStore, StateVersion, Sweep, TableRows, TableSpec,
+    RunRecord, RunStatus, Sink, StalePolicy, StateChange, StateStore, StateVersion, StreamSpec, Sweep, TableRows,
     UnseenQuery, Version,
 };
 
@@ -100,7 +100,7 @@ impl TestStrings<'_> {
     }
 
     /// Tables with columns of every type, with and without an array in the path.
-    pub(crate) fn tables(&self) -> [TableSpec; 2] {
+    pub(crate) fn tables(&self) -> [StreamSpec; 2] {
         let path = self.path();
         let kinds = [
             ColumnType::Text,
@@ -111,11 +111,11 @@ impl TestStrings<'_> {
             ColumnType::Json,
             ColumnType::Present,
         ];
-        let issues = kinds.into_iter().enumerate().fold(TableSpec::new("issues"), |table, (number, kind)| {
+        let issues = kinds.into_iter().enumerate().fold(StreamSpec::new("issues"), |table, (number, kind)| {
             let each = format!("{path}[*].{path}");
             table.column(format!("c{number}"), &path, kind).column(format!("e{number}"), &each, kind)
         });
-        [issues, TableSpec::new("events").column("whole", &format!("{path}[*]"), ColumnType::Json)]
+        [issues, StreamSpec::new("events").column("whole", &format!("{path}[*]"), ColumnType::Json)]
     }
 
     fn record(&self, version: i64) -> Record {
@@ -144,8 +144,8 @@ pub(crate) fn without_ids(text: &str) -> String {
 pub(crate) async fn run_all_operations(snowflake: &Snowflake, strings: &TestStrings<'_>) {
     let resource = resource(strings.resource);
     let tables = strings.tables();
-    snowflake.ensure_tables(&resource, &tables[..1]).await.unwrap();
-    snowflake.ensure_tables(&resource, &tables).await.unwrap();
+    snowflake.ensure_streams(&resource, &tables[..1]).await.unwrap();
+    snowflake.ensure_streams(&resource, &tables).await.unwrap();
     configure(snowflake, strings).await;
 
     let mut first = commit(&resource, "issues", vec![strings.record(1), Record::delete("gone", Version(1))]);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use snowfeed::internals::snowflake::{QueryResult, Sql, Statement};
-use snowfeed::{ColumnType, Record, Sink, TableSpec, Version};
+use snowfeed::{ColumnType, Record, Sink, StreamSpec, Version};
 
 use crate::probes::snowflake::fresh_database;
 use crate::support::{TestDatabase, commit, resource};
@@ -31,7 +31,7 @@ async fn a_value_of_another_type_reads_as_null() {
     for max_bind_bytes in [usize::MAX, 0] {
         let db = TestDatabase::new(max_bind_bytes);
         let one = resource("one");
-        db.snowflake.ensure_tables(&one, &[views::spec()]).await.unwrap();
+        db.snowflake.ensure_streams(&one, &[views::spec()]).await.unwrap();
         let documents: Vec<&str> = views::cases().into_iter().map(|(document, _)| document).collect();
         put(&db, "one", &documents).await;
         views::assert_as_expected(db.snowflake.preview(&one, "issues", 99).await.unwrap());
@@ -49,15 +49,15 @@ async fn a_value_of_another_type_reads_as_null() {
 async fn a_spec_that_shrinks_keeps_its_columns_and_one_that_grows_adds_some() {
     let db = TestDatabase::new(usize::MAX);
     let (one, two) = (resource("one"), resource("two"));
-    let old = TableSpec::new("issues").column("a", "a", ColumnType::Text).column("b", "b", ColumnType::Text);
-    let new = TableSpec::new("issues").column("c", "c", ColumnType::Text).column("a", "x", ColumnType::Text);
-    db.snowflake.ensure_tables(&one, &[old]).await.unwrap();
+    let old = StreamSpec::new("issues").column("a", "a", ColumnType::Text).column("b", "b", ColumnType::Text);
+    let new = StreamSpec::new("issues").column("c", "c", ColumnType::Text).column("a", "x", ColumnType::Text);
+    db.snowflake.ensure_streams(&one, &[old]).await.unwrap();
     put(&db, "one", &[r#"{"a":"A","b":"B","c":"C","x":"X"}"#]).await;
-    db.snowflake.ensure_tables(&two, std::slice::from_ref(&new)).await.unwrap();
+    db.snowflake.ensure_streams(&two, std::slice::from_ref(&new)).await.unwrap();
     let of_stream = query(&db, "SELECT RESOURCE, C, A, B FROM DB.PUBLIC.ISSUES").await;
     assert_eq!(of_stream, [some(&["one", "C", "X", "B"])]);
     // The next ingestion of the resource updates its view.
-    db.snowflake.ensure_tables(&one, &[new]).await.unwrap();
+    db.snowflake.ensure_streams(&one, &[new]).await.unwrap();
     let preview = db.another_process().preview(&one, "issues", 9).await.unwrap();
     assert_eq!(preview.columns, ["c", "a", "b", "deleted_at", "raw"]);
     assert_eq!(preview.rows[0][..4], [json!("C"), json!("X"), json!("B"), Value::Null]);
@@ -69,7 +69,7 @@ async fn the_view_of_a_stream_covers_all_resources_and_names_them() {
     let db = TestDatabase::new(usize::MAX);
     let names = ["acme/widgets", "Acme/Widgets", "it's\\\"odd\"\u{0}", "issues"];
     for name in names {
-        db.snowflake.ensure_tables(&resource(name), &[views::spec()]).await.unwrap();
+        db.snowflake.ensure_streams(&resource(name), &[views::spec()]).await.unwrap();
         put(&db, name, &[r#"{"v":1}"#, r#"{"v":2}"#]).await;
     }
     let gone = commit(
@@ -94,7 +94,7 @@ async fn the_view_of_a_stream_covers_all_resources_and_names_them() {
 #[tokio::test]
 async fn views_created_by_another_version_are_recreated() {
     let db = TestDatabase::new(usize::MAX);
-    db.snowflake.ensure_tables(&resource("one"), &[views::spec()]).await.unwrap();
+    db.snowflake.ensure_streams(&resource("one"), &[views::spec()]).await.unwrap();
     put(&db, "one", &[r#"{"v":1}"#]).await;
     for old in [
         "CREATE OR REPLACE VIEW DB.PUBLIC.ISSUES AS SELECT 'old' AS TEXT",
@@ -103,7 +103,7 @@ async fn views_created_by_another_version_are_recreated() {
     ] {
         db.execute(Statement::new(Sql::assert_safe(old.replace("DB", &db.database)))).await.unwrap();
     }
-    db.another_process().ensure_tables(&resource("one"), &[views::spec()]).await.unwrap();
+    db.another_process().ensure_streams(&resource("one"), &[views::spec()]).await.unwrap();
     for view in ["ISSUES", "\"one\""] {
         let select = format!("SELECT CAST(INTEGER AS VARCHAR) AS I FROM DB.PUBLIC.{view}");
         assert_eq!(query(&db, &select).await, [some(&["1"])]);
@@ -114,7 +114,7 @@ async fn views_created_by_another_version_are_recreated() {
 async fn a_large_commit_works_with_a_stage_whose_name_is_quoted() {
     // The name has no space, which needs quotes as well: the server cannot create such a database.
     let db = TestDatabase::in_database(format!("rohdaten_für_{}", fresh_database()), 0);
-    db.snowflake.ensure_tables(&resource("one"), &[views::spec()]).await.unwrap();
+    db.snowflake.ensure_streams(&resource("one"), &[views::spec()]).await.unwrap();
     put(&db, "one", &[r#"{"v":1}"#, r#"{"v":2}"#]).await;
     assert_eq!(db.snowflake.preview(&resource("one"), "issues", 9).await.unwrap().rows.len(), 2);
 }
@@ -122,13 +122,13 @@ async fn a_large_commit_works_with_a_stage_whose_name_is_quoted() {
 #[tokio::test]
 async fn no_resource_gets_the_table_of_another_one_when_a_source_grows() {
     let db = TestDatabase::new(usize::MAX);
-    let [issues, events] = ["issues", "events"].map(|name| TableSpec::new(name).column("v", "v", ColumnType::Integer));
+    let [issues, events] = ["issues", "events"].map(|name| StreamSpec::new(name).column("v", "v", ColumnType::Integer));
     let row = |table: &str, name: &str, text: &'static str| {
         commit(&resource(name), table, vec![Record::upsert("1", Version(1), text)])
     };
-    db.snowflake.ensure_tables(&resource("a/issues"), std::slice::from_ref(&issues)).await.unwrap();
+    db.snowflake.ensure_streams(&resource("a/issues"), std::slice::from_ref(&issues)).await.unwrap();
     db.snowflake.commit(row("issues", "a/issues", r#"{"v":1}"#)).await.unwrap();
-    db.snowflake.ensure_tables(&resource("a"), &[issues, events]).await.unwrap();
+    db.snowflake.ensure_streams(&resource("a"), &[issues, events]).await.unwrap();
     db.snowflake.commit(row("issues", "a", r#"{"v":2}"#)).await.unwrap();
     for (name, value) in [("a/issues", 1), ("a", 2)] {
         for process in [&db.snowflake, &db.another_process()] {
@@ -145,7 +145,7 @@ const REFERENCE: &str = "id, node_id, url, repository_url, labels_url, comments_
 #[tokio::test]
 async fn the_view_of_github_issues_has_the_reference_columns_and_needs_no_quotes() {
     let db = TestDatabase::new(usize::MAX);
-    db.snowflake.ensure_tables(&resource("acme/widgets"), &source::tables()).await.unwrap();
+    db.snowflake.ensure_streams(&resource("acme/widgets"), &source::tables()).await.unwrap();
     let issue = json!({
         "id": 7, "node_id": "I_7", "url": "u", "repository_url": "r", "labels_url": "l", "comments_url": "c", "events_url": "e",
         "html_url": "h", "number": 1, "state": "open", "title": "A title", "body": "A body", "user": {"login": "octocat"},

@@ -4,11 +4,11 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use snowfeed::backends::Preview;
-use snowfeed::{ColumnType, TableSpec};
+use snowfeed::{ColumnType, StreamSpec};
 
 /// A table with a column of every type over one member, and paths into arrays.
-pub(crate) fn spec() -> TableSpec {
-    TableSpec::new("issues")
+pub(crate) fn spec() -> StreamSpec {
+    StreamSpec::new("issues")
         .column("text", "v", ColumnType::Text)
         .column("integer", "v", ColumnType::Integer)
         .column("float", "v", ColumnType::Float)

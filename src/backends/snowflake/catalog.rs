@@ -14,8 +14,8 @@ use super::transaction::Fence;
 use super::view::{View, check_table};
 use crate::net::delays_with_jitter;
 use crate::snowflake::{Row, Session, Sql, Statement, sql};
-use crate::table::Column;
-use crate::{Error, Resource, Result, TableSpec};
+use crate::stream::Column;
+use crate::{Error, Resource, Result, StreamSpec};
 
 /// The existing tables and views.
 #[derive(Debug, Clone, PartialEq)]
@@ -205,7 +205,7 @@ impl Catalog {
     }
 
     /// Whether all tables and views of a resource are current.
-    pub(super) fn is_current(&self, names: &Names, resource: &Resource, specs: &[TableSpec]) -> bool {
+    pub(super) fn is_current(&self, names: &Names, resource: &Resource, specs: &[StreamSpec]) -> bool {
         specs.iter().all(|spec| {
             self.is_table_current(names, resource, spec, &self.desired_table(names, resource, spec, specs))
                 && self.are_views_current(names, spec)
@@ -213,13 +213,13 @@ impl Catalog {
     }
 
     /// Whether a resource's table in a stream is current, or frozen.
-    fn is_table_current(&self, names: &Names, resource: &Resource, spec: &TableSpec, desired: &ResourceTable) -> bool {
+    fn is_table_current(&self, names: &Names, resource: &Resource, spec: &StreamSpec, desired: &ResourceTable) -> bool {
         self.table(resource, &spec.name)
             .is_some_and(|table| table == desired || self.frozen.contains(&names.view(&table.name)))
     }
 
     /// Whether the view of a stream has all columns and covers all resources.
-    fn are_views_current(&self, names: &Names, spec: &TableSpec) -> bool {
+    fn are_views_current(&self, names: &Names, spec: &StreamSpec) -> bool {
         let desired = self.desired_union(names, spec);
         let view = View::for_stream(names, &spec.name, &desired.columns);
         let union = names.raw(&union_name(&spec.name));
@@ -233,8 +233,8 @@ impl Catalog {
         &self,
         names: &Names,
         resource: &Resource,
-        spec: &TableSpec,
-        specs: &[TableSpec],
+        spec: &StreamSpec,
+        specs: &[StreamSpec],
     ) -> ResourceTable {
         let (name, columns) = (self.name_for(resource, spec, specs), self.merged_columns(spec));
         let made_from = digest(&View::for_resource(names, &name, &columns).select);
@@ -242,7 +242,7 @@ impl Catalog {
     }
 
     /// The desired union view of a stream. Its digest covers the text over one table, and the names of all tables.
-    fn desired_union(&self, names: &Names, spec: &TableSpec) -> UnionView {
+    fn desired_union(&self, names: &Names, spec: &StreamSpec) -> UnionView {
         let mut text = View::union(names, &spec.name, &[("", "")]).select.to_string();
         for (resource, table) in self.raw_tables(&spec.name) {
             text += &format!("{}:{resource}{}:{table}", resource.len(), table.len());
@@ -251,7 +251,7 @@ impl Catalog {
     }
 
     /// The union view over the raw tables of a stream.
-    fn union(&self, names: &Names, spec: &TableSpec) -> View {
+    fn union(&self, names: &Names, spec: &StreamSpec) -> View {
         View::union(names, &spec.name, &self.raw_tables(&spec.name))
     }
 
@@ -261,7 +261,7 @@ impl Catalog {
         session: &mut dyn Session,
         names: &Names,
         resource: &Resource,
-        specs: &[TableSpec],
+        specs: &[StreamSpec],
     ) -> Result<()> {
         if self.is_current(names, resource, specs) {
             return Ok(());
@@ -286,7 +286,7 @@ impl Catalog {
         session: &mut dyn Session,
         names: &Names,
         resource: &Resource,
-        spec: &TableSpec,
+        spec: &StreamSpec,
         desired: ResourceTable,
     ) -> Result<()> {
         let raw = names.raw(&desired.name);
@@ -330,13 +330,13 @@ impl Catalog {
     }
 
     /// The columns of a stream: first those of this version of the source, then those of other versions.
-    fn merged_columns(&self, spec: &TableSpec) -> Vec<Column> {
+    fn merged_columns(&self, spec: &StreamSpec) -> Vec<Column> {
         let before = self.unions.get(&spec.name).map(|stream| stream.columns.as_slice()).unwrap_or_default();
         let forgotten = before.iter().filter(|old| spec.columns.iter().all(|new| new.name != old.name));
         spec.columns.iter().chain(forgotten).cloned().collect()
     }
 
-    fn name_for(&self, resource: &Resource, spec: &TableSpec, specs: &[TableSpec]) -> String {
+    fn name_for(&self, resource: &Resource, spec: &StreamSpec, specs: &[StreamSpec]) -> String {
         // A table with data keeps its name.
         if let Some(name) = self.name(resource, &spec.name) {
             return name.to_owned();
@@ -351,7 +351,7 @@ impl Catalog {
     }
 
     /// Rebuilds the view over all resources of a stream, unless it is current.
-    async fn ensure_views(&mut self, session: &mut dyn Session, names: &Names, spec: &TableSpec) -> Result<()> {
+    async fn ensure_views(&mut self, session: &mut dyn Session, names: &Names, spec: &StreamSpec) -> Result<()> {
         if self.are_views_current(names, spec) {
             return Ok(());
         }
@@ -384,7 +384,7 @@ impl Catalog {
         &mut self,
         session: &mut dyn Session,
         names: &Names,
-        spec: &TableSpec,
+        spec: &StreamSpec,
         is_alone: bool,
     ) -> Result<bool> {
         let id = uuid::Uuid::now_v7().to_string();

@@ -3,7 +3,7 @@
 use super::names::{identifier, literal, upper_name};
 use crate::ColumnType;
 use crate::snowflake::{Sql, sql};
-use crate::table::{Column, Step};
+use crate::stream::{Column, Step};
 
 /// The typed columns over the `RAW` of a table `t`, separated by commas.
 ///

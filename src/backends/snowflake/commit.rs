@@ -114,7 +114,7 @@ impl Snowflake {
         Ok(version)
     }
 
-    /// Rejects a resource or a table that [`ensure_tables`](crate::Sink::ensure_tables) has not created.
+    /// Rejects a resource or a table that [`ensure_streams`](crate::Sink::ensure_streams) has not created.
     async fn check_ensured(&self, session: &mut dyn Session, commit: &Commit) -> Result<()> {
         let mut catalog = self.catalog(session).await?;
         catalog.ensure_schema(session, &self.0.names).await?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Inner, Snowflake, columns, names};
 use crate::snowflake::Client;
-use crate::table::{Column, Reserved};
+use crate::stream::{Column, Reserved};
 
 /// A backend over any client.
 pub fn backend(client: Arc<dyn Client>, database: &str, schema: &str) -> Snowflake {

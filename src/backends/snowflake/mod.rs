@@ -40,7 +40,7 @@ use crate::sink::{
     Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, Sink, StoredRecord, UnseenQuery,
 };
 use crate::snowflake::{Client, HttpClient, Session};
-use crate::{Error, Resource, Result, RetryConfig, TableSpec};
+use crate::{Error, Resource, Result, RetryConfig, StreamSpec};
 
 use catalog::Catalog;
 use names::Names;
@@ -236,7 +236,7 @@ impl fmt::Debug for Snowflake {
 
 #[async_trait]
 impl Sink for Snowflake {
-    async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
+    async fn ensure_streams(&self, resource: &Resource, tables: &[StreamSpec]) -> Result<()> {
         // Known tables need no session, let alone a login.
         if self
             .0

@@ -4,7 +4,7 @@ use twox_hash::XxHash3_128;
 
 use crate::backends::concatenation::concatenation;
 use crate::snowflake::{Sql, sql};
-use crate::table::{Reserved, view_name};
+use crate::stream::{Reserved, view_name};
 
 /// Snowflake's limit on the length of a name, in characters.
 const MAX_NAME_CHARS: usize = 255;

@@ -8,7 +8,7 @@ use super::names::upper_name;
 use crate::backends::Preview;
 use crate::sink::not_ensured;
 use crate::snowflake::{Sql, Statement, sql};
-use crate::table::Column;
+use crate::stream::Column;
 use crate::{ColumnType, Error, Resource, Result};
 
 /// The format of timestamps, without the zone; the session's own format may differ.

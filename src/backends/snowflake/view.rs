@@ -8,7 +8,7 @@ use super::columns::select_list;
 use super::names::{Names, literal, union_name, upper_name};
 use super::pool::is_missing;
 use crate::snowflake::{Session, Sql, Statement, sql};
-use crate::table::Column;
+use crate::stream::Column;
 use crate::{Error, Result};
 
 /// The maximum size of a view's definition in Snowflake, in bytes.
@@ -116,7 +116,7 @@ pub(super) fn check_table(names: &Names, stream: &str, columns: &[Column]) -> Re
             "the view of the table {stream:?} with its {} columns would exceed Snowflake's limit of 1 MB",
             columns.len()
         ))
-        .with_help("give the table fewer columns, or shorter paths, in the source's tables"));
+        .with_help("in the source, give the stream fewer columns, or shorter paths"));
     }
     Ok(())
 }

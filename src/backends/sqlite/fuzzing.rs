@@ -1,7 +1,7 @@
 //! Names and texts as SQL, for the fuzz targets.
 
 use super::sql;
-use crate::table::Column;
+use crate::stream::Column;
 
 /// A name.
 pub fn identifier(name: &str) -> String {

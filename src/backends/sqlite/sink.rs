@@ -4,11 +4,11 @@ use async_trait::async_trait;
 
 use super::{Sqlite, commit, rejects, tables};
 use crate::sink::{Commit, CommitReport, LiveRows, OutstandingRejects, RejectQuery, Sink, StoredRecord, UnseenQuery};
-use crate::{Resource, Result, TableSpec};
+use crate::{Resource, Result, StreamSpec};
 
 #[async_trait]
 impl Sink for Sqlite {
-    async fn ensure_tables(&self, resource: &Resource, tables: &[TableSpec]) -> Result<()> {
+    async fn ensure_streams(&self, resource: &Resource, tables: &[StreamSpec]) -> Result<()> {
         let (resource, tables) = (resource.clone(), tables.to_vec());
         self.write(move |transaction| tables::ensure(transaction, &resource, &tables)).await
     }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::ColumnType;
 use crate::backends::concatenation::concatenation;
-use crate::table::{Column, JsonPath, Step};
+use crate::stream::{Column, JsonPath, Step};
 
 /// An identifier, whatever characters it has.
 pub(super) fn identifier(name: &str) -> String {

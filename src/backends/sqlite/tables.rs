@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::error::SqliteResult;
 use super::sql;
 use crate::sink::not_ensured;
-use crate::table::{Column, view_name};
-use crate::{Error, Resource, TableSpec};
+use crate::stream::{Column, view_name};
+use crate::{Error, Resource, StreamSpec};
 
 /// Names that are neither a stream's nor a resource's, in lower case.
 const OWN: &[&str] = &["app_configuration", "resource_configuration", "app_state", "ingestion_run", "rejected_record"];
@@ -58,7 +58,7 @@ pub(super) fn streams(connection: &Connection) -> SqliteResult<Vec<String>> {
 }
 
 /// Makes tables and views where they are missing, and adds columns that are new.
-pub(super) fn ensure(transaction: &Transaction<'_>, resource: &Resource, tables: &[TableSpec]) -> SqliteResult<()> {
+pub(super) fn ensure(transaction: &Transaction<'_>, resource: &Resource, tables: &[StreamSpec]) -> SqliteResult<()> {
     if let Some(table) = tables.iter().find(|table| is_own(&table.name)) {
         return Err(Error::configuration(format!("the table name {:?} is taken by the database itself", table.name))
             .with_help("the source must give its table another name")
@@ -84,7 +84,7 @@ pub(super) fn ensure(transaction: &Transaction<'_>, resource: &Resource, tables:
 }
 
 /// Creates a table's raw table and typed view, or adds columns to the view. Returns the table's id.
-fn ensure_stream(transaction: &Transaction<'_>, table: &TableSpec) -> SqliteResult<i64> {
+fn ensure_stream(transaction: &Transaction<'_>, table: &StreamSpec) -> SqliteResult<i64> {
     let stored: Option<(i64, String)> = transaction
         .prepare_cached("SELECT id, columns FROM snowfeed_stream WHERE name = ?1")?
         .query_row([&table.name], |row| Ok((row.get(0)?, row.get(1)?)))

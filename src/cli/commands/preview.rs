@@ -47,7 +47,7 @@ pub(super) async fn preview<S: Source>(
 }
 
 fn table_name(spec: &SourceSpec, wanted: Option<String>) -> Result<String> {
-    let names: Vec<&str> = spec.tables.iter().map(|table| table.name.as_str()).collect();
+    let names: Vec<&str> = spec.streams.iter().map(|table| table.name.as_str()).collect();
     match wanted {
         Some(name) if names.contains(&name.as_str()) => Ok(name),
         Some(name) => Err(Error::configuration(format!("there is no table {name:?}"))

@@ -158,7 +158,7 @@ impl Context {
                 .collect(),
             secrets: secrets(&spec.settings, &mut texts),
             tables: spec
-                .tables
+                .streams
                 .iter()
                 .map(|table| Table {
                     name: table.name.clone(),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::native_app::App;
-use crate::{SourceSpec, TableSpec};
+use crate::{SourceSpec, StreamSpec};
 
 /// Returns the findings in a setup script that has these statements after its schemas and role.
 fn rules(statements: &str) -> Vec<Rule> {
@@ -14,7 +14,7 @@ fn findings(statements: &str) -> Vec<Finding> {
         "CREATE APPLICATION ROLE IF NOT EXISTS APP; CREATE SCHEMA IF NOT EXISTS STATE; CREATE OR ALTER VERSIONED SCHEMA PUBLIC;\n\
         {statements}"
     );
-    let spec = SourceSpec::new("planets", "1").table(TableSpec::new("planets"));
+    let spec = SourceSpec::new("planets", "1").stream(StreamSpec::new("planets"));
     let mut bundle = Bundle::new(&App::from(&spec)).unwrap();
     bundle.files.insert("setup.sql".into(), script.into());
     bundle.files.insert("procedures/m.py".into(), b"def f(session):\n    pass\n".to_vec());

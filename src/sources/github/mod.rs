@@ -81,7 +81,7 @@ impl Source for GithubIssues {
             .resource_kind(names::RESOURCE_KIND)
             .resource_names(names::rule().clone())
             .settings(GithubSettings::declaration().clone())
-            .table(table::issues())
+            .stream(table::issues())
             .host("api.github.com")
     }
 

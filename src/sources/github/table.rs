@@ -1,7 +1,7 @@
 //! The table `issues`.
 
 use crate::ColumnType::{Boolean, Integer, Json, Present, Text, Timestamp};
-use crate::TableSpec;
+use crate::StreamSpec;
 
 /// The name of the only table.
 pub(super) const TABLE: &str = "issues";
@@ -10,8 +10,8 @@ pub(super) const TABLE: &str = "issues";
 pub(super) const EXCLUDED: &str = "pull_request";
 
 /// The table `issues`.
-pub(super) fn issues() -> TableSpec {
-    TableSpec::new(TABLE)
+pub(super) fn issues() -> StreamSpec {
+    StreamSpec::new(TABLE)
         .column("id", "id", Integer)
         .column("number", "number", Integer)
         .column("title", "title", Text)

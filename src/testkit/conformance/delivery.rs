@@ -26,7 +26,7 @@ use crate::{Backend, Mode, Result, RunStatus, Source, Version};
 ///     # struct Planets;
 ///     # #[async_trait]
 ///     # impl Source for Planets {
-///     #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1.0.0").table(TableSpec::new("planets")) }
+///     #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1.0.0").stream(StreamSpec::new("planets")) }
 ///     #     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
 ///     # }
 ///     # #[async_trait]
@@ -93,7 +93,7 @@ async fn complete(case: &SourceCase, memory: &Memory, mode: Mode) -> IngestRepor
 }
 
 fn rows(case: &SourceCase, memory: &Memory) -> Rows {
-    let tables = case.source.spec().tables.into_iter().map(|table| table.name);
+    let tables = case.source.spec().streams.into_iter().map(|table| table.name);
     let rows = tables.flat_map(|table| {
         let rows = memory.rows(&case.resource, &table).into_iter();
         rows.map(move |row| ((table.clone(), row.key), (row.version, row.json, row.deleted_at.is_some())))

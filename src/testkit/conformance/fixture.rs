@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::sink::{Commit, StalePolicy, Sweep, TableRows};
 use crate::state::{ResourceState, StateChange};
 use crate::{
-    Counts, ErrorKind, Mode, Record, Resource, Result, RunId, RunRecord, RunStatus, StateVersion, TableSpec, Traffic,
+    Counts, ErrorKind, Mode, Record, Resource, Result, RunId, RunRecord, RunStatus, StateVersion, StreamSpec, Traffic,
     Version,
 };
 
@@ -57,8 +57,8 @@ pub(super) fn widgets() -> Resource {
 }
 
 /// The default tables.
-pub(super) fn tables() -> Vec<TableSpec> {
-    vec![TableSpec::new(TABLE).column("title", "title", crate::ColumnType::Text)]
+pub(super) fn tables() -> Vec<StreamSpec> {
+    vec![StreamSpec::new(TABLE).column("title", "title", crate::ColumnType::Text)]
 }
 
 /// A time, this many seconds after the beginning of 2024.

@@ -33,8 +33,8 @@ macro_rules! sink_conformance {
 macro_rules! __sink_clauses {
     ($then:ident $with:tt) => {
         $crate::$then! { $with
-            clause_1_ensure_tables_is_idempotent_and_removes_nothing
-            clause_1_ensure_tables_runs_concurrently
+            clause_1_ensure_streams_is_idempotent_and_removes_nothing
+            clause_1_ensure_streams_runs_concurrently
             clause_1_a_table_may_gain_and_lose_columns
             clause_2_a_failed_commit_changes_nothing_and_can_be_retried
             clause_2_rows_and_state_become_visible_together
@@ -119,7 +119,7 @@ impl Subject {
     async fn new(fresh: &Fresh<dyn SinkProbe>) -> Self {
         let probe = fresh.make().await;
         let sink = probe.sink();
-        must(sink.ensure_tables(&widgets(), &tables()).await);
+        must(sink.ensure_streams(&widgets(), &tables()).await);
         Self { probe, sink }
     }
 

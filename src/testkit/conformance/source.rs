@@ -32,7 +32,7 @@ use crate::{
 ///     # struct Planets;
 ///     # #[async_trait]
 ///     # impl Source for Planets {
-///     #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1.0.0").table(TableSpec::new("planets")) }
+///     #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1.0.0").stream(StreamSpec::new("planets")) }
 ///     #     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
 ///     # }
 ///     # #[async_trait]
@@ -56,11 +56,11 @@ macro_rules! source_conformance {
 macro_rules! __source_clauses {
     ($then:ident $with:tt) => {
         $crate::$then! { $with
-            clause_1_spec_is_constant_and_names_its_tables
+            clause_1_spec_is_constant_and_names_its_streams
             clause_2_connect_sends_no_request
             clause_2_check_succeeds_every_time
             clause_2_discover_finds_the_resource
-            clause_3_every_batch_names_a_table_of_the_spec
+            clause_3_every_batch_names_a_stream_of_the_spec
             clause_3_every_key_has_1_to_255_bytes
             clause_3_no_version_decreases_between_reads
             clause_3_every_document_is_json
@@ -180,7 +180,7 @@ fn newest<'a>(batches: impl IntoIterator<Item = &'a Batch>) -> BTreeMap<(String,
     let mut newest = BTreeMap::new();
     for batch in batches {
         for record in &batch.records {
-            let version = newest.entry((batch.table.clone(), record.key.clone())).or_insert(record.version);
+            let version = newest.entry((batch.stream.clone(), record.key.clone())).or_insert(record.version);
             *version = record.version.max(*version);
         }
     }

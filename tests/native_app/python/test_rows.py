@@ -53,7 +53,7 @@ def test_invalid_rows_are_skipped_and_reported(configured):
     assert {one["name"] for one in status["resources"] if one["problem"]} == bad
     configured.account.jobs.clear()
     configured.tick()
-    assert [job[-2:] for job in configured.account.jobs] == [["--", "a/b"]], "names are explicit: without them the program ingests every row"
+    assert [job[-2:] for job in configured.account.jobs] == [["--", "a/b"]], "without names the program ingests every row"
     configured.ended("a/b")
     assert configured.ok("run_all")["resources"] == ["a/b"]
     configured.ended("a/b")

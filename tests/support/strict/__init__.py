@@ -1,4 +1,4 @@
-"""Enforces documented rules of Snowflake that fakesnow ignores. Each module covers a subject of the rule book, `tests/snowflake/rules`.
+"""Enforces documented rules of Snowflake that fakesnow ignores. Each module is a subject of the rule book, `tests/snowflake/rules`.
 
 `fakesnow.py` passes every statement of every session through `run`.
 """

@@ -11,28 +11,28 @@ use super::super::fixture::{
 use super::super::{Fresh, dropped_after};
 use super::{SinkProbe, Subject};
 use crate::sink::{Sweep, TableRows};
-use crate::{ColumnType, Commit, ErrorKind, Reject, RunId, Sink, StateChange, StateVersion, TableSpec};
+use crate::{ColumnType, Commit, ErrorKind, Reject, RunId, Sink, StateChange, StateVersion, StreamSpec};
 
-/// A repeated `ensure_tables` keeps everything.
-pub(super) async fn clause_1_ensure_tables_is_idempotent_and_removes_nothing(fresh: Fresh<dyn SinkProbe>) {
+/// A repeated `ensure_streams` keeps everything.
+pub(super) async fn clause_1_ensure_streams_is_idempotent_and_removes_nothing(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 1, "x"), delete("b", 1)]).await;
     let before = subject.rows().await;
-    must(subject.sink.ensure_tables(&widgets(), &tables()).await);
-    must(subject.sink.ensure_tables(&resource("acme/gadgets"), &tables()).await);
+    must(subject.sink.ensure_streams(&widgets(), &tables()).await);
+    must(subject.sink.ensure_streams(&resource("acme/gadgets"), &tables()).await);
     assert_eq!(subject.rows().await, before);
     subject.put(1, [upsert("c", 1, "x")]).await;
 }
 
 /// Several connections ensure the same and different tables concurrently, and all succeed.
-pub(super) async fn clause_1_ensure_tables_runs_concurrently(fresh: Fresh<dyn SinkProbe>) {
+pub(super) async fn clause_1_ensure_streams_runs_concurrently(fresh: Fresh<dyn SinkProbe>) {
     let probe = fresh.make().await;
     let mut tasks = Vec::new();
     for n in 0..8 {
         let sink = if n % 2 == 0 { probe.sink() } else { probe.another().await };
         tasks.push(tokio::spawn(async move {
             let resource = resource(&format!("acme/{}", n / 2));
-            must(sink.ensure_tables(&resource, &tables()).await);
+            must(sink.ensure_streams(&resource, &tables()).await);
             must(sink.commit(Commit { resource, ..commit(0, [upsert(&n.to_string(), 1, "x")]) }).await);
         }));
     }
@@ -49,10 +49,10 @@ pub(super) async fn clause_1_a_table_may_gain_and_lose_columns(fresh: Fresh<dyn 
     let subject = Subject::new(&fresh).await;
     subject.put(0, [upsert("a", 1, "x")]).await;
     let before = subject.rows().await;
-    let less = TableSpec::new(TABLE);
+    let less = StreamSpec::new(TABLE);
     let more = less.clone().column("title", "title", ColumnType::Text).column("author", "user.login", ColumnType::Text);
     for table in [more, less] {
-        must(subject.sink.ensure_tables(&widgets(), &[table]).await);
+        must(subject.sink.ensure_streams(&widgets(), &[table]).await);
         assert_eq!(subject.rows().await, before);
     }
     subject.put(1, [upsert("b", 1, "x")]).await;
@@ -74,8 +74,8 @@ pub(super) async fn clause_2_a_failed_commit_changes_nothing_and_can_be_retried(
     assert_eq!(subject.rows().await, before);
     assert_eq!(subject.probe.rejects(&widgets(), TABLE).await, []);
     let mut both = tables();
-    both.push(TableSpec::new("comments"));
-    must(subject.sink.ensure_tables(&widgets(), &both).await);
+    both.push(StreamSpec::new("comments"));
+    must(subject.sink.ensure_streams(&widgets(), &both).await);
     let counts = must(subject.sink.commit(commit).await).counts;
     assert_eq!((counts.inserted, counts.updated, counts.rejected), (2, 1, 1), "{counts:?}");
     assert_eq!(subject.probe.rows(&widgets(), "comments").await.len(), 1);
@@ -205,7 +205,7 @@ pub(super) async fn clause_7_of_two_commits_on_one_base_exactly_one_wins(fresh: 
     assert_eq!(Some(subject.row().await.key), winner, "the stored rows and state come from different commits");
 }
 
-/// The caller has a bug if it skips `ensure_tables`: nothing is stored.
+/// The caller has a bug if it skips `ensure_streams`: nothing is stored.
 pub(super) async fn clause_11_a_table_or_resource_that_was_not_ensured_is_refused(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let gadgets = resource("acme/gadgets");
@@ -221,7 +221,7 @@ pub(super) async fn clause_11_a_table_or_resource_that_was_not_ensured_is_refuse
     assert_eq!(subject.rows().await, []);
     assert_eq!(subject.probe.rows(&gadgets, TABLE).await, []);
     // Another resource's table does not count.
-    must(subject.sink.ensure_tables(&gadgets, &[TableSpec::new("comments")]).await);
+    must(subject.sink.ensure_streams(&gadgets, &[StreamSpec::new("comments")]).await);
     let unknown = Commit { resource: gadgets, ..commit(0, [upsert("a", 1, "x")]) };
     assert_refused(subject.sink.commit(unknown).await, ErrorKind::Internal);
 }

@@ -246,7 +246,7 @@ pub(super) async fn clause_8_any_text_is_a_legal_resource_name_and_resources_do_
     let subject = Subject::new(&fresh).await;
     for name in ODD_TEXTS {
         let resource = resource(name);
-        must(subject.sink.ensure_tables(&resource, &tables()).await);
+        must(subject.sink.ensure_streams(&resource, &tables()).await);
         must(subject.sink.commit(Commit { resource, ..commit(0, [upsert("a", 1, name)]) }).await);
     }
     for name in ODD_TEXTS {

@@ -115,7 +115,7 @@ pub(super) async fn clause_3_skipped_older_states_are_marked(fresh: Fresh<dyn Si
 pub(super) async fn clause_10_live_rows_counts_what_unseen_returns(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let (sink, gadgets, run) = (&*subject.sink, resource("acme/gadgets"), RunId::new());
-    must(sink.ensure_tables(&gadgets, &tables()).await);
+    must(sink.ensure_streams(&gadgets, &tables()).await);
     must(sink.commit(marked(run, Commit { resource: gadgets, ..commit(0, [upsert("k1", 1, "x")]) })).await);
     let count = async |sweep| {
         let query = UnseenQuery { resource: widgets(), table: TABLE.into(), sweep, after: Some("k5".into()), limit: 1 };
@@ -140,7 +140,7 @@ async fn unseen(sink: &dyn Sink, sweep: RunId, after: Option<&str>, limit: usize
 pub(super) async fn clause_10_unseen_returns_the_live_unmarked_records_ordered_by_key(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let (sink, gadgets, run) = (&*subject.sink, resource("acme/gadgets"), RunId::new());
-    must(sink.ensure_tables(&gadgets, &tables()).await);
+    must(sink.ensure_streams(&gadgets, &tables()).await);
     let other = Commit { resource: gadgets, ..commit(0, [upsert("other", 1, "x"), upsert("b", 1, "x")]) };
     must(sink.commit(marked(run, other)).await);
     let keys = ["d", "gone", "c", "a", "b", "unseen", "é", "Z"];

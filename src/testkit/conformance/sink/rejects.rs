@@ -43,7 +43,7 @@ async fn outstanding(subject: &Subject, resource: Option<&Resource>, limit: usiz
 pub(super) async fn clause_9_rejects_are_returned_and_counted(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let gadgets = resource("acme/gadgets");
-    must(subject.sink.ensure_tables(&gadgets, &tables()).await);
+    must(subject.sink.ensure_streams(&gadgets, &tables()).await);
     assert_eq!(outstanding(&subject, None, 9).await, (vec![], 0));
     for (resource, seconds, reason) in [
         (&widgets(), 0, "one"),
@@ -70,7 +70,7 @@ pub(super) async fn clause_9_rejects_are_returned_and_counted(fresh: Fresh<dyn S
 pub(super) async fn clause_9_a_commit_deletes_the_rejects_that_it_corrects(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let gadgets = resource("acme/gadgets");
-    must(subject.sink.ensure_tables(&gadgets, &tables()).await);
+    must(subject.sink.ensure_streams(&gadgets, &tables()).await);
     for (resource, reason) in [(&widgets(), "it's odd"), (&widgets(), "two"), (&gadgets, "it's odd")] {
         must(subject.sink.commit(rejecting(resource, 0, reason)).await);
     }
@@ -94,7 +94,7 @@ pub(super) async fn clause_9_a_commit_deletes_the_rejects_that_it_corrects(fresh
 pub(super) async fn clause_9_finish_deletes_the_rejects_that_were_not_seen(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let gadgets = resource("acme/gadgets");
-    must(subject.sink.ensure_tables(&gadgets, &tables()).await);
+    must(subject.sink.ensure_streams(&gadgets, &tables()).await);
     for (resource, reason) in [(&widgets(), "corrected"), (&widgets(), "still odd"), (&gadgets, "other resource")] {
         must(subject.sink.commit(rejecting(resource, 0, reason)).await);
     }

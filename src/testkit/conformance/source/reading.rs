@@ -16,11 +16,11 @@ use crate::{Checkpoint, Context, ErrorKind, Mode, Monitor, Record, StoredRecord,
 const CHECKPOINTS: usize = 64;
 
 /// `spec` always returns the same: a plain name, and at least one table, without duplicates.
-pub(super) async fn clause_1_spec_is_constant_and_names_its_tables(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_1_spec_is_constant_and_names_its_streams(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let (one, two) = (case.source.spec(), case.source.spec());
     assert_eq!((&one.name, &one.version, &one.resource_kind), (&two.name, &two.version, &two.resource_kind));
-    assert_eq!(one.tables, two.tables);
+    assert_eq!(one.streams, two.streams);
     assert_eq!(one.settings.schema(), two.settings.schema());
     one.validate().unwrap_or_else(|error| panic!("{error}: {}", error.help().unwrap_or_default()));
 }
@@ -54,11 +54,11 @@ pub(super) async fn clause_2_discover_finds_the_resource(fresh: Fresh<SourceCase
 }
 
 /// Every batch belongs to a table that the source declares.
-pub(super) async fn clause_3_every_batch_names_a_table_of_the_spec(fresh: Fresh<SourceCase>) {
+pub(super) async fn clause_3_every_batch_names_a_stream_of_the_spec(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    let tables = case.source.spec().tables;
+    let tables = case.source.spec().streams;
     for batch in case.batches_of_both_modes().await {
-        assert!(tables.iter().any(|table| table.name == batch.table), "the table {:?} is not declared", batch.table);
+        assert!(tables.iter().any(|table| table.name == batch.stream), "the table {:?} is not declared", batch.stream);
     }
 }
 
@@ -191,7 +191,7 @@ pub(super) async fn clause_5_a_reconcile_run_delivers_everything(fresh: Fresh<So
     let mut deleted = BTreeSet::new();
     for batch in &batches {
         for record in batch.records.iter().filter(|record| record.json().is_none()) {
-            deleted.insert((batch.table.clone(), record.key.clone()));
+            deleted.insert((batch.stream.clone(), record.key.clone()));
         }
     }
     let lost: Vec<_> =
@@ -270,8 +270,8 @@ pub(super) async fn clause_7_concurrent_reads_do_not_interfere(fresh: Fresh<Sour
 pub(super) async fn clause_9_verify_returns_only_requested_records(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let batches = case.batches(Mode::Reconcile, None).await;
-    for table in case.source.spec().tables {
-        let known = batches.iter().filter(|batch| batch.table == table.name).flat_map(|batch| &batch.records);
+    for table in case.source.spec().streams {
+        let known = batches.iter().filter(|batch| batch.stream == table.name).flat_map(|batch| &batch.records);
         let known = known.filter_map(|record| {
             Some(StoredRecord { key: record.key.clone(), version: record.version, json: record.json()?.clone() })
         });
@@ -284,7 +284,7 @@ pub(super) async fn clause_9_verify_returns_only_requested_records(fresh: Fresh<
         let request = VerifyRequest {
             resource: case.resource.clone(),
             checkpoint: batches.iter().rev().find_map(|batch| batch.checkpoint.clone()),
-            table: table.name,
+            stream: table.name,
             records: records.clone(),
             allow_deletions: false,
             monitor: Monitor::detached(),

@@ -1,4 +1,4 @@
-//! Tables and the columns of their typed views.
+//! Streams and the columns of their typed views.
 
 mod name;
 mod path;
@@ -36,7 +36,7 @@ pub enum ColumnType {
     Present,
 }
 
-/// One column of a table's typed view.
+/// One column of a stream's typed view.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Column {
@@ -49,25 +49,25 @@ pub struct Column {
 }
 
 impl Column {
-    /// A column. [`TableSpec::column`] checks its name.
+    /// A column. [`StreamSpec::column`] checks its name.
     pub fn new(name: impl Into<String>, path: JsonPath, kind: ColumnType) -> Self {
         Self { name: name.into(), path, kind }
     }
 }
 
-/// A table that a source fills: its name and the columns of its typed view.
+/// A stream of a source: its name and the columns of its typed view. Destinations keep its records in a table of that name.
 ///
 /// A later version of a source may add columns, and backends add them to the view. Backends keep the raw documents, so a column
 /// added later has values for all old rows. Backends never drop columns.
 ///
-/// Every table also has the columns `resource` (in the view over all resources), `deleted_at` (null for a live row) and `raw` (the
+/// Every view also has the columns `resource` (in the view over all resources), `deleted_at` (null for a live row) and `raw` (the
 /// document as it was sent). In their own tables, backends also keep the key, the version, a content hash, and the times when a
 /// row was first seen and last changed.
 ///
 /// ```
-/// use snowfeed::{ColumnType, TableSpec};
+/// use snowfeed::{ColumnType, StreamSpec};
 ///
-/// let issues = TableSpec::new("issues")
+/// let issues = StreamSpec::new("issues")
 ///     .column("id", "id", ColumnType::Integer)
 ///     .column("author", "user.login", ColumnType::Text)
 ///     .column("labels", "labels[*].name", ColumnType::Json);
@@ -75,32 +75,32 @@ impl Column {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct TableSpec {
+pub struct StreamSpec {
     /// Its name, `issues`: lower-case letters, digits and `_`.
     pub name: String,
     /// The columns of the typed view, in order.
     pub columns: Vec<Column>,
 }
 
-/// Columns that every table has.
+/// Columns that every view has.
 const GIVEN_COLUMNS: [&str; 3] = ["resource", "deleted_at", "raw"];
 
-/// Tables that destinations reserve, beside those whose names begin with one of [`OWN_PREFIXES`].
-const OWN_TABLES: [&str; 5] =
+/// Names that destinations reserve, beside those whose names begin with one of [`RESERVED_PREFIXES`].
+const RESERVED_NAMES: [&str; 5] =
     ["app_configuration", "resource_configuration", "app_state", "ingestion_run", "rejected_record"];
 
-/// Prefixes of table names that destinations reserve.
-const OWN_PREFIXES: [&str; 2] = ["snowfeed_", "sqlite_"];
+/// Prefixes of names that destinations reserve.
+const RESERVED_PREFIXES: [&str; 2] = ["snowfeed_", "sqlite_"];
 
-impl TableSpec {
-    /// A table without typed columns.
+impl StreamSpec {
+    /// A stream without typed columns.
     ///
     /// # Panics
-    /// Panics if the name is not made of lower-case letters, digits and `_`, or begins with a digit. A source's tables are
+    /// Panics if the name is not made of lower-case letters, digits and `_`, or begins with a digit. A source's streams are
     /// part of its code, so this is a bug of the source.
     pub fn new(name: impl Into<String>) -> Self {
         let name = name.into();
-        assert!(is_plain(&name), "{name:?} is not a table name: use lower-case letters, digits and _");
+        assert!(is_plain(&name), "{name:?} is not a stream name: use lower-case letters, digits and _");
         Self { name, columns: Vec::new() }
     }
 
@@ -121,29 +121,29 @@ impl TableSpec {
         self
     }
 
-    /// Checks that every destination can hold this table.
+    /// Checks that every destination can store this stream.
     pub(crate) fn validate(&self) -> Result<()> {
         let Self { name, columns } = self;
         if !is_plain(name) {
-            return Err(Error::internal(format!("the table name {name:?} is not allowed"))
+            return Err(Error::internal(format!("the stream name {name:?} is not allowed"))
                 .with_help(format!("in the source, name it with {PLAIN_NAME}")));
         }
-        if OWN_TABLES.contains(&name.as_str()) || OWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
-            return Err(Error::internal(format!("the table name {name:?} is taken by the destination itself"))
-                .with_help("in the source, give the table another name"));
+        if RESERVED_NAMES.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+            return Err(Error::internal(format!("the stream name {name:?} is reserved by the destination"))
+                .with_help("in the source, give the stream another name"));
         }
         for (index, column) in columns.iter().enumerate() {
             if !is_plain(&column.name) {
                 return Err(Error::internal(format!(
-                    "the column name {:?} of the table {name:?} is not allowed",
+                    "the column name {:?} of the stream {name:?} is not allowed",
                     column.name
                 ))
                 .with_help(format!("in the source, name it with {PLAIN_NAME}")));
             }
             let is_given = GIVEN_COLUMNS.contains(&column.name.as_str());
             if is_given || columns[..index].iter().any(|other| other.name == column.name) {
-                return Err(Error::internal(format!("the table {name:?} has the column {:?} twice", column.name)).with_help(
-                    "in the source, declare each column once, and none of `resource`, `deleted_at` and `raw`, which every table has",
+                return Err(Error::internal(format!("the stream {name:?} has the column {:?} twice", column.name)).with_help(
+                    "in the source, declare each column once, and none of `resource`, `deleted_at` and `raw`, which every view has",
                 ));
             }
         }
