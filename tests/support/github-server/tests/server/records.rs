@@ -275,6 +275,7 @@ async fn every_record_is_found_alone_until_it_is_deleted() {
 #[tokio::test]
 async fn labels_are_found_by_encoded_names_in_any_case() {
     let upstream = filled().await;
+    upstream.rename_label(WIDGETS, "question", "Needs Info");
     upstream.rename_label(WIDGETS, "bug", "c++ & 100% \u{e9}");
     for path in
         ["good%20first%20issue", "Good%20First%20Issue", "c%2B%2B%20%26%20100%25%20%C3%A9", "c++%20&%20100%25%20%C3%A9"]
