@@ -277,9 +277,13 @@ async fn labels_are_found_by_encoded_names_in_any_case() {
     let upstream = filled().await;
     upstream.rename_label(WIDGETS, "question", "Needs Info");
     upstream.rename_label(WIDGETS, "bug", "c++ & 100% \u{e9}");
-    for path in
-        ["good%20first%20issue", "Good%20First%20Issue", "c%2B%2B%20%26%20100%25%20%C3%A9", "c++%20&%20100%25%20%C3%A9"]
-    {
+    for path in [
+        "good%20first%20issue",
+        "Good%20First%20Issue",
+        "needs%20info",
+        "c%2B%2B%20%26%20100%25%20%C3%A9",
+        "c++%20&%20100%25%20%C3%A9",
+    ] {
         assert_eq!(get(&upstream, &format!("/repos/{WIDGETS}/labels/{path}")).await.status, 200, "{path}");
     }
     assert_eq!(get(&upstream, &format!("/repos/{WIDGETS}/labels/bug")).await.status, 404);
