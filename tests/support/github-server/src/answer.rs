@@ -61,6 +61,15 @@ impl Answer {
         self
     }
 
+    /// Adds links to other pages, if there are any.
+    #[must_use]
+    pub(crate) fn with_link(self, link: Option<String>) -> Self {
+        match link {
+            Some(link) => self.with("link", link),
+            None => self,
+        }
+    }
+
     /// Sets a missing header.
     #[must_use]
     pub(crate) fn with_default(self, name: &'static str, value: impl AsRef<str>) -> Self {

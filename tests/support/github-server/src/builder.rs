@@ -6,12 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::clock::Clock;
-use crate::data::ServerData;
+use crate::data::{RecordCounts, ServerData};
 use crate::generate;
 use crate::handle::GithubServer;
 use crate::issue::Issue;
 use crate::mutations::Mutations;
 use crate::server;
+use crate::table::RecordKind;
 
 /// 15 January 2026, noon: the default time of the clock.
 const NOON: i64 = 1_768_478_400;
@@ -25,6 +26,8 @@ pub struct GithubServerBuilder {
     pub(crate) oddities: bool,
     repositories: Vec<(String, Issues)>,
     organizations: Vec<String>,
+    counts: RecordCounts,
+    mutated: Vec<RecordKind>,
     pub(crate) settings: Settings,
 }
 
@@ -70,6 +73,8 @@ impl Default for GithubServerBuilder {
             oddities: true,
             repositories: Vec::new(),
             organizations: Vec::new(),
+            counts: RecordCounts::default(),
+            mutated: Vec::new(),
             settings: Settings {
                 latency: Duration::ZERO,
                 page_limit: 100,
@@ -114,6 +119,14 @@ impl GithubServerBuilder {
         self
     }
 
+    /// Generates this many records of a kind in each repository: none unless set, but 12 labels and 6 milestones, which
+    /// generated issues bear. Records that belong to an issue or a pull request need some to be there. Three in ten
+    /// generated issues are pull requests.
+    pub fn records(mut self, kind: RecordKind, count: u32) -> Self {
+        self.counts.set(kind, count);
+        self
+    }
+
     /// Makes an owner an organisation; the others are users.
     pub fn organization(mut self, owner: impl Into<String>) -> Self {
         self.organizations.push(owner.into());
@@ -126,9 +139,9 @@ impl GithubServerBuilder {
         self
     }
 
-    /// The most issues on a page, whatever `per_page` asks for; 100 unless set.
-    pub fn page_limit(mut self, issues: usize) -> Self {
-        self.settings.page_limit = issues.max(1);
+    /// The most records on a page, whatever `per_page` asks for; 100 unless set.
+    pub fn page_limit(mut self, records: usize) -> Self {
+        self.settings.page_limit = records.max(1);
         self
     }
 
@@ -156,7 +169,7 @@ impl GithubServerBuilder {
         self
     }
 
-    /// Whether an issue updated in the very second of `since` is listed; it is unless set. GitHub's documentation says
+    /// Whether a record updated in the very second of `since` is listed; it is unless set. GitHub's documentation says
     /// both.
     pub fn since_inclusive(mut self, yes: bool) -> Self {
         self.settings.since_inclusive = yes;
@@ -206,7 +219,13 @@ impl GithubServerBuilder {
         self
     }
 
-    /// This many changes before each list of issues is sent.
+    /// The kinds of records that mutations change besides issues; none unless set.
+    pub fn mutate_records(mut self, kinds: impl IntoIterator<Item = RecordKind>) -> Self {
+        self.mutated = kinds.into_iter().collect();
+        self
+    }
+
+    /// This many changes before each list is sent.
     pub fn changes_per_request(self, changes: u32) -> Self {
         self.mutations(Mutations::per_request(changes))
     }
@@ -236,7 +255,8 @@ impl GithubServerBuilder {
     ///
     /// When no port is free, or when a loaded issue is invalid.
     pub async fn start(self) -> io::Result<GithubServer> {
-        let mut data = ServerData::new(self.seed, self.oddities, self.organizations);
+        let mut data = ServerData::new(self.seed, self.oddities, self.organizations, self.counts);
+        data.mutated = self.mutated;
         let now = self.clock.second();
         for (name, issues) in self.repositories {
             let index = data.add(&name, now);
@@ -252,6 +272,7 @@ impl GithubServerBuilder {
                     }
                 }
             }
+            data.populate(index, now);
         }
         server::start(self.settings, self.clock, data, self.seed).await
     }

@@ -5,54 +5,73 @@ use std::io;
 use serde_json::{Map, Value};
 
 use crate::clock::timestamp;
-use crate::data::{Removal, Repository, ServerData};
+use crate::data::ServerData;
 use crate::generate::mix;
 use crate::issue::{Issue, IssueText};
+use crate::records;
+use crate::render::label_name;
+use crate::repository::{Removal, Repository};
+use crate::table::RecordKind;
 
 /// Opens a new issue and returns its number.
 pub(crate) fn create(data: &mut ServerData, repository: usize, now: u32) -> u32 {
     let repository = &mut data.repositories[repository];
     let number = repository.take_number();
-    let content = IssueText::Seed(mix(repository.seed, u64::from(number)));
-    let id = repository.id_of(number);
-    repository.put(Issue {
-        id,
-        content,
-        number,
-        created: now,
-        updated: now,
-        closed: 0,
-        revision: 0,
-        comments: 0,
-        open: true,
-    });
+    let seed = mix(repository.seed, u64::from(number));
+    repository.put(Issue::generated(repository.id_of(number), number, seed, now));
     number
 }
 
-/// Replaces an issue's title, body and labels.
+/// Opens a new pull request and returns its number.
+pub(crate) fn create_pull(data: &mut ServerData, repository: usize, now: u32) -> u32 {
+    let repository = &mut data.repositories[repository];
+    let number = repository.take_number();
+    let id = repository.id_of(number);
+    let mut seed = mix(repository.seed, u64::from(number));
+    let mut issue = Issue::generated(id, number, seed, now);
+    while !issue.pull {
+        seed = mix(seed, 1);
+        issue = Issue::generated(id, number, seed, now);
+    }
+    repository.put(issue);
+    number
+}
+
+/// Replaces an issue's title, body and labels. Where no comments are served, it gets one more.
 pub(crate) fn edit(data: &mut ServerData, repository: usize, number: u32, now: u32) {
+    let repository = &mut data.repositories[repository];
+    let commented = repository.table(RecordKind::IssueComment).len() == 0;
     change(
-        &mut data.repositories[repository],
+        repository,
         number,
         now,
-        |issue| issue.comments += 1,
+        |issue| {
+            issue.revision += 1;
+            issue.comments += u32::from(commented);
+        },
         |object| {
             let title = object.get("title").and_then(Value::as_str).unwrap_or_default();
             let comments = object.get("comments").and_then(Value::as_u64).unwrap_or_default();
             let title = format!("{title} (edited)");
             object.insert("title".into(), title.into());
-            object.insert("comments".into(), (comments + 1).into());
+            object.insert("comments".into(), (comments + u64::from(commented)).into());
         },
     );
 }
 
-/// Closes or reopens an issue.
+/// Moves an issue's `updated_at` because a record that belongs to it was added or has changed.
+pub(crate) fn touch(repository: &mut Repository, number: u32, now: u32) {
+    change(repository, number, now, |_| {}, |_| {});
+}
+
+/// Closes or reopens an issue, which is an event.
 pub(crate) fn set_open(data: &mut ServerData, repository: usize, number: u32, open: bool, now: u32) {
     change(
         &mut data.repositories[repository],
         number,
         now,
         |issue| {
+            issue.revision += 1;
             issue.open = open;
             issue.closed = if open { 0 } else { now };
         },
@@ -61,6 +80,8 @@ pub(crate) fn set_open(data: &mut ServerData, repository: usize, number: u32, op
             object.insert("closed_at".into(), if open { Value::Null } else { timestamp(now).to_string().into() });
         },
     );
+    let event = if open { "reopened" } else { "closed" };
+    records::add_event(data, repository, number, event, now);
 }
 
 /// Changes an issue, as data or as text, and sets its `updated_at`.
@@ -75,7 +96,6 @@ fn change(
     match &issue.content {
         IssueText::Seed(_) => {
             generated(&mut issue);
-            issue.revision += 1;
             issue.updated = now;
         }
         IssueText::Raw(text) => {
@@ -99,15 +119,16 @@ pub(crate) fn bulk_edit(data: &mut ServerData, repository: usize, count: usize, 
     }
 }
 
-/// Removes an issue from every list.
+/// Removes an issue from every list, with all records that belong to it.
 pub(crate) fn delete(data: &mut ServerData, repository: usize, number: u32, gone: Removal) {
     let repository = &mut data.repositories[repository];
     if repository.take(number).is_some() {
         repository.gone.insert(number, gone);
+        records::take_children(repository, number);
     }
 }
 
-/// Moves an issue to another repository, where it gets a new id and number.
+/// Moves an issue to another repository, where it and the records that belong to it get new ids and numbers.
 pub(crate) fn transfer(data: &mut ServerData, from: usize, number: u32, to: usize, now: u32) -> Option<u32> {
     let mut issue = data.repositories[from].take(number)?;
     let target = &mut data.repositories[to];
@@ -123,7 +144,10 @@ pub(crate) fn transfer(data: &mut ServerData, from: usize, number: u32, to: usiz
         issue = Issue::patched(text, object(patch)).unwrap_or(issue);
     }
     target.put(issue);
-    data.repositories[from].gone.insert(number, Removal::Moved { repository: target_id, number: new });
+    let source = &mut data.repositories[from];
+    source.gone.insert(number, Removal::Moved { repository: target_id, number: new });
+    let children = records::take_children(source, number);
+    records::put_children(data, to, new, children);
     Some(new)
 }
 
@@ -150,14 +174,13 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// Renames a label in every issue that bears it; no `updated_at` moves.
+/// Renames a label, also in every issue that bears it; no `updated_at` moves.
 pub(crate) fn rename_label(repository: &mut Repository, old: &str, new: &str) {
-    for label in &mut repository.fragments.labels {
-        if label == old {
-            new.clone_into(label);
-        }
+    let label = repository.table(RecordKind::Label).iter().find(|label| label_name(label) == old);
+    if let Some(number) = label.map(|label| label.number) {
+        let name = Map::from_iter([("name".to_owned(), new.into())]);
+        records::patch(repository, RecordKind::Label, number, name, None);
     }
-    repository.fragments.refresh();
     for issue in repository.issues.values_mut() {
         let IssueText::Raw(text) = &issue.content else { continue };
         if !text.contains(old) {

@@ -1,11 +1,13 @@
-//! The server's data: repositories and, in two orders, their issues.
+//! The server's data.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use crate::generate;
-use crate::issue::{Issue, IssueText};
-use crate::render::{self, Fragments};
-use crate::timeline::{Timeline, key};
+use crate::generate::{self, mix};
+use crate::repository::Repository;
+use crate::table::{RecordKind, Table};
+
+/// The first id of a record that is not an issue.
+const FIRST_RECORD_ID: u64 = 2_100_000_001;
 
 /// The data of the server.
 #[derive(Debug)]
@@ -17,19 +19,92 @@ pub(crate) struct ServerData {
     pub(crate) former_names: HashMap<String, usize>,
     pub(crate) organizations: Vec<String>,
     pub(crate) rng: fastrand::Rng,
+    /// How many records each repository starts with.
+    counts: RecordCounts,
+    /// The kinds of records that mutations change.
+    pub(crate) mutated: Vec<RecordKind>,
+    ids: RecordIds,
+}
+
+/// How many records of each kind a repository starts with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RecordCounts([u32; RecordKind::ALL.len()]);
+
+impl Default for RecordCounts {
+    /// The labels and milestones that generated issues have, and nothing else.
+    fn default() -> Self {
+        let mut counts = Self([0; RecordKind::ALL.len()]);
+        counts.set(RecordKind::Label, 12);
+        counts.set(RecordKind::Milestone, 6);
+        counts
+    }
+}
+
+impl RecordCounts {
+    pub(crate) fn set(&mut self, kind: RecordKind, count: u32) {
+        self.0[kind as usize] = count;
+    }
+}
+
+/// Hands out ids that ascend over all repositories and kinds.
+#[derive(Debug)]
+pub(crate) struct RecordIds(u64);
+
+impl RecordIds {
+    pub(crate) fn take(&mut self) -> u64 {
+        self.0 += 3;
+        self.0 - 3
+    }
 }
 
 impl ServerData {
-    pub(crate) fn new(seed: u64, oddities: bool, organizations: Vec<String>) -> Self {
-        let rng = fastrand::Rng::with_seed(generate::mix(seed, 0x0063_6875_726e));
-        Self { seed, oddities, repositories: Vec::new(), former_names: HashMap::new(), organizations, rng }
+    pub(crate) fn new(seed: u64, oddities: bool, organizations: Vec<String>, counts: RecordCounts) -> Self {
+        Self {
+            seed,
+            oddities,
+            repositories: Vec::new(),
+            former_names: HashMap::new(),
+            organizations,
+            rng: fastrand::Rng::with_seed(mix(seed, 0x0063_6875_726e)),
+            counts,
+            mutated: Vec::new(),
+            ids: RecordIds(FIRST_RECORD_ID),
+        }
     }
 
-    /// Adds an empty repository and returns its position.
+    /// Adds a repository with labels and milestones only, and returns its position.
     pub(crate) fn add(&mut self, name: &str, now: u32) -> usize {
         let index = self.repositories.len();
-        self.repositories.push(Repository::new(name, index, self.seed, self.oddities, now));
+        let organization = self.is_organization(name.split('/').next().unwrap_or_default());
+        self.repositories.push(Repository::new(name, index, self.seed, self.oddities, organization, now));
+        self.generate(index, RecordKind::Label, now);
+        self.generate(index, RecordKind::Milestone, now);
+        let repository = &mut self.repositories[index];
+        repository.fragments.drawn_labels = repository.table(RecordKind::Label).len();
+        repository.fragments.drawn_milestones = repository.table(RecordKind::Milestone).len();
+        repository.refresh_fragments();
         index
+    }
+
+    /// Generates the records that a repository with issues starts with.
+    pub(crate) fn populate(&mut self, repository: usize, now: u32) {
+        use RecordKind::{Commit, IssueComment, IssueEvent, Release, Review, ReviewComment};
+        // Review comments refer to reviews.
+        for kind in [Release, Commit, IssueComment, Review, ReviewComment, IssueEvent] {
+            self.generate(repository, kind, now);
+        }
+        self.repositories[repository].count_comments();
+    }
+
+    fn generate(&mut self, repository: usize, kind: RecordKind, now: u32) {
+        let repository = &mut self.repositories[repository];
+        let records = generate::records(repository, kind, self.counts.0[kind as usize], now, &mut self.ids);
+        *repository.table_mut(kind) = Table::new(records);
+    }
+
+    /// A repository, and the ids of its next records.
+    pub(crate) fn repository_and_ids(&mut self, repository: usize) -> (&mut Repository, &mut RecordIds) {
+        (&mut self.repositories[repository], &mut self.ids)
     }
 
     /// The position of a repository by its current name, ignoring case.
@@ -45,156 +120,5 @@ impl ServerData {
 
     pub(crate) fn is_organization(&self, owner: &str) -> bool {
         self.organizations.iter().any(|name| name.eq_ignore_ascii_case(owner))
-    }
-}
-
-/// Which issues a list contains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
-    All = 0,
-    Open = 1,
-    Closed = 2,
-}
-
-/// Why an issue is no longer listed.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Removal {
-    /// The item answers 410.
-    Deleted,
-    /// The item answers 404.
-    Hidden,
-    /// The item answers 301.
-    Moved { repository: u64, number: u32 },
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Orders {
-    pub(crate) updated: Timeline,
-    pub(crate) created: Timeline,
-}
-
-#[derive(Debug)]
-pub(crate) struct Repository {
-    pub(crate) id: u64,
-    pub(crate) name: String,
-    pub(crate) seed: u64,
-    pub(crate) oddities: bool,
-    pub(crate) created: u32,
-    pub(crate) issues_enabled: bool,
-    /// Whether pull requests are listed while issues are disabled.
-    pub(crate) lists_pull_requests: bool,
-    pub(crate) deleted: bool,
-    /// Issues at which the server fails.
-    pub(crate) broken: BTreeSet<u32>,
-    pub(crate) issues: BTreeMap<u32, Issue>,
-    pub(crate) gone: BTreeMap<u32, Removal>,
-    /// Fields that issues have from a number on, as JSON text.
-    pub(crate) new_fields: Vec<(String, u32, String)>,
-    pub(crate) fragments: Fragments,
-    orders: [Orders; 3],
-    next_number: u32,
-}
-
-impl Repository {
-    fn new(name: &str, index: usize, seed: u64, oddities: bool, now: u32) -> Self {
-        let seed = generate::mix(seed, index as u64 + 1);
-        Self {
-            id: 100_000_001 + 7_919 * index as u64,
-            name: name.to_owned(),
-            seed,
-            oddities,
-            created: now.saturating_sub(generate::YEARS),
-            issues_enabled: true,
-            lists_pull_requests: false,
-            deleted: false,
-            broken: BTreeSet::new(),
-            issues: BTreeMap::new(),
-            gone: BTreeMap::new(),
-            new_fields: Vec::new(),
-            fragments: Fragments::new(name, seed),
-            orders: Default::default(),
-            next_number: 1,
-        }
-    }
-
-    /// A number that no issue here ever had.
-    pub(crate) fn take_number(&mut self) -> u32 {
-        self.next_number += 1;
-        self.next_number - 1
-    }
-
-    /// The id that a generated issue with this number gets: unique in the upstream, and growing.
-    pub(crate) fn id_of(&self, number: u32) -> u64 {
-        self.id * 20 + u64::from(number) * 17
-    }
-
-    pub(crate) fn order(&self, state: State) -> &Orders {
-        &self.orders[state as usize]
-    }
-
-    /// Fills an empty repository; much faster than single inserts.
-    pub(crate) fn fill(&mut self, issues: Vec<Issue>) {
-        self.next_number = issues.iter().map(|issue| issue.number.saturating_add(1)).max().unwrap_or(1);
-        for (state, orders) in [State::All, State::Open, State::Closed].into_iter().zip(&mut self.orders) {
-            let members =
-                || issues.iter().filter(move |issue| state == State::All || issue.open == (state == State::Open));
-            orders.updated = Timeline::new(members().map(|issue| key(issue.updated, issue.number)).collect());
-            orders.created = Timeline::new(members().map(|issue| key(issue.created, issue.number)).collect());
-        }
-        self.issues = issues.into_iter().map(|issue| (issue.number, issue)).collect();
-    }
-
-    /// Inserts an issue, or replaces the one with its number.
-    pub(crate) fn put(&mut self, issue: Issue) {
-        self.take(issue.number);
-        self.gone.remove(&issue.number);
-        self.next_number = self.next_number.max(issue.number.saturating_add(1));
-        for state in [State::All, if issue.open { State::Open } else { State::Closed }] {
-            let orders = &mut self.orders[state as usize];
-            orders.updated.insert(key(issue.updated, issue.number));
-            orders.created.insert(key(issue.created, issue.number));
-        }
-        self.issues.insert(issue.number, issue);
-    }
-
-    /// Removes an issue.
-    pub(crate) fn take(&mut self, number: u32) -> Option<Issue> {
-        let issue = self.issues.remove(&number)?;
-        for state in [State::All, if issue.open { State::Open } else { State::Closed }] {
-            let orders = &mut self.orders[state as usize];
-            orders.updated.remove(key(issue.updated, number));
-            orders.created.remove(key(issue.created, number));
-        }
-        Some(issue)
-    }
-
-    /// The issue's JSON as the server sends it.
-    pub(crate) fn text(&self, issue: &Issue) -> String {
-        let mut out = String::with_capacity(5_000);
-        self.write(issue, &mut out);
-        out
-    }
-
-    /// Whether the server lists an issue: where issues are disabled, it lists only pull requests.
-    pub(crate) fn shows(&self, issue: &Issue) -> bool {
-        self.issues_enabled || self.text(issue).contains(r#""pull_request":{"#)
-    }
-
-    /// Appends the issue's JSON.
-    pub(crate) fn write(&self, issue: &Issue, out: &mut String) {
-        match &issue.content {
-            IssueText::Seed(seed) => render::generated(self, issue, *seed, out),
-            IssueText::Raw(text) => out.push_str(text),
-        }
-        for (name, from, value) in &self.new_fields {
-            if issue.number >= *from && out.ends_with('}') {
-                out.pop();
-                out.push(',');
-                render::quoted(name, out);
-                out.push(':');
-                out.push_str(value);
-                out.push('}');
-            }
-        }
     }
 }

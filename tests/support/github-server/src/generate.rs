@@ -1,6 +1,11 @@
-//! Issues from a seed: their times, states and sizes follow those of busy public repositories.
+//! Issues and other records from a seed: their times, states and sizes follow those of busy public repositories.
 
-use crate::issue::{Issue, IssueText};
+use serde_json::{Map, Value};
+
+use crate::data::RecordIds;
+use crate::issue::Issue;
+use crate::repository::Repository;
+use crate::table::{Record, RecordKind};
 
 /// How far back a repository's history goes: eight years, in seconds.
 pub(crate) const YEARS: u32 = 8 * 365 * 86_400;
@@ -41,10 +46,90 @@ pub(crate) fn issues(count: u32, seed: u64, first_id: impl Fn(u32) -> u64, now: 
             let open = rng.u8(..10) < 3;
             let closed = if open { 0 } else { created + rng.u32(0..=updated - created) };
             let comments = cubed(&mut rng, 60);
-            let content = IssueText::Seed(mix(seed, u64::from(number)));
-            Issue { id: first_id(number), content, number, created, updated, closed, revision: 0, comments, open }
+            let issue = Issue::generated(first_id(number), number, mix(seed, u64::from(number)), created);
+            Issue { updated, closed, comments, open, ..issue }
         })
         .collect()
+}
+
+/// Returns `count` records of a kind, none of them newer than `now`; none at all where there is no issue or pull request
+/// that they could belong to.
+pub(crate) fn records(
+    repository: &Repository,
+    kind: RecordKind,
+    count: u32,
+    now: u32,
+    ids: &mut RecordIds,
+) -> Vec<Record> {
+    let seed = record_seed(repository, kind);
+    let mut rng = fastrand::Rng::with_seed(seed);
+    // (created, parent), to be sorted so that numbers and ids ascend with the time.
+    let mut drafts: Vec<(u32, u32)> = match kind.belongs_to_pull() {
+        Some(pull) => {
+            let parents: Vec<&Issue> = repository.issues.values().filter(|issue| issue.pull || !pull).collect();
+            let some = if parents.is_empty() { 0 } else { count };
+            (0..some)
+                .map(|_| {
+                    let parent = parents[rng.usize(..parents.len())];
+                    (rng.u32(parent.created..=parent.updated.max(parent.created)), parent.number)
+                })
+                .collect()
+        }
+        None => {
+            let start = now.saturating_sub(YEARS);
+            (1..=count).map(|position| (start + square_root_share(position, count, YEARS - 60), 0)).collect()
+        }
+    };
+    drafts.sort_unstable();
+    (1..)
+        .zip(drafts)
+        .map(|(number, (created, parent))| {
+            let edited = !kind.immutable() && kind != RecordKind::Review && rng.u8(..6) == 0;
+            let updated = if edited { created + cubed(&mut rng, now.saturating_sub(created)) } else { created };
+            let parent = if kind == RecordKind::Commit { number - 1 } else { parent };
+            let keys = links(repository, kind, parent);
+            Record {
+                id: ids.take(),
+                number,
+                parent,
+                created,
+                updated,
+                seed: mix(seed, number.into()),
+                revision: 0,
+                keys,
+            }
+        })
+        .collect()
+}
+
+/// A record that is created now.
+pub(crate) fn new_record(
+    repository: &Repository,
+    kind: RecordKind,
+    id: u64,
+    number: u32,
+    parent: u32,
+    now: u32,
+) -> Record {
+    let seed = mix(record_seed(repository, kind), number.into());
+    let keys = links(repository, kind, parent);
+    Record { id, number, parent, created: now, updated: now, seed, revision: 0, keys }
+}
+
+fn record_seed(repository: &Repository, kind: RecordKind) -> u64 {
+    mix(repository.seed, 0x0072_6563_6f72_6400 + kind as u64)
+}
+
+/// Links to other records, which stay when those change: a review comment's review.
+fn links(repository: &Repository, kind: RecordKind, parent: u32) -> Map<String, Value> {
+    let mut keys = Map::new();
+    if kind == RecordKind::ReviewComment {
+        let reviews = repository.table(RecordKind::Review);
+        if let Some(review) = reviews.children(parent).next().and_then(|number| reviews.get(number)) {
+            keys.insert("pull_request_review_id".into(), review.id.into());
+        }
+    }
+    keys
 }
 
 /// A number up to `limit`, most often a small one.

@@ -4,9 +4,11 @@ use std::io;
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::clock::second_of;
+use crate::timeline::Times;
 
 /// The origin of an issue's JSON.
 #[derive(Debug, Clone)]
@@ -29,6 +31,12 @@ pub(crate) struct Issue {
     pub(crate) revision: u32,
     pub(crate) comments: u32,
     pub(crate) open: bool,
+    pub(crate) pull: bool,
+}
+
+/// Draws whether a generated issue is a pull request: the first draw of its seed.
+pub(crate) fn draw_pull(rng: &mut fastrand::Rng) -> bool {
+    rng.u8(..10) < 3
 }
 
 /// The part of a raw issue that the upstream needs.
@@ -44,9 +52,28 @@ struct IssueHeader {
     closed_at: Option<Timestamp>,
     #[serde(default)]
     comments: u32,
+    #[serde(default)]
+    pull_request: Option<IgnoredAny>,
 }
 
 impl Issue {
+    /// A new issue from a seed.
+    pub(crate) fn generated(id: u64, number: u32, seed: u64, now: u32) -> Self {
+        let pull = draw_pull(&mut fastrand::Rng::with_seed(seed));
+        let content = IssueText::Seed(seed);
+        let (created, updated, closed, revision, comments, open) = (now, now, 0, 0, 0, true);
+        Self { id, content, number, created, updated, closed, revision, comments, open, pull }
+    }
+
+    /// The id of the pull request that the issue is; no issue has it.
+    pub(crate) fn pull_id(&self) -> u64 {
+        self.id + 7
+    }
+
+    pub(crate) fn times(&self) -> Times {
+        Times { created: self.created, updated: self.updated, number: self.number }
+    }
+
     /// An issue as GitHub sent it.
     pub(crate) fn from_raw(text: &str) -> io::Result<Self> {
         let text = text.trim();
@@ -64,6 +91,7 @@ impl Issue {
             revision: 0,
             comments: head.comments,
             open: head.state.as_deref() != Some("closed"),
+            pull: head.pull_request.is_some(),
         })
     }
 

@@ -20,7 +20,11 @@
 //!
 //! It serves repositories, their issues (lists with `state`, `sort`, `direction`, `since`, `per_page`, `page`, `Link` and
 //! `ETag`; single ones with 404, 410 and 301), owners and their repositories, the rate limit and installation tokens, at
-//! the paths that GitHub has, on 127.0.0.1.
+//! the paths that GitHub has, on 127.0.0.1. It also serves pull requests and the other lists of a repository, one for each
+//! [`RecordKind`]: comments, review comments, labels, milestones, releases, issue events, reviews and commits.
+//!
+//! A comment, an event or a review moves the `updated_at` of its issue or pull request, and disappears with it. Labels and
+//! milestones are part of the issues that bear them.
 //!
 //! Like GitHub it refuses requests without a `User-Agent`, lists open issues only unless `state` says otherwise, and does
 //! not move `updated_at` when a label is renamed. Equal seeds and equal calls give equal bytes, in every process.
@@ -39,14 +43,18 @@ mod handle;
 mod issue;
 mod log;
 mod mutations;
+mod records;
 mod render;
+mod repository;
 mod routes;
 mod server;
+mod table;
 mod timeline;
 
 pub use builder::GithubServerBuilder;
 pub use clock::Clock;
 pub use fault::{Fault, RetryAfter};
-pub use handle::{GithubServer, SnapshotIssue};
+pub use handle::{GithubServer, SnapshotIssue, SnapshotRecord};
 pub use log::{Counts, ReceivedRequest};
 pub use mutations::Mutations;
+pub use table::RecordKind;

@@ -1,4 +1,4 @@
-//! An ordered set with positions.
+//! Ordered sets with positions.
 
 /// Keys in one chunk before it is split in two.
 const CHUNK: usize = 1024;
@@ -11,12 +11,12 @@ pub(crate) struct Timeline {
     len: usize,
 }
 
-/// Orders by second, then by issue number.
+/// Orders by second, then by number.
 pub(crate) fn key(second: u32, number: u32) -> u64 {
     (u64::from(second) << 32) | u64::from(number)
 }
 
-/// The issue number in a key.
+/// The number in a key.
 pub(crate) fn number_of(key: u64) -> u32 {
     u32::try_from(key & u64::from(u32::MAX)).unwrap_or_default()
 }
@@ -91,6 +91,40 @@ impl Timeline {
     /// The key at a position.
     pub(crate) fn get(&self, position: usize) -> Option<u64> {
         self.slice(position, 1).next()
+    }
+}
+
+/// The times by which a record is listed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    pub(crate) created: u32,
+    pub(crate) updated: u32,
+    pub(crate) number: u32,
+}
+
+/// The same records in two orders.
+#[derive(Debug, Default)]
+pub(crate) struct Orders {
+    pub(crate) created: Timeline,
+    pub(crate) updated: Timeline,
+}
+
+impl Orders {
+    pub(crate) fn new(times: impl Iterator<Item = Times> + Clone) -> Self {
+        Self {
+            created: Timeline::new(times.clone().map(|times| key(times.created, times.number)).collect()),
+            updated: Timeline::new(times.map(|times| key(times.updated, times.number)).collect()),
+        }
+    }
+
+    pub(crate) fn insert(&mut self, times: Times) {
+        self.created.insert(key(times.created, times.number));
+        self.updated.insert(key(times.updated, times.number));
+    }
+
+    pub(crate) fn remove(&mut self, times: Times) {
+        self.created.remove(key(times.created, times.number));
+        self.updated.remove(key(times.updated, times.number));
     }
 }
 

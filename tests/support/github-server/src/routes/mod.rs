@@ -2,6 +2,9 @@
 
 mod issues;
 mod links;
+mod listing;
+mod pulls;
+mod records;
 mod repositories;
 
 pub(crate) use links::next_page;
@@ -11,7 +14,9 @@ use twox_hash::XxHash3_128;
 use super::answer::Answer;
 use super::data::ServerData;
 use super::log::ReceivedRequest;
+use super::render;
 use super::server::{Shared, with_quota};
+use super::table::RecordKind;
 
 /// The response to a request, by the client, its quota, the path's content, and whether the client already has it.
 pub(crate) fn answer(shared: &Shared, request: &ReceivedRequest) -> Answer {
@@ -87,7 +92,7 @@ fn route(shared: &Shared, request: &ReceivedRequest, segments: &[&str]) -> Answe
             repositories::list(shared, request, &data, |owner| owner.eq_ignore_ascii_case(login))
         }
         ["organizations" | "user", id, "repos"] => {
-            repositories::list(shared, request, &data, |owner| repositories::owner_id(owner).to_string() == *id)
+            repositories::list(shared, request, &data, |owner| render::owner_id(owner).to_string() == *id)
         }
         ["installation", "repositories"] => repositories::installation(shared, request, &data),
         _ => Answer::not_found(),
@@ -101,13 +106,37 @@ fn in_repository(
     index: usize,
     rest: &[&str],
 ) -> Answer {
+    let issues_are_hidden = {
+        let repository = &data.repositories[index];
+        !repository.issues_enabled && !repository.lists_pull_requests
+    };
+    let list = |data: &mut ServerData, kind| {
+        records::list(shared, request, data, index, kind).unwrap_or_else(|refusal| *refusal)
+    };
+    let item = |data: &ServerData, kind, id| records::item(&data.repositories[index], kind, id);
     match rest {
         [] => Answer::json(repositories::json(&data.repositories[index], data)),
-        ["issues", ..] if !data.repositories[index].issues_enabled && !data.repositories[index].lists_pull_requests => {
-            Answer::error(410, "Issues are disabled for this repo")
-        }
-        ["issues"] => issues::list(shared, request, data, index),
+        ["issues", ..] if issues_are_hidden => Answer::error(410, "Issues are disabled for this repo"),
+        ["issues"] => issues::list(shared, request, data, index).unwrap_or_else(|refusal| *refusal),
+        ["issues", "comments"] => list(data, RecordKind::IssueComment),
+        ["issues", "comments", id] => item(data, RecordKind::IssueComment, id),
+        ["issues", "events"] => list(data, RecordKind::IssueEvent),
+        ["issues", "events", id] => item(data, RecordKind::IssueEvent, id),
         ["issues", number] => issues::item(shared, data, index, number),
+        ["pulls"] => pulls::list(shared, request, data, index),
+        ["pulls", "comments"] => list(data, RecordKind::ReviewComment),
+        ["pulls", "comments", id] => item(data, RecordKind::ReviewComment, id),
+        ["pulls", number] => pulls::item(&data.repositories[index], number),
+        ["pulls", number, "reviews"] => records::reviews(shared, request, data, index, number),
+        ["pulls", number, "reviews", id] => records::review(&data.repositories[index], number, id),
+        ["labels"] => list(data, RecordKind::Label),
+        ["labels", name] => records::label(&data.repositories[index], name),
+        ["milestones"] => list(data, RecordKind::Milestone),
+        ["milestones", number] => records::milestone(&data.repositories[index], number),
+        ["releases"] => list(data, RecordKind::Release),
+        ["releases", id] => item(data, RecordKind::Release, id),
+        ["commits"] => list(data, RecordKind::Commit),
+        ["commits", sha] => records::commit(&data.repositories[index], sha),
         _ => Answer::not_found(),
     }
 }

@@ -3,21 +3,15 @@
 use super::links::PageParams;
 use crate::answer::Answer;
 use crate::clock::timestamp;
-use crate::data::{Repository, ServerData, State};
-use crate::generate::mix;
+use crate::data::ServerData;
 use crate::log::ReceivedRequest;
-use crate::render;
+use crate::render::{self, owner_id};
+use crate::repository::{Repository, State};
 use crate::server::Shared;
 use crate::timeline::key;
 
 fn owner_of(repository: &Repository) -> &str {
     repository.name.split('/').next().unwrap_or_default()
-}
-
-/// The id of a user or an organisation, derived from the name.
-pub(crate) fn owner_id(login: &str) -> u64 {
-    let login = login.to_lowercase();
-    login.bytes().fold(0, |id, byte| mix(id, u64::from(byte))) % 90_000_000 + 1_000
 }
 
 fn owner_json(data: &ServerData, login: &str) -> String {
@@ -74,7 +68,7 @@ pub(crate) fn list(
     let address = format!("{}/{family}/{}/repos", shared.base_url(), owner_id(owner));
     let paging = PageParams::from_request(request, shared.settings.page_limit);
     let answer = Answer::json(format!("[{}]", page(&own, paging, data)));
-    linked(answer, paging.links(&address, request, own.len()))
+    answer.with_link(paging.links(&address, request, own.len()))
 }
 
 /// `GET /installation/repositories`: all repositories.
@@ -84,18 +78,11 @@ pub(crate) fn installation(shared: &Shared, request: &ReceivedRequest, data: &Se
     let paging = PageParams::from_request(request, shared.settings.page_limit);
     let page = page(&all, paging, data);
     let answer = Answer::json(format!(r#"{{"total_count":{},"repositories":[{page}]}}"#, all.len()));
-    linked(answer, paging.links(&address, request, all.len()))
+    answer.with_link(paging.links(&address, request, all.len()))
 }
 
 fn page(repositories: &[&Repository], paging: PageParams, data: &ServerData) -> String {
     let page: Vec<String> =
         repositories.iter().skip(paging.offset()).take(paging.per_page).map(|one| json(one, data)).collect();
     page.join(",")
-}
-
-fn linked(answer: Answer, link: Option<String>) -> Answer {
-    match link {
-        Some(link) => answer.with("link", link),
-        None => answer,
-    }
 }

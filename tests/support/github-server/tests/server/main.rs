@@ -7,14 +7,19 @@ mod faults;
 mod lists;
 #[path = "../../../payloads.rs"]
 mod payloads;
+mod pulls;
 mod recorded;
+mod records;
+mod relations;
+mod shapes;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use github_server::GithubServer;
+use github_server::{GithubServer, GithubServerBuilder, RecordKind};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 pub(crate) const WIDGETS: &str = "acme/widgets";
 
@@ -88,6 +93,40 @@ pub(crate) async fn walk(upstream: &GithubServer, target: &str) -> Vec<u64> {
         next = page.link("next");
     }
     ids
+}
+
+/// Follows `next` to the end and returns every record's text in the order of arrival.
+pub(crate) async fn walk_texts(upstream: &GithubServer, target: &str) -> Vec<String> {
+    let mut texts = Vec::new();
+    let mut next = Some(target.to_owned());
+    while let Some(target) = next {
+        let page = get(upstream, &target).await;
+        assert_eq!(page.status, 200, "{}", page.text);
+        let records: Vec<Box<RawValue>> = serde_json::from_str(&page.text).unwrap();
+        texts.extend(records.iter().map(|record| record.get().to_owned()));
+        next = page.link("next");
+    }
+    texts
+}
+
+/// A repository with records of every kind.
+pub(crate) async fn filled() -> GithubServer {
+    filled_builder().start().await.unwrap()
+}
+
+pub(crate) fn filled_builder() -> GithubServerBuilder {
+    GithubServer::builder()
+        .seed(15)
+        .repository(WIDGETS, 60)
+        .repository("acme/gadgets", 3)
+        .records(RecordKind::IssueComment, 150)
+        .records(RecordKind::ReviewComment, 70)
+        .records(RecordKind::Label, 40)
+        .records(RecordKind::Milestone, 35)
+        .records(RecordKind::Release, 33)
+        .records(RecordKind::IssueEvent, 90)
+        .records(RecordKind::Review, 80)
+        .records(RecordKind::Commit, 110)
 }
 
 pub(crate) fn truth(upstream: &GithubServer) -> BTreeSet<u64> {

@@ -1,5 +1,9 @@
 //! The handle of a running server.
 
+mod records;
+
+pub use records::SnapshotRecord;
+
 use std::io;
 use std::sync::{Arc, MutexGuard};
 
@@ -10,11 +14,12 @@ use tokio::task::JoinHandle;
 use crate::builder::GithubServerBuilder;
 use crate::changes;
 use crate::clock::{Clock, timestamp};
-use crate::data::{Removal, ServerData};
+use crate::data::ServerData;
 use crate::fault::Fault;
 use crate::issue::Issue;
 use crate::log::{Counts, ReceivedRequest};
 use crate::mutations::Mutations;
+use crate::repository::Removal;
 use crate::server::Shared;
 
 /// A running server. Dropping it stops it and closes its connections.
@@ -208,6 +213,7 @@ impl GithubServer {
             let repository = &mut data.repositories[index];
             let former = std::mem::replace(&mut repository.name, new.to_owned());
             repository.fragments.rename(new);
+            repository.refresh_fragments();
             data.former_names.insert(former.to_lowercase(), index);
         });
     }
