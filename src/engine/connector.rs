@@ -89,12 +89,39 @@ pub struct Connector {
     pub(super) overrides: Map<String, Value>,
     pub(super) claims: IdentityClaims,
     pub(super) limits: Limits,
-    observer: Option<Arc<dyn Observer>>,
+    pub(super) emitter: Emitter,
     /// The uses of credentials that this process has seen proven.
     pub(super) proven_uses: Arc<Mutex<BTreeSet<CredentialUse>>>,
+    clock: Clock,
+}
+
+/// Passes events to the log and the observer.
+#[derive(Clone, Default)]
+pub(super) struct Emitter {
+    observer: Option<Arc<dyn Observer>>,
     /// The warnings that were logged.
     logged_warnings: Arc<Mutex<BTreeSet<String>>>,
-    clock: Clock,
+}
+
+impl Emitter {
+    pub(super) fn emit(&self, event: Event) {
+        if self.is_new_warning(&event) {
+            event.log();
+        }
+        if let Some(observer) = &self.observer {
+            observer.event(&event);
+        }
+    }
+
+    /// Whether to log the event: the same warning may recur for every resource, in every scheduled run.
+    fn is_new_warning(&self, event: &Event) -> bool {
+        let Event::Source { event: SourceEvent::Warning(warning), .. } = event else { return true };
+        let mut warned = self.logged_warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.len() >= MAX_WARNINGS {
+            warned.clear();
+        }
+        warned.insert(warning.clone())
+    }
 }
 
 impl Connector {
@@ -132,9 +159,8 @@ impl Connector {
             delivery,
             overrides: Map::new(),
             claims: IdentityClaims::default(),
-            observer: None,
+            emitter: Emitter::default(),
             proven_uses: Arc::default(),
-            logged_warnings: Arc::default(),
             clock: Arc::new(Timestamp::now),
         }
     }
@@ -165,7 +191,9 @@ impl Connector {
     /// Sets the observer of events, which the program's log also gets.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
-        self.observer = Some(Arc::new(observer));
+        self.emitter.observer = Some(Arc::new(observer));
+        // A reader that is already connected reports to the observer before.
+        self.connected = Arc::default();
         self
     }
 
@@ -181,10 +209,10 @@ impl Connector {
         &self.spec
     }
 
-    /// A monitor for calls outside a run.
+    /// A monitor for calls outside a run. The connected reader keeps one, so it must not hold the connector: the backend would never close.
     pub(super) fn monitor(&self) -> Monitor {
-        let watcher = self.clone();
-        Monitor::new(move |event| watcher.emit(Event::Remote(event)))
+        let emitter = self.emitter.clone();
+        Monitor::new(move |event| emitter.emit(Event::Remote(event)))
     }
 
     /// Checks the effective settings: validates them, then connects to the remote. The [observer](Self::observer) gets waits and retries.
@@ -276,22 +304,7 @@ impl Connector {
     }
 
     pub(super) fn emit(&self, event: Event) {
-        if self.is_new_warning(&event) {
-            event.log();
-        }
-        if let Some(observer) = &self.observer {
-            observer.event(&event);
-        }
-    }
-
-    /// Whether to log the event: the same warning may recur for every resource, in every scheduled run.
-    fn is_new_warning(&self, event: &Event) -> bool {
-        let Event::Source { event: SourceEvent::Warning(warning), .. } = event else { return true };
-        let mut warned = self.logged_warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        if warned.len() >= MAX_WARNINGS {
-            warned.clear();
-        }
-        warned.insert(warning.clone())
+        self.emitter.emit(event);
     }
 
     /// A record for a run that starts now.

@@ -78,11 +78,11 @@ impl<'a> Run<'a> {
         allow_deletions: bool,
         cancel: CancellationToken,
     ) -> Self {
-        let (observed, watcher) = (resource.clone(), connector.clone());
+        let (observed, emitter) = (resource.clone(), connector.emitter.clone());
         Self {
             record: connector.new_run(resource.name(), mode),
             monitor: Monitor::new(move |event| {
-                watcher.emit(Event::Source { resource: observed.clone(), event });
+                emitter.emit(Event::Source { resource: observed.clone(), event });
             }),
             columns: ColumnCheck::new(&connector.spec),
             connector,

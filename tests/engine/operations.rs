@@ -216,3 +216,48 @@ async fn resources_not_started_before_cancellation_are_left_alone() {
     }
     assert!(source.reads.lock().unwrap().len() <= 1, "the source was read after the cancellation");
 }
+
+/// A source whose reader keeps its context.
+#[derive(Debug)]
+struct KeepingSource;
+
+#[async_trait]
+impl Source for KeepingSource {
+    fn spec(&self) -> SourceSpec {
+        SourceSpec::new("keeping", "1").stream(StreamSpec::new("t"))
+    }
+
+    async fn connect(&self, _: &Settings, context: Context) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(KeepingReader(context)))
+    }
+}
+
+#[derive(Debug)]
+struct KeepingReader(Context);
+
+#[async_trait]
+impl Reader for KeepingReader {
+    async fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn discover(&self) -> ResourceStream {
+        self.0.monitor.request();
+        futures::stream::empty().boxed()
+    }
+
+    fn read(&self, _: ReadRequest) -> BatchStream {
+        self.0.monitor.request();
+        futures::stream::empty().boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_connector_drops_its_backend() {
+    let memory = Arc::new(Memory::new());
+    let connector = Connector::new(KeepingSource, memory.clone()).observer(|_: &Event| {});
+    connector.ingest(IngestRequest::new([resource("a")])).await.unwrap();
+    connector.discover().await.unwrap();
+    drop(connector);
+    assert_eq!(Arc::strong_count(&memory), 1, "something still holds the backend, which would never be closed");
+}

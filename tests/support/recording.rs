@@ -80,7 +80,7 @@ struct RecordingSession {
 
 impl RecordingSession {
     fn record(&self, operation: Operation) {
-        self.log.lock().unwrap().push(Call { session: self.number, operation: operation });
+        self.log.lock().unwrap().push(Call { session: self.number, operation });
     }
 }
 

@@ -66,7 +66,7 @@ use crate::{
 /// use snowfeed::prelude::*;
 /// use snowfeed::sources::github::GithubIssues;
 ///
-/// let spec = GithubIssues.spec();
+/// let spec = GithubIssues::default().spec();
 /// assert_eq!((spec.name.as_str(), spec.tables[0].name.as_str()), ("github", "issues"));
 /// assert!(spec.settings.is_secret("token"));
 /// ```

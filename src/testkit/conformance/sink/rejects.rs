@@ -99,12 +99,12 @@ pub(super) async fn clause_9_finish_deletes_the_rejects_that_were_not_seen(fresh
         must(subject.sink.commit(rejecting(resource, 0, reason)).await);
     }
     let run = RunId::new();
-    let by_run = |commit: Commit| Commit { run: run, ..marked(run, commit) };
+    let by_run = |commit: Commit| Commit { run, ..marked(run, commit) };
     must(subject.sink.commit(by_run(rejecting(&widgets(), 1, "still odd"))).await);
     must(subject.sink.commit(by_run(commit(1, [upsert("a", 1, "x")]))).await);
     // Between the commits of the reconcile run, another run sees a new reject.
     must(subject.sink.commit(rejecting(&widgets(), 2, "new")).await);
-    let end = |sweep| Commit { run: run, sweep: Some(sweep), rows: vec![], ..commit(3, []) };
+    let end = |sweep| Commit { run, sweep: Some(sweep), rows: vec![], ..commit(3, []) };
     must(subject.sink.commit(end(Sweep::Abandon(run))).await);
     assert_eq!(outstanding(&subject, None, 9).await.1, 4, "`Abandon` deleted rejects");
     must(subject.sink.commit(end(Sweep::Finish(run))).await);
