@@ -128,7 +128,8 @@ mod tests {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let server = tokio::spawn(async move {
             let (mut connection, _) = listener.accept().await.unwrap();
-            connection.read(&mut [0; 4096]).await.unwrap();
+            let read = connection.read(&mut [0; 4096]).await.unwrap();
+            assert!(read > 0, "no request came");
             connection.write_all(answer).await.unwrap();
         });
         let client = reqwest::Client::builder().no_proxy().build().unwrap();

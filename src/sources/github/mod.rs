@@ -67,7 +67,7 @@ use crate::{
 /// use snowfeed::sources::github::GithubIssues;
 ///
 /// let spec = GithubIssues::default().spec();
-/// assert_eq!((spec.name.as_str(), spec.tables[0].name.as_str()), ("github", "issues"));
+/// assert_eq!((spec.name.as_str(), spec.streams[0].name.as_str()), ("github", "issues"));
 /// assert!(spec.settings.is_secret("token"));
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
