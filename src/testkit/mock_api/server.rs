@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -59,8 +60,8 @@ fn accept(listener: &TcpListener, state: &Arc<State>, connections: &Connections)
         }
         let (state, connections) = (Arc::clone(state), Arc::clone(connections));
         let serve = move || {
-            // An error ends the connection: the client is gone.
-            let _ = serve(&stream, &state);
+            // An error ends the connection: the client is gone. So does a panic in a function of the test.
+            let _ = catch_unwind(AssertUnwindSafe(|| serve(&stream, &state)));
             let _ = stream.shutdown(Shutdown::Both);
             connections.lock().unwrap_or_else(PoisonError::into_inner).retain(|(other, _)| *other != number);
         };

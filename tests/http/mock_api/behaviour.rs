@@ -227,6 +227,18 @@ async fn a_route_answers_by_its_path_query_and_body() {
 }
 
 #[tokio::test]
+async fn a_panic_in_a_route_closes_the_connection_at_once() {
+    let api = MockApi::start();
+    api.route("/t", |request| match request.query("x") {
+        Some(x) => MockResponse::json(&json!(x)),
+        None => panic!("as the test requested"),
+    });
+    let answer = tokio::time::timeout(Duration::from_secs(20), get(&api, "/t")).await;
+    assert!(answer.expect("the client waits").is_err());
+    assert!(get(&api, "/t?x=1").await.is_ok(), "the server still runs");
+}
+
+#[tokio::test]
 async fn the_log_has_every_request_and_no_credential() {
     let api = MockApi::start();
     api.list("/t");
