@@ -21,7 +21,7 @@ use snowfeed::merge::{Merge, MergeAction, StoredVersion, content_hash};
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::{
     Commit, CommitReport, ConfigStore, Counts, Error, ErrorKind, Namespace, OutstandingRejects, Record, Reject,
-    RejectQuery, Resource, ResourceState, Result, RunId, RunRecord, RunStatus, Sink, StalePolicy, StateChange,
+    RejectQuery, Resource, StreamState, Result, RunId, RunRecord, RunStatus, Sink, StalePolicy, StateChange,
     StateEntry, StateStore, StateVersion, StoredRecord, StoredReject, StoredRow, StreamSpec, Sweep, UnseenQuery,
     Version,
 };
@@ -80,7 +80,7 @@ impl Rejected {
 struct Entry {
     version: StateVersion,
     at: Timestamp,
-    state: ResourceState,
+    state: StreamState,
 }
 
 impl JsonFile {

@@ -63,7 +63,7 @@ pub use sink::{
 };
 pub use source::{BatchStream, Context, ReadRequest, Reader, ResourceStream, Source, SourceSpec, VerifyRequest};
 pub use state::{
-    Counts, Mode, Reconciliation, ResourceState, ResourceStatus, RunId, RunRecord, RunStatus, StateChange, StateEntry,
+    Counts, Mode, Reconciliation, StreamState, StreamStatus, RunId, RunRecord, RunStatus, StateChange, StateEntry,
     StateStore, StateVersion, Timings,
 };
 pub use stream::{Column, ColumnType, JsonPath, Step, StreamSpec};

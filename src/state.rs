@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use run::{Counts, Mode, RunId, RunRecord, RunStatus, Timings};
-pub use store::{ResourceStatus, StateChange, StateEntry, StateStore, StateVersion};
+pub use store::{StreamStatus, StateChange, StateEntry, StateStore, StateVersion};
 
 use crate::Checkpoint;
 
@@ -43,7 +43,7 @@ impl Reconciliation {
 /// The state of one resource: the value of an entry in `APP_STATE`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct ResourceState {
+pub struct StreamState {
     /// The status of the last run that wrote it, as in that run's record.
     pub status: RunStatus,
     /// The run that wrote it.
@@ -66,7 +66,7 @@ pub struct ResourceState {
     pub has_rejects: bool,
 }
 
-impl ResourceState {
+impl StreamState {
     /// The state of a resource of which nothing has been read yet, written by this run.
     pub fn new(status: RunStatus, run: RunId) -> Self {
         Self { status, run, checkpoint: None, reconcile: None, message: None, claim: None, has_rejects: false }

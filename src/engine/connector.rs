@@ -12,7 +12,7 @@ use super::identity::IdentityClaims;
 use super::{Event, Observer};
 use crate::{
     Backend, Commit, CommitReport, ConfigStore, Context, Limits, Mode, Monitor, OutstandingRejects, Reader,
-    RejectQuery, Resource, ResourceStatus, Result, RunId, RunRecord, Settings, Sink, Source, SourceEvent, SourceSpec,
+    RejectQuery, Resource, StreamStatus, Result, RunId, RunRecord, Settings, Sink, Source, SourceEvent, SourceSpec,
     StateEntry, StateStore, StateVersion,
 };
 
@@ -249,7 +249,7 @@ impl Connector {
     ///
     /// # Errors
     /// Returns the errors of the store.
-    pub async fn statuses(&self, resources: &[Resource]) -> Result<Vec<ResourceStatus>> {
+    pub async fn statuses(&self, resources: &[Resource]) -> Result<Vec<StreamStatus>> {
         let keys: Vec<String> = resources.iter().map(|resource| resource.name().to_owned()).collect();
         self.state.latest_many(&keys).await
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::connector::WriteOrder;
 use super::{Connector, Schedule};
-use crate::state::{Reconciliation, ResourceState};
+use crate::state::{Reconciliation, StreamState};
 use crate::{
     Commit, ConfigSnapshot, Error, ErrorKind, Namespace, Resource, ResourceConfig, Result, RunId, RunStatus, Settings,
     Source, SourceSpec, StateChange, Sweep,
@@ -154,7 +154,7 @@ impl Connector {
             RunStatus::Running => RunStatus::Interrupted,
             ended => ended,
         };
-        let state = ResourceState {
+        let state = StreamState {
             status,
             checkpoint: None,
             reconcile: Some(Reconciliation { is_reset: true, ..Reconciliation::new(RunId::new(), self.now()) }),

@@ -12,7 +12,7 @@ use super::connector::WriteOrder;
 use super::identity::IdentityClaim;
 use super::reject_tracker::RejectTracker;
 use super::{Connector, Event};
-use crate::state::{Reconciliation, ResourceState};
+use crate::state::{Reconciliation, StreamState};
 use crate::{
     Checkpoint, Commit, Counts, Error, ErrorKind, Mode, Monitor, ReadRequest, Reader, Resource, Result, RunRecord,
     RunStatus, Settings, SourceEvent, StateChange, StateEntry, StateVersion, Sweep, TableRows,
@@ -50,7 +50,7 @@ pub(super) struct Run<'a> {
     /// Whether the deletion of any number of records is confirmed.
     pub(super) allow_deletions: bool,
     /// The newest state that this run has read or written, and its version.
-    stored: Option<ResourceState>,
+    stored: Option<StreamState>,
     base: StateVersion,
     /// The version at the start of the run.
     began_at: StateVersion,
@@ -354,7 +354,7 @@ impl<'a> Run<'a> {
         record.error = ended.err().map(|error| error.report());
         let state = self.state(status, message, self.checkpoint.clone(), self.reconcile.clone());
         let same =
-            self.stored.as_ref().is_some_and(|stored| *stored == ResourceState { run: stored.run, ..state.clone() });
+            self.stored.as_ref().is_some_and(|stored| *stored == StreamState { run: stored.run, ..state.clone() });
         let metered = self.connector.state.is_metered();
         if metered && same && record_is_idle(&self.record) {
             return;
@@ -396,30 +396,30 @@ impl<'a> Run<'a> {
         message: Option<String>,
         checkpoint: Option<Checkpoint>,
         reconcile: Option<Reconciliation>,
-    ) -> ResourceState {
+    ) -> StreamState {
         let has_rejects = self.rejects.may_have_any();
-        ResourceState { status, run: self.record.id, checkpoint, reconcile, message, claim: None, has_rejects }
+        StreamState { status, run: self.record.id, checkpoint, reconcile, message, claim: None, has_rejects }
     }
 
     /// Stores the first checkpoint before committing it, so that other programs can identify the resource. The run's next state
     /// removes it.
     pub(super) async fn store_claim(&mut self, claim: &Checkpoint) -> Result<()> {
         let state = self.state(RunStatus::Running, None, self.checkpoint.clone(), self.reconcile.clone());
-        let state = ResourceState { claim: Some(claim.clone()), ..state };
+        let state = StreamState { claim: Some(claim.clone()), ..state };
         let change = StateChange { run: None, ..self.change(self.connector.now(), Some(state.clone())) };
         self.base = self.connector.state.append(change).await?;
         self.stored = Some(state);
         Ok(())
     }
 
-    fn change(&self, at: jiff::Timestamp, state: Option<ResourceState>) -> StateChange {
+    fn change(&self, at: jiff::Timestamp, state: Option<StreamState>) -> StateChange {
         let mut run = self.record.clone();
         run.traffic = self.monitor.traffic();
         StateChange { key: self.resource.name().into(), base: self.base, at, state, run: Some(run) }
     }
 
     /// The change for a commit. Its record includes the commit itself; the sink adds the counts of the rows.
-    fn change_of_commit(&self, at: jiff::Timestamp, state: ResourceState, excluded_counts: &Counts) -> StateChange {
+    fn change_of_commit(&self, at: jiff::Timestamp, state: StreamState, excluded_counts: &Counts) -> StateChange {
         let mut change = self.change(at, Some(state));
         if let Some(run) = &mut change.run {
             run.commits += 1;

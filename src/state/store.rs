@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Counts, ResourceState, RunRecord};
+use super::{Counts, StreamState, RunRecord};
 use crate::Result;
 
 /// Numbers the entries of one key. A run that builds on an old version is refused. [`StateVersion::NONE`] is a key without entries.
@@ -28,12 +28,12 @@ pub struct StateEntry {
     /// When it was written; never before the entry before it, whatever the clock says.
     pub at: Timestamp,
     /// The state.
-    pub state: ResourceState,
+    pub state: StreamState,
 }
 
 impl StateEntry {
     /// An entry.
-    pub fn new(version: StateVersion, at: Timestamp, state: ResourceState) -> Self {
+    pub fn new(version: StateVersion, at: Timestamp, state: StreamState) -> Self {
         Self { version, at, state }
     }
 }
@@ -41,14 +41,14 @@ impl StateEntry {
 /// The newest entry and the newest run of a key: the results of [`latest`](StateStore::latest) and [`runs`](StateStore::runs).
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
-pub struct ResourceStatus {
+pub struct StreamStatus {
     /// The newest entry.
     pub entry: Option<StateEntry>,
     /// The newest run.
     pub run: Option<RunRecord>,
 }
 
-impl ResourceStatus {
+impl StreamStatus {
     /// The newest entry and the newest run of a key.
     pub fn new(entry: Option<StateEntry>, run: Option<RunRecord>) -> Self {
         Self { entry, run }
@@ -67,7 +67,7 @@ pub struct StateChange {
     /// The clock's time.
     pub at: Timestamp,
     /// The new entry; `None` if the state has not changed and only the run is recorded. Then `base` is not compared.
-    pub state: Option<ResourceState>,
+    pub state: Option<StreamState>,
     /// The run's record, which replaces the one of the same id. `None` if no run makes the change.
     pub run: Option<RunRecord>,
 }
@@ -80,7 +80,7 @@ impl StateChange {
 
     /// Sets the new entry.
     #[must_use]
-    pub fn state(mut self, state: ResourceState) -> Self {
+    pub fn state(mut self, state: StreamState) -> Self {
         self.state = Some(state);
         self
     }
@@ -148,11 +148,11 @@ pub trait StateStore: Debug + Send + Sync + 'static {
     async fn prune(&self, key: &str, keep: usize) -> Result<u64>;
 
     /// Returns the newest entry and the newest run of each of these keys. Override it if every query costs a round trip.
-    async fn latest_many(&self, keys: &[String]) -> Result<Vec<ResourceStatus>> {
+    async fn latest_many(&self, keys: &[String]) -> Result<Vec<StreamStatus>> {
         let mut statuses = Vec::with_capacity(keys.len());
         for key in keys {
             let run = self.runs(Some(key), 1).await?.into_iter().next();
-            statuses.push(ResourceStatus::new(self.latest(key).await?, run));
+            statuses.push(StreamStatus::new(self.latest(key).await?, run));
         }
         Ok(statuses)
     }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::sink::{
     Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, Sink, StoredRecord, UnseenQuery,
 };
-use crate::state::{ResourceStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
+use crate::state::{StreamStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{
     Backend, BatchStream, Checkpoint, ConfigSnapshot, ConfigStore, Context, Error, Namespace, ReadRequest, Reader,
     Record, Resource, ResourceStream, Result, Settings, Source, SourceSpec, StreamSpec, VerifyRequest,
@@ -183,7 +183,7 @@ impl<B: Backend> StateStore for CrashingBackend<B> {
         self.alive()?.prune(key, keep).await
     }
 
-    async fn latest_many(&self, keys: &[String]) -> Result<Vec<ResourceStatus>> {
+    async fn latest_many(&self, keys: &[String]) -> Result<Vec<StreamStatus>> {
         self.alive()?.latest_many(keys).await
     }
 

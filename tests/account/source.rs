@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use snowfeed::ResourceState;
+use snowfeed::StreamState;
 use snowfeed::prelude::*;
 use snowfeed::{Commit, RunId, StateChange, StateVersion, TableRows};
 
@@ -93,7 +93,7 @@ pub(crate) fn commit(resource: &Resource, records: Vec<Record>) -> Commit {
 /// The same, with a new state of the resource on this base.
 pub(crate) fn commit_with_state(resource: &Resource, records: Vec<Record>, base: StateVersion) -> Commit {
     let commit = commit(resource, records);
-    let mut state = ResourceState::new(snowfeed::RunStatus::Running, commit.run);
+    let mut state = StreamState::new(snowfeed::RunStatus::Running, commit.run);
     state.checkpoint = Some(Checkpoint::new(&1).unwrap());
     let change = StateChange::new(resource.name(), base, commit.at).state(state);
     commit.change(change)

@@ -8,7 +8,7 @@ use serde_json::Value;
 use snowfeed::backends::Memory;
 use snowfeed::testkit::conformance::suite::{Fresh, config_store, state_store};
 use snowfeed::{
-    ConfigSnapshot, ConfigStore, Error, Namespace, ResourceStatus, Result, RunId, RunRecord, RunStatus, StateChange,
+    ConfigSnapshot, ConfigStore, Error, Namespace, StreamStatus, Result, RunId, RunRecord, RunStatus, StateChange,
     StateEntry, StateStore, StateVersion,
 };
 
@@ -129,11 +129,11 @@ impl StateStore for FaultyStore {
         Ok(if self.is(Fault::PruneMiscounts) { 0 } else { removed })
     }
 
-    async fn latest_many(&self, keys: &[String]) -> Result<Vec<ResourceStatus>> {
+    async fn latest_many(&self, keys: &[String]) -> Result<Vec<StreamStatus>> {
         let mut statuses = Vec::new();
         for key in keys {
             let (entry, run) = (self.latest(key).await?, self.runs(Some(key), 1).await?.pop());
-            statuses.push(ResourceStatus::new(entry, run));
+            statuses.push(StreamStatus::new(entry, run));
         }
         if self.is(Fault::LatestManyIsReversed) {
             statuses.reverse();

@@ -13,7 +13,7 @@ use serde_json::Value;
 use snowfeed::prelude::*;
 use snowfeed::{
     Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Limits, LiveRows, Namespace, OutstandingRejects,
-    RejectQuery, ResourceStatus, RunRecord, Sink, StateChange, StateEntry, StateStore, StateVersion, StoredRecord,
+    RejectQuery, StreamStatus, RunRecord, Sink, StateChange, StateEntry, StateStore, StateVersion, StoredRecord,
     UnseenQuery, VerifyRequest,
 };
 use tokio_util::sync::CancellationToken;
@@ -192,7 +192,7 @@ impl StateStore for CrashingBackend {
         self.write(self.backend.prune(key, keep)).await
     }
 
-    async fn latest_many(&self, keys: &[String]) -> Result<Vec<ResourceStatus>> {
+    async fn latest_many(&self, keys: &[String]) -> Result<Vec<StreamStatus>> {
         self.backend.latest_many(keys).await
     }
 

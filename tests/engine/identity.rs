@@ -8,7 +8,7 @@ use futures::{StreamExt, stream};
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::{
-    Batch, BatchStream, Checkpoint, Context, ErrorKind, ReadRequest, Reader, Record, ResourceStatus, ResourceStream,
+    Batch, BatchStream, Checkpoint, Context, ErrorKind, ReadRequest, Reader, Record, StreamStatus, ResourceStream,
     Result, RunRecord, RunStatus, Settings, Source, SourceSpec, StateChange, StateEntry, StateStore, StateVersion,
     StreamSpec, Version,
 };
@@ -87,7 +87,7 @@ impl StateStore for SharedStateStore {
         self.memory.is_metered()
     }
 
-    async fn latest_many(&self, keys: &[String]) -> Result<Vec<ResourceStatus>> {
+    async fn latest_many(&self, keys: &[String]) -> Result<Vec<StreamStatus>> {
         let statuses = self.memory.latest_many(keys).await?;
         if !self.has_read.swap(true, Ordering::SeqCst) {
             self.barrier.wait().await;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use snowfeed::engine::{Connector, Event, IngestRequest};
-use snowfeed::{ErrorKind, Mode, ResourceState, RunRecord, RunStatus, StateChange, StateStore};
+use snowfeed::{ErrorKind, Mode, StreamState, RunRecord, RunStatus, StateChange, StateStore};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{Hold, Scripted, Step, batch, blocked_in_sweep, connector, ingest, resource};
@@ -149,7 +149,7 @@ fn states_of_older_versions_are_read() {
     for (text, status) in
         [("RUNNING", RunStatus::Running), ("DONE", RunStatus::Complete), ("FAILED", RunStatus::Failed)]
     {
-        let state: ResourceState = serde_json::from_str(&format!(r#"{{"status":"{text}","run":"{run}"}}"#)).unwrap();
+        let state: StreamState = serde_json::from_str(&format!(r#"{{"status":"{text}","run":"{run}"}}"#)).unwrap();
         assert_eq!(state.status, status);
     }
 }

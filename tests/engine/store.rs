@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use snowfeed::backends::Memory;
 use snowfeed::engine::Connector;
-use snowfeed::{Error, Limits, ResourceStatus, Result, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
+use snowfeed::{Error, Limits, StreamStatus, Result, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 
 use crate::support::Scripted;
 
@@ -83,7 +83,7 @@ impl StateStore for Store {
         self.memory.prune(key, keep).await
     }
 
-    async fn latest_many(&self, keys: &[String]) -> Result<Vec<ResourceStatus>> {
+    async fn latest_many(&self, keys: &[String]) -> Result<Vec<StreamStatus>> {
         let _guard = self.lock.lock().await;
         self.memory.latest_many(keys).await
     }

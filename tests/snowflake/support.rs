@@ -7,7 +7,7 @@ use serde_json::json;
 use snowfeed::backends::Snowflake;
 use snowfeed::internals::snowflake::{Client, HttpClient, QueryResult, Statement};
 use snowfeed::{
-    Checkpoint, ColumnType, Commit, ConfigStore, Mode, Namespace, Record, Reject, Resource, ResourceState, RunId,
+    Checkpoint, ColumnType, Commit, ConfigStore, Mode, Namespace, Record, Reject, Resource, StreamState, RunId,
     RunRecord, RunStatus, Sink, StalePolicy, StateChange, StateStore, StateVersion, StreamSpec, Sweep, TableRows,
     UnseenQuery, Version,
 };
@@ -74,7 +74,7 @@ pub(crate) fn commit(resource: &Resource, table: &str, records: Vec<Record>) -> 
 /// A change of the state of this resource.
 pub(crate) fn change(resource: &Resource, base: StateVersion) -> StateChange {
     let run = RunId::new();
-    let mut state = ResourceState::new(RunStatus::Complete, run);
+    let mut state = StreamState::new(RunStatus::Complete, run);
     state.checkpoint = Some(Checkpoint::new(&1).unwrap());
     let now = Timestamp::now();
     let mut record = RunRecord::new(run, resource.name(), Mode::Incremental, now);

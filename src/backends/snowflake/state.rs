@@ -11,7 +11,7 @@ use super::transaction::{self, Fence};
 use super::{Snowflake, time};
 use crate::sink::conflict;
 use crate::snowflake::{Bind, QueryResult, Row, Session, Sql, Statement, sql};
-use crate::state::{ResourceStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
+use crate::state::{StreamStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{Error, ErrorKind, Result, RunStatus};
 
 /// The fence of a change; `None` if it has no state.
@@ -315,7 +315,7 @@ impl StateStore for Snowflake {
         Ok(entries + runs)
     }
 
-    async fn latest_many(&self, keys: &[String]) -> Result<Vec<ResourceStatus>> {
+    async fn latest_many(&self, keys: &[String]) -> Result<Vec<StreamStatus>> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -331,7 +331,7 @@ impl StateStore for Snowflake {
         let answer = or_empty(self.session().await?.execute(Statement::new(select)).await)?;
         let positions: HashMap<&str, usize> =
             keys.iter().enumerate().map(|(position, key)| (key.as_str(), position)).collect();
-        let mut statuses = vec![ResourceStatus::default(); keys.len()];
+        let mut statuses = vec![StreamStatus::default(); keys.len()];
         for row in &answer.rows {
             let Some(&position) = positions.get(&**row.text(1)?) else { continue };
             match row.text(0)?.as_ref() {

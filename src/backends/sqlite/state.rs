@@ -7,7 +7,7 @@ use super::Sqlite;
 use super::error::SqliteResult;
 use super::sql::{parse_timestamp, timestamp_text};
 use crate::sink::conflict;
-use crate::state::{ResourceStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
+use crate::state::{StreamStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{Error, Result, RunStatus};
 
 /// Stores a change, or refuses it when another run has moved on.
@@ -152,12 +152,12 @@ impl StateStore for Sqlite {
     }
 
     /// In one go: each call for itself would be a wait for the connection and a hop to another thread.
-    async fn latest_many(&self, keys: &[String]) -> Result<Vec<ResourceStatus>> {
+    async fn latest_many(&self, keys: &[String]) -> Result<Vec<StreamStatus>> {
         let keys = keys.to_vec();
         self.run(move |connection| {
             let status = |key: &String| {
                 let entry = entries(connection, key, 1)?.pop();
-                Ok(ResourceStatus { entry, run: newest_runs(connection, Some(key), 1)?.pop() })
+                Ok(StreamStatus { entry, run: newest_runs(connection, Some(key), 1)?.pop() })
             };
             keys.iter().map(status).collect()
         })

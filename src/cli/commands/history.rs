@@ -35,7 +35,7 @@ impl StatusEntry {
     fn of(
         resource: Resource,
         config: &ResourceConfig,
-        found: crate::ResourceStatus,
+        found: crate::StreamStatus,
         rejects: Option<&OutstandingRejects>,
     ) -> Result<Self> {
         let schedule: Schedule = config.schedule.as_deref().map(str::parse).transpose()?.unwrap_or_default();
@@ -207,12 +207,12 @@ pub(super) async fn rejects<S: Source>(session: Session<S>, name: Option<String>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::{ResourceState, StateEntry};
+    use crate::state::{StreamState, StateEntry};
     use crate::{Mode, RunId, StateVersion};
 
     #[test]
     fn a_superseded_run_is_shown_with_the_newer_state() {
-        let state = ResourceState {
+        let state = StreamState {
             status: RunStatus::Complete,
             run: RunId::new(),
             checkpoint: None,
@@ -227,7 +227,7 @@ mod tests {
             error: Some(crate::Error::new(ErrorKind::Conflict, "another run has moved on").report()),
             ..RunRecord::new(RunId::new(), "r", Mode::Incremental, Timestamp::UNIX_EPOCH)
         };
-        let found = crate::ResourceStatus { entry: Some(entry), run: Some(run) };
+        let found = crate::StreamStatus { entry: Some(entry), run: Some(run) };
         let resource = Resource::new("r").unwrap();
         let entry = StatusEntry::of(resource, &ResourceConfig::default(), found, None).unwrap();
         assert_eq!(entry.state, Some(RunStatus::Complete));

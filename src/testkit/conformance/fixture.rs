@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::sink::{Commit, StalePolicy, Sweep, TableRows};
-use crate::state::{ResourceState, StateChange};
+use crate::state::{StreamState, StateChange};
 use crate::{
     Counts, ErrorKind, Mode, Record, Resource, Result, RunId, RunRecord, RunStatus, StateVersion, StreamSpec, Traffic,
     Version,
@@ -124,9 +124,9 @@ pub(super) fn run_record(key: &str, id: RunId, started: i64) -> RunRecord {
 }
 
 /// A state with a unique message.
-pub(super) fn state(run: RunId, message: &str) -> ResourceState {
+pub(super) fn state(run: RunId, message: &str) -> StreamState {
     let status = RunStatus::Running;
-    ResourceState {
+    StreamState {
         status,
         run,
         checkpoint: None,

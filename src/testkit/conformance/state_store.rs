@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::fixture::{ODD_TEXTS, assert_refused, at, change, must, run_record};
 use super::{Clause, Fresh, dropped_after};
-use crate::state::{Reconciliation, ResourceState};
+use crate::state::{Reconciliation, StreamState};
 use crate::{Checkpoint, ErrorKind, RunId, RunRecord, RunStatus, StateChange, StateStore, StateVersion};
 
 /// Tests a [`StateStore`] against its contract: one `#[test]` for each clause, over the store that the expression returns.
@@ -264,7 +264,7 @@ async fn clause_7_values_come_back_equal(fresh: Fresh<dyn StateStore>) {
     let raw = RawValue::from_string(text.to_owned()).expect("valid JSON");
     let checkpoint = Checkpoint::new(&raw).expect("a checkpoint");
     let run = RunId::new();
-    let state = ResourceState {
+    let state = StreamState {
         status: RunStatus::Failed,
         run,
         checkpoint: Some(checkpoint.clone()),

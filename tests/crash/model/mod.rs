@@ -133,7 +133,7 @@ impl Trial {
         for which in [0, 1] {
             let state = destination.backend().latest(NAMES[which]).await.unwrap().map(|entry| entry.state);
             // After a reset, an ordinary run continues the read that the reset has begun.
-            let resumes = |state: snowfeed::ResourceState| match state.reconcile {
+            let resumes = |state: snowfeed::StreamState| match state.reconcile {
                 Some(reconcile) if reconcile.is_reset => reconcile.checkpoint,
                 _ => state.checkpoint,
             };
