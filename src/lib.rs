@@ -59,11 +59,11 @@ pub use secret::SecretRef;
 pub use sink::merge;
 pub use sink::{
     Backend, Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, Sink, StalePolicy, StoredRecord,
-    StoredReject, StoredRow, Sweep, TableRows, UnseenQuery,
+    StoredReject, StoredRow, StreamCommit, StreamReport, Sweep, UnseenQuery,
 };
 pub use source::{BatchStream, Context, ReadRequest, Reader, ResourceStream, Source, SourceSpec, VerifyRequest};
 pub use state::{
-    Counts, Mode, Reconciliation, StreamState, StreamStatus, RunId, RunRecord, RunStatus, StateChange, StateEntry,
+    Counts, Mode, Reconciliation, StreamState, StreamStatus, RunId, RunRecord, RunStatus, StateChange, StateEntry, StateKey, RunQuery,
     StateStore, StateVersion, Timings,
 };
 pub use stream::{Column, ColumnType, JsonPath, Step, StreamSpec};

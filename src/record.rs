@@ -172,8 +172,6 @@ impl Reject {
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Batch {
-    /// The name of its stream.
-    pub stream: String,
     /// The records, in the order in which the source has them. Of two records with the same key and version the later
     /// one wins.
     pub records: Vec<Record>,
@@ -189,9 +187,9 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// An empty batch of a stream.
-    pub fn new(stream: impl Into<String>) -> Self {
-        Self { stream: stream.into(), ..Self::default() }
+    /// An empty batch.
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Adds one record.

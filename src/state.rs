@@ -1,4 +1,4 @@
-//! The state of resources, and the history of runs.
+//! The state of streams, and the history of runs.
 
 mod run;
 mod store;
@@ -6,10 +6,10 @@ mod store;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use run::{Counts, Mode, RunId, RunRecord, RunStatus, Timings};
-pub use store::{StreamStatus, StateChange, StateEntry, StateStore, StateVersion};
+pub use store::{RunQuery, StateKey, StreamStatus, StateChange, StateEntry, StateStore, StateVersion};
 
 use crate::Checkpoint;
 
@@ -28,19 +28,38 @@ pub struct Reconciliation {
     /// and ends it. Only a reconcile run checks for deletions at its end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_reset: bool,
-    /// The number of rows that it has marked deleted so far, by table.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub deleted: BTreeMap<String, u64>,
+    /// The number of rows that it has marked deleted so far.
+    #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "deleted")]
+    pub deleted: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// Reads the number of deleted rows. Older versions wrote one for each table.
+fn deleted<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Deleted {
+        Rows(u64),
+        ByTable(BTreeMap<String, u64>),
+    }
+    Ok(match Deleted::deserialize(deserializer)? {
+        Deleted::Rows(rows) => rows,
+        Deleted::ByTable(tables) => tables.into_values().sum(),
+    })
 }
 
 impl Reconciliation {
     /// A reconciliation that begins.
     pub fn new(id: RunId, started_at: Timestamp) -> Self {
-        Self { id, started_at, checkpoint: None, is_reset: false, deleted: BTreeMap::new() }
+        Self { id, started_at, checkpoint: None, is_reset: false, deleted: 0 }
     }
 }
 
-/// The state of one resource: the value of an entry in `APP_STATE`.
+/// The state of one stream of a resource: the value of an entry in `APP_STATE`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StreamState {
@@ -67,7 +86,7 @@ pub struct StreamState {
 }
 
 impl StreamState {
-    /// The state of a resource of which nothing has been read yet, written by this run.
+    /// The state of a stream of which nothing has been read yet, written by this run.
     pub fn new(status: RunStatus, run: RunId) -> Self {
         Self { status, run, checkpoint: None, reconcile: None, message: None, claim: None, has_rejects: false }
     }

@@ -78,6 +78,8 @@ impl Column {
 pub struct StreamSpec {
     /// Its name, `issues`: lower-case letters, digits and `_`.
     pub name: String,
+    /// Whether it is read where the user selects no streams.
+    pub is_default: bool,
     /// The columns of the typed view, in order.
     pub columns: Vec<Column>,
 }
@@ -101,7 +103,14 @@ impl StreamSpec {
     pub fn new(name: impl Into<String>) -> Self {
         let name = name.into();
         assert!(is_plain(&name), "{name:?} is not a stream name: use lower-case letters, digits and _");
-        Self { name, columns: Vec::new() }
+        Self { name, is_default: true, columns: Vec::new() }
+    }
+
+    /// Leaves it out unless the user selects it.
+    #[must_use]
+    pub fn optional(mut self) -> Self {
+        self.is_default = false;
+        self
     }
 
     /// Adds a column: its name, its [path](JsonPath), its type.
@@ -123,7 +132,7 @@ impl StreamSpec {
 
     /// Checks that every destination can store this stream.
     pub(crate) fn validate(&self) -> Result<()> {
-        let Self { name, columns } = self;
+        let Self { name, columns, .. } = self;
         if !is_plain(name) {
             return Err(Error::internal(format!("the stream name {name:?} is not allowed"))
                 .with_help(format!("in the source, name it with {PLAIN_NAME}")));

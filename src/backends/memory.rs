@@ -12,9 +12,9 @@ use crate::config::{ConfigStore, Namespace};
 use crate::sink::merge::{Merge, MergeAction, StoredVersion, content_hash};
 use crate::sink::{
     Commit, CommitReport, LiveRows, OutstandingRejects, RejectQuery, Sink, StalePolicy, StoredRecord, StoredReject,
-    StoredRow, Sweep, UnseenQuery, conflict, not_ensured,
+    StoredRow, StreamCommit, StreamReport, Sweep, UnseenQuery, conflict, not_ensured,
 };
-use crate::state::{RunId, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
+use crate::state::{RunId, RunQuery, RunRecord, StateChange, StateEntry, StateKey, StateStore, StateVersion};
 use crate::{Counts, Operation, Record, Reject, Resource, Result, RunStatus, StreamSpec};
 
 /// A backend in memory, for tests and for programs that keep no data.
@@ -36,12 +36,12 @@ use crate::{Counts, Operation, Record, Reject, Resource, Result, RunStatus, Stre
 #[derive(Clone, Default)]
 pub struct Memory(Arc<Mutex<Contents>>);
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Contents {
     tables: BTreeMap<(Resource, String), Table>,
     seen: BTreeMap<RunId, Seen>,
     config: BTreeMap<(Namespace, String), Value>,
-    states: BTreeMap<String, Vec<StateEntry>>,
+    states: BTreeMap<StateKey, Vec<StateEntry>>,
     runs: BTreeMap<RunId, RunRecord>,
 }
 
@@ -149,7 +149,7 @@ impl Contents {
         Ok(live.map(move |row| (row, seen.is_some_and(|seen| seen.contains(&row.key)))))
     }
 
-    fn newest(&self, key: &str) -> Option<&StateEntry> {
+    fn newest(&self, key: &StateKey) -> Option<&StateEntry> {
         self.states.get(key).and_then(|entries| entries.last())
     }
 
@@ -168,7 +168,8 @@ impl Contents {
         let own = run.as_ref().map(|run| run.id);
         self.runs.extend(run.map(|run| (run.id, run)));
         let Some(state) = state else { return base };
-        let others = self.runs.values_mut().filter(|run| run.resource == key && Some(run.id) != own);
+        let of_key = RunQuery::default().key(&key);
+        let others = self.runs.values_mut().filter(|run| of_key.selects(run) && Some(run.id) != own);
         for superseded in others.filter(|run| run.status == RunStatus::Running) {
             superseded.status = RunStatus::Interrupted;
         }
@@ -176,6 +177,47 @@ impl Contents {
         let at = self.newest(&key).map_or(at, |entry| entry.at.max(at));
         self.states.entry(key).or_default().push(StateEntry { version, at, state });
         version
+    }
+
+    /// Merges a part, whose change was checked unless it is a fence: that one is rejected only if it changes a row.
+    fn commit(&mut self, resource: &Resource, at: Timestamp, part: StreamCommit) -> Result<StreamReport> {
+        let seen_by = part.rejects_seen_by();
+        let key = (resource.clone(), part.stream.clone());
+        let mut marks = match part.sweep {
+            Some(Sweep::Mark(run, older)) => {
+                Some((older, self.seen.entry(run).or_default().entry(key.clone()).or_default()))
+            }
+            _ => None,
+        };
+        let table = self.tables.entry(key).or_default();
+        let mut counts = Counts::default();
+        for record in part.records.iter().cloned() {
+            let marks = marks.as_mut().map(|(older, marks)| (*older, &mut **marks));
+            table.merge(record, at, marks).count(&mut counts);
+        }
+        table.rejects.retain(|kept| !part.corrected.contains(&kept.reject));
+        for reject in part.rejects.iter().cloned() {
+            counts.offered += 1;
+            counts.rejected += 1;
+            match table.rejects.iter_mut().find(|kept| kept.reject == reject) {
+                Some(kept) => (kept.last_seen, kept.seen_by) = (kept.last_seen.max(at), kept.seen_by.max(seen_by)),
+                None => table.rejects.push(KeptReject { reject, first_seen: at, last_seen: at, seen_by }),
+            }
+        }
+        if let Some(Sweep::Finish(run)) = part.sweep {
+            table.rejects.retain(|kept| kept.seen_by >= run);
+        }
+        if let Some(Sweep::Finish(run) | Sweep::Abandon(run)) = part.sweep {
+            self.seen.remove(&run);
+        }
+        let version = match part.counted_change(&counts) {
+            Some(change) => {
+                self.check(&change)?;
+                Some(self.apply(change))
+            }
+            None => None,
+        };
+        Ok(StreamReport::new(counts, version))
     }
 }
 
@@ -190,68 +232,27 @@ impl Sink for Memory {
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
-        let mut locked = self.contents();
-        let contents = &mut *locked;
-        let seen_by = commit.rejects_seen_by();
-        let Commit { resource, at, rows, sweep, change, .. } = commit;
-        for rows in &rows {
-            if !contents.tables.contains_key(&(resource.clone(), rows.table.clone())) {
-                return Err(not_ensured(&resource, &rows.table));
+        let mut contents = self.contents();
+        let Commit { resource, at, parts } = commit;
+        for part in &parts {
+            if !contents.tables.contains_key(&(resource.clone(), part.stream.clone())) {
+                return Err(not_ensured(&resource, &part.stream));
             }
         }
-        if !contents.tables.keys().any(|(known, _)| *known == resource) {
-            return Err(not_ensured(&resource, ""));
-        }
-        let is_fence = sweep == Some(Sweep::Fence);
-        // A stale fence is rejected only if it changes a row, which is known after the merge.
-        let stale = match change.as_ref().map(|change| contents.check(change)) {
-            Some(Err(error)) if is_fence => Some((error, contents.tables.clone())),
-            Some(Err(error)) => return Err(error),
-            _ => None,
-        };
-        let mut counts = Counts::default();
-        for rows in rows {
-            let key = (resource.clone(), rows.table);
-            let mut marks = match sweep {
-                Some(Sweep::Mark(run, older)) => {
-                    Some((older, contents.seen.entry(run).or_default().entry(key.clone()).or_default()))
-                }
-                _ => None,
-            };
-            let table = contents.tables.entry(key).or_default();
-            for record in rows.records {
-                let marks = marks.as_mut().map(|(older, marks)| (*older, &mut **marks));
-                table.merge(record, at, marks).count(&mut counts);
-            }
-            table.rejects.retain(|kept| !rows.corrected.contains(&kept.reject));
-            for reject in rows.rejects {
-                counts.offered += 1;
-                counts.rejected += 1;
-                match table.rejects.iter_mut().find(|kept| kept.reject == reject) {
-                    Some(kept) => (kept.last_seen, kept.seen_by) = (kept.last_seen.max(at), kept.seen_by.max(seen_by)),
-                    None => table.rejects.push(KeptReject { reject, first_seen: at, last_seen: at, seen_by }),
-                }
+        let mut before = None;
+        for part in &parts {
+            match part.change.as_ref().map_or(Ok(()), |change| contents.check(change)) {
+                // It may have to be undone.
+                Err(_) if part.sweep == Some(Sweep::Fence) => before = Some(contents.clone()),
+                checked => checked?,
             }
         }
-        if let Some(Sweep::Finish(run) | Sweep::Abandon(run)) = sweep {
-            contents.seen.remove(&run);
+        let merge = |part: StreamCommit| Ok((part.stream.clone(), contents.commit(&resource, at, part)?));
+        let merged = parts.into_iter().map(merge).collect::<Result<_>>();
+        if let (Err(_), Some(before)) = (&merged, before) {
+            *contents = before;
         }
-        let change = change.filter(|_| !is_fence || counts.changed());
-        if change.is_some()
-            && let Some((error, before)) = stale
-        {
-            contents.tables = before;
-            return Err(error);
-        }
-        if let Some(Sweep::Finish(run)) = sweep {
-            let of_resource = contents.tables.iter_mut().filter(|((known, _), _)| *known == resource);
-            of_resource.for_each(|(_, table)| table.rejects.retain(|kept| kept.seen_by >= run));
-        }
-        let version = change.map(|mut change| {
-            change.count(&counts);
-            contents.apply(change)
-        });
-        Ok(CommitReport { counts, version })
+        merged.map(|streams| CommitReport { streams })
     }
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
@@ -279,6 +280,7 @@ impl Sink for Memory {
         let contents = self.contents();
         let mut found = OutstandingRejects::default();
         let asked = contents.tables.iter().filter(|((of, _), _)| query.resource.as_ref().is_none_or(|one| one == of));
+        let asked = asked.filter(|((_, stream), _)| query.stream.as_ref().is_none_or(|one| one == stream));
         for ((resource, table), Table { rejects, .. }) in asked {
             if !rejects.is_empty() {
                 *found.counts.entry(resource.name().to_owned()).or_default() += rejects.len() as u64;
@@ -329,27 +331,26 @@ impl StateStore for Memory {
         Ok(contents.apply(change))
     }
 
-    async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
+    async fn latest(&self, key: &StateKey) -> Result<Option<StateEntry>> {
         Ok(self.contents().newest(key).cloned())
     }
 
-    async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
+    async fn history(&self, key: &StateKey, limit: usize) -> Result<Vec<StateEntry>> {
         let contents = self.contents();
         Ok(contents.states.get(key).into_iter().flatten().rev().take(limit).cloned().collect())
     }
 
-    async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
+    async fn runs(&self, query: RunQuery) -> Result<Vec<RunRecord>> {
         let contents = self.contents();
-        let mut runs: Vec<&RunRecord> =
-            contents.runs.values().filter(|run| key.is_none_or(|key| run.resource == key)).collect();
+        let mut runs: Vec<&RunRecord> = contents.runs.values().filter(|run| query.selects(run)).collect();
         runs.sort_by_key(|run| std::cmp::Reverse((run.started_at, run.id)));
-        Ok(runs.into_iter().take(limit).cloned().collect())
+        Ok(runs.into_iter().take(query.limit).cloned().collect())
     }
 
-    async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
+    async fn prune(&self, key: &StateKey, keep: usize) -> Result<u64> {
         let keep = keep.max(1);
         let old: Vec<RunId> =
-            self.runs(Some(key), usize::MAX).await?.into_iter().skip(keep).map(|run| run.id).collect();
+            self.runs(RunQuery::new(usize::MAX).key(key)).await?.into_iter().skip(keep).map(|run| run.id).collect();
         let mut contents = self.contents();
         contents.runs.retain(|id, _| !old.contains(id));
         let mut removed = old.len();

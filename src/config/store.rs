@@ -49,6 +49,9 @@ pub struct ResourceConfig {
     /// Its [`Schedule`](crate::engine::Schedule) as text: `30m`, or a cron expression. `None`: the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
+    /// The streams that are read; `None`: the source's default ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streams: Option<Vec<String>>,
 }
 
 /// Keeps the connector's configuration: JSON values by key, in two namespaces.

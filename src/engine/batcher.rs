@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{Batch, BatchStream, Checkpoint, Error, Limits, Result, TableRows};
+use crate::{Batch, BatchStream, Checkpoint, Error, Limits, Record, Reject, Result};
 
 /// The bytes that may be read ahead for all resources together, in units of [`UNIT`].
 ///
@@ -92,10 +92,19 @@ impl ReadBudget {
     }
 }
 
+/// The rows of one commit.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    pub(super) records: Vec<Record>,
+    pub(super) rejects: Vec<Reject>,
+    /// Stored rejects that no longer hold.
+    pub(super) corrected: Vec<Reject>,
+}
+
 /// Batches collected for one commit.
 #[derive(Debug, Default)]
 pub(super) struct CommitBuffer {
-    pub(super) rows: Vec<TableRows>,
+    pub(super) rows: Rows,
     pub(super) excluded: BTreeMap<String, u64>,
     pub(super) checkpoint: Option<Checkpoint>,
     records: usize,
@@ -120,20 +129,9 @@ impl CommitBuffer {
         for (reason, count) in batch.excluded {
             *self.excluded.entry(reason).or_default() += count;
         }
-        if batch.records.is_empty() && batch.rejects.is_empty() && batch.corrected.is_empty() {
-            return;
-        }
-        match self.rows.iter_mut().find(|rows| rows.table == batch.stream) {
-            Some(rows) => {
-                rows.records.extend(batch.records);
-                rows.rejects.extend(batch.rejects);
-                rows.corrected.extend(batch.corrected);
-            }
-            None => {
-                let Batch { stream: table, records, rejects, corrected, .. } = batch;
-                self.rows.push(TableRows { table, records, rejects, corrected });
-            }
-        }
+        self.rows.records.extend(batch.records);
+        self.rows.rejects.extend(batch.rejects);
+        self.rows.corrected.extend(batch.corrected);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -267,7 +265,7 @@ impl ReadAhead {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Record, Version};
+    use crate::Version;
     use futures::stream;
     use std::time::Duration;
 
@@ -287,7 +285,7 @@ mod tests {
     }
 
     fn batch(key: usize) -> Batch {
-        Batch::new("t")
+        Batch::new()
             .record(Record::upsert(key.to_string(), Version::NONE, "{}"))
             .checkpoint(Checkpoint::new(&key).unwrap())
     }
@@ -352,7 +350,7 @@ mod tests {
         let budget = ReadBudget::new(&limits);
         let large = || {
             let text = format!("\"{}\"", "x".repeat(100 << 10));
-            Ok(Batch::new("t").record(Record::upsert("large", Version::NONE, text)))
+            Ok(Batch::new().record(Record::upsert("large", Version::NONE, text)))
         };
         let began = Instant::now();
         // Two resources that each hold a small pending batch, and then both need the whole budget.
@@ -379,7 +377,7 @@ mod tests {
         let endless = stream::repeat_with(move || {
             let key = counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             let text = format!("\"{}\"", "x".repeat(10 << 10));
-            Ok(Batch::new("t").record(Record::upsert(key.to_string(), Version::NONE, text)))
+            Ok(Batch::new().record(Record::upsert(key.to_string(), Version::NONE, text)))
         });
         let limits = Limits { read_ahead: 100 << 10, commit_rows: 1, ..limits() };
         let mut ahead = start(endless, limits);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 
 use crate::stream::{Column, Step};
-use crate::{Batch, ColumnType, Record, SourceSpec};
+use crate::{ColumnType, Record, StreamSpec};
 
 /// The number of records to read before a column is reported.
 pub(super) const MIN_RECORDS: u64 = 20;
@@ -26,13 +26,13 @@ enum ColumnState {
     Fits,
 }
 
-/// Tracks which columns have had a value. Clones share their state.
+/// Tracks which columns of a stream have had a value. Clones share their state.
 #[derive(Debug, Clone)]
-pub(crate) struct ColumnCheck(Arc<Mutex<Vec<Table>>>);
+pub(crate) struct ColumnCheck(Arc<Mutex<Columns>>);
 
 #[derive(Debug)]
-struct Table {
-    name: String,
+struct Columns {
+    stream: String,
     records: u64,
     unmatched: Vec<UnmatchedColumn>,
 }
@@ -47,7 +47,7 @@ struct UnmatchedColumn {
 }
 
 impl ColumnCheck {
-    pub(crate) fn new(spec: &SourceSpec) -> Self {
+    pub(crate) fn new(stream: &StreamSpec) -> Self {
         let open = |column: &Column| {
             let last = column.path.steps().iter().rev().find_map(|step| match step {
                 Step::Member(member) => Some(Value::from(member.as_str()).to_string()),
@@ -57,31 +57,27 @@ impl ColumnCheck {
         };
         // A column of the type `Present` may always be false.
         let sought = |column: &&Column| column.kind != ColumnType::Present;
-        let tables = spec.streams.iter().map(|table| Table {
-            name: table.name.clone(),
+        Self(Arc::new(Mutex::new(Columns {
+            stream: stream.name.clone(),
             records: 0,
-            unmatched: table.columns.iter().filter(sought).map(open).collect(),
-        });
-        Self(Arc::new(Mutex::new(tables.collect())))
+            unmatched: stream.columns.iter().filter(sought).map(open).collect(),
+        })))
     }
 
-    /// Checks a batch for values of the columns that have had none yet.
-    pub(crate) fn observe(&self, batch: &Batch) {
-        let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(table) = tables.iter_mut().find(|table| table.name == batch.stream) {
-            batch.records.iter().for_each(|record| table.observe(record));
-        }
+    /// Checks records for values of the columns that have had none yet.
+    pub(crate) fn observe(&self, records: &[Record]) {
+        let mut columns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        records.iter().for_each(|record| columns.observe(record));
     }
 
-    /// The columns without a value, as `table.column`, of tables of which at least `records` documents were read.
+    /// The columns without a value, as `stream.column`, if at least `records` documents were read.
     pub(crate) fn missing(&self, records: u64) -> Vec<String> {
-        let tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = tables.iter().filter(|table| table.records >= records.max(1));
-        let missing = read.flat_map(|table| {
-            let never_matched = table.unmatched.iter().filter(|open| open.best < ColumnState::Null);
-            never_matched.map(|open| format!("{}.{}", table.name, open.column.name))
-        });
-        missing.collect()
+        let columns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if columns.records < records.max(1) {
+            return Vec::new();
+        }
+        let never_matched = columns.unmatched.iter().filter(|open| open.best < ColumnState::Null);
+        never_matched.map(|open| format!("{}.{}", columns.stream, open.column.name)).collect()
     }
 }
 
@@ -95,7 +91,7 @@ pub(super) fn warning(missing: &[String]) -> String {
     )
 }
 
-impl Table {
+impl Columns {
     fn observe(&mut self, record: &Record) {
         let Some(json) = record.json() else { return };
         self.records += 1;

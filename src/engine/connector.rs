@@ -11,9 +11,9 @@ use super::credentials::CredentialUse;
 use super::identity::IdentityClaims;
 use super::{Event, Observer};
 use crate::{
-    Backend, Commit, CommitReport, ConfigStore, Context, Limits, Mode, Monitor, OutstandingRejects, Reader,
-    RejectQuery, Resource, StreamStatus, Result, RunId, RunRecord, Settings, Sink, Source, SourceEvent, SourceSpec,
-    StateEntry, StateStore, StateVersion,
+    Backend, Commit, ConfigStore, Context, Error, Limits, Mode, Monitor, OutstandingRejects, Reader, RejectQuery,
+    Resource, ResourceConfig, Result, RunId, RunQuery, RunRecord, Settings, Sink, Source, SourceEvent, SourceSpec,
+    StateEntry, StateKey, StateStore, StateVersion, StreamCommit, StreamReport, StreamSpec, StreamStatus,
 };
 
 /// The number of remembered warnings: each is logged once.
@@ -237,29 +237,38 @@ impl Connector {
         Ok(reader)
     }
 
-    /// The newest state of a resource, if it has one.
+    /// The newest state of a stream of a resource, if it has one.
     ///
     /// # Errors
     /// Returns the errors of the store.
-    pub async fn state(&self, resource: &Resource) -> Result<Option<StateEntry>> {
-        self.state.latest(resource.name()).await
+    pub async fn state(&self, key: &StateKey) -> Result<Option<StateEntry>> {
+        self.state.latest(key).await
     }
 
-    /// The status of each of these resources: its newest state and its newest run.
+    /// The status of each of these streams: its newest state and its newest run.
     ///
     /// # Errors
     /// Returns the errors of the store.
-    pub async fn statuses(&self, resources: &[Resource]) -> Result<Vec<StreamStatus>> {
-        let keys: Vec<String> = resources.iter().map(|resource| resource.name().to_owned()).collect();
-        self.state.latest_many(&keys).await
+    pub async fn statuses(&self, keys: &[StateKey]) -> Result<Vec<StreamStatus>> {
+        self.state.latest_many(keys).await
     }
 
-    /// At most `limit` runs, of one resource or of all, the newest first.
+    /// The streams of a resource that are read: the selected ones, or the source's default ones.
+    pub fn streams(&self, config: Option<&ResourceConfig>) -> Vec<&StreamSpec> {
+        let selected = config.and_then(|config| config.streams.as_ref());
+        let is_read = |stream: &&StreamSpec| match selected {
+            Some(names) => names.contains(&stream.name),
+            None => stream.is_default,
+        };
+        self.spec.streams.iter().filter(is_read).collect()
+    }
+
+    /// The selected runs, the newest first.
     ///
     /// # Errors
     /// Returns the errors of the store.
-    pub async fn runs(&self, resource: Option<&Resource>, limit: usize) -> Result<Vec<RunRecord>> {
-        self.state.runs(resource.map(Resource::name), limit).await
+    pub async fn runs(&self, query: RunQuery) -> Result<Vec<RunRecord>> {
+        self.state.runs(query).await
     }
 
     /// The outstanding rejects: neither corrected, nor found missing by a reconcile run.
@@ -273,20 +282,29 @@ impl Connector {
     /// Writes rows and state: in one transaction if the backend is one, else in this order. Sets `base` to the new version of the state.
     pub(super) async fn deliver(
         &self,
-        mut commit: Commit,
+        resource: &Resource,
+        at: Timestamp,
+        mut part: StreamCommit,
         order: WriteOrder,
         base: &mut StateVersion,
-    ) -> Result<CommitReport> {
+    ) -> Result<StreamReport> {
+        let stream = part.stream.clone();
+        let commit = |part| async {
+            let mut report = self.sink.commit(Commit::new(resource.clone(), at).part(part)).await?;
+            report.streams.remove(&stream).ok_or_else(|| {
+                Error::internal("the sink's report lacks a stream of the commit").with_context("stream", &stream)
+            })
+        };
         if matches!(self.delivery, Stores::Shared) {
-            let report = self.sink.commit(commit).await?;
+            let report = commit(part).await?;
             *base = report.version.unwrap_or(*base);
             return Ok(report);
         }
-        let mut change = commit.change.take();
+        let mut change = part.change.take();
         if let Some(change) = change.take_if(|_| order == WriteOrder::StateFirst) {
             *base = self.state.append(change).await?;
         }
-        let report = self.sink.commit(commit).await?;
+        let report = commit(part).await?;
         if let Some(mut change) = change {
             change.count(&report.counts);
             *base = self.state.append(change).await?;
@@ -308,8 +326,8 @@ impl Connector {
     }
 
     /// A record for a run that starts now.
-    pub(super) fn new_run(&self, resource: &str, mode: Mode) -> RunRecord {
-        RunRecord::new(RunId::new(), resource, mode, self.now())
+    pub(super) fn new_run(&self, key: StateKey, mode: Mode) -> RunRecord {
+        RunRecord::new(RunId::new(), key, mode, self.now())
     }
 }
 

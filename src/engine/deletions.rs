@@ -1,21 +1,12 @@
 //! Limits the deletions of a reconcile run; more need a confirmation.
 
-use std::collections::BTreeMap;
-
 use crate::sink::LiveRows;
 use crate::{Error, Limits, Record, Result};
 
-/// The deletions of one reconcile run, by table.
-#[derive(Debug, Default)]
+/// The deletions of one reconcile run.
+#[derive(Debug)]
 pub(super) struct Deletions {
-    tables: BTreeMap<String, Table>,
-    /// Deletions held back until their number is known.
-    held: BTreeMap<String, Vec<Record>>,
-}
-
-/// One table.
-#[derive(Debug, Clone, Copy)]
-struct Table {
+    stream: String,
     /// The live rows, including those that this reconciliation has already marked deleted.
     before: u64,
     /// The number of rows that may be marked deleted.
@@ -23,69 +14,68 @@ struct Table {
     /// The number of rows marked deleted so far.
     deleted: u64,
     rows: LiveRows,
+    /// Deletions held back until their number is known.
+    held: Vec<Record>,
 }
 
 impl Deletions {
-    /// Adds a table. `deleted` is the number of its rows that an interrupted run of this reconciliation has already marked deleted.
-    pub(super) fn add(&mut self, table: &str, rows: LiveRows, deleted: u64, limits: &Limits) {
+    /// `deleted` is the number of rows that an interrupted run of this reconciliation has already marked deleted.
+    pub(super) fn new(stream: &str, rows: LiveRows, deleted: u64, limits: &Limits) -> Self {
         let before = rows.live + deleted;
         let share = u128::from(before) * u128::from(limits.max_deleted_percent) / 100;
         let allowed = u64::try_from(share).unwrap_or(u64::MAX).max(limits.max_deleted_rows);
-        self.tables.insert(table.to_owned(), Table { before, allowed, deleted, rows });
+        Self { stream: stream.to_owned(), before, allowed, deleted, rows, held: Vec::new() }
     }
 
-    /// Whether a table has records to verify.
-    pub(super) fn has_unseen(&self, table: &str) -> bool {
-        self.tables.get(table).is_some_and(|table| table.rows.unseen > 0)
+    /// Whether there are records to verify.
+    pub(super) fn has_unseen(&self) -> bool {
+        self.rows.unseen > 0
     }
 
     /// Whether the deletions may exceed the limit, so that none is written before all are known.
     pub(super) fn may_exceed_limit(&self) -> bool {
-        self.tables.values().any(|table| table.deleted + table.rows.unseen > table.allowed)
+        self.deleted + self.rows.unseen > self.allowed
     }
 
-    /// Refuses a listing without any row of a table, if that alone would delete them all.
+    /// Refuses a listing without any row, if that alone would delete them all.
     ///
     /// # Errors
     /// `InvalidData`.
     pub(super) fn refuse_empty_listing(&self) -> Result<()> {
-        let empty = |table: &Table| table.rows.live > 0 && table.rows.unseen == table.rows.live;
-        match self.tables.iter().find(|(_, table)| empty(table)) {
-            None => Ok(()),
-            Some((name, table)) => Err(self.confirmation_error(format!(
-                "the source has listed none of the {} live rows of the table `{name}`; no row was marked deleted",
-                table.rows.live
-            ))),
+        if self.rows.live == 0 || self.rows.unseen < self.rows.live {
+            return Ok(());
         }
+        Err(self.confirmation_error(format!(
+            "the source has listed none of the {} live rows of the table `{}`; no row was marked deleted",
+            self.rows.live, self.stream
+        )))
     }
 
     /// The error for deletions that need a confirmation.
     fn confirmation_error(&self, message: String) -> Error {
         let help = "check the source first: a token that has lost access, or a feature that was switched off, looks like this; if the \
                     records are really gone, run `ingest --reconcile --allow-deletions`";
-        let unseen = self.tables.values().map(|table| table.rows.unseen).sum();
-        Error::invalid_data(message).with_help(help).with_unconfirmed_deletions(unseen)
+        Error::invalid_data(message).with_help(help).with_unconfirmed_deletions(self.rows.unseen)
     }
 
-    /// Moves the deletions out of a table's verified records, and holds them back.
+    /// Moves the deletions out of verified records, and holds them back.
     ///
     /// # Errors
     /// `InvalidData` if there are more than allowed.
-    pub(super) fn hold_back(&mut self, table: &str, records: &mut Vec<Record>) -> Result<()> {
-        let held = self.held.entry(table.to_owned()).or_default();
-        held.extend(records.extract_if(.., |record| record.json().is_none()));
-        let Some(Table { before, allowed, deleted, .. }) = self.tables.get(table).copied() else { return Ok(()) };
-        if held.len() as u64 + deleted <= allowed {
+    pub(super) fn hold_back(&mut self, records: &mut Vec<Record>) -> Result<()> {
+        self.held.extend(records.extract_if(.., |record| record.json().is_none()));
+        if self.held.len() as u64 + self.deleted <= self.allowed {
             return Ok(());
         }
         Err(self.confirmation_error(format!(
-            "more than {allowed} of the {before} live rows of the table `{table}` have disappeared at once; no row was marked deleted"
+            "more than {} of the {} live rows of the table `{}` have disappeared at once; no row was marked deleted",
+            self.allowed, self.before, self.stream
         )))
     }
 
     /// Returns the deletions that were held back, once all are known to be within the limit.
-    pub(super) fn release(&mut self) -> impl Iterator<Item = (String, Vec<Record>)> + use<> {
-        std::mem::take(&mut self.held).into_iter()
+    pub(super) fn release(&mut self) -> Vec<Record> {
+        std::mem::take(&mut self.held)
     }
 }
 
@@ -95,9 +85,7 @@ mod tests {
     use crate::Version;
 
     fn deletions(live: u64, unseen: u64, deleted: u64) -> Deletions {
-        let mut deletions = Deletions::default();
-        deletions.add("t", LiveRows { live, unseen }, deleted, &Limits::default());
-        deletions
+        Deletions::new("t", LiveRows { live, unseen }, deleted, &Limits::default())
     }
 
     fn gone(count: u32) -> Vec<Record> {
@@ -117,8 +105,8 @@ mod tests {
         assert!(!deletions(990, 90, 10).may_exceed_limit());
         let mut deletions = deletions(950, 60, 50);
         assert!(deletions.may_exceed_limit());
-        deletions.hold_back("t", &mut gone(50)).unwrap();
-        let error = deletions.hold_back("t", &mut gone(1)).unwrap_err();
+        deletions.hold_back(&mut gone(50)).unwrap();
+        let error = deletions.hold_back(&mut gone(1)).unwrap_err();
         assert_eq!(error.report().unconfirmed_deletions, Some(60));
     }
 
@@ -127,10 +115,10 @@ mod tests {
         let mut deletions = deletions(100, 90, 0);
         let mut records = gone(4);
         records.push(Record::upsert("live", Version(1), "{}"));
-        deletions.hold_back("t", &mut records).unwrap();
+        deletions.hold_back(&mut records).unwrap();
         assert_eq!(records.len(), 1);
-        assert_eq!(deletions.release().map(|(_, held)| held.len()).sum::<usize>(), 4);
-        assert_eq!(deletions.release().count(), 0);
+        assert_eq!(deletions.release().len(), 4);
+        assert!(deletions.release().is_empty());
     }
 
     #[test]
@@ -143,8 +131,6 @@ mod tests {
     #[test]
     fn one_hundred_percent_disables_the_limit() {
         let limits = Limits { max_deleted_percent: 100, ..Limits::default() };
-        let mut deletions = Deletions::default();
-        deletions.add("t", LiveRows { live: 500, unseen: 500 }, 0, &limits);
-        assert!(!deletions.may_exceed_limit());
+        assert!(!Deletions::new("t", LiveRows { live: 500, unseen: 500 }, 0, &limits).may_exceed_limit());
     }
 }

@@ -1,7 +1,7 @@
 //! Prevents reading one resource under two names: a renamed repository would have every row twice.
 
 use super::run::Run;
-use crate::{Checkpoint, Error, ErrorKind, Resource, Result};
+use crate::{Checkpoint, Error, ErrorKind, Resource, Result, StateKey};
 
 impl Run<'_> {
     /// Refuses to commit a resource that is already read under another name. Called with the first checkpoint of a resource that was
@@ -27,13 +27,20 @@ impl Run<'_> {
         if others.is_empty() {
             return Ok(true);
         }
+        let streams = &self.connector.spec.streams;
+        let keys = |other: &Resource| {
+            let name = other.name().to_owned();
+            streams.iter().map(move |stream| StateKey::new(name.clone(), &stream.name)).collect::<Vec<_>>()
+        };
+        let statuses = self.connector.statuses(&others.iter().flat_map(keys).collect::<Vec<_>>()).await?;
         let mut is_known = true;
-        for (other, found) in others.iter().zip(self.connector.statuses(others).await?) {
-            let state = found.entry.map(|entry| entry.state);
-            let checkpoint = state.as_ref().and_then(|state| {
+        for (other, statuses) in others.iter().zip(statuses.chunks(streams.len())) {
+            let states = statuses.iter().filter_map(|status| status.entry.as_ref()).map(|entry| &entry.state);
+            let mut checkpoints = states.filter_map(|state| {
                 let reconcile = state.reconcile.as_ref().and_then(|reconcile| reconcile.checkpoint.as_ref());
                 state.checkpoint.as_ref().or(reconcile).or(state.claim.as_ref())
             });
+            let checkpoint = checkpoints.next();
             let found = checkpoint.and_then(|checkpoint| self.connector.source.identity(checkpoint));
             if found.as_deref() == Some(identity) {
                 return Err(self.same_as(other));

@@ -13,6 +13,8 @@ pub enum Event {
         run: RunId,
         /// The resource that it reads.
         resource: Resource,
+        /// The stream that it reads.
+        stream: String,
         /// How it reads.
         mode: Mode,
     },
@@ -21,6 +23,8 @@ pub enum Event {
     Source {
         /// The resource being read.
         resource: Resource,
+        /// The stream being read.
+        stream: String,
         /// The source's event.
         event: SourceEvent,
     },
@@ -31,6 +35,8 @@ pub enum Event {
     Read {
         /// The resource being read.
         resource: Resource,
+        /// The stream being read.
+        stream: String,
         /// The number of records that the source read for it.
         records: u64,
         /// The traffic so far.
@@ -41,6 +47,8 @@ pub enum Event {
     Committed {
         /// The resource.
         resource: Resource,
+        /// The stream.
+        stream: String,
         /// The run.
         run: RunId,
         /// The counts of the run so far.
@@ -53,6 +61,8 @@ pub enum Event {
     Verifying {
         /// The resource.
         resource: Resource,
+        /// The stream.
+        stream: String,
         /// The number of records in this step.
         records: u64,
     },
@@ -78,26 +88,30 @@ impl Event {
     /// Logs the event (`tracing`).
     pub(super) fn log(&self) {
         match self {
-            Self::Started { run, resource, mode } => tracing::info!(%run, %resource, ?mode, "run started"),
-            Self::Source { resource, event: SourceEvent::Waiting { reason, until } } => {
-                tracing::warn!(%resource, %reason, %until, "waiting");
+            Self::Started { run, resource, stream, mode } => {
+                tracing::info!(%run, %resource, stream, ?mode, "run started");
+            },
+            Self::Source { resource, stream, event: SourceEvent::Waiting { reason, until } } => {
+                tracing::warn!(%resource, stream, %reason, %until, "waiting");
             }
-            Self::Source { resource, event: SourceEvent::Warning(warning) } => tracing::warn!(%resource, "{warning}"),
+            Self::Source { resource, stream, event: SourceEvent::Warning(warning) } => {
+                tracing::warn!(%resource, stream, "{warning}");
+            },
             Self::Remote(SourceEvent::Waiting { reason, until }) => tracing::warn!(%reason, %until, "waiting"),
             Self::Remote(SourceEvent::Warning(warning)) => tracing::warn!("{warning}"),
             Self::Remote(event) => tracing::debug!(?event, "source"),
-            Self::Source { resource, event } => tracing::debug!(%resource, ?event, "source"),
-            Self::Read { resource, records, traffic } => tracing::trace!(%resource, records, ?traffic, "batch read"),
-            Self::Committed { resource, commits, counts, .. } => {
-                tracing::debug!(%resource, commits, offered = counts.offered, "committed");
+            Self::Source { resource, stream, event } => tracing::debug!(%resource, stream, ?event, "source"),
+            Self::Read { resource, stream, records, traffic } => tracing::trace!(%resource, stream, records, ?traffic, "batch read"),
+            Self::Committed { resource, stream, commits, counts, .. } => {
+                tracing::debug!(%resource, stream, commits, offered = counts.offered, "committed");
             }
-            Self::Verifying { resource, records } => tracing::info!(%resource, records, "verifying"),
+            Self::Verifying { resource, stream, records } => tracing::info!(%resource, stream, records, "verifying"),
             Self::Ended(run) => match &run.error {
                 Some(error) => {
-                    tracing::error!(resource = %run.resource, status = ?run.status, error = %error.message, "run ended")
+                    tracing::error!(resource = %run.resource, stream = %run.stream, status = ?run.status, error = %error.message, "run ended")
                 }
                 None => {
-                    tracing::info!(resource = %run.resource, status = ?run.status, counts = ?run.counts, "run ended")
+                    tracing::info!(resource = %run.resource, stream = %run.stream, status = ?run.status, counts = ?run.counts, "run ended")
                 }
             },
         }

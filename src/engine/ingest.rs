@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, stream};
 use serde::Serialize;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::Connector;
@@ -11,7 +12,7 @@ use super::batcher::ReadBudget;
 use super::resources::ResourceLookup;
 use super::run::{PrefetchedState, Run};
 use super::settings::Configured;
-use crate::{Counts, Error, ErrorKind, Mode, Resource, ResourceConfig, Result, RunRecord, RunStatus, Settings};
+use crate::{Counts, Error, ErrorKind, Mode, Resource, ResourceConfig, Result, RunRecord, RunStatus, Settings, StateKey, StreamSpec};
 
 /// A request to ingest resources.
 #[derive(Debug, Clone)]
@@ -143,21 +144,29 @@ impl Connector {
         let names = ResourceLookup::new(self.source.as_ref(), &config, known.keys().map(Resource::name));
         let named = request.resources.iter().map(|one| names.find(one.name())).collect::<Result<Vec<_>>>()?;
         let Selection { resources, new } = self.select(&named, &known, unreadable.is_empty()).await?;
-        let concurrency = request.concurrency.clamp(1, resources.len().max(1));
+        let streams: Vec<PlannedStream> = resources
+            .iter()
+            .flat_map(|resource| {
+                let streams = self.streams(known.get(resource)).into_iter().cloned();
+                streams.map(|stream| PlannedStream { resource: resource.clone(), stream, start: None })
+            })
+            .collect();
+        let concurrency = request.concurrency.clamp(1, streams.len().max(1));
         let runner =
             ConcurrentRuns { allow_deletions: request.allow_deletions, ..ConcurrentRuns::new(self, concurrency) };
-        let starts = self.starts(&resources).await?;
-        let mut runs: Vec<RunRecord> = stream::iter(resources.into_iter().zip(starts))
-            .map(|(resource, start)| runner.run(resource, config.clone(), request.mode, start, request.cancel.clone()))
+        let streams = self.prefetch(streams).await?;
+        let mut runs: Vec<RunRecord> = stream::iter(streams)
+            .map(|planned| runner.run(planned, config.clone(), request.mode, request.cancel.clone()))
             .buffer_unordered(concurrency)
             .collect()
             .await;
         if request.resources.is_empty() {
             runs.extend(unreadable.iter().map(|(name, error)| self.failed(name, request.mode, error)));
         }
-        runs.sort_by(|a, b| a.resource.cmp(&b.resource));
-        for run in runs.iter().filter(|run| is_unknown_resource(run)) {
-            if let Some(resource) = new.iter().find(|resource| resource.name() == run.resource) {
+        runs.sort_by(|a, b| (&a.resource, &a.stream).cmp(&(&b.resource, &b.stream)));
+        for resource in &new {
+            let mut of_resource = runs.iter().filter(|run| run.resource == resource.name());
+            if of_resource.all(is_unknown_resource) {
                 self.forget(resource).await?;
             }
         }
@@ -167,17 +176,19 @@ impl Connector {
     /// The record of a run that could not begin because the resource's stored settings are unreadable.
     fn failed(&self, name: &str, mode: Mode, error: &Error) -> RunRecord {
         let now = self.now();
-        let run = self.new_run(name, mode);
+        let run = self.new_run(StateKey::new(name, ""), mode);
         RunRecord { status: RunStatus::Failed, ended_at: Some(now), error: Some(error.report()), ..run }
     }
 
-    /// Prefetches the states of all runs by one call if calls cost money; otherwise each run reads its own.
-    async fn starts(&self, resources: &[Resource]) -> Result<Vec<Option<PrefetchedState>>> {
-        if !self.state.is_metered() {
-            return Ok(resources.iter().map(|_| None).collect());
+    /// Prefetches the states of all streams by one call if calls cost money; otherwise each run reads its own.
+    async fn prefetch(&self, mut streams: Vec<PlannedStream>) -> Result<Vec<PlannedStream>> {
+        if self.state.is_metered() {
+            let keys: Vec<StateKey> = streams.iter().map(PlannedStream::key).collect();
+            for (planned, status) in streams.iter_mut().zip(self.statuses(&keys).await?) {
+                planned.start = PrefetchedState::new(status.entry, true);
+            }
         }
-        let statuses = self.statuses(resources).await?.into_iter();
-        Ok(statuses.map(|status| PrefetchedState::new(status.entry, true)).collect())
+        Ok(streams)
     }
 
     /// Enables and returns the requested resources; without any, returns all enabled ones.
@@ -204,10 +215,27 @@ impl Connector {
     }
 }
 
-/// Runs resources concurrently, within one read budget.
+/// A stream of a resource to read.
+#[derive(Debug, Clone)]
+pub(super) struct PlannedStream {
+    pub(super) resource: Resource,
+    pub(super) stream: StreamSpec,
+    /// The prefetched state, if any.
+    pub(super) start: Option<PrefetchedState>,
+}
+
+impl PlannedStream {
+    pub(super) fn key(&self) -> StateKey {
+        StateKey::new(self.resource.name(), &self.stream.name)
+    }
+}
+
+/// Runs streams concurrently, within one read budget.
 pub(super) struct ConcurrentRuns {
     connector: Connector,
     budget: ReadBudget,
+    /// One permit for each concurrent run.
+    permits: Semaphore,
     allow_deletions: bool,
 }
 
@@ -217,19 +245,22 @@ impl ConcurrentRuns {
         let limits = &mut connector.limits;
         // Pending commits take part of the read budget, and must leave room for reading.
         limits.commit_bytes = limits.commit_bytes.min(limits.read_ahead / 2 / concurrency);
-        Self { budget: ReadBudget::new(limits), connector, allow_deletions: false }
+        let permits = Semaphore::new(concurrency);
+        Self { budget: ReadBudget::new(limits), connector, permits, allow_deletions: false }
     }
 
-    /// Runs a resource, enabled or not. `start` is the prefetched state, if any.
+    /// Runs a stream of a resource, enabled or not.
     pub(super) async fn run(
         &self,
-        resource: Resource,
+        planned: PlannedStream,
         config: Settings,
         mode: Mode,
-        start: Option<PrefetchedState>,
         cancel: CancellationToken,
     ) -> RunRecord {
-        let run = Run::new(&self.connector, resource, config, mode, self.allow_deletions, cancel);
+        // It is never closed; without a permit, a run would only use more memory.
+        let _permit = self.permits.acquire().await;
+        let PlannedStream { resource, stream, start } = planned;
+        let run = Run::new(&self.connector, resource, stream, config, mode, self.allow_deletions, cancel);
         run.execute(start, self.budget.clone()).await
     }
 }

@@ -1,7 +1,8 @@
-//! Tracks the outstanding rejects of a resource during a run: a valid record clears those about its subject.
+//! Tracks the outstanding rejects of a stream during a run: a valid record clears those about its subject.
 
 use crate::record::{DOCUMENT_OF, document_of};
-use crate::{OutstandingRejects, Reject, RejectQuery, Resource, Source, TableRows};
+use super::batcher::Rows;
+use crate::{OutstandingRejects, Reject, RejectQuery, Resource, Source};
 
 /// The maximum number of tracked rejects, the most recently seen first.
 const MAX_TRACKED: usize = 128;
@@ -10,8 +11,9 @@ const MAX_TRACKED: usize = 128;
 const MAX_TRACKED_BYTES: usize = 48 << 10;
 
 /// The outstanding rejects with their subjects.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct RejectTracker {
+    stream: String,
     known: Vec<TrackedReject>,
     /// Whether there may be others in the destination.
     has_untracked: bool,
@@ -19,21 +21,21 @@ pub(super) struct RejectTracker {
 
 #[derive(Debug)]
 struct TrackedReject {
-    table: String,
     reject: Reject,
     subject: Option<String>,
 }
 
 impl RejectTracker {
     /// The query for the rejects to track.
-    pub(super) fn query(resource: &Resource) -> RejectQuery {
-        RejectQuery { resource: Some(resource.clone()), limit: MAX_TRACKED, max_raw: Some(MAX_TRACKED_BYTES) }
+    pub(super) fn query(resource: &Resource, stream: &str) -> RejectQuery {
+        RejectQuery::new(MAX_TRACKED).resource(resource.clone()).stream(stream).max_raw(MAX_TRACKED_BYTES)
     }
 
-    pub(super) fn new(source: &dyn Source, found: OutstandingRejects) -> Self {
-        let mut new = Self { has_untracked: found.total() > found.rejects.len() as u64, known: Vec::new() };
+    pub(super) fn new(stream: &str, source: &dyn Source, found: OutstandingRejects) -> Self {
+        let has_untracked = found.total() > found.rejects.len() as u64;
+        let mut new = Self { stream: stream.to_owned(), has_untracked, known: Vec::new() };
         for found in found.rejects {
-            new.add(source, &found.table, Reject { reason: found.reason, raw: found.raw });
+            new.add(source, Reject { reason: found.reason, raw: found.raw });
         }
         new
     }
@@ -47,43 +49,39 @@ impl RejectTracker {
         self.has_untracked = true;
     }
 
-    /// Adds to each table's rows the rejects that their records correct, and tracks the new rejects, before the rows are committed.
-    pub(super) fn track(&mut self, source: &dyn Source, tables: &mut [TableRows]) {
-        for rows in tables {
-            let is_rejected_again = |reject: &Reject| rows.rejects.contains(reject);
-            rows.corrected.retain(|reject| !is_rejected_again(reject));
-            let (here, others): (Vec<TrackedReject>, Vec<TrackedReject>) =
-                std::mem::take(&mut self.known).into_iter().partition(|known| known.table == rows.table);
-            let corrected = corrected(source, rows, &here);
-            self.known = others;
-            for (known, is_corrected) in here.into_iter().zip(corrected) {
-                if is_corrected && !is_rejected_again(&known.reject) {
-                    rows.corrected.push(known.reject);
-                } else if !rows.corrected.contains(&known.reject) {
-                    self.known.push(known);
-                }
+    /// Adds to the rows the rejects that their records correct, and tracks the new rejects, before the rows are committed.
+    pub(super) fn track(&mut self, source: &dyn Source, rows: &mut Rows) {
+        let is_rejected_again = |reject: &Reject| rows.rejects.contains(reject);
+        rows.corrected.retain(|reject| !is_rejected_again(reject));
+        let known = std::mem::take(&mut self.known);
+        let corrected = corrected(source, &self.stream, rows, &known);
+        for (known, is_corrected) in known.into_iter().zip(corrected) {
+            if is_corrected && !is_rejected_again(&known.reject) {
+                rows.corrected.push(known.reject);
+            } else if !rows.corrected.contains(&known.reject) {
+                self.known.push(known);
             }
-            for reject in &rows.rejects {
-                self.add(source, &rows.table, reject.clone());
-            }
+        }
+        for reject in &rows.rejects {
+            self.add(source, reject.clone());
         }
     }
 
-    fn add(&mut self, source: &dyn Source, table: &str, reject: Reject) {
-        if self.known.iter().any(|known| known.table == table && known.reject == reject) {
+    fn add(&mut self, source: &dyn Source, reject: Reject) {
+        if self.known.iter().any(|known| known.reject == reject) {
             return;
         }
         if self.known.len() >= MAX_TRACKED || reject.raw.len() > MAX_TRACKED_BYTES {
             self.has_untracked = true;
             return;
         }
-        let subject = source.subject(table, &reject.raw);
-        self.known.push(TrackedReject { table: table.to_owned(), reject, subject });
+        let subject = source.subject(&self.stream, &reject.raw);
+        self.known.push(TrackedReject { reject, subject });
     }
 }
 
 /// Whether the records correct each of these rejects.
-fn corrected(source: &dyn Source, rows: &TableRows, known: &[TrackedReject]) -> Vec<bool> {
+fn corrected(source: &dyn Source, stream: &str, rows: &Rows, known: &[TrackedReject]) -> Vec<bool> {
     let mut corrected = vec![false; known.len()];
     let has_subjects = known.iter().any(|known| known.subject.is_some());
     let has_keys = known.iter().any(|known| known.reject.reason.starts_with(DOCUMENT_OF));
@@ -91,7 +89,7 @@ fn corrected(source: &dyn Source, rows: &TableRows, known: &[TrackedReject]) -> 
         return corrected;
     }
     for record in &rows.records {
-        let subject = record.json().filter(|_| has_subjects).and_then(|json| source.subject(&rows.table, json));
+        let subject = record.json().filter(|_| has_subjects).and_then(|json| source.subject(stream, json));
         let document = has_keys.then(|| document_of(&record.key));
         for (known, corrected) in known.iter().zip(&mut corrected) {
             *corrected |= subject.is_some() && known.subject == subject;

@@ -8,8 +8,8 @@ use super::connector::WriteOrder;
 use super::{Connector, Schedule};
 use crate::state::{Reconciliation, StreamState};
 use crate::{
-    Commit, ConfigSnapshot, Error, ErrorKind, Namespace, Resource, ResourceConfig, Result, RunId, RunStatus, Settings,
-    Source, SourceSpec, StateChange, Sweep,
+    ConfigSnapshot, Error, ErrorKind, Namespace, Resource, ResourceConfig, Result, RunId, RunStatus, Settings, Source,
+    SourceSpec, StateChange, StateEntry, StateKey, StreamCommit, Sweep,
 };
 
 /// Finds known resources by any spelling of their names.
@@ -140,15 +140,33 @@ impl Connector {
     /// [`NotFound`](crate::ErrorKind::NotFound) if the resource was never enabled and has no state; the errors of the stores.
     pub async fn reset(&self, resource: &Resource) -> Result<()> {
         let (resource, config) = self.lookup(resource).await?;
-        if config.is_none() && self.state(&resource).await?.is_none() {
+        if config.is_none() && self.states(&resource).await?.is_empty() {
             return Err(self.unknown(&resource));
         }
         self.forget_progress(&resource, "reset: the next run reads from the start").await
     }
 
-    /// Resets the state of a resource, if it has one.
+    /// The keys of all streams of a resource, selected or not.
+    pub(super) fn keys(&self, resource: &Resource) -> Vec<StateKey> {
+        self.spec.streams.iter().map(|stream| StateKey::new(resource.name(), &stream.name)).collect()
+    }
+
+    /// The newest states of a resource's streams, where they have one.
+    async fn states(&self, resource: &Resource) -> Result<Vec<(StateKey, StateEntry)>> {
+        let keys = self.keys(resource);
+        let statuses = self.statuses(&keys).await?;
+        Ok(keys.into_iter().zip(statuses).filter_map(|(key, status)| Some((key, status.entry?))).collect())
+    }
+
+    /// Resets the states of a resource's streams.
     pub(super) async fn forget_progress(&self, resource: &Resource, message: &str) -> Result<()> {
-        let Some(entry) = self.state(resource).await? else { return Ok(()) };
+        for (key, entry) in self.states(resource).await? {
+            self.forget_state(resource, key, entry, message).await?;
+        }
+        Ok(())
+    }
+
+    async fn forget_state(&self, resource: &Resource, key: StateKey, entry: StateEntry, message: &str) -> Result<()> {
         let status = match entry.state.status {
             // It can no longer commit.
             RunStatus::Running => RunStatus::Interrupted,
@@ -161,15 +179,14 @@ impl Connector {
             message: Some(message.into()),
             ..entry.state.clone()
         };
-        let (key, base, at, run) = (resource.name().into(), entry.version, self.now(), entry.state.run);
+        let (base, at, run, stream) = (entry.version, self.now(), entry.state.run, key.stream.clone());
         let change = StateChange { key, base, at, state: Some(state), run: None };
         match entry.state.reconcile {
             None => self.state.append(change).await.map(drop),
             // Its marks are deleted with it.
             Some(reconcile) => {
-                let (sweep, change) = (Some(Sweep::Abandon(reconcile.id)), Some(change));
-                let commit = Commit { resource: resource.clone(), run, at, rows: Vec::new(), sweep, change };
-                self.deliver(commit, WriteOrder::StateFirst, &mut { base }).await.map(drop)
+                let part = StreamCommit::new(stream, run).sweep(Sweep::Abandon(reconcile.id)).change(change);
+                self.deliver(resource, at, part, WriteOrder::StateFirst, &mut { base }).await.map(drop)
             }
         }
     }
@@ -200,11 +217,11 @@ impl Connector {
     /// [`NotFound`](crate::ErrorKind::NotFound) if nothing is stored for the resource.
     pub(crate) async fn ensure_known(&self, resource: &Resource) -> Result<()> {
         let is_configured = self.config.get(Namespace::Resource, resource.name()).await?.is_some();
-        let state = self.state(resource).await?.map(|entry| entry.state);
+        let mut states = self.states(resource).await?.into_iter().map(|(_, entry)| entry.state);
         // A reset without a read since is not progress.
         let is_under_way = |reconcile: &Reconciliation| !reconcile.is_reset || reconcile.checkpoint.is_some();
         let has_progress =
-            state.is_some_and(|state| state.checkpoint.is_some() || state.reconcile.as_ref().is_some_and(is_under_way));
+            states.any(|state| state.checkpoint.is_some() || state.reconcile.as_ref().is_some_and(is_under_way));
         if is_configured || has_progress { Ok(()) } else { Err(self.unknown(resource)) }
     }
 }

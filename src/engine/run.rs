@@ -1,4 +1,4 @@
-//! One run of one resource: reads, commits, and records how it ended.
+//! One run of one stream of a resource: reads, commits, and records how it ended.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::admit;
-use super::batcher::{CommitBuffer, ReadAhead, ReadBudget};
+use super::batcher::{CommitBuffer, ReadAhead, ReadBudget, Rows};
 use super::columns::{self, ColumnCheck, MIN_RECORDS};
 use super::connector::WriteOrder;
 use super::identity::IdentityClaim;
@@ -14,8 +14,9 @@ use super::reject_tracker::RejectTracker;
 use super::{Connector, Event};
 use crate::state::{Reconciliation, StreamState};
 use crate::{
-    Checkpoint, Commit, Counts, Error, ErrorKind, Mode, Monitor, ReadRequest, Reader, Resource, Result, RunRecord,
-    RunStatus, Settings, SourceEvent, StateChange, StateEntry, StateVersion, Sweep, TableRows,
+    Checkpoint, Counts, Error, ErrorKind, Mode, Monitor, OutstandingRejects, ReadRequest, Reader, Resource, Result,
+    RunRecord, RunStatus, Settings, SourceEvent, StateChange, StateEntry, StateKey, StateVersion, StreamCommit,
+    StreamSpec, Sweep,
 };
 
 /// How a run ended without an error.
@@ -40,10 +41,12 @@ impl PrefetchedState {
     }
 }
 
-/// One run of one resource.
+/// One run of one stream of a resource.
 pub(super) struct Run<'a> {
     pub(super) connector: &'a Connector,
     pub(super) resource: Resource,
+    pub(super) stream: StreamSpec,
+    pub(super) key: StateKey,
     settings: Settings,
     pub(super) monitor: Monitor,
     pub(super) record: RunRecord,
@@ -73,20 +76,25 @@ impl<'a> Run<'a> {
     pub(super) fn new(
         connector: &'a Connector,
         resource: Resource,
+        stream: StreamSpec,
         settings: Settings,
         mode: Mode,
         allow_deletions: bool,
         cancel: CancellationToken,
     ) -> Self {
-        let (observed, emitter) = (resource.clone(), connector.emitter.clone());
+        let key = StateKey::new(resource.name(), &stream.name);
+        let (observed, name, emitter) = (resource.clone(), stream.name.clone(), connector.emitter.clone());
         Self {
-            record: connector.new_run(resource.name(), mode),
+            record: connector.new_run(key.clone(), mode),
             monitor: Monitor::new(move |event| {
-                emitter.emit(Event::Source { resource: observed.clone(), event });
+                emitter.emit(Event::Source { resource: observed.clone(), stream: name.clone(), event });
             }),
-            columns: ColumnCheck::new(&connector.spec),
+            columns: ColumnCheck::new(&stream),
+            rejects: RejectTracker::new(&stream.name, &connector.source, OutstandingRejects::default()),
             connector,
             resource,
+            stream,
+            key,
             settings,
             allow_deletions,
             stored: None,
@@ -95,7 +103,6 @@ impl<'a> Run<'a> {
             checkpoint: None,
             reconcile: None,
             claim: None,
-            rejects: RejectTracker::default(),
             cancel,
             began: Instant::now(),
             is_observed: false,
@@ -110,9 +117,9 @@ impl<'a> Run<'a> {
             self.record.ended_at = Some(self.record.started_at);
             return self.record.clone();
         }
-        let (run, resource, mode) = (self.record.id, self.resource.clone(), self.record.mode);
+        let (run, resource, stream) = (self.record.id, self.resource.clone(), self.stream.name.clone());
         self.is_observed = true;
-        self.connector.emit(Event::Started { run, resource, mode });
+        self.connector.emit(Event::Started { run, resource, stream, mode: self.record.mode });
         let is_prefetched = start.is_some();
         let mut ended = self.ingest(start, budget.clone()).await;
         // Another program has committed before this run: restart from the newest state.
@@ -133,7 +140,7 @@ impl<'a> Run<'a> {
     async fn ingest(&mut self, start: Option<PrefetchedState>, budget: ReadBudget) -> Result<Outcome> {
         let entry = match start {
             Some(PrefetchedState(entry)) => Some(entry),
-            None => self.connector.state(&self.resource).await?,
+            None => self.connector.state(&self.key).await?,
         };
         (self.base, self.began_at) = (StateVersion::NONE, StateVersion::NONE);
         (self.checkpoint, self.reconcile, self.stored) = (None, None, None);
@@ -171,14 +178,15 @@ impl<'a> Run<'a> {
 
     /// Queries the outstanding rejects, if the state says that there may be any.
     async fn find_rejects(&self) -> Result<RejectTracker> {
-        if !self.stored.as_ref().is_some_and(|stored| stored.has_rejects) {
-            return Ok(RejectTracker::default());
+        let mut found = OutstandingRejects::default();
+        if self.stored.as_ref().is_some_and(|stored| stored.has_rejects) {
+            match self.connector.sink.rejects(RejectTracker::query(&self.resource, &self.stream.name)).await {
+                Ok(stored) => found = stored,
+                Err(error) if error.kind() == ErrorKind::Unsupported => {}
+                Err(error) => return Err(error),
+            }
         }
-        match self.connector.sink.rejects(RejectTracker::query(&self.resource)).await {
-            Ok(found) => Ok(RejectTracker::new(&self.connector.source, found)),
-            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(RejectTracker::default()),
-            Err(error) => Err(error),
-        }
+        Ok(RejectTracker::new(&self.stream.name, &self.connector.source, found))
     }
 
     /// Reads the source to its end and commits what it returns.
@@ -189,17 +197,19 @@ impl<'a> Run<'a> {
         };
         let stream = reader.read(ReadRequest {
             resource: self.resource.clone(),
+            stream: self.stream.name.clone(),
             checkpoint,
             incremental,
             mode: self.record.mode,
             monitor: self.monitor.clone(),
         });
-        let stream = admit(stream, self.connector.spec.clone(), self.columns.clone());
+        let stream = admit(stream, self.columns.clone());
         let mut ahead = ReadAhead::start(stream, budget, self.connector.limits);
-        let (connector, resource, monitor) = (self.connector, self.resource.clone(), self.monitor.clone());
+        let (connector, monitor) = (self.connector, self.monitor.clone());
+        let (resource, stream) = (self.resource.clone(), self.stream.name.clone());
         let seen = |batch: &crate::Batch| {
             let (records, traffic) = (batch.offered(), monitor.traffic());
-            connector.emit(Event::Read { resource: resource.clone(), records, traffic });
+            connector.emit(Event::Read { resource: resource.clone(), stream: stream.clone(), records, traffic });
         };
         loop {
             let waited = Instant::now();
@@ -255,7 +265,7 @@ impl<'a> Run<'a> {
     /// Commits rows together with the state that they lead to.
     pub(super) async fn commit(
         &mut self,
-        rows: Vec<TableRows>,
+        rows: Rows,
         sweep: Option<Sweep>,
         checkpoint: Option<Checkpoint>,
         reconcile: Option<Reconciliation>,
@@ -267,7 +277,7 @@ impl<'a> Run<'a> {
     async fn commit_with(
         &mut self,
         excluded_counts: Counts,
-        mut rows: Vec<TableRows>,
+        mut rows: Rows,
         sweep: Option<Sweep>,
         checkpoint: Option<Checkpoint>,
         reconcile: Option<Reconciliation>,
@@ -280,9 +290,9 @@ impl<'a> Run<'a> {
         let has_written = self.stored.as_ref().is_some_and(|stored| stored.run == self.record.id);
         let had_rejects = self.rejects.may_have_any();
         self.rejects.track(&self.connector.source, &mut rows);
-        let corrects_rejects = rows.iter().any(|rows| !rows.corrected.is_empty());
-        let rejected: u64 = rows.iter().map(|rows| rows.rejects.len() as u64).sum();
-        let offered: u64 = rows.iter().map(|rows| (rows.records.len() + rows.rejects.len()) as u64).sum();
+        let corrects_rejects = !rows.corrected.is_empty();
+        let rejected = rows.rejects.len() as u64;
+        let offered = rows.records.len() as u64 + rejected;
         // Rows without progress also advance the state if a row changes, so that a reconcile run cannot replace them with what it
         // read before.
         let fence = (!has_progressed && !has_written && self.connector.is_transactional()).then_some(Sweep::Fence);
@@ -294,7 +304,6 @@ impl<'a> Run<'a> {
         let mut is_stored = false;
         if offered > 0 || corrects_rejects || (state.is_some() && sweep != Some(Sweep::Fence)) {
             let change = state.clone().map(|state| self.change_of_commit(at, state, &excluded_counts));
-            let (resource, run) = (self.resource.clone(), self.record.id);
             let at_checkpoint = |reconcile: &Option<Reconciliation>| {
                 reconcile.as_ref().and_then(|reconcile| reconcile.checkpoint.clone())
             };
@@ -303,8 +312,10 @@ impl<'a> Run<'a> {
             });
             let ends_reconcile = matches!(sweep, Some(Sweep::Finish(_) | Sweep::Abandon(_)));
             let order = if is_progress && !ends_reconcile { WriteOrder::RowsFirst } else { WriteOrder::StateFirst };
-            let commit = Commit { resource, run, at, rows, sweep, change };
-            let delivered = self.connector.deliver(commit, order, &mut self.base).await;
+            let Rows { records, rejects, corrected } = rows;
+            let (stream, run) = (self.stream.name.clone(), self.record.id);
+            let part = StreamCommit { stream, run, records, rejects, corrected, sweep, change };
+            let delivered = self.connector.deliver(&self.resource, at, part, order, &mut self.base).await;
             // If the commit failed, the rejects that it corrects are still outstanding.
             if had_rejects && delivered.is_err() || delivered.as_ref().is_ok_and(|it| it.counts.rejected > rejected) {
                 self.rejects.note_untracked();
@@ -326,8 +337,9 @@ impl<'a> Run<'a> {
         self.checkpoint = checkpoint;
         self.reconcile = reconcile;
         self.record.timings.commit_ms += millis(began.elapsed());
-        let (resource, run, commits) = (self.resource.clone(), self.record.id, self.record.commits);
-        self.connector.emit(Event::Committed { resource, run, counts: self.record.counts.clone(), commits });
+        let (resource, stream, run) = (self.resource.clone(), self.stream.name.clone(), self.record.id);
+        let (counts, commits) = (self.record.counts.clone(), self.record.commits);
+        self.connector.emit(Event::Committed { resource, stream, run, counts, commits });
         Ok(())
     }
 
@@ -384,7 +396,7 @@ impl<'a> Run<'a> {
     }
 
     async fn prune(&self) {
-        let pruned = self.connector.state.prune(self.resource.name(), self.connector.limits.history).await;
+        let pruned = self.connector.state.prune(&self.key, self.connector.limits.history).await;
         if let Err(error) = pruned {
             tracing::warn!(resource = %self.resource, %error, "old state could not be pruned");
         }
@@ -415,7 +427,7 @@ impl<'a> Run<'a> {
     fn change(&self, at: jiff::Timestamp, state: Option<StreamState>) -> StateChange {
         let mut run = self.record.clone();
         run.traffic = self.monitor.traffic();
-        StateChange { key: self.resource.name().into(), base: self.base, at, state, run: Some(run) }
+        StateChange { key: self.key.clone(), base: self.base, at, state, run: Some(run) }
     }
 
     /// The change for a commit. Its record includes the commit itself; the sink adds the counts of the rows.

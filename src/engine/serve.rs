@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::time::Duration;
 
-use futures::future::{Fuse, FusedFuture, FutureExt};
+use futures::future::{Fuse, FusedFuture, FutureExt, join_all};
 use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep_until};
@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Connector;
 use super::Schedule;
-use super::ingest::ConcurrentRuns;
+use super::ingest::{ConcurrentRuns, PlannedStream};
 use super::run::PrefetchedState;
 use super::settings::Configured;
-use crate::{Mode, Resource, Result, RunStatus, Settings};
+use crate::{Mode, Resource, Result, RunStatus, Settings, StateKey};
 
 /// How often the configuration is read again, to notice what another program has enabled or disabled.
 const REFRESH: Duration = Duration::from_secs(15);
@@ -58,10 +58,11 @@ impl Connector {
             let now = self.now();
             // During a read, start nothing: the resource may have been disabled.
             let starting = if is_reading { Vec::new() } else { timetable.start(now, concurrency) };
-            for (resource, start) in starting {
+            for (resource, streams) in starting {
                 let (runner, config, cancel) = (&runner, config.clone(), cancel.clone());
                 runs.push(async move {
-                    drop(runner.run(resource.clone(), config, Mode::Incremental, start, cancel).await);
+                    let run = |planned| runner.run(planned, config.clone(), Mode::Incremental, cancel.clone());
+                    join_all(streams.into_iter().map(run)).await;
                     resource
                 });
             }
@@ -96,10 +97,27 @@ impl Connector {
     async fn plan(&self) -> Result<(Settings, BTreeMap<Resource, PlannedResource>)> {
         let Configured { config, resources: known, .. } = self.configuration().await?;
         let (resources, configs): (Vec<_>, Vec<_>) = known.into_iter().filter(|(_, config)| config.enabled).unzip();
-        let statuses = self.statuses(&resources).await?;
+        let streams: Vec<Vec<PlannedStream>> = resources
+            .iter()
+            .zip(&configs)
+            .map(|(resource, config)| {
+                let streams = self.streams(Some(config)).into_iter().cloned();
+                streams.map(|stream| PlannedStream { resource: resource.clone(), stream, start: None }).collect()
+            })
+            .collect();
+        let keys: Vec<StateKey> = streams.iter().flatten().map(PlannedStream::key).collect();
+        let mut statuses = self.statuses(&keys).await?.into_iter();
         let mut plan = BTreeMap::new();
         let is_metered = self.state.is_metered();
-        for ((resource, config), status) in resources.into_iter().zip(configs).zip(statuses) {
+        for ((resource, config), mut streams) in resources.into_iter().zip(configs).zip(streams) {
+            let (mut last, mut is_unfinished) = (None, false);
+            for (planned, status) in streams.iter_mut().zip(&mut statuses) {
+                planned.start = PrefetchedState::new(status.entry, is_metered);
+                let run = status.run.as_ref();
+                last = last.max(run.map(|run| run.started_at));
+                is_unfinished |=
+                    run.is_some_and(|run| matches!(run.status, RunStatus::Interrupted | RunStatus::Running));
+            }
             let schedule = match config.schedule.as_deref().map(str::parse).transpose() {
                 Ok(schedule) => schedule.unwrap_or_default(),
                 Err(error) => {
@@ -110,14 +128,7 @@ impl Connector {
                     continue;
                 }
             };
-            let start = PrefetchedState::new(status.entry, is_metered);
-            let run = status.run;
-            let cut_off =
-                run.as_ref().is_some_and(|run| matches!(run.status, RunStatus::Interrupted | RunStatus::Running));
-            plan.insert(
-                resource,
-                PlannedResource { schedule, last: run.map(|run| run.started_at), is_unfinished: cut_off, start },
-            );
+            plan.insert(resource, PlannedResource { schedule, last, is_unfinished, streams });
         }
         Ok((config, plan))
     }
@@ -128,10 +139,10 @@ impl Connector {
 struct PlannedResource {
     schedule: Schedule,
     last: Option<Timestamp>,
-    /// Whether that run was interrupted, or has not ended.
+    /// Whether a run was interrupted, or has not ended.
     is_unfinished: bool,
-    /// The prefetched state for the next run; stale afterwards.
-    start: Option<PrefetchedState>,
+    /// The streams, with their prefetched states for the next run; stale afterwards.
+    streams: Vec<PlannedStream>,
 }
 
 /// The planned resources, the running ones, and the times of starts in this process.
@@ -150,7 +161,7 @@ impl Timetable {
     }
 
     /// Returns the resources to start now, the longest waiting first, and counts them as running.
-    fn start(&mut self, now: Timestamp, concurrency: usize) -> Vec<(Resource, Option<PrefetchedState>)> {
+    fn start(&mut self, now: Timestamp, concurrency: usize) -> Vec<(Resource, Vec<PlannedStream>)> {
         let mut ready: Vec<_> =
             self.waiting(now).filter(|(due, _)| *due <= now).map(|(due, r)| (due, r.clone())).collect();
         ready.sort();
@@ -161,8 +172,10 @@ impl Timetable {
         starting
             .into_iter()
             .map(|resource| {
-                let start = self.plan.get_mut(&resource).and_then(|planned| planned.start.take());
-                (resource, start)
+                let streams = self.plan.get_mut(&resource).map(|planned| &mut planned.streams);
+                let take = |planned: &mut PlannedStream| PlannedStream { start: planned.start.take(), ..planned.clone() };
+                let streams = streams.map_or_else(Vec::new, |streams| streams.iter_mut().map(take).collect());
+                (resource, streams)
             })
             .collect()
     }
@@ -204,7 +217,7 @@ mod tests {
         Resource::new(name).unwrap()
     }
 
-    fn names(starting: Vec<(Resource, Option<PrefetchedState>)>) -> Vec<Resource> {
+    fn names(starting: Vec<(Resource, Vec<PlannedStream>)>) -> Vec<Resource> {
         starting.into_iter().map(|(resource, _)| resource).collect()
     }
 
@@ -214,7 +227,7 @@ mod tests {
             schedule: "1m".parse().unwrap(),
             last: Some(at(second - 60)),
             is_unfinished: false,
-            start: None,
+            streams: Vec::new(),
         };
         let plan = due.iter().map(|(name, second)| (resource(name), planned(*second))).collect();
         Timetable { plan, ..Timetable::default() }
@@ -240,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_resource_that_never_ran_is_due_at_once() {
-        let planned = PlannedResource { schedule: Schedule::default(), last: None, is_unfinished: false, start: None };
+        let planned = PlannedResource { schedule: Schedule::default(), last: None, is_unfinished: false, streams: Vec::new() };
         let mut timetable = Timetable { plan: [(resource("a"), planned)].into(), ..Timetable::default() };
         assert_eq!(names(timetable.start(at(0), 1)), [resource("a")]);
     }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::Event;
 use super::admission::admit_records;
+use super::batcher::Rows;
 use super::deletions::Deletions;
 use super::run::Run;
 use crate::sink::StalePolicy;
@@ -57,8 +58,7 @@ impl Run<'_> {
     /// whether it completed; the next run continues an interrupted sweep. Implausibly many deletions, or impossible answers,
     /// abandon the reconciliation: the next run starts over with a new listing.
     pub(super) async fn sweep(&mut self, reader: &dyn Reader) -> Result<bool> {
-        let mut deletions = self.expected_deletions().await?;
-        match self.sweep_tables(reader, &mut deletions).await {
+        match self.sweep_rows(reader).await {
             Err(SweepError::Abandon(error)) => {
                 self.abandon_reconcile().await?;
                 Err(error)
@@ -77,82 +77,71 @@ impl Run<'_> {
         let Some(reconcile) = &self.reconcile else { return Ok(()) };
         let checkpoint = reconcile.checkpoint.clone().or_else(|| self.checkpoint.clone());
         let finish = Sweep::Finish(reconcile.id);
-        self.commit(Vec::new(), Some(finish), checkpoint, None).await
+        self.commit(Rows::default(), Some(finish), checkpoint, None).await
     }
 
     async fn abandon_reconcile(&mut self) -> Result<()> {
         let Some(reconcile) = &self.reconcile else { return Ok(()) };
         let abandon = Sweep::Abandon(reconcile.id);
-        self.commit(Vec::new(), Some(abandon), self.checkpoint.clone(), None).await
+        self.commit(Rows::default(), Some(abandon), self.checkpoint.clone(), None).await
     }
 
     /// Counts the rows that the reconciliation has not marked.
-    async fn expected_deletions(&self) -> Result<Deletions> {
-        let mut deletions = Deletions::default();
-        let Some(reconcile) = &self.reconcile else { return Ok(deletions) };
-        for table in &self.connector.spec.streams {
-            let rows = self.connector.sink.live_rows(self.query(reconcile, &table.name, None)).await?;
-            let deleted = reconcile.deleted.get(&table.name).copied().unwrap_or_default();
-            deletions.add(&table.name, rows, deleted, &self.connector.limits);
-        }
-        Ok(deletions)
+    async fn expected_deletions(&self, reconcile: &Reconciliation) -> Result<Deletions> {
+        let rows = self.connector.sink.live_rows(self.query(reconcile, None)).await?;
+        Ok(Deletions::new(&self.stream.name, rows, reconcile.deleted, &self.connector.limits))
     }
 
-    fn query(&self, reconcile: &Reconciliation, table: &str, after: Option<String>) -> UnseenQuery {
-        UnseenQuery { resource: self.resource.clone(), table: table.into(), sweep: reconcile.id, after, limit: STEP }
+    fn query(&self, reconcile: &Reconciliation, after: Option<String>) -> UnseenQuery {
+        let (resource, table) = (self.resource.clone(), self.stream.name.clone());
+        UnseenQuery { resource, table, sweep: reconcile.id, after, limit: STEP }
     }
 
-    async fn sweep_tables(&mut self, reader: &dyn Reader, deletions: &mut Deletions) -> Result<bool, SweepError> {
+    async fn sweep_rows(&mut self, reader: &dyn Reader) -> Result<bool, SweepError> {
         let connector = self.connector;
+        let Some(reconcile) = self.reconcile.clone() else { return Ok(true) };
+        let mut deletions = self.expected_deletions(&reconcile).await?;
         let is_bounded = !self.allow_deletions && connector.limits.max_deleted_percent < 100;
         if is_bounded && connector.spec.is_authoritative {
             deletions.refuse_empty_listing().map_err(SweepError::Abandon)?;
         }
         let must_wait = is_bounded && deletions.may_exceed_limit();
-        for table in &connector.spec.streams {
-            let mut after = None;
-            while deletions.has_unseen(&table.name) {
-                if self.cancel().is_cancelled() {
-                    return Ok(false);
-                }
-                let Some(reconcile) = &self.reconcile else { return Ok(true) };
-                let unseen = connector.sink.unseen(self.query(reconcile, &table.name, after.take())).await?;
-                let Some(last) = unseen.last() else { break };
-                after = Some(last.key.clone());
-                let (resource, records) = (self.resource.clone(), unseen.len() as u64);
-                connector.emit(Event::Verifying { resource, records });
-                let mut records = tokio::select! {
-                    biased;
-                    verified = self.verify(reader, &table.name, unseen) => verified.map_err(SweepError::from_source)?,
-                    () = self.cancel().cancelled() => return Ok(false),
-                };
-                if must_wait {
-                    deletions.hold_back(&table.name, &mut records).map_err(SweepError::Abandon)?;
-                }
-                self.commit_verified(&table.name, records).await?;
+        let mut after = None;
+        while deletions.has_unseen() {
+            if self.cancel().is_cancelled() {
+                return Ok(false);
             }
+            let unseen = connector.sink.unseen(self.query(&reconcile, after.take())).await?;
+            let Some(last) = unseen.last() else { break };
+            after = Some(last.key.clone());
+            let (resource, stream, records) = (self.resource.clone(), self.stream.name.clone(), unseen.len() as u64);
+            connector.emit(Event::Verifying { resource, stream, records });
+            let mut records = tokio::select! {
+                biased;
+                verified = self.verify(reader, unseen) => verified.map_err(SweepError::from_source)?,
+                () = self.cancel().cancelled() => return Ok(false),
+            };
+            if must_wait {
+                deletions.hold_back(&mut records).map_err(SweepError::Abandon)?;
+            }
+            self.commit_verified(records).await?;
         }
-        for (table, mut held) in deletions.release() {
-            while !held.is_empty() {
-                let rest = held.split_off(held.len().min(STEP));
-                self.commit_verified(&table, std::mem::replace(&mut held, rest)).await?;
-            }
+        let mut held = deletions.release();
+        while !held.is_empty() {
+            let rest = held.split_off(held.len().min(STEP));
+            self.commit_verified(std::mem::replace(&mut held, rest)).await?;
         }
         Ok(true)
     }
 
-    async fn commit_verified(&mut self, table: &str, records: Vec<Record>) -> Result<()> {
+    async fn commit_verified(&mut self, records: Vec<Record>) -> Result<()> {
         let Some(mut reconcile) = self.reconcile.clone() else { return Ok(()) };
-        let deleted = records.iter().filter(|record| record.json().is_none()).count() as u64;
-        if deleted > 0 {
-            *reconcile.deleted.entry(table.to_owned()).or_default() += deleted;
-        }
+        reconcile.deleted += records.iter().filter(|record| record.json().is_none()).count() as u64;
         let sweep = self.mark_verified(&reconcile);
-        let rows = admit_records(table, records);
-        self.commit(vec![rows], Some(sweep), self.checkpoint.clone(), Some(reconcile)).await
+        self.commit(admit_records(records), Some(sweep), self.checkpoint.clone(), Some(reconcile)).await
     }
 
-    async fn verify(&self, reader: &dyn Reader, table: &str, unseen: Vec<StoredRecord>) -> Result<Vec<Record>> {
+    async fn verify(&self, reader: &dyn Reader, unseen: Vec<StoredRecord>) -> Result<Vec<Record>> {
         if self.connector.spec.is_authoritative {
             return Ok(unseen.into_iter().map(|record| Record::delete(record.key, record.version)).collect());
         }
@@ -164,7 +153,7 @@ impl Run<'_> {
                 .as_ref()
                 .and_then(|reconcile| reconcile.checkpoint.clone())
                 .or_else(|| self.checkpoint.clone()),
-            stream: table.to_owned(),
+            stream: self.stream.name.clone(),
             records: unseen,
             allow_deletions: self.allow_deletions,
             monitor: self.monitor.clone(),

@@ -3,6 +3,7 @@
 pub mod merge;
 mod stored;
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::config::ConfigStore;
-use crate::state::{Counts, RunId, StateChange, StateStore, StateVersion};
+use crate::state::{Counts, RunId, StateChange, StateKey, StateStore, StateVersion};
 use crate::{Error, ErrorKind, Record, Reject, Resource, Result, StreamSpec};
 
 pub use stored::{LiveRows, OutstandingRejects, RejectQuery, StoredRecord, StoredReject, StoredRow, UnseenQuery};
@@ -110,27 +111,6 @@ impl Limits {
     }
 }
 
-/// The rows of one table in a [`Commit`].
-#[derive(Debug, Clone, PartialEq, Default)]
-#[non_exhaustive]
-pub struct TableRows {
-    /// The table's name.
-    pub table: String,
-    /// The records, in order.
-    pub records: Vec<Record>,
-    /// Rejects, to be kept beside the tables.
-    pub rejects: Vec<Reject>,
-    /// Stored rejects to be deleted because they no longer hold. None of them is among `rejects`.
-    pub corrected: Vec<Reject>,
-}
-
-impl TableRows {
-    /// Records of one table, without rejects.
-    pub fn new(table: impl Into<String>, records: impl IntoIterator<Item = Record>) -> Self {
-        Self { table: table.into(), records: records.into_iter().collect(), ..Self::default() }
-    }
-}
-
 /// What a reconcile run's commit does with a state older than the stored one, if the run has not marked its key yet. Once a key is
 /// marked, its states are compared by version, so that no page read before an update replaces that update.
 ///
@@ -162,15 +142,15 @@ pub enum Sweep {
     Fence,
 }
 
-/// Rows, and the state after them: both become visible together.
+/// The parts of several streams of one resource, which become visible together.
 ///
 /// ```
-/// use snowfeed::{Commit, Record, Resource, RunId, TableRows};
+/// use snowfeed::{Commit, Record, Resource, RunId, StreamCommit};
 ///
 /// let earth = Record::upsert("3", 1, r#"{"name":"Earth"}"#);
-/// let commit = Commit::new(Resource::new("sun")?, RunId::new(), snowfeed::jiff::Timestamp::now())
-///     .rows(TableRows::new("planets", [earth]));
-/// assert_eq!(commit.rows[0].records.len(), 1);
+/// let commit = Commit::new(Resource::new("sun")?, snowfeed::jiff::Timestamp::now())
+///     .part(StreamCommit::new("planets", RunId::new()).records([earth]));
+/// assert_eq!(commit.parts[0].records.len(), 1);
 /// # Ok::<(), snowfeed::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -178,28 +158,78 @@ pub enum Sweep {
 pub struct Commit {
     /// The resource that the rows belong to.
     pub resource: Resource,
-    /// The run that commits.
-    pub run: RunId,
     /// The time for the rows' metadata.
     pub at: Timestamp,
-    /// The rows, by table.
-    pub rows: Vec<TableRows>,
-    /// The effect on a reconcile run, if the commit is part of one.
+    /// At most one part of each stream.
+    pub parts: Vec<StreamCommit>,
+}
+
+impl Commit {
+    /// A commit without parts.
+    pub fn new(resource: Resource, at: Timestamp) -> Self {
+        Self { resource, at, parts: Vec::new() }
+    }
+
+    /// Adds the part of a stream.
+    #[must_use]
+    pub fn part(mut self, part: StreamCommit) -> Self {
+        self.parts.push(part);
+        self
+    }
+}
+
+/// The part of one stream in a [`Commit`]: rows, and the state after them.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct StreamCommit {
+    /// The stream's name.
+    pub stream: String,
+    /// The run that commits.
+    pub run: RunId,
+    /// The records, in order.
+    pub records: Vec<Record>,
+    /// Rejects, to be kept beside the tables.
+    pub rejects: Vec<Reject>,
+    /// Stored rejects to be deleted because they no longer hold. None of them is among `rejects`.
+    pub corrected: Vec<Reject>,
+    /// The effect on a reconcile run, if the part belongs to one.
     pub sweep: Option<Sweep>,
     /// The change of state; `None` if another store keeps the state.
     pub change: Option<StateChange>,
 }
 
-impl Commit {
-    /// A commit without rows.
-    pub fn new(resource: Resource, run: RunId, at: Timestamp) -> Self {
-        Self { resource, run, at, rows: Vec::new(), sweep: None, change: None }
+impl StreamCommit {
+    /// A part without rows.
+    pub fn new(stream: impl Into<String>, run: RunId) -> Self {
+        Self {
+            stream: stream.into(),
+            run,
+            records: Vec::new(),
+            rejects: Vec::new(),
+            corrected: Vec::new(),
+            sweep: None,
+            change: None,
+        }
     }
 
-    /// Adds the rows of a table.
+    /// Adds records.
     #[must_use]
-    pub fn rows(mut self, rows: TableRows) -> Self {
-        self.rows.push(rows);
+    pub fn records(mut self, records: impl IntoIterator<Item = Record>) -> Self {
+        self.records.extend(records);
+        self
+    }
+
+    /// Adds rejects.
+    #[must_use]
+    pub fn rejects(mut self, rejects: impl IntoIterator<Item = Reject>) -> Self {
+        self.rejects.extend(rejects);
+        self
+    }
+
+    /// Adds stored rejects that no longer hold.
+    #[must_use]
+    pub fn corrected(mut self, rejects: impl IntoIterator<Item = Reject>) -> Self {
+        self.corrected.extend(rejects);
         self
     }
 
@@ -217,7 +247,7 @@ impl Commit {
         self
     }
 
-    /// The id to store as the last one that has seen the commit's rejects: its run, or its reconciliation if that is newer.
+    /// The id to store as the last one that has seen the part's rejects: its run, or its reconciliation if that is newer.
     /// [`Sweep::Finish`] deletes the rejects with an older id.
     pub fn rejects_seen_by(&self) -> RunId {
         match self.sweep {
@@ -227,7 +257,7 @@ impl Commit {
     }
 
     /// The change of state to store, with `counts` added to its run record. `None` if there is none, or if no row was written and
-    /// the commit is a [`Sweep::Fence`].
+    /// the part is a [`Sweep::Fence`].
     pub fn counted_change(&self, counts: &Counts) -> Option<StateChange> {
         let mut change = self.change.clone().filter(|_| self.sweep != Some(Sweep::Fence) || counts.changed())?;
         change.count(counts);
@@ -235,17 +265,46 @@ impl Commit {
     }
 }
 
-/// The result of a commit.
+/// The result of a commit, by stream.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CommitReport {
-    /// The counts of the records and rejects, which account for the whole commit.
-    pub counts: Counts,
-    /// The state's version after the commit; `None` if the commit stored no change of state.
-    pub version: Option<StateVersion>,
+    /// One for each part of the commit.
+    pub streams: BTreeMap<String, StreamReport>,
 }
 
 impl CommitReport {
+    /// A report without streams.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the report of a stream.
+    #[must_use]
+    pub fn stream(mut self, stream: impl Into<String>, report: StreamReport) -> Self {
+        self.streams.insert(stream.into(), report);
+        self
+    }
+
+    /// The counts of all streams.
+    pub fn counts(&self) -> Counts {
+        let mut sum = Counts::default();
+        self.streams.values().for_each(|report| sum += &report.counts);
+        sum
+    }
+}
+
+/// What a commit did to one stream.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct StreamReport {
+    /// The counts of the records and rejects, which account for the whole part.
+    pub counts: Counts,
+    /// The state's version after the commit; `None` if the commit stored no change of the stream's state.
+    pub version: Option<StateVersion>,
+}
+
+impl StreamReport {
     /// A report.
     pub fn new(counts: Counts, version: Option<StateVersion>) -> Self {
         Self { counts, version }
@@ -253,8 +312,8 @@ impl CommitReport {
 }
 
 /// Returns the error for a change whose base is not the newest version.
-pub(crate) fn conflict(key: &str, base: StateVersion, newest: StateVersion) -> Error {
-    Error::new(ErrorKind::Conflict, format!("another run of {key:?} has moved on since this one started"))
+pub(crate) fn conflict(key: &StateKey, base: StateVersion, newest: StateVersion) -> Error {
+    Error::new(ErrorKind::Conflict, format!("another run of {key} has moved on since this one started"))
         .with_context("base", base.0)
         .with_context("newest", newest.0)
         .with_help("let the other run end, then start again: nothing of this commit was stored")
@@ -284,7 +343,7 @@ pub(crate) fn not_ensured(resource: &Resource, table: &str) -> Error {
 ///    with it the whole commit. With [`Sweep::Fence`] the change is left out if no row is written, and the report has no version.
 /// 8. Documents come back byte for byte. Any text is a legal key and a legal resource name. Resources do not share rows.
 /// 9. Rejects are stored with their reason, each once, and `rejects` returns and counts them. A commit deletes those that it lists as
-///    [corrected](TableRows::corrected), and [`Sweep::Finish`] those of the resource that neither its reconciliation nor a later run
+///    [corrected](StreamCommit::corrected), and [`Sweep::Finish`] those of the stream that neither its reconciliation nor a later run
 ///    has seen.
 /// 10. `unseen` returns, ordered by key, the live records of the table that no commit has marked for this reconciliation, and
 ///     `live_rows` counts them. A mark does not rewrite the row. Marks are durable with their commit, and deleted by `Finish`.

@@ -61,6 +61,8 @@ impl LiveRows {
 pub struct RejectQuery {
     /// Only those of this resource.
     pub resource: Option<Resource>,
+    /// Only those of the stream of this name.
+    pub stream: Option<String>,
     /// The number to return at most; all are counted.
     pub limit: usize,
     /// The longest text to return, in bytes; longer rejects are only counted.
@@ -77,6 +79,13 @@ impl RejectQuery {
     #[must_use]
     pub fn resource(mut self, resource: Resource) -> Self {
         self.resource = Some(resource);
+        self
+    }
+
+    /// Selects only those of the stream of this name.
+    #[must_use]
+    pub fn stream(mut self, stream: impl Into<String>) -> Self {
+        self.stream = Some(stream.into());
         self
     }
 

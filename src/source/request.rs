@@ -31,12 +31,14 @@ impl Context {
     }
 }
 
-/// A request to read a resource.
+/// A request to read one stream of a resource.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ReadRequest {
     /// The resource.
     pub resource: Resource,
+    /// The stream.
+    pub stream: String,
     /// Where to resume; `None`: at the start.
     pub checkpoint: Option<Checkpoint>,
     /// In [`Mode::Reconcile`], the checkpoint of incremental reads. Do not resume from it; use it to recover a stable id of the resource
@@ -50,10 +52,10 @@ pub struct ReadRequest {
 }
 
 impl ReadRequest {
-    /// Creates a request to read a resource incrementally from the start, without a listener. The fields set the rest.
-    pub fn new(resource: Resource) -> Self {
+    /// Creates a request to read a stream of a resource incrementally from the start, without a listener. The fields set the rest.
+    pub fn new(resource: Resource, stream: impl Into<String>) -> Self {
         let (checkpoint, incremental, mode) = (None, None, Mode::Incremental);
-        Self { resource, checkpoint, incremental, mode, monitor: Monitor::detached() }
+        Self { resource, stream: stream.into(), checkpoint, incremental, mode, monitor: Monitor::detached() }
     }
 
     /// Sets how to read.

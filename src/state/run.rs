@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::StateKey;
 use crate::{ErrorReport, Traffic};
 
 /// Identifies one run of one resource. Ids of later runs sort after those of earlier ones (UUID version 7).
@@ -192,6 +193,8 @@ pub struct RunRecord {
     pub id: RunId,
     /// The resource.
     pub resource: String,
+    /// The stream.
+    pub stream: String,
     /// How it was read.
     pub mode: Mode,
     /// Its status.
@@ -216,10 +219,12 @@ pub struct RunRecord {
 
 impl RunRecord {
     /// The record of a run that begins.
-    pub fn new(id: RunId, resource: impl Into<String>, mode: Mode, started_at: Timestamp) -> Self {
+    pub fn new(id: RunId, key: StateKey, mode: Mode, started_at: Timestamp) -> Self {
+        let StateKey { resource, stream } = key;
         Self {
             id,
-            resource: resource.into(),
+            resource,
+            stream,
             mode,
             status: RunStatus::Running,
             started_at,

@@ -1,6 +1,6 @@
 //! The trait of stores that keep state.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -17,6 +17,74 @@ pub struct StateVersion(pub u64);
 impl StateVersion {
     /// The version of a key that has no entry.
     pub const NONE: Self = Self(0);
+}
+
+/// Identifies the state of one stream of one resource.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StateKey {
+    /// The resource's name.
+    pub resource: String,
+    /// The stream's name.
+    pub stream: String,
+}
+
+impl StateKey {
+    /// The key of a stream of a resource.
+    pub fn new(resource: impl Into<String>, stream: impl Into<String>) -> Self {
+        Self { resource: resource.into(), stream: stream.into() }
+    }
+}
+
+impl fmt::Display for StateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.resource, self.stream)
+    }
+}
+
+/// Selects records of runs. The default selects the newest of all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct RunQuery {
+    /// Only runs of this resource.
+    pub resource: Option<String>,
+    /// Only runs of the stream of this name.
+    pub stream: Option<String>,
+    /// The number to return at most.
+    pub limit: usize,
+}
+
+impl RunQuery {
+    /// Selects the `limit` newest runs.
+    pub fn new(limit: usize) -> Self {
+        Self { limit, ..Self::default() }
+    }
+
+    /// Selects only runs of this resource.
+    #[must_use]
+    pub fn resource(mut self, resource: impl Into<String>) -> Self {
+        self.resource = Some(resource.into());
+        self
+    }
+
+    /// Selects only runs of the stream of this name.
+    #[must_use]
+    pub fn stream(mut self, stream: impl Into<String>) -> Self {
+        self.stream = Some(stream.into());
+        self
+    }
+
+    /// Selects only runs of this stream of this resource.
+    #[must_use]
+    pub fn key(self, key: &StateKey) -> Self {
+        self.resource(&key.resource).stream(&key.stream)
+    }
+
+    /// Whether it selects this run.
+    pub fn selects(&self, run: &RunRecord) -> bool {
+        self.resource.as_ref().is_none_or(|resource| *resource == run.resource)
+            && self.stream.as_ref().is_none_or(|stream| *stream == run.stream)
+    }
 }
 
 /// One entry of a key.
@@ -59,8 +127,8 @@ impl StreamStatus {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct StateChange {
-    /// The resource's name.
-    pub key: String,
+    /// The stream whose state changes.
+    pub key: StateKey,
     /// The version of the entry that the run builds on. If the newest entry is another one, another run has moved on,
     /// and the change is refused.
     pub base: StateVersion,
@@ -74,8 +142,8 @@ pub struct StateChange {
 
 impl StateChange {
     /// A change without content.
-    pub fn new(key: impl Into<String>, base: StateVersion, at: Timestamp) -> Self {
-        Self { key: key.into(), base, at, state: None, run: None }
+    pub fn new(key: StateKey, base: StateVersion, at: Timestamp) -> Self {
+        Self { key, base, at, state: None, run: None }
     }
 
     /// Sets the new entry.
@@ -135,23 +203,23 @@ pub trait StateStore: Debug + Send + Sync + 'static {
     async fn append(&self, change: StateChange) -> Result<StateVersion>;
 
     /// Returns the newest entry of a key.
-    async fn latest(&self, key: &str) -> Result<Option<StateEntry>>;
+    async fn latest(&self, key: &StateKey) -> Result<Option<StateEntry>>;
 
     /// Returns at most `limit` entries of a key, the newest first.
-    async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>>;
+    async fn history(&self, key: &StateKey, limit: usize) -> Result<Vec<StateEntry>>;
 
-    /// Returns at most `limit` runs, of one key or of all, the newest first.
-    async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>>;
+    /// Returns the selected runs, the newest first.
+    async fn runs(&self, query: RunQuery) -> Result<Vec<RunRecord>>;
 
     /// Removes all but the newest `keep` entries and the newest `keep` runs of a key, and keeps at least one of each.
     /// Returns the number of removed rows.
-    async fn prune(&self, key: &str, keep: usize) -> Result<u64>;
+    async fn prune(&self, key: &StateKey, keep: usize) -> Result<u64>;
 
     /// Returns the newest entry and the newest run of each of these keys. Override it if every query costs a round trip.
-    async fn latest_many(&self, keys: &[String]) -> Result<Vec<StreamStatus>> {
+    async fn latest_many(&self, keys: &[StateKey]) -> Result<Vec<StreamStatus>> {
         let mut statuses = Vec::with_capacity(keys.len());
         for key in keys {
-            let run = self.runs(Some(key), 1).await?.into_iter().next();
+            let run = self.runs(RunQuery::new(1).key(key)).await?.into_iter().next();
             statuses.push(StreamStatus::new(self.latest(key).await?, run));
         }
         Ok(statuses)

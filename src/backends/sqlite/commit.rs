@@ -10,36 +10,49 @@ use super::tables::{TableIds, check_known, table_ids};
 use super::{rejects, state};
 use crate::backends::surrogates;
 use crate::sink::merge::{Merge, MergeAction, StoredVersion};
-use crate::sink::{Commit, CommitReport, LiveRows, StalePolicy, StoredRecord, Sweep, TableRows, UnseenQuery};
+use crate::sink::{
+    Commit, CommitReport, LiveRows, StalePolicy, StoredRecord, StreamCommit, StreamReport, Sweep, UnseenQuery,
+};
 use crate::{Counts, RunId, Version};
 
 /// Applies a commit.
 pub(super) fn commit(transaction: &Transaction<'_>, commit: &Commit) -> SqliteResult<CommitReport> {
     check_known(transaction, &commit.resource)?;
     let at = timestamp_text(commit.at);
-    let mark = match commit.sweep {
+    let mut report = CommitReport::new();
+    for part in &commit.parts {
+        report = report.stream(&part.stream, commit_part(transaction, commit, part, &at)?);
+    }
+    Ok(report)
+}
+
+fn commit_part(
+    transaction: &Transaction<'_>,
+    commit: &Commit,
+    part: &StreamCommit,
+    at: &str,
+) -> SqliteResult<StreamReport> {
+    let marks = match part.sweep {
         Some(Sweep::Mark(run, older)) => Some(SweepMarks { sweep: begin_sweep(transaction, run)?, older }),
         _ => None,
     };
     let mut counts = Counts::default();
-    for rows in &commit.rows {
-        let ids = table_ids(transaction, &commit.resource, &rows.table)?;
-        merge_rows(transaction, rows, ids, &at, mark, &mut counts)?;
-        rejects::store(transaction, commit, rows)?;
-        let rejected = rows.rejects.len() as u64;
-        counts.offered += rejected;
-        counts.rejected += rejected;
-    }
-    match commit.sweep {
+    let ids = table_ids(transaction, &commit.resource, &part.stream)?;
+    merge_rows(transaction, part, ids, at, marks, &mut counts)?;
+    rejects::store(transaction, commit, part)?;
+    let rejected = part.rejects.len() as u64;
+    counts.offered += rejected;
+    counts.rejected += rejected;
+    match part.sweep {
         Some(Sweep::Finish(run)) => {
             delete_sweep(transaction, run)?;
-            rejects::delete_unseen(transaction, &commit.resource, run)?;
+            rejects::delete_unseen(transaction, &commit.resource, &part.stream, run)?;
         }
         Some(Sweep::Abandon(run)) => delete_sweep(transaction, run)?,
         Some(Sweep::Mark(..) | Sweep::Fence) | None => {}
     }
-    let version = commit.counted_change(&counts).map(|change| state::append(transaction, &change)).transpose()?;
-    Ok(CommitReport { counts, version })
+    let version = part.counted_change(&counts).map(|change| state::append(transaction, &change)).transpose()?;
+    Ok(StreamReport::new(counts, version))
 }
 
 /// The reconcile run that a commit marks keys for.
@@ -52,13 +65,13 @@ struct SweepMarks {
 /// Merges the records of one table.
 fn merge_rows(
     transaction: &Transaction<'_>,
-    rows: &TableRows,
+    part: &StreamCommit,
     ids: TableIds,
     at: &str,
     marks: Option<SweepMarks>,
     counts: &mut Counts,
 ) -> SqliteResult<()> {
-    let raw = raw_table(&rows.table);
+    let raw = raw_table(&part.stream);
     let prepare = |sql: String| transaction.prepare_cached(&sql);
     let mut find = prepare(format!(
         "SELECT id, version, hash, deleted_at IS NOT NULL FROM {raw} WHERE resource_id = ?1 AND key = ?2"
@@ -80,7 +93,7 @@ fn merge_rows(
         .prepare_cached("SELECT 1 FROM snowfeed_seen WHERE sweep_id = ?1 AND stream_id = ?2 AND row_id = ?3")?;
     let older = marks.map_or(StalePolicy::Skip, |marks| marks.older);
 
-    for record in &rows.records {
+    for record in &part.records {
         let (key, version) = (&record.key, record.version);
         let json: Option<&str> = record.json().map(|json| &**json);
         let present = find.query_row(params![ids.resource_id, key], read_present).optional()?;

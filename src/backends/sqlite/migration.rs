@@ -4,6 +4,7 @@
 //! |---|---|
 //! | 1 | creates the tables |
 //! | 2 | adds `repaired` to the raw tables: documents that hold halves of surrogate pairs, as the views read them |
+//! | 3 | gives each stream of a resource a state of its own: the state of a resource with one stream becomes that of the stream |
 //!
 //! Each step is one transaction, which raises the file's `user_version`: a program that dies on the way leaves a file of a version
 //! between, and the next one continues from there. The last step recreates the views.
@@ -25,7 +26,7 @@ type Step = fn(&Transaction<'_>) -> SqliteResult<()>;
 
 /// The steps, from version 0 to 1, from 1 to 2, and so on. A released step never changes; a step that does not change the tables of
 /// [`shape`] can be repeated.
-const STEPS: &[Step] = &[create_tables, add_repaired];
+const STEPS: &[Step] = &[create_tables, add_repaired, split_states];
 
 /// The header of a file, and whether the file has tables.
 #[derive(Debug, Clone, Copy)]
@@ -181,6 +182,14 @@ fn add_repaired(transaction: &Transaction<'_>) -> SqliteResult<()> {
         }
     }
     Ok(())
+}
+
+/// To version 3. Of a resource with several streams, whose checkpoint covered all of them, each stream is read from its start.
+///
+/// An entry is added under each old key: a process of an older version that still has the file open builds on another one, so that its
+/// commits are refused.
+fn split_states(transaction: &Transaction<'_>) -> SqliteResult<()> {
+    Ok(transaction.execute_batch(include_str!("v3.sql"))?)
 }
 
 #[cfg(test)]

@@ -7,11 +7,11 @@ use rusqlite::{Connection, Transaction, params};
 use super::error::SqliteResult;
 use super::sql::{parse_timestamp, timestamp_text};
 use crate::record::content_hash;
-use crate::sink::{Commit, OutstandingRejects, RejectQuery, StoredReject, TableRows};
+use crate::sink::{Commit, OutstandingRejects, RejectQuery, StoredReject, StreamCommit};
 use crate::{Reject, Resource, RunId};
 
 /// Stores the rejects of one table, and deletes those that the commit corrects. A reject that every run meets is stored once.
-pub(super) fn store(transaction: &Transaction<'_>, commit: &Commit, rows: &TableRows) -> SqliteResult<()> {
+pub(super) fn store(transaction: &Transaction<'_>, commit: &Commit, part: &StreamCommit) -> SqliteResult<()> {
     let mut store = transaction.prepare_cached(
         "INSERT INTO REJECTED_RECORD (resource, stream, reason, raw, first_seen, last_seen, run, hash) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7) \
@@ -20,15 +20,15 @@ pub(super) fn store(transaction: &Transaction<'_>, commit: &Commit, rows: &Table
     let mut delete = transaction.prepare_cached(
         "DELETE FROM REJECTED_RECORD WHERE resource = ?1 AND stream = ?2 AND hash = ?3 AND reason = ?4",
     )?;
-    for Reject { reason, raw } in &rows.corrected {
-        delete.execute(params![commit.resource.name(), rows.table, content_hash(raw), reason])?;
+    for Reject { reason, raw } in &part.corrected {
+        delete.execute(params![commit.resource.name(), part.stream, content_hash(raw), reason])?;
     }
-    let (seen_by, at) = (commit.rejects_seen_by().to_string(), timestamp_text(commit.at));
-    for reject in &rows.rejects {
+    let (seen_by, at) = (part.rejects_seen_by().to_string(), timestamp_text(commit.at));
+    for reject in &part.rejects {
         let raw: &str = &reject.raw;
         store.execute(params![
             commit.resource.name(),
-            rows.table,
+            part.stream,
             reject.reason,
             raw,
             at,
@@ -39,28 +39,29 @@ pub(super) fn store(transaction: &Transaction<'_>, commit: &Commit, rows: &Table
     Ok(())
 }
 
-/// Deletes the rejects of a resource that the finished reconcile run did not meet again: they were corrected, or are gone.
-pub(super) fn delete_unseen(transaction: &Transaction<'_>, resource: &Resource, run: RunId) -> SqliteResult<()> {
-    let mut delete = transaction.prepare_cached("DELETE FROM REJECTED_RECORD WHERE resource = ?1 AND run < ?2")?;
-    delete.execute(params![resource.name(), run.to_string()])?;
+/// Deletes the rejects of a stream of a resource that the finished reconcile run did not meet again: they were corrected, or are gone.
+pub(super) fn delete_unseen(transaction: &Transaction<'_>, resource: &Resource, stream: &str, run: RunId) -> SqliteResult<()> {
+    let mut delete =
+        transaction.prepare_cached("DELETE FROM REJECTED_RECORD WHERE resource = ?1 AND stream = ?2 AND run < ?3")?;
+    delete.execute(params![resource.name(), stream, run.to_string()])?;
     Ok(())
 }
 
 /// Returns the outstanding rejects.
 pub(super) fn outstanding(connection: &Connection, query: &RejectQuery) -> SqliteResult<OutstandingRejects> {
     let resource = query.resource.as_ref().map(Resource::name);
-    let of = "(?1 IS NULL OR resource = ?1)";
+    let of = "(?1 IS NULL OR resource = ?1) AND (?2 IS NULL OR stream = ?2)";
     let mut count = connection
         .prepare_cached(&format!("SELECT resource, count(*) FROM REJECTED_RECORD WHERE {of} GROUP BY resource"))?;
-    let counts = count.query_map([resource], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
+    let counts = count.query_map(params![resource, query.stream], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
     let counts = counts.collect::<Result<BTreeMap<String, u64>, _>>()?;
     let mut find = connection.prepare_cached(&format!(
         "SELECT resource, stream, reason, raw, first_seen, last_seen FROM REJECTED_RECORD WHERE {of} \
-         AND (?3 IS NULL OR length(CAST(raw AS BLOB)) <= ?3) ORDER BY last_seen DESC, resource, stream, reason, hash LIMIT ?2"
+         AND (?4 IS NULL OR length(CAST(raw AS BLOB)) <= ?4) ORDER BY last_seen DESC, resource, stream, reason, hash LIMIT ?3"
     ))?;
     let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
     let max_raw = query.max_raw.map(|most| i64::try_from(most).unwrap_or(i64::MAX));
-    let mut rows = find.query(params![resource, limit, max_raw])?;
+    let mut rows = find.query(params![resource, query.stream, limit, max_raw])?;
     let mut rejects = Vec::new();
     while let Some(row) = rows.next()? {
         let time = |column| Ok::<_, super::error::SqliteError>(parse_timestamp(&row.get::<_, String>(column)?)?);

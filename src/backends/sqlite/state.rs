@@ -7,7 +7,7 @@ use super::Sqlite;
 use super::error::SqliteResult;
 use super::sql::{parse_timestamp, timestamp_text};
 use crate::sink::conflict;
-use crate::state::{StreamStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
+use crate::state::{RunQuery, RunRecord, StateChange, StateEntry, StateKey, StateStore, StateVersion, StreamStatus};
 use crate::{Error, Result, RunStatus};
 
 /// Stores a change, or refuses it when another run has moved on.
@@ -22,8 +22,14 @@ pub(super) fn append(transaction: &Transaction<'_>, change: &StateChange) -> Sql
         version = StateVersion(found.0 + 1);
         let at = newest.map_or(change.at, |entry| entry.at.max(change.at));
         transaction
-            .prepare_cached("INSERT INTO APP_STATE (timestamp, key, value, version) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![timestamp_text(at), change.key, serde_json::to_string(state)?, number(version.0)])?;
+            .prepare_cached("INSERT INTO APP_STATE (timestamp, key, stream, value, version) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![
+                timestamp_text(at),
+                change.key.resource,
+                change.key.stream,
+                serde_json::to_string(state)?,
+                number(version.0)
+            ])?;
         end_superseded(transaction, change)?;
     }
     if let Some(run) = &change.run {
@@ -39,9 +45,9 @@ fn end_superseded(transaction: &Transaction<'_>, change: &StateChange) -> Sqlite
     transaction
         .prepare_cached(
             "UPDATE INGESTION_RUN SET status = ?3, record = json_set(record, '$.status', ?3) \
-             WHERE resource = ?1 AND id <> ?2 AND status = ?4",
+             WHERE resource = ?1 AND stream = ?5 AND id <> ?2 AND status = ?4",
         )?
-        .execute(params![change.key, id, interrupted, running])?;
+        .execute(params![change.key.resource, id, interrupted, running, change.key.stream])?;
     Ok(())
 }
 
@@ -51,8 +57,8 @@ fn record(transaction: &Transaction<'_>, run: &RunRecord) -> SqliteResult<()> {
     transaction
         .prepare_cached(
             "INSERT OR REPLACE INTO INGESTION_RUN (id, resource, mode, status, started_at, ended_at, offered, inserted, \
-             updated, unchanged, deleted, skipped, rejected, commits, requests, bytes, waited_ms, total_ms, error, record) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+             updated, unchanged, deleted, skipped, rejected, commits, requests, bytes, waited_ms, total_ms, error, record, \
+             stream) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
         )?
         .execute(params![
             run.id.to_string(),
@@ -75,6 +81,7 @@ fn record(transaction: &Transaction<'_>, run: &RunRecord) -> SqliteResult<()> {
             number(run.timings.total_ms),
             run.error.as_ref().map(|error| error.message.as_str()),
             serde_json::to_string(run)?,
+            run.stream,
         ])?;
     Ok(())
 }
@@ -97,11 +104,11 @@ fn limited(limit: usize) -> i64 {
 }
 
 /// The newest entries of a key.
-fn entries(connection: &Connection, key: &str, limit: usize) -> SqliteResult<Vec<StateEntry>> {
+fn entries(connection: &Connection, key: &StateKey, limit: usize) -> SqliteResult<Vec<StateEntry>> {
     let mut find = connection.prepare_cached(
-        "SELECT version, timestamp, value FROM APP_STATE WHERE key = ?1 ORDER BY version DESC LIMIT ?2",
+        "SELECT version, timestamp, value FROM APP_STATE WHERE key = ?1 AND stream = ?2 ORDER BY version DESC LIMIT ?3",
     )?;
-    let mut rows = find.query(params![key, limited(limit)])?;
+    let mut rows = find.query(params![key.resource, key.stream, limited(limit)])?;
     let mut entries = Vec::new();
     while let Some(row) = rows.next()? {
         entries.push(entry(row)?);
@@ -116,13 +123,14 @@ fn entry(row: &Row<'_>) -> SqliteResult<StateEntry> {
     Ok(StateEntry { version: StateVersion(u64::try_from(version).unwrap_or(0)), at, state })
 }
 
-/// The newest runs of a key, or of all.
-fn newest_runs(connection: &Connection, key: Option<&str>, limit: usize) -> SqliteResult<Vec<RunRecord>> {
-    let of = if key.is_some() { "resource = ?1" } else { "?1 IS NULL" };
+/// The selected runs, the newest first.
+fn newest_runs(connection: &Connection, query: &RunQuery) -> SqliteResult<Vec<RunRecord>> {
+    let resource = if query.resource.is_some() { "resource = ?1" } else { "?1 IS NULL" };
+    let stream = if query.stream.is_some() { "stream = ?2" } else { "?2 IS NULL" };
     let mut find = connection.prepare_cached(&format!(
-        "SELECT record FROM INGESTION_RUN WHERE {of} ORDER BY started_at DESC, id DESC LIMIT ?2"
+        "SELECT record FROM INGESTION_RUN WHERE {resource} AND {stream} ORDER BY started_at DESC, id DESC LIMIT ?3"
     ))?;
-    let mut rows = find.query(params![key, limited(limit)])?;
+    let mut rows = find.query(params![query.resource, query.stream, limited(query.limit)])?;
     let mut runs = Vec::new();
     while let Some(row) = rows.next()? {
         runs.push(serde_json::from_str(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?);
@@ -136,50 +144,49 @@ impl StateStore for Sqlite {
         self.write(move |transaction| append(transaction, &change)).await
     }
 
-    async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
-        let key = key.to_owned();
+    async fn latest(&self, key: &StateKey) -> Result<Option<StateEntry>> {
+        let key = key.clone();
         self.run(move |connection| Ok(entries(connection, &key, 1)?.pop())).await
     }
 
-    async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
-        let key = key.to_owned();
+    async fn history(&self, key: &StateKey, limit: usize) -> Result<Vec<StateEntry>> {
+        let key = key.clone();
         self.run(move |connection| entries(connection, &key, limit)).await
     }
 
-    async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
-        let key = key.map(str::to_owned);
-        self.run(move |connection| newest_runs(connection, key.as_deref(), limit)).await
+    async fn runs(&self, query: RunQuery) -> Result<Vec<RunRecord>> {
+        self.run(move |connection| newest_runs(connection, &query)).await
     }
 
     /// In one go: each call for itself would be a wait for the connection and a hop to another thread.
-    async fn latest_many(&self, keys: &[String]) -> Result<Vec<StreamStatus>> {
+    async fn latest_many(&self, keys: &[StateKey]) -> Result<Vec<StreamStatus>> {
         let keys = keys.to_vec();
         self.run(move |connection| {
-            let status = |key: &String| {
+            let status = |key: &StateKey| {
                 let entry = entries(connection, key, 1)?.pop();
-                Ok(StreamStatus { entry, run: newest_runs(connection, Some(key), 1)?.pop() })
+                Ok(StreamStatus { entry, run: newest_runs(connection, &RunQuery::new(1).key(key))?.pop() })
             };
             keys.iter().map(status).collect()
         })
         .await
     }
 
-    async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
-        let key = key.to_owned();
+    async fn prune(&self, key: &StateKey, keep: usize) -> Result<u64> {
+        let key = key.clone();
         let keep = limited(keep.max(1));
         self.write(move |transaction| {
             let entries: usize = transaction
                 .prepare_cached(
-                    "DELETE FROM APP_STATE WHERE key = ?1 AND version <= (SELECT version FROM APP_STATE WHERE key = ?1 \
-                     ORDER BY version DESC LIMIT 1 OFFSET ?2)",
+                    "DELETE FROM APP_STATE WHERE key = ?1 AND stream = ?2 AND version <= (SELECT version FROM APP_STATE \
+                     WHERE key = ?1 AND stream = ?2 ORDER BY version DESC LIMIT 1 OFFSET ?3)",
                 )?
-                .execute(params![key, keep])?;
+                .execute(params![key.resource, key.stream, keep])?;
             let runs = transaction
                 .prepare_cached(
-                    "DELETE FROM INGESTION_RUN WHERE resource = ?1 AND (started_at, id) <= (SELECT started_at, id \
-                     FROM INGESTION_RUN WHERE resource = ?1 ORDER BY started_at DESC, id DESC LIMIT 1 OFFSET ?2)",
+                    "DELETE FROM INGESTION_RUN WHERE resource = ?1 AND stream = ?2 AND (started_at, id) <= (SELECT started_at, id \
+                     FROM INGESTION_RUN WHERE resource = ?1 AND stream = ?2 ORDER BY started_at DESC, id DESC LIMIT 1 OFFSET ?3)",
                 )?
-                .execute(params![key, keep])?;
+                .execute(params![key.resource, key.stream, keep])?;
             Ok((entries + runs) as u64)
         })
         .await

@@ -16,6 +16,9 @@ const OLDER_SENTENCE: &str = "older than the stored version";
 pub(super) struct StoredRun {
     id: RunId,
     resource: String,
+    /// Older versions recorded one run for all streams of a resource.
+    #[serde(default)]
+    stream: String,
     mode: Mode,
     status: RunStatus,
     started_at: Timestamp,
@@ -34,12 +37,13 @@ pub(super) struct StoredRun {
 
 impl From<StoredRun> for RunRecord {
     fn from(run: StoredRun) -> Self {
-        let StoredRun { id, resource, mode, started_at, ended_at, counts, commits, traffic, timings, .. } = run;
+        let StoredRun { id, resource, stream, mode, started_at, ended_at, counts, commits, traffic, timings, .. } = run;
         let (error, empty_columns) = (run.error, run.empty_columns);
         let status = if run.interrupted { RunStatus::Interrupted } else { run.status };
         Self {
             id,
             resource,
+            stream,
             mode,
             status,
             started_at,
