@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::sink::{
     Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, Sink, StoredRecord, UnseenQuery,
 };
-use crate::state::{StreamStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
+use crate::state::{RunQuery, StateKey, StreamStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
 use crate::{
     Backend, BatchStream, Checkpoint, ConfigSnapshot, ConfigStore, Context, Error, Namespace, ReadRequest, Reader,
     Record, Resource, ResourceStream, Result, Settings, Source, SourceSpec, StreamSpec, VerifyRequest,
@@ -167,23 +167,23 @@ impl<B: Backend> StateStore for CrashingBackend<B> {
         self.alive()?.append(change).await
     }
 
-    async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
+    async fn latest(&self, key: &StateKey) -> Result<Option<StateEntry>> {
         self.alive()?.latest(key).await
     }
 
-    async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
+    async fn history(&self, key: &StateKey, limit: usize) -> Result<Vec<StateEntry>> {
         self.alive()?.history(key, limit).await
     }
 
-    async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
-        self.alive()?.runs(key, limit).await
+    async fn runs(&self, query: RunQuery) -> Result<Vec<RunRecord>> {
+        self.alive()?.runs(query).await
     }
 
-    async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
+    async fn prune(&self, key: &StateKey, keep: usize) -> Result<u64> {
         self.alive()?.prune(key, keep).await
     }
 
-    async fn latest_many(&self, keys: &[String]) -> Result<Vec<StreamStatus>> {
+    async fn latest_many(&self, keys: &[StateKey]) -> Result<Vec<StreamStatus>> {
         self.alive()?.latest_many(keys).await
     }
 
@@ -326,7 +326,7 @@ impl Reader for FlakyReader {
 mod tests {
     use super::*;
     use crate::backends::Memory;
-    use crate::{Retry, RunId, TableRows, Version};
+    use crate::{Retry, RunId, StreamCommit, Version};
 
     async fn crash(crash: CrashPoint) -> (Memory, CrashingBackend<Memory>, Vec<bool>) {
         let memory = Memory::new();
@@ -336,9 +336,8 @@ mod tests {
         let mut done = Vec::new();
         for key in ["a", "b", "c"] {
             let records = vec![Record::upsert(key, Version::NONE, "{}")];
-            let rows = vec![TableRows { table: "t".into(), records, ..TableRows::default() }];
-            let (resource, run, at) = (one.clone(), RunId::new(), jiff::Timestamp::UNIX_EPOCH);
-            let result = crashing.commit(Commit { resource, run, at, rows, sweep: None, change: None }).await;
+            let part = StreamCommit::new("t", RunId::new()).records(records);
+            let result = crashing.commit(Commit::new(one.clone(), jiff::Timestamp::UNIX_EPOCH).part(part)).await;
             done.push(result.is_ok());
             assert!(result.is_ok() || result.is_err_and(|error| error.retry() == Retry::Never));
         }
@@ -350,7 +349,7 @@ mod tests {
         let (memory, crashing, done) = crash(CrashPoint::BeforeCommit(1)).await;
         assert_eq!(done, [true, false, false]);
         assert_eq!(memory.rows(&Resource::new("one").unwrap(), "t").len(), 1);
-        assert!(crashing.has_crashed() && crashing.latest("one").await.is_err());
+        assert!(crashing.has_crashed() && crashing.latest(&StateKey::new("one", "t")).await.is_err());
         assert!(crashing.get(Namespace::Connector, "x").await.is_err());
     }
 

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::sink::{Commit, StalePolicy, Sweep, TableRows};
-use crate::state::{StreamState, StateChange};
+use crate::sink::{Commit, CommitReport, StalePolicy, StreamCommit, StreamReport, Sweep};
+use crate::state::{StateChange, StateKey, StreamState};
 use crate::{
     Counts, ErrorKind, Mode, Record, Resource, Result, RunId, RunRecord, RunStatus, StateVersion, StreamSpec, Traffic,
     Version,
@@ -81,16 +81,31 @@ pub(super) fn delete(key: &str, version: i64) -> Record {
     Record::delete(key, Version(version))
 }
 
-/// A commit of the default resource to the default table.
+/// The key of the default stream of a resource.
+pub(super) fn key(resource: &str) -> StateKey {
+    StateKey::new(resource, TABLE)
+}
+
+/// A commit of the default resource to the default stream.
 pub(super) fn commit(seconds: i64, records: impl IntoIterator<Item = Record>) -> Commit {
-    Commit {
-        resource: widgets(),
-        run: RunId::new(),
-        at: at(seconds),
-        rows: vec![TableRows { table: TABLE.into(), records: records.into_iter().collect(), ..TableRows::default() }],
-        sweep: None,
-        change: None,
-    }
+    Commit::new(widgets(), at(seconds)).part(StreamCommit::new(TABLE, RunId::new()).records(records))
+}
+
+/// The same commit with this change of state.
+pub(super) fn changed(change: StateChange, mut commit: Commit) -> Commit {
+    commit.parts[0].change = Some(change);
+    commit
+}
+
+/// The same commit with this effect on a reconcile run.
+pub(super) fn swept(sweep: Sweep, mut commit: Commit) -> Commit {
+    commit.parts[0].sweep = Some(sweep);
+    commit
+}
+
+/// The report of the default stream.
+pub(super) fn reported(mut report: CommitReport) -> StreamReport {
+    report.streams.remove(TABLE).unwrap_or_else(|| panic!("the report lacks the stream {TABLE}"))
 }
 
 /// The same commit in a reconcile run that skips older states.
@@ -100,16 +115,17 @@ pub(super) fn marked(run: RunId, commit: Commit) -> Commit {
 
 /// The same commit in a reconcile run with this policy.
 pub(super) fn marked_as(run: RunId, policy: StalePolicy, commit: Commit) -> Commit {
-    Commit { sweep: Some(Sweep::Mark(run, policy)), ..commit }
+    swept(Sweep::Mark(run, policy), commit)
 }
 
 /// A run's record.
-pub(super) fn run_record(key: &str, id: RunId, started: i64) -> RunRecord {
+pub(super) fn run_record(resource: &str, id: RunId, started: i64) -> RunRecord {
     let mut counts = Counts { offered: 3, inserted: 1, unchanged: 1, ..Counts::default() };
     counts.skip("filtered", 1);
     RunRecord {
         id,
-        resource: key.into(),
+        resource: resource.into(),
+        stream: TABLE.into(),
         mode: Mode::Incremental,
         status: RunStatus::Complete,
         started_at: at(started),
@@ -138,10 +154,10 @@ pub(super) fn state(run: RunId, message: &str) -> StreamState {
 }
 
 /// A change of state with a new run.
-pub(super) fn change(key: &str, base: StateVersion, seconds: i64, message: &str) -> StateChange {
+pub(super) fn change(resource: &str, base: StateVersion, seconds: i64, message: &str) -> StateChange {
     let run = RunId::new();
     let state = Some(state(run, message));
-    StateChange { key: key.into(), base, at: at(seconds), state, run: Some(run_record(key, run, seconds)) }
+    StateChange { key: key(resource), base, at: at(seconds), state, run: Some(run_record(resource, run, seconds)) }
 }
 
 /// Panics unless the result is an error of this kind.

@@ -124,8 +124,8 @@ impl Subject {
     }
 
     /// Commits records of the default resource to the default table.
-    async fn put(&self, seconds: i64, records: impl IntoIterator<Item = crate::Record>) -> CommitReport {
-        let report = must(self.sink.commit(super::fixture::commit(seconds, records)).await);
+    async fn put(&self, seconds: i64, records: impl IntoIterator<Item = crate::Record>) -> StreamReport {
+        let report = reported(must(self.sink.commit(super::fixture::commit(seconds, records)).await));
         assert!(report.counts.add_up(), "the report does not add up: {:?}", report.counts);
         report
     }

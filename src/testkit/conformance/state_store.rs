@@ -57,13 +57,13 @@ const KEY: &str = "acme/widgets";
 
 /// Appends to the newest version, whatever it is.
 async fn push(store: &dyn StateStore, key: &str, seconds: i64, message: &str) -> StateVersion {
-    let base = must(store.latest(key).await).map_or(StateVersion::NONE, |entry| entry.version);
+    let base = must(store.latest(&key(key)).await).map_or(StateVersion::NONE, |entry| entry.version);
     must(store.append(change(key, base, seconds, message)).await)
 }
 
 /// The messages of a key's entries, newest first.
 async fn messages(store: &dyn StateStore, key: &str) -> Vec<String> {
-    must(store.history(key, 1_000).await).into_iter().filter_map(|entry| entry.state.message).collect()
+    must(store.history(&key(key), 1_000).await).into_iter().filter_map(|entry| entry.state.message).collect()
 }
 
 /// `append` adds an entry, and `latest` returns it.
@@ -106,12 +106,12 @@ async fn clause_3_a_stale_base_is_refused_and_stores_nothing(fresh: Fresh<dyn St
     let store = fresh.make().await;
     let first = push(&*store, KEY, 0, "one").await;
     push(&*store, KEY, 0, "two").await;
-    let runs = must(store.runs(None, 10).await);
+    let runs = must(store.runs(RunQuery::new(10)).await);
     for base in [StateVersion::NONE, first, StateVersion(99)] {
         assert_refused(store.append(change(KEY, base, 5, "stale")).await, ErrorKind::Conflict);
     }
     assert_eq!(messages(&*store, KEY).await, ["two", "one"]);
-    assert_eq!(must(store.runs(None, 10).await), runs, "a refused change stored its run");
+    assert_eq!(must(store.runs(RunQuery::new(10)).await), runs, "a refused change stored its run");
 }
 
 /// Of several concurrent changes on the same base, one succeeds and the others are refused.
@@ -229,7 +229,7 @@ async fn clause_6_prune_keeps_the_newest(fresh: Fresh<dyn StateStore>) {
     assert_eq!(must(store.runs(Some(KEY), 10).await)[0].started_at, at(3));
     assert_eq!(must(store.prune(KEY, 1).await), 0);
     assert_eq!(messages(&*store, "other").await.len(), 4, "another key's entries were pruned");
-    assert_eq!(must(store.runs(Some("other"), 10).await).len(), 4, "another key's runs were pruned");
+    assert_eq!(must(store.runs(RunQuery::new(10).key(&key("other"))).await).len(), 4, "another key's runs were pruned");
 }
 
 /// `prune` does not change the next version.
@@ -252,7 +252,7 @@ async fn clause_7_any_text_is_a_legal_key_and_keys_do_not_share_entries(fresh: F
     }
     for key in ODD_TEXTS {
         assert_eq!(messages(&*store, key).await, [*key], "the entries of {key:?}");
-        let runs = must(store.runs(Some(key), 10).await);
+        let runs = must(store.runs(RunQuery::new(10).key(&key(key))).await);
         assert_eq!(runs.iter().map(|run| run.resource.as_str()).collect::<Vec<_>>(), [*key], "the runs of {key:?}");
     }
 }
@@ -294,8 +294,8 @@ async fn clause_8_latest_many_is_what_latest_and_runs_return(fresh: Fresh<dyn St
     let statuses = must(store.latest_many(&keys).await);
     assert_eq!(statuses.len(), keys.len());
     for (key, status) in keys.iter().zip(statuses) {
-        assert_eq!(status.entry, must(store.latest(key).await), "the entry of {key:?}");
-        assert_eq!(status.run, must(store.runs(Some(key), 1).await).pop(), "the run of {key:?}");
+        assert_eq!(status.entry, must(store.latest(&key(key)).await), "the entry of {key:?}");
+        assert_eq!(status.run, must(store.runs(RunQuery::new(1).key(&key(key))).await).pop(), "the run of {key:?}");
     }
     assert_eq!(must(store.latest_many(&[]).await), []);
 }
@@ -321,7 +321,7 @@ async fn clause_9_a_new_entry_ends_the_runs_that_it_supersedes(fresh: Fresh<dyn 
     let own_id = own.run.as_ref().expect("the change has a run").id;
     must(store.append(own.clone()).await);
     let statuses = async || -> Vec<(RunId, RunStatus)> {
-        must(store.runs(None, 9).await).into_iter().map(|run| (run.id, run.status)).collect()
+        must(store.runs(RunQuery::new(9)).await).into_iter().map(|run| (run.id, run.status)).collect()
     };
     let expected = [
         (own_id, RunStatus::Running),

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::future::join_all;
 
 use super::super::fixture::{
-    TABLE, assert_refused, at, change, commit, delete, must, resource, run_record, tables, upsert, widgets,
+    TABLE, assert_refused, at, change, changed, commit, delete, key, must, reported, resource, run_record, swept, tables, upsert, widgets,
 };
 use super::super::{Fresh, dropped_after};
 use super::{SinkProbe, Subject};
-use crate::sink::{Sweep, TableRows};
-use crate::{ColumnType, Commit, ErrorKind, Reject, RunId, Sink, StateChange, StateVersion, StreamSpec};
+use crate::sink::{StreamCommit, Sweep};
+use crate::{ColumnType, Commit, ErrorKind, Reject, RunId, RunQuery, Sink, StateChange, StateVersion, StreamSpec};
 
 /// A repeated `ensure_streams` keeps everything.
 pub(super) async fn clause_1_ensure_streams_is_idempotent_and_removes_nothing(fresh: Fresh<dyn SinkProbe>) {
@@ -64,19 +64,15 @@ pub(super) async fn clause_2_a_failed_commit_changes_nothing_and_can_be_retried(
     subject.put(0, [upsert("a", 1, "old")]).await;
     let before = subject.rows().await;
     let mut commit = commit(1, [upsert("a", 2, "new"), upsert("b", 2, "new")]);
-    commit.rows[0].rejects.push(Reject { reason: "no id".into(), raw: "{}".into() });
-    commit.rows.push(TableRows {
-        table: "comments".into(),
-        records: vec![upsert("c", 1, "x")],
-        ..TableRows::default()
-    });
+    commit.parts[0].rejects.push(Reject { reason: "no id".into(), raw: "{}".into() });
+    commit.parts.push(StreamCommit::new("comments", RunId::new()).records([upsert("c", 1, "x")]));
     assert!(subject.sink.commit(commit.clone()).await.is_err());
     assert_eq!(subject.rows().await, before);
     assert_eq!(subject.probe.rejects(&widgets(), TABLE).await, []);
     let mut both = tables();
     both.push(StreamSpec::new("comments"));
     must(subject.sink.ensure_streams(&widgets(), &both).await);
-    let counts = must(subject.sink.commit(commit).await).counts;
+    let counts = must(subject.sink.commit(commit).await).counts();
     assert_eq!((counts.inserted, counts.updated, counts.rejected), (2, 1, 1), "{counts:?}");
     assert_eq!(subject.probe.rows(&widgets(), "comments").await.len(), 1);
 }
@@ -86,18 +82,17 @@ pub(super) async fn clause_2_rows_and_state_become_visible_together(fresh: Fresh
     let subject = Subject::new(&fresh).await;
     let Some(states) = subject.probe.states() else { return };
     let change = change("acme/widgets", StateVersion::NONE, 0, "one");
-    let report =
-        must(subject.sink.commit(Commit { change: Some(change.clone()), ..commit(0, [upsert("a", 1, "x")]) }).await);
-    let latest = must(states.latest("acme/widgets").await).expect("the state of the commit");
+    let report = reported(must(subject.sink.commit(changed(change.clone(), commit(0, [upsert("a", 1, "x")]))).await));
+    let latest = must(states.latest(&key("acme/widgets")).await).expect("the state of the commit");
     assert_eq!((Some(latest.version), Some(latest.state)), (report.version, change.state));
     let run = change.run.clone().map(|run| run.id);
-    assert_eq!(must(states.runs(Some("acme/widgets"), 9).await).first().map(|run| run.id), run);
+    assert_eq!(must(states.runs(RunQuery::new(9).key(&key("acme/widgets"))).await).first().map(|run| run.id), run);
     // A change that only records a run keeps the version.
     let (run, base) = (run_record("acme/widgets", RunId::new(), 5), latest.version);
-    let only_run = StateChange { key: "acme/widgets".into(), base, at: at(1), state: None, run: Some(run) };
-    let report = must(subject.sink.commit(Commit { change: Some(only_run), ..commit(1, []) }).await);
+    let only_run = StateChange { key: key("acme/widgets"), base, at: at(1), state: None, run: Some(run) };
+    let report = reported(must(subject.sink.commit(changed(only_run, commit(1, []))).await));
     assert_eq!(report.version, Some(base));
-    assert_eq!(must(states.runs(Some("acme/widgets"), 9).await).len(), 2);
+    assert_eq!(must(states.runs(RunQuery::new(9).key(&key("acme/widgets"))).await).len(), 2);
 }
 
 /// While ten rows at a time are committed, a reader always sees a multiple of ten.
@@ -128,16 +123,17 @@ pub(super) async fn clause_2_a_dropped_commit_is_applied_entirely_or_not_at_all(
         let subject = Subject::new(&fresh).await;
         let states = subject.probe.states();
         let change = states.as_ref().map(|_| change("acme/widgets", StateVersion::NONE, 0, "one"));
-        let commit = Commit { change, ..commit(0, [upsert("a", 1, "x"), upsert("b", 1, "x")]) };
+        let mut commit = commit(0, [upsert("a", 1, "x"), upsert("b", 1, "x")]);
+        commit.parts[0].change = change;
         dropped_after(polls, subject.sink.commit(commit.clone())).await;
         match subject.sink.commit(commit).await {
-            Ok(report) => assert!(report.counts.add_up()),
+            Ok(report) => assert!(report.counts().add_up()),
             Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}"),
         }
         assert_eq!(subject.live().await.len(), 2, "dropped after {polls} polls");
         if let Some(states) = states {
-            assert_eq!(must(states.history("acme/widgets", 9).await).len(), 1, "dropped after {polls} polls");
-            assert_eq!(must(states.runs(None, 9).await).len(), 1, "dropped after {polls} polls");
+            assert_eq!(must(states.history(&key("acme/widgets"), 9).await).len(), 1, "dropped after {polls} polls");
+            assert_eq!(must(states.runs(RunQuery::new(9)).await).len(), 1, "dropped after {polls} polls");
         }
     }
 }
@@ -146,15 +142,15 @@ pub(super) async fn clause_2_a_dropped_commit_is_applied_entirely_or_not_at_all(
 pub(super) async fn clause_7_a_stale_base_is_refused_with_the_whole_commit(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let Some(states) = subject.probe.states() else { return };
-    let change = |message| Some(change("acme/widgets", StateVersion::NONE, 0, message));
-    must(subject.sink.commit(Commit { change: change("first"), ..commit(0, [upsert("a", 1, "x")]) }).await);
-    let before = (subject.rows().await, must(states.runs(None, 9).await));
-    let mut stale = Commit { change: change("stale"), ..commit(1, [upsert("a", 2, "y"), upsert("b", 1, "y")]) };
-    stale.rows[0].rejects.push(Reject { reason: "no id".into(), raw: "{}".into() });
+    let change = |message| change("acme/widgets", StateVersion::NONE, 0, message);
+    must(subject.sink.commit(changed(change("first"), commit(0, [upsert("a", 1, "x")]))).await);
+    let before = (subject.rows().await, must(states.runs(RunQuery::new(9)).await));
+    let mut stale = changed(change("stale"), commit(1, [upsert("a", 2, "y"), upsert("b", 1, "y")]));
+    stale.parts[0].rejects.push(Reject { reason: "no id".into(), raw: "{}".into() });
     assert_refused(subject.sink.commit(stale).await, ErrorKind::Conflict);
-    assert_eq!((subject.rows().await, must(states.runs(None, 9).await)), before);
+    assert_eq!((subject.rows().await, must(states.runs(RunQuery::new(9)).await)), before);
     assert_eq!(subject.probe.rejects(&widgets(), TABLE).await, []);
-    let latest = must(states.latest("acme/widgets").await).expect("the first state");
+    let latest = must(states.latest(&key("acme/widgets")).await).expect("the first state");
     assert_eq!(latest.state.message.as_deref(), Some("first"));
 }
 
@@ -164,18 +160,17 @@ pub(super) async fn clause_7_a_fencing_commit_stores_its_state_only_if_a_row_cha
     let Some(states) = subject.probe.states() else { return };
     subject.put(0, [upsert("a", 1, "x")]).await;
     let fence = |base, records: Vec<crate::Record>| {
-        let change = Some(change("acme/widgets", base, 1, "fence"));
-        Commit { sweep: Some(Sweep::Fence), change, ..commit(1, records) }
+        swept(Sweep::Fence, changed(change("acme/widgets", base, 1, "fence"), commit(1, records)))
     };
-    let report = must(subject.sink.commit(fence(StateVersion::NONE, vec![upsert("a", 1, "x")])).await);
+    let report = reported(must(subject.sink.commit(fence(StateVersion::NONE, vec![upsert("a", 1, "x")])).await));
     assert_eq!((report.version, report.counts.unchanged), (None, 1));
-    assert_eq!(must(states.latest("acme/widgets").await), None);
-    assert_eq!(must(states.runs(None, 9).await), []);
-    let report = must(subject.sink.commit(fence(StateVersion::NONE, vec![upsert("a", 2, "y")])).await);
-    let latest = must(states.latest("acme/widgets").await).expect("a row changed, so the state was stored");
+    assert_eq!(must(states.latest(&key("acme/widgets")).await), None);
+    assert_eq!(must(states.runs(RunQuery::new(9)).await), []);
+    let report = reported(must(subject.sink.commit(fence(StateVersion::NONE, vec![upsert("a", 2, "y")])).await));
+    let latest = must(states.latest(&key("acme/widgets")).await).expect("a row changed, so the state was stored");
     assert_eq!(report.version, Some(latest.version));
     // Another run has committed since: a late commit is accepted only if it changes no row.
-    let stale = must(subject.sink.commit(fence(StateVersion::NONE, vec![upsert("a", 2, "y")])).await);
+    let stale = reported(must(subject.sink.commit(fence(StateVersion::NONE, vec![upsert("a", 2, "y")])).await));
     assert_eq!((stale.version, stale.counts.unchanged), (None, 1));
     let before = subject.rows().await;
     let stale = fence(StateVersion::NONE, vec![upsert("b", 1, "x"), upsert("a", 3, "z")]);
@@ -193,7 +188,7 @@ pub(super) async fn clause_7_of_two_commits_on_one_base_exactly_one_wins(fresh: 
         let name = n.to_string();
         tasks.push(tokio::spawn(async move {
             let change = change("acme/widgets", StateVersion::NONE, 0, &name);
-            sink.commit(Commit { change: Some(change), ..commit(0, [upsert(&name, 1, &name)]) }).await
+            sink.commit(changed(change, commit(0, [upsert(&name, 1, &name)]))).await
         }));
     }
     let results: Vec<_> = join_all(tasks).await.into_iter().map(|joined| joined.expect("the task panicked")).collect();
@@ -201,7 +196,7 @@ pub(super) async fn clause_7_of_two_commits_on_one_base_exactly_one_wins(fresh: 
     for refused in results.into_iter().filter(Result::is_err) {
         assert_refused(refused, ErrorKind::Conflict);
     }
-    let winner = must(states.latest("acme/widgets").await).and_then(|entry| entry.state.message);
+    let winner = must(states.latest(&key("acme/widgets")).await).and_then(|entry| entry.state.message);
     assert_eq!(Some(subject.row().await.key), winner, "the stored rows and state come from different commits");
 }
 
@@ -210,11 +205,7 @@ pub(super) async fn clause_11_a_table_or_resource_that_was_not_ensured_is_refuse
     let subject = Subject::new(&fresh).await;
     let gadgets = resource("acme/gadgets");
     let mut elsewhere = commit(0, [upsert("a", 1, "x")]);
-    elsewhere.rows.push(TableRows {
-        table: "comments".into(),
-        records: vec![upsert("c", 1, "x")],
-        ..TableRows::default()
-    });
+    elsewhere.parts.push(StreamCommit::new("comments", RunId::new()).records([upsert("c", 1, "x")]));
     assert_refused(subject.sink.commit(elsewhere).await, ErrorKind::Internal);
     let unknown = Commit { resource: gadgets.clone(), ..commit(0, [upsert("a", 1, "x")]) };
     assert_refused(subject.sink.commit(unknown).await, ErrorKind::Internal);
@@ -238,17 +229,17 @@ pub(super) async fn clause_12_the_run_record_includes_the_counts_of_its_commit(f
         (1, vec![upsert("a", 2, "x"), upsert("a", 1, "older"), upsert("b", 2, "y"), delete("c", 1)]),
     ] {
         let change = StateChange { base, run: Some(expected.clone()), ..change("acme/widgets", base, seconds, "x") };
-        let mut commit = Commit { change: Some(change), ..commit(seconds, records) };
-        commit.rows[0].rejects.push(Reject { reason: "no id".into(), raw: "{}".into() });
+        let mut commit = changed(change, commit(seconds, records));
+        commit.parts[0].rejects.push(Reject { reason: "no id".into(), raw: "{}".into() });
         let mut stale = commit.clone();
-        if let Some(change) = &mut stale.change {
+        if let Some(change) = &mut stale.parts[0].change {
             change.base = StateVersion(99);
         }
         assert_refused(subject.sink.commit(stale).await, ErrorKind::Conflict);
-        let report = must(subject.sink.commit(commit).await);
+        let report = reported(must(subject.sink.commit(commit).await));
         base = report.version.expect("the report has a version");
         expected.counts += &report.counts;
-        assert_eq!(must(states.runs(Some("acme/widgets"), 9).await), std::slice::from_ref(&expected));
+        assert_eq!(must(states.runs(RunQuery::new(9).key(&key("acme/widgets"))).await), std::slice::from_ref(&expected));
     }
     assert!(expected.counts.add_up() && expected.counts.rejected == 2, "{:?}", expected.counts);
 }

@@ -157,8 +157,8 @@ pub(super) async fn clause_6_the_report_adds_up(fresh: Fresh<dyn SinkProbe>) {
     let records =
         [upsert("a", 5, "x"), upsert("b", 6, "y"), delete("c", 6), upsert("c", 5, "old"), upsert("d", 6, "back")];
     let mut mixed = commit(1, records);
-    mixed.rows[0].rejects.push(crate::Reject { reason: "no id".into(), raw: "{}".into() });
-    let report = must(subject.sink.commit(mixed).await);
+    mixed.parts[0].rejects.push(crate::Reject { reason: "no id".into(), raw: "{}".into() });
+    let report = reported(must(subject.sink.commit(mixed).await));
     let mut expected = Counts { offered: 6, unchanged: 1, updated: 2, deleted: 1, rejected: 1, ..Counts::default() };
     expected.skip(Counts::OLDER, 1);
     assert_eq!(report.counts, expected);

@@ -2,10 +2,10 @@
 
 use super::super::Fresh;
 use super::super::fixture::{
-    TABLE, at, commit, delete, document, marked, marked_as, must, resource, tables, upsert, widgets,
+    TABLE, at, commit, delete, document, marked, marked_as, must, reported, resource, swept, tables, upsert, widgets,
 };
 use super::{SinkProbe, Subject};
-use crate::sink::{LiveRows, StalePolicy, Sweep, TableRows, UnseenQuery};
+use crate::sink::{LiveRows, StalePolicy, StreamCommit, Sweep, UnseenQuery};
 use crate::{Commit, Record, RunId, Sink, Version};
 
 impl Subject {
@@ -17,7 +17,7 @@ impl Subject {
         policy: StalePolicy,
         records: impl IntoIterator<Item = Record>,
     ) -> crate::Counts {
-        let counts = must(self.sink.commit(marked_as(run, policy, commit(seconds, records))).await).counts;
+        let counts = reported(must(self.sink.commit(marked_as(run, policy, commit(seconds, records))).await)).counts;
         assert!(counts.add_up(), "the report does not add up: {counts:?}");
         counts
     }
@@ -191,10 +191,10 @@ pub(super) async fn clause_10_reconciliations_do_not_share_marks_and_finish_dele
     must(sink.commit(marked(two, commit(1, [upsert("b", 1, "x")]))).await);
     assert_eq!(unseen(sink, one, None, 9).await, ["b"]);
     assert_eq!(unseen(sink, two, None, 9).await, ["a"]);
-    must(sink.commit(Commit { sweep: Some(Sweep::Finish(one)), ..commit(2, []) }).await);
+    must(sink.commit(swept(Sweep::Finish(one), commit(2, []))).await);
     assert_eq!(unseen(sink, one, None, 9).await, ["a", "b"]);
     assert_eq!(unseen(sink, two, None, 9).await, ["a"]);
-    must(sink.commit(Commit { sweep: Some(Sweep::Finish(one)), ..commit(3, []) }).await);
+    must(sink.commit(swept(Sweep::Finish(one), commit(3, []))).await);
 }
 
 /// A refused commit marks nothing.

@@ -14,8 +14,8 @@ pub(super) async fn clause_9_rejects_are_kept_with_their_reason(fresh: Fresh<dyn
         Reject { reason: "not an object".into(), raw: "[1,".into() },
     ];
     let mut commit = commit(0, [upsert("a", 1, "x")]);
-    commit.rows[0].rejects = rejects.clone();
-    let counts = must(subject.sink.commit(commit).await).counts;
+    commit.parts[0].rejects = rejects.clone();
+    let counts = reported(must(subject.sink.commit(commit).await)).counts;
     assert_eq!((counts.offered, counts.rejected, counts.inserted), (3, 2, 1));
     let mut kept = subject.probe.rejects(&widgets(), TABLE).await;
     kept.sort_by(|a, b| a.reason.cmp(&b.reason));
@@ -27,7 +27,7 @@ pub(super) async fn clause_9_rejects_are_kept_with_their_reason(fresh: Fresh<dyn
 /// A commit for a resource that contains only a reject.
 fn rejecting(resource: &Resource, seconds: i64, reason: &str) -> Commit {
     let mut commit = Commit { resource: resource.clone(), ..commit(seconds, []) };
-    commit.rows[0].rejects = vec![Reject { reason: reason.into(), raw: format!("{{\"{reason}\":1}}").into() }];
+    commit.parts[0].rejects = vec![Reject { reason: reason.into(), raw: format!("{{\"{reason}\":1}}").into() }];
     commit
 }
 
@@ -80,7 +80,7 @@ pub(super) async fn clause_9_a_commit_deletes_the_rejects_that_it_corrects(fresh
         Reject { raw: "{}".into(), ..rejecting(&widgets(), 0, "two").rows.remove(0).rejects.remove(0) };
     let unknown = Reject { reason: "never seen".into(), raw: "{}".into() };
     correcting.rows[0].corrected = vec![odd, different_text, unknown];
-    let counts = must(subject.sink.commit(correcting).await).counts;
+    let counts = reported(must(subject.sink.commit(correcting).await)).counts;
     assert_eq!((counts.offered, counts.inserted), (1, 1), "corrected rejects are not counted as records");
     assert_eq!(outstanding(&subject, Some(&widgets()), 9).await, (vec!["two".into()], 1));
     assert_eq!(outstanding(&subject, Some(&gadgets), 9).await, (vec!["it's odd".into()], 1));
@@ -99,12 +99,19 @@ pub(super) async fn clause_9_finish_deletes_the_rejects_that_were_not_seen(fresh
         must(subject.sink.commit(rejecting(resource, 0, reason)).await);
     }
     let run = RunId::new();
-    let by_run = |commit: Commit| Commit { run, ..marked(run, commit) };
+    let by_run = |mut commit: Commit| {
+        commit.parts[0].run = run;
+        marked(run, commit)
+    };
     must(subject.sink.commit(by_run(rejecting(&widgets(), 1, "still odd"))).await);
     must(subject.sink.commit(by_run(commit(1, [upsert("a", 1, "x")]))).await);
     // Between the commits of the reconcile run, another run sees a new reject.
     must(subject.sink.commit(rejecting(&widgets(), 2, "new")).await);
-    let end = |sweep| Commit { run, sweep: Some(sweep), rows: vec![], ..commit(3, []) };
+    let end = |sweep| {
+        let mut commit = swept(sweep, commit(3, []));
+        commit.parts[0].run = run;
+        commit
+    };
     must(subject.sink.commit(end(Sweep::Abandon(run))).await);
     assert_eq!(outstanding(&subject, None, 9).await.1, 4, "`Abandon` deleted rejects");
     must(subject.sink.commit(end(Sweep::Finish(run))).await);
