@@ -24,7 +24,8 @@ pub enum Event {
         /// The source's event.
         event: SourceEvent,
     },
-    /// The source reports an event while it [checks](super::Connector::check) or [discovers](super::Connector::discover).
+    /// The source reports an event of a request that belongs to no read: a [check](super::Connector::check), a
+    /// [discovery](super::Connector::discover), or a token that all reads share.
     Remote(SourceEvent),
     /// A batch has arrived from the source. It is not yet committed.
     #[non_exhaustive]

@@ -118,7 +118,7 @@ pub struct TableRows {
     pub table: String,
     /// The records, in order.
     pub records: Vec<Record>,
-    /// Rejects, to be kept beside the tables.
+    /// Rejects, to be kept in a separate table.
     pub rejects: Vec<Reject>,
     /// Stored rejects to be deleted because they no longer hold. None of them is among `rejects`.
     pub corrected: Vec<Reject>,

@@ -222,7 +222,7 @@ impl<F: Fn() + Clone + Send + Sync + 'static> Source for CrashingSource<F> {
         self.source.spec()
     }
 
-    async fn connect(&self, settings: &Settings, context: Context) -> Result<Box<dyn Reader>> {
+    async fn connect(&self, settings: &Settings, context: ConnectContext) -> Result<Box<dyn Reader>> {
         let reader = self.source.connect(settings, context).await?;
         Ok(Box::new(CrashingReader { reader, switch: self.switch.clone(), meanwhile: self.meanwhile.clone() }))
     }
