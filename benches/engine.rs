@@ -72,7 +72,7 @@ impl Source for Prepared {
         SourceSpec::new("prepared", "1").stream(StreamSpec::new(TABLE))
     }
 
-    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+    async fn connect(&self, _: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> {
         Ok(Box::new(self.clone()))
     }
 }

@@ -41,7 +41,7 @@ impl Source for JsonLines {
         SourceSpec::new("jsonl", "1.0.0").resource_kind("file").settings(SettingsSchema::of::<Folder>()).stream(lines)
     }
 
-    async fn connect(&self, settings: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+    async fn connect(&self, settings: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> {
         Ok(Box::new(settings.read::<Folder>()?))
     }
 }

@@ -26,7 +26,7 @@ impl Source for Orders {
         SourceSpec::new("shop", "1.0.0").resource_kind("branch").stream(orders)
     }
 
-    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+    async fn connect(&self, _: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> {
         Ok(Box::new(self.clone()))
     }
 }

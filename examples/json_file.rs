@@ -21,9 +21,8 @@ use snowfeed::merge::{Merge, MergeAction, StoredVersion, content_hash};
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::{
     Commit, CommitReport, ConfigStore, Counts, Error, ErrorKind, Namespace, OutstandingRejects, Record, Reject,
-    RejectQuery, Resource, StreamState, Result, RunId, RunRecord, RunStatus, Sink, StalePolicy, StateChange,
-    StateEntry, StateStore, StateVersion, StoredRecord, StoredReject, StoredRow, StreamSpec, Sweep, UnseenQuery,
-    Version,
+    RejectQuery, Resource, Result, RunId, RunRecord, RunStatus, Sink, StalePolicy, StateChange, StateEntry, StateStore,
+    StateVersion, StoredRecord, StoredReject, StoredRow, StreamSpec, StreamState, Sweep, UnseenQuery, Version,
 };
 
 /// A destination that keeps rows, settings and state in one JSON file, for one process at a time.

@@ -1,6 +1,6 @@
 //! Write a Snowflake connector by implementing one trait.
 //!
-//! An author implements [`Source`]. snowfeed adds the rest: an incremental, crash-safe ingestion [`engine`], [`backends`] that keep
+//! An author implements [`Source`], which connects to a [`Reader`]. snowfeed adds the rest: an incremental, crash-safe ingestion [`engine`], [`backends`] that keep
 //! rows, settings and state together, a command line for any source (the `cli` module), an HTTP client for sources (`http`),
 //! and conformance suites with a mock of an HTTP API (`testkit`). The reference source is GitHub issues (`sources::github`).
 //!
@@ -61,10 +61,10 @@ pub use sink::{
     Backend, Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, Sink, StalePolicy, StoredRecord,
     StoredReject, StoredRow, StreamCommit, StreamReport, Sweep, UnseenQuery,
 };
-pub use source::{BatchStream, Context, ReadRequest, Reader, ResourceStream, Source, SourceSpec, VerifyRequest};
+pub use source::{BatchStream, ConnectContext, ReadRequest, Reader, ResourceStream, Source, SourceSpec, VerifyRequest};
 pub use state::{
-    Counts, Mode, Reconciliation, StreamState, StreamStatus, RunId, RunRecord, RunStatus, StateChange, StateEntry, StateKey, RunQuery,
-    StateStore, StateVersion, Timings,
+    Counts, Mode, Reconciliation, RunId, RunQuery, RunRecord, RunStatus, StateChange, StateEntry, StateKey, StateStore,
+    StateVersion, StreamState, StreamStatus, Timings,
 };
 pub use stream::{Column, ColumnType, JsonPath, Step, StreamSpec};
 
@@ -75,9 +75,9 @@ pub use {bytestring, futures, jiff, schemars, secrecy};
 pub mod prelude {
     #[doc(no_inline)]
     pub use crate::{
-        Batch, BatchStream, Checkpoint, ColumnType, Context, Error, ErrorKind, Mode, Monitor, ReadRequest, Reader,
-        Record, Resource, ResourceStream, Result, SecretRef, Settings, SettingsSchema, Source, SourceSpec, StreamSpec,
-        Version,
+        Batch, BatchStream, Checkpoint, ColumnType, ConnectContext, Error, ErrorKind, Mode, Monitor, ReadRequest,
+        Reader, Record, Resource, ResourceStream, Result, SecretRef, Settings, SettingsSchema, Source, SourceSpec,
+        StreamSpec, Version,
     };
 }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use run::{Counts, Mode, RunId, RunRecord, RunStatus, Timings};
-pub use store::{RunQuery, StateKey, StreamStatus, StateChange, StateEntry, StateStore, StateVersion};
+pub use store::{RunQuery, StateChange, StateEntry, StateKey, StateStore, StateVersion, StreamStatus};
 
 use crate::Checkpoint;
 

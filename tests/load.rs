@@ -35,7 +35,7 @@ impl Source for TickingSource {
         SourceSpec::new("ticking", "1").stream(StreamSpec::new("ticks").column("tick", "tick", ColumnType::Integer))
     }
 
-    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+    async fn connect(&self, _: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> {
         Ok(Box::new(self.clone()))
     }
 }

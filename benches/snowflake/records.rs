@@ -54,7 +54,7 @@ impl snowfeed::Source for Source {
         SourceSpec::new("bench", "1").stream(StreamSpec::new(TABLE).column("title", "title", ColumnType::Text))
     }
 
-    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+    async fn connect(&self, _: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> {
         Ok(Box::new(self.clone()))
     }
 }

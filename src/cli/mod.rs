@@ -8,7 +8,7 @@
 //! # #[async_trait::async_trait]
 //! # impl Source for Planets {
 //! #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1").stream(StreamSpec::new("planets")) }
-//! #     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
+//! #     async fn connect(&self, _: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
 //! # }
 //! # #[async_trait::async_trait]
 //! # impl Reader for Planets {
@@ -98,7 +98,7 @@ pub async fn run_from<T: Into<OsString>>(source: impl Source, args: impl IntoIte
 /// # #[async_trait::async_trait]
 /// # impl Source for Planets {
 /// #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1").stream(StreamSpec::new("planets")) }
-/// #     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
+/// #     async fn connect(&self, _: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
 /// # }
 /// # #[async_trait::async_trait]
 /// # impl Reader for Planets {

@@ -99,8 +99,8 @@ impl Progress {
                 self.note(&format!("waiting until {}: {reason}", clock(*until)));
             }
             Event::Remote(_) => {}
-            Event::Source { resource, event } => self.source_event(resources, resource.name(), event),
-            Event::Read { resource, records, traffic } => {
+            Event::Source { resource, event, .. } => self.source_event(resources, resource.name(), event),
+            Event::Read { resource, records, traffic, .. } => {
                 let Some(row) = resources.get_mut(resource.name()) else { return };
                 row.rows += records;
                 row.traffic = *traffic;
@@ -111,7 +111,7 @@ impl Progress {
                     self.output.note(&format!("{resource}: {}", row.describe()));
                 }
             }
-            Event::Verifying { resource, records } => {
+            Event::Verifying { resource, records, .. } => {
                 let Some(row) = resources.get_mut(resource.name()) else { return };
                 row.pause = Some(format!("verifying {}", counted(*records, "record")));
                 row.show(resource.name());

@@ -11,9 +11,9 @@ use super::credentials::CredentialUse;
 use super::identity::IdentityClaims;
 use super::{Event, Observer};
 use crate::{
-    Backend, Commit, ConfigStore, Context, Error, Limits, Mode, Monitor, OutstandingRejects, Reader, RejectQuery,
-    Resource, ResourceConfig, Result, RunId, RunQuery, RunRecord, Settings, Sink, Source, SourceEvent, SourceSpec,
-    StateEntry, StateKey, StateStore, StateVersion, StreamCommit, StreamReport, StreamSpec, StreamStatus,
+    Backend, Commit, ConfigStore, ConnectContext, Error, Limits, Mode, Monitor, OutstandingRejects, Reader,
+    RejectQuery, Resource, ResourceConfig, Result, RunId, RunQuery, RunRecord, Settings, Sink, Source, SourceEvent,
+    SourceSpec, StateEntry, StateKey, StateStore, StateVersion, StreamCommit, StreamReport, StreamSpec, StreamStatus,
 };
 
 /// The number of remembered warnings: each is logged once.
@@ -57,14 +57,14 @@ pub(super) enum WriteOrder {
 /// # #[async_trait::async_trait]
 /// # impl Source for Planets {
 /// #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1").stream(StreamSpec::new("planets")) }
-/// #     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
+/// #     async fn connect(&self, _: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
 /// # }
 /// # #[async_trait::async_trait]
 /// # impl Reader for Planets {
 /// #     async fn check(&self) -> Result<()> { Ok(()) }
 /// #     fn discover(&self) -> ResourceStream { stream::empty().boxed() }
 /// #     fn read(&self, _: ReadRequest) -> BatchStream {
-/// #         stream::iter([Ok(Batch::new("planets").record(Record::upsert("3", Version::NONE, "{}")))]).boxed()
+/// #         stream::iter([Ok(Batch::new().record(Record::upsert("3", Version::NONE, "{}")))]).boxed()
 /// #     }
 /// # }
 ///
@@ -115,7 +115,11 @@ impl Emitter {
 
     /// Whether to log the event: the same warning may recur for every resource, in every scheduled run.
     fn is_new_warning(&self, event: &Event) -> bool {
-        let Event::Source { event: SourceEvent::Warning(warning), .. } = event else { return true };
+        let (Event::Source { event: SourceEvent::Warning(warning), .. } | Event::Remote(SourceEvent::Warning(warning))) =
+            event
+        else {
+            return true;
+        };
         let mut warned = self.logged_warnings.lock().unwrap_or_else(PoisonError::into_inner);
         if warned.len() >= MAX_WARNINGS {
             warned.clear();
@@ -170,6 +174,8 @@ impl Connector {
     #[must_use]
     pub fn with_settings(mut self, values: impl IntoIterator<Item = (String, Value)>) -> Self {
         self.spec.settings.merge(&mut self.overrides, values);
+        // Otherwise, two clones with different settings would replace each other's reader at every run.
+        self.connected = Arc::default();
         self
     }
 
@@ -192,7 +198,7 @@ impl Connector {
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.emitter.observer = Some(Arc::new(observer));
-        // A reader that is already connected reports to the observer before.
+        // A reader that is already connected reports to the previous observer.
         self.connected = Arc::default();
         self
     }
@@ -220,8 +226,13 @@ impl Connector {
     /// # Errors
     /// Returns the errors of [`Source::connect`] and [`Reader::check`].
     pub async fn check(&self) -> Result<()> {
-        let context = Context::new(self.monitor()).fail_fast(true);
+        let context = ConnectContext::new(self.monitor()).fail_fast(true);
         self.source.connect(&self.configuration().await?.config, context).await?.check().await
+    }
+
+    /// Connects anew at the next use: the reader may hold a secret that was replaced.
+    pub(super) async fn disconnect(&self) {
+        *self.connected.lock().await = None;
     }
 
     /// Connects the source, unless it is connected with these settings.
@@ -232,7 +243,7 @@ impl Connector {
         {
             return Ok(reader.clone());
         }
-        let reader: Arc<dyn Reader> = self.source.connect(settings, Context::new(self.monitor())).await?.into();
+        let reader: Arc<dyn Reader> = self.source.connect(settings, ConnectContext::new(self.monitor())).await?.into();
         *connected = Some((settings.clone(), reader.clone()));
         Ok(reader)
     }

@@ -29,9 +29,11 @@ impl Connector {
         let names = ResourceLookup::new(self.source.as_ref(), &config, known.keys().map(Resource::name));
         let monitor = self.monitor();
         let mut discovered = self.reader(&config).await?.discover();
-        let (mut found, mut seen, mut skipped) = (Vec::new(), HashSet::new(), 0);
+        let (mut found, mut seen, mut skipped, mut listed) = (Vec::new(), HashSet::new(), 0, 0);
         while let Some(resource) = discovered.try_next().await? {
-            if found.len() == MAX_RESOURCES {
+            listed += 1;
+            // Also counts what was listed before: a remote may list the same page again and again.
+            if listed > MAX_RESOURCES {
                 let warning =
                     format!("the source returned more than {MAX_RESOURCES} resources: the others are skipped");
                 monitor.event(SourceEvent::Warning(warning));

@@ -55,7 +55,7 @@ impl Run<'_> {
         Error::new(ErrorKind::Configuration, format!("{this} is the same {kind} as {other}, which is already ingested"))
             .with_help(format!(
                 "continue with {other}, which follows a new name, and `remove` {this} if it is enabled; to read it as {this} instead, \
-                 `remove` {other}: its rows stay beside the new ones"
+                 `remove` {other}: its rows are kept in addition to the new ones"
             ))
     }
 }

@@ -28,7 +28,8 @@ pub enum Event {
         /// The source's event.
         event: SourceEvent,
     },
-    /// The source reports an event while it [checks](super::Connector::check) or [discovers](super::Connector::discover).
+    /// The source reports an event of a request that belongs to no read: a [check](super::Connector::check), a
+    /// [discovery](super::Connector::discover), or a token that all reads share.
     Remote(SourceEvent),
     /// A batch has arrived from the source. It is not yet committed.
     #[non_exhaustive]
@@ -90,18 +91,20 @@ impl Event {
         match self {
             Self::Started { run, resource, stream, mode } => {
                 tracing::info!(%run, %resource, stream, ?mode, "run started");
-            },
+            }
             Self::Source { resource, stream, event: SourceEvent::Waiting { reason, until } } => {
                 tracing::warn!(%resource, stream, %reason, %until, "waiting");
             }
             Self::Source { resource, stream, event: SourceEvent::Warning(warning) } => {
                 tracing::warn!(%resource, stream, "{warning}");
-            },
+            }
             Self::Remote(SourceEvent::Waiting { reason, until }) => tracing::warn!(%reason, %until, "waiting"),
             Self::Remote(SourceEvent::Warning(warning)) => tracing::warn!("{warning}"),
             Self::Remote(event) => tracing::debug!(?event, "source"),
             Self::Source { resource, stream, event } => tracing::debug!(%resource, stream, ?event, "source"),
-            Self::Read { resource, stream, records, traffic } => tracing::trace!(%resource, stream, records, ?traffic, "batch read"),
+            Self::Read { resource, stream, records, traffic } => {
+                tracing::trace!(%resource, stream, records, ?traffic, "batch read")
+            }
             Self::Committed { resource, stream, commits, counts, .. } => {
                 tracing::debug!(%resource, stream, commits, offered = counts.offered, "committed");
             }

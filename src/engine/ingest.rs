@@ -12,7 +12,10 @@ use super::batcher::ReadBudget;
 use super::resources::ResourceLookup;
 use super::run::{PrefetchedState, Run};
 use super::settings::Configured;
-use crate::{Counts, Error, ErrorKind, Mode, Resource, ResourceConfig, Result, RunRecord, RunStatus, Settings, StateKey, StreamSpec};
+use crate::{
+    Counts, Error, ErrorKind, Mode, Resource, ResourceConfig, Result, RunRecord, RunStatus, Settings, StateKey,
+    StreamSpec,
+};
 
 /// A request to ingest resources.
 #[derive(Debug, Clone)]

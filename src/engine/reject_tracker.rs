@@ -1,7 +1,7 @@
 //! Tracks the outstanding rejects of a stream during a run: a valid record clears those about its subject.
 
-use crate::record::{DOCUMENT_OF, document_of};
 use super::batcher::Rows;
+use crate::record::{DOCUMENT_OF, document_of};
 use crate::{OutstandingRejects, Reject, RejectQuery, Resource, Source};
 
 /// The maximum number of tracked rejects, the most recently seen first.

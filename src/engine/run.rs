@@ -127,6 +127,9 @@ impl<'a> Run<'a> {
         if is_prefetched && is_superseded && self.record.commits == 0 {
             ended = self.ingest(None, budget).await;
         }
+        if ended.as_ref().is_err_and(|error| error.kind() == ErrorKind::Authentication) {
+            self.connector.disconnect().await;
+        }
         self.record.empty_columns = self.columns.missing(MIN_RECORDS);
         if !self.record.empty_columns.is_empty() {
             self.monitor.event(SourceEvent::Warning(columns::warning(&self.record.empty_columns)));
@@ -151,7 +154,11 @@ impl<'a> Run<'a> {
             self.reconcile = entry.state.reconcile.clone();
             self.stored = Some(entry.state);
         }
-        let reader = self.connector.reader(&self.settings).await?;
+        let reader = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Ok(Outcome::Interrupted),
+            reader = self.connector.reader(&self.settings) => reader?,
+        };
         self.connector.sink.ensure_streams(&self.resource, &self.connector.spec.streams).await?;
         self.rejects = self.find_rejects().await?;
         if self.record.mode == Mode::Reconcile {
@@ -462,7 +469,7 @@ impl Drop for Run<'_> {
 /// Returns the message of a run that rejected records.
 fn rejected(count: u64) -> String {
     let (records, they_are) = if count == 1 { ("record was", "it is") } else { ("records were", "they are") };
-    format!("{count} {records} rejected; {they_are} kept beside the tables, and listed by `rejects`")
+    format!("{count} {records} rejected; {they_are} kept in a separate table, and listed by `rejects`")
 }
 
 /// Whether a run completed and found nothing new.

@@ -173,7 +173,8 @@ impl Timetable {
             .into_iter()
             .map(|resource| {
                 let streams = self.plan.get_mut(&resource).map(|planned| &mut planned.streams);
-                let take = |planned: &mut PlannedStream| PlannedStream { start: planned.start.take(), ..planned.clone() };
+                let take =
+                    |planned: &mut PlannedStream| PlannedStream { start: planned.start.take(), ..planned.clone() };
                 let streams = streams.map_or_else(Vec::new, |streams| streams.iter_mut().map(take).collect());
                 (resource, streams)
             })
@@ -253,7 +254,8 @@ mod tests {
 
     #[test]
     fn a_resource_that_never_ran_is_due_at_once() {
-        let planned = PlannedResource { schedule: Schedule::default(), last: None, is_unfinished: false, streams: Vec::new() };
+        let planned =
+            PlannedResource { schedule: Schedule::default(), last: None, is_unfinished: false, streams: Vec::new() };
         let mut timetable = Timetable { plan: [(resource("a"), planned)].into(), ..Timetable::default() };
         assert_eq!(names(timetable.start(at(0), 1)), [resource("a")]);
     }

@@ -23,16 +23,14 @@ pub(super) fn transport(error: reqwest::Error, url: &Url, timeout: Duration) -> 
         TransportFailure::ProxyAuthentication => proxy_refusal(url.scheme()),
         TransportFailure::HostNotFound => Error::unavailable(format!("the host of {origin} cannot be found"))
             .with_help("check the base URL and, if there is one, the proxy"),
-        TransportFailure::UntrustedCertificate => {
-            Error::unavailable(format!("the certificate of {origin} is not trusted"))
-                .with_help("configure the certificate authority that issued it, or check the base URL")
-        }
+        TransportFailure::UntrustedCertificate => Error::unavailable(failure.message(&origin))
+            .with_help("configure the certificate authority that issued it, or check the base URL"),
         TransportFailure::ConnectTimeout => late("cannot be reached in time"),
-        TransportFailure::ConnectFailed => Error::unavailable(format!("{origin} cannot be reached"))
+        TransportFailure::ConnectFailed => Error::unavailable(failure.message(&origin))
             .with_help("check the base URL, the network and, if there is one, the proxy"),
         TransportFailure::Timeout => late("did not answer in time"),
         TransportFailure::IncompleteBody => Error::invalid_data("the answer is cut short or garbled"),
-        TransportFailure::Disconnected => Error::unavailable(format!("the connection to {origin} broke")),
+        TransportFailure::Disconnected => Error::unavailable(failure.message(&origin)),
     };
     let new = new.with_retry(failure.retry()).with_context("url", url).with_source(error.without_url());
     (new, failure.is_before_request())

@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use crate::error::{causes, is_caused_by};
 use crate::{Error, ErrorKind, Retry};
 
-/// Why a request got no complete response. Each client words the error for its own users.
+/// Why a request got no complete response. Each client adds the help for its own users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TransportFailure {
     /// The proxy demands credentials: it answered CONNECT with 407.
@@ -54,6 +54,19 @@ impl TransportFailure {
             Self::IncompleteBody
         } else {
             Self::Disconnected
+        }
+    }
+
+    /// The message for a server that is called `server`.
+    pub(crate) fn message(self, server: &str) -> String {
+        match self {
+            Self::ProxyAuthentication | Self::HostNotFound | Self::ConnectTimeout | Self::ConnectFailed => {
+                format!("{server} cannot be reached")
+            }
+            Self::UntrustedCertificate => format!("the certificate of {server} is not trusted"),
+            Self::Timeout => format!("{server} did not respond in time"),
+            Self::IncompleteBody => format!("the response of {server} was cut off"),
+            Self::Disconnected => format!("the connection to {server} broke"),
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-pub use self::request::{Context, ReadRequest, VerifyRequest};
+pub use self::request::{ConnectContext, ReadRequest, VerifyRequest};
 pub use self::spec::SourceSpec;
 use crate::{Batch, Checkpoint, Record, Resource, Result, Settings, SourceEvent};
 
@@ -37,7 +37,7 @@ pub type ResourceStream = BoxStream<'static, Result<Resource>>;
 ///             .stream(StreamSpec::new("planets").column("name", "name", ColumnType::Text))
 ///     }
 ///
-///     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+///     async fn connect(&self, _: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> {
 ///         Ok(Box::new(Catalog))
 ///     }
 /// }
@@ -92,12 +92,15 @@ pub trait Source: Debug + Send + Sync + 'static {
     /// Returns its name, version, settings and streams.
     fn spec(&self) -> SourceSpec;
 
-    /// Parses the settings once, and builds what reading needs, such as an HTTP client. Reads files of secrets, and sends no request.
-    /// The engine keeps the reader for as long as the settings stay the same.
+    /// Parses the settings once, and builds what reading needs, such as an HTTP client. It may read files and sends no request.
+    ///
+    /// The engine keeps the reader for as long as the settings stay the same, and connects anew after an
+    /// [`Authentication`](crate::ErrorKind::Authentication) error, so that a replaced secret is read again. It may drop the future at any
+    /// await point.
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) for settings.
-    async fn connect(&self, settings: &Settings, context: Context) -> Result<Box<dyn Reader>>;
+    async fn connect(&self, settings: &Settings, context: ConnectContext) -> Result<Box<dyn Reader>>;
 
     /// Returns the resource that a user means by `name`, in its canonical form: without I/O, it maps all known spellings of a name to one
     /// resource, and a canonical name to itself. `settings` may be incomplete or invalid.
@@ -175,7 +178,7 @@ impl<S: Source + ?Sized> Source for Arc<S> {
         self.as_ref().spec()
     }
 
-    async fn connect(&self, settings: &Settings, context: Context) -> Result<Box<dyn Reader>> {
+    async fn connect(&self, settings: &Settings, context: ConnectContext) -> Result<Box<dyn Reader>> {
         self.as_ref().connect(settings, context).await
     }
 

@@ -2,17 +2,17 @@
 
 use crate::{Checkpoint, Mode, Monitor, Resource, StoredRecord};
 
-/// What a source gets to connect with, besides the settings.
+/// The context of a connection, besides the settings.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Context {
+pub struct ConnectContext {
     /// Receives the traffic, waits and warnings of requests that belong to no read: those of a check, of a discovery, and for tokens.
     pub monitor: Monitor,
     /// Whether a person is waiting for a check: give up soon if the remote cannot be reached.
     pub fail_fast: bool,
 }
 
-impl Context {
+impl ConnectContext {
     /// A context with this monitor.
     pub fn new(monitor: Monitor) -> Self {
         Self { monitor, fail_fast: false }

@@ -112,7 +112,7 @@ pub struct Counts {
     pub deleted: u64,
     /// Records that were not stored, by reason: a code in snake case, such as [`Counts::OLDER`].
     pub skipped: BTreeMap<String, u64>,
-    /// Objects that could not be turned into records; they are kept beside the tables.
+    /// Objects that could not be turned into records; they are kept in a separate table.
     pub rejected: u64,
 }
 

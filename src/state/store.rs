@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Counts, StreamState, RunRecord};
+use super::{Counts, RunRecord, StreamState};
 use crate::Result;
 
 /// Numbers the entries of one key. A run that builds on an old version is refused. [`StateVersion::NONE`] is a key without entries.

@@ -11,10 +11,10 @@ use serde_json::Value;
 use crate::sink::{
     Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, Sink, StoredRecord, UnseenQuery,
 };
-use crate::state::{RunQuery, StateKey, StreamStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
+use crate::state::{RunQuery, RunRecord, StateChange, StateEntry, StateKey, StateStore, StateVersion, StreamStatus};
 use crate::{
-    Backend, BatchStream, Checkpoint, ConfigSnapshot, ConfigStore, Context, Error, Namespace, ReadRequest, Reader,
-    Record, Resource, ResourceStream, Result, Settings, Source, SourceSpec, StreamSpec, VerifyRequest,
+    Backend, BatchStream, Checkpoint, ConfigSnapshot, ConfigStore, ConnectContext, Error, Namespace, ReadRequest,
+    Reader, Record, Resource, ResourceStream, Result, Settings, Source, SourceSpec, StreamSpec, VerifyRequest,
 };
 
 /// A clock that steps back: it advances by a second at each reading, and jumps back by an hour at every tenth.
@@ -204,7 +204,7 @@ impl<B: Backend> StateStore for CrashingBackend<B> {
 /// # #[async_trait]
 /// # impl Source for Planets {
 /// #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1.0.0").stream(StreamSpec::new("planets")) }
-/// #     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
+/// #     async fn connect(&self, _: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
 /// # }
 /// # #[async_trait]
 /// # impl Reader for Planets {
@@ -215,7 +215,7 @@ impl<B: Backend> StateStore for CrashingBackend<B> {
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// # let request = || ReadRequest::new(Resource::new("sun").unwrap());
 /// let source = FlakySource::new(Planets, 2).failures(1);
-/// let reader = source.connect(&Settings::default(), Context::detached()).await.unwrap();
+/// let reader = source.connect(&Settings::default(), ConnectContext::detached()).await.unwrap();
 /// assert!(reader.read(request()).collect::<Vec<_>>().await[2].is_err());
 /// assert!(reader.read(request()).all(|batch| async move { batch.is_ok() }).await);
 /// # });
@@ -254,7 +254,7 @@ impl<S: Source> Source for FlakySource<S> {
         self.source.spec()
     }
 
-    async fn connect(&self, settings: &Settings, context: Context) -> Result<Box<dyn Reader>> {
+    async fn connect(&self, settings: &Settings, context: ConnectContext) -> Result<Box<dyn Reader>> {
         let reader = self.source.connect(settings, context).await?;
         let (failures, has_failed) = (Arc::clone(&self.failures), Arc::clone(&self.has_failed));
         Ok(Box::new(FlakyReader { reader, batches: self.batches, failures, has_failed }))
@@ -268,8 +268,8 @@ impl<S: Source> Source for FlakySource<S> {
         self.source.identity(checkpoint)
     }
 
-    fn subject(&self, table: &str, text: &str) -> Option<String> {
-        self.source.subject(table, text)
+    fn subject(&self, stream: &str, text: &str) -> Option<String> {
+        self.source.subject(stream, text)
     }
 }
 

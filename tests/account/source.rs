@@ -59,7 +59,7 @@ impl Source for Issues {
         SourceSpec::new("acceptance", "1").stream(table())
     }
 
-    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+    async fn connect(&self, _: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> {
         Ok(Box::new(self.clone()))
     }
 }

@@ -21,7 +21,7 @@ impl Source for Planets {
         SourceSpec::new("planets", "1").resource_kind("star").stream(StreamSpec::new("planets"))
     }
 
-    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+    async fn connect(&self, _: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> {
         Ok(Box::new(self.clone()))
     }
 }

@@ -9,7 +9,7 @@ use futures::{StreamExt, stream};
 use snowfeed::testkit::conformance::SourceCase;
 use snowfeed::testkit::conformance::suite::{Fresh, delivery, source};
 use snowfeed::{
-    Batch, BatchStream, Checkpoint, ColumnType, Context, Error, Mode, ReadRequest, Reader, Record, Resource,
+    Batch, BatchStream, Checkpoint, ColumnType, ConnectContext, Error, Mode, ReadRequest, Reader, Record, Resource,
     ResourceStream, Result, Settings, Source, SourceSpec, StreamSpec, VerifyRequest, Version,
 };
 
@@ -108,7 +108,7 @@ impl Source for Numbers {
         if self.is(Fault::StreamIsDeclaredTwice) { spec.stream(StreamSpec::new("numbers")) } else { spec }
     }
 
-    async fn connect(&self, _: &Settings, context: Context) -> Result<Box<dyn Reader>> {
+    async fn connect(&self, _: &Settings, context: ConnectContext) -> Result<Box<dyn Reader>> {
         if self.is(Fault::ConnectSendsARequest) {
             context.monitor.request();
         }

@@ -8,8 +8,8 @@ use serde_json::Value;
 use snowfeed::backends::Memory;
 use snowfeed::testkit::conformance::suite::{Fresh, config_store, state_store};
 use snowfeed::{
-    ConfigSnapshot, ConfigStore, Error, Namespace, StreamStatus, Result, RunId, RunRecord, RunStatus, StateChange,
-    StateEntry, StateStore, StateVersion,
+    ConfigSnapshot, ConfigStore, Error, Namespace, Result, RunId, RunRecord, RunStatus, StateChange, StateEntry,
+    StateStore, StateVersion, StreamStatus,
 };
 
 use super::failing;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use snowfeed::prelude::*;
 use snowfeed::{
     Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Limits, LiveRows, Namespace, OutstandingRejects,
-    RejectQuery, StreamStatus, RunRecord, Sink, StateChange, StateEntry, StateStore, StateVersion, StoredRecord,
+    RejectQuery, RunRecord, Sink, StateChange, StateEntry, StateStore, StateVersion, StoredRecord, StreamStatus,
     UnseenQuery, VerifyRequest,
 };
 use tokio_util::sync::CancellationToken;
@@ -222,7 +222,7 @@ impl<F: Fn() + Clone + Send + Sync + 'static> Source for CrashingSource<F> {
         self.source.spec()
     }
 
-    async fn connect(&self, settings: &Settings, context: Context) -> Result<Box<dyn Reader>> {
+    async fn connect(&self, settings: &Settings, context: ConnectContext) -> Result<Box<dyn Reader>> {
         let reader = self.source.connect(settings, context).await?;
         Ok(Box::new(CrashingReader { reader, switch: self.switch.clone(), meanwhile: self.meanwhile.clone() }))
     }

@@ -158,7 +158,7 @@ impl Source for ScenarioSource {
         TABLES.iter().fold(SourceSpec::new("items", "1"), |spec, name| spec.stream(table(*name)))
     }
 
-    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+    async fn connect(&self, _: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> {
         Ok(Box::new(self.clone()))
     }
 }

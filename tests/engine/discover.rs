@@ -11,7 +11,11 @@ use snowfeed::prelude::*;
 
 /// A source that discovers these names.
 #[derive(Debug, Clone)]
-struct ListingSource(Vec<String>);
+struct ListingSource {
+    names: Vec<String>,
+    /// Whether the list starts again at its end.
+    is_endless: bool,
+}
 
 #[async_trait]
 impl Source for ListingSource {
@@ -19,7 +23,7 @@ impl Source for ListingSource {
         SourceSpec::new("lists", "1").stream(StreamSpec::new("t"))
     }
 
-    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+    async fn connect(&self, _: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> {
         Ok(Box::new(self.clone()))
     }
 
@@ -35,7 +39,8 @@ impl Reader for ListingSource {
     }
 
     fn discover(&self) -> ResourceStream {
-        futures::stream::iter(self.0.clone()).map(Resource::new).boxed()
+        let names = futures::stream::iter(self.names.clone());
+        if self.is_endless { names.cycle().map(Resource::new).boxed() } else { names.map(Resource::new).boxed() }
     }
 
     fn read(&self, _: ReadRequest) -> BatchStream {
@@ -44,9 +49,13 @@ impl Reader for ListingSource {
 }
 
 async fn discovered(names: Vec<String>) -> (Vec<String>, Vec<String>) {
+    discovered_by(ListingSource { names, is_endless: false }).await
+}
+
+async fn discovered_by(source: ListingSource) -> (Vec<String>, Vec<String>) {
     let warnings: Arc<Mutex<Vec<String>>> = Arc::default();
     let log = warnings.clone();
-    let connector = Connector::new(ListingSource(names), Arc::new(Memory::new())).observer(move |event: &Event| {
+    let connector = Connector::new(source, Arc::new(Memory::new())).observer(move |event: &Event| {
         if let Event::Remote(SourceEvent::Warning(warning)) = event {
             log.lock().unwrap().push(warning.clone());
         }
@@ -70,6 +79,14 @@ async fn the_number_of_discovered_resources_is_limited() {
     let (found, warnings) = discovered((0..100_010).map(|n| format!("r{n}")).collect()).await;
     assert_eq!(found.len(), 100_000);
     assert!(warnings.len() == 1 && warnings[0].contains("100000"), "{warnings:?}");
+}
+
+#[tokio::test]
+async fn a_list_that_starts_again_ends() {
+    let names = vec!["a".to_owned(), "-b".to_owned()];
+    let (found, warnings) = discovered_by(ListingSource { names, is_endless: true }).await;
+    assert_eq!(found, ["a"]);
+    assert!(warnings.iter().any(|warning| warning.contains("100000")), "{warnings:?}");
 }
 
 #[tokio::test]

@@ -8,9 +8,9 @@ use futures::{StreamExt, stream};
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::{
-    Batch, BatchStream, Checkpoint, Context, ErrorKind, ReadRequest, Reader, Record, StreamStatus, ResourceStream,
-    Result, RunRecord, RunStatus, Settings, Source, SourceSpec, StateChange, StateEntry, StateStore, StateVersion,
-    StreamSpec, Version,
+    Batch, BatchStream, Checkpoint, ConnectContext, ErrorKind, ReadRequest, Reader, Record, ResourceStream, Result,
+    RunRecord, RunStatus, Settings, Source, SourceSpec, StateChange, StateEntry, StateStore, StateVersion, StreamSpec,
+    StreamStatus, Version,
 };
 use tokio::sync::Barrier;
 
@@ -26,7 +26,7 @@ impl Source for AliasedSource {
         SourceSpec::new("one", "1").stream(StreamSpec::new("t"))
     }
 
-    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+    async fn connect(&self, _: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> {
         Ok(Box::new(self.clone()))
     }
 

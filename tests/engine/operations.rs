@@ -1,6 +1,7 @@
 //! Provisioning, enabling, disabling, resetting.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -10,7 +11,7 @@ use serde_json::json;
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, Event, IngestRequest, Schedule};
 use snowfeed::prelude::*;
-use snowfeed::{ConfigStore, Namespace, StateStore};
+use snowfeed::{ConfigStore, Namespace, RunStatus, StateStore};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{Scripted, Step, connector, ingest, resource};
@@ -35,7 +36,7 @@ impl Source for Configured {
             .stream(StreamSpec::new("t"))
     }
 
-    async fn connect(&self, settings: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+    async fn connect(&self, settings: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> {
         settings.read::<ExampleSettings>()?;
         Ok(Box::new(self.clone()))
     }
@@ -217,23 +218,37 @@ async fn resources_not_started_before_cancellation_are_left_alone() {
     assert!(source.reads.lock().unwrap().len() <= 1, "the source was read after the cancellation");
 }
 
-/// A source whose reader keeps its context.
-#[derive(Debug)]
-struct KeepingSource;
+/// A source that counts its connections, whose reader keeps its context.
+#[derive(Debug, Clone, Default)]
+struct KeepingSource {
+    connections: Arc<AtomicUsize>,
+    /// Whether reads fail because the credentials are rejected.
+    is_rejected: Arc<AtomicBool>,
+}
+
+impl KeepingSource {
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
 
 #[async_trait]
 impl Source for KeepingSource {
     fn spec(&self) -> SourceSpec {
-        SourceSpec::new("keeping", "1").stream(StreamSpec::new("t"))
+        SourceSpec::new("keeping", "1").settings(SettingsSchema::of::<ExampleSettings>()).stream(StreamSpec::new("t"))
     }
 
-    async fn connect(&self, _: &Settings, context: Context) -> Result<Box<dyn Reader>> {
-        Ok(Box::new(KeepingReader(context)))
+    async fn connect(&self, _: &Settings, context: ConnectContext) -> Result<Box<dyn Reader>> {
+        self.connections.fetch_add(1, Ordering::SeqCst);
+        Ok(Box::new(KeepingReader { context, is_rejected: self.is_rejected.load(Ordering::SeqCst) }))
     }
 }
 
 #[derive(Debug)]
-struct KeepingReader(Context);
+struct KeepingReader {
+    context: ConnectContext,
+    is_rejected: bool,
+}
 
 #[async_trait]
 impl Reader for KeepingReader {
@@ -242,22 +257,56 @@ impl Reader for KeepingReader {
     }
 
     fn discover(&self) -> ResourceStream {
-        self.0.monitor.request();
+        self.context.monitor.request();
         futures::stream::empty().boxed()
     }
 
     fn read(&self, _: ReadRequest) -> BatchStream {
-        self.0.monitor.request();
-        futures::stream::empty().boxed()
+        let rejected = self.is_rejected.then(|| Err(Error::new(ErrorKind::Authentication, "the token is not valid")));
+        futures::stream::iter(rejected).boxed()
     }
+}
+
+fn keeping(source: &KeepingSource, memory: &Arc<Memory>) -> Connector {
+    Connector::new(source.clone(), memory.clone()).with_settings([("url".into(), json!("u"))])
 }
 
 #[tokio::test]
 async fn a_dropped_connector_drops_its_backend() {
-    let memory = Arc::new(Memory::new());
-    let connector = Connector::new(KeepingSource, memory.clone()).observer(|_: &Event| {});
+    let (source, memory) = (KeepingSource::default(), Arc::new(Memory::new()));
+    let connector = keeping(&source, &memory).observer(|_: &Event| {});
     connector.ingest(IngestRequest::new([resource("a")])).await.unwrap();
     connector.discover().await.unwrap();
     drop(connector);
     assert_eq!(Arc::strong_count(&memory), 1, "something still holds the backend, which would never be closed");
+}
+
+#[tokio::test]
+async fn a_source_connects_once_for_the_same_settings() {
+    let (source, memory) = (KeepingSource::default(), Arc::new(Memory::new()));
+    let connector = keeping(&source, &memory);
+    for _ in 0..2 {
+        connector.ingest(IngestRequest::new([resource("a"), resource("b")])).await.unwrap();
+        connector.discover().await.unwrap();
+    }
+    assert_eq!(source.connections(), 1);
+    let other = connector.clone().with_settings([("url".into(), json!("v"))]);
+    for connector in [&other, &connector, &other] {
+        connector.discover().await.unwrap();
+    }
+    assert_eq!(source.connections(), 2, "each has a reader of its own");
+    connector.check().await.unwrap();
+    assert_eq!(source.connections(), 3, "a check connects anew, to fail fast");
+}
+
+#[tokio::test]
+async fn a_source_connects_anew_after_rejected_credentials() {
+    let (source, memory) = (KeepingSource::default(), Arc::new(Memory::new()));
+    source.is_rejected.store(true, Ordering::SeqCst);
+    let connector = keeping(&source, &memory);
+    let report = connector.ingest(IngestRequest::new([resource("a")])).await.unwrap();
+    assert_eq!(report.runs[0].error.as_ref().unwrap().kind, ErrorKind::Authentication);
+    source.is_rejected.store(false, Ordering::SeqCst);
+    let report = connector.ingest(IngestRequest::new([resource("a")])).await.unwrap();
+    assert_eq!((report.status(), source.connections()), (RunStatus::Complete, 2));
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use snowfeed::engine::{Connector, Event, IngestRequest};
-use snowfeed::{ErrorKind, Mode, StreamState, RunRecord, RunStatus, StateChange, StateStore};
+use snowfeed::{ErrorKind, Mode, RunRecord, RunStatus, StateChange, StateStore, StreamState};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{Hold, Scripted, Step, batch, blocked_in_sweep, connector, ingest, resource};

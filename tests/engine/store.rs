@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use snowfeed::backends::Memory;
 use snowfeed::engine::Connector;
-use snowfeed::{Error, Limits, StreamStatus, Result, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
+use snowfeed::{Error, Limits, Result, RunRecord, StateChange, StateEntry, StateStore, StateVersion, StreamStatus};
 
 use crate::support::Scripted;
 

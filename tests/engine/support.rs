@@ -76,7 +76,7 @@ impl Source for Scripted {
         if self.is_authoritative { spec.authoritative() } else { spec }
     }
 
-    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+    async fn connect(&self, _: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> {
         Ok(Box::new(self.clone()))
     }
 

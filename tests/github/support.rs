@@ -8,8 +8,8 @@ use github_server::GithubServer;
 use serde_json::{Value, json};
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::{
-    Batch, Checkpoint, Context, Monitor, Operation, ReadRequest, Reader, Record, Resource, Result, Settings, Source,
-    SourceEvent, StoredRecord, VerifyRequest,
+    Batch, Checkpoint, ConnectContext, Monitor, Operation, ReadRequest, Reader, Record, Resource, Result, Settings,
+    Source, SourceEvent, StoredRecord, VerifyRequest,
 };
 
 pub(crate) const REPOSITORY: &str = "acme/widgets";
@@ -47,12 +47,12 @@ pub(crate) async fn connect(settings: &Settings) -> Result<Box<dyn Reader>> {
             tracing::warn!("{warning}");
         }
     });
-    GithubIssues::default().connect(settings, Context::new(monitor)).await
+    GithubIssues::default().connect(settings, ConnectContext::new(monitor)).await
 }
 
 /// Checks the settings, as a person who waits does.
 pub(crate) async fn check(settings: &Settings) -> Result<()> {
-    let context = Context::detached().fail_fast(true);
+    let context = ConnectContext::detached().fail_fast(true);
     GithubIssues::default().connect(settings, context).await?.check().await
 }
 

@@ -145,7 +145,7 @@ impl Source for PanickingSource {
         panic!("broken: {ESCAPES} ghp_C4n4ryBirdC4n4ryBirdC4n4ryBirdx7Qz19")
     }
 
-    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+    async fn connect(&self, _: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> {
         Ok(Box::new(self.clone()))
     }
 }

@@ -42,7 +42,7 @@ impl Source for Issues {
         tables().into_iter().fold(SourceSpec::new("issues", "1").authoritative(), SourceSpec::stream)
     }
 
-    async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> {
+    async fn connect(&self, _: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> {
         Ok(Box::new(self.clone()))
     }
 }

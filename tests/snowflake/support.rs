@@ -7,8 +7,8 @@ use serde_json::json;
 use snowfeed::backends::Snowflake;
 use snowfeed::internals::snowflake::{Client, HttpClient, QueryResult, Statement};
 use snowfeed::{
-    Checkpoint, ColumnType, Commit, ConfigStore, Mode, Namespace, Record, Reject, Resource, StreamState, RunId,
-    RunRecord, RunStatus, Sink, StalePolicy, StateChange, StateStore, StateVersion, StreamSpec, Sweep, TableRows,
+    Checkpoint, ColumnType, Commit, ConfigStore, Mode, Namespace, Record, Reject, Resource, RunId, RunRecord,
+    RunStatus, Sink, StalePolicy, StateChange, StateStore, StateVersion, StreamSpec, StreamState, Sweep, TableRows,
     UnseenQuery, Version,
 };
 

@@ -11,7 +11,7 @@ use super::transaction::{self, Fence};
 use super::{Snowflake, time};
 use crate::sink::conflict;
 use crate::snowflake::{Bind, QueryResult, Row, Session, Sql, Statement, sql};
-use crate::state::{StreamStatus, RunRecord, StateChange, StateEntry, StateStore, StateVersion};
+use crate::state::{RunRecord, StateChange, StateEntry, StateStore, StateVersion, StreamStatus};
 use crate::{Error, ErrorKind, Result, RunStatus};
 
 /// The fence of a change; `None` if it has no state.

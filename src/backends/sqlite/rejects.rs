@@ -40,7 +40,12 @@ pub(super) fn store(transaction: &Transaction<'_>, commit: &Commit, part: &Strea
 }
 
 /// Deletes the rejects of a stream of a resource that the finished reconcile run did not meet again: they were corrected, or are gone.
-pub(super) fn delete_unseen(transaction: &Transaction<'_>, resource: &Resource, stream: &str, run: RunId) -> SqliteResult<()> {
+pub(super) fn delete_unseen(
+    transaction: &Transaction<'_>,
+    resource: &Resource,
+    stream: &str,
+    run: RunId,
+) -> SqliteResult<()> {
     let mut delete =
         transaction.prepare_cached("DELETE FROM REJECTED_RECORD WHERE resource = ?1 AND stream = ?2 AND run < ?3")?;
     delete.execute(params![resource.name(), stream, run.to_string()])?;
@@ -53,7 +58,8 @@ pub(super) fn outstanding(connection: &Connection, query: &RejectQuery) -> Sqlit
     let of = "(?1 IS NULL OR resource = ?1) AND (?2 IS NULL OR stream = ?2)";
     let mut count = connection
         .prepare_cached(&format!("SELECT resource, count(*) FROM REJECTED_RECORD WHERE {of} GROUP BY resource"))?;
-    let counts = count.query_map(params![resource, query.stream], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
+    let counts = count
+        .query_map(params![resource, query.stream], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
     let counts = counts.collect::<Result<BTreeMap<String, u64>, _>>()?;
     let mut find = connection.prepare_cached(&format!(
         "SELECT resource, stream, reason, raw, first_seen, last_seen FROM REJECTED_RECORD WHERE {of} \

@@ -22,7 +22,9 @@ pub(super) fn append(transaction: &Transaction<'_>, change: &StateChange) -> Sql
         version = StateVersion(found.0 + 1);
         let at = newest.map_or(change.at, |entry| entry.at.max(change.at));
         transaction
-            .prepare_cached("INSERT INTO APP_STATE (timestamp, key, stream, value, version) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .prepare_cached(
+                "INSERT INTO APP_STATE (timestamp, key, stream, value, version) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
             .execute(params![
                 timestamp_text(at),
                 change.key.resource,

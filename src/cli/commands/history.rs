@@ -10,8 +10,8 @@ use crate::cli::output::{COUNTS, count, counts, duration, table, time};
 use crate::cli::progress;
 use crate::engine::{Connector, Schedule, unknown_resource};
 use crate::{
-    ErrorKind, OutstandingRejects, RejectQuery, Resource, ResourceConfig, Result, RunRecord, RunStatus, Source,
-    SourceSpec, StoredReject,
+    ErrorKind, OutstandingRejects, RejectQuery, Resource, ResourceConfig, Result, RunQuery, RunRecord, RunStatus,
+    Source, SourceSpec, StateKey, StoredReject,
 };
 
 /// The status of one resource.
@@ -80,9 +80,12 @@ impl StatusEntry {
 
 pub(super) async fn status<S: Source>(session: Session<S>) -> Result<Exit> {
     let (output, kind) = (session.output, session.spec.resource_kind.clone());
+    let session_stream = session.spec.streams.first().map(|stream| stream.name.clone()).unwrap_or_default();
     let connector = session.open_to_read()?;
     let (resources, configs): (Vec<_>, Vec<_>) = connector.resources().await?.into_iter().unzip();
-    let found = connector.statuses(&resources).await?;
+    let keys: Vec<StateKey> =
+        resources.iter().map(|resource| StateKey::new(resource.name(), &session_stream)).collect();
+    let found = connector.statuses(&keys).await?;
     let rejects = match connector.rejects(RejectQuery::default()).await {
         Err(error) if error.kind() == ErrorKind::Unsupported => None,
         rejects => Some(rejects?),
@@ -107,7 +110,9 @@ pub(super) async fn runs<S: Source>(session: Session<S>, name: Option<String>, l
     let kind = spec.resource_kind.clone();
     let connector = session.open_to_read()?;
     let resource = connector.resolve(name).await?.pop();
-    let runs = connector.runs(resource.as_ref(), limit).await?;
+    let runs = connector
+        .runs(RunQuery { resource: resource.as_ref().map(|one| one.name().to_owned()), ..RunQuery::new(limit) })
+        .await?;
     if runs.is_empty() {
         check_known(&connector, resource.as_ref(), &spec).await?;
         output.note("nothing has run yet");
@@ -207,7 +212,7 @@ pub(super) async fn rejects<S: Source>(session: Session<S>, name: Option<String>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::{StreamState, StateEntry};
+    use crate::state::{StateEntry, StreamState};
     use crate::{Mode, RunId, StateVersion};
 
     #[test]

@@ -61,16 +61,7 @@ impl FailureRecorder {
 /// The error without a response. `object_store` has retried already. Only rejected credentials have the kind `Authentication`, even if a
 /// proxy demands some.
 fn transport_error(storage: &str, failure: TransportFailure, cause: &str) -> Error {
-    let message = match failure {
-        TransportFailure::ProxyAuthentication
-        | TransportFailure::HostNotFound
-        | TransportFailure::ConnectTimeout
-        | TransportFailure::ConnectFailed => format!("{storage} cannot be reached: {cause}"),
-        TransportFailure::UntrustedCertificate => format!("the certificate of {storage} is not trusted: {cause}"),
-        TransportFailure::Timeout => format!("{storage} did not respond in time: {cause}"),
-        TransportFailure::IncompleteBody => format!("the response of {storage} was cut off: {cause}"),
-        TransportFailure::Disconnected => format!("the connection to {storage} broke: {cause}"),
-    };
+    let message = format!("{}: {cause}", failure.message(storage));
     let help = match failure {
         // Without TLS there is no proxy: the host is this machine.
         TransportFailure::ProxyAuthentication => proxy_help("https"),

@@ -127,22 +127,14 @@ impl RequestContext {
             TransportFailure::ProxyAuthentication => proxy_refusal(self.url.scheme()),
             TransportFailure::HostNotFound => Error::unavailable(format!("the host {host} cannot be found"))
                 .with_help("check the account identifier (ORG-ACCOUNT, or LOCATOR.REGION) and the network"),
-            TransportFailure::UntrustedCertificate => {
-                Error::unavailable(format!("the certificate of {host} is not trusted"))
-                    .with_help("check the account identifier, and whether a proxy is in between")
-            }
+            TransportFailure::UntrustedCertificate => Error::unavailable(failure.message(host))
+                .with_help("check the account identifier, and whether a proxy is in between"),
             TransportFailure::ConnectTimeout | TransportFailure::ConnectFailed => {
-                Error::unavailable(format!("{host} cannot be reached"))
+                Error::unavailable(failure.message(host))
                     .with_help("check the network, the account identifier and, if there is one, the proxy")
             }
-            TransportFailure::Timeout => {
-                Error::unavailable(format!("{host} did not respond in time")).with_help("check the network")
-            }
-            TransportFailure::IncompleteBody => {
-                Error::unavailable(format!("the response of {host} was cut off")).with_help("check the network")
-            }
-            TransportFailure::Disconnected => {
-                Error::unavailable(format!("the connection to {host} broke")).with_help("check the network")
+            TransportFailure::Timeout | TransportFailure::IncompleteBody | TransportFailure::Disconnected => {
+                Error::unavailable(failure.message(host)).with_help("check the network")
             }
         };
         // At a login the name is usually wrong, and waiting for minutes would not help.

@@ -10,7 +10,7 @@ use super::error::{explain, issues_disabled};
 use super::names::Name;
 use super::settings::GithubSettings;
 use crate::http::{Builder, Client};
-use crate::{Context, Error, Monitor, Result, RetryConfig, SourceEvent};
+use crate::{ConnectContext, Error, Monitor, Result, RetryConfig, SourceEvent};
 
 /// A connection to one GitHub, as one identity.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Connects, on a thread that may block: it reads secrets and certificates from files.
-    pub(super) async fn open(settings: &GithubSettings, context: Context) -> Result<Arc<Self>> {
+    pub(super) async fn open(settings: &GithubSettings, context: ConnectContext) -> Result<Arc<Self>> {
         let settings = settings.clone();
         let make = move || match context.fail_fast {
             true => Self::for_check(&settings, &context.monitor),

@@ -8,7 +8,6 @@ use super::api::{Api, PageError};
 use super::error::explain;
 use super::page::{self, Page, Row, UnreadIssue};
 use super::step::{PageInfo, UnixSecond};
-use super::table::TABLE;
 use crate::http::{self, Url, links};
 use crate::record::content_hash;
 use crate::{Batch, Error, Monitor, Reject, Result};
@@ -196,7 +195,7 @@ impl FailingIssues {
 
     /// Requests the issues of an earlier read again: delivers those that succeed, and rejects the others again.
     pub(super) async fn retry_all(&mut self, api: &Api, monitor: &Monitor) -> Result<Batch> {
-        let mut batch = Batch::new(TABLE);
+        let mut batch = Batch::new();
         for unread in std::mem::take(&mut self.known) {
             match retry(api, &unread, monitor).await {
                 Ok(None) => {

@@ -56,8 +56,8 @@ use self::checkpoint::Position;
 use self::connection::Connection;
 pub use self::settings::GithubSettings;
 use crate::{
-    BatchStream, Checkpoint, Context, Monitor, ReadRequest, Reader, Record, Resource, ResourceStream, Result, Settings,
-    Source, SourceSpec, VerifyRequest,
+    BatchStream, Checkpoint, ConnectContext, Monitor, ReadRequest, Reader, Record, Resource, ResourceStream, Result,
+    Settings, Source, SourceSpec, VerifyRequest,
 };
 
 /// The source `github`: the issues of GitHub repositories, one resource `owner/name` each.
@@ -85,7 +85,7 @@ impl Source for GithubIssues {
             .host("api.github.com")
     }
 
-    async fn connect(&self, settings: &Settings, context: Context) -> Result<Box<dyn Reader>> {
+    async fn connect(&self, settings: &Settings, context: ConnectContext) -> Result<Box<dyn Reader>> {
         let settings = GithubSettings::from_settings(settings)?;
         let monitor = context.monitor.clone();
         let connection = Connection::open(&settings, context).await?;

@@ -16,7 +16,7 @@ use super::page::{self, Page, Row};
 use super::read_plan::ReadPlan;
 use super::settings::GithubSettings;
 use super::step::{EntityTag, PageRequest, RowFilter, Step, StepResult, Task, UnixSecond};
-use super::table::{EXCLUDED, TABLE};
+use super::table::EXCLUDED;
 use crate::record::content_hash;
 use crate::{Batch, BatchStream, Checkpoint, Error, Monitor, ReadRequest, Reject, Result};
 
@@ -310,7 +310,7 @@ impl IssueRead {
         edges: Overlap,
         asked: &Api,
     ) -> Result<Option<Batch>> {
-        let mut batch = Batch::new(TABLE);
+        let mut batch = Batch::new();
         let size = rows.iter().map(|row| row.text().len()).sum();
         let mut seen = self.seen.begin(task);
         for row in rows {

@@ -27,7 +27,7 @@ use crate::{Backend, Mode, Result, RunStatus, Source, Version};
 ///     # #[async_trait]
 ///     # impl Source for Planets {
 ///     #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1.0.0").stream(StreamSpec::new("planets")) }
-///     #     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
+///     #     async fn connect(&self, _: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
 ///     # }
 ///     # #[async_trait]
 ///     # impl Reader for Planets {

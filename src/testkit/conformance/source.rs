@@ -15,7 +15,8 @@ use reading::*;
 
 use super::Clause;
 use crate::{
-    Batch, BatchStream, Checkpoint, Context, Mode, Monitor, ReadRequest, Reader, Resource, Settings, Source, Version,
+    Batch, BatchStream, Checkpoint, ConnectContext, Mode, Monitor, ReadRequest, Reader, Resource, Settings, Source,
+    Version,
 };
 
 /// Tests a [`Source`] against its contract: one `#[test]` for each clause, over the [`SourceCase`] that the expression
@@ -33,7 +34,7 @@ use crate::{
 ///     # #[async_trait]
 ///     # impl Source for Planets {
 ///     #     fn spec(&self) -> SourceSpec { SourceSpec::new("planets", "1.0.0").stream(StreamSpec::new("planets")) }
-///     #     async fn connect(&self, _: &Settings, _: Context) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
+///     #     async fn connect(&self, _: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> { Ok(Box::new(Planets)) }
 ///     # }
 ///     # #[async_trait]
 ///     # impl Reader for Planets {
@@ -136,7 +137,7 @@ impl SourceCase {
     }
 
     async fn connect(&self, settings: &Settings) -> Box<dyn Reader> {
-        let connected = self.source.connect(settings, Context::detached()).await;
+        let connected = self.source.connect(settings, ConnectContext::detached()).await;
         connected.unwrap_or_else(|error| panic!("connect failed: {error:?}"))
     }
 

@@ -131,6 +131,8 @@ impl Fault {
     /// Calls `change` before the answer: a record that is inserted or deleted between two pages shifts what follows it. What
     /// `change` returns is dropped. Other faults may follow.
     ///
+    /// Let the function capture a [`MockList`](super::MockList) or the URL: a [`MockApi`](super::MockApi) that it captures never stops.
+    ///
     /// ```
     /// use serde_json::json;
     /// use snowfeed::testkit::mock_api::{Fault, MockApi, Paging};
@@ -217,6 +219,8 @@ impl Fault {
     }
 
     /// Only requests that satisfy `predicate` match.
+    ///
+    /// Let the function capture a [`MockList`](super::MockList) or the URL: a [`MockApi`](super::MockApi) that it captures never stops.
     ///
     /// ```
     /// use snowfeed::testkit::mock_api::{Fault, MockApi};

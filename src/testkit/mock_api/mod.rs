@@ -61,7 +61,7 @@
 //!             .stream(StreamSpec::new("comments").column("text", "text", ColumnType::Text))
 //!     }
 //!
-//!     async fn connect(&self, settings: &Settings, context: Context) -> Result<Box<dyn Reader>> {
+//!     async fn connect(&self, settings: &Settings, context: ConnectContext) -> Result<Box<dyn Reader>> {
 //!         let HelpdeskSettings { url, retry_delay } = settings.read()?;
 //!         let retry = RetryConfig { first_delay: Duration::from_millis(retry_delay), ..RetryConfig::default() };
 //!         Ok(Box::new(HelpdeskReader { client: Client::builder(&url).retry(retry).build()?, monitor: context.monitor }))
@@ -317,6 +317,8 @@ impl MockApi {
 
     /// Answers all requests for a path, with any method, by a function. In the path, `{name}` matches one segment, and `*` at the end
     /// everything that follows. Among the paths that match a request, the one with the fewest parameters counts.
+    ///
+    /// Let the function capture a [`MockList`] or the URL: a `MockApi` that it captures never stops.
     ///
     /// ```
     /// use serde_json::json;

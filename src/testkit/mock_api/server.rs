@@ -49,7 +49,12 @@ impl Drop for Server {
 
 fn accept(listener: &TcpListener, state: &Arc<State>, connections: &Connections) {
     for number in 0.. {
-        let Ok((stream, _)) = listener.accept() else { return };
+        let stream = match listener.accept() {
+            Ok((stream, _)) => stream,
+            // The client has given up meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+            Err(_) => return,
+        };
         let open = || connections.lock().unwrap_or_else(PoisonError::into_inner);
         if let Ok(stream) = stream.try_clone() {
             open().push((number, stream));

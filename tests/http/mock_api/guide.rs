@@ -57,7 +57,7 @@ impl Source for Helpdesk {
         SourceSpec::new("helpdesk", "1.0.0").resource_kind("workspace").settings(settings).stream(tickets)
     }
 
-    async fn connect(&self, settings: &Settings, context: Context) -> Result<Box<dyn Reader>> {
+    async fn connect(&self, settings: &Settings, context: ConnectContext) -> Result<Box<dyn Reader>> {
         let client = Client::builder(&settings.read::<HelpdeskSettings>()?.url).build()?;
         Ok(Box::new(HelpdeskReader { client, monitor: context.monitor }))
     }

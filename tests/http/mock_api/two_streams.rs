@@ -51,7 +51,7 @@ impl Source for Helpdesk {
             .stream(StreamSpec::new("comments").column("text", "text", ColumnType::Text))
     }
 
-    async fn connect(&self, settings: &Settings, context: Context) -> Result<Box<dyn Reader>> {
+    async fn connect(&self, settings: &Settings, context: ConnectContext) -> Result<Box<dyn Reader>> {
         let HelpdeskSettings { url, retry_delay } = settings.read()?;
         let retry = RetryConfig { first_delay: Duration::from_millis(retry_delay), ..RetryConfig::default() };
         Ok(Box::new(HelpdeskReader { client: Client::builder(&url).retry(retry).build()?, monitor: context.monitor }))

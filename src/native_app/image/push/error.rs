@@ -120,7 +120,8 @@ impl RegistryError {
                 (ErrorKind::RateLimited, format!("the registry {host} limits the rate of requests"), "try again later")
             }
             Self::Transport(failure, _) => {
-                (ErrorKind::Unavailable, transport_message(*failure, host), transport_help(*failure))
+                let message = failure.message(&format!("the registry {host}"));
+                (ErrorKind::Unavailable, message, transport_help(*failure))
             }
             Self::ServerError(_) => (ErrorKind::Unavailable, format!("the registry {host} failed"), "try again later"),
             Self::Rejected(_) => (
@@ -155,19 +156,6 @@ impl RegistryError {
             | Self::Rejected(cause)
             | Self::ForeignHost(cause) => cause,
         }
-    }
-}
-
-fn transport_message(failure: TransportFailure, host: &str) -> String {
-    match failure {
-        TransportFailure::ProxyAuthentication
-        | TransportFailure::HostNotFound
-        | TransportFailure::ConnectTimeout
-        | TransportFailure::ConnectFailed => format!("the registry {host} cannot be reached"),
-        TransportFailure::UntrustedCertificate => format!("the certificate of the registry {host} is not trusted"),
-        TransportFailure::Timeout => format!("the registry {host} did not respond in time"),
-        TransportFailure::IncompleteBody => format!("the response of the registry {host} was cut off"),
-        TransportFailure::Disconnected => format!("the connection to the registry {host} broke"),
     }
 }
 

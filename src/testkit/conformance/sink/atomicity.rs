@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::future::join_all;
 
 use super::super::fixture::{
-    TABLE, assert_refused, at, change, changed, commit, delete, key, must, reported, resource, run_record, swept, tables, upsert, widgets,
+    TABLE, assert_refused, at, change, changed, commit, delete, key, must, reported, resource, run_record, swept,
+    tables, upsert, widgets,
 };
 use super::super::{Fresh, dropped_after};
 use super::{SinkProbe, Subject};
@@ -239,7 +240,10 @@ pub(super) async fn clause_12_the_run_record_includes_the_counts_of_its_commit(f
         let report = reported(must(subject.sink.commit(commit).await));
         base = report.version.expect("the report has a version");
         expected.counts += &report.counts;
-        assert_eq!(must(states.runs(RunQuery::new(9).key(&key("acme/widgets"))).await), std::slice::from_ref(&expected));
+        assert_eq!(
+            must(states.runs(RunQuery::new(9).key(&key("acme/widgets"))).await),
+            std::slice::from_ref(&expected)
+        );
     }
     assert!(expected.counts.add_up() && expected.counts.rejected == 2, "{:?}", expected.counts);
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::super::Fresh;
 use super::{SETTLE_TIME, SourceCase, drain, newest};
 use crate::engine::columns::ColumnCheck;
-use crate::{Checkpoint, Context, ErrorKind, Mode, Monitor, Record, StoredRecord, VerifyRequest, Version};
+use crate::{Checkpoint, ConnectContext, ErrorKind, Mode, Monitor, Record, StoredRecord, VerifyRequest, Version};
 
 /// The maximum number of checkpoints of a read to try, evenly spread.
 const CHECKPOINTS: usize = 64;
@@ -25,10 +25,10 @@ pub(super) async fn clause_1_spec_is_constant_and_names_its_streams(fresh: Fresh
     one.validate().unwrap_or_else(|error| panic!("{error}: {}", error.help().unwrap_or_default()));
 }
 
-/// `connect` sends no request: a program that only lists what is stored connects, too.
+/// `connect` sends no request: an error about settings comes before any.
 pub(super) async fn clause_2_connect_sends_no_request(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    let context = Context::detached();
+    let context = ConnectContext::detached();
     let reader = case.source.connect(&case.settings, context.clone()).await;
     let reader = reader.unwrap_or_else(|error| panic!("connect failed: {error:?}"));
     tokio::time::sleep(SETTLE_TIME).await;

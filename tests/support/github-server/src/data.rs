@@ -9,6 +9,9 @@ use crate::table::{RecordKind, Table};
 /// The first id of a record that is not an issue.
 const FIRST_RECORD_ID: u64 = 2_100_000_001;
 
+/// The lowest id of a label or milestone that a repository starts with.
+const FIRST_EMBEDDED_ID: u64 = 4_000_000;
+
 /// The data of the server.
 #[derive(Debug)]
 pub(crate) struct ServerData {
@@ -98,7 +101,14 @@ impl ServerData {
 
     fn generate(&mut self, repository: usize, kind: RecordKind, now: u32) {
         let repository = &mut self.repositories[repository];
-        let records = generate::records(repository, kind, self.counts.0[kind as usize], now, &mut self.ids);
+        let mut records = generate::records(repository, kind, self.counts.0[kind as usize], now, &mut self.ids);
+        // Issues embed labels and milestones: their ids depend on nothing but the repository, as in recorded databases.
+        let first = FIRST_EMBEDDED_ID + repository.seed % 1_000_000;
+        match kind {
+            RecordKind::Label => records.iter_mut().zip(first..).for_each(|(label, id)| label.id = id),
+            RecordKind::Milestone => records.iter_mut().zip(first + 500..).for_each(|(one, id)| one.id = id),
+            _ => {}
+        }
         *repository.table_mut(kind) = Table::new(records);
     }
 
