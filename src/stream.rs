@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-#[cfg(feature = "snowflake")]
+#[cfg(any(feature = "snowflake", feature = "sqlite"))]
 pub(crate) use name::Reserved;
 #[cfg(any(feature = "snowflake", feature = "sqlite", feature = "testkit", fuzzing))]
 #[allow(unreachable_pub, reason = "`internals` exports it")]
@@ -82,6 +82,9 @@ pub struct StreamSpec {
     pub is_default: bool,
     /// The columns of the typed view, in order.
     pub columns: Vec<Column>,
+    /// See [`takes_resource_name`](Self::takes_resource_name()).
+    #[serde(skip)]
+    pub(crate) takes_resource_name: Option<bool>,
 }
 
 /// Columns that every view has.
@@ -103,7 +106,7 @@ impl StreamSpec {
     pub fn new(name: impl Into<String>) -> Self {
         let name = name.into();
         assert!(is_plain(&name), "{name:?} is not a stream name: use lower-case letters, digits and _");
-        Self { name, is_default: true, columns: Vec::new() }
+        Self { name, is_default: true, columns: Vec::new(), takes_resource_name: None }
     }
 
     /// Leaves it out unless the user selects it.
@@ -128,6 +131,13 @@ impl StreamSpec {
         let path = path.parse().unwrap_or_else(|error| panic!("{path:?} is not a path: {error}"));
         self.columns.push(Column { name, path, kind });
         self
+    }
+
+    /// Whether the view over a resource's rows of this stream has the name of the resource alone. `None` outside of a connector: then
+    /// a stream that is passed alone takes it.
+    #[cfg(any(feature = "snowflake", feature = "sqlite"))]
+    pub(crate) fn takes_resource_name(&self) -> Option<bool> {
+        self.takes_resource_name
     }
 
     /// Checks that every destination can store this stream.
