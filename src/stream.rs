@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result};
 
 pub use kind::{Append, ChildOf, Listing, Revisit, StreamKind};
-#[cfg(feature = "snowflake")]
+#[cfg(any(feature = "snowflake", feature = "sqlite"))]
 pub(crate) use name::Reserved;
 #[cfg(any(feature = "snowflake", feature = "sqlite", feature = "testkit", fuzzing))]
 #[allow(unreachable_pub, reason = "`internals` exports it")]
@@ -95,6 +95,9 @@ pub struct StreamSpec {
     pub is_default: bool,
     /// The columns of the typed view, in order.
     pub columns: Vec<Column>,
+    /// See [`takes_resource_name`](Self::takes_resource_name()).
+    #[serde(skip)]
+    pub(crate) takes_resource_name: Option<bool>,
 }
 
 /// Columns that every view has.
@@ -126,6 +129,7 @@ impl StreamSpec {
             is_verifiable: false,
             is_default: true,
             columns: Vec::new(),
+            takes_resource_name: None,
         }
     }
 
@@ -238,6 +242,13 @@ impl StreamSpec {
         let path = path.parse().unwrap_or_else(|error| panic!("{path:?} is not a path: {error}"));
         self.columns.push(Column { name, path, kind });
         self
+    }
+
+    /// Whether the view over a resource's rows of this stream has the name of the resource alone. `None` outside of a connector: then
+    /// a stream that is passed alone takes it.
+    #[cfg(any(feature = "snowflake", feature = "sqlite"))]
+    pub(crate) fn takes_resource_name(&self) -> Option<bool> {
+        self.takes_resource_name
     }
 
     /// Checks that every destination can store this stream.

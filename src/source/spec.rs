@@ -130,6 +130,16 @@ impl SourceSpec {
         Ok(())
     }
 
+    /// Decides which stream's view takes the name of its resource. It depends on the whole declaration, not on what a user selects, so
+    /// that a selection renames no view.
+    pub(crate) fn assign_resource_names(&mut self) {
+        let is_sole = self.streams.len() == 1;
+        let is_sole_default = self.streams.iter().filter(|stream| stream.is_default).count() == 1;
+        for stream in &mut self.streams {
+            stream.takes_resource_name = Some(is_sole || is_sole_default && stream.is_default);
+        }
+    }
+
     /// Adds a stream. A child comes after its parent.
     #[must_use]
     pub fn stream(mut self, stream: StreamSpec) -> Self {

@@ -1,11 +1,14 @@
 //! Tables and views: one raw table for each stream, a typed view over it, and a view for each resource.
 
+#[cfg(test)]
+mod tests;
+
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::error::SqliteResult;
 use super::sql;
 use crate::sink::not_ensured;
-use crate::stream::{Column, view_name};
+use crate::stream::{Column, Reserved, view_name};
 use crate::{Error, Resource, StreamSpec};
 
 /// Names that are neither a stream's nor a resource's, in lower case.
@@ -77,8 +80,17 @@ pub(super) fn ensure(transaction: &Transaction<'_>, resource: &Resource, tables:
     let names = streams(transaction)?;
     let reserved = |name: &str| is_own(name) || names.iter().any(|stream| stream == name);
     for (stream_id, table) in ensured {
-        let name = view_name(resource.name(), &table.name, tables.len() == 1, &reserved);
-        ensure_resource_view(transaction, &name, resource, TableIds { resource_id, stream_id }, &table.name)?;
+        let ids = TableIds { resource_id, stream_id };
+        if has_view(transaction, ids)? {
+            continue;
+        }
+        let takes_resource_name = table.takes_resource_name().unwrap_or(tables.len() == 1);
+        for name in view_names(resource.name(), &table.name, takes_resource_name, &reserved) {
+            if is_free(transaction, &name)? {
+                create_resource_view(transaction, &name, resource, ids, &table.name)?;
+                break;
+            }
+        }
     }
     Ok(())
 }
@@ -183,24 +195,38 @@ pub(super) fn select_list(columns: &[Column]) -> String {
         .collect()
 }
 
-/// Makes a resource's view. It names no columns, so it grows with the stream's.
-fn ensure_resource_view(
+/// The names that a resource's view of a stream may have, the preferred one first. `issues` of `a/events` and `events` of `a` may
+/// prefer the same one; the last is no other view's.
+fn view_names(resource: &str, stream: &str, takes_resource_name: bool, reserved: Reserved<'_>) -> Vec<String> {
+    let mut names = vec![view_name(resource, stream, false, reserved)];
+    if takes_resource_name {
+        names.insert(0, view_name(resource, stream, true, reserved));
+    }
+    // In an escaped name, neither `/` nor a stream's name follows a `^`.
+    names.push(format!("{}^/{stream}", view_name(resource, stream, true, &|_| false)));
+    names
+}
+
+/// Whether a resource has a view of a stream. It keeps its name.
+fn has_view(transaction: &Transaction<'_>, ids: TableIds) -> SqliteResult<bool> {
+    let mut find =
+        transaction.prepare_cached("SELECT 1 FROM snowfeed_view WHERE resource_id = ?1 AND stream_id = ?2")?;
+    Ok(find.exists([ids.resource_id, ids.stream_id])?)
+}
+
+/// Whether no resource's view has this name.
+fn is_free(transaction: &Transaction<'_>, name: &str) -> SqliteResult<bool> {
+    Ok(!transaction.prepare_cached("SELECT 1 FROM snowfeed_view WHERE name = ?1")?.exists([name])?)
+}
+
+/// Creates a resource's view. It names no columns, so it grows with the stream's.
+fn create_resource_view(
     transaction: &Transaction<'_>,
     name: &str,
     resource: &Resource,
     ids: TableIds,
     stream: &str,
 ) -> SqliteResult<()> {
-    let holder: Option<(i64, i64)> = transaction
-        .prepare_cached("SELECT resource_id, stream_id FROM snowfeed_view WHERE name = ?1")?
-        .query_row([name], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    match holder {
-        Some(holder) if holder == (ids.resource_id, ids.stream_id) => return Ok(()),
-        // Two resources share a name only when the source had one table for the one and has several for the other.
-        Some(_) => drop_resource_view(transaction, name)?,
-        None => {}
-    }
     transaction.execute_batch(&format!(
         "CREATE VIEW {} AS SELECT * FROM {} WHERE resource = {}",
         sql::identifier(name),
