@@ -342,7 +342,8 @@ impl Catalog {
             return name.to_owned();
         }
         let is_stream = |name: &str| specs.iter().any(|spec| spec.name == name) || self.unions.contains_key(name);
-        let name = resource_name(resource.name(), &spec.name, specs.len() == 1, &is_stream);
+        let is_sole = specs.len() == 1;
+        let name = resource_name(resource.name(), &spec.name, is_sole, &is_stream);
         // With a single stream, `issues` of `a/events` gets the name that, with several, `events` of `a` gets.
         if self.tables.values().any(|table| table.name == name) {
             return disambiguated_name(&name, resource.name(), &spec.name);
