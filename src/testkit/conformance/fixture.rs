@@ -119,13 +119,13 @@ pub(super) fn marked_as(run: RunId, policy: StalePolicy, commit: Commit) -> Comm
 }
 
 /// A run's record.
-pub(super) fn run_record(resource: &str, id: RunId, started: i64) -> RunRecord {
+pub(super) fn run_record(key: &StateKey, id: RunId, started: i64) -> RunRecord {
     let mut counts = Counts { offered: 3, inserted: 1, unchanged: 1, ..Counts::default() };
     counts.skip("filtered", 1);
     RunRecord {
         id,
-        resource: resource.into(),
-        stream: TABLE.into(),
+        resource: key.resource.clone(),
+        stream: key.stream.clone(),
         mode: Mode::Incremental,
         status: RunStatus::Complete,
         started_at: at(started),
@@ -154,10 +154,9 @@ pub(super) fn state(run: RunId, message: &str) -> StreamState {
 }
 
 /// A change of state with a new run.
-pub(super) fn change(resource: &str, base: StateVersion, seconds: i64, message: &str) -> StateChange {
+pub(super) fn change(key: &StateKey, base: StateVersion, seconds: i64, message: &str) -> StateChange {
     let run = RunId::new();
-    let state = Some(state(run, message));
-    StateChange { key: key(resource), base, at: at(seconds), state, run: Some(run_record(resource, run, seconds)) }
+    StateChange::new(key.clone(), base, at(seconds)).state(state(run, message)).run(run_record(key, run, seconds))
 }
 
 /// Panics unless the result is an error of this kind.

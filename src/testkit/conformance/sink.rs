@@ -15,9 +15,9 @@ use merging::*;
 use reconcile::*;
 use rejects::*;
 
-use super::fixture::{TABLE, must, tables, widgets};
+use super::fixture::{TABLE, must, reported, tables, widgets};
 use super::{Clause, Fresh};
-use crate::{CommitReport, Reject, Resource, Sink, StateStore, StoredRow, Version};
+use crate::{Reject, Resource, Sink, StateStore, StoredRow, StreamReport, Version};
 
 /// Tests a [`Sink`] against its contract: one `#[test]` for each clause, over the [`SinkProbe`] that the expression
 /// returns.

@@ -61,7 +61,7 @@ macro_rules! __source_clauses {
             clause_2_connect_sends_no_request
             clause_2_check_succeeds_every_time
             clause_2_discover_finds_the_resource
-            clause_3_every_batch_names_a_stream_of_the_spec
+            clause_3_streams_do_not_contain_the_same_records
             clause_3_every_key_has_1_to_255_bytes
             clause_3_no_version_decreases_between_reads
             clause_3_every_document_is_json
@@ -92,6 +92,7 @@ pub struct SourceCase {
     other: Settings,
     pub(super) resource: Resource,
     pub(super) change: Option<Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>>,
+    overlap: bool,
     kept: Vec<Box<dyn Any + Send + Sync>>,
 }
 
@@ -99,7 +100,7 @@ impl SourceCase {
     /// Creates a case from a source, its settings, and a resource that it can read with them.
     pub fn new(source: impl Source, settings: Settings, resource: Resource) -> Self {
         let (source, other) = (Arc::new(source), settings.clone());
-        Self { source, settings, other, resource, change: None, kept: Vec::new() }
+        Self { source, settings, other, resource, change: None, overlap: false, kept: Vec::new() }
     }
 
     /// Adds other settings that read the same records, such as another page size. The checks use both concurrently, on the same
@@ -110,13 +111,20 @@ impl SourceCase {
         self
     }
 
-    /// Sets how to change the resource: each call adds or changes at least one record.
+    /// Sets how to change the resource: each call adds or changes at least one record of any stream.
     #[must_use]
     pub fn changing<F>(mut self, change: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         self.change = Some(Box::new(move || Box::pin(change())));
+        self
+    }
+
+    /// Declares that every record of one stream may be in another one, too: such as all users and the administrators.
+    #[must_use]
+    pub fn overlapping_streams(mut self) -> Self {
+        self.overlap = true;
         self
     }
 
@@ -127,8 +135,13 @@ impl SourceCase {
         self
     }
 
-    fn request(&self, mode: Mode, checkpoint: Option<Checkpoint>, monitor: Monitor) -> ReadRequest {
-        ReadRequest { resource: self.resource.clone(), checkpoint, incremental: None, mode, monitor }
+    /// The names of the source's streams.
+    pub(super) fn streams(&self) -> Vec<String> {
+        self.source.spec().streams.into_iter().map(|stream| stream.name).collect()
+    }
+
+    fn request(&self, stream: &str, mode: Mode, checkpoint: Option<Checkpoint>, monitor: Monitor) -> ReadRequest {
+        ReadRequest { monitor, ..ReadRequest::new(self.resource.clone(), stream).mode(mode).checkpoint(checkpoint) }
     }
 
     /// Connects with the case's settings.
@@ -141,19 +154,29 @@ impl SourceCase {
         connected.unwrap_or_else(|error| panic!("connect failed: {error:?}"))
     }
 
-    async fn stream(&self, mode: Mode, checkpoint: Option<Checkpoint>) -> BatchStream {
-        self.reader().await.read(self.request(mode, checkpoint, Monitor::detached()))
+    async fn read(&self, stream: &str, mode: Mode, checkpoint: Option<Checkpoint>) -> BatchStream {
+        self.reader().await.read(self.request(stream, mode, checkpoint, Monitor::detached()))
     }
 
-    /// Reads incrementally from the start, then reads everything in reconcile mode.
-    async fn batches_of_both_modes(&self) -> Vec<Batch> {
-        let mut batches = self.batches(Mode::Incremental, None).await;
-        batches.extend(self.batches(Mode::Reconcile, None).await);
+    /// Reads a stream incrementally from the start, then reads all of it in reconcile mode.
+    async fn batches_of_both_modes(&self, stream: &str) -> Vec<Batch> {
+        let mut batches = self.batches(stream, Mode::Incremental, None).await;
+        batches.extend(self.batches(stream, Mode::Reconcile, None).await);
         batches
     }
 
-    pub(super) async fn batches(&self, mode: Mode, checkpoint: Option<Checkpoint>) -> Vec<Batch> {
-        drain(self.stream(mode, checkpoint).await).await
+    pub(super) async fn batches(&self, stream: &str, mode: Mode, checkpoint: Option<Checkpoint>) -> Vec<Batch> {
+        drain(self.read(stream, mode, checkpoint).await).await
+    }
+
+    /// Reads every stream incrementally from the start.
+    async fn all_streams(&self) -> BTreeMap<String, Vec<Batch>> {
+        let mut read = BTreeMap::new();
+        for stream in self.streams() {
+            let batches = self.batches(&stream, Mode::Incremental, None).await;
+            read.insert(stream, batches);
+        }
+        read
     }
 }
 
@@ -176,14 +199,12 @@ async fn drain(mut stream: BatchStream) -> Vec<Batch> {
     batches
 }
 
-/// The newest version of each record, by table and key. Records with falling versions count as lost.
-fn newest<'a>(batches: impl IntoIterator<Item = &'a Batch>) -> BTreeMap<(String, String), Version> {
+/// The newest version of each record of a stream, by key. Records with falling versions count as lost.
+fn newest<'a>(batches: impl IntoIterator<Item = &'a Batch>) -> BTreeMap<String, Version> {
     let mut newest = BTreeMap::new();
-    for batch in batches {
-        for record in &batch.records {
-            let version = newest.entry((batch.stream.clone(), record.key.clone())).or_insert(record.version);
-            *version = record.version.max(*version);
-        }
+    for record in batches.into_iter().flat_map(|batch| &batch.records) {
+        let version = newest.entry(record.key.clone()).or_insert(record.version);
+        *version = record.version.max(*version);
     }
     newest
 }

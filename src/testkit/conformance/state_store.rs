@@ -3,10 +3,12 @@
 use futures::future::join_all;
 use serde_json::value::RawValue;
 
-use super::fixture::{ODD_TEXTS, assert_refused, at, change, must, run_record};
+use super::fixture::{ODD_TEXTS, assert_refused, at, change, key, must, run_record};
 use super::{Clause, Fresh, dropped_after};
 use crate::state::{Reconciliation, StreamState};
-use crate::{Checkpoint, ErrorKind, RunId, RunRecord, RunStatus, StateChange, StateStore, StateVersion};
+use crate::{
+    Checkpoint, ErrorKind, RunId, RunQuery, RunRecord, RunStatus, StateChange, StateKey, StateStore, StateVersion,
+};
 
 /// Tests a [`StateStore`] against its contract: one `#[test]` for each clause, over the store that the expression returns.
 ///
@@ -53,26 +55,29 @@ pub fn clauses() -> Vec<Clause<dyn StateStore>> {
     crate::__state_store_clauses! { __conformance_list () }
 }
 
-const KEY: &str = "acme/widgets";
+/// The key that most checks write.
+fn widgets() -> StateKey {
+    key("acme/widgets")
+}
 
 /// Appends to the newest version, whatever it is.
-async fn push(store: &dyn StateStore, key: &str, seconds: i64, message: &str) -> StateVersion {
-    let base = must(store.latest(&key(key)).await).map_or(StateVersion::NONE, |entry| entry.version);
+async fn push(store: &dyn StateStore, key: &StateKey, seconds: i64, message: &str) -> StateVersion {
+    let base = must(store.latest(key).await).map_or(StateVersion::NONE, |entry| entry.version);
     must(store.append(change(key, base, seconds, message)).await)
 }
 
 /// The messages of a key's entries, newest first.
-async fn messages(store: &dyn StateStore, key: &str) -> Vec<String> {
-    must(store.history(&key(key), 1_000).await).into_iter().filter_map(|entry| entry.state.message).collect()
+async fn messages(store: &dyn StateStore, key: &StateKey) -> Vec<String> {
+    must(store.history(key, 1_000).await).into_iter().filter_map(|entry| entry.state.message).collect()
 }
 
 /// `append` adds an entry, and `latest` returns it.
 async fn clause_1_append_adds_and_latest_returns(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
-    assert_eq!(must(store.latest(KEY).await), None);
+    assert_eq!(must(store.latest(&widgets()).await), None);
     for message in ["one", "two"] {
-        let version = push(&*store, KEY, 0, message).await;
-        let latest = must(store.latest(KEY).await).expect("the appended entry");
+        let version = push(&*store, &widgets(), 0, message).await;
+        let latest = must(store.latest(&widgets()).await).expect("the appended entry");
         assert_eq!((latest.version, latest.state.message.as_deref()), (version, Some(message)));
         assert_eq!(latest.at, at(0));
     }
@@ -83,7 +88,7 @@ async fn clause_1_versions_increase(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     let mut last = StateVersion::NONE;
     for n in 0..5 {
-        let version = push(&*store, KEY, n, "x").await;
+        let version = push(&*store, &widgets(), n, "x").await;
         assert!(version > last, "{version:?} after {last:?}");
         last = version;
     }
@@ -92,25 +97,25 @@ async fn clause_1_versions_increase(fresh: Fresh<dyn StateStore>) {
 /// An entry with an earlier time is still newer, and its stored time is not earlier.
 async fn clause_2_entries_stay_ordered_when_the_clock_steps_back(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
-    push(&*store, KEY, 100, "before").await;
-    push(&*store, KEY, 50, "after").await;
-    assert_eq!(messages(&*store, KEY).await, ["after", "before"]);
-    let latest = must(store.latest(KEY).await).expect("an entry is stored");
+    push(&*store, &widgets(), 100, "before").await;
+    push(&*store, &widgets(), 50, "after").await;
+    assert_eq!(messages(&*store, &widgets()).await, ["after", "before"]);
+    let latest = must(store.latest(&widgets()).await).expect("an entry is stored");
     assert_eq!((latest.state.message.as_deref(), latest.at), (Some("after"), at(100)));
-    push(&*store, KEY, 60, "last").await;
-    assert_eq!(must(store.latest(KEY).await).expect("an entry is stored").at, at(100));
+    push(&*store, &widgets(), 60, "last").await;
+    assert_eq!(must(store.latest(&widgets()).await).expect("an entry is stored").at, at(100));
 }
 
 /// A base that is not the newest version is refused; neither entry nor run record is stored.
 async fn clause_3_a_stale_base_is_refused_and_stores_nothing(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
-    let first = push(&*store, KEY, 0, "one").await;
-    push(&*store, KEY, 0, "two").await;
+    let first = push(&*store, &widgets(), 0, "one").await;
+    push(&*store, &widgets(), 0, "two").await;
     let runs = must(store.runs(RunQuery::new(10)).await);
     for base in [StateVersion::NONE, first, StateVersion(99)] {
-        assert_refused(store.append(change(KEY, base, 5, "stale")).await, ErrorKind::Conflict);
+        assert_refused(store.append(change(&widgets(), base, 5, "stale")).await, ErrorKind::Conflict);
     }
-    assert_eq!(messages(&*store, KEY).await, ["two", "one"]);
+    assert_eq!(messages(&*store, &widgets()).await, ["two", "one"]);
     assert_eq!(must(store.runs(RunQuery::new(10)).await), runs, "a refused change stored its run");
 }
 
@@ -118,10 +123,10 @@ async fn clause_3_a_stale_base_is_refused_and_stores_nothing(fresh: Fresh<dyn St
 async fn clause_3_of_two_appends_on_one_base_exactly_one_succeeds(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     for round in 0..5 {
-        let base = must(store.latest(KEY).await).map_or(StateVersion::NONE, |entry| entry.version);
+        let base = must(store.latest(&widgets()).await).map_or(StateVersion::NONE, |entry| entry.version);
         let tasks = (0..8).map(|n| {
             let store = std::sync::Arc::clone(&store);
-            tokio::spawn(async move { store.append(change(KEY, base, round, &n.to_string())).await })
+            tokio::spawn(async move { store.append(change(&widgets(), base, round, &n.to_string())).await })
         });
         let results: Vec<_> =
             join_all(tasks).await.into_iter().map(|joined| joined.expect("the task panicked")).collect();
@@ -130,46 +135,49 @@ async fn clause_3_of_two_appends_on_one_base_exactly_one_succeeds(fresh: Fresh<d
             assert_refused(refused, ErrorKind::Conflict);
         }
     }
-    assert_eq!(must(store.history(KEY, 100).await).len(), 5);
+    assert_eq!(must(store.history(&widgets(), 100).await).len(), 5);
 }
 
 /// A change that only records a run is stored whatever its base is, and adds no entry.
 async fn clause_3_a_change_without_state_is_not_compared(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
-    push(&*store, KEY, 0, "one").await;
+    push(&*store, &widgets(), 0, "one").await;
     let run = RunId::new();
-    let record = run_record(KEY, run, 9);
+    let record = run_record(&widgets(), run, 9);
     let change =
-        StateChange { key: KEY.into(), base: StateVersion::NONE, at: at(9), state: None, run: Some(record.clone()) };
+        StateChange { key: widgets(), base: StateVersion::NONE, at: at(9), state: None, run: Some(record.clone()) };
     assert_eq!(must(store.append(change).await), StateVersion::NONE);
-    assert_eq!(messages(&*store, KEY).await, ["one"]);
-    assert_eq!(must(store.runs(Some(KEY), 1).await), [record]);
+    assert_eq!(messages(&*store, &widgets()).await, ["one"]);
+    assert_eq!(must(store.runs(RunQuery::new(1).key(&widgets())).await), [record]);
 }
 
 /// After an append, both the entry and the run are stored.
 async fn clause_4_entry_and_run_are_stored_together(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
-    let change = change(KEY, StateVersion::NONE, 0, "one");
+    let change = change(&widgets(), StateVersion::NONE, 0, "one");
     must(store.append(change.clone()).await);
-    assert_eq!(must(store.latest(KEY).await).map(|entry| entry.state), change.state);
-    assert_eq!(must(store.runs(Some(KEY), 10).await).into_iter().map(Some).collect::<Vec<_>>(), [change.run]);
+    assert_eq!(must(store.latest(&widgets()).await).map(|entry| entry.state), change.state);
+    assert_eq!(
+        must(store.runs(RunQuery::new(10).key(&widgets())).await).into_iter().map(Some).collect::<Vec<_>>(),
+        [change.run]
+    );
 }
 
 /// A dropped future has stored both entry and run, or neither.
 async fn clause_4_a_dropped_append_is_applied_entirely_or_not_at_all(fresh: Fresh<dyn StateStore>) {
     for polls in 0..6 {
         let store = fresh.make().await;
-        push(&*store, KEY, 0, "one").await;
-        let base = must(store.latest(KEY).await).expect("an entry is stored").version;
-        let change = change(KEY, base, 1, "two");
+        push(&*store, &widgets(), 0, "one").await;
+        let base = must(store.latest(&widgets()).await).expect("an entry is stored").version;
+        let change = change(&widgets(), base, 1, "two");
         dropped_after(polls, store.append(change.clone())).await;
         // A retry with the same base reveals whether the first call succeeded.
         let again = store.append(change.clone()).await;
         if let Err(error) = again {
             assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
         }
-        assert_eq!(messages(&*store, KEY).await, ["two", "one"], "dropped after {polls} polls");
-        let runs = must(store.runs(Some(KEY), 10).await);
+        assert_eq!(messages(&*store, &widgets()).await, ["two", "one"], "dropped after {polls} polls");
+        let runs = must(store.runs(RunQuery::new(10).key(&widgets())).await);
         assert_eq!(runs.len(), 2, "dropped after {polls} polls");
         assert_eq!(runs.first(), change.run.as_ref());
     }
@@ -178,57 +186,60 @@ async fn clause_4_a_dropped_append_is_applied_entirely_or_not_at_all(fresh: Fres
 /// A run appears once, however often its record is stored.
 async fn clause_4_a_record_replaces_the_one_of_the_same_run(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
-    let mut change = change(KEY, StateVersion::NONE, 0, "one");
+    let mut change = change(&widgets(), StateVersion::NONE, 0, "one");
     change.base = must(store.append(change.clone()).await);
     change.run.as_mut().expect("the change has a run").commits = 7;
     must(store.append(change.clone()).await);
-    assert_eq!(must(store.runs(Some(KEY), 10).await).into_iter().map(Some).collect::<Vec<_>>(), [change.run]);
+    assert_eq!(
+        must(store.runs(RunQuery::new(10).key(&widgets())).await).into_iter().map(Some).collect::<Vec<_>>(),
+        [change.run]
+    );
 }
 
 /// `history` returns the newest first, and at most `limit`.
 async fn clause_5_history_returns_the_newest_first(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     for message in ["one", "two", "three"] {
-        push(&*store, KEY, 0, message).await;
+        push(&*store, &widgets(), 0, message).await;
     }
-    assert_eq!(messages(&*store, KEY).await, ["three", "two", "one"]);
-    let limited = must(store.history(KEY, 2).await);
+    assert_eq!(messages(&*store, &widgets()).await, ["three", "two", "one"]);
+    let limited = must(store.history(&widgets(), 2).await);
     assert_eq!(limited.iter().filter_map(|entry| entry.state.message.as_deref()).collect::<Vec<_>>(), ["three", "two"]);
-    assert!(must(store.history(KEY, 0).await).is_empty());
+    assert!(must(store.history(&widgets(), 0).await).is_empty());
 }
 
 /// `runs` returns the most recently started first; of two with the same start, the one with the higher id.
 async fn clause_5_runs_are_ordered_by_start_then_id(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     let ids = [RunId::new(), RunId::new(), RunId::new(), RunId::new()];
-    let other = "acme/gadgets";
-    for (key, id, started) in [(KEY, ids[2], 5), (other, ids[0], 9), (KEY, ids[3], 5), (KEY, ids[1], 1)] {
-        let run = run_record(key, id, started);
-        let change = StateChange { key: key.into(), base: StateVersion::NONE, at: at(0), state: None, run: Some(run) };
+    let (widgets, gadgets) = (widgets(), key("acme/gadgets"));
+    for (key, id, started) in
+        [(&widgets, ids[2], 5), (&gadgets, ids[0], 9), (&widgets, ids[3], 5), (&widgets, ids[1], 1)]
+    {
+        let change = StateChange::new(key.clone(), StateVersion::NONE, at(0)).run(run_record(key, id, started));
         must(store.append(change).await);
     }
-    let all =
-        async |key, limit| -> Vec<RunId> { must(store.runs(key, limit).await).into_iter().map(|run| run.id).collect() };
-    assert_eq!(all(None, 10).await, [ids[0], ids[3], ids[2], ids[1]]);
-    assert_eq!(all(Some(KEY), 10).await, [ids[3], ids[2], ids[1]]);
-    assert_eq!(all(None, 2).await, [ids[0], ids[3]]);
+    let all = async |query| -> Vec<RunId> { must(store.runs(query).await).into_iter().map(|run| run.id).collect() };
+    assert_eq!(all(RunQuery::new(10)).await, [ids[0], ids[3], ids[2], ids[1]]);
+    assert_eq!(all(RunQuery::new(10).key(&widgets)).await, [ids[3], ids[2], ids[1]]);
+    assert_eq!(all(RunQuery::new(2)).await, [ids[0], ids[3]]);
 }
 
 /// `prune` keeps the requested number, and always the newest; it returns the number of removed rows.
 async fn clause_6_prune_keeps_the_newest(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     for (n, message) in ["one", "two", "three", "four"].into_iter().enumerate() {
-        push(&*store, KEY, i64::try_from(n).unwrap_or(0), message).await;
-        push(&*store, "other", 0, message).await;
+        push(&*store, &widgets(), i64::try_from(n).unwrap_or(0), message).await;
+        push(&*store, &key("other"), 0, message).await;
     }
-    assert_eq!(must(store.prune(KEY, 3).await), 2);
-    assert_eq!(messages(&*store, KEY).await, ["four", "three", "two"]);
-    assert_eq!(must(store.prune(KEY, 0).await), 4, "at least one entry and one run are kept");
-    assert_eq!(messages(&*store, KEY).await, ["four"]);
-    assert_eq!(must(store.runs(Some(KEY), 10).await).len(), 1);
-    assert_eq!(must(store.runs(Some(KEY), 10).await)[0].started_at, at(3));
-    assert_eq!(must(store.prune(KEY, 1).await), 0);
-    assert_eq!(messages(&*store, "other").await.len(), 4, "another key's entries were pruned");
+    assert_eq!(must(store.prune(&widgets(), 3).await), 2);
+    assert_eq!(messages(&*store, &widgets()).await, ["four", "three", "two"]);
+    assert_eq!(must(store.prune(&widgets(), 0).await), 4, "at least one entry and one run are kept");
+    assert_eq!(messages(&*store, &widgets()).await, ["four"]);
+    assert_eq!(must(store.runs(RunQuery::new(10).key(&widgets())).await).len(), 1);
+    assert_eq!(must(store.runs(RunQuery::new(10).key(&widgets())).await)[0].started_at, at(3));
+    assert_eq!(must(store.prune(&widgets(), 1).await), 0);
+    assert_eq!(messages(&*store, &key("other")).await.len(), 4, "another key's entries were pruned");
     assert_eq!(must(store.runs(RunQuery::new(10).key(&key("other"))).await).len(), 4, "another key's runs were pruned");
 }
 
@@ -237,23 +248,23 @@ async fn clause_6_prune_never_changes_the_next_version(fresh: Fresh<dyn StateSto
     let (pruned, whole) = (fresh.make().await, fresh.make().await);
     for store in [&pruned, &whole] {
         for n in 0..3 {
-            push(&**store, KEY, n, "x").await;
+            push(&**store, &widgets(), n, "x").await;
         }
     }
-    must(pruned.prune(KEY, 1).await);
-    assert_eq!(push(&*pruned, KEY, 9, "x").await, push(&*whole, KEY, 9, "x").await);
+    must(pruned.prune(&widgets(), 1).await);
+    assert_eq!(push(&*pruned, &widgets(), 9, "x").await, push(&*whole, &widgets(), 9, "x").await);
 }
 
 /// Similar keys have separate entries and runs.
 async fn clause_7_any_text_is_a_legal_key_and_keys_do_not_share_entries(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
-    for key in ODD_TEXTS {
-        push(&*store, key, 0, key).await;
+    for text in ODD_TEXTS {
+        push(&*store, &key(text), 0, text).await;
     }
-    for key in ODD_TEXTS {
-        assert_eq!(messages(&*store, key).await, [*key], "the entries of {key:?}");
-        let runs = must(store.runs(RunQuery::new(10).key(&key(key))).await);
-        assert_eq!(runs.iter().map(|run| run.resource.as_str()).collect::<Vec<_>>(), [*key], "the runs of {key:?}");
+    for text in ODD_TEXTS {
+        assert_eq!(messages(&*store, &key(text)).await, [*text], "the entries of {text:?}");
+        let runs = must(store.runs(RunQuery::new(10).key(&key(text))).await);
+        assert_eq!(runs.iter().map(|run| run.resource.as_str()).collect::<Vec<_>>(), [*text], "the runs of {text:?}");
     }
 }
 
@@ -273,29 +284,29 @@ async fn clause_7_values_come_back_equal(fresh: Fresh<dyn StateStore>) {
         claim: None,
         has_rejects: true,
     };
-    let record = run_record(KEY, run, 1);
-    let (key, at) = (KEY.to_owned(), at(1) + jiff::SignedDuration::from_nanos(123_456_789));
+    let record = run_record(&widgets(), run, 1);
+    let (key, at) = (widgets(), at(1) + jiff::SignedDuration::from_nanos(123_456_789));
     let change =
         StateChange { key, base: StateVersion::NONE, at, state: Some(state.clone()), run: Some(record.clone()) };
     must(store.append(change).await);
-    let latest = must(store.latest(KEY).await).expect("an entry is stored");
+    let latest = must(store.latest(&widgets()).await).expect("an entry is stored");
     assert_eq!((latest.state, latest.at), (state, at));
-    assert_eq!(must(store.runs(Some(KEY), 1).await), [record]);
+    assert_eq!(must(store.runs(RunQuery::new(1).key(&widgets())).await), [record]);
 }
 
 /// `latest_many` returns all keys at once, in order, including a key without entries.
 async fn clause_8_latest_many_is_what_latest_and_runs_return(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     for n in 0..3 {
-        push(&*store, KEY, n, "widgets").await;
-        push(&*store, "A\0b", n, "odd").await;
+        push(&*store, &widgets(), n, "widgets").await;
+        push(&*store, &key("A\0b"), n, "odd").await;
     }
-    let keys = ["A\0b", "nothing", KEY].map(str::to_owned);
+    let keys = [key("A\0b"), key("nothing"), widgets()];
     let statuses = must(store.latest_many(&keys).await);
     assert_eq!(statuses.len(), keys.len());
     for (key, status) in keys.iter().zip(statuses) {
-        assert_eq!(status.entry, must(store.latest(&key(key)).await), "the entry of {key:?}");
-        assert_eq!(status.run, must(store.runs(RunQuery::new(1).key(&key(key))).await).pop(), "the run of {key:?}");
+        assert_eq!(status.entry, must(store.latest(key).await), "the entry of {key:?}");
+        assert_eq!(status.run, must(store.runs(RunQuery::new(1).key(key)).await).pop(), "the run of {key:?}");
     }
     assert_eq!(must(store.latest_many(&[]).await), []);
 }
@@ -304,19 +315,20 @@ async fn clause_8_latest_many_is_what_latest_and_runs_return(fresh: Fresh<dyn St
 async fn clause_9_a_new_entry_ends_the_runs_that_it_supersedes(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     let (dead, alive, ended, elsewhere) = (RunId::new(), RunId::new(), RunId::new(), RunId::new());
-    let only_run = |key: &str, id, status, seconds| {
+    let (widgets, other) = (widgets(), key("other"));
+    let only_run = |key: &StateKey, id, status, seconds| {
         let run = RunRecord { status, ended_at: None, error: None, ..run_record(key, id, seconds) };
-        StateChange { key: key.into(), base: StateVersion::NONE, at: at(seconds), state: None, run: Some(run) }
+        StateChange::new(key.clone(), StateVersion::NONE, at(seconds)).run(run)
     };
     for (key, id, status, seconds) in [
-        (KEY, dead, RunStatus::Running, 0),
-        (KEY, alive, RunStatus::Running, 1),
-        (KEY, ended, RunStatus::Failed, 2),
-        ("other", elsewhere, RunStatus::Running, 3),
+        (&widgets, dead, RunStatus::Running, 0),
+        (&widgets, alive, RunStatus::Running, 1),
+        (&widgets, ended, RunStatus::Failed, 2),
+        (&other, elsewhere, RunStatus::Running, 3),
     ] {
         must(store.append(only_run(key, id, status, seconds)).await);
     }
-    let mut own = change(KEY, StateVersion::NONE, 4, "x");
+    let mut own = change(&widgets, StateVersion::NONE, 4, "x");
     own.run.as_mut().expect("the change has a run").status = RunStatus::Running;
     let own_id = own.run.as_ref().expect("the change has a run").id;
     must(store.append(own.clone()).await);
@@ -331,14 +343,14 @@ async fn clause_9_a_new_entry_ends_the_runs_that_it_supersedes(fresh: Fresh<dyn 
         (dead, RunStatus::Interrupted),
     ];
     assert_eq!(statuses().await, expected);
-    let status = must(store.latest_many(&[KEY.to_owned()]).await).remove(0);
+    let status = must(store.latest_many(std::slice::from_ref(&widgets)).await).remove(0);
     assert_eq!(status.run.map(|run| run.status), Some(RunStatus::Running), "the latest run is not the new entry's run");
-    must(store.append(only_run(KEY, alive, RunStatus::Partial, 1)).await);
+    must(store.append(only_run(&widgets, alive, RunStatus::Partial, 1)).await);
     assert_eq!(statuses().await[3], (alive, RunStatus::Partial), "a live run could not record its own end");
     // A refused change ends no run; a change without a run ends all.
-    assert_refused(store.append(change(KEY, StateVersion::NONE, 5, "stale")).await, ErrorKind::Conflict);
+    assert_refused(store.append(change(&widgets, StateVersion::NONE, 5, "stale")).await, ErrorKind::Conflict);
     assert!(statuses().await.contains(&(own_id, RunStatus::Running)), "a refused change ended a run");
-    let base = must(store.latest(KEY).await).expect("the appended entry").version;
+    let base = must(store.latest(&widgets).await).expect("the appended entry").version;
     must(store.append(StateChange { base, run: None, ..own }).await);
     assert!(
         statuses().await.contains(&(own_id, RunStatus::Interrupted)),

@@ -82,14 +82,14 @@ pub(super) async fn clause_2_a_failed_commit_changes_nothing_and_can_be_retried(
 pub(super) async fn clause_2_rows_and_state_become_visible_together(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let Some(states) = subject.probe.states() else { return };
-    let change = change("acme/widgets", StateVersion::NONE, 0, "one");
+    let change = change(&key("acme/widgets"), StateVersion::NONE, 0, "one");
     let report = reported(must(subject.sink.commit(changed(change.clone(), commit(0, [upsert("a", 1, "x")]))).await));
     let latest = must(states.latest(&key("acme/widgets")).await).expect("the state of the commit");
     assert_eq!((Some(latest.version), Some(latest.state)), (report.version, change.state));
     let run = change.run.clone().map(|run| run.id);
     assert_eq!(must(states.runs(RunQuery::new(9).key(&key("acme/widgets"))).await).first().map(|run| run.id), run);
     // A change that only records a run keeps the version.
-    let (run, base) = (run_record("acme/widgets", RunId::new(), 5), latest.version);
+    let (run, base) = (run_record(&key("acme/widgets"), RunId::new(), 5), latest.version);
     let only_run = StateChange { key: key("acme/widgets"), base, at: at(1), state: None, run: Some(run) };
     let report = reported(must(subject.sink.commit(changed(only_run, commit(1, []))).await));
     assert_eq!(report.version, Some(base));
@@ -123,7 +123,7 @@ pub(super) async fn clause_2_a_dropped_commit_is_applied_entirely_or_not_at_all(
     for polls in 0..6 {
         let subject = Subject::new(&fresh).await;
         let states = subject.probe.states();
-        let change = states.as_ref().map(|_| change("acme/widgets", StateVersion::NONE, 0, "one"));
+        let change = states.as_ref().map(|_| change(&key("acme/widgets"), StateVersion::NONE, 0, "one"));
         let mut commit = commit(0, [upsert("a", 1, "x"), upsert("b", 1, "x")]);
         commit.parts[0].change = change;
         dropped_after(polls, subject.sink.commit(commit.clone())).await;
@@ -143,7 +143,7 @@ pub(super) async fn clause_2_a_dropped_commit_is_applied_entirely_or_not_at_all(
 pub(super) async fn clause_7_a_stale_base_is_refused_with_the_whole_commit(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let Some(states) = subject.probe.states() else { return };
-    let change = |message| change("acme/widgets", StateVersion::NONE, 0, message);
+    let change = |message| change(&key("acme/widgets"), StateVersion::NONE, 0, message);
     must(subject.sink.commit(changed(change("first"), commit(0, [upsert("a", 1, "x")]))).await);
     let before = (subject.rows().await, must(states.runs(RunQuery::new(9)).await));
     let mut stale = changed(change("stale"), commit(1, [upsert("a", 2, "y"), upsert("b", 1, "y")]));
@@ -161,7 +161,7 @@ pub(super) async fn clause_7_a_fencing_commit_stores_its_state_only_if_a_row_cha
     let Some(states) = subject.probe.states() else { return };
     subject.put(0, [upsert("a", 1, "x")]).await;
     let fence = |base, records: Vec<crate::Record>| {
-        swept(Sweep::Fence, changed(change("acme/widgets", base, 1, "fence"), commit(1, records)))
+        swept(Sweep::Fence, changed(change(&key("acme/widgets"), base, 1, "fence"), commit(1, records)))
     };
     let report = reported(must(subject.sink.commit(fence(StateVersion::NONE, vec![upsert("a", 1, "x")])).await));
     assert_eq!((report.version, report.counts.unchanged), (None, 1));
@@ -188,7 +188,7 @@ pub(super) async fn clause_7_of_two_commits_on_one_base_exactly_one_wins(fresh: 
         let sink: Arc<dyn Sink> = if n % 2 == 0 { Arc::clone(&subject.sink) } else { subject.probe.another().await };
         let name = n.to_string();
         tasks.push(tokio::spawn(async move {
-            let change = change("acme/widgets", StateVersion::NONE, 0, &name);
+            let change = change(&key("acme/widgets"), StateVersion::NONE, 0, &name);
             sink.commit(changed(change, commit(0, [upsert(&name, 1, &name)]))).await
         }));
     }
@@ -224,12 +224,13 @@ pub(super) async fn clause_12_the_run_record_includes_the_counts_of_its_commit(f
     let Some(states) = subject.probe.states() else { return };
     let mut base = StateVersion::NONE;
     let id = RunId::new();
-    let mut expected = run_record("acme/widgets", id, 0);
+    let mut expected = run_record(&key("acme/widgets"), id, 0);
     for (seconds, records) in [
         (0, vec![upsert("a", 2, "x"), upsert("b", 1, "x")]),
         (1, vec![upsert("a", 2, "x"), upsert("a", 1, "older"), upsert("b", 2, "y"), delete("c", 1)]),
     ] {
-        let change = StateChange { base, run: Some(expected.clone()), ..change("acme/widgets", base, seconds, "x") };
+        let change =
+            StateChange { base, run: Some(expected.clone()), ..change(&key("acme/widgets"), base, seconds, "x") };
         let mut commit = changed(change, commit(seconds, records));
         commit.parts[0].rejects.push(Reject { reason: "no id".into(), raw: "{}".into() });
         let mut stale = commit.clone();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::Fresh;
-use super::super::fixture::{ODD_TEXTS, TABLE, at, commit, delete, document, must, resource, tables, upsert};
+use super::super::fixture::{ODD_TEXTS, TABLE, at, commit, delete, document, must, reported, resource, tables, upsert};
 use super::{SinkProbe, Subject};
 use crate::{Commit, Counts, Operation, Record, Version};
 

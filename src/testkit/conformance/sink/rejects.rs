@@ -1,7 +1,7 @@
 //! Rejects: clause 9.
 
 use super::super::Fresh;
-use super::super::fixture::{TABLE, at, commit, marked, must, resource, tables, upsert, widgets};
+use super::super::fixture::{TABLE, at, commit, marked, must, reported, resource, swept, tables, upsert, widgets};
 use super::{SinkProbe, Subject};
 use crate::sink::{RejectQuery, Sweep};
 use crate::{Commit, Reject, Resource, RunId};
@@ -75,11 +75,11 @@ pub(super) async fn clause_9_a_commit_deletes_the_rejects_that_it_corrects(fresh
         must(subject.sink.commit(rejecting(resource, 0, reason)).await);
     }
     let mut correcting = commit(1, [upsert("a", 1, "x")]);
-    let odd = rejecting(&widgets(), 0, "it's odd").rows.remove(0).rejects.remove(0);
+    let odd = rejecting(&widgets(), 0, "it's odd").parts.remove(0).rejects.remove(0);
     let different_text =
-        Reject { raw: "{}".into(), ..rejecting(&widgets(), 0, "two").rows.remove(0).rejects.remove(0) };
+        Reject { raw: "{}".into(), ..rejecting(&widgets(), 0, "two").parts.remove(0).rejects.remove(0) };
     let unknown = Reject { reason: "never seen".into(), raw: "{}".into() };
-    correcting.rows[0].corrected = vec![odd, different_text, unknown];
+    correcting.parts[0].corrected = vec![odd, different_text, unknown];
     let counts = reported(must(subject.sink.commit(correcting).await)).counts;
     assert_eq!((counts.offered, counts.inserted), (1, 1), "corrected rejects are not counted as records");
     assert_eq!(outstanding(&subject, Some(&widgets()), 9).await, (vec!["two".into()], 1));

@@ -1,6 +1,6 @@
 //! Checks of a source's specification and of the records that it reads.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytestring::ByteString;
 use futures::{StreamExt, TryStreamExt};
@@ -15,7 +15,7 @@ use crate::{Checkpoint, ConnectContext, ErrorKind, Mode, Monitor, Record, Stored
 /// The maximum number of checkpoints of a read to try, evenly spread.
 const CHECKPOINTS: usize = 64;
 
-/// `spec` always returns the same: a plain name, and at least one table, without duplicates.
+/// `spec` always returns the same: a plain name, and at least one stream, without duplicates.
 pub(super) async fn clause_1_spec_is_constant_and_names_its_streams(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let (one, two) = (case.source.spec(), case.source.spec());
@@ -53,26 +53,34 @@ pub(super) async fn clause_2_discover_finds_the_resource(fresh: Fresh<SourceCase
     assert!(found.contains(&case.resource), "discover did not return {:?}: {found:?}", case.resource);
 }
 
-/// Every batch belongs to a table that the source declares.
-pub(super) async fn clause_3_every_batch_names_a_stream_of_the_spec(fresh: Fresh<SourceCase>) {
+/// A read returns records of the requested stream only: no stream with records is a part of another one.
+pub(super) async fn clause_3_streams_do_not_contain_the_same_records(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    let tables = case.source.spec().streams;
-    for batch in case.batches_of_both_modes().await {
-        assert!(tables.iter().any(|table| table.name == batch.stream), "the table {:?} is not declared", batch.stream);
+    if case.overlap {
+        return;
+    }
+    let mut contents: Vec<(String, BTreeSet<(String, Option<ByteString>)>)> = Vec::new();
+    for (stream, batches) in case.all_streams().await {
+        let records = batches.iter().flat_map(|batch| &batch.records);
+        contents.push((stream, records.map(|record| (record.key.clone(), record.json().cloned())).collect()));
+    }
+    for (stream, records) in contents.iter().filter(|(_, records)| !records.is_empty()) {
+        for (other, _) in contents.iter().filter(|(other, all)| other != stream && records.is_subset(all)) {
+            panic!(
+                "the read of {other:?} returned every record of the stream {stream:?}: return only those of \
+                 `ReadRequest::stream`, or declare `SourceCase::overlapping_streams`"
+            );
+        }
     }
 }
 
 /// A key is not empty, and fits in an index.
 pub(super) async fn clause_3_every_key_has_1_to_255_bytes(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    for batch in case.batches_of_both_modes().await {
-        for record in &batch.records {
-            assert!(
-                (1..=Record::MAX_KEY).contains(&record.key.len()),
-                "the key {:?} has {} bytes",
-                record.key,
-                record.key.len()
-            );
+    for stream in case.streams() {
+        for record in case.batches_of_both_modes(&stream).await.iter().flat_map(|batch| &batch.records) {
+            let length = record.key.len();
+            assert!((1..=Record::MAX_KEY).contains(&length), "the key {:?} of {stream} has {length} bytes", record.key);
         }
     }
 }
@@ -80,32 +88,38 @@ pub(super) async fn clause_3_every_key_has_1_to_255_bytes(fresh: Fresh<SourceCas
 /// When read again, no record has a lower version than before.
 pub(super) async fn clause_3_no_version_decreases_between_reads(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    let before = newest(&case.batches(Mode::Incremental, None).await);
+    let before = case.all_streams().await;
     if let Some(change) = &case.change {
         change().await;
     }
-    for (key, version) in newest(&case.batches(Mode::Incremental, None).await) {
-        assert!(
-            before.get(&key).is_none_or(|before| *before <= version),
-            "the version of {key:?} decreased to {version:?}"
-        );
+    for (stream, batches) in before {
+        let before = newest(&batches);
+        for (key, version) in newest(&case.batches(&stream, Mode::Incremental, None).await) {
+            assert!(
+                before.get(&key).is_none_or(|before| *before <= version),
+                "the version of {key:?} of {stream} decreased to {version:?}"
+            );
+        }
     }
 }
 
 /// Every document is complete JSON.
 pub(super) async fn clause_3_every_document_is_json(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    for batch in case.batches_of_both_modes().await {
-        batch.records.iter().for_each(assert_json);
+    for stream in case.streams() {
+        case.batches_of_both_modes(&stream).await.iter().flat_map(|batch| &batch.records).for_each(assert_json);
     }
 }
 
 /// No column is null in all records of the case, as it would be if its path were mistyped or its type never matched.
 pub(super) async fn clause_3_every_column_matches_a_value(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    let check = ColumnCheck::new(&case.source.spec());
-    case.batches_of_both_modes().await.iter().for_each(|batch| check.observe(batch));
-    let missing = check.missing(1);
+    let mut missing = Vec::new();
+    for stream in case.source.spec().streams {
+        let check = ColumnCheck::new(&stream);
+        case.batches_of_both_modes(&stream.name).await.iter().for_each(|batch| check.observe(&batch.records));
+        missing.extend(check.missing(1));
+    }
     assert!(missing.is_empty(), "these columns match no value; check their paths and types: {missing:?}");
 }
 
@@ -115,24 +129,30 @@ fn assert_json(record: &Record) {
     assert!(!matches!(valid, Some(Err(_))), "the document of {:?} is not JSON: {valid:?}", record.key);
 }
 
+/// The records of `whole` that `read` lacks, or has in an older state.
+fn lost<'a>(whole: &'a BTreeMap<String, Version>, read: &BTreeMap<String, Version>) -> Vec<(&'a String, &'a Version)> {
+    whole.iter().filter(|(key, version)| read.get(*key).is_none_or(|v| v < version)).collect()
+}
+
 /// In both modes, the batches up to a checkpoint and those read from it contain everything together.
 pub(super) async fn clause_4_resuming_at_any_checkpoint_leaves_no_gap(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    for mode in [Mode::Incremental, Mode::Reconcile] {
-        let batches = case.batches(mode, None).await;
-        let whole = newest(&batches);
-        let checkpoints: Vec<(usize, &Checkpoint)> =
-            batches.iter().enumerate().filter_map(|(n, batch)| Some((n, batch.checkpoint.as_ref()?))).collect();
-        let step = checkpoints.len().div_ceil(CHECKPOINTS).max(1);
-        for (n, checkpoint) in checkpoints.into_iter().step_by(step) {
-            let rest = case.batches(mode, Some(checkpoint.clone())).await;
-            let both = newest(batches[..=n].iter().chain(&rest));
-            let lost: Vec<_> =
-                whole.iter().filter(|(key, version)| both.get(key).is_none_or(|v| v < version)).collect();
-            assert!(
-                lost.is_empty(),
-                "resuming after batch {n} ({checkpoint:?}, {mode:?}) misses these records: {lost:?}"
-            );
+    for stream in case.streams() {
+        for mode in [Mode::Incremental, Mode::Reconcile] {
+            let batches = case.batches(&stream, mode, None).await;
+            let whole = newest(&batches);
+            let checkpoints: Vec<(usize, &Checkpoint)> =
+                batches.iter().enumerate().filter_map(|(n, batch)| Some((n, batch.checkpoint.as_ref()?))).collect();
+            let step = checkpoints.len().div_ceil(CHECKPOINTS).max(1);
+            for (n, checkpoint) in checkpoints.into_iter().step_by(step) {
+                let rest = case.batches(&stream, mode, Some(checkpoint.clone())).await;
+                let both = newest(batches[..=n].iter().chain(&rest));
+                let lost = lost(&whole, &both);
+                assert!(
+                    lost.is_empty(),
+                    "resuming {stream} after batch {n} ({checkpoint:?}, {mode:?}) misses these records: {lost:?}"
+                );
+            }
         }
     }
 }
@@ -141,28 +161,34 @@ pub(super) async fn clause_4_resuming_at_any_checkpoint_leaves_no_gap(fresh: Fre
 pub(super) async fn clause_4_changes_after_the_last_checkpoint_arrive(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let Some(change) = &case.change else { return };
-    let mut batches = case.batches(Mode::Incremental, None).await;
+    let mut read = case.all_streams().await;
     for round in 0..3 {
         change().await;
-        let checkpoint = batches.iter().rev().find_map(|batch| batch.checkpoint.clone());
-        batches.extend(case.batches(Mode::Incremental, checkpoint).await);
-        let (resumed, all) = (newest(&batches), newest(&case.batches(Mode::Incremental, None).await));
-        let lost: Vec<_> = all.iter().filter(|(key, version)| resumed.get(key).is_none_or(|v| v < version)).collect();
-        assert!(lost.is_empty(), "after change {round}, these records are missing: {lost:?}");
+        for (stream, batches) in &mut read {
+            let checkpoint = batches.iter().rev().find_map(|batch| batch.checkpoint.clone());
+            batches.extend(case.batches(stream, Mode::Incremental, checkpoint).await);
+            let all = newest(&case.batches(stream, Mode::Incremental, None).await);
+            let resumed = newest(&*batches);
+            let lost = lost(&all, &resumed);
+            assert!(lost.is_empty(), "after change {round}, these records of {stream} are missing: {lost:?}");
+        }
     }
 }
 
-/// A foreign checkpoint is refused, instead of being taken for the start. (Only if the source has checkpoints.)
+/// A foreign checkpoint is refused, instead of being taken for the start. (Only for streams with checkpoints.)
 pub(super) async fn clause_4_an_unreadable_checkpoint_is_refused(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    if case.batches(Mode::Incremental, None).await.iter().all(|batch| batch.checkpoint.is_none()) {
-        return;
-    }
-    for garbage in GARBAGE {
-        let first = case.stream(Mode::Incremental, Some(garbage_checkpoint(garbage))).await.next().await;
-        match first {
-            Some(Err(error)) => assert_eq!(error.kind(), ErrorKind::Checkpoint, "{error:?}"),
-            other => panic!("the checkpoint {garbage} was accepted: {other:?}"),
+    for (stream, batches) in case.all_streams().await {
+        if batches.iter().all(|batch| batch.checkpoint.is_none()) {
+            continue;
+        }
+        for garbage in GARBAGE {
+            let checkpoint = Some(garbage_checkpoint(garbage));
+            let first = case.read(&stream, Mode::Incremental, checkpoint).await.next().await;
+            match first {
+                Some(Err(error)) => assert_eq!(error.kind(), ErrorKind::Checkpoint, "{error:?}"),
+                other => panic!("the checkpoint {garbage} was accepted: {other:?}"),
+            }
         }
     }
 }
@@ -178,116 +204,117 @@ fn garbage_checkpoint(text: &str) -> Checkpoint {
 /// Two reads return the same records.
 pub(super) async fn clause_5_every_read_delivers_everything(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    let one = newest(&case.batches(Mode::Incremental, None).await);
-    let two = newest(&case.batches(Mode::Incremental, None).await);
-    assert_eq!(one, two);
+    for (stream, batches) in case.all_streams().await {
+        let again = newest(&case.batches(&stream, Mode::Incremental, None).await);
+        assert_eq!(newest(&batches), again, "two reads of {stream}");
+    }
 }
 
 /// A reconcile run returns every record that an incremental read from the start returns.
 pub(super) async fn clause_5_a_reconcile_run_delivers_everything(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    let batches = case.batches(Mode::Incremental, None).await;
-    let full = newest(&case.batches(Mode::Reconcile, None).await);
-    let mut deleted = BTreeSet::new();
-    for batch in &batches {
-        for record in batch.records.iter().filter(|record| record.json().is_none()) {
-            deleted.insert((batch.stream.clone(), record.key.clone()));
-        }
+    for (stream, batches) in case.all_streams().await {
+        let full = newest(&case.batches(&stream, Mode::Reconcile, None).await);
+        let records = batches.iter().flat_map(|batch| &batch.records);
+        let deleted: BTreeSet<_> = records.filter(|record| record.json().is_none()).map(|record| &record.key).collect();
+        let listed = newest(&batches).into_keys();
+        let lost: Vec<_> = listed.filter(|key| !full.contains_key(key) && !deleted.contains(key)).collect();
+        assert!(lost.is_empty(), "a reconcile run misses these records of {stream}: {lost:?}");
     }
-    let lost: Vec<_> =
-        newest(&batches).into_keys().filter(|key| !full.contains_key(key) && !deleted.contains(key)).collect();
-    assert!(lost.is_empty(), "a reconcile run misses these records: {lost:?}");
 }
 
-/// A stream ends after its first error.
+/// A read ends after its first error.
 pub(super) async fn clause_5_the_stream_ends_after_an_error(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    let mut stream = case.stream(Mode::Incremental, Some(garbage_checkpoint(GARBAGE[0]))).await;
-    while let Some(batch) = stream.next().await {
-        if batch.is_err() {
-            let after = stream.next().await;
-            assert!(after.is_none(), "the stream continued after its error: {after:?}");
-            return;
+    for stream in case.streams() {
+        let mut read = case.read(&stream, Mode::Incremental, Some(garbage_checkpoint(GARBAGE[0]))).await;
+        while let Some(batch) = read.next().await {
+            if batch.is_err() {
+                let after = read.next().await;
+                assert!(after.is_none(), "the read of {stream} continued after its error: {after:?}");
+                break;
+            }
         }
     }
 }
 
-/// A stream that is not polled sends no request.
+/// A read that is not polled sends no request.
 pub(super) async fn clause_6_nothing_happens_before_the_stream_is_polled(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
     let monitor = Monitor::detached();
-    let stream = case.reader().await.read(case.request(Mode::Incremental, None, monitor.clone()));
+    let reader = case.reader().await;
+    let request = |stream: &String| case.request(stream, Mode::Incremental, None, monitor.clone());
+    let reads: Vec<_> = case.streams().iter().map(|stream| reader.read(request(stream))).collect();
     tokio::time::sleep(SETTLE_TIME).await;
     assert_eq!(monitor.traffic(), crate::Traffic::default());
-    drop(stream);
+    drop(reads);
 }
 
-/// After a stream is dropped, at any batch, the source counts no more traffic, and reads as before.
+/// After a read is dropped, at any batch, the source counts no more traffic, and reads as before.
 pub(super) async fn clause_6_a_dropped_stream_leaves_nothing_running(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    let whole = newest(&case.batches(Mode::Incremental, None).await);
-    for batches in 0..3 {
-        let monitor = Monitor::detached();
-        let mut stream = case.reader().await.read(case.request(Mode::Incremental, None, monitor.clone()));
-        for _ in 0..batches {
-            drop(stream.next().await);
+    for (stream, whole) in case.all_streams().await {
+        for batches in 0..3 {
+            let monitor = Monitor::detached();
+            let request = case.request(&stream, Mode::Incremental, None, monitor.clone());
+            let mut read = case.reader().await.read(request);
+            for _ in 0..batches {
+                drop(read.next().await);
+            }
+            // Drop it in the middle of a batch, too.
+            let waiting = tokio::time::timeout(std::time::Duration::from_micros(50), read.next()).await;
+            drop((waiting, read));
+            let before = monitor.traffic();
+            tokio::time::sleep(SETTLE_TIME).await;
+            assert_eq!(monitor.traffic(), before, "the dropped read of {stream} still reads");
         }
-        // Drop it in the middle of a batch, too.
-        let waiting = tokio::time::timeout(std::time::Duration::from_micros(50), stream.next()).await;
-        drop((waiting, stream));
-        let before = monitor.traffic();
-        tokio::time::sleep(SETTLE_TIME).await;
-        assert_eq!(monitor.traffic(), before, "the dropped stream still reads");
+        assert_eq!(newest(&case.batches(&stream, Mode::Incremental, None).await), newest(&whole));
     }
-    assert_eq!(newest(&case.batches(Mode::Incremental, None).await), whole);
 }
 
-/// Two reads of one reader and one with other settings, polled in turn, each return everything.
+/// For each stream, two reads of one reader and one with other settings, all polled in turn, each return everything.
 pub(super) async fn clause_7_concurrent_reads_do_not_interfere(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    let alone = newest(&case.batches(Mode::Incremental, None).await);
+    let alone = case.all_streams().await;
     let (reader, other) = (case.reader().await, case.connect(&case.other).await);
     let mut reads = Vec::new();
     for reader in [&reader, &reader, &other] {
-        let stream = reader.read(case.request(Mode::Incremental, None, Monitor::detached()));
-        reads.push((stream, Vec::new()));
-    }
-    for _ in 0..2 {
-        for (stream, batches) in &mut reads {
-            batches.extend(stream.try_next().await.unwrap_or_else(|error| panic!("the source failed: {error:?}")));
+        for stream in alone.keys() {
+            let read = reader.read(case.request(stream, Mode::Incremental, None, Monitor::detached()));
+            reads.push((stream, read, Vec::new()));
         }
     }
-    let rest = reads.into_iter().map(|(stream, mut batches)| async move {
-        batches.extend(drain(stream).await);
-        newest(&batches)
+    for _ in 0..2 {
+        for (_, read, batches) in &mut reads {
+            batches.extend(read.try_next().await.unwrap_or_else(|error| panic!("the source failed: {error:?}")));
+        }
+    }
+    let rest = reads.into_iter().map(|(stream, read, mut batches)| async move {
+        batches.extend(drain(read).await);
+        (stream, newest(&batches))
     });
-    for read in futures::future::join_all(rest).await {
-        assert_eq!(read, alone);
+    for (stream, read) in futures::future::join_all(rest).await {
+        assert_eq!(read, newest(&alone[stream]), "a concurrent read of {stream}");
     }
 }
 
 /// `verify` returns only requested records, each once.
 pub(super) async fn clause_9_verify_returns_only_requested_records(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    let batches = case.batches(Mode::Reconcile, None).await;
-    for table in case.source.spec().streams {
-        let known = batches.iter().filter(|batch| batch.stream == table.name).flat_map(|batch| &batch.records);
-        let known = known.filter_map(|record| {
-            Some(StoredRecord { key: record.key.clone(), version: record.version, json: record.json()?.clone() })
+    for stream in case.streams() {
+        let batches = case.batches(&stream, Mode::Reconcile, None).await;
+        let known = batches.iter().flat_map(|batch| &batch.records).filter_map(|record| {
+            Some(StoredRecord::new(record.key.as_str(), record.version, record.json()?.clone()))
         });
         // A made-up record: the document of another one with a different key.
         let mut records: Vec<StoredRecord> = known.take(2).collect();
         let json = records.first().map_or_else(|| ByteString::from("{}"), |record| record.json.clone());
-        let made_up = StoredRecord { key: "999999999999999".into(), version: Version(5), json };
+        let made_up = StoredRecord::new("999999999999999", Version(5), json);
         records.push(made_up);
         records.dedup_by(|a, b| a.key == b.key);
         let request = VerifyRequest {
-            resource: case.resource.clone(),
             checkpoint: batches.iter().rev().find_map(|batch| batch.checkpoint.clone()),
-            stream: table.name,
-            records: records.clone(),
-            allow_deletions: false,
-            monitor: Monitor::detached(),
+            ..VerifyRequest::new(case.resource.clone(), stream, records.clone())
         };
         let returned =
             case.reader().await.verify(request).await.unwrap_or_else(|error| panic!("verify failed: {error:?}"));
