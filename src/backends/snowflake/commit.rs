@@ -12,7 +12,7 @@ use crate::sink::merge::StoredVersion;
 use crate::sink::not_ensured;
 use crate::sink::{Commit, CommitReport, StalePolicy, StreamCommit, StreamReport, Sweep};
 use crate::snowflake::{Bind, Session, Sql, Statement, sql};
-use crate::{Counts, Error, ErrorKind, Record, Result, RunId, StateChange, Version};
+use crate::{Counts, Error, ErrorKind, Record, Result, RowPath, RunId, StateChange, Version};
 
 /// The writes of one part of a commit.
 struct PartWrite<'a> {
@@ -33,6 +33,7 @@ impl Snowflake {
         commit: &Commit,
         unknown: &UnknownOutcome<CommitReport>,
     ) -> Result<CommitReport> {
+        check_supported(commit)?;
         let mut session = self.session().await?;
         self.check_ensured(&mut *session, commit).await?;
         let checked: Vec<_> = commit.parts.iter().map(|part| SizeChecked::of(&part.records)).collect();
@@ -244,5 +245,16 @@ impl Snowflake {
             }
         }
         Ok(())
+    }
+}
+
+/// Rejects what the raw tables cannot hold.
+fn check_supported(commit: &Commit) -> Result<()> {
+    let is_child = |record: &Record| *record.parent() != RowPath::ROOT;
+    match commit.parts.iter().find(|part| !part.gone.is_empty() || part.records.iter().any(is_child)) {
+        Some(part) => Err(Error::new(ErrorKind::Unsupported, "this destination does not hold child streams")
+            .with_context("stream", &part.stream)
+            .with_help("select other streams")),
+        None => Ok(()),
     }
 }
