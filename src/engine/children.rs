@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_stream::try_stream;
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -124,11 +124,9 @@ impl ChildReader {
             }
             let began = progress.clone();
             let mut failures = Failures::default();
-            let owed = std::mem::take(&mut progress.owed);
-            for (queue, is_owed) in [(self.owed(owed.clone()), true), (self.changed(&progress, until), false)] {
-                if is_owed {
-                    progress.owed = owed.clone();
-                }
+            // One after the other, so that no two lists of one parent are read at once.
+            let queues = [(self.owed(progress.owed.clone()), true), (self.changed(&progress, until), false)];
+            for (queue, is_owed) in queues {
                 let visitor = self.clone();
                 let mut visits = queue.map_ok(move |parent| visitor.clone().visit(parent)).try_buffered(CONCURRENT_LISTS);
                 while let Some(visit) = visits.try_next().await? {
@@ -179,7 +177,7 @@ impl ChildReader {
                     yield batch.checkpoint(Checkpoint::new(&progress)?);
                 }
                 if is_owed {
-                    // Rows of the others are missing: nothing is owed for them.
+                    // A parent whose row has disappeared owes nothing.
                     progress.owed.retain(|path| failures.paths.contains(path));
                 }
             }
@@ -279,8 +277,11 @@ impl ChildReader {
     /// Returns the error if it concerns the source as a whole.
     async fn failure(&self, parent: &SelectedRow, error: Error) -> Result<Failure> {
         match error.kind() {
+            _ if parent.is_deleted => Err(error),
             ErrorKind::NotFound => self.verify_parent(parent, error).await,
-            ErrorKind::Unavailable | ErrorKind::InvalidData if !parent.is_deleted => Ok(Failure::Owed(error)),
+            ErrorKind::Unavailable | ErrorKind::InvalidData => Ok(Failure::Owed(error)),
+            // The credentials may see the others.
+            ErrorKind::Authentication if error.status() == Some(403) => Ok(Failure::Owed(error)),
             _ => Err(error),
         }
     }

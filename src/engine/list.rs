@@ -11,8 +11,8 @@ use crate::record::content_hash;
 use crate::sink::LiveRows;
 use crate::stream::Listing;
 use crate::{
-    Batch, BatchStream, Checkpoint, Error, Limits, Mode, Monitor, Parent, ReadRequest, Reader, Record, Resource, Result,
-    RowPath, RowQuery, RowSelection, SelectedRow, Sink, StoredRecord, StreamKind, StreamSpec, VerifyRequest,
+    Batch, BatchStream, Checkpoint, Error, Limits, Mode, Monitor, Parent, ReadRequest, Reader, Record, Resource,
+    Result, RowPath, RowQuery, RowSelection, SelectedRow, Sink, StoredRecord, StreamKind, StreamSpec, VerifyRequest,
 };
 
 /// The number of rows to select, to verify and to delete at once.
@@ -30,6 +30,8 @@ pub(super) struct ListReader {
     pub(super) limits: Limits,
     /// Whether the deletion of any number of records is confirmed.
     pub(super) allow_deletions: bool,
+    /// Whether the stream may have stored rows.
+    pub(super) has_rows: bool,
 }
 
 /// The keys that a list contains. A hash of 128 bits stands for each, so that a list of any length fits into memory: of two keys with the
@@ -130,14 +132,17 @@ impl ListReader {
         if batches == 0 && batch.offered() == 0 {
             return Ok(());
         }
-        Err(Error::internal(format!("the source called the list of `{}` unchanged, but returned records", self.stream.name))
-            .with_help("in the source, return `Batch::unchanged()` alone, once no page has changed"))
+        Err(Error::internal(format!(
+            "the source called the list of `{}` unchanged, but returned records",
+            self.stream.name
+        ))
+        .with_help("in the source, return `Batch::unchanged()` alone, once no page has changed"))
     }
 
     /// The stored live rows below a parent that a list lacks. Those of a snapshot are limited like the deletions of a reconcile run.
     async fn missing(&self, parent: &RowPath, listed: &ListedKeys) -> Result<Vec<SelectedRow>> {
         let (mut live, mut missing, mut after) = (0, Vec::new(), None);
-        loop {
+        while self.has_rows {
             let selection = RowSelection::Children { parents: vec![parent.clone()], after: after.take() };
             let rows = self.select(RowQuery::new(self.resource.clone(), &self.stream.name, selection, STEP)).await?;
             let is_last = rows.len() < STEP;

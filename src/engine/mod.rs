@@ -24,6 +24,7 @@ mod identity;
 mod ingest;
 mod list;
 mod planned;
+mod reading;
 mod reject_tracker;
 mod resources;
 mod run;
