@@ -152,8 +152,10 @@ impl Connector {
         state: Arc<dyn StateStore>,
         delivery: Stores,
     ) -> Self {
+        let mut spec = source.spec();
+        spec.assign_resource_names();
         Self {
-            spec: Arc::new(source.spec()),
+            spec: Arc::new(spec),
             source,
             connected: Arc::default(),
             limits: sink.limits(),

@@ -9,12 +9,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::Connector;
 use super::batcher::ReadBudget;
+use super::planned::PlannedStream;
 use super::resources::ResourceLookup;
 use super::run::{PrefetchedState, Run};
 use super::settings::Configured;
 use crate::{
     Counts, Error, ErrorKind, Mode, Resource, ResourceConfig, Result, RunRecord, RunStatus, Settings, StateKey,
-    StreamSpec,
 };
 
 /// A request to ingest resources.
@@ -150,8 +150,8 @@ impl Connector {
         let streams: Vec<PlannedStream> = resources
             .iter()
             .flat_map(|resource| {
-                let streams = self.streams(known.get(resource)).into_iter().cloned();
-                streams.map(|stream| PlannedStream { resource: resource.clone(), stream, start: None })
+                let streams = self.streams(known.get(resource)).into_iter().cloned().collect();
+                PlannedStream::all(resource, streams)
             })
             .collect();
         let concurrency = request.concurrency.clamp(1, streams.len().max(1));
@@ -218,21 +218,6 @@ impl Connector {
     }
 }
 
-/// A stream of a resource to read.
-#[derive(Debug, Clone)]
-pub(super) struct PlannedStream {
-    pub(super) resource: Resource,
-    pub(super) stream: StreamSpec,
-    /// The prefetched state, if any.
-    pub(super) start: Option<PrefetchedState>,
-}
-
-impl PlannedStream {
-    pub(super) fn key(&self) -> StateKey {
-        StateKey::new(self.resource.name(), &self.stream.name)
-    }
-}
-
 /// Runs streams concurrently, within one read budget.
 pub(super) struct ConcurrentRuns {
     connector: Connector,
@@ -255,15 +240,15 @@ impl ConcurrentRuns {
     /// Runs a stream of a resource, enabled or not.
     pub(super) async fn run(
         &self,
-        planned: PlannedStream,
+        mut planned: PlannedStream,
         config: Settings,
         mode: Mode,
         cancel: CancellationToken,
     ) -> RunRecord {
         // It is never closed; without a permit, a run would only use more memory.
         let _permit = self.permits.acquire().await;
-        let PlannedStream { resource, stream, start } = planned;
-        let run = Run::new(&self.connector, resource, stream, config, mode, self.allow_deletions, cancel);
+        let start = planned.start.take();
+        let run = Run::new(&self.connector, planned, config, mode, self.allow_deletions, cancel);
         run.execute(start, self.budget.clone()).await
     }
 }

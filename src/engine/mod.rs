@@ -20,6 +20,7 @@ mod duplicates;
 mod event;
 mod identity;
 mod ingest;
+mod planned;
 mod reject_tracker;
 mod resources;
 mod run;

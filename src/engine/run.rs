@@ -1,5 +1,6 @@
 //! One run of one stream of a resource: reads, commits, and records how it ended.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -10,6 +11,7 @@ use super::batcher::{CommitBuffer, ReadAhead, ReadBudget, Rows};
 use super::columns::{self, ColumnCheck, MIN_RECORDS};
 use super::connector::WriteOrder;
 use super::identity::IdentityClaim;
+use super::planned::{PlannedStream, ResourceTables};
 use super::reject_tracker::RejectTracker;
 use super::{Connector, Event};
 use crate::state::{Reconciliation, StreamState};
@@ -46,6 +48,7 @@ pub(super) struct Run<'a> {
     pub(super) connector: &'a Connector,
     pub(super) resource: Resource,
     pub(super) stream: StreamSpec,
+    tables: Arc<ResourceTables>,
     pub(super) key: StateKey,
     settings: Settings,
     pub(super) monitor: Monitor,
@@ -75,14 +78,14 @@ pub(super) struct Run<'a> {
 impl<'a> Run<'a> {
     pub(super) fn new(
         connector: &'a Connector,
-        resource: Resource,
-        stream: StreamSpec,
+        planned: PlannedStream,
         settings: Settings,
         mode: Mode,
         allow_deletions: bool,
         cancel: CancellationToken,
     ) -> Self {
-        let key = StateKey::new(resource.name(), &stream.name);
+        let key = planned.key();
+        let PlannedStream { resource, stream, tables, .. } = planned;
         let (observed, name, emitter) = (resource.clone(), stream.name.clone(), connector.emitter.clone());
         Self {
             record: connector.new_run(key.clone(), mode),
@@ -94,6 +97,7 @@ impl<'a> Run<'a> {
             connector,
             resource,
             stream,
+            tables,
             key,
             settings,
             allow_deletions,
@@ -159,7 +163,7 @@ impl<'a> Run<'a> {
             () = self.cancel.cancelled() => return Ok(Outcome::Interrupted),
             reader = self.connector.reader(&self.settings) => reader?,
         };
-        self.connector.sink.ensure_streams(&self.resource, &self.connector.spec.streams).await?;
+        self.tables.ensure(self.connector.sink.as_ref()).await?;
         self.rejects = self.find_rejects().await?;
         if self.record.mode == Mode::Reconcile {
             self.resume_reconcile();
@@ -208,6 +212,7 @@ impl<'a> Run<'a> {
             checkpoint,
             incremental,
             mode: self.record.mode,
+            parent: None,
             monitor: self.monitor.clone(),
         });
         let stream = admit(stream, self.columns.clone());
@@ -321,7 +326,7 @@ impl<'a> Run<'a> {
             let order = if is_progress && !ends_reconcile { WriteOrder::RowsFirst } else { WriteOrder::StateFirst };
             let Rows { records, rejects, corrected } = rows;
             let (stream, run) = (self.stream.name.clone(), self.record.id);
-            let part = StreamCommit { stream, run, records, rejects, corrected, sweep, change };
+            let part = StreamCommit { stream, run, records, rejects, corrected, gone: Vec::new(), sweep, change };
             let delivered = self.connector.deliver(&self.resource, at, part, order, &mut self.base).await;
             // If the commit failed, the rejects that it corrects are still outstanding.
             if had_rejects && delivered.is_err() || delivered.as_ref().is_ok_and(|it| it.counts.rejected > rejected) {

@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Connector;
 use super::Schedule;
-use super::ingest::{ConcurrentRuns, PlannedStream};
+use super::ingest::ConcurrentRuns;
+use super::planned::PlannedStream;
 use super::run::PrefetchedState;
 use super::settings::Configured;
 use crate::{Mode, Resource, Result, RunStatus, Settings, StateKey};
@@ -101,8 +102,7 @@ impl Connector {
             .iter()
             .zip(&configs)
             .map(|(resource, config)| {
-                let streams = self.streams(Some(config)).into_iter().cloned();
-                streams.map(|stream| PlannedStream { resource: resource.clone(), stream, start: None }).collect()
+                PlannedStream::all(resource, self.streams(Some(config)).into_iter().cloned().collect())
             })
             .collect();
         let keys: Vec<StateKey> = streams.iter().flatten().map(PlannedStream::key).collect();

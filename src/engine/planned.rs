@@ -1,0 +1,52 @@
+//! The streams that an ingestion or a schedule reads.
+
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use super::run::PrefetchedState;
+use crate::{Resource, Result, Sink, StateKey, StreamSpec};
+
+/// A stream of a resource to read.
+#[derive(Debug, Clone)]
+pub(super) struct PlannedStream {
+    pub(super) resource: Resource,
+    pub(super) stream: StreamSpec,
+    /// The tables of the resource, shared with its other streams.
+    pub(super) tables: Arc<ResourceTables>,
+    /// The prefetched state, if any.
+    pub(super) start: Option<PrefetchedState>,
+}
+
+impl PlannedStream {
+    /// Plans to read these streams of a resource.
+    pub(super) fn all(resource: &Resource, streams: Vec<StreamSpec>) -> Vec<Self> {
+        let tables = Arc::new(ResourceTables::new(resource.clone(), streams.clone()));
+        let planned = |stream| Self { resource: resource.clone(), stream, tables: tables.clone(), start: None };
+        streams.into_iter().map(planned).collect()
+    }
+
+    pub(super) fn key(&self) -> StateKey {
+        StateKey::new(self.resource.name(), &self.stream.name)
+    }
+}
+
+/// The tables and views of a resource: the first of its concurrent runs creates those of all its streams.
+#[derive(Debug)]
+pub(super) struct ResourceTables {
+    resource: Resource,
+    streams: Vec<StreamSpec>,
+    ensured: OnceCell<()>,
+}
+
+impl ResourceTables {
+    fn new(resource: Resource, streams: Vec<StreamSpec>) -> Self {
+        Self { resource, streams, ensured: OnceCell::new() }
+    }
+
+    /// Creates what is missing, or waits for the run that does. After an error, the next run tries again.
+    pub(super) async fn ensure(&self, sink: &dyn Sink) -> Result<()> {
+        let ensure = || sink.ensure_streams(&self.resource, &self.streams);
+        self.ensured.get_or_try_init(ensure).await.map(|&()| ())
+    }
+}
