@@ -176,7 +176,7 @@ pub(super) async fn clause_7_each_part_decides_for_itself_whether_it_fences(fres
     let fence = |key: &StateKey, records: Vec<Record>| {
         part(&key.stream, records).sweep(Sweep::Fence).change(change(key, StateVersion::NONE, 1, "fence"))
     };
-    let both = [fence(&issues(), vec![upsert("a", 1, "x")]), fence(&comments(), vec![upsert("a", 1, "x")])];
+    let both = [fence(&comments(), vec![upsert("a", 1, "x")]), fence(&issues(), vec![upsert("a", 1, "x")])];
     let report = must(subject.sink.commit(parts(1, both)).await);
     assert_eq!(must(states.latest(&issues()).await), None, "a part without a changed row stored its state");
     assert_eq!(report.streams[TABLE].version, None);
