@@ -72,7 +72,13 @@ fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
         (Fault::EnsureForgetsTombstones, &["clause_1_ensure_streams_is_idempotent_and_removes_nothing"]),
         (Fault::FailedCommitKeepsRejects, &["clause_2_a_failed_commit_changes_nothing_and_can_be_retried"]),
         (Fault::CommitIsVisibleRowByRow, &["clause_2_a_reader_sees_whole_commits"]),
-        (Fault::StateIsStoredBeforeTheRows, &["clause_2_a_dropped_commit_is_applied_entirely_or_not_at_all"]),
+        (
+            Fault::StateIsStoredBeforeTheRows,
+            &[
+                "clause_2_a_dropped_commit_is_applied_entirely_or_not_at_all",
+                "clause_7_a_stale_part_is_refused_with_the_parts_of_all_streams",
+            ],
+        ),
         (
             Fault::ReportJoinsTheStreams,
             &[
@@ -95,7 +101,13 @@ fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
                 "clause_3_of_two_equal_versions_in_one_commit_the_later_wins",
             ],
         ),
-        (Fault::UnchangedIsRewritten, &["clause_4_an_upsert_that_changes_nothing_rewrites_nothing"]),
+        (
+            Fault::UnchangedIsRewritten,
+            &[
+                "clause_4_an_upsert_that_changes_nothing_rewrites_nothing",
+                "clause_10_a_reconcile_run_of_one_stream_leaves_the_others_alone",
+            ],
+        ),
         (Fault::DeletionDropsTheDocument, &["clause_5_a_deletion_keeps_the_row_and_its_last_document"]),
         (Fault::RepeatedDeletionIsCounted, &["clause_6_a_deletion_of_a_deleted_key_is_unchanged"]),
         (
@@ -132,20 +144,40 @@ fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
         (
             Fault::RejectsLoseTheirReason,
             &[
+                "clause_2_the_parts_of_several_streams_are_stored_and_reported_each",
                 "clause_9_rejects_are_kept_with_their_reason",
                 "clause_9_rejects_are_returned_and_counted",
                 "clause_9_a_commit_deletes_the_rejects_that_it_corrects",
                 "clause_9_finish_deletes_the_rejects_that_were_not_seen",
+                "clause_9_streams_do_not_share_rejects",
             ],
         ),
         (Fault::RejectsAreUncounted, &["clause_9_rejects_are_returned_and_counted"]),
-        (Fault::CorrectedRejectsStay, &["clause_9_a_commit_deletes_the_rejects_that_it_corrects"]),
-        (Fault::UnseenRejectsStay, &["clause_9_finish_deletes_the_rejects_that_were_not_seen"]),
+        (
+            Fault::CorrectedRejectsStay,
+            &["clause_9_a_commit_deletes_the_rejects_that_it_corrects", "clause_9_streams_do_not_share_rejects"],
+        ),
+        (
+            Fault::UnseenRejectsStay,
+            &["clause_9_finish_deletes_the_rejects_that_were_not_seen", "clause_9_streams_do_not_share_rejects"],
+        ),
         (Fault::AbandonDeletesRejects, &["clause_9_finish_deletes_the_rejects_that_were_not_seen"]),
         (Fault::RejectsIgnoreTheStream, &["clause_9_streams_do_not_share_rejects"]),
-        (Fault::CorrectionsReachOtherStreams, &["clause_9_streams_do_not_share_rejects"]),
+        (
+            Fault::CorrectionsReachOtherStreams,
+            &[
+                "clause_7_a_stale_part_is_refused_with_the_parts_of_all_streams",
+                "clause_9_streams_do_not_share_rejects",
+            ],
+        ),
         (Fault::FinishDeletesRejectsOfOtherStreams, &["clause_9_streams_do_not_share_rejects"]),
-        (Fault::RunRecordsLagBehind, &["clause_12_the_run_record_includes_the_counts_of_its_commit"]),
+        (
+            Fault::RunRecordsLagBehind,
+            &[
+                "clause_2_the_parts_of_several_streams_are_stored_and_reported_each",
+                "clause_12_the_run_record_includes_the_counts_of_its_commit",
+            ],
+        ),
         (Fault::RunRecordsCountOtherStreams, &["clause_2_the_parts_of_several_streams_are_stored_and_reported_each"]),
         (
             Fault::UnseenIsUnordered,
@@ -153,6 +185,7 @@ fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
                 "clause_10_unseen_returns_the_live_unmarked_records_ordered_by_key",
                 "clause_10_unseen_continues_after_a_key",
                 "clause_10_reconciliations_do_not_share_marks_and_finish_deletes_them",
+                "clause_10_a_reconcile_run_of_one_stream_leaves_the_others_alone",
             ],
         ),
         (
@@ -161,13 +194,24 @@ fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
                 "clause_3_an_older_state_replaces_a_row_its_run_has_not_marked",
                 "clause_10_reconciliations_do_not_share_marks_and_finish_deletes_them",
                 "clause_10_live_rows_counts_what_unseen_returns",
+                "clause_10_a_reconcile_run_of_one_stream_leaves_the_others_alone",
             ],
         ),
         (
             Fault::MarksRewriteRows,
-            &["clause_3_an_older_state_pending_verification_is_not_marked", "clause_10_a_mark_rewrites_no_row"],
+            &[
+                "clause_3_an_older_state_pending_verification_is_not_marked",
+                "clause_10_a_mark_rewrites_no_row",
+                "clause_10_a_reconcile_run_of_one_stream_leaves_the_others_alone",
+            ],
         ),
-        (Fault::MarksOutliveFinish, &["clause_10_reconciliations_do_not_share_marks_and_finish_deletes_them"]),
+        (
+            Fault::MarksOutliveFinish,
+            &[
+                "clause_10_reconciliations_do_not_share_marks_and_finish_deletes_them",
+                "clause_10_a_reconcile_run_of_one_stream_leaves_the_others_alone",
+            ],
+        ),
         (Fault::MarksReachOtherStreams, &["clause_10_a_reconcile_run_of_one_stream_leaves_the_others_alone"]),
         (Fault::FinishEndsOtherReconciliations, &["clause_10_a_reconcile_run_of_one_stream_leaves_the_others_alone"]),
         (Fault::FinishSweepsOtherStreams, &["clause_10_a_reconcile_run_of_one_stream_leaves_the_others_alone"]),
@@ -196,8 +240,21 @@ fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
             ],
         ),
         (Fault::DeletionsLowerTheVersion, &["clause_3_a_verified_deletion_wins_and_never_lowers_the_version"]),
-        (Fault::FenceNeverStoresState, &["clause_7_a_fencing_commit_stores_its_state_only_if_a_row_changes"]),
-        (Fault::FenceAlwaysStoresState, &["clause_7_a_fencing_commit_stores_its_state_only_if_a_row_changes"]),
+        (
+            Fault::FenceNeverStoresState,
+            &[
+                "clause_7_a_fencing_commit_stores_its_state_only_if_a_row_changes",
+                "clause_7_a_stale_part_is_refused_with_the_parts_of_all_streams",
+                "clause_7_each_part_decides_for_itself_whether_it_fences",
+            ],
+        ),
+        (
+            Fault::FenceAlwaysStoresState,
+            &[
+                "clause_7_a_fencing_commit_stores_its_state_only_if_a_row_changes",
+                "clause_7_each_part_decides_for_itself_whether_it_fences",
+            ],
+        ),
         (Fault::LiveRowsCountsDeletions, &["clause_10_live_rows_counts_what_unseen_returns"]),
         (
             Fault::UnknownTablesAreConfigurationErrors,

@@ -226,12 +226,12 @@ pub(super) async fn clause_8_streams_of_a_resource_do_not_share_rows(fresh: Fres
     let untouched = subject.rows_of(COMMENTS).await;
     assert_eq!(untouched.len(), 3);
     assert!(untouched.iter().all(|row| row.json.as_deref() == Some(&*document("comment"))), "{untouched:?}");
-    let changes = [delete("a", 6), upsert("b", 6, "changed"), upsert("d", 1, "new")];
+    let changes = [delete("a", 9), upsert("b", 9, "changed"), upsert("d", 1, "new")];
     let report = must(subject.sink.commit(parts(1, [part(TABLE, changes), part(COMMENTS, [])])).await);
     assert_eq!(report.streams[COMMENTS].counts, Counts::default());
     assert_eq!(subject.rows_of(COMMENTS).await, untouched, "a commit changed the rows of another stream");
     // Versions are compared within a stream.
-    let report = must(subject.sink.commit(parts(2, [part(COMMENTS, [delete("a", 5), upsert("b", 5, "text")])])).await);
+    let report = must(subject.sink.commit(parts(2, [part(COMMENTS, [delete("a", 7), upsert("b", 7, "text")])])).await);
     let counts = &report.streams[COMMENTS].counts;
     assert_eq!((counts.deleted, counts.updated), (1, 1), "{counts:?}");
 }
