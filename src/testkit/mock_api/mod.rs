@@ -2,8 +2,8 @@
 //!
 //! # A test of a source with two streams
 //!
-//! The source reads tickets, in the order of their last change, and, as a second stream, the comments of each changed ticket. Both
-//! conformance suites run over it while every seventh request fails, and one test has faults of its own.
+//! The source reads tickets, in the order of their last change, and the comments of each ticket. Both conformance suites run over it while
+//! every seventh request fails, and one test has faults of its own.
 //!
 //! ```
 //! # #[cfg(feature = "http")]
@@ -94,7 +94,7 @@
 //! }
 //!
 //! impl HelpdeskReader {
-//!     /// Reads a page of tickets, or the comments of each ticket of the page, and returns the URL of the next page.
+//!     /// Reads a page of tickets, or the comments of each of them, and returns the URL of the next page.
 //!     async fn page(&self, request: &ReadRequest, url: &str) -> Result<(Batch, Option<String>)> {
 //!         let since = request.checkpoint.as_ref().map_or(Ok(0), Checkpoint::parse::<i64>)?;
 //!         let mut page = self.client.get(url);
@@ -108,27 +108,30 @@
 //!                 batch = batch.record(Record::upsert(id.to_string(), changed, raw));
 //!                 last = changed;
 //!             }
-//!             Ok((batch.checkpoint(Checkpoint::new(&last)?), response.next()?.map(String::from)))
+//!             Ok((batch, last, response.next()?.map(String::from)))
 //!         };
-//!         let (mut batch, next) = page.send_with(&request.monitor, tickets).await?;
-//!         if request.stream == "comments" {
-//!             for ticket in std::mem::take(&mut batch.records) {
-//!                 batch = batch.records(self.comments(request, &ticket.key).await?);
-//!             }
-//!         }
-//!         Ok((batch, next))
+//!         let (tickets, last, next) = page.send_with(&request.monitor, tickets).await?;
+//!         let batch = match request.stream.as_str() {
+//!             "comments" => self.comments(&tickets, &request.monitor).await?,
+//!             _ => tickets,
+//!         };
+//!         Ok((batch.checkpoint(Checkpoint::new(&last)?), next))
 //!     }
 //!
-//!     /// Reads the comments of a ticket.
-//!     async fn comments(&self, request: &ReadRequest, ticket: &str) -> Result<Vec<Record>> {
-//!         // A ticket that has been deleted meanwhile has no comments.
-//!         let list = self.client.get(&format!("tickets/{ticket}/comments")).allow_status(&[404]);
-//!         let comments = |response: Response| {
-//!             let comments = json::elements::<Comment>(response.body()).take_while(|_| response.status() == 200);
-//!             let record = |(Comment { id }, raw)| Record::upsert(format!("{ticket}/{id}"), Version::NONE, raw);
-//!             comments.map(|comment| comment.map(record)).collect()
-//!         };
-//!         list.send_with(&request.monitor, comments).await
+//!     /// Reads the comments of these tickets.
+//!     async fn comments(&self, tickets: &Batch, monitor: &Monitor) -> Result<Batch> {
+//!         let mut batch = Batch::new();
+//!         for ticket in &tickets.records {
+//!             // A ticket that has been deleted meanwhile has no comments.
+//!             let list = self.client.get(&format!("tickets/{}/comments", ticket.key)).allow_status(&[404]);
+//!             let comments = |response: Response| {
+//!                 let comments = json::elements::<Comment>(response.body()).take_while(|_| response.status() == 200);
+//!                 let record = |(Comment { id }, raw)| Record::upsert(format!("{}/{id}", ticket.key), Version::NONE, raw);
+//!                 comments.map(|comment| comment.map(record)).collect::<Result<Vec<_>>>()
+//!             };
+//!             batch = batch.records(list.send_with(monitor, comments).await?);
+//!         }
+//!         Ok(batch)
 //!     }
 //! }
 //!
