@@ -56,9 +56,7 @@ impl Reader for TickingSource {
             request.monitor.request();
             let tick = last + 1;
             let record = |key: &str, tick| Record::upsert(key, Version(tick), format!(r#"{{"tick":{tick}}}"#));
-            Ok(Batch::new("ticks")
-                .records([record("moving", tick), record("still", 0)])
-                .checkpoint(Checkpoint::new(&tick)?))
+            Ok(Batch::new().records([record("moving", tick), record("still", 0)]).checkpoint(Checkpoint::new(&tick)?))
         })
         .boxed()
     }

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::store::Store;
-use crate::support::{Scripted, Step, resource};
+use crate::support::{Scripted, Step, key, resource};
 
 /// A connector that commits this many seconds after it has read something.
 fn connector(source: Scripted, commit_after: u64) -> (Connector, Store) {
@@ -27,7 +27,7 @@ async fn serve(connector: &Connector, store: &Store, released: u64, stop: u64) -
         let _guard = store.lock.lock().await;
         sleep(Duration::from_secs(released - 10)).await;
     };
-    let committed = async || store.memory.latest("r").await.unwrap().and_then(|entry| entry.state.checkpoint);
+    let committed = async || store.memory.latest(&key("r")).await.unwrap().and_then(|entry| entry.state.checkpoint);
     let end = async {
         sleep(Duration::from_secs(stop)).await;
         let committed = committed().await;

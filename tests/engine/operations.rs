@@ -14,7 +14,7 @@ use snowfeed::prelude::*;
 use snowfeed::{ConfigStore, Namespace, RunStatus, StateStore};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Scripted, Step, connector, ingest, resource};
+use crate::support::{Scripted, Step, connector, ingest, key, resource, runs_of};
 
 #[derive(Debug, Clone)]
 struct Configured;
@@ -191,7 +191,7 @@ async fn resetting_a_resource_that_never_ran_does_nothing() {
     let (connector, memory) = connector(&Scripted::default());
     connector.enable(&resource("r"), None).await.unwrap();
     connector.reset(&resource("r")).await.unwrap();
-    assert_eq!(memory.latest("r").await.unwrap(), None);
+    assert_eq!(memory.latest(&key("r")).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -212,8 +212,8 @@ async fn resources_not_started_before_cancellation_are_left_alone() {
     let report = connector.ingest(IngestRequest::new(names).concurrency(1).cancel(stop)).await.unwrap();
     assert!(report.interrupted() && report.runs.len() == 3, "{report:?}");
     for name in ["b", "c"] {
-        assert_eq!(memory.latest(name).await.unwrap(), None);
-        assert_eq!(memory.runs(Some(name), 9).await.unwrap(), []);
+        assert_eq!(memory.latest(&key(name)).await.unwrap(), None);
+        assert_eq!(memory.runs(runs_of(name, 9)).await.unwrap(), []);
     }
     assert!(source.reads.lock().unwrap().len() <= 1, "the source was read after the cancellation");
 }

@@ -303,9 +303,10 @@ pub(super) async fn clause_9_verify_returns_only_requested_records(fresh: Fresh<
     let case = fresh.make().await;
     for stream in case.streams() {
         let batches = case.batches(&stream, Mode::Reconcile, None).await;
-        let known = batches.iter().flat_map(|batch| &batch.records).filter_map(|record| {
-            Some(StoredRecord::new(record.key.as_str(), record.version, record.json()?.clone()))
-        });
+        let known = batches
+            .iter()
+            .flat_map(|batch| &batch.records)
+            .filter_map(|record| Some(StoredRecord::new(record.key.as_str(), record.version, record.json()?.clone())));
         // A made-up record: the document of another one with a different key.
         let mut records: Vec<StoredRecord> = known.take(2).collect();
         let json = records.first().map_or_else(|| ByteString::from("{}"), |record| record.json.clone());
