@@ -92,7 +92,7 @@ macro_rules! __sink_clauses {
             clause_12_the_run_record_includes_the_counts_of_its_commit
             clause_13_the_same_key_below_two_parents_is_two_rows
             clause_13_any_texts_make_a_path
-            clause_13_children_are_the_live_rows_of_one_parent
+            clause_13_children_are_the_live_rows_of_their_parents
             clause_13_rows_are_found_by_path
             clause_14_documents_and_fields_come_with_the_rows
             clause_14_only_commits_that_change_rows_are_numbered

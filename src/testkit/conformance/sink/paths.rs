@@ -3,7 +3,7 @@
 use super::super::Fresh;
 use super::super::fixture::{ODD_TEXTS, at, delete, document, must, resource, upsert, widgets};
 use super::SinkProbe;
-use super::sequences::{CHILDREN, Numbered, key_of, path, streams};
+use super::sequences::{CHILDREN, Numbered, path, streams};
 use crate::RowPath;
 use crate::sink::{RowQuery, RowSelection};
 
@@ -59,35 +59,53 @@ pub(super) async fn clause_13_any_texts_make_a_path(fresh: Fresh<dyn SinkProbe>)
     assert!(parents.iter().all(|parent| stamps.contains_key(&parent.child("k"))), "{stamps:?}");
 }
 
-/// `Children` returns the live rows directly below a path, ordered by key, and continues after a key.
-pub(super) async fn clause_13_children_are_the_live_rows_of_one_parent(fresh: Fresh<dyn SinkProbe>) {
+/// `Children` returns the live rows directly below paths, in the order of the paths, then of the keys, and continues after a row.
+pub(super) async fn clause_13_children_are_the_live_rows_of_their_parents(fresh: Fresh<dyn SinkProbe>) {
     let Some(subject) = Numbered::new(&fresh).await else { return };
-    let one = path(&["1"]);
+    let [one, two] = [path(&["1"]), path(&["2"])];
     let below = |parent: &[&str], key: &str| upsert(key, 1, key).of_parent(path(parent));
     let records = ["b", "a", "é", "gone", "Z", "c"].map(|key| below(&["1"], key));
-    let others = [below(&["2"], "a"), below(&["1", "a"], "x"), below(&["11"], "y"), below(&[], "z")];
+    let others =
+        [below(&["2"], "a"), below(&["2"], "y"), below(&["1", "a"], "x"), below(&["11"], "y"), below(&[], "z")];
     subject.put(0, CHILDREN, records.into_iter().chain(others)).await;
-    subject
-        .put(1, CHILDREN, [delete("gone", 1).of_parent(one.clone()), delete("unknown", 1).of_parent(one.clone())])
-        .await;
-    let page = async |after: Option<&str>, limit| {
-        let selection = RowSelection::Children { parent: one.clone(), after: after.map(str::to_owned) };
-        subject.select(CHILDREN, selection, limit).await.iter().map(key_of).collect::<Vec<_>>()
+    let deleted = ["gone", "unknown"].map(|key| delete(key, 1).of_parent(one.clone()));
+    subject.put(1, CHILDREN, deleted).await;
+    let page = async |parents: &[&RowPath], after: Option<RowPath>, limit| {
+        let parents = parents.iter().map(|parent| (*parent).clone()).collect();
+        let rows = subject.select(CHILDREN, RowSelection::Children { parents, after }, limit).await;
+        rows.iter().map(|row| row.position.path.keys().join("/")).collect::<Vec<_>>()
     };
-    assert_eq!(page(None, 9).await, ["Z", "a", "b", "c", "é"]);
-    assert_eq!(page(None, 2).await, ["Z", "a"]);
-    assert_eq!(page(Some("a"), 2).await, ["b", "c"]);
-    assert_eq!(page(Some("c"), 9).await, ["é"]);
-    assert_eq!(page(Some("é"), 9).await, Vec::<String>::new());
-    assert_eq!(page(None, 0).await, Vec::<String>::new());
+    assert_eq!(page(&[&one], None, 9).await, ["1/Z", "1/a", "1/b", "1/c", "1/é"]);
+    assert_eq!(page(&[&one], None, 2).await, ["1/Z", "1/a"]);
+    assert_eq!(page(&[&one], Some(one.child("a")), 2).await, ["1/b", "1/c"]);
+    assert_eq!(page(&[&one], Some(one.child("c")), 9).await, ["1/é"]);
+    assert_eq!(page(&[&one], Some(one.child("é")), 9).await, Vec::<String>::new());
+    assert_eq!(page(&[&one], None, 0).await, Vec::<String>::new());
+    // A row that has disappeared meanwhile is still a place to continue after.
+    assert_eq!(page(&[&one], Some(one.child("bb")), 9).await, ["1/c", "1/é"]);
+    assert_eq!(page(&[], None, 9).await, Vec::<String>::new());
+    // The order of the parents is the caller's.
+    let (nobody, both) = (path(&["nobody"]), ["2/a", "2/y", "1/Z", "1/a", "1/b", "1/c", "1/é"]);
+    let parents = [&nobody, &two, &one];
+    assert_eq!(page(&parents, None, 99).await, both);
+    for limit in [1, 2, 3, 6] {
+        let (mut paged, mut after) = (Vec::new(), None);
+        while paged.len() < both.len() {
+            let next = page(&parents, after, limit).await;
+            let last = next.last().unwrap_or_else(|| panic!("paged by {limit}, the rows end after {paged:?}"));
+            after = Some(last.split('/').map(str::to_owned).collect());
+            paged.extend(next);
+        }
+        assert_eq!(paged, both, "paged by {limit}");
+        assert_eq!(page(&parents, after, limit).await, Vec::<String>::new());
+    }
     // Records without a parent are the children of the root.
-    let root = RowSelection::Children { parent: RowPath::ROOT, after: None };
-    assert_eq!(subject.select(CHILDREN, root, 9).await.iter().map(key_of).collect::<Vec<_>>(), ["z"]);
+    assert_eq!(page(&[&RowPath::ROOT], None, 9).await, ["z"]);
     // Those of another resource are not here.
     let gadgets = resource("acme/gadgets");
     must(subject.sink.ensure_streams(&gadgets, &streams()).await);
-    let query = RowQuery::new(gadgets, CHILDREN, RowSelection::Children { parent: one.clone(), after: None }, 9);
-    assert_eq!(must(subject.sink.select_rows(query).await), []);
+    let children = RowSelection::Children { parents: vec![one.clone()], after: None };
+    assert_eq!(must(subject.sink.select_rows(RowQuery::new(gadgets, CHILDREN, children, 9)).await), []);
 }
 
 /// `Paths` returns the rows at paths, deleted ones too, and nothing for the others.

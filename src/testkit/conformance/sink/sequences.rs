@@ -115,14 +115,14 @@ impl Numbered {
 
     /// The titles of the live children of a row, by key.
     pub(super) async fn children(&self, parent: &RowPath) -> Vec<(String, String)> {
-        let selection = RowSelection::Children { parent: parent.clone(), after: None };
+        let selection = RowSelection::Children { parents: vec![parent.clone()], after: None };
         let rows = self.select(CHILDREN, selection, usize::MAX).await.into_iter();
         rows.map(|row| (key_of(&row), row.json.map_or_else(String::new, |json| json.to_string()))).collect()
     }
 }
 
 /// The last key of a row's path.
-pub(super) fn key_of(row: &SelectedRow) -> String {
+fn key_of(row: &SelectedRow) -> String {
     row.position.path.key().unwrap_or_default().to_owned()
 }
 
