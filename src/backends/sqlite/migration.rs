@@ -186,9 +186,6 @@ fn add_repaired(transaction: &Transaction<'_>) -> SqliteResult<()> {
 }
 
 /// To version 3. Of a resource with several streams, whose checkpoint covered all of them, each stream is read from its start.
-///
-/// An entry is added under each old key: a process of an older version that still has the file open builds on another one, so that its
-/// commits are refused.
 fn split_states(transaction: &Transaction<'_>) -> SqliteResult<()> {
     Ok(transaction.execute_batch(include_str!("v3.sql"))?)
 }
