@@ -2,6 +2,9 @@
 #![cfg(all(feature = "github", feature = "sqlite", feature = "testkit"))]
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
+#[path = "upgrade/streams.rs"]
+mod streams;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

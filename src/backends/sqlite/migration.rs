@@ -232,6 +232,26 @@ mod tests {
     }
 
     #[test]
+    fn a_step_that_fails_halfway_leaves_no_trace() {
+        const STEP: &str = include_str!("v3.sql");
+        let mut connection = Connection::open_in_memory().unwrap();
+        let before = [create_tables, add_repaired];
+        run(&mut connection, &before).unwrap();
+        let old = shape(&connection).unwrap();
+        for (end, _) in STEP.match_indices("\n\n") {
+            let transaction = connection.transaction().unwrap();
+            transaction.execute_batch(&STEP[..end]).unwrap();
+            // Nothing commits it.
+            drop(transaction);
+            let temporary = "SELECT count(*) FROM sqlite_temp_schema";
+            assert_eq!(connection.query_row(temporary, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+            assert_eq!((version_of(&connection), shape(&connection).unwrap()), (2, old.clone()));
+        }
+        run(&mut connection, STEPS).unwrap();
+        assert_eq!(version_of(&connection), i32::try_from(STEPS.len()).unwrap());
+    }
+
+    #[test]
     fn a_file_is_recognized_by_its_tables() {
         let mut connection = Connection::open_in_memory().unwrap();
         assert_eq!(recognize(&connection).unwrap(), None);
