@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::time::Duration;
 
-use futures::future::{Fuse, FusedFuture, FutureExt, join_all};
+use futures::future::{Fuse, FusedFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep_until};
@@ -62,8 +62,7 @@ impl Connector {
             for (resource, streams) in starting {
                 let (runner, config, cancel) = (&runner, config.clone(), cancel.clone());
                 runs.push(async move {
-                    let run = |planned| runner.run(planned, config.clone(), Mode::Incremental, cancel.clone());
-                    join_all(streams.into_iter().map(run)).await;
+                    runner.run_all(streams, &config, Mode::Incremental, &cancel).await;
                     resource
                 });
             }
