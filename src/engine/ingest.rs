@@ -239,7 +239,7 @@ impl ConcurrentRuns {
         Self { budget: ReadBudget::new(limits), connector, permits, allow_deletions: false }
     }
 
-    /// Runs streams of one resource, each child stream after its parent.
+    /// Runs streams of one resource, each after the one that it [requires](crate::StreamSpec::requires).
     pub(super) async fn run_all(
         &self,
         streams: Vec<PlannedStream>,
@@ -251,10 +251,9 @@ impl ConcurrentRuns {
         let ended = watch::Sender::new(BTreeSet::new());
         let runs = streams.into_iter().map(|planned| async {
             let name = planned.stream.name.clone();
-            let parent = planned.stream.child_of().map(|child| &child.parent).filter(|parent| names.contains(*parent));
-            if let Some(parent) = parent {
+            if let Some(required) = planned.stream.requires().filter(|required| names.contains(*required)) {
                 // The sender lives as long as the runs.
-                let _ = ended.subscribe().wait_for(|ended: &BTreeSet<String>| ended.contains(parent)).await;
+                let _ = ended.subscribe().wait_for(|ended: &BTreeSet<String>| ended.contains(required)).await;
             }
             let record = self.run(planned, config.clone(), mode, cancel.clone()).await;
             ended.send_modify(|ended| {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::connector::WriteOrder;
+use super::planned::with_tables;
 use super::{Connector, Schedule};
 use crate::state::{Reconciliation, StreamState};
 use crate::{
@@ -56,7 +57,7 @@ impl Connector {
             schedule.check(self.now())?;
         }
         let (resource, before) = self.lookup(resource).await?;
-        self.sink.ensure_streams(&resource, &self.spec.streams).await?;
+        self.sink.ensure_streams(&resource, &with_tables(self.spec.streams.clone())).await?;
         self.enable_over(&resource, before.as_ref(), schedule).await?;
         Ok(resource)
     }

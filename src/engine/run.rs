@@ -93,7 +93,7 @@ impl<'a> Run<'a> {
                 emitter.emit(Event::Source { resource: observed.clone(), stream: name.clone(), event });
             }),
             columns: ColumnCheck::new(&stream),
-            rejects: RejectTracker::new(&stream.name, &connector.source, OutstandingRejects::default()),
+            rejects: RejectTracker::new(stream.table(), &connector.source, OutstandingRejects::default()),
             connector,
             resource,
             stream,
@@ -155,7 +155,7 @@ impl<'a> Run<'a> {
             self.began_at = entry.version;
             self.base = entry.version;
             self.checkpoint = entry.state.checkpoint.clone();
-            self.reconcile = entry.state.reconcile.clone();
+            self.reconcile = entry.state.reconcile.clone().filter(|_| self.reconciles());
             self.stored = Some(entry.state);
         }
         let reader = tokio::select! {
@@ -165,7 +165,7 @@ impl<'a> Run<'a> {
         };
         self.tables.ensure(self.connector.sink.as_ref()).await?;
         self.rejects = self.find_rejects().await?;
-        if self.record.mode == Mode::Reconcile {
+        if self.record.mode == Mode::Reconcile && self.reconciles() {
             self.resume_reconcile();
         }
         if self.read(reader.clone(), budget).await? == Outcome::Interrupted {
@@ -187,13 +187,13 @@ impl<'a> Run<'a> {
     async fn find_rejects(&self) -> Result<RejectTracker> {
         let mut found = OutstandingRejects::default();
         if self.stored.as_ref().is_some_and(|stored| stored.has_rejects) {
-            match self.connector.sink.rejects(RejectTracker::query(&self.resource, &self.stream.name)).await {
+            match self.connector.sink.rejects(RejectTracker::query(&self.resource, self.stream.table())).await {
                 Ok(stored) => found = stored,
                 Err(error) if error.kind() == ErrorKind::Unsupported => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(RejectTracker::new(&self.stream.name, &self.connector.source, found))
+        Ok(RejectTracker::new(self.stream.table(), &self.connector.source, found))
     }
 
     /// Reads the source to its end and commits what it returns.
@@ -315,7 +315,7 @@ impl<'a> Run<'a> {
             let Rows { records, rejects, corrected, gone } = rows;
             let (run, parent) = (self.record.id, self.stream.child_of().map(|child| child.parent.clone()));
             let parent = parent.filter(|_| !gone.is_empty()).map(|parent| StreamCommit::new(parent, run).gone(gone));
-            let stream = self.stream.name.clone();
+            let stream = self.stream.table().to_owned();
             let part = StreamCommit { stream, run, records, rejects, corrected, gone: Vec::new(), sweep, change };
             let delivered = self.connector.deliver(&self.resource, at, part, parent, order, &mut self.base).await;
             // If the commit failed, the rejects that it corrects are still outstanding.
