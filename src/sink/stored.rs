@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytestring::ByteString;
 use jiff::Timestamp;
 
-use crate::state::RunId;
+use crate::state::{RunId, StateKey};
 use crate::{Reject, Resource, Version};
 
 /// Selects records of a table that a reconcile run has not seen.
@@ -101,8 +101,8 @@ impl RejectQuery {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct OutstandingRejects {
-    /// Their numbers, by the name of the resource; resources without any are missing.
-    pub counts: BTreeMap<String, u64>,
+    /// Their numbers, by the stream of a resource; streams without any are missing.
+    pub counts: BTreeMap<StateKey, u64>,
     /// Some of them, the last seen first.
     pub rejects: Vec<StoredReject>,
 }
