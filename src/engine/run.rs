@@ -212,6 +212,7 @@ impl<'a> Run<'a> {
             checkpoint,
             incremental,
             mode: self.record.mode,
+            parent: None,
             monitor: self.monitor.clone(),
         });
         let stream = admit(stream, self.columns.clone());
@@ -325,7 +326,7 @@ impl<'a> Run<'a> {
             let order = if is_progress && !ends_reconcile { WriteOrder::RowsFirst } else { WriteOrder::StateFirst };
             let Rows { records, rejects, corrected } = rows;
             let (stream, run) = (self.stream.name.clone(), self.record.id);
-            let part = StreamCommit { stream, run, records, rejects, corrected, sweep, change };
+            let part = StreamCommit { stream, run, records, rejects, corrected, gone: Vec::new(), sweep, change };
             let delivered = self.connector.deliver(&self.resource, at, part, order, &mut self.base).await;
             // If the commit failed, the rejects that it corrects are still outstanding.
             if had_rejects && delivered.is_err() || delivered.as_ref().is_ok_and(|it| it.counts.rejected > rejected) {

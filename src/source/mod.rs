@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-pub use self::request::{ConnectContext, ReadRequest, VerifyRequest};
+pub use self::request::{ConnectContext, Parent, ReadRequest, VerifyRequest};
 pub use self::spec::SourceSpec;
 use crate::{Batch, Checkpoint, Record, Resource, Result, Settings, SourceEvent};
 

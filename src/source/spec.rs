@@ -18,7 +18,7 @@ pub struct SourceSpec {
     pub resource_names: Option<ResourceNames>,
     /// Its settings.
     pub settings: SettingsSchema,
-    /// Its streams: each resource has all of them.
+    /// Its streams, parents before their children: each resource has all of them, and users select those that are read.
     pub streams: Vec<StreamSpec>,
     /// The hosts that it connects to, `api.example.com` or `api.example.com:8443`, so that a closed network can allow exactly these.
     /// The hosts in settings that are URLs (see [`SettingsSchema::is_url`]) are added to them.
@@ -116,6 +116,16 @@ impl SourceSpec {
                     .with_help("in the source, declare each stream once, with all its columns"));
             }
             stream.validate()?;
+            if let Some(child) = stream.child_of()
+                && self.streams[..index].iter().all(|other| other.name != child.parent)
+            {
+                let name = &stream.name;
+                return Err(Error::internal(format!(
+                    "the stream {name:?} is a child of {:?}, which is not declared before it",
+                    child.parent
+                ))
+                .with_help("in the source, declare the parent, and declare it before its children"));
+            }
         }
         Ok(())
     }
@@ -130,7 +140,7 @@ impl SourceSpec {
         }
     }
 
-    /// Adds a stream.
+    /// Adds a stream. A child comes after its parent.
     #[must_use]
     pub fn stream(mut self, stream: StreamSpec) -> Self {
         self.streams.push(stream);
