@@ -113,6 +113,11 @@ impl OutstandingRejects {
     pub fn total(&self) -> u64 {
         self.counts.values().sum()
     }
+
+    /// The number for all streams of a resource together.
+    pub fn of(&self, resource: &str) -> u64 {
+        self.counts.iter().filter(|(key, _)| key.resource == resource).map(|(_, count)| count).sum()
+    }
 }
 
 /// A reject as the destination stores it.

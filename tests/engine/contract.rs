@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use snowfeed::backends::Memory;
-use snowfeed::engine::{EnableRequest, Event};
 use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::engine::{EnableRequest, Event};
 use snowfeed::prelude::*;
 use snowfeed::{RunQuery, RunRecord, RunStatus, SourceEvent};
 

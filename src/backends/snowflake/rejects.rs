@@ -12,11 +12,7 @@ use crate::record::content_hash;
 use crate::record::document_of;
 use crate::sink::{Commit, OutstandingRejects, RejectQuery, StoredReject, StreamCommit};
 use crate::snowflake::{Bind, Session, Sql, Statement, sql};
-<<<<<<< HEAD
-use crate::{Error, Record, Reject, Result, RunId, StateKey};
-=======
-use crate::{Error, Record, Reject, Resource, Result, RunId};
->>>>>>> streams
+use crate::{Error, Record, Reject, Resource, Result, RunId, StateKey};
 
 /// The maximum size of a document, in bytes: VARIANT and VARCHAR hold 128 MiB, and the file that loads the document also holds
 /// its key.

@@ -56,8 +56,9 @@ pub(super) fn delete_unseen(
 pub(super) fn outstanding(connection: &Connection, query: &RejectQuery) -> SqliteResult<OutstandingRejects> {
     let resource = query.resource.as_ref().map(Resource::name);
     let of = "(?1 IS NULL OR resource = ?1) AND (?2 IS NULL OR stream = ?2)";
-    let mut count = connection
-        .prepare_cached(&format!("SELECT resource, stream, count(*) FROM REJECTED_RECORD WHERE {of} GROUP BY resource, stream"))?;
+    let mut count = connection.prepare_cached(&format!(
+        "SELECT resource, stream, count(*) FROM REJECTED_RECORD WHERE {of} GROUP BY resource, stream"
+    ))?;
     let counts = count.query_map(params![resource, query.stream], |row| {
         let key = StateKey { resource: row.get(0)?, stream: row.get(1)? };
         Ok((key, row.get::<_, i64>(2)?.unsigned_abs()))

@@ -4,7 +4,7 @@ use super::super::Fresh;
 use super::super::fixture::{TABLE, at, commit, marked, must, reported, resource, swept, tables, upsert, widgets};
 use super::{SinkProbe, Subject};
 use crate::sink::{RejectQuery, Sweep};
-use crate::{Commit, Reject, Resource, RunId};
+use crate::{Commit, Reject, Resource, RunId, StateKey};
 
 /// A reject is stored with its reason, separately for each resource.
 pub(super) async fn clause_9_rejects_are_kept_with_their_reason(fresh: Fresh<dyn SinkProbe>) {
