@@ -229,7 +229,7 @@ mod tests {
     fn found(state: RunStatus, second: i64, error: Option<&str>) -> StreamStatus {
         let state = StreamState::new(state, RunId::new());
         let entry = StateEntry { version: StateVersion(2), at: at(second), state };
-        let error = error.map(|message| crate::Error::new(ErrorKind::Conflict, message).report());
+        let error = error.map(|message| crate::Error::new(ErrorKind::Conflict, message.to_owned()).report());
         let run = RunRecord::new(RunId::new(), StateKey::new("r", "s"), Mode::Incremental, at(second));
         let run = RunRecord { status: RunStatus::Failed, error, ..run };
         StreamStatus { entry: Some(entry), run: Some(run) }
