@@ -200,14 +200,18 @@ impl Table {
             RowSelection::Paths(paths) => {
                 paths.iter().filter_map(|path| self.rows.get_key_value(path)).take(query.limit).map(selected).collect()
             }
-            RowSelection::Children { parent, after } => {
-                let is_child = |(_, stored): &(&RowPath, &SequencedRow)| {
-                    let row = &stored.row;
-                    row.parent == *parent
-                        && row.deleted_at.is_none()
-                        && after.as_ref().is_none_or(|after| row.key > *after)
+            RowSelection::Children { parents, after } => {
+                let begun = after.as_ref().map(RowPath::parent);
+                let parents = parents.iter().skip_while(|parent| begun.as_ref().is_some_and(|begun| begun != *parent));
+                let children = parents.flat_map(|parent| {
+                    let is_child = move |(_, stored): &(&RowPath, &SequencedRow)| stored.row.parent == *parent;
+                    self.rows.iter().filter(is_child)
+                });
+                let live = children.filter(|(_, stored)| stored.row.deleted_at.is_none());
+                let is_after = |(path, stored): &(&RowPath, &SequencedRow)| {
+                    begun.as_ref() != Some(&stored.row.parent) || after.as_ref().is_none_or(|after| *path > after)
                 };
-                self.rows.iter().filter(is_child).take(query.limit).map(selected).collect()
+                live.filter(is_after).take(query.limit).map(selected).collect()
             }
         }
     }

@@ -283,17 +283,21 @@ impl Connector {
     }
 
     /// Writes rows and state: in one transaction if the backend is one, else in this order. Sets `base` to the new version of the state.
+    /// The rows of `other`, a part of another stream without a state, become visible with them.
     pub(super) async fn deliver(
         &self,
         resource: &Resource,
         at: Timestamp,
         mut part: StreamCommit,
+        other: Option<StreamCommit>,
         order: WriteOrder,
         base: &mut StateVersion,
     ) -> Result<StreamReport> {
         let stream = part.stream.clone();
         let commit = |part| async {
-            let mut report = self.sink.commit(Commit::new(resource.clone(), at).part(part)).await?;
+            let mut commit = Commit::new(resource.clone(), at).part(part);
+            commit.parts.extend(other);
+            let mut report = self.sink.commit(commit).await?;
             report.streams.remove(&stream).ok_or_else(|| {
                 Error::internal("the sink's report lacks a stream of the commit").with_context("stream", &stream)
             })

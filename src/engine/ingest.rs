@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::{StreamExt, stream};
+use futures::StreamExt;
+use futures::future::join_all;
+use futures::stream::FuturesUnordered;
 use serde::Serialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::batcher::ReadBudget;
@@ -180,11 +182,11 @@ impl Connector {
         let runner =
             ConcurrentRuns { allow_deletions: request.allow_deletions, ..ConcurrentRuns::new(self, concurrency) };
         let streams = self.prefetch(streams).await?;
-        let mut runs: Vec<RunRecord> = stream::iter(streams)
-            .map(|planned| runner.run(planned, config.clone(), request.mode, request.cancel.clone()))
-            .buffer_unordered(concurrency)
-            .collect()
-            .await;
+        let by_resource: FuturesUnordered<_> = streams
+            .chunk_by(|a, b| a.resource == b.resource)
+            .map(|streams| runner.run_all(streams.to_vec(), &config, request.mode, &request.cancel))
+            .collect();
+        let mut runs: Vec<RunRecord> = by_resource.collect::<Vec<_>>().await.into_iter().flatten().collect();
         runs.extend(failed);
         if request.resources.is_empty() {
             runs.extend(unreadable.iter().map(|(name, error)| self.failed(name, request.mode, error)));
@@ -261,8 +263,34 @@ impl ConcurrentRuns {
         Self { budget: ReadBudget::new(limits), connector, permits, allow_deletions: false }
     }
 
+    /// Runs streams of one resource, each child stream after its parent.
+    pub(super) async fn run_all(
+        &self,
+        streams: Vec<PlannedStream>,
+        config: &Settings,
+        mode: Mode,
+        cancel: &CancellationToken,
+    ) -> Vec<RunRecord> {
+        let names: BTreeSet<String> = streams.iter().map(|planned| planned.stream.name.clone()).collect();
+        let ended = watch::Sender::new(BTreeSet::new());
+        let runs = streams.into_iter().map(|planned| async {
+            let name = planned.stream.name.clone();
+            let parent = planned.stream.child_of().map(|child| &child.parent).filter(|parent| names.contains(*parent));
+            if let Some(parent) = parent {
+                // The sender lives as long as the runs.
+                let _ = ended.subscribe().wait_for(|ended: &BTreeSet<String>| ended.contains(parent)).await;
+            }
+            let record = self.run(planned, config.clone(), mode, cancel.clone()).await;
+            ended.send_modify(|ended| {
+                ended.insert(name);
+            });
+            record
+        });
+        join_all(runs).await
+    }
+
     /// Runs a stream of a resource, enabled or not.
-    pub(super) async fn run(
+    async fn run(
         &self,
         mut planned: PlannedStream,
         config: Settings,

@@ -10,7 +10,9 @@
 //! concurrent runs only one succeeds.
 
 mod admission;
+mod append;
 mod batcher;
+mod children;
 pub(crate) mod columns;
 mod connector;
 mod credentials;
@@ -20,7 +22,9 @@ mod duplicates;
 mod event;
 mod identity;
 mod ingest;
+mod list;
 mod planned;
+mod reading;
 mod reject_tracker;
 mod resources;
 mod run;

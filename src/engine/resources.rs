@@ -261,7 +261,7 @@ impl Connector {
             // Its marks are deleted with it.
             Some(reconcile) => {
                 let part = StreamCommit::new(stream, run).sweep(Sweep::Abandon(reconcile.id)).change(change);
-                self.deliver(resource, at, part, WriteOrder::StateFirst, &mut { base }).await.map(drop)
+                self.deliver(resource, at, part, None, WriteOrder::StateFirst, &mut { base }).await.map(drop)
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::time::Duration;
 
-use futures::future::{Fuse, FusedFuture, FutureExt, join_all};
+use futures::future::{Fuse, FusedFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep_until};
@@ -63,8 +63,7 @@ impl Connector {
                 self.warn_of_dropped(&resource, timetable.dropped(&resource));
                 let (runner, config, cancel) = (&runner, config.clone(), cancel.clone());
                 runs.push(async move {
-                    let run = |planned| runner.run(planned, config.clone(), Mode::Incremental, cancel.clone());
-                    join_all(streams.into_iter().map(run)).await;
+                    runner.run_all(streams, &config, Mode::Incremental, &cancel).await;
                     resource
                 });
             }

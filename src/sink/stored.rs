@@ -235,12 +235,12 @@ pub enum RowSelection {
     },
     /// The rows at these paths, deleted ones too, in any order.
     Paths(Vec<RowPath>),
-    /// The live rows of a parent, ordered by key.
+    /// The live rows below these parents, in the order of the parents, then of the keys.
     Children {
-        /// The parent.
-        parent: RowPath,
-        /// Return only keys after this one.
-        after: Option<String>,
+        /// The parents, each once.
+        parents: Vec<RowPath>,
+        /// Return only the rows after this path, whose parent is one of these.
+        after: Option<RowPath>,
     },
 }
 
