@@ -381,7 +381,8 @@ impl Sink for Memory {
         let asked = asked.filter(|((_, stream), _)| query.stream.as_ref().is_none_or(|one| one == stream));
         for ((resource, table), Table { rejects, .. }) in asked {
             if !rejects.is_empty() {
-                *found.counts.entry(resource.name().to_owned()).or_default() += rejects.len() as u64;
+                let key = StateKey::new(resource.name(), table);
+                *found.counts.entry(key).or_default() += rejects.len() as u64;
             }
             let given = |kept: &&KeptReject| query.max_raw.is_none_or(|most| kept.reject.raw.len() <= most);
             found.rejects.extend(rejects.iter().filter(given).map(|kept| StoredReject {

@@ -1,5 +1,6 @@
 //! Reads a child stream: the list of each parent whose row has changed, in the order in which the destination numbered the changes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,9 @@ const LIST_BUFFER: usize = 256 << 10;
 
 /// The number of parents to select at once.
 const PARENTS: usize = 200;
+
+/// The number of their stored children to select at once. Those of the parents beyond it are selected for each parent.
+const CHILDREN: usize = 10_000;
 
 /// The number of owed parents to remember. If there are more, the run fails, and the position stays.
 const MAX_OWED: usize = 1_000;
@@ -83,6 +87,13 @@ pub(super) struct ChildReader {
     pub(super) newest: Sequence,
     /// The time at the start of the run.
     pub(super) now: Timestamp,
+}
+
+/// A parent whose list is to be read.
+struct QueuedParent {
+    row: SelectedRow,
+    /// Its stored children; `None`: not selected yet. No other run can add to them before this one commits.
+    stored: Option<Vec<SelectedRow>>,
 }
 
 /// The list of one parent, of which the beginning was read.
@@ -155,7 +166,7 @@ impl ChildReader {
                         Ok(()) => failures.in_a_row = 0,
                         Err(error) => match self.failure(&parent, error).await? {
                             Failure::Gone => {
-                                let mut children = self.lists.clone().delete_children(parent.position.path.clone());
+                                let mut children = self.lists.clone().delete_children(parent.position.path.clone(), None);
                                 while let Some(batch) = children.try_next().await? {
                                     yield batch;
                                 }
@@ -203,12 +214,13 @@ impl ChildReader {
     }
 
     /// The owed parents.
-    fn owed(self: &Arc<Self>, paths: Vec<RowPath>) -> BoxStream<'static, Result<SelectedRow>> {
+    fn owed(self: &Arc<Self>, paths: Vec<RowPath>) -> BoxStream<'static, Result<QueuedParent>> {
         let this = self.clone();
         try_stream! {
             for paths in paths.chunks(PARENTS) {
-                for row in this.lists.select(this.query(RowSelection::Paths(paths.to_vec()))).await? {
-                    yield row;
+                let rows = this.lists.select(this.query(RowSelection::Paths(paths.to_vec()))).await?;
+                for parent in this.with_stored_children(rows).await? {
+                    yield parent;
                 }
             }
         }
@@ -216,7 +228,11 @@ impl ChildReader {
     }
 
     /// The parents that have changed, up to a sequence.
-    fn changed(self: &Arc<Self>, progress: &ChildProgress, until: Sequence) -> BoxStream<'static, Result<SelectedRow>> {
+    fn changed(
+        self: &Arc<Self>,
+        progress: &ChildProgress,
+        until: Sequence,
+    ) -> BoxStream<'static, Result<QueuedParent>> {
         let (this, mut from, mut after) = (self.clone(), progress.from, progress.after.clone());
         try_stream! {
             loop {
@@ -224,8 +240,8 @@ impl ChildReader {
                 let is_last = rows.len() < PARENTS;
                 let Some(last) = rows.last() else { break };
                 (from, after) = (last.position.sequence, Some(last.position.path.clone()));
-                for row in rows {
-                    yield row;
+                for parent in this.with_stored_children(rows).await? {
+                    yield parent;
                 }
                 if is_last {
                     break;
@@ -235,15 +251,35 @@ impl ChildReader {
         .boxed()
     }
 
+    /// Selects the stored children of these parents at once: a query for each parent would cost a round trip each.
+    async fn with_stored_children(&self, rows: Vec<SelectedRow>) -> Result<Vec<QueuedParent>> {
+        let parents = rows.iter().map(|row| row.position.path.clone()).collect();
+        let found = self.lists.select_children(parents, None, CHILDREN).await?;
+        // The children of the last parent that was reached may be incomplete.
+        let reached = found.last().filter(|_| found.len() >= CHILDREN).map(|row| row.position.path.parent());
+        let mut by_parent: BTreeMap<RowPath, Vec<SelectedRow>> = BTreeMap::new();
+        for row in found {
+            by_parent.entry(row.position.path.parent()).or_default().push(row);
+        }
+        let mut is_complete = true;
+        let with_children = |row: SelectedRow| {
+            is_complete &= reached.as_ref() != Some(&row.position.path);
+            let stored = is_complete.then(|| by_parent.remove(&row.position.path).unwrap_or_default());
+            QueuedParent { row, stored }
+        };
+        Ok(rows.into_iter().map(with_children).collect())
+    }
+
     /// Reads the beginning of a parent's list. A deleted parent takes its children with it.
-    async fn visit(self: Arc<Self>, mut parent: SelectedRow) -> Result<Visit> {
+    async fn visit(self: Arc<Self>, queued: QueuedParent) -> Result<Visit> {
+        let QueuedParent { row: mut parent, stored } = queued;
         let path = parent.position.path.clone();
         let mut list = if parent.is_deleted {
-            self.lists.clone().delete_children(path)
+            self.lists.clone().delete_children(path, stored)
         } else {
             self.wait_for_lag(&parent).await;
             let request = Parent { fields: std::mem::take(&mut parent.fields), ..Parent::new(path) };
-            self.lists.clone().read(Some(request), None)
+            self.lists.clone().read(Some(request), None, stored)
         };
         let (mut batches, mut bytes) = (Vec::new(), 0);
         let rest = loop {

@@ -12,8 +12,8 @@ use super::identity::IdentityClaims;
 use super::{Event, Observer};
 use crate::{
     Backend, Commit, ConfigStore, ConnectContext, Error, Limits, Mode, Monitor, OutstandingRejects, Reader,
-    RejectQuery, Resource, ResourceConfig, Result, RunId, RunQuery, RunRecord, Settings, Sink, Source, SourceEvent,
-    SourceSpec, StateEntry, StateKey, StateStore, StateVersion, StreamCommit, StreamReport, StreamSpec, StreamStatus,
+    RejectQuery, Resource, Result, RunId, RunQuery, RunRecord, Settings, Sink, Source, SourceEvent, SourceSpec,
+    StateEntry, StateKey, StateStore, StateVersion, StreamCommit, StreamReport, StreamStatus,
 };
 
 /// The number of remembered warnings: each is logged once.
@@ -264,16 +264,6 @@ impl Connector {
     /// Returns the errors of the store.
     pub async fn statuses(&self, keys: &[StateKey]) -> Result<Vec<StreamStatus>> {
         self.state.latest_many(keys).await
-    }
-
-    /// The streams of a resource that are read: the selected ones, or the source's default ones.
-    pub fn streams(&self, config: Option<&ResourceConfig>) -> Vec<&StreamSpec> {
-        let selected = config.and_then(|config| config.streams.as_ref());
-        let is_read = |stream: &&StreamSpec| match selected {
-            Some(names) => names.contains(&stream.name),
-            None => stream.is_default,
-        };
-        self.spec.streams.iter().filter(is_read).collect()
     }
 
     /// The selected runs, the newest first.

@@ -54,7 +54,14 @@ impl ListReader {
     /// before the deletions.
     ///
     /// A list that fails, or that has not changed, deletes nothing.
-    pub(super) fn read(self, parent: Option<Parent>, checkpoint: Option<Checkpoint>) -> BatchStream {
+    ///
+    /// `stored` are the stored rows of the parent, if they are known already.
+    pub(super) fn read(
+        self,
+        parent: Option<Parent>,
+        checkpoint: Option<Checkpoint>,
+        stored: Option<Vec<SelectedRow>>,
+    ) -> BatchStream {
         try_stream! {
             let path = parent.as_ref().map_or(RowPath::ROOT, |parent| parent.path.clone());
             let mut listed = ListedKeys::default();
@@ -71,7 +78,7 @@ impl ListReader {
                 yield of_parent(batch, &path);
             }
             drop(list);
-            let mut missing = self.missing(&path, &listed).await?;
+            let mut missing = self.missing(&path, &listed, stored).await?;
             if !missing.is_empty() && batches > 1 && self.stream.listing == Listing::MayDrift {
                 if self.stream.is_verifiable {
                     let mut is_any_alive = false;
@@ -107,9 +114,9 @@ impl ListReader {
     }
 
     /// Returns deletions of all stored rows below a parent that is gone.
-    pub(super) fn delete_children(self, parent: RowPath) -> BatchStream {
+    pub(super) fn delete_children(self, parent: RowPath, stored: Option<Vec<SelectedRow>>) -> BatchStream {
         try_stream! {
-            for rows in self.missing(&parent, &ListedKeys::default()).await?.chunks(STEP) {
+            for rows in self.missing(&parent, &ListedKeys::default(), stored).await?.chunks(STEP) {
                 yield of_parent(Batch::new().records(rows.iter().map(deletion)), &parent);
             }
         }
@@ -140,11 +147,19 @@ impl ListReader {
     }
 
     /// The stored live rows below a parent that a list lacks. Those of a snapshot are limited like the deletions of a reconcile run.
-    async fn missing(&self, parent: &RowPath, listed: &ListedKeys) -> Result<Vec<SelectedRow>> {
+    async fn missing(
+        &self,
+        parent: &RowPath,
+        listed: &ListedKeys,
+        stored: Option<Vec<SelectedRow>>,
+    ) -> Result<Vec<SelectedRow>> {
+        if let Some(mut stored) = stored {
+            stored.retain(|row| listed.lacks(row));
+            return Ok(stored);
+        }
         let (mut live, mut missing, mut after) = (0, Vec::new(), None);
-        while self.has_rows {
-            let selection = RowSelection::Children { parents: vec![parent.clone()], after: after.take() };
-            let rows = self.select(RowQuery::new(self.resource.clone(), &self.stream.name, selection, STEP)).await?;
+        loop {
+            let rows = self.select_children(vec![parent.clone()], after.take(), STEP).await?;
             let is_last = rows.len() < STEP;
             live += rows.len() as u64;
             after = rows.last().map(|row| row.position.path.clone());
@@ -161,6 +176,20 @@ impl ListReader {
             deletions.hold_back(&mut missing.iter().map(deletion).collect())?;
         }
         Ok(missing)
+    }
+
+    /// The stored live rows below some parents, at most `limit`.
+    pub(super) async fn select_children(
+        &self,
+        parents: Vec<RowPath>,
+        after: Option<RowPath>,
+        limit: usize,
+    ) -> Result<Vec<SelectedRow>> {
+        if !self.has_rows {
+            return Ok(Vec::new());
+        }
+        let selection = RowSelection::Children { parents, after };
+        self.select(RowQuery::new(self.resource.clone(), &self.stream.name, selection, limit)).await
     }
 
     pub(super) async fn select(&self, query: RowQuery) -> Result<Vec<SelectedRow>> {

@@ -29,6 +29,7 @@ mod reject_tracker;
 mod resources;
 mod run;
 mod schedule;
+mod selection;
 mod serve;
 mod settings;
 mod sweep;
@@ -36,9 +37,15 @@ mod sweep;
 pub use connector::Connector;
 pub use event::{Event, Observer};
 pub use ingest::{IngestReport, IngestRequest};
+pub use resources::EnableRequest;
 #[cfg(feature = "cli")]
 pub(crate) use resources::unknown_resource;
 pub use schedule::Schedule;
+pub use selection::StreamSelection;
+#[cfg(feature = "cli")]
+pub(crate) use selection::{find_stream, list_streams};
+#[cfg(feature = "cli")]
+pub(crate) use serve::last_start;
 pub use tokio_util::sync::CancellationToken;
 
 #[cfg(doc)]

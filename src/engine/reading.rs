@@ -30,7 +30,7 @@ impl Run<'_> {
                 let progress = AppendProgress::from_checkpoint(request.checkpoint.as_ref())?;
                 Ok(append::read(reader, request, progress, append.overlap))
             }
-            StreamKind::Snapshot => Ok(self.lists(reader, true)?.read(None, request.checkpoint)),
+            StreamKind::Snapshot => Ok(self.lists(reader, true)?.read(None, request.checkpoint, None)),
             StreamKind::Child(child) => self.children(reader, child.clone(), request).await,
         }
     }
