@@ -440,6 +440,11 @@ impl SinkProbe for FaultySinkProbe {
         Some(Arc::new(self.0.states.clone()))
     }
 
+    /// See `sequences.rs` for faults of those that do.
+    fn numbers_commits(&self) -> bool {
+        false
+    }
+
     async fn rows(&self, resource: &Resource, table: &str) -> Vec<StoredRow> {
         let is_dirty = self.0.is(Fault::CommitIsVisibleRowByRow);
         let _guard = if is_dirty { None } else { Some(self.0.commit_lock.read().await) };
