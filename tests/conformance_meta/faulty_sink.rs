@@ -418,7 +418,7 @@ impl Sink for FaultySink {
         for SeenReject { table_key: (resource, table), reject, first_seen, last_seen, .. } in seen {
             let resource = resource.name().to_owned();
             if !self.is(Fault::RejectsAreUncounted) || found.rejects.len() < query.limit {
-                *found.counts.entry(resource.clone()).or_default() += 1;
+                *found.counts.entry(snowfeed::StateKey::new(&resource, &table)).or_default() += 1;
             }
             found.rejects.push(StoredReject::new(resource, table, reject, [first_seen, last_seen]));
         }

@@ -10,7 +10,7 @@ use crate::backends::Memory;
 use crate::engine::{Connector, IngestReport, IngestRequest};
 use crate::sink::Limits;
 use crate::testkit::fault_injection::{CrashPoint, CrashingBackend, FlakySource};
-use crate::{Backend, Mode, Result, RunStatus, Source, Version};
+use crate::{Backend, Mode, Result, RowPath, RunStatus, Source, Version};
 
 /// Tests a [`Source`] together with the engine: crashes at every commit, errors between batches, a rerun; the table must come out
 /// the same. Generates one `#[test]` for each guarantee, over the [`SourceCase`] that the expression returns.
@@ -74,8 +74,8 @@ const MAX_CRASH_POINTS: u64 = 24;
 /// A row of a table: its version, its document, and whether it is deleted.
 type Row = (Version, Option<ByteString>, bool);
 
-/// Every row of every table, by table and key.
-type Rows = BTreeMap<(String, String), Row>;
+/// Every row of every table, by table and path.
+type Rows = BTreeMap<(String, RowPath), Row>;
 
 /// Runs a source once, with each batch in its own commit if possible.
 async fn ingest(case: &SourceCase, source: impl Source, backend: Arc<dyn Backend>, mode: Mode) -> Result<IngestReport> {
@@ -96,7 +96,7 @@ fn rows(case: &SourceCase, memory: &Memory) -> Rows {
     let tables = case.source.spec().streams.into_iter().map(|table| table.name);
     let rows = tables.flat_map(|table| {
         let rows = memory.rows(&case.resource, &table).into_iter();
-        rows.map(move |row| ((table.clone(), row.key), (row.version, row.json, row.deleted_at.is_some())))
+        rows.map(move |row| ((table.clone(), row.path()), (row.version, row.json, row.deleted_at.is_some())))
     });
     rows.collect()
 }
@@ -110,7 +110,7 @@ async fn expected(case: &SourceCase) -> Rows {
 
 /// Compares tables, and lists the keys that differ.
 fn assert_same(found: &Rows, expected: &Rows, when: &str) {
-    let differing = |one: &Rows, other: &Rows| -> Vec<(String, String)> {
+    let differing = |one: &Rows, other: &Rows| -> Vec<(String, RowPath)> {
         one.iter().filter(|(key, row)| other.get(*key) != Some(row)).map(|(key, _)| key.clone()).take(5).collect()
     };
     let (lost, wrong) = (differing(expected, found), differing(found, expected));
