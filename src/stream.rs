@@ -106,9 +106,9 @@ const GIVEN_COLUMNS: [&str; 3] = ["resource", "deleted_at", "raw"];
 /// The column with the parent's key, which the view of a child stream has.
 const PARENT_KEY: &str = "parent_key";
 
-/// Names that destinations reserve, beside those whose names begin with one of [`RESERVED_PREFIXES`].
-const RESERVED_NAMES: [&str; 5] =
-    ["app_configuration", "resource_configuration", "app_state", "ingestion_run", "rejected_record"];
+/// Names that destinations and, for the default streams, the command line reserve, beside those whose names begin with one of [`RESERVED_PREFIXES`].
+const RESERVED_NAMES: [&str; 6] =
+    ["app_configuration", "resource_configuration", "app_state", "ingestion_run", "rejected_record", "default"];
 
 /// Prefixes of names that destinations reserve.
 const RESERVED_PREFIXES: [&str; 2] = ["snowfeed_", "sqlite_"];
@@ -259,7 +259,7 @@ impl StreamSpec {
                 .with_help(format!("in the source, name it with {PLAIN_NAME}")));
         }
         if RESERVED_NAMES.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
-            return Err(Error::internal(format!("the stream name {name:?} is reserved by the destination"))
+            return Err(Error::internal(format!("the stream name {name:?} is reserved"))
                 .with_help("in the source, give the stream another name"));
         }
         for (index, column) in columns.iter().enumerate() {

@@ -110,6 +110,10 @@ impl SourceSpec {
             return Err(Error::internal(format!("the source {:?} declares no stream", self.name))
                 .with_help("in the source, declare one with `SourceSpec::stream`"));
         }
+        if !self.streams.iter().any(|stream| stream.is_default) {
+            return Err(Error::internal(format!("the source {:?} reads no stream by default", self.name))
+                .with_help("in the source, leave at least one stream without `StreamSpec::optional`"));
+        }
         for (index, stream) in self.streams.iter().enumerate() {
             if self.streams[..index].iter().any(|other| other.name == stream.name) {
                 return Err(Error::internal(format!("the source declares the stream {:?} twice", stream.name))

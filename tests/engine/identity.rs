@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use snowfeed::backends::Memory;
-use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::engine::{Connector, EnableRequest, IngestRequest};
 use snowfeed::{
     Batch, BatchStream, Checkpoint, ConnectContext, ErrorKind, ReadRequest, Reader, Record, ResourceStream, Result,
     RunQuery, RunRecord, RunStatus, Settings, Source, SourceSpec, StateChange, StateEntry, StateKey, StateStore,
@@ -107,7 +107,7 @@ async fn two_names_of_one_resource_are_never_read_by_two_programs_at_once() {
     };
     let (first, second) = (program(), program());
     for name in ["old", "new"] {
-        first.enable(&resource(name), None).await.unwrap();
+        first.enable(EnableRequest::new(resource(name))).await.unwrap();
     }
     let read = |connector: Connector, name: &'static str| async move {
         connector.ingest(IngestRequest::new([resource(name)])).await.unwrap().runs.remove(0)

@@ -2,8 +2,10 @@
 
 mod atomicity;
 mod merging;
+mod paths;
 mod reconcile;
 mod rejects;
+mod sequences;
 mod streams;
 
 use std::sync::Arc;
@@ -13,8 +15,10 @@ use bytestring::ByteString;
 
 use atomicity::*;
 use merging::*;
+use paths::*;
 use reconcile::*;
 use rejects::*;
+use sequences::*;
 use streams::*;
 
 use super::fixture::{TABLE, must, reported, tables, widgets};
@@ -86,6 +90,21 @@ macro_rules! __sink_clauses {
             clause_10_a_reconcile_run_of_one_stream_leaves_the_others_alone
             clause_11_a_table_or_resource_that_was_not_ensured_is_refused
             clause_12_the_run_record_includes_the_counts_of_its_commit
+            clause_13_the_same_key_below_two_parents_is_two_rows
+            clause_13_any_texts_make_a_path
+            clause_13_children_are_the_live_rows_of_their_parents
+            clause_13_rows_are_found_by_path
+            clause_14_documents_and_fields_come_with_the_rows
+            clause_14_only_commits_that_change_rows_are_numbered
+            clause_14_a_commit_stamps_only_the_rows_that_it_changes
+            clause_14_streams_and_resources_are_numbered_separately
+            clause_14_changed_rows_are_paged_once_each_in_order
+            clause_14_changed_rows_are_those_of_the_range
+            clause_14_a_refused_commit_takes_no_number
+            clause_14_nothing_appears_below_a_number_that_was_read
+            clause_15_a_row_is_gone_only_at_the_number_that_was_seen
+            clause_15_only_the_row_at_the_path_is_gone
+            clause_15_gone_rows_belong_to_the_whole_commit
         }
     };
 }
@@ -109,6 +128,12 @@ pub trait SinkProbe: Send + Sync + 'static {
     /// The state store of the commits' changes; `None` if another store keeps the state. Then the checks of
     /// changes of state pass without checking anything.
     fn states(&self) -> Option<Arc<dyn StateStore>>;
+
+    /// Whether the sink numbers its commits, which snapshots and child streams need. If not, the checks of clauses 13 to 15 only test that
+    /// [`sequences`](Sink::sequences) and [`select_rows`](Sink::select_rows) are unsupported.
+    fn numbers_commits(&self) -> bool {
+        true
+    }
 
     /// All rows of a resource in a table, including deleted ones, in any order.
     async fn rows(&self, resource: &Resource, table: &str) -> Vec<StoredRow>;
@@ -169,7 +194,9 @@ mod tests {
             include_str!("sink/reconcile.rs"),
             include_str!("sink/rejects.rs"),
             include_str!("sink/streams.rs"),
-            include_str!("sink/atomicity.rs")
+            include_str!("sink/atomicity.rs"),
+            include_str!("sink/paths.rs"),
+            include_str!("sink/sequences.rs")
         );
         super::super::assert_complete(text, &super::clauses());
     }
