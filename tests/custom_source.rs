@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use snowfeed::backends::Memory;
-use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::engine::{Connector, EnableRequest, IngestRequest};
 use snowfeed::testkit::conformance::SourceCase;
 use snowfeed::{Resource, Settings};
 use tempfile::TempDir;
@@ -41,17 +41,17 @@ async fn each_stream_is_selected_and_read_by_itself() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("stars.jsonl");
     (0..2_500).for_each(|line| append(&path, line % 2_000, "star"));
-    let settings = [("path".to_owned(), folder.path().to_str().unwrap().into())];
+    let settings: Settings = [("path".to_owned(), folder.path().to_str().unwrap().into())].into_iter().collect();
     let (memory, stars) = (Memory::new(), Resource::new("stars").unwrap());
     let connector =
-        Connector::new(custom_source::JsonLines, Arc::new(memory.clone())).with_settings(settings.into_iter().collect());
+        Connector::new(custom_source::JsonLines, Arc::new(memory.clone())).with_settings(settings.values().clone());
     let count = |stream: &str| memory.rows(&stars, stream).len();
 
     let report = connector.ingest(IngestRequest::new([stars.clone()])).await.unwrap();
     assert_eq!(report.runs.iter().map(|run| run.stream.as_str()).collect::<Vec<_>>(), ["lines"]);
     assert_eq!((count("lines"), count("revisions")), (2_000, 0));
 
-    connector.enable(SELECT_BOTH).await.unwrap();
+    connector.enable(EnableRequest::new(stars.clone()).streams(["lines", "revisions"])).await.unwrap();
     append(&path, 0, "nova");
     let report = connector.ingest(IngestRequest::default()).await.unwrap();
     let inserted = report.runs.iter().map(|run| (run.stream.as_str(), run.counts.inserted, run.counts.updated));

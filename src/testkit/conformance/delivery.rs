@@ -7,11 +7,11 @@ use bytestring::ByteString;
 
 use super::{Clause, Fresh, SourceCase};
 use crate::backends::Memory;
-use crate::engine::{Connector, IngestReport, IngestRequest};
+use crate::engine::{Connector, EnableRequest, IngestReport, IngestRequest};
 use crate::sink::Limits;
 use crate::state::{StateKey, StateStore};
 use crate::testkit::fault_injection::{CrashPoint, CrashingBackend, FlakySource};
-use crate::{Backend, Error, Mode, Namespace, ResourceConfig, Result, RunStatus, Source, StateVersion, Version};
+use crate::{Backend, Mode, Result, RunStatus, Source, StateVersion, Version};
 
 /// Tests a [`Source`] together with the engine: crashes at every commit, errors between batches, a rerun, streams that are read alone;
 /// the tables of all its streams must come out the same. Generates one `#[test]` for each guarantee, over the [`SourceCase`] that the expression returns.
@@ -89,12 +89,9 @@ async fn ingest_streams(
     mode: Mode,
     streams: &[String],
 ) -> Result<IngestReport> {
-    let selected = ResourceConfig { enabled: true, streams: Some(streams.to_vec()), ..ResourceConfig::default() };
-    let selected = serde_json::to_value(selected)
-        .map_err(|error| Error::internal("a selection of streams is not JSON").with_source(error))?;
-    backend.put(Namespace::Resource, case.resource.name(), &selected).await?;
     let limits = Limits { commit_rows: 1, ..Limits::default() };
     let connector = Connector::new(source, backend).with_settings(case.settings.values().clone()).limits(limits);
+    connector.enable(EnableRequest::new(case.resource.clone()).streams(streams.to_vec())).await?;
     connector.ingest(IngestRequest::new([case.resource.clone()]).mode(mode)).await
 }
 
