@@ -1,5 +1,7 @@
 //! Which streams of a resource are read.
 
+use std::collections::BTreeSet;
+
 use super::{Connector, Event};
 use crate::{Error, Resource, ResourceConfig, Result, SourceEvent, SourceSpec, StreamSpec};
 
@@ -38,7 +40,7 @@ impl<S: Into<String>> From<Vec<S>> for StreamSelection {
 }
 
 impl StreamSelection {
-    /// The selected streams, in the order of the source's declaration.
+    /// The selected streams and those that they [require](StreamSpec::requires), in the order of the source's declaration.
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) if the source has no stream of a name (the help has the closest name and lists
@@ -49,7 +51,7 @@ impl StreamSelection {
             return Err(Error::configuration("no stream is selected").with_help(listed(spec)));
         }
         names.iter().try_for_each(|name| find_stream(spec, name).map(drop))?;
-        Ok(spec.streams.iter().filter(|stream| names.contains(&stream.name)).collect())
+        Ok(with_required(spec, |stream| names.contains(&stream.name)))
     }
 
     /// The value of [`ResourceConfig::streams`] for this selection.
@@ -60,7 +62,21 @@ impl StreamSelection {
 }
 
 fn defaults(spec: &SourceSpec) -> Vec<&StreamSpec> {
-    spec.streams.iter().filter(|stream| stream.is_default).collect()
+    with_required(spec, |stream| stream.is_default)
+}
+
+/// The selected streams and those that they require, in the order of the declaration.
+fn with_required(spec: &SourceSpec, is_selected: impl Fn(&StreamSpec) -> bool) -> Vec<&StreamSpec> {
+    let mut required = BTreeSet::new();
+    // A stream comes after the one that it requires.
+    let selected = spec.streams.iter().rev().filter(|stream| {
+        let is_read = is_selected(stream) || required.contains(stream.name.as_str());
+        required.extend(stream.requires().filter(|_| is_read));
+        is_read
+    });
+    let mut streams: Vec<&StreamSpec> = selected.collect();
+    streams.reverse();
+    streams
 }
 
 /// The stream of a name that a user gave.
@@ -119,11 +135,11 @@ impl StoredSelection {
 }
 
 impl Connector {
-    /// The streams of a resource that are read: the selected ones, or the source's default ones. Selected names that the source does
+    /// The streams of a resource that are read: the selected ones, or the source's default ones, and those that they require. Selected names that the source does
     /// not have are ignored.
     pub fn streams(&self, config: Option<&ResourceConfig>) -> Vec<&StreamSpec> {
         match config.and_then(|config| config.streams.as_ref()) {
-            Some(names) => self.spec.streams.iter().filter(|stream| names.contains(&stream.name)).collect(),
+            Some(names) => with_required(&self.spec, |stream| names.contains(&stream.name)),
             None => defaults(&self.spec),
         }
     }

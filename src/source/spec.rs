@@ -120,15 +120,14 @@ impl SourceSpec {
                     .with_help("in the source, declare each stream once, with all its columns"));
             }
             stream.validate()?;
-            if let Some(child) = stream.child_of()
-                && self.streams[..index].iter().all(|other| other.name != child.parent)
+            if let Some(required) = stream.requires()
+                && self.streams[..index].iter().all(|other| other.name != required || other.table() != required)
             {
                 let name = &stream.name;
                 return Err(Error::internal(format!(
-                    "the stream {name:?} is a child of {:?}, which is not declared before it",
-                    child.parent
+                    "the stream {name:?} depends on the table {required:?}, which no stream before it declares"
                 ))
-                .with_help("in the source, declare the parent, and declare it before its children"));
+                .with_help("in the source, declare the parent, or the target of deletions, before the stream that depends on it"));
             }
         }
         Ok(())

@@ -440,6 +440,7 @@ impl SinkProbe for FaultySinkProbe {
         Some(Arc::new(self.0.states.clone()))
     }
 
+    /// See `sequences.rs` for faults of those that do.
     fn numbers_commits(&self) -> bool {
         false
     }
