@@ -202,7 +202,7 @@ impl Connector {
     /// [`Configuration`](crate::ErrorKind::Configuration), and nothing is reset, if the source has no stream of a name or no stream is
     /// named; the errors of [`reset`](Self::reset).
     pub async fn reset_streams(&self, resource: &Resource, streams: impl Into<StreamSelection>) -> Result<()> {
-        let streams = streams.into().resolve(&self.spec)?;
+        let streams = streams.into().named(&self.spec)?;
         let (resource, config) = self.lookup(resource).await?;
         let keys: Vec<StateKey> =
             streams.into_iter().map(|stream| StateKey::new(resource.name(), &stream.name)).collect();
@@ -261,7 +261,9 @@ impl Connector {
             None => self.state.append(change).await.map(drop),
             // Its marks are deleted with it.
             Some(reconcile) => {
-                let part = StreamCommit::new(stream, run).sweep(Sweep::Abandon(reconcile.id)).change(change);
+                let spec = self.spec.streams.iter().find(|spec| spec.name == stream);
+                let table = spec.map_or(stream.as_str(), |spec| spec.table());
+                let part = StreamCommit::new(table, run).sweep(Sweep::Abandon(reconcile.id)).change(change);
                 self.deliver(resource, at, part, None, WriteOrder::StateFirst, &mut { base }).await.map(drop)
             }
         }

@@ -46,12 +46,23 @@ impl StreamSelection {
     /// [`Configuration`](crate::ErrorKind::Configuration) if the source has no stream of a name (the help has the closest name and lists
     /// all), or if nothing is selected.
     pub(crate) fn resolve<'a>(&self, spec: &'a SourceSpec) -> Result<Vec<&'a StreamSpec>> {
-        let Self::Named(names) = self else { return Ok(defaults(spec)) };
+        let named = self.named(spec)?;
+        Ok(with_required(spec, |stream| named.iter().any(|one| one.name == stream.name)))
+    }
+
+    /// The selected streams alone.
+    ///
+    /// # Errors
+    /// As for [`resolve`](Self::resolve).
+    pub(super) fn named<'a>(&self, spec: &'a SourceSpec) -> Result<Vec<&'a StreamSpec>> {
+        let Self::Named(names) = self else {
+            return Ok(spec.streams.iter().filter(|stream| stream.is_default).collect());
+        };
         if names.is_empty() {
             return Err(Error::configuration("no stream is selected").with_help(listed(spec)));
         }
         names.iter().try_for_each(|name| find_stream(spec, name).map(drop))?;
-        Ok(with_required(spec, |stream| names.contains(&stream.name)))
+        Ok(spec.streams.iter().filter(|stream| names.contains(&stream.name)).collect())
     }
 
     /// The value of [`ResourceConfig::streams`] for this selection.
