@@ -89,7 +89,7 @@ impl Folder {
 impl Lines {
     /// The next thousand lines.
     fn batch(mut self) -> Result<Option<(Batch, Self)>> {
-        let mut batch = Batch::new("lines");
+        let mut batch = Batch::new();
         while batch.offered() < 1_000 {
             let mut line = String::new();
             let length = self.file.read_line(&mut line).map_err(unreadable)?;
