@@ -49,7 +49,7 @@ impl Reader for Orders {
                 let order = serde_json::json!({"id": id, "customer": {"name": "Ada"}, "total": f64::from(id) / 4.0});
                 Record::upsert(id.to_string(), Version::NONE, order.to_string())
             });
-            Ok(Batch::new("orders").records(orders).checkpoint(Checkpoint::new(&(last + 1))?))
+            Ok(Batch::new().records(orders).checkpoint(Checkpoint::new(&(last + 1))?))
         });
         stream::iter([batch]).boxed()
     }
