@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Connector, Event};
 use crate::{Error, Resource, ResourceConfig, Result, SourceEvent, SourceSpec, StreamSpec};
 
-/// Selects streams of a source. Selecting a [child stream](StreamSpec::child) selects its ancestors.
+/// Selects streams of a source. Those that they [require](StreamSpec::requires) are read, too.
 ///
 /// ```
 /// use snowfeed::engine::StreamSelection;
@@ -56,14 +56,13 @@ impl StreamSelection {
         Ok(spec.streams.iter().filter(|stream| names.contains(&stream.name)).collect())
     }
 
-    /// The streams that are read for it: those that it names and their ancestors. Without them, a child stream would be read completely
-    /// and have no row.
+    /// The streams that are read for it: those that it names, and those that they [require](StreamSpec::requires).
     ///
     /// # Errors
     /// As [`resolve`](Self::resolve).
     pub(crate) fn read<'a>(&self, spec: &'a SourceSpec) -> Result<Vec<&'a StreamSpec>> {
         let named = self.resolve(spec)?;
-        Ok(with_ancestors(spec, |stream| named.iter().any(|named| named.name == stream.name)))
+        Ok(with_required(spec, |stream| named.iter().any(|named| named.name == stream.name)))
     }
 
     /// The value of [`ResourceConfig::streams`] for this selection.
@@ -76,19 +75,18 @@ impl StreamSelection {
     }
 }
 
-/// These streams and their ancestors, in the order of the source's declaration.
-fn with_ancestors(spec: &SourceSpec, is_named: impl Fn(&StreamSpec) -> bool) -> Vec<&StreamSpec> {
-    let mut parents = BTreeSet::new();
-    let mut read = Vec::new();
-    // Children are declared after their parents.
-    for stream in spec.streams.iter().rev() {
-        if is_named(stream) || parents.contains(&stream.name) {
-            read.push(stream);
-            parents.extend(stream.child_of().map(|child| &child.parent));
-        }
-    }
-    read.reverse();
-    read
+/// The selected streams and those that they require, in the order of the declaration.
+fn with_required(spec: &SourceSpec, is_selected: impl Fn(&StreamSpec) -> bool) -> Vec<&StreamSpec> {
+    let mut required = BTreeSet::new();
+    // A stream comes after the one that it requires.
+    let selected = spec.streams.iter().rev().filter(|stream| {
+        let is_read = is_selected(stream) || required.contains(stream.name.as_str());
+        required.extend(stream.requires().filter(|_| is_read));
+        is_read
+    });
+    let mut streams: Vec<&StreamSpec> = selected.collect();
+    streams.reverse();
+    streams
 }
 
 /// The stream of a name that a user gave.
@@ -147,11 +145,11 @@ impl StoredSelection {
 }
 
 impl Connector {
-    /// The streams of a resource that are read: the selected ones, or the source's default ones, with their ancestors. Selected names that
-    /// the source does not have are ignored.
+    /// The streams of a resource that are read: the selected ones, or the source's default ones, and those that they [require](StreamSpec::requires).
+    /// Selected names that the source does not have are ignored.
     pub fn streams(&self, config: Option<&ResourceConfig>) -> Vec<&StreamSpec> {
         let selected = config.and_then(|config| config.streams.as_ref());
-        with_ancestors(&self.spec, |stream| match selected {
+        with_required(&self.spec, |stream| match selected {
             Some(names) => names.contains(&stream.name),
             None => stream.is_default,
         })

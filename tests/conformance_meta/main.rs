@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod faulty_sink;
+mod numbering_sink;
+mod sequences;
 mod sinks;
 mod sources;
 mod stores;

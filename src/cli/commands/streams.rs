@@ -7,7 +7,7 @@ use crate::{Error, Result, SourceSpec};
 /// The word for the default streams. No stream has this name.
 const DEFAULT: &str = "default";
 
-/// Reads the value of `--streams`, before anything is stored. It names the streams; of a child stream, the parent is read, too.
+/// Reads the value of `--streams`, before anything is stored. A user need not name the streams that others require.
 pub(super) fn selection(spec: &SourceSpec, names: Vec<String>) -> Result<StreamSelection> {
     let names: Vec<&str> = names.iter().map(|name| name.trim()).collect();
     let selection = match names.as_slice() {
@@ -24,12 +24,12 @@ pub(super) fn selection(spec: &SourceSpec, names: Vec<String>) -> Result<StreamS
 }
 
 /// Says which streams are read although the user has not named them.
-pub(super) fn note_ancestors(spec: &SourceSpec, selection: &StreamSelection, output: Output) -> Result<()> {
+pub(super) fn note_required(spec: &SourceSpec, selection: &StreamSelection, output: Output) -> Result<()> {
     let (named, read) = (selection.resolve(spec)?, selection.read(spec)?);
     let is_named = |name: &str| named.iter().any(|named| named.name == name);
-    for child in &read {
-        if let Some(parent) = child.child_of().map(|child| child.parent.as_str()).filter(|parent| !is_named(parent)) {
-            output.note(&format!("{parent} is read, too: {} is read for each of its records", child.name));
+    for stream in &read {
+        if let Some(required) = stream.requires().filter(|required| !is_named(required)) {
+            output.note(&format!("{required} is read, too: {} requires it", stream.name));
         }
     }
     Ok(())
