@@ -202,7 +202,7 @@ impl Connector {
     /// [`Configuration`](crate::ErrorKind::Configuration), and nothing is reset, if the source has no stream of a name or no stream is
     /// named; the errors of [`reset`](Self::reset).
     pub async fn reset_streams(&self, resource: &Resource, streams: impl Into<StreamSelection>) -> Result<()> {
-        let streams = streams.into().named(&self.spec)?;
+        let streams = streams.into().resolve(&self.spec)?;
         let (resource, config) = self.lookup(resource).await?;
         let keys: Vec<StateKey> =
             streams.into_iter().map(|stream| StateKey::new(resource.name(), &stream.name)).collect();
