@@ -57,7 +57,7 @@ pub type ResourceStream = BoxStream<'static, Result<Resource>>;
 ///
 ///     fn read(&self, _: ReadRequest) -> BatchStream {
 ///         let earth = Record::upsert("3", Version::NONE, r#"{"name":"Earth"}"#);
-///         stream::iter([Ok(Batch::new("planets").record(earth))]).boxed()
+///         stream::iter([Ok(Batch::new().record(earth))]).boxed()
 ///     }
 /// }
 /// ```
