@@ -58,7 +58,7 @@ pub(super) fn sole_streams(names: &Names) -> Sql {
 
 /// Where statements read states and runs.
 pub(super) struct StateTables {
-    /// `KEY`, `STREAM`, `VERSION`, `AT` and `DOCUMENT` of each entry. An entry without a stream covers all streams.
+    /// `KEY`, `STREAM`, `VERSION`, `AT`, `DOCUMENT` and the sequences of each entry. An entry without a stream covers all streams.
     pub(super) entries: Sql,
     /// `ID`, `RESOURCE`, `STREAM`, `STARTED_AT` and `DOCUMENT` of each run.
     pub(super) runs: Sql,
@@ -71,26 +71,28 @@ impl StateTables {
 
     /// The tables with a stream for each entry and run that lacks one and whose resource has a single stream.
     fn with_sole_streams(names: &Names) -> Self {
-        Self::joined(
-            names,
-            &"COALESCE(o.\"STREAM\", s.\"STREAM\")".into(),
-            &"COALESCE(o.\"STREAM\", s.\"STREAM\")".into(),
-        )
+        let stream = Sql::from("COALESCE(o.\"STREAM\", s.\"STREAM\")");
+        let numbers = "o.\"SEQUENCE\", o.\"PARENT_STREAM\", o.\"PARENT_SEQUENCE\"".into();
+        Self::joined(names, &stream, &stream, &numbers)
     }
 
-    /// The tables of older versions, without streams, as the migration to version 3 leaves them.
+    /// The tables of older versions, without streams and sequences, as the migration to version 3 leaves them.
     fn without_streams(names: &Names) -> Self {
-        Self::joined(names, &"COALESCE(s.\"STREAM\", '')".into(), &"s.\"STREAM\"".into())
+        let numbers = "CAST(NULL AS NUMBER(38, 0)) AS \"SEQUENCE\", CAST(NULL AS VARCHAR) AS \"PARENT_STREAM\", \
+                       CAST(NULL AS NUMBER(38, 0)) AS \"PARENT_SEQUENCE\"";
+        Self::joined(names, &"COALESCE(s.\"STREAM\", '')".into(), &"s.\"STREAM\"".into(), &numbers.into())
     }
 
-    /// The tables, joined with the only stream `s` of a resource. The arguments are the stream of an entry and of a run.
-    fn joined(names: &Names, of_entry: &Sql, of_run: &Sql) -> Self {
+    /// The tables `o`, joined with the only stream `s` of a resource. The arguments are the stream of an entry, that of a run, and the
+    /// sequences of an entry.
+    fn joined(names: &Names, of_entry: &Sql, of_run: &Sql, numbers: &Sql) -> Self {
         let Self { entries, runs } = Self::new(names);
         let sole = sole_streams(names);
         let entries = sql!(
-            "(SELECT o.\"KEY\", {of_entry} AS \"STREAM\", o.\"VERSION\", o.\"AT\", o.\"DOCUMENT\" FROM {entries} o LEFT JOIN \
-             {sole} s ON s.\"RESOURCE\" = o.\"KEY\")",
+            "(SELECT o.\"KEY\", {of_entry} AS \"STREAM\", o.\"VERSION\", o.\"AT\", o.\"DOCUMENT\", {numbers} FROM {entries} o LEFT \
+             JOIN {sole} s ON s.\"RESOURCE\" = o.\"KEY\")",
             of_entry,
+            numbers,
             entries,
             sole
         );
