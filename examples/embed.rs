@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use snowfeed::backends::Sqlite;
-use snowfeed::engine::{Connector, Event, IngestRequest};
+use snowfeed::engine::{Connector, EnableRequest, Event, IngestRequest};
 use snowfeed::prelude::*;
 
 /// A shop's orders; where they come from is the program's own business.
@@ -70,7 +70,7 @@ async fn main() -> Result<()> {
     });
 
     for resource in connector.discover().await? {
-        connector.enable(&resource, None).await?;
+        connector.enable(EnableRequest::new(resource.clone())).await?;
     }
     let report = connector.ingest(IngestRequest::default()).await?;
     println!("first: {} inserted", report.counts().inserted);

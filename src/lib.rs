@@ -53,20 +53,23 @@ pub use error::{Error, ErrorKind, ErrorReport, Result, Retry};
 pub use monitor::{Monitor, SourceEvent, Traffic, WaitGuard};
 #[cfg(any(feature = "http", feature = "snowflake"))]
 pub use net::RetryConfig;
-pub use record::{Batch, Operation, Record, Reject, Version};
+pub use record::{Batch, Operation, Position, Record, Reject, RowPath, Sequence, Version};
 pub use resource::{Resource, ResourceNames};
 pub use secret::SecretRef;
 pub use sink::merge;
 pub use sink::{
-    Backend, Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, Sink, StalePolicy, StoredRecord,
-    StoredReject, StoredRow, StreamCommit, StreamReport, Sweep, UnseenQuery,
+    Backend, Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, RowQuery, RowSelection,
+    SelectedRow, Sink, StalePolicy, StoredRecord, StoredReject, StoredRow, StreamCommit, StreamReport, Sweep,
+    UnseenQuery,
 };
-pub use source::{BatchStream, ConnectContext, ReadRequest, Reader, ResourceStream, Source, SourceSpec, VerifyRequest};
+pub use source::{
+    BatchStream, ConnectContext, Parent, ReadRequest, Reader, ResourceStream, Source, SourceSpec, VerifyRequest,
+};
 pub use state::{
     Counts, Mode, Reconciliation, RunId, RunQuery, RunRecord, RunStatus, StateChange, StateEntry, StateKey, StateStore,
     StateVersion, StreamState, StreamStatus, Timings,
 };
-pub use stream::{Column, ColumnType, JsonPath, Step, StreamSpec};
+pub use stream::{Append, ChildOf, Column, ColumnType, JsonPath, Listing, Revisit, Step, StreamKind, StreamSpec};
 
 /// Crates whose types appear in this crate's signatures, so that programs use the same versions.
 pub use {bytestring, futures, jiff, schemars, secrecy};

@@ -10,9 +10,13 @@ use twox_hash::XxHash3_128;
 
 use crate::Checkpoint;
 
+mod path;
+
+pub use path::{Position, RowPath, Sequence};
+
 /// Orders the states of one key: the state with the higher version is newer.
 ///
-/// CredentialUse any number that grows: a timestamp in microseconds (see the `From` implementations), a sequence number, a
+/// Use any number that grows: a timestamp in microseconds (see the `From` implementations), a sequence number, a
 /// revision. A source whose records have none uses [`Version::NONE`] throughout; then the state that arrives last wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -60,6 +64,8 @@ pub struct Record {
     pub operation: Operation,
     /// Whether a parser has already validated the document.
     is_parsed: bool,
+    /// The row that it belongs to; see [`parent`](Self::parent).
+    parent: RowPath,
 }
 
 impl Record {
@@ -69,12 +75,18 @@ impl Record {
     /// Sets the state of a key. `json` is a complete JSON text; sinks store it unchanged.
     pub fn upsert(key: impl Into<String>, version: impl Into<Version>, json: impl Into<ByteString>) -> Self {
         let operation = Operation::Upsert(json.into());
-        Self { key: key.into(), version: version.into(), operation, is_parsed: false }
+        Self { key: key.into(), version: version.into(), operation, is_parsed: false, parent: RowPath::ROOT }
     }
 
     /// Deletes a key that the source no longer has.
     pub fn delete(key: impl Into<String>, version: impl Into<Version>) -> Self {
-        Self { key: key.into(), version: version.into(), operation: Operation::Delete, is_parsed: false }
+        Self {
+            key: key.into(),
+            version: version.into(),
+            operation: Operation::Delete,
+            is_parsed: false,
+            parent: RowPath::ROOT,
+        }
     }
 
     /// Declares that the document has been parsed, as `http::json::elements` does, so that the engine does not validate it again.
@@ -82,6 +94,26 @@ impl Record {
     pub fn parsed(mut self) -> Self {
         self.is_parsed = true;
         self
+    }
+
+    /// The path of the parent's row in the parent's stream; [`RowPath::ROOT`] unless this is a record of a child stream. A key identifies a
+    /// record only among those of the same parent.
+    ///
+    /// The engine sets it: a reader lists the children of the parent in the request.
+    pub fn parent(&self) -> &RowPath {
+        &self.parent
+    }
+
+    /// Sets the parent.
+    #[must_use]
+    pub fn of_parent(mut self, parent: RowPath) -> Self {
+        self.parent = parent;
+        self
+    }
+
+    /// Its path: that of its parent, and its key.
+    pub fn path(&self) -> RowPath {
+        self.parent.child(&self.key)
     }
 
     /// Why a sink cannot store this record, as a message for people; `None` if it can.
@@ -122,9 +154,10 @@ pub(crate) fn document_of(key: &str) -> String {
 }
 
 impl PartialEq for Record {
-    /// Compares key, version and operation.
+    /// Compares path, version and operation.
     fn eq(&self, other: &Self) -> bool {
-        (&self.key, self.version, &self.operation) == (&other.key, other.version, &other.operation)
+        (&self.parent, &self.key, self.version, &self.operation)
+            == (&other.parent, &other.key, other.version, &other.operation)
     }
 }
 
@@ -161,7 +194,7 @@ impl Reject {
 /// ```
 /// use snowfeed::{Batch, Checkpoint, Record, Version};
 ///
-/// let batch = Batch::new("posts")
+/// let batch = Batch::new()
 ///     .record(Record::upsert("1", Version::NONE, r#"{"id":1,"title":"hello"}"#))
 ///     .reject("no id", r#"{"title":"lost"}"#)
 ///     .exclude("draft", 2)
@@ -182,14 +215,26 @@ pub struct Batch {
     pub corrected: Vec<Reject>,
     /// The numbers of objects left out on purpose, by reason: a code in snake case, such as `pull_request`.
     pub excluded: BTreeMap<String, u64>,
-    /// Where to resume once this batch *and all batches before it* are committed. `None`: not resumable here.
+    /// Where to resume once this batch *and all batches before it* are committed. `None`: not resumable here. Of a
+    /// [snapshot](crate::StreamKind::Snapshot), the validators of all its pages, in the last batch only.
     pub checkpoint: Option<Checkpoint>,
+    /// Whether the list has not changed since its last complete read: the whole answer of a [snapshot](crate::StreamKind::Snapshot) or of a
+    /// parent's list, without records.
+    pub is_unchanged: bool,
+    /// Rows of the parent stream that are gone: set by the engine.
+    pub(crate) gone: Vec<Position>,
 }
 
 impl Batch {
     /// An empty batch.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The answer for a list that has not changed since its last complete read: every page was requested conditionally, and none has
+    /// changed.
+    pub fn unchanged() -> Self {
+        Self { is_unchanged: true, ..Self::default() }
     }
 
     /// Adds one record.

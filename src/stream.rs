@@ -1,12 +1,16 @@
 //! Streams and the columns of their typed views.
 
+mod kind;
 mod name;
 mod path;
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
+pub use kind::{Append, ChildOf, Listing, Revisit, StreamKind};
 #[cfg(any(feature = "snowflake", feature = "sqlite"))]
 pub(crate) use name::Reserved;
 #[cfg(any(feature = "snowflake", feature = "sqlite", feature = "testkit", fuzzing))]
@@ -61,7 +65,7 @@ impl Column {
 /// added later has values for all old rows. Backends never drop columns.
 ///
 /// Every view also has the columns `resource` (in the view over all resources), `deleted_at` (null for a live row) and `raw` (the
-/// document as it was sent). In their own tables, backends also keep the key, the version, a content hash, and the times when a
+/// document as it was sent); that of a child stream has `parent_key`. In their own tables, backends also keep the key, the version, a content hash, and the times when a
 /// row was first seen and last changed.
 ///
 /// ```
@@ -78,6 +82,15 @@ impl Column {
 pub struct StreamSpec {
     /// Its name, `issues`: lower-case letters, digits and `_`.
     pub name: String,
+    /// How it can be read.
+    #[serde(default)]
+    pub kind: StreamKind,
+    /// What a complete list proves about records that it lacks.
+    #[serde(default)]
+    pub listing: Listing,
+    /// Whether [`Reader::verify`](crate::Reader::verify) answers for its records.
+    #[serde(default)]
+    pub is_verifiable: bool,
     /// Whether it is read where the user selects no streams.
     pub is_default: bool,
     /// The columns of the typed view, in order.
@@ -90,15 +103,18 @@ pub struct StreamSpec {
 /// Columns that every view has.
 const GIVEN_COLUMNS: [&str; 3] = ["resource", "deleted_at", "raw"];
 
-/// Names that destinations reserve, beside those whose names begin with one of [`RESERVED_PREFIXES`].
-const RESERVED_NAMES: [&str; 5] =
-    ["app_configuration", "resource_configuration", "app_state", "ingestion_run", "rejected_record"];
+/// The column with the parent's key, which the view of a child stream has.
+const PARENT_KEY: &str = "parent_key";
+
+/// Names that destinations and, for the default streams, the command line reserve, beside those whose names begin with one of [`RESERVED_PREFIXES`].
+const RESERVED_NAMES: [&str; 6] =
+    ["app_configuration", "resource_configuration", "app_state", "ingestion_run", "rejected_record", "default"];
 
 /// Prefixes of names that destinations reserve.
 const RESERVED_PREFIXES: [&str; 2] = ["snowfeed_", "sqlite_"];
 
 impl StreamSpec {
-    /// A stream without typed columns.
+    /// An [incremental](StreamKind::Incremental) stream without typed columns.
     ///
     /// # Panics
     /// Panics if the name is not made of lower-case letters, digits and `_`, or begins with a digit. A source's streams are
@@ -106,7 +122,128 @@ impl StreamSpec {
     pub fn new(name: impl Into<String>) -> Self {
         let name = name.into();
         assert!(is_plain(&name), "{name:?} is not a stream name: use lower-case letters, digits and _");
-        Self { name, is_default: true, columns: Vec::new(), takes_resource_name: None }
+        Self {
+            name,
+            kind: StreamKind::Incremental,
+            listing: Listing::MayDrift,
+            is_verifiable: false,
+            is_default: true,
+            columns: Vec::new(),
+            takes_resource_name: None,
+        }
+    }
+
+    /// A stream that every read lists whole; see [`StreamKind::Snapshot`].
+    ///
+    /// # Panics
+    /// See [`new`](Self::new).
+    pub fn snapshot(name: impl Into<String>) -> Self {
+        Self { kind: StreamKind::Snapshot, ..Self::new(name) }
+    }
+
+    /// A stream of immutable records that is listed from the newest version down; see [`StreamKind::Append`]. `overlap` is how far
+    /// below the newest known version to look again.
+    ///
+    /// # Panics
+    /// See [`new`](Self::new).
+    pub fn append(name: impl Into<String>, overlap: i64) -> Self {
+        Self { kind: StreamKind::Append(Append { overlap }), ..Self::new(name) }
+    }
+
+    /// A stream that is listed for each record of the stream `parent`, when that record has changed; see [`StreamKind::Child`].
+    ///
+    /// # Panics
+    /// See [`new`](Self::new).
+    pub fn child(name: impl Into<String>, parent: impl Into<String>) -> Self {
+        let parent = parent.into();
+        let child = ChildOf { parent, revisit: Revisit::WhenChanged, fields: Vec::new(), lag: Duration::ZERO };
+        Self { kind: StreamKind::Child(child), ..Self::new(name) }
+    }
+
+    /// A stream of the records of the stream `target` that are gone: [deletions](crate::Record::delete), from a checkpoint on. See
+    /// [`StreamKind::DeletionsOf`].
+    ///
+    /// # Panics
+    /// See [`new`](Self::new).
+    pub fn deletions_of(name: impl Into<String>, target: impl Into<String>) -> Self {
+        Self { kind: StreamKind::DeletionsOf(target.into()), ..Self::new(name) }
+    }
+
+    /// Lists the children of every live parent in every run.
+    ///
+    /// # Panics
+    /// Panics if it is not a child stream: a bug of the source.
+    #[must_use]
+    pub fn every_run(mut self) -> Self {
+        self.child_of_mut().revisit = Revisit::EveryRun;
+        self
+    }
+
+    /// Declares a path in the parent's document whose value the reader needs.
+    ///
+    /// # Panics
+    /// Panics if it is not a child stream, or if the path is malformed: a bug of the source.
+    #[must_use]
+    pub fn parent_field(mut self, path: &str) -> Self {
+        let path = path.parse().unwrap_or_else(|error| panic!("{path:?} is not a path: {error}"));
+        self.child_of_mut().fields.push(path);
+        self
+    }
+
+    /// Sets how long a parent's list may lag behind the parent.
+    ///
+    /// # Panics
+    /// Panics if it is not a child stream: a bug of the source.
+    #[must_use]
+    pub fn lag(mut self, lag: Duration) -> Self {
+        self.child_of_mut().lag = lag;
+        self
+    }
+
+    fn child_of_mut(&mut self) -> &mut ChildOf {
+        match &mut self.kind {
+            StreamKind::Child(child) => child,
+            _ => panic!("{:?} is not a child stream", self.name),
+        }
+    }
+
+    /// The stream whose table has its records: itself, or the target of its [deletions](StreamKind::DeletionsOf).
+    pub fn table(&self) -> &str {
+        match &self.kind {
+            StreamKind::DeletionsOf(target) => target,
+            _ => &self.name,
+        }
+    }
+
+    /// The stream that is read before it, and selected with it: the parent, or the target of its deletions.
+    pub fn requires(&self) -> Option<&str> {
+        match &self.kind {
+            StreamKind::Child(child) => Some(&child.parent),
+            StreamKind::DeletionsOf(target) => Some(target),
+            StreamKind::Incremental | StreamKind::Snapshot | StreamKind::Append(_) => None,
+        }
+    }
+
+    /// What it depends on, if it is a child stream.
+    pub fn child_of(&self) -> Option<&ChildOf> {
+        match &self.kind {
+            StreamKind::Child(child) => Some(child),
+            _ => None,
+        }
+    }
+
+    /// Declares that a complete list holds every record that existed throughout the read; see [`Listing::Exact`].
+    #[must_use]
+    pub fn exact(mut self) -> Self {
+        self.listing = Listing::Exact;
+        self
+    }
+
+    /// Declares that [`Reader::verify`](crate::Reader::verify) answers for its records.
+    #[must_use]
+    pub fn verifiable(mut self) -> Self {
+        self.is_verifiable = true;
+        self
     }
 
     /// Leaves it out unless the user selects it.
@@ -148,7 +285,7 @@ impl StreamSpec {
                 .with_help(format!("in the source, name it with {PLAIN_NAME}")));
         }
         if RESERVED_NAMES.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
-            return Err(Error::internal(format!("the stream name {name:?} is reserved by the destination"))
+            return Err(Error::internal(format!("the stream name {name:?} is reserved"))
                 .with_help("in the source, give the stream another name"));
         }
         for (index, column) in columns.iter().enumerate() {
@@ -159,10 +296,11 @@ impl StreamSpec {
                 ))
                 .with_help(format!("in the source, name it with {PLAIN_NAME}")));
             }
-            let is_given = GIVEN_COLUMNS.contains(&column.name.as_str());
+            let is_given = GIVEN_COLUMNS.contains(&column.name.as_str())
+                || (column.name == PARENT_KEY && self.child_of().is_some());
             if is_given || columns[..index].iter().any(|other| other.name == column.name) {
                 return Err(Error::internal(format!("the stream {name:?} has the column {:?} twice", column.name)).with_help(
-                    "in the source, declare each column once, and none of `resource`, `deleted_at` and `raw`, which every view has",
+                    "in the source, declare each column once, and none of `resource`, `deleted_at`, `raw` and (in a child stream) `parent_key`, which the views have",
                 ));
             }
         }

@@ -20,7 +20,7 @@ use environment::{number, skipped};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use snowfeed::backends::Sqlite;
-use snowfeed::engine::{Connector, Event};
+use snowfeed::engine::{Connector, EnableRequest, Event};
 use snowfeed::prelude::*;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -56,9 +56,7 @@ impl Reader for TickingSource {
             request.monitor.request();
             let tick = last + 1;
             let record = |key: &str, tick| Record::upsert(key, Version(tick), format!(r#"{{"tick":{tick}}}"#));
-            Ok(Batch::new("ticks")
-                .records([record("moving", tick), record("still", 0)])
-                .checkpoint(Checkpoint::new(&tick)?))
+            Ok(Batch::new().records([record("moving", tick), record("still", 0)]).checkpoint(Checkpoint::new(&tick)?))
         })
         .boxed()
     }
@@ -108,7 +106,7 @@ async fn hours_of_scheduled_runs_leak_nothing() {
             _ => {}
         });
     for number in 0..resources {
-        connector.enable(&Resource::new(format!("r{number}")).unwrap(), None).await.unwrap();
+        connector.enable(EnableRequest::new(Resource::new(format!("r{number}")).unwrap())).await.unwrap();
     }
     let stop = CancellationToken::new();
     let watch = async {

@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use snowfeed::backends::Sqlite;
 use snowfeed::{
-    ColumnType, Commit, ConfigStore, Error, ErrorKind, Namespace, Record, Resource, RunId, Sink, StreamSpec, TableRows,
-    Version,
+    ColumnType, Commit, ConfigStore, Error, ErrorKind, Namespace, Record, Resource, RunId, Sink, StreamCommit,
+    StreamSpec, Version,
 };
 
 fn resource(name: &str) -> Resource {
@@ -31,7 +31,7 @@ fn document(id: usize, body: &str) -> String {
 }
 
 fn commit(name: &str, records: Vec<Record>) -> Commit {
-    Commit::new(resource(name), RunId::new(), Timestamp::now()).rows(TableRows::new("issues", records))
+    Commit::new(resource(name), Timestamp::now()).part(StreamCommit::new("issues", RunId::new()).records(records))
 }
 
 /// Opens a file that must be rejected, and checks that neither it nor the files beside it have changed.
@@ -193,7 +193,7 @@ async fn a_commit_waits_for_another_writer() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(!waiting.is_finished());
     writer.execute_batch("COMMIT").unwrap();
-    assert_eq!(waiting.await.unwrap().unwrap().counts.inserted, 1);
+    assert_eq!(waiting.await.unwrap().unwrap().counts().inserted, 1);
 }
 
 #[tokio::test]
@@ -232,7 +232,7 @@ async fn a_thousand_resources_each_have_a_view() {
     let begin = Instant::now();
     let sqlite = Sqlite::open(&path).unwrap();
     let report = sqlite.commit(commit("acme/r7", vec![Record::upsert("1", Version(1), document(1, "acme/r7"))])).await;
-    assert_eq!(report.unwrap().counts.unchanged, 1);
+    assert_eq!(report.unwrap().counts().unchanged, 1);
     println!("opening and an idle commit with 1,000 resources: {:?}", begin.elapsed());
 
     let reader = Connection::open(&path).unwrap();

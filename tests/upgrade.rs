@@ -2,6 +2,9 @@
 #![cfg(all(feature = "github", feature = "sqlite", feature = "testkit"))]
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
+#[path = "upgrade/streams.rs"]
+mod streams;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +15,7 @@ use rusqlite::Connection;
 use snowfeed::backends::Sqlite;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::{ErrorKind, Mode, Resource, RunRecord, RunStatus, StateStore};
+use snowfeed::{ErrorKind, Mode, RunQuery, RunRecord, RunStatus, StateKey, StateStore};
 
 /// A file as written by commit a091f45.
 const VERSION_1: &str = include_str!("fixtures/sqlite-1.sql");
@@ -21,7 +24,7 @@ const VERSION_1: &str = include_str!("fixtures/sqlite-1.sql");
 const SERVER: &str = "http://127.0.0.1:32971/";
 
 /// The file version that this program writes.
-const NEWEST: i64 = 2;
+const NEWEST: i64 = 4;
 
 /// The issue whose title ends in half a surrogate pair.
 const LONE_SURROGATE: &str = r#"{"id":900,"number":7,"title":"half \ud83d","state":"open","user":{"login":"x"},"created_at":"2024-01-01T00:00:00Z","updated_at":"2024-01-01T00:00:00Z"}"#;
@@ -94,9 +97,8 @@ async fn a_version_1_file_is_upgraded_without_losing_or_duplicating_rows() {
     let resources = connector.resources().await.unwrap();
     let schedules: Vec<_> = resources.iter().map(|(name, config)| (name.name(), config.schedule.as_deref())).collect();
     assert_eq!(schedules, [("Acme/Gadgets", None), ("acme/widgets", Some("30m"))]);
-    assert_eq!(connector.runs(None, 99).await.unwrap().len(), 6);
-    let widgets = Resource::new("acme/widgets").unwrap();
-    let state = connector.state(&widgets).await.unwrap().unwrap();
+    assert_eq!(connector.runs(RunQuery::new(99)).await.unwrap().len(), 6);
+    let state = connector.state(&StateKey::new("acme/widgets", "issues")).await.unwrap().unwrap();
     assert!(state.state.checkpoint.is_some());
 
     upstream.forget_requests();
@@ -144,7 +146,7 @@ async fn a_file_without_a_version_is_recognized_by_its_tables() {
         let sqlite = Sqlite::open(&path).unwrap();
         assert_eq!((pragma(&path, "user_version"), pragma(&path, "application_id")), (NEWEST, 0x534E_4F46));
         assert_eq!(live(&path, "acme/widgets"), before);
-        assert_eq!(sqlite.runs(None, 99).await.unwrap().len(), 6);
+        assert_eq!(sqlite.runs(RunQuery::new(99)).await.unwrap().len(), 6);
         drop(sqlite);
         drop(Sqlite::open(&path).unwrap());
     }

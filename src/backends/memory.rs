@@ -11,11 +11,14 @@ use serde_json::Value;
 use crate::config::{ConfigStore, Namespace};
 use crate::sink::merge::{Merge, MergeAction, StoredVersion, content_hash};
 use crate::sink::{
-    Commit, CommitReport, LiveRows, OutstandingRejects, RejectQuery, Sink, StalePolicy, StoredRecord, StoredReject,
-    StoredRow, StreamCommit, StreamReport, Sweep, UnseenQuery, conflict, not_ensured,
+    Commit, CommitReport, LiveRows, OutstandingRejects, RejectQuery, RowQuery, RowSelection, SelectedRow, Sink,
+    StalePolicy, StoredRecord, StoredReject, StoredRow, StreamCommit, StreamReport, Sweep, UnseenQuery, conflict,
+    not_ensured,
 };
 use crate::state::{RunId, RunQuery, RunRecord, StateChange, StateEntry, StateKey, StateStore, StateVersion};
-use crate::{Counts, Operation, Record, Reject, Resource, Result, RunStatus, StreamSpec};
+use crate::{
+    Counts, JsonPath, Operation, Position, Record, Reject, Resource, Result, RowPath, RunStatus, Sequence, StreamSpec,
+};
 
 /// A backend in memory, for tests and for programs that keep no data.
 ///
@@ -45,13 +48,22 @@ struct Contents {
     runs: BTreeMap<RunId, RunRecord>,
 }
 
-/// The keys that a reconciliation has marked, by resource and table.
-type Seen = BTreeMap<(Resource, String), BTreeSet<String>>;
+/// The rows that a reconciliation has marked, by resource and table.
+type Seen = BTreeMap<(Resource, String), BTreeSet<RowPath>>;
 
 #[derive(Default, Clone)]
 struct Table {
-    rows: BTreeMap<String, StoredRow>,
+    rows: BTreeMap<RowPath, SequencedRow>,
+    /// The number of the last commit that changed a row.
+    sequence: Sequence,
     rejects: Vec<KeptReject>,
+}
+
+/// A row, and the number of the commit that changed it last.
+#[derive(Clone)]
+struct SequencedRow {
+    row: StoredRow,
+    sequence: Sequence,
 }
 
 /// A stored reject.
@@ -69,9 +81,9 @@ impl Memory {
         Self::default()
     }
 
-    /// Returns the rows of a resource in a table, including deleted ones, ordered by key.
+    /// Returns the rows of a resource in a table, including deleted ones, ordered by path.
     pub fn rows(&self, resource: &Resource, table: &str) -> Vec<StoredRow> {
-        self.table(resource, table, |table| table.rows.values().cloned().collect())
+        self.table(resource, table, |table| table.rows.values().map(|stored| stored.row.clone()).collect())
     }
 
     /// Returns the rejects of a resource in a table, each once.
@@ -101,52 +113,118 @@ impl fmt::Debug for Memory {
 }
 
 impl Table {
-    /// Merges one record, and marks its key in a reconcile run.
-    fn merge(&mut self, record: Record, at: Timestamp, marks: Option<(StalePolicy, &mut BTreeSet<String>)>) -> Merge {
-        let row = self.rows.get_mut(&record.key);
-        let stored = row.as_ref().map(|row| {
+    /// Merges one record, and marks its row in a reconcile run. A changed row gets `sequence`.
+    fn merge(
+        &mut self,
+        record: Record,
+        at: Timestamp,
+        sequence: Sequence,
+        marks: Option<(StalePolicy, &mut BTreeSet<RowPath>)>,
+    ) -> Merge {
+        let path = record.path();
+        let stored = self.rows.get_mut(&path);
+        let version = stored.as_ref().map(|SequencedRow { row, .. }| {
             let hash = row.json.as_ref().map(|json| content_hash(json));
             StoredVersion::new(row.version, hash, row.deleted_at.is_some())
         });
         let (policy, is_marked) =
-            marks.as_ref().map_or((StalePolicy::Skip, false), |(policy, marks)| (*policy, marks.contains(&record.key)));
-        let merge = Merge::new(stored, &record, policy, is_marked);
+            marks.as_ref().map_or((StalePolicy::Skip, false), |(policy, marks)| (*policy, marks.contains(&path)));
+        let merge = Merge::new(version, &record, policy, is_marked);
         if let Some((_, marks)) = marks.filter(|_| merge.marks) {
-            marks.insert(record.key.clone());
+            marks.insert(path.clone());
         }
+        let parent = record.parent().clone();
         let json = match record.operation {
             Operation::Upsert(json) => Some(json),
             Operation::Delete => None,
         };
         let version = merge.version;
-        match (merge.action, row) {
+        match (merge.action, stored) {
             (MergeAction::Insert | MergeAction::InsertDeleted, _) | (_, None) => {
                 let deleted_at = json.is_none().then_some(at);
                 let key = record.key;
-                self.rows
-                    .insert(key.clone(), StoredRow { key, version, json, first_seen: at, changed_at: at, deleted_at });
+                let row = StoredRow { parent, key, version, json, first_seen: at, changed_at: at, deleted_at };
+                self.rows.insert(path, SequencedRow { row, sequence });
             }
-            (MergeAction::Update, Some(row)) => {
+            (MergeAction::Update, Some(stored)) => {
+                let row = &mut stored.row;
                 (row.version, row.json, row.changed_at, row.deleted_at) = (version, json, at, None);
+                stored.sequence = sequence;
             }
-            (MergeAction::Delete, Some(row)) => {
+            (MergeAction::Delete, Some(stored)) => {
+                let row = &mut stored.row;
                 (row.version, row.changed_at, row.deleted_at) = (version, at, Some(at));
+                stored.sequence = sequence;
             }
-            (MergeAction::BumpVersion, Some(row)) => row.version = version,
+            (MergeAction::BumpVersion, Some(stored)) => stored.row.version = version,
             (MergeAction::Unchanged | MergeAction::Skip, Some(_)) => {}
         }
         merge
     }
+
+    /// Marks a row deleted if it is live and was last changed by the commit of this number.
+    fn delete_gone(&mut self, gone: &Position, at: Timestamp, sequence: Sequence) -> bool {
+        let stored = self.rows.get_mut(&gone.path);
+        let live = stored.filter(|it| it.sequence == gone.sequence && it.row.deleted_at.is_none());
+        let Some(stored) = live else { return false };
+        (stored.row.changed_at, stored.row.deleted_at, stored.sequence) = (at, Some(at), sequence);
+        true
+    }
+
+    /// The rows of a selection, in its order.
+    fn select(&self, query: &RowQuery) -> Vec<SelectedRow> {
+        let selected = |(path, stored): (&RowPath, &SequencedRow)| {
+            let json = stored.row.json.as_ref();
+            SelectedRow {
+                is_deleted: stored.row.deleted_at.is_some(),
+                fields: JsonPath::find_all(&query.fields, json.map_or("", |json| json)),
+                json: json.filter(|_| query.documents).cloned(),
+                ..SelectedRow::new(
+                    Position::new(stored.sequence, path.clone()),
+                    stored.row.version,
+                    stored.row.changed_at,
+                )
+            }
+        };
+        match &query.selection {
+            RowSelection::Changed { from, after, until } => {
+                let is_after = |(path, stored): &(&RowPath, &SequencedRow)| {
+                    stored.sequence > *from || after.as_ref().is_none_or(|after| *path > after)
+                };
+                let range = *from..=*until;
+                let changed = self.rows.iter().filter(|(_, stored)| range.contains(&stored.sequence)).filter(is_after);
+                let mut rows: Vec<_> = changed.collect();
+                rows.sort_by_key(|(_, stored)| stored.sequence);
+                rows.into_iter().take(query.limit).map(selected).collect()
+            }
+            RowSelection::Paths(paths) => {
+                paths.iter().filter_map(|path| self.rows.get_key_value(path)).take(query.limit).map(selected).collect()
+            }
+            RowSelection::Children { parents, after } => {
+                let begun = after.as_ref().map(RowPath::parent);
+                let parents = parents.iter().skip_while(|parent| begun.as_ref().is_some_and(|begun| begun != *parent));
+                let children = parents.flat_map(|parent| {
+                    let is_child = move |(_, stored): &(&RowPath, &SequencedRow)| stored.row.parent == *parent;
+                    self.rows.iter().filter(is_child)
+                });
+                let live = children.filter(|(_, stored)| stored.row.deleted_at.is_none());
+                let is_after = |(path, stored): &(&RowPath, &SequencedRow)| {
+                    begun.as_ref() != Some(&stored.row.parent) || after.as_ref().is_none_or(|after| *path > after)
+                };
+                live.filter(is_after).take(query.limit).map(selected).collect()
+            }
+        }
+    }
 }
 
 impl Contents {
-    /// The live rows of a table, ordered by key, and whether the reconciliation has marked each.
+    /// The live rows of a table, ordered by path, and whether the reconciliation has marked each.
     fn live(&self, query: &UnseenQuery) -> Result<impl Iterator<Item = (&StoredRow, bool)>> {
         let key = (query.resource.clone(), query.table.clone());
         let table = self.tables.get(&key).ok_or_else(|| not_ensured(&query.resource, &query.table))?;
         let seen = self.seen.get(&query.sweep).and_then(|seen| seen.get(&key));
-        let live = table.rows.values().filter(|row| row.deleted_at.is_none());
-        Ok(live.map(move |row| (row, seen.is_some_and(|seen| seen.contains(&row.key)))))
+        let live = table.rows.iter().filter(|(_, stored)| stored.row.deleted_at.is_none());
+        Ok(live.map(move |(path, stored)| (&stored.row, seen.is_some_and(|seen| seen.contains(path)))))
     }
 
     fn newest(&self, key: &StateKey) -> Option<&StateEntry> {
@@ -190,10 +268,17 @@ impl Contents {
             _ => None,
         };
         let table = self.tables.entry(key).or_default();
+        let next = Sequence(table.sequence.0 + 1);
         let mut counts = Counts::default();
         for record in part.records.iter().cloned() {
             let marks = marks.as_mut().map(|(older, marks)| (*older, &mut **marks));
-            table.merge(record, at, marks).count(&mut counts);
+            table.merge(record, at, next, marks).count(&mut counts);
+        }
+        let deleted = part.gone.iter().filter(|gone| table.delete_gone(gone, at, next)).count() as u64;
+        counts.offered += deleted;
+        counts.deleted += deleted;
+        if counts.changed() {
+            table.sequence = next;
         }
         table.rejects.retain(|kept| !part.corrected.contains(&kept.reject));
         for reject in part.rejects.iter().cloned() {
@@ -261,7 +346,7 @@ impl Sink for Memory {
         let after = unseen.filter(|row| query.after.as_ref().is_none_or(|after| row.key > *after));
         let record = |row: &StoredRow| {
             let json = row.json.clone()?;
-            Some(StoredRecord { key: row.key.clone(), version: row.version, json })
+            Some(StoredRecord { parent: row.parent.clone(), key: row.key.clone(), version: row.version, json })
         };
         Ok(after.filter_map(record).take(query.limit).collect())
     }
@@ -276,6 +361,19 @@ impl Sink for Memory {
         Ok(counted)
     }
 
+    async fn select_rows(&self, query: RowQuery) -> Result<Vec<SelectedRow>> {
+        let contents = self.contents();
+        let table = contents.tables.get(&(query.resource.clone(), query.stream.clone()));
+        Ok(table.ok_or_else(|| not_ensured(&query.resource, &query.stream))?.select(&query))
+    }
+
+    async fn sequences(&self, resource: &Resource) -> Result<BTreeMap<String, Sequence>> {
+        let contents = self.contents();
+        let of_resource = contents.tables.iter().filter(|((of, _), _)| of == resource);
+        let numbered = of_resource.filter(|(_, table)| table.sequence > Sequence(0));
+        Ok(numbered.map(|((_, stream), table)| (stream.clone(), table.sequence)).collect())
+    }
+
     async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {
         let contents = self.contents();
         let mut found = OutstandingRejects::default();
@@ -283,7 +381,8 @@ impl Sink for Memory {
         let asked = asked.filter(|((_, stream), _)| query.stream.as_ref().is_none_or(|one| one == stream));
         for ((resource, table), Table { rejects, .. }) in asked {
             if !rejects.is_empty() {
-                *found.counts.entry(resource.name().to_owned()).or_default() += rejects.len() as u64;
+                let key = StateKey::new(resource.name(), table);
+                *found.counts.entry(key).or_default() += rejects.len() as u64;
             }
             let given = |kept: &&KeptReject| query.max_raw.is_none_or(|most| kept.reject.raw.len() <= most);
             found.rejects.extend(rejects.iter().filter(given).map(|kept| StoredReject {

@@ -153,10 +153,9 @@ mod tests {
     use crate::{StreamSpec, Version};
 
     fn missing(kind: ColumnType, path: &str, documents: &[&str]) -> bool {
-        let spec = SourceSpec::new("s", "1").stream(StreamSpec::new("t").column("c", path, kind));
-        let check = ColumnCheck::new(&spec);
-        let records = documents.iter().map(|text| Record::upsert("k", Version::NONE, (*text).to_owned()));
-        check.observe(&Batch::new("t").records(records));
+        let check = ColumnCheck::new(&StreamSpec::new("t").column("c", path, kind));
+        let record = |text: &&str| Record::upsert("k", Version::NONE, (*text).to_owned());
+        check.observe(&documents.iter().map(record).collect::<Vec<_>>());
         !check.missing(1).is_empty()
     }
 

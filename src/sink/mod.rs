@@ -12,9 +12,12 @@ use jiff::Timestamp;
 
 use crate::config::ConfigStore;
 use crate::state::{Counts, RunId, StateChange, StateKey, StateStore, StateVersion};
-use crate::{Error, ErrorKind, Record, Reject, Resource, Result, StreamSpec};
+use crate::{Error, ErrorKind, Position, Record, Reject, Resource, Result, Sequence, StreamSpec};
 
-pub use stored::{LiveRows, OutstandingRejects, RejectQuery, StoredRecord, StoredReject, StoredRow, UnseenQuery};
+pub use stored::{
+    LiveRows, OutstandingRejects, RejectQuery, RowQuery, RowSelection, SelectedRow, StoredRecord, StoredReject,
+    StoredRow, UnseenQuery,
+};
 
 /// Bounds on memory, on the size of commits, and on deletions.
 ///
@@ -192,6 +195,8 @@ pub struct StreamCommit {
     pub rejects: Vec<Reject>,
     /// Stored rejects to be deleted because they no longer hold. None of them is among `rejects`.
     pub corrected: Vec<Reject>,
+    /// Rows that were verified to be gone by a run of another stream: each is marked deleted if it still has this sequence.
+    pub gone: Vec<Position>,
     /// The effect on a reconcile run, if the part belongs to one.
     pub sweep: Option<Sweep>,
     /// The change of state; `None` if another store keeps the state.
@@ -207,6 +212,7 @@ impl StreamCommit {
             records: Vec::new(),
             rejects: Vec::new(),
             corrected: Vec::new(),
+            gone: Vec::new(),
             sweep: None,
             change: None,
         }
@@ -230,6 +236,13 @@ impl StreamCommit {
     #[must_use]
     pub fn corrected(mut self, rejects: impl IntoIterator<Item = Reject>) -> Self {
         self.corrected.extend(rejects);
+        self
+    }
+
+    /// Adds rows that are gone.
+    #[must_use]
+    pub fn gone(mut self, rows: impl IntoIterator<Item = Position>) -> Self {
+        self.gone.extend(rows);
         self
     }
 
@@ -325,6 +338,13 @@ pub(crate) fn not_ensured(resource: &Resource, table: &str) -> Error {
         .with_help("call `ensure_streams` with this resource and table before anything is committed to it")
 }
 
+/// Returns the error of a sink that does not number its commits.
+fn cannot_select(name: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, "this destination cannot hold snapshots and child streams")
+        .with_context("asked for", name)
+        .with_help("select other streams, or use a destination that numbers its commits, such as SQLite")
+}
+
 /// A destination: tables of raw documents with typed views over them.
 ///
 /// # Contract
@@ -350,6 +370,14 @@ pub(crate) fn not_ensured(resource: &Resource, table: &str) -> Error {
 /// 11. A commit for a table or resource that `ensure_streams` was not called for is an [`Internal`](crate::ErrorKind::Internal) error, and
 ///     changes nothing.
 /// 12. The run record of a commit's change is stored with the counts of the commit (see [`StateChange::count`]).
+/// 13. A row is identified by its [path](Record::path): the same key below two parents is two rows.
+/// 14. The commits that insert, change, delete or revive rows of a stream of a resource are numbered from 1 in the order in which they
+///     become visible, and each such row gets the number of its commit, its [sequence](Sequence). Other rows keep theirs; a row written
+///     before the sink numbered commits has 0. `sequences` returns the newest number of each stream, and `select_rows` finds rows by it.
+/// 15. A row in [`gone`](StreamCommit::gone) is marked deleted, with a new sequence, if it is live and has exactly that sequence; otherwise
+///     nothing happens to it.
+///
+/// Clauses 13 to 15 are for sinks that hold snapshots and child streams; the engine refuses those streams for others.
 ///
 /// [`merge`] implements clauses 3 to 6. `sink_conformance!` of the test kit tests all of them.
 ///
@@ -394,13 +422,29 @@ pub trait Sink: Debug + Send + Sync + 'static {
         Ok(LiveRows { live, unseen })
     }
 
-    /// Returns the outstanding rejects, the last seen first, and counts those of each resource.
+    /// Returns the outstanding rejects, the last seen first, and counts those of each stream of a resource.
     ///
     /// # Errors
     /// The default returns [`Unsupported`](crate::ErrorKind::Unsupported).
     async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {
         let _ = query;
         Err(Error::new(ErrorKind::Unsupported, "this destination does not list what was rejected"))
+    }
+
+    /// Returns the selected rows.
+    ///
+    /// # Errors
+    /// The default returns [`Unsupported`](crate::ErrorKind::Unsupported).
+    async fn select_rows(&self, query: RowQuery) -> Result<Vec<SelectedRow>> {
+        Err(cannot_select(&query.stream))
+    }
+
+    /// Returns the newest sequence of each stream of a resource; streams without one are missing.
+    ///
+    /// # Errors
+    /// The default returns [`Unsupported`](crate::ErrorKind::Unsupported).
+    async fn sequences(&self, resource: &Resource) -> Result<BTreeMap<String, Sequence>> {
+        Err(cannot_select(resource.name()))
     }
 
     /// The bounds that suit this destination, such as the size of a commit.

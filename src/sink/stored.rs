@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use bytestring::ByteString;
 use jiff::Timestamp;
+use serde_json::Value;
 
-use crate::state::RunId;
-use crate::{Reject, Resource, Version};
+use crate::state::{RunId, StateKey};
+use crate::{JsonPath, Position, Reject, Resource, RowPath, Sequence, Version};
 
 /// Selects records of a table that a reconcile run has not seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,8 +102,8 @@ impl RejectQuery {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct OutstandingRejects {
-    /// Their numbers, by the name of the resource; resources without any are missing.
-    pub counts: BTreeMap<String, u64>,
+    /// Their numbers, by the stream of a resource; streams without any are missing.
+    pub counts: BTreeMap<StateKey, u64>,
     /// Some of them, the last seen first.
     pub rejects: Vec<StoredReject>,
 }
@@ -111,6 +112,11 @@ impl OutstandingRejects {
     /// The number for all resources together.
     pub fn total(&self) -> u64 {
         self.counts.values().sum()
+    }
+
+    /// The number for all streams of a resource together.
+    pub fn of(&self, resource: &str) -> u64 {
+        self.counts.iter().filter(|(key, _)| key.resource == resource).map(|(_, count)| count).sum()
     }
 }
 
@@ -149,6 +155,8 @@ impl StoredReject {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoredRecord {
+    /// The path of its parent; [`RowPath::ROOT`] unless its stream is a child.
+    pub parent: RowPath,
     /// Its key.
     pub key: String,
     /// Its version.
@@ -158,9 +166,9 @@ pub struct StoredRecord {
 }
 
 impl StoredRecord {
-    /// A stored record.
+    /// A stored record without a parent.
     pub fn new(key: impl Into<String>, version: impl Into<Version>, json: impl Into<ByteString>) -> Self {
-        Self { key: key.into(), version: version.into(), json: json.into() }
+        Self { parent: RowPath::ROOT, key: key.into(), version: version.into(), json: json.into() }
     }
 }
 
@@ -168,6 +176,8 @@ impl StoredRecord {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoredRow {
+    /// The path of its parent; [`RowPath::ROOT`] unless its stream is a child.
+    pub parent: RowPath,
     /// Its key.
     pub key: String,
     /// The version of its newest state.
@@ -183,9 +193,22 @@ pub struct StoredRow {
 }
 
 impl StoredRow {
-    /// A live row that has not changed since it was inserted at this time.
+    /// A live row without a parent that has not changed since it was inserted at this time.
     pub fn new(key: impl Into<String>, version: impl Into<Version>, json: Option<ByteString>, at: Timestamp) -> Self {
-        Self { key: key.into(), version: version.into(), json, first_seen: at, changed_at: at, deleted_at: None }
+        Self {
+            parent: RowPath::ROOT,
+            key: key.into(),
+            version: version.into(),
+            json,
+            first_seen: at,
+            changed_at: at,
+            deleted_at: None,
+        }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> RowPath {
+        self.parent.child(&self.key)
     }
 
     /// Sets when its state last changed, and when it was marked deleted.
@@ -193,5 +216,94 @@ impl StoredRow {
     pub fn changed(mut self, at: Timestamp, deleted_at: Option<Timestamp>) -> Self {
         (self.changed_at, self.deleted_at) = (at, deleted_at);
         self
+    }
+}
+
+/// The rows that a [`RowQuery`] selects.
+///
+/// It is exhaustive: a destination that ignored a new variant would return wrong rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RowSelection {
+    /// The rows that commits have changed, deleted ones too, ordered by sequence, then by path.
+    Changed {
+        /// The first sequence to return.
+        from: Sequence,
+        /// Of the first sequence, return only the rows after this path.
+        after: Option<RowPath>,
+        /// The last sequence to return.
+        until: Sequence,
+    },
+    /// The rows at these paths, deleted ones too, in any order.
+    Paths(Vec<RowPath>),
+    /// The live rows below these parents, in the order of the parents, then of the keys.
+    Children {
+        /// The parents, each once.
+        parents: Vec<RowPath>,
+        /// Return only the rows after this path, whose parent is one of these.
+        after: Option<RowPath>,
+    },
+}
+
+/// Selects rows of a stream of a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RowQuery {
+    /// The resource.
+    pub resource: Resource,
+    /// The stream.
+    pub stream: String,
+    /// The rows.
+    pub selection: RowSelection,
+    /// The paths in the document whose values to return.
+    pub fields: Vec<JsonPath>,
+    /// Whether to return the documents.
+    pub documents: bool,
+    /// The number of rows to return at most.
+    pub limit: usize,
+}
+
+impl RowQuery {
+    /// Selects at most `limit` rows, without documents.
+    pub fn new(resource: Resource, stream: impl Into<String>, selection: RowSelection, limit: usize) -> Self {
+        Self { resource, stream: stream.into(), selection, fields: Vec::new(), documents: false, limit }
+    }
+
+    /// Returns the values at these paths of the document, too.
+    #[must_use]
+    pub fn fields(mut self, fields: impl IntoIterator<Item = JsonPath>) -> Self {
+        self.fields.extend(fields);
+        self
+    }
+
+    /// Returns the documents, too.
+    #[must_use]
+    pub fn documents(mut self) -> Self {
+        self.documents = true;
+        self
+    }
+}
+
+/// A row that a [`RowQuery`] selected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SelectedRow {
+    /// Its path, and the sequence of the commit that changed it last.
+    pub position: Position,
+    /// The version of its newest state.
+    pub version: Version,
+    /// When its state last changed, by the clock of the program that wrote it.
+    pub changed_at: Timestamp,
+    /// Whether it is marked deleted.
+    pub is_deleted: bool,
+    /// Its newest document, if the query asks for it and there is one.
+    pub json: Option<ByteString>,
+    /// The values of the query's fields, in their order; null where there is none.
+    pub fields: Vec<Value>,
+}
+
+impl SelectedRow {
+    /// A live row without document and fields.
+    pub fn new(position: Position, version: Version, changed_at: Timestamp) -> Self {
+        Self { position, version, changed_at, is_deleted: false, json: None, fields: Vec::new() }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-pub use self::request::{ConnectContext, ReadRequest, VerifyRequest};
+pub use self::request::{ConnectContext, Parent, ReadRequest, VerifyRequest};
 pub use self::spec::SourceSpec;
 use crate::{Batch, Checkpoint, Record, Resource, Result, Settings, SourceEvent};
 
@@ -57,7 +57,7 @@ pub type ResourceStream = BoxStream<'static, Result<Resource>>;
 ///
 ///     fn read(&self, _: ReadRequest) -> BatchStream {
 ///         let earth = Record::upsert("3", Version::NONE, r#"{"name":"Earth"}"#);
-///         stream::iter([Ok(Batch::new("planets").record(earth))]).boxed()
+///         stream::iter([Ok(Batch::new().record(earth))]).boxed()
 ///     }
 /// }
 /// ```

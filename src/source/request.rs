@@ -1,6 +1,8 @@
 //! What the engine asks a source and its reader for.
 
-use crate::{Checkpoint, Mode, Monitor, Resource, StoredRecord};
+use serde_json::Value;
+
+use crate::{Checkpoint, Mode, Monitor, Resource, RowPath, StoredRecord};
 
 /// The context of a connection, besides the settings.
 #[derive(Debug, Clone)]
@@ -47,15 +49,54 @@ pub struct ReadRequest {
     /// In [`Mode::Reconcile`], the stream must contain every record that exists (unless the stream of the checkpoint did);
     /// in [`Mode::Incremental`], those that changed.
     pub mode: Mode,
+    /// The record whose children to list, if the stream is a [child](crate::StreamKind::Child).
+    pub parent: Option<Parent>,
     /// Receives traffic, waits and quotas.
     pub monitor: Monitor,
+}
+
+/// A record whose children the engine asks for.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Parent {
+    /// The path of its row: the keys of its ancestors, then its own.
+    pub path: RowPath,
+    /// The values in its document at the [declared paths](crate::StreamSpec::parent_field), in their order; null where there is none.
+    pub fields: Vec<Value>,
+}
+
+impl Parent {
+    /// A parent without fields.
+    pub fn new(path: RowPath) -> Self {
+        Self { path, fields: Vec::new() }
+    }
+
+    /// Its own key.
+    pub fn key(&self) -> &str {
+        self.path.key().unwrap_or_default()
+    }
 }
 
 impl ReadRequest {
     /// Creates a request to read a stream of a resource incrementally from the start, without a listener. The fields set the rest.
     pub fn new(resource: Resource, stream: impl Into<String>) -> Self {
         let (checkpoint, incremental, mode) = (None, None, Mode::Incremental);
-        Self { resource, stream: stream.into(), checkpoint, incremental, mode, monitor: Monitor::detached() }
+        Self {
+            resource,
+            stream: stream.into(),
+            checkpoint,
+            incremental,
+            mode,
+            parent: None,
+            monitor: Monitor::detached(),
+        }
+    }
+
+    /// Sets the record whose children to list.
+    #[must_use]
+    pub fn parent(mut self, parent: Parent) -> Self {
+        self.parent = Some(parent);
+        self
     }
 
     /// Sets how to read.

@@ -18,7 +18,7 @@ pub struct SourceSpec {
     pub resource_names: Option<ResourceNames>,
     /// Its settings.
     pub settings: SettingsSchema,
-    /// Its streams: each resource has all of them.
+    /// Its streams, parents before their children: each resource has all of them, and users select those that are read.
     pub streams: Vec<StreamSpec>,
     /// The hosts that it connects to, `api.example.com` or `api.example.com:8443`, so that a closed network can allow exactly these.
     /// The hosts in settings that are URLs (see [`SettingsSchema::is_url`]) are added to them.
@@ -110,12 +110,25 @@ impl SourceSpec {
             return Err(Error::internal(format!("the source {:?} declares no stream", self.name))
                 .with_help("in the source, declare one with `SourceSpec::stream`"));
         }
+        if !self.streams.iter().any(|stream| stream.is_default) {
+            return Err(Error::internal(format!("the source {:?} reads no stream by default", self.name))
+                .with_help("in the source, leave at least one stream without `StreamSpec::optional`"));
+        }
         for (index, stream) in self.streams.iter().enumerate() {
             if self.streams[..index].iter().any(|other| other.name == stream.name) {
                 return Err(Error::internal(format!("the source declares the stream {:?} twice", stream.name))
                     .with_help("in the source, declare each stream once, with all its columns"));
             }
             stream.validate()?;
+            if let Some(required) = stream.requires()
+                && self.streams[..index].iter().all(|other| other.name != required || other.table() != required)
+            {
+                let name = &stream.name;
+                return Err(Error::internal(format!(
+                    "the stream {name:?} depends on the table {required:?}, which no stream before it declares"
+                ))
+                .with_help("in the source, declare the parent, or the target of deletions, before the stream that depends on it"));
+            }
         }
         Ok(())
     }
@@ -130,7 +143,7 @@ impl SourceSpec {
         }
     }
 
-    /// Adds a stream.
+    /// Adds a stream. A child comes after its parent.
     #[must_use]
     pub fn stream(mut self, stream: StreamSpec) -> Self {
         self.streams.push(stream);

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{Error, Result};
 
@@ -29,6 +30,29 @@ impl JsonPath {
     /// The steps, from the document's root.
     pub fn steps(&self) -> &[Step] {
         &self.0
+    }
+
+    /// The value in a document; null where there is none.
+    fn find(&self, document: &Value) -> Value {
+        find(document, &self.0)
+    }
+
+    /// The values of several paths in a JSON text; null where there is none.
+    pub(crate) fn find_all(paths: &[Self], json: &str) -> Vec<Value> {
+        if paths.is_empty() {
+            return Vec::new();
+        }
+        let document: Value = serde_json::from_str(json).unwrap_or_default();
+        paths.iter().map(|path| path.find(&document)).collect()
+    }
+}
+
+fn find(value: &Value, steps: &[Step]) -> Value {
+    match (steps.split_first(), value) {
+        (None, value) => value.clone(),
+        (Some((Step::Member(member), rest)), value) => value.get(member).map_or(Value::Null, |value| find(value, rest)),
+        (Some((Step::Each, rest)), Value::Array(elements)) => elements.iter().map(|value| find(value, rest)).collect(),
+        (Some((Step::Each, _)), _) => Value::Null,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Fault injection: a backend that crashes at a commit, a source that fails between batches, a clock that steps back.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -9,12 +10,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::sink::{
-    Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, Sink, StoredRecord, UnseenQuery,
+    Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, RowQuery, SelectedRow, Sink, StoredRecord,
+    UnseenQuery,
 };
 use crate::state::{RunQuery, RunRecord, StateChange, StateEntry, StateKey, StateStore, StateVersion, StreamStatus};
 use crate::{
     Backend, BatchStream, Checkpoint, ConfigSnapshot, ConfigStore, ConnectContext, Error, Namespace, ReadRequest,
-    Reader, Record, Resource, ResourceStream, Result, Settings, Source, SourceSpec, StreamSpec, VerifyRequest,
+    Reader, Record, Resource, ResourceStream, Result, Sequence, Settings, Source, SourceSpec, StreamSpec,
+    VerifyRequest,
 };
 
 /// A clock that steps back: it advances by a second at each reading, and jumps back by an hour at every tenth.
@@ -127,6 +130,14 @@ impl<B: Backend> Sink for CrashingBackend<B> {
         self.alive()?.rejects(query).await
     }
 
+    async fn select_rows(&self, query: RowQuery) -> Result<Vec<SelectedRow>> {
+        self.alive()?.select_rows(query).await
+    }
+
+    async fn sequences(&self, resource: &Resource) -> Result<BTreeMap<String, Sequence>> {
+        self.alive()?.sequences(resource).await
+    }
+
     fn limits(&self) -> Limits {
         self.backend.limits()
     }
@@ -210,10 +221,10 @@ impl<B: Backend> StateStore for CrashingBackend<B> {
 /// # impl Reader for Planets {
 /// #     async fn check(&self) -> Result<()> { Ok(()) }
 /// #     fn discover(&self) -> ResourceStream { stream::empty().boxed() }
-/// #     fn read(&self, _: ReadRequest) -> BatchStream { stream::iter((0..9).map(|_| Ok(Batch::new("planets")))).boxed() }
+/// #     fn read(&self, _: ReadRequest) -> BatchStream { stream::iter((0..9).map(|_| Ok(Batch::new()))).boxed() }
 /// # }
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// # let request = || ReadRequest::new(Resource::new("sun").unwrap());
+/// # let request = || ReadRequest::new(Resource::new("sun").unwrap(), "planets");
 /// let source = FlakySource::new(Planets, 2).failures(1);
 /// let reader = source.connect(&Settings::default(), ConnectContext::detached()).await.unwrap();
 /// assert!(reader.read(request()).collect::<Vec<_>>().await[2].is_err());

@@ -13,8 +13,8 @@ use serde_json::Value;
 use snowfeed::prelude::*;
 use snowfeed::{
     Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Limits, LiveRows, Namespace, OutstandingRejects,
-    RejectQuery, RunRecord, Sink, StateChange, StateEntry, StateStore, StateVersion, StoredRecord, StreamStatus,
-    UnseenQuery, VerifyRequest,
+    RejectQuery, RunQuery, RunRecord, Sink, StateChange, StateEntry, StateKey, StateStore, StateVersion, StoredRecord,
+    StreamStatus, UnseenQuery, VerifyRequest,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -176,23 +176,23 @@ impl StateStore for CrashingBackend {
         self.write(self.backend.append(change)).await
     }
 
-    async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
+    async fn latest(&self, key: &StateKey) -> Result<Option<StateEntry>> {
         self.backend.latest(key).await
     }
 
-    async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
+    async fn history(&self, key: &StateKey, limit: usize) -> Result<Vec<StateEntry>> {
         self.backend.history(key, limit).await
     }
 
-    async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
-        self.backend.runs(key, limit).await
+    async fn runs(&self, query: RunQuery) -> Result<Vec<RunRecord>> {
+        self.backend.runs(query).await
     }
 
-    async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
+    async fn prune(&self, key: &StateKey, keep: usize) -> Result<u64> {
         self.write(self.backend.prune(key, keep)).await
     }
 
-    async fn latest_many(&self, keys: &[String]) -> Result<Vec<StreamStatus>> {
+    async fn latest_many(&self, keys: &[StateKey]) -> Result<Vec<StreamStatus>> {
         self.backend.latest_many(keys).await
     }
 

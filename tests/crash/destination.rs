@@ -7,7 +7,9 @@ use snowfeed::backends::{Memory, Sqlite};
 use snowfeed::prelude::*;
 #[cfg(feature = "snowflake")]
 use snowfeed::testkit::conformance::SinkProbe;
-use snowfeed::{Backend, Commit, RunId, Sink, StateChange, StateStore, StateVersion, StoredRow, TableRows};
+use snowfeed::{
+    Backend, Commit, RunId, Sink, StateChange, StateKey, StateStore, StateVersion, StoredRow, StreamCommit,
+};
 
 #[cfg(feature = "snowflake")]
 use crate::probes::snowflake::SnowflakeProbe;
@@ -76,7 +78,7 @@ impl Destination {
         match self {
             Self::Memory(memory) => Self::Memory(memory),
             Self::Sqlite(sqlite, dir) => {
-                sqlite.latest("").await.unwrap();
+                sqlite.latest(&StateKey::new("", "")).await.unwrap();
                 Self::Sqlite(Sqlite::open(file(&dir)).unwrap(), dir)
             }
             #[cfg(feature = "snowflake")]
@@ -88,7 +90,7 @@ impl Destination {
     /// run that is under way.
     pub(crate) async fn copy(&self, resources: &[Resource], tables: &[StreamSpec]) -> Self {
         if let Self::Sqlite(sqlite, dir) = self {
-            sqlite.latest("").await.unwrap();
+            sqlite.latest(&StateKey::new("", "")).await.unwrap();
             let copy = tempfile::tempdir().unwrap();
             for name in ["a.db", "a.db-wal"] {
                 std::fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
@@ -104,15 +106,14 @@ impl Destination {
                     let delete = row.deleted_at.map(|_| Record::delete(&row.key, row.version));
                     upsert.into_iter().chain(delete)
                 });
-                let rows = TableRows::new(&*table.name, records);
-                let commit = Commit::new(resource.clone(), RunId::new(), jiff::Timestamp::now()).rows(rows);
-                copy.commit(commit).await.unwrap();
-            }
-            if let Some(entry) = self.backend().latest(resource.name()).await.unwrap() {
-                let mut state = entry.state;
-                state.reconcile = None;
-                let change = StateChange::new(resource.name(), StateVersion::NONE, entry.at).state(state);
-                copy.append(change).await.unwrap();
+                let part = StreamCommit::new(&*table.name, RunId::new()).records(records);
+                copy.commit(Commit::new(resource.clone(), jiff::Timestamp::now()).part(part)).await.unwrap();
+                let key = StateKey::new(resource.name(), &*table.name);
+                if let Some(entry) = self.backend().latest(&key).await.unwrap() {
+                    let mut state = entry.state;
+                    state.reconcile = None;
+                    copy.append(StateChange::new(key, StateVersion::NONE, entry.at).state(state)).await.unwrap();
+                }
             }
         }
         Self::Memory(copy)

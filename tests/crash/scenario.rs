@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use snowfeed::VerifyRequest;
 use snowfeed::prelude::*;
 
-/// Two tables, so that one read step takes two batches, and a checkpoint covers both.
-pub(crate) const TABLES: [&str; 2] = ["even", "odd"];
+/// Each item belongs to one of three streams, which are read side by side.
+pub(crate) const STREAMS: [&str; 3] = ["first", "second", "third"];
 
 /// A change.
 #[derive(Debug, Clone, Copy)]
@@ -103,15 +103,15 @@ impl Scenario {
         }
     }
 
-    /// The documents of a table.
-    pub(crate) fn documents(&self, table: &str) -> BTreeMap<u32, String> {
-        let items = self.items.iter().filter(|(key, _)| table_of(**key) == table);
+    /// The documents of a stream.
+    pub(crate) fn documents(&self, stream: &str) -> BTreeMap<u32, String> {
+        let items = self.items.iter().filter(|(key, _)| stream_of(**key) == stream);
         items.map(|(key, item)| (*key, document(*key, *item))).collect()
     }
 }
 
-pub(crate) fn table_of(key: u32) -> &'static str {
-    TABLES[key as usize % 2]
+pub(crate) fn stream_of(key: u32) -> &'static str {
+    STREAMS[key as usize % STREAMS.len()]
 }
 
 fn document(key: u32, item: Item) -> String {
@@ -122,24 +122,26 @@ fn record(key: u32, item: Item) -> Record {
     Record::upsert(key.to_string(), Version(item.version), document(key, item))
 }
 
-/// Reads the items in the order of versions, a few at a time. After an instant it reads that same instant again,
+/// Reads the items of a stream in the order of versions, a few at a time. After an instant it reads that same instant again,
 /// because more changes may have happened in it.
 #[derive(Debug, Clone)]
 pub(crate) struct ScenarioSource {
     pub(crate) scenario: Arc<Mutex<Scenario>>,
     /// How many items later than the last instant one step reads.
     pub(crate) step: usize,
+    /// The stream that fails after three batches, if any.
+    pub(crate) failing: Option<&'static str>,
     /// A deliberate bug: checkpoints name the instant after the last one that was read.
     pub(crate) skips_records: bool,
 }
 
 impl ScenarioSource {
-    /// The items of one step, and the instant that it reaches; `None` at the end.
-    fn read_step(&self, since: Option<i64>) -> (Vec<(u32, Item)>, Option<i64>) {
+    /// The items of one step of a stream, and the instant that it reaches; `None` at the end.
+    fn read_step(&self, stream: &str, since: Option<i64>) -> (Vec<(u32, Item)>, Option<i64>) {
         let mut scenario = self.scenario.lock().unwrap();
         scenario.advance();
         let mut later: Vec<(u32, Item)> = scenario.items.iter().map(|(key, item)| (*key, *item)).collect();
-        later.retain(|(_, item)| since.is_none_or(|since| item.version >= since));
+        later.retain(|(key, item)| stream_of(*key) == stream && since.is_none_or(|since| item.version >= since));
         later.sort_by_key(|(key, item)| (item.version, *key));
         let reread = later.iter().filter(|(_, item)| Some(item.version) == since).count();
         let Some((_, last)) = later.get((reread + self.step).min(later.len()).wrapping_sub(1)) else {
@@ -154,8 +156,8 @@ impl ScenarioSource {
 #[async_trait]
 impl Source for ScenarioSource {
     fn spec(&self) -> SourceSpec {
-        let table = |name| StreamSpec::new(name).column("id", "id", ColumnType::Integer);
-        TABLES.iter().fold(SourceSpec::new("items", "1"), |spec, name| spec.stream(table(*name)))
+        let stream = |name| StreamSpec::new(name).column("id", "id", ColumnType::Integer);
+        STREAMS.iter().fold(SourceSpec::new("items", "1"), |spec, name| spec.stream(stream(*name)))
     }
 
     async fn connect(&self, _: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> {
@@ -174,23 +176,26 @@ impl Reader for ScenarioSource {
     }
 
     fn read(&self, request: ReadRequest) -> BatchStream {
-        let reader = self.clone();
+        let (reader, name) = (self.clone(), request.stream);
         let since = request.checkpoint.map(|checkpoint| checkpoint.parse::<i64>().unwrap());
+        let fails = self.failing.is_some_and(|failing| failing == name);
+        let failure = fails.then(|| Err(Error::unavailable("the stream fails")));
         let steps = stream::unfold(Some(since), move |since| {
-            let reader = reader.clone();
+            let (reader, name) = (reader.clone(), name.clone());
             async move {
                 let since = since?;
-                let (items, reached) = reader.read_step(since);
-                let mut batches = TABLES.map(|table| {
-                    let items = items.iter().filter(|(key, _)| table_of(*key) == table);
-                    Batch::new(table).records(items.map(|(key, item)| record(*key, *item)))
-                });
+                let (items, reached) = reader.read_step(&name, since);
+                // Only the second half has a checkpoint, which covers both.
+                let (first, second) = items.split_at(items.len() / 2);
+                let mut batches = [first, second]
+                    .map(|items| Batch::new().records(items.iter().map(|(key, item)| record(*key, *item))));
                 let skipped = i64::from(reader.skips_records);
                 batches[1].checkpoint = reached.or(since).map(|at| Checkpoint::new(&(at + skipped)).unwrap());
                 Some((stream::iter(batches.map(Ok)), reached.map(Some)))
             }
         });
-        steps.flatten().boxed()
+        let batches = steps.flatten().take(if fails { 3 } else { usize::MAX });
+        batches.chain(stream::iter(failure)).boxed()
     }
 
     async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {

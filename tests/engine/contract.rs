@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use snowfeed::backends::Memory;
-use snowfeed::engine::Event;
 use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::engine::{EnableRequest, Event};
 use snowfeed::prelude::*;
-use snowfeed::{RunRecord, RunStatus, SourceEvent};
+use snowfeed::{RunQuery, RunRecord, RunStatus, SourceEvent};
 
 use crate::support::{Scripted, Step, batch, connector, ingest, keys, live, resource};
 
@@ -65,22 +65,6 @@ async fn documents_from_verify_are_checked_too() {
     let run = ingest(&connector, Mode::Reconcile).await;
     assert_eq!((run.status, run.counts.rejected, run.counts.deleted), (RunStatus::Partial, 1, 1), "{run:?}");
     assert_eq!(live(&memory).get("c"), None);
-}
-
-#[tokio::test]
-async fn a_batch_for_an_undeclared_table_is_an_error_with_help() {
-    let stray = Batch::new("T").record(Record::upsert("1", Version(1), "{}"));
-    for stray in [stray, Batch::new("t2").checkpoint(Checkpoint::new(&1).unwrap())] {
-        let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Raw(stray.clone()), Step::Batch(&["b"], 1)]);
-        let (connector, memory) = connector(&source);
-        let run = ingest(&connector, Mode::Incremental).await;
-        let error = run.error.unwrap();
-        assert_eq!((run.status, error.kind), (RunStatus::Partial, ErrorKind::Internal));
-        assert!(error.message.contains(&format!("{:?}", stray.stream)), "{error:?}");
-        let help = error.help.unwrap();
-        assert!(help.contains("SourceSpec::stream") && help.contains("`t`") && !help.contains("ensure"), "{help}");
-        assert_eq!(live(&memory), keys(&[("a", 1)]));
-    }
 }
 
 /// A source with this spec and no data.
@@ -153,7 +137,7 @@ async fn an_invalid_declaration_fails_before_anything_is_read() {
         let errors = [
             connector.check().await.unwrap_err(),
             connector.discover().await.unwrap_err(),
-            connector.enable(&one, None).await.unwrap_err(),
+            connector.enable(EnableRequest::new(one.clone())).await.unwrap_err(),
             connector.provision([]).await.unwrap_err(),
             connector.ingest(IngestRequest::new([one.clone()])).await.unwrap_err(),
         ];
@@ -199,7 +183,7 @@ impl Reader for Columns {
     fn read(&self, _: ReadRequest) -> BatchStream {
         let records =
             (0..self.1).map(|n| Record::upsert(n.to_string(), Version(1), format!(r#"{{"id":{n},"name":"x"}}"#)));
-        stream::iter([Ok(Batch::new("t").records(records))]).boxed()
+        stream::iter([Ok(Batch::new().records(records))]).boxed()
     }
 }
 
@@ -224,7 +208,7 @@ async fn unmatched_columns_are_reported_at_the_end_of_a_run() {
         let connector = Connector::new(Columns(columns, count), Arc::new(Memory::new())).observer(observer);
         let run = ingest(&connector, Mode::Incremental).await;
         assert_eq!((run.status, &run.empty_columns), (RunStatus::Complete, &expected));
-        let stored = connector.runs(None, 1).await.unwrap();
+        let stored = connector.runs(RunQuery::new(1)).await.unwrap();
         assert_eq!(stored[0].empty_columns, expected);
         let warnings = warnings.lock().unwrap();
         assert_eq!(warnings.len(), usize::from(count == 30), "{warnings:?}");

@@ -10,7 +10,7 @@ use snowfeed::prelude::*;
 use snowfeed::{Backend, RunRecord, RunStatus, StateStore};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Scripted, Step, batch, connector, ingest, keys, limits, live, resource};
+use crate::support::{Scripted, Step, batch, connector, ingest, key, keys, limits, live, resource};
 
 fn names(count: usize) -> Vec<String> {
     (0..count).map(|key| format!("{key:05}")).collect()
@@ -52,7 +52,7 @@ async fn a_large_share_is_deleted_only_after_confirmation() {
         assert_needs_confirmation(&ingest(&connector, Mode::Reconcile).await);
         assert_eq!(live(&memory).len(), 50);
     }
-    let state = memory.latest("r").await.unwrap().unwrap().state;
+    let state = memory.latest(&key("r")).await.unwrap().unwrap().state;
     assert_eq!(state.reconcile, None, "the next reconcile run starts over");
     assert!(state.message.is_some_and(|message| message.contains("no row was marked deleted")));
     assert_eq!(ingest(&connector, Mode::Incremental).await.status, RunStatus::Complete);
@@ -114,8 +114,8 @@ async fn deletions_before_an_interruption_count_toward_the_limit() {
     let request = IngestRequest::new([resource("r")]).mode(Mode::Reconcile).cancel(stop);
     let run = interrupted.ingest(request).await.unwrap().runs.remove(0);
     assert!(run.status == RunStatus::Interrupted && run.counts.deleted == 500, "{run:?}");
-    let reconcile = memory.latest("r").await.unwrap().unwrap().state.reconcile.unwrap();
-    assert_eq!(reconcile.deleted.get("t"), Some(&500));
+    let reconcile = memory.latest(&key("r")).await.unwrap().unwrap().state.reconcile.unwrap();
+    assert_eq!(reconcile.deleted, 500);
     // New records arrive meanwhile, and are gone before the reconciliation resumes: alone, they would be within the limit.
     let new: Vec<String> = (0..600).map(|key| format!("new {key}")).collect();
     source.script("r", listing_all(&new));
@@ -156,7 +156,7 @@ impl Reader for Listing {
         let records = self.0.iter().map(|(key, version)| {
             Record::upsert(*key, Version(*version), format!(r#"{{"key":"{key}","version":{version}}}"#))
         });
-        stream::iter([Ok(Batch::new("t").records(records))]).boxed()
+        stream::iter([Ok(Batch::new().records(records))]).boxed()
     }
 }
 
@@ -208,7 +208,7 @@ async fn after_a_reset_read_rows_replace_stored_rows() {
         let run = ingest(&lowered, Mode::Incremental).await;
         let counts = (run.counts.updated, run.counts.unchanged, run.counts.deleted);
         assert_eq!((run.status, counts), (RunStatus::Complete, (1, 1, 0)));
-        assert_eq!(backend.latest("r").await.unwrap().unwrap().state.reconcile, None);
+        assert_eq!(backend.latest(&key("r")).await.unwrap().unwrap().state.reconcile, None);
         let run = ingest(&connector(Listing(&[("a", 2)], false)), Mode::Incremental).await;
         assert_eq!(
             (run.counts.updated, run.counts.skipped_total()),

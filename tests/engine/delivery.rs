@@ -6,12 +6,12 @@ use crate::mocks::{MockBackend, MockConfigStore, MockSink, MockStateStore};
 use mockall::Sequence;
 use mockall::predicate::always;
 use snowfeed::engine::{Connector, IngestRequest};
-use snowfeed::{CommitReport, Counts, Error, ErrorKind, Mode, RunStatus, StateStore, StateVersion};
+use snowfeed::{CommitReport, Counts, Error, ErrorKind, RunStatus, StateStore, StateVersion, StreamReport};
 
-use crate::support::{Scripted, Step, batch, connector, ingest, limits, live, resource};
+use crate::support::{Scripted, Step, connector, limits, live, resource};
 
 fn report(counts: Counts, version: Option<u64>) -> snowfeed::Result<CommitReport> {
-    Ok(CommitReport::new(counts, version.map(StateVersion)))
+    Ok(CommitReport::new().stream("t", StreamReport::new(counts, version.map(StateVersion))))
 }
 
 fn inserted(count: u64) -> Counts {
@@ -43,7 +43,7 @@ async fn each_commit_carries_its_checkpoint_and_builds_on_the_one_before() {
         backend
             .expect_commit()
             .withf(move |commit| {
-                let change = commit.change.as_ref().unwrap();
+                let change = commit.parts[0].change.as_ref().unwrap();
                 let state = change.state.as_ref().unwrap();
                 change.base == StateVersion(base) && state.checkpoint.as_ref().unwrap().as_str() == checkpoint
             })
@@ -131,7 +131,7 @@ async fn with_split_stores_rows_are_committed_first() {
     sink.expect_ensure_streams().returning(|_, _| Ok(()));
     state.expect_latest().returning(|_| Ok(None));
     sink.expect_commit()
-        .withf(|commit| commit.change.is_none() && commit.rows.len() == 1)
+        .withf(|commit| commit.parts.len() == 1 && commit.parts[0].change.is_none())
         .once()
         .in_sequence(&mut order)
         .returning(|_| report(inserted(1), None));
@@ -163,13 +163,4 @@ async fn a_crash_between_rows_and_state_repeats_rows_and_loses_none() {
     let again = run(&connect(state)).await;
     assert_eq!((again.counts.unchanged, again.counts.inserted), (1, 1));
     assert_eq!(live(&rows).len(), 2);
-}
-
-#[tokio::test]
-async fn a_batch_for_an_unknown_table_is_an_error() {
-    let mut stray = batch(&["a"], 1);
-    stray.stream = "other".into();
-    let (connector, _) = connector(&Scripted::new(vec![Step::Raw(stray)]));
-    let run = ingest(&connector, Mode::Incremental).await;
-    assert_eq!(run.error.unwrap().kind, ErrorKind::Internal);
 }

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use snowfeed::backends::Memory;
-use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::engine::{Connector, EnableRequest, IngestRequest};
 use snowfeed::{
     Batch, BatchStream, Checkpoint, ConnectContext, ErrorKind, ReadRequest, Reader, Record, ResourceStream, Result,
-    RunRecord, RunStatus, Settings, Source, SourceSpec, StateChange, StateEntry, StateStore, StateVersion, StreamSpec,
-    StreamStatus, Version,
+    RunQuery, RunRecord, RunStatus, Settings, Source, SourceSpec, StateChange, StateEntry, StateKey, StateStore,
+    StateVersion, StreamSpec, StreamStatus, Version,
 };
 use tokio::sync::Barrier;
 
@@ -47,7 +47,7 @@ impl Reader for AliasedSource {
 
     fn read(&self, _: ReadRequest) -> BatchStream {
         let records = (0..9).map(|key| Record::upsert(key.to_string(), Version(1), "{}"));
-        let batch = Batch::new("t").records(records).checkpoint(Checkpoint::new(&7).unwrap());
+        let batch = Batch::new().records(records).checkpoint(Checkpoint::new(&7).unwrap());
         stream::iter([Ok(batch)]).boxed()
     }
 }
@@ -67,19 +67,19 @@ impl StateStore for SharedStateStore {
         self.memory.append(change).await
     }
 
-    async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
+    async fn latest(&self, key: &StateKey) -> Result<Option<StateEntry>> {
         self.memory.latest(key).await
     }
 
-    async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
+    async fn history(&self, key: &StateKey, limit: usize) -> Result<Vec<StateEntry>> {
         self.memory.history(key, limit).await
     }
 
-    async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
-        self.memory.runs(key, limit).await
+    async fn runs(&self, query: RunQuery) -> Result<Vec<RunRecord>> {
+        self.memory.runs(query).await
     }
 
-    async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
+    async fn prune(&self, key: &StateKey, keep: usize) -> Result<u64> {
         self.memory.prune(key, keep).await
     }
 
@@ -87,7 +87,7 @@ impl StateStore for SharedStateStore {
         self.memory.is_metered()
     }
 
-    async fn latest_many(&self, keys: &[String]) -> Result<Vec<StreamStatus>> {
+    async fn latest_many(&self, keys: &[StateKey]) -> Result<Vec<StreamStatus>> {
         let statuses = self.memory.latest_many(keys).await?;
         if !self.has_read.swap(true, Ordering::SeqCst) {
             self.barrier.wait().await;
@@ -107,7 +107,7 @@ async fn two_names_of_one_resource_are_never_read_by_two_programs_at_once() {
     };
     let (first, second) = (program(), program());
     for name in ["old", "new"] {
-        first.enable(&resource(name), None).await.unwrap();
+        first.enable(EnableRequest::new(resource(name))).await.unwrap();
     }
     let read = |connector: Connector, name: &'static str| async move {
         connector.ingest(IngestRequest::new([resource(name)])).await.unwrap().runs.remove(0)

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use snowfeed::engine::Connector;
+use snowfeed::engine::{Connector, EnableRequest};
 use snowfeed::{Checkpoint, Limits, StateStore};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::store::Store;
-use crate::support::{Scripted, Step, resource};
+use crate::support::{Scripted, Step, key, resource};
 
 /// A connector that commits this many seconds after it has read something.
 fn connector(source: Scripted, commit_after: u64) -> (Connector, Store) {
@@ -20,14 +20,14 @@ fn connector(source: Scripted, commit_after: u64) -> (Connector, Store) {
 /// Serves until the second `stop`, while another caller occupies the store from the tenth second to the second
 /// `released`. The timetable is read in the fifteenth second. Returns the commits at the stop, and at the end.
 async fn serve(connector: &Connector, store: &Store, released: u64, stop: u64) -> [Option<Checkpoint>; 2] {
-    connector.enable(&resource("r"), None).await.unwrap();
+    connector.enable(EnableRequest::new(resource("r"))).await.unwrap();
     let cancel = CancellationToken::new();
     let occupy = async {
         sleep(Duration::from_secs(10)).await;
         let _guard = store.lock.lock().await;
         sleep(Duration::from_secs(released - 10)).await;
     };
-    let committed = async || store.memory.latest("r").await.unwrap().and_then(|entry| entry.state.checkpoint);
+    let committed = async || store.memory.latest(&key("r")).await.unwrap().and_then(|entry| entry.state.checkpoint);
     let end = async {
         sleep(Duration::from_secs(stop)).await;
         let committed = committed().await;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use snowfeed::{Commit, CommitReport, LiveRows, Sink, StoredRecord, UnseenQuery};
 use snowfeed::{ConfigStore, Namespace, Resource, Result, StreamSpec};
-use snowfeed::{RunRecord, StateChange, StateEntry, StateStore, StateVersion};
+use snowfeed::{RunQuery, RunRecord, StateChange, StateEntry, StateKey, StateStore, StateVersion};
 
 mock! {
     /// A [`Sink`].
@@ -36,63 +36,23 @@ mock! {
     }
 }
 
-/// The methods of [`StateStore`] as the mocks expect them: mockall cannot mock the optional reference of `runs`, so that
-/// `expect_runs` takes an `Option<String>`.
-pub(crate) trait StateCalls {
-    fn append(&self, change: StateChange) -> Result<StateVersion>;
-    fn latest(&self, key: &str) -> Result<Option<StateEntry>>;
-    fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>>;
-    fn runs(&self, key: Option<String>, limit: usize) -> Result<Vec<RunRecord>>;
-    fn prune(&self, key: &str, keep: usize) -> Result<u64>;
-}
-
-/// Forwards calls to a mock.
-macro_rules! state_store_by_calls {
-    ($mock:ty) => {
-        #[async_trait]
-        impl StateStore for $mock {
-            async fn append(&self, change: StateChange) -> Result<StateVersion> {
-                StateCalls::append(self, change)
-            }
-
-            async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
-                StateCalls::latest(self, key)
-            }
-
-            async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
-                StateCalls::history(self, key, limit)
-            }
-
-            async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
-                StateCalls::runs(self, key.map(str::to_owned), limit)
-            }
-
-            async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
-                StateCalls::prune(self, key, keep)
-            }
-        }
-    };
-}
-
-state_store_by_calls!(MockStateStore);
-state_store_by_calls!(MockBackend);
-
 mock! {
-    /// A [`StateStore`]. `expect_runs` takes its key as an `Option<String>`.
+    /// A [`StateStore`].
     #[derive(Debug)]
     pub(crate) StateStore {}
 
-    impl StateCalls for StateStore {
-        fn append(&self, change: StateChange) -> Result<StateVersion>;
-        fn latest(&self, key: &str) -> Result<Option<StateEntry>>;
-        fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>>;
-        fn runs(&self, key: Option<String>, limit: usize) -> Result<Vec<RunRecord>>;
-        fn prune(&self, key: &str, keep: usize) -> Result<u64>;
+    #[async_trait]
+    impl StateStore for StateStore {
+        async fn append(&self, change: StateChange) -> Result<StateVersion>;
+        async fn latest(&self, key: &StateKey) -> Result<Option<StateEntry>>;
+        async fn history(&self, key: &StateKey, limit: usize) -> Result<Vec<StateEntry>>;
+        async fn runs(&self, query: RunQuery) -> Result<Vec<RunRecord>>;
+        async fn prune(&self, key: &StateKey, keep: usize) -> Result<u64>;
     }
 }
 
 mock! {
-    /// A [`Backend`](snowfeed::Backend). `expect_runs` takes its key as an `Option<String>`.
+    /// A [`Backend`](snowfeed::Backend).
     #[derive(Debug)]
     pub(crate) Backend {}
 
@@ -112,11 +72,12 @@ mock! {
         async fn list(&self, namespace: Namespace) -> Result<Vec<(String, Value)>>;
     }
 
-    impl StateCalls for Backend {
-        fn append(&self, change: StateChange) -> Result<StateVersion>;
-        fn latest(&self, key: &str) -> Result<Option<StateEntry>>;
-        fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>>;
-        fn runs(&self, key: Option<String>, limit: usize) -> Result<Vec<RunRecord>>;
-        fn prune(&self, key: &str, keep: usize) -> Result<u64>;
+    #[async_trait]
+    impl StateStore for Backend {
+        async fn append(&self, change: StateChange) -> Result<StateVersion>;
+        async fn latest(&self, key: &StateKey) -> Result<Option<StateEntry>>;
+        async fn history(&self, key: &StateKey, limit: usize) -> Result<Vec<StateEntry>>;
+        async fn runs(&self, query: RunQuery) -> Result<Vec<RunRecord>>;
+        async fn prune(&self, key: &StateKey, keep: usize) -> Result<u64>;
     }
 }

@@ -9,12 +9,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use snowfeed::backends::Memory;
-use snowfeed::engine::{Connector, Event, IngestRequest, Schedule};
+use snowfeed::engine::{Connector, EnableRequest, Event, IngestRequest, Schedule};
 use snowfeed::prelude::*;
 use snowfeed::{ConfigStore, Namespace, RunStatus, StateStore};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Scripted, Step, connector, ingest, resource};
+use crate::support::{Scripted, Step, connector, ingest, key, resource, runs_of};
 
 #[derive(Debug, Clone)]
 struct Configured;
@@ -124,8 +124,8 @@ async fn resources_are_enabled_disabled_and_keep_their_schedule() {
     let (connector, memory) = connector(&Scripted::new(vec![]));
     let r = resource("r");
     let hourly: Schedule = "1h".parse().unwrap();
-    connector.enable(&r, Some(&hourly)).await.unwrap();
-    connector.enable(&r, None).await.unwrap();
+    connector.enable(EnableRequest::new(r.clone()).schedule(hourly)).await.unwrap();
+    connector.enable(EnableRequest::new(r.clone())).await.unwrap();
     assert_eq!(memory.get(Namespace::Resource, "r").await.unwrap(), Some(json!({"enabled": true, "schedule": "1h"})));
     assert!(connector.disable(&r).await.unwrap());
     assert!(!connector.disable(&r).await.unwrap(), "it was already disabled");
@@ -141,8 +141,8 @@ async fn without_a_name_the_enabled_resources_are_ingested() {
     let (connector, _) = connector(&source);
     let error = connector.ingest(IngestRequest::default()).await.unwrap_err();
     assert_eq!((error.kind(), error.help()), (ErrorKind::Configuration, Some("name a resource")));
-    connector.enable(&resource("on"), None).await.unwrap();
-    connector.enable(&resource("off"), None).await.unwrap();
+    connector.enable(EnableRequest::new(resource("on"))).await.unwrap();
+    connector.enable(EnableRequest::new(resource("off"))).await.unwrap();
     connector.disable(&resource("off")).await.unwrap();
     let report = connector.ingest(IngestRequest::default()).await.unwrap();
     assert_eq!(report.runs.iter().map(|run| run.resource.as_str()).collect::<Vec<_>>(), ["on"]);
@@ -189,9 +189,9 @@ async fn a_reset_resource_is_read_from_the_start_and_keeps_its_rows() {
 #[tokio::test]
 async fn resetting_a_resource_that_never_ran_does_nothing() {
     let (connector, memory) = connector(&Scripted::default());
-    connector.enable(&resource("r"), None).await.unwrap();
+    connector.enable(EnableRequest::new(resource("r"))).await.unwrap();
     connector.reset(&resource("r")).await.unwrap();
-    assert_eq!(memory.latest("r").await.unwrap(), None);
+    assert_eq!(memory.latest(&key("r")).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -212,8 +212,8 @@ async fn resources_not_started_before_cancellation_are_left_alone() {
     let report = connector.ingest(IngestRequest::new(names).concurrency(1).cancel(stop)).await.unwrap();
     assert!(report.interrupted() && report.runs.len() == 3, "{report:?}");
     for name in ["b", "c"] {
-        assert_eq!(memory.latest(name).await.unwrap(), None);
-        assert_eq!(memory.runs(Some(name), 9).await.unwrap(), []);
+        assert_eq!(memory.latest(&key(name)).await.unwrap(), None);
+        assert_eq!(memory.runs(runs_of(name, 9)).await.unwrap(), []);
     }
     assert!(source.reads.lock().unwrap().len() <= 1, "the source was read after the cancellation");
 }

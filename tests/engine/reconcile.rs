@@ -6,7 +6,9 @@ use snowfeed::engine::{Event, IngestRequest};
 use snowfeed::{ErrorKind, Mode, RunStatus, Sink, SourceEvent, StateStore, UnseenQuery};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Scripted, Step, blocked_in_sweep, connector, ingest, keys, live, reset_during_sweep, resource};
+use crate::support::{
+    Scripted, Step, blocked_in_sweep, connector, ingest, key, keys, live, reset_during_sweep, resource,
+};
 
 #[tokio::test]
 async fn vanished_records_are_marked_and_the_others_stay() {
@@ -19,7 +21,7 @@ async fn vanished_records_are_marked_and_the_others_stay() {
     assert_eq!(run.status, RunStatus::Complete);
     assert_eq!((run.counts.deleted, run.counts.updated, run.counts.unchanged), (1, 1, 1));
     assert_eq!(live(&memory), keys(&[("a", 1), ("c", 2)]), "verify still finds c");
-    assert_eq!(memory.latest("r").await.unwrap().unwrap().state.reconcile, None);
+    assert_eq!(memory.latest(&key("r")).await.unwrap().unwrap().state.reconcile, None);
 }
 
 #[tokio::test]
@@ -64,7 +66,7 @@ async fn a_resumed_reconciliation_reports_its_start() {
         }
     });
     ingest(&connector, Mode::Reconcile).await;
-    let reconcile = memory.latest("r").await.unwrap().unwrap().state.reconcile.unwrap();
+    let reconcile = memory.latest(&key("r")).await.unwrap().unwrap().state.reconcile.unwrap();
     ingest(&connector, Mode::Incremental).await;
     assert!(warnings.lock().unwrap().is_empty());
     source.script("r", vec![Step::Batch(&["a"], 1)]);
@@ -89,7 +91,7 @@ async fn an_incremental_run_does_not_disturb_an_open_reconciliation() {
 
     source.script("r", vec![Step::Batch(&["a", "b"], 1), Step::Batch(&["new"], 1)]);
     ingest(&connector, Mode::Incremental).await;
-    let state = memory.latest("r").await.unwrap().unwrap().state;
+    let state = memory.latest(&key("r")).await.unwrap().unwrap().state;
     assert_eq!(state.checkpoint.unwrap().parse::<usize>().unwrap(), 2);
     assert_eq!(state.reconcile.unwrap().checkpoint.unwrap().parse::<usize>().unwrap(), 1);
 
@@ -105,7 +107,7 @@ async fn a_reconcile_run_finds_changes_that_kept_their_version() {
     let (connector, memory) = connector(&source);
     ingest(&connector, Mode::Incremental).await;
     let renamed = snowfeed::Record::upsert("a", snowfeed::Version(1), r#"{"label":"renamed"}"#);
-    source.script("r", vec![Step::Raw(snowfeed::Batch::new("t").record(renamed))]);
+    source.script("r", vec![Step::Raw(snowfeed::Batch::new().record(renamed))]);
     let run = ingest(&connector, Mode::Reconcile).await;
     assert_eq!(run.counts.updated, 1);
     assert_eq!(memory.rows(&resource("r"), "t")[0].json.as_deref(), Some(r#"{"label":"renamed"}"#));
@@ -180,7 +182,7 @@ async fn a_sweep_is_interrupted_during_verify() {
     let ingest = tokio::time::timeout(std::time::Duration::from_secs(600), connector.ingest(request));
     let (report, ()) = tokio::join!(ingest, interrupt);
     assert!(report.expect("the ingestion timed out").unwrap().interrupted());
-    assert!(memory.latest("r").await.unwrap().unwrap().state.reconcile.is_some());
+    assert!(memory.latest(&key("r")).await.unwrap().unwrap().state.reconcile.is_some());
     assert_eq!(live(&memory), keys(&[("a", 1), ("b", 1), ("c", 1)]));
 }
 
@@ -191,9 +193,9 @@ async fn a_reset_discards_an_open_reconciliation() {
     ingest(&connector, Mode::Incremental).await;
     source.script("r", vec![Step::Batch(&["a"], 1), Step::Fail(ErrorKind::Unavailable, "down")]);
     ingest(&connector, Mode::Reconcile).await;
-    let reconcile = memory.latest("r").await.unwrap().unwrap().state.reconcile.unwrap();
+    let reconcile = memory.latest(&key("r")).await.unwrap().unwrap().state.reconcile.unwrap();
     connector.reset(&resource("r")).await.unwrap();
-    let new = memory.latest("r").await.unwrap().unwrap().state.reconcile.unwrap();
+    let new = memory.latest(&key("r")).await.unwrap().unwrap().state.reconcile.unwrap();
     assert!(new.id != reconcile.id && new.is_reset && new.checkpoint.is_none(), "{new:?}");
     let query = UnseenQuery::new(resource("r"), "t", reconcile.id, 9);
     assert_eq!(memory.unseen(query).await.unwrap().len(), 2, "the marks were deleted");

@@ -6,7 +6,7 @@ use snowfeed::engine::{Connector, Event, IngestRequest};
 use snowfeed::{ErrorKind, Mode, RunRecord, RunStatus, StateChange, StateStore, StreamState};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Hold, Scripted, Step, batch, blocked_in_sweep, connector, ingest, resource};
+use crate::support::{Hold, Scripted, Step, batch, blocked_in_sweep, connector, ingest, key, resource, runs_of};
 
 /// Ingests `r`, and drops the future after this many commits: to the store, that looks like a killed process.
 async fn killed_after(connector: &Connector, commits: u64) {
@@ -25,7 +25,7 @@ async fn killed_after(connector: &Connector, commits: u64) {
 
 /// The records of `r`, newest first.
 async fn records(store: &impl StateStore) -> Vec<RunRecord> {
-    store.runs(Some("r"), 99).await.unwrap()
+    store.runs(runs_of("r", 99)).await.unwrap()
 }
 
 #[tokio::test]
@@ -61,13 +61,13 @@ async fn even_an_idle_run_ends_the_record_of_a_killed_run() {
     let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Hang]);
     let (connector, memory) = connector(&source);
     killed_after(&connector, 1).await;
-    assert_eq!(memory.latest("r").await.unwrap().unwrap().state.status, RunStatus::Running);
+    assert_eq!(memory.latest(&key("r")).await.unwrap().unwrap().state.status, RunStatus::Running);
     source.script("r", vec![Step::Batch(&["a"], 1)]);
     let next = ingest(&connector, Mode::Incremental).await;
     assert_eq!((next.status, next.commits), (RunStatus::Complete, 0));
     let statuses: Vec<RunStatus> = records(&memory).await.iter().map(|run| run.status).collect();
     assert_eq!(statuses, [RunStatus::Complete, RunStatus::Interrupted]);
-    assert_eq!(memory.latest("r").await.unwrap().unwrap().state.status, RunStatus::Complete);
+    assert_eq!(memory.latest(&key("r")).await.unwrap().unwrap().state.status, RunStatus::Complete);
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn a_reset_ends_the_record_of_a_killed_run() {
     killed_after(&connector, 1).await;
     connector.reset(&resource("r")).await.unwrap();
     assert_eq!(records(&memory).await[0].status, RunStatus::Interrupted);
-    assert_eq!(memory.latest("r").await.unwrap().unwrap().state.status, RunStatus::Interrupted);
+    assert_eq!(memory.latest(&key("r")).await.unwrap().unwrap().state.status, RunStatus::Interrupted);
 }
 
 #[tokio::test]
@@ -85,10 +85,10 @@ async fn a_superseded_run_still_records_its_own_end() {
     let supersede = async {
         hold.reached.notified().await;
         // Another process commits, which ends the record of the waiting run.
-        let entry = memory.latest("r").await.unwrap().unwrap();
+        let entry = memory.latest(&key("r")).await.unwrap().unwrap();
         let mut state = entry.state;
         (state.status, state.run) = (RunStatus::Complete, snowfeed::RunId::new());
-        memory.append(StateChange::new("r", entry.version, entry.at).state(state)).await.unwrap();
+        memory.append(StateChange::new(key("r"), entry.version, entry.at).state(state)).await.unwrap();
         assert_eq!(records(&memory).await[0].status, RunStatus::Interrupted);
         hold.resume.notify_one();
     };
@@ -113,7 +113,7 @@ async fn a_cancelled_run_is_interrupted_everywhere() {
     let report = connector.ingest(IngestRequest::new([resource("r")]).cancel(stop)).await.unwrap();
     assert_eq!((report.status(), report.runs[0].status), (RunStatus::Interrupted, RunStatus::Interrupted));
     assert_eq!(records(&memory).await, report.runs);
-    let state = memory.latest("r").await.unwrap().unwrap().state;
+    let state = memory.latest(&key("r")).await.unwrap().unwrap().state;
     assert_eq!(state.status, RunStatus::Interrupted);
     assert_eq!(serde_json::to_value(&state).unwrap()["status"], "interrupted");
 }

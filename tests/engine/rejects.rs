@@ -50,7 +50,7 @@ async fn a_reconcile_run_clears_a_reject_corrected_without_a_newer_version() {
 
 /// A batch whose checkpoint is the number of the step: one record is malformed, another one has a document that is not JSON.
 fn malformed(step: usize) -> Batch {
-    Batch::new("t")
+    Batch::new()
         .record(Record::upsert("c", Version(1), "{"))
         .reject("no id", r#"{"about":"7"}"#)
         .reject("no id", "{}")
@@ -60,7 +60,7 @@ fn malformed(step: usize) -> Batch {
 /// The same records, corrected.
 fn corrected(step: usize) -> Batch {
     let records = [Record::upsert("b", Version(2), r#"{"about":"7"}"#), Record::upsert("c", Version(2), "{}")];
-    Batch::new("t").records(records).checkpoint(Checkpoint::new(&step).unwrap())
+    Batch::new().records(records).checkpoint(Checkpoint::new(&step).unwrap())
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use snowfeed::testkit::fault_injection::unsteady_clock;
 use snowfeed::{Checkpoint, Counts, ErrorKind, Limits, Mode, Record, RunStatus, StateStore, Version};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Scripted, Step, batch, connector, ingest, keys, limits, live, resource};
+use crate::support::{Scripted, Step, batch, connector, ingest, key, keys, limits, live, resource, runs_of};
 
 #[tokio::test]
 async fn a_run_reads_everything_and_the_next_continues_from_its_checkpoint() {
@@ -28,11 +28,11 @@ async fn an_idle_run_writes_only_its_record() {
     let source = Scripted::new(vec![Step::Batch(&["a"], 1)]);
     let (connector, memory) = connector(&source);
     ingest(&connector, Mode::Incremental).await;
-    let before = (memory.history("r", 99).await.unwrap(), memory.rows(&resource("r"), "t"));
+    let before = (memory.history(&key("r"), 99).await.unwrap(), memory.rows(&resource("r"), "t"));
     let run = ingest(&connector, Mode::Incremental).await;
     assert_eq!((run.status, run.commits), (RunStatus::Complete, 0));
-    assert_eq!((memory.history("r", 99).await.unwrap(), memory.rows(&resource("r"), "t")), before);
-    assert_eq!(memory.runs(Some("r"), 99).await.unwrap().len(), 2);
+    assert_eq!((memory.history(&key("r"), 99).await.unwrap(), memory.rows(&resource("r"), "t")), before);
+    assert_eq!(memory.runs(runs_of("r", 99)).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -41,10 +41,10 @@ async fn rereading_unchanged_records_leaves_the_state_alone() {
     let source = Scripted::new(vec![Step::Raw(again)]);
     let (connector, memory) = connector(&source);
     ingest(&connector, Mode::Incremental).await;
-    let before = memory.latest("r").await.unwrap().unwrap();
+    let before = memory.latest(&key("r")).await.unwrap().unwrap();
     let run = ingest(&connector, Mode::Incremental).await;
     assert_eq!((run.counts.offered, run.counts.unchanged), (1, 1));
-    assert_eq!(memory.latest("r").await.unwrap().unwrap(), before);
+    assert_eq!(memory.latest(&key("r")).await.unwrap().unwrap(), before);
 }
 
 #[tokio::test]
@@ -54,14 +54,14 @@ async fn a_failed_run_keeps_its_commits_and_records_the_error() {
     let run = ingest(&connector, Mode::Incremental).await;
     assert_eq!(run.status, RunStatus::Partial);
     assert_eq!(run.error.unwrap().message, "down");
-    let state = memory.latest("r").await.unwrap().unwrap().state;
+    let state = memory.latest(&key("r")).await.unwrap().unwrap().state;
     assert_eq!((state.status, state.message.as_deref()), (RunStatus::Partial, Some("down")));
     assert_eq!(state.checkpoint.unwrap().parse::<usize>().unwrap(), 1);
 
     source.script("r", vec![Step::Batch(&["a"], 1), Step::Batch(&["b"], 1)]);
     let run = ingest(&connector, Mode::Incremental).await;
     assert_eq!((run.status, run.counts.inserted), (RunStatus::Complete, 1));
-    assert_eq!(memory.latest("r").await.unwrap().unwrap().state.status, RunStatus::Complete);
+    assert_eq!(memory.latest(&key("r")).await.unwrap().unwrap().state.status, RunStatus::Complete);
     assert_eq!(live(&memory), keys(&[("a", 1), ("b", 1)]));
 }
 
@@ -70,7 +70,7 @@ async fn a_failure_before_any_commit_is_failed_and_recorded() {
     let source = Scripted::new(vec![Step::Fail(ErrorKind::Authentication, "bad token")]);
     let (connector, memory) = connector(&source);
     assert_eq!(ingest(&connector, Mode::Incremental).await.status, RunStatus::Failed);
-    let run = memory.runs(Some("r"), 1).await.unwrap().remove(0);
+    let run = memory.runs(runs_of("r", 1)).await.unwrap().remove(0);
     assert_eq!(run.error.unwrap().kind, ErrorKind::Authentication);
 }
 
@@ -120,7 +120,7 @@ async fn a_batch_without_a_checkpoint_keeps_the_previous_one() {
     for mode in [Mode::Incremental, Mode::Reconcile] {
         let (connector, memory) = connector(&source);
         ingest(&connector, mode).await;
-        let state = memory.latest("r").await.unwrap().unwrap().state;
+        let state = memory.latest(&key("r")).await.unwrap().unwrap().state;
         assert_eq!(state.checkpoint.unwrap().parse::<usize>().unwrap(), 1, "{mode:?}");
     }
 }
@@ -132,7 +132,7 @@ async fn a_run_with_rejects_is_partial_and_they_are_kept() {
     let run = ingest(&connector, Mode::Incremental).await;
     assert_eq!((run.status, run.counts.rejected), (RunStatus::Partial, 1));
     assert_eq!(memory.rejects(&resource("r"), "t"), rejected.rejects);
-    let state = memory.latest("r").await.unwrap().unwrap().state;
+    let state = memory.latest(&key("r")).await.unwrap().unwrap().state;
     assert!(state.message.unwrap().contains("1 record was rejected"));
 }
 
@@ -152,7 +152,7 @@ async fn small_batches_become_one_commit_and_keep_the_last_checkpoint() {
     let connector = connector.limits(snowfeed::Limits::default());
     let run = ingest(&connector, Mode::Incremental).await;
     assert_eq!((run.commits, run.counts.inserted), (1, 3));
-    let state = memory.latest("r").await.unwrap().unwrap().state;
+    let state = memory.latest(&key("r")).await.unwrap().unwrap().state;
     assert_eq!(state.checkpoint.unwrap().parse::<usize>().unwrap(), 3);
 }
 
@@ -186,10 +186,10 @@ async fn a_source_without_checkpoints_is_read_in_full_each_time() {
     let source = Scripted::new(vec![Step::Raw(batch(&["a", "b"], 0))]);
     let (connector, memory) = connector(&source);
     assert_eq!(ingest(&connector, Mode::Incremental).await.counts.inserted, 2);
-    let entries = memory.history("r", 99).await.unwrap().len();
+    let entries = memory.history(&key("r"), 99).await.unwrap().len();
     let run = ingest(&connector, Mode::Incremental).await;
     assert_eq!((run.status, run.counts.unchanged), (RunStatus::Complete, 2));
-    assert_eq!(memory.history("r", 99).await.unwrap().len(), entries, "an unchanged state was written");
+    assert_eq!(memory.history(&key("r"), 99).await.unwrap().len(), entries, "an unchanged state was written");
 }
 
 #[tokio::test]
@@ -203,7 +203,7 @@ async fn a_clock_that_steps_back_does_no_harm() {
         source.script("r", steps.clone());
         assert_eq!(ingest(&connector, Mode::Incremental).await.counts.offered, 1, "the checkpoint went backwards");
     }
-    let history = memory.history("r", 99).await.unwrap();
+    let history = memory.history(&key("r"), 99).await.unwrap();
     assert!(history.is_sorted_by(|newer, older| newer.at >= older.at && newer.version > older.version));
     assert_eq!(live(&memory), keys(&[("a", 12)]));
 }
@@ -216,7 +216,7 @@ async fn old_history_is_pruned() {
     for _ in 0..6 {
         ingest(&connector, Mode::Incremental).await;
     }
-    assert_eq!(memory.runs(Some("r"), 99).await.unwrap().len(), 3);
+    assert_eq!(memory.runs(runs_of("r", 99)).await.unwrap().len(), 3);
 }
 
 #[tokio::test]
@@ -249,7 +249,7 @@ async fn observers_see_a_run_from_start_to_end() {
 
 #[tokio::test]
 async fn a_deletion_from_the_source_marks_the_row() {
-    let gone = snowfeed::Batch::new("t").record(Record::delete("a", Version(2)));
+    let gone = snowfeed::Batch::new().record(Record::delete("a", Version(2)));
     let source = Scripted::new(vec![Step::Batch(&["a", "b"], 1), Step::Raw(gone)]);
     let (connector, memory) = connector(&source);
     assert_eq!(ingest(&connector, Mode::Incremental).await.counts.deleted, 1);

@@ -4,7 +4,9 @@ use snowfeed::engine::Connector;
 use snowfeed::{ErrorKind, Mode, RunStatus, StateChange, StateStore};
 
 use crate::store::Store;
-use crate::support::{Scripted, Step, blocked_in_sweep, ingest, keys, limits, live, reset_during_sweep, resource};
+use crate::support::{
+    Scripted, Step, blocked_in_sweep, ingest, keys, limits, live, reset_during_sweep, resource, runs_of,
+};
 
 fn connector(source: &Scripted) -> (Connector, Store) {
     let store = Store::default();
@@ -63,13 +65,13 @@ async fn a_run_superseded_at_its_end_is_still_in_the_history() {
         // A reset comes between the last commit and the end.
         if let Some(mut state) = change.state.clone().filter(|state| state.status == RunStatus::Complete) {
             state.checkpoint = None;
-            let reset = StateChange::new(&*change.key, change.base, change.at).state(state);
+            let reset = StateChange::new(change.key.clone(), change.base, change.at).state(state);
             futures::executor::block_on(memory.append(reset)).unwrap();
         }
         false
     });
     let run = ingest(&connector, Mode::Incremental).await;
     assert_eq!(run.error.as_ref().map(|error| error.kind), Some(ErrorKind::Conflict));
-    let known = store.memory.runs(Some("r"), 9).await.unwrap();
+    let known = store.memory.runs(runs_of("r", 9)).await.unwrap();
     assert_eq!(known, [run], "the history lacks its end or error");
 }

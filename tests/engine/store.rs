@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use snowfeed::backends::Memory;
 use snowfeed::engine::Connector;
-use snowfeed::{Error, Limits, Result, RunRecord, StateChange, StateEntry, StateStore, StateVersion, StreamStatus};
+use snowfeed::{
+    Error, Limits, Result, RunQuery, RunRecord, StateChange, StateEntry, StateKey, StateStore, StateVersion,
+    StreamStatus,
+};
 
 use crate::support::Scripted;
 
@@ -62,28 +65,28 @@ impl StateStore for Store {
         self.memory.append(change).await
     }
 
-    async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
+    async fn latest(&self, key: &StateKey) -> Result<Option<StateEntry>> {
         let _guard = self.lock.lock().await;
         self.memory.latest(key).await
     }
 
-    async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
+    async fn history(&self, key: &StateKey, limit: usize) -> Result<Vec<StateEntry>> {
         let _guard = self.lock.lock().await;
         self.memory.history(key, limit).await
     }
 
-    async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
+    async fn runs(&self, query: RunQuery) -> Result<Vec<RunRecord>> {
         let _guard = self.lock.lock().await;
-        self.memory.runs(key, limit).await
+        self.memory.runs(query).await
     }
 
-    async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
+    async fn prune(&self, key: &StateKey, keep: usize) -> Result<u64> {
         let _guard = self.lock.lock().await;
         self.prunes.fetch_add(1, Ordering::SeqCst);
         self.memory.prune(key, keep).await
     }
 
-    async fn latest_many(&self, keys: &[String]) -> Result<Vec<StreamStatus>> {
+    async fn latest_many(&self, keys: &[StateKey]) -> Result<Vec<StreamStatus>> {
         let _guard = self.lock.lock().await;
         self.memory.latest_many(keys).await
     }

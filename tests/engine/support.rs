@@ -8,7 +8,7 @@ use futures::{StreamExt, stream};
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::prelude::*;
-use snowfeed::{RunRecord, StoredRecord, VerifyRequest};
+use snowfeed::{RunQuery, RunRecord, StateKey, StoredRecord, VerifyRequest};
 use tokio::sync::Notify;
 
 /// Where a read resumed, and how it read.
@@ -53,7 +53,7 @@ pub(crate) fn document(key: &str, version: i64) -> String {
 }
 
 pub(crate) fn batch(keys: &[&str], version: i64) -> Batch {
-    Batch::new("t").records(keys.iter().map(|key| Record::upsert(*key, Version(version), document(key, version))))
+    Batch::new().records(keys.iter().map(|key| Record::upsert(*key, Version(version), document(key, version))))
 }
 
 impl Scripted {
@@ -140,6 +140,16 @@ impl Reader for Scripted {
 
 pub(crate) fn resource(name: &str) -> Resource {
     Resource::new(name).unwrap()
+}
+
+/// The key of the scripted stream of a resource.
+pub(crate) fn key(name: &str) -> StateKey {
+    StateKey::new(name, "t")
+}
+
+/// Selects at most this many runs of a resource.
+pub(crate) fn runs_of(name: &str, limit: usize) -> RunQuery {
+    RunQuery::new(limit).resource(name)
 }
 
 /// Every batch becomes a separate commit.

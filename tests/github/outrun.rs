@@ -21,7 +21,7 @@ async fn a_read_ends_even_if_every_request_changes_something() {
             let config =
                 [("api_url", json!(upstream.url())), ("page_size", json!(27)), ("concurrency", json!(concurrency))];
             let settings = config.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-            let request = ReadRequest::new(Resource::new("acme/widgets").unwrap());
+            let request = ReadRequest::new(Resource::new("acme/widgets").unwrap(), "issues");
             let read = connect(&settings).await.unwrap().read(request).all(|batch| async move { batch.is_ok() });
             let read = tokio::time::timeout(Duration::from_secs(60), read).await;
             assert!(read.expect("the read does not end"), "{issues} issues, seed {seed}");

@@ -93,7 +93,7 @@ impl Reading {
 
     /// Reads to the end, or until this many batches are committed.
     pub(crate) async fn read_some(&mut self, batches: usize) -> Result<()> {
-        let mut request = ReadRequest::new(self.resource.clone()).checkpoint(self.checkpoint.clone());
+        let mut request = ReadRequest::new(self.resource.clone(), "issues").checkpoint(self.checkpoint.clone());
         request.monitor = self.monitor();
         let mut stream = self.reader().await?.read(request);
         for _ in 0..batches {

@@ -342,12 +342,13 @@ impl Catalog {
             return name.to_owned();
         }
         let is_stream = |name: &str| specs.iter().any(|spec| spec.name == name) || self.unions.contains_key(name);
-        let name = resource_name(resource.name(), &spec.name, specs.len() == 1, &is_stream);
-        // With a single stream, `issues` of `a/events` gets the name that, with several, `events` of `a` gets.
-        if self.tables.values().any(|table| table.name == name) {
-            return disambiguated_name(&name, resource.name(), &spec.name);
-        }
-        name
+        let takes_resource_name = spec.takes_resource_name().unwrap_or(specs.len() == 1);
+        let preferred = resource_name(resource.name(), &spec.name, takes_resource_name, &is_stream);
+        // `issues` of `a/events` and `events` of `a` may prefer the same one.
+        let is_free = |name: &String| self.tables.values().all(|table| table.name != *name);
+        let qualified = resource_name(resource.name(), &spec.name, false, &is_stream);
+        let last = disambiguated_name(&preferred, resource.name(), &spec.name);
+        [preferred, qualified].into_iter().find(is_free).unwrap_or(last)
     }
 
     /// Rebuilds the view over all resources of a stream, unless it is current.

@@ -10,18 +10,20 @@ use super::transaction::Fence;
 use super::{Snowflake, state, time};
 use crate::sink::merge::StoredVersion;
 use crate::sink::not_ensured;
-use crate::sink::{Commit, CommitReport, StalePolicy, Sweep, TableRows};
+use crate::sink::{Commit, CommitReport, StalePolicy, StreamCommit, StreamReport, Sweep};
 use crate::snowflake::{Bind, Session, Sql, Statement, sql};
-use crate::{Counts, Error, ErrorKind, Record, Result, RunId, StateChange, StateVersion, Version};
+use crate::{Counts, Error, ErrorKind, Record, Result, RowPath, RunId, StateChange, Version};
 
-/// The writes of a commit to one raw table.
-struct TableWrite<'a> {
+/// The writes of one part of a commit.
+struct PartWrite<'a> {
+    part: &'a StreamCommit,
     target: LoadTarget,
-    rows: &'a TableRows,
     checked: &'a SizeChecked<'a>,
     input: MergeInput<'a>,
-    /// The keys that a marking commit leaves unmarked.
+    /// The keys that a marking part leaves unmarked.
     unmarked: HashSet<&'a str>,
+    counts: Counts,
+    change: Option<StateChange>,
 }
 
 impl Snowflake {
@@ -31,48 +33,59 @@ impl Snowflake {
         commit: &Commit,
         unknown: &UnknownOutcome<CommitReport>,
     ) -> Result<CommitReport> {
+        check_supported(commit)?;
         let mut session = self.session().await?;
         self.check_ensured(&mut *session, commit).await?;
-        let checked: Vec<SizeChecked<'_>> = commit.rows.iter().map(|rows| SizeChecked::of(&rows.records)).collect();
-        let (mut counts, mut writes) = (Counts::default(), Vec::new());
-        for (index, (rows, checked)) in commit.rows.iter().zip(&checked).enumerate() {
-            let name = self.raw_name(&mut *session, &commit.resource, &rows.table).await?;
-            let target = LoadTarget { name, run: commit.run, index };
-            let (policy, sweep_run) = match commit.sweep {
-                Some(Sweep::Mark(sweep_run, policy)) => {
-                    (policy, Some(sweep_run).filter(|_| policy != StalePolicy::Skip))
-                }
-                _ => (StalePolicy::Skip, None),
-            };
-            let found = self.existing_rows(&mut *session, commit, rows, &target, &checked.records, sweep_run).await?;
-            let MergePlan { writes: row_writes, counts: counted, unmarked } = plan(found, &checked.records, policy);
-            counts += &counted;
-            let rejected = rows.rejects.len() as u64 + checked.rejected();
-            counts.offered += rejected;
-            counts.rejected += rejected;
-            let input = self.merge_input(&mut *session, &target, row_writes).await?;
-            writes.push(TableWrite { target, rows, checked, input, unmarked });
+        let checked: Vec<_> = commit.parts.iter().map(|part| SizeChecked::of(&part.records)).collect();
+        let mut writes = Vec::with_capacity(commit.parts.len());
+        for (index, (part, checked)) in commit.parts.iter().zip(&checked).enumerate() {
+            writes.push(self.prepare(&mut *session, commit, part, checked, index).await?);
         }
         // Tables of a resource are always locked in the order of its streams, which prevents deadlocks.
-        writes.sort_by(|a, b| a.rows.table.cmp(&b.rows.table));
-        let change = commit.counted_change(&counts);
-        let fence = change.as_ref().and_then(|change| state::fence(&self.0.names, change));
+        writes.sort_by(|a, b| a.part.stream.cmp(&b.part.stream));
+        let fence = state::fence(&self.0.names, writes.iter().filter_map(|write| write.change.as_ref()));
         match &fence {
             Some(fence) => fence.begin(&mut session).await?,
             None => session.begin().await?,
         }
-        let written = self.write_all(&mut *session, commit, change.as_ref(), &writes, fence.as_ref()).await;
-        let report = written.map(|version| CommitReport { counts, version });
-        let ended = session.finish(report, unknown).await;
-        for write in writes {
-            write.input.discard(&mut *session).await;
+        let written = self.write_all(&mut *session, commit, &writes, fence.as_ref()).await;
+        let ended = session.finish(written, unknown).await;
+        let mut changes = Vec::with_capacity(writes.len());
+        for PartWrite { input, change, .. } in writes {
+            input.discard(&mut *session).await;
+            changes.extend(change);
         }
-        match (ended, &change) {
-            (Err(error), Some(change)) if error.kind() == ErrorKind::Conflict => {
-                state::resolve_unknown_commit(&mut *session, &self.0.names, change, error, unknown.take()).await
+        match ended {
+            Err(error) if error.kind() == ErrorKind::Conflict && !changes.is_empty() => {
+                state::resolve_unknown_commit(&mut *session, &self.0.names, &changes, error, unknown.take()).await
             }
-            (ended, _) => ended,
+            ended => ended,
         }
+    }
+
+    /// Plans the writes of a part, before the transaction begins.
+    async fn prepare<'a>(
+        &self,
+        session: &mut dyn Session,
+        commit: &Commit,
+        part: &'a StreamCommit,
+        checked: &'a SizeChecked<'a>,
+        index: usize,
+    ) -> Result<PartWrite<'a>> {
+        let name = self.raw_name(session, &commit.resource, &part.stream).await?;
+        let target = LoadTarget { name, run: part.run, index };
+        let (policy, sweep_run) = match part.sweep {
+            Some(Sweep::Mark(sweep_run, policy)) => (policy, Some(sweep_run).filter(|_| policy != StalePolicy::Skip)),
+            _ => (StalePolicy::Skip, None),
+        };
+        let found = self.existing_rows(session, commit, part, &target, &checked.records, sweep_run).await?;
+        let MergePlan { writes, mut counts, unmarked } = plan(found, &checked.records, policy);
+        let rejected = part.rejects.len() as u64 + checked.rejected();
+        counts.offered += rejected;
+        counts.rejected += rejected;
+        let input = self.merge_input(session, &target, writes).await?;
+        let change = part.counted_change(&counts);
+        Ok(PartWrite { part, target, checked, input, unmarked, counts, change })
     }
 
     /// Writes everything, in the caller's transaction. Statements that lock tables of all resources come last, to hold those locks
@@ -81,37 +94,53 @@ impl Snowflake {
         &self,
         session: &mut dyn Session,
         commit: &Commit,
-        change: Option<&StateChange>,
-        writes: &[TableWrite<'_>],
+        writes: &[PartWrite<'_>],
         fence: Option<&Fence>,
-    ) -> Result<Option<StateVersion>> {
+    ) -> Result<CommitReport> {
         let mut met = Vec::new();
         for write in writes {
             self.write(session, commit, write).await?;
-            if self.insert_rejects(session, commit, write.rows, write.checked).await? {
+            if self.insert_rejects(session, commit, write.part, write.checked).await? {
                 met.push(write);
             }
         }
-        let version = match change {
-            Some(change) => Some(self.append_in(session, change, fence).await?),
-            None => None,
-        };
+        let mut report = CommitReport::new();
         for write in writes {
-            self.delete_corrected(session, commit, write.rows).await?;
+            let version = match &write.change {
+                Some(change) => Some(self.append_in(session, change, fence).await?),
+                None => None,
+            };
+            report = report.stream(&write.part.stream, StreamReport::new(write.counts.clone(), version));
+        }
+        for write in writes {
+            self.delete_corrected(session, commit, write.part).await?;
         }
         for write in met {
-            self.update_last_seen(session, commit, write.rows, write.checked).await?;
+            self.update_last_seen(session, commit, write.part, write.checked).await?;
         }
-        if let Some(Sweep::Finish(sweep_run) | Sweep::Abandon(sweep_run)) = commit.sweep {
-            let held = fence.map(|fence| sql!(" AND {held}", held = fence.is_held())).unwrap_or_default();
-            let forget =
-                sql!("DELETE FROM {seen} WHERE \"RUN\" = ?{held}", held, seen = self.0.names.state("SNOWFEED_SEEN"));
-            session.execute(Statement::new(forget).bind(sweep_run.to_string())).await?;
-            if matches!(commit.sweep, Some(Sweep::Finish(_))) {
-                self.delete_stale_rejects(session, commit.resource.name(), sweep_run, &held).await?;
-            }
+        for write in writes {
+            self.end_sweep(session, commit, write.part, fence).await?;
         }
-        Ok(version)
+        Ok(report)
+    }
+
+    /// Deletes the marks of a reconcile run that a part ends, and the rejects that it has not met again.
+    async fn end_sweep(
+        &self,
+        session: &mut dyn Session,
+        commit: &Commit,
+        part: &StreamCommit,
+        fence: Option<&Fence>,
+    ) -> Result<()> {
+        let Some(Sweep::Finish(sweep_run) | Sweep::Abandon(sweep_run)) = part.sweep else { return Ok(()) };
+        let held = fence.map(|fence| sql!(" AND {held}", held = fence.is_held())).unwrap_or_default();
+        let forget =
+            sql!("DELETE FROM {seen} WHERE \"RUN\" = ?{held}", held, seen = self.0.names.state("SNOWFEED_SEEN"));
+        session.execute(Statement::new(forget).bind(sweep_run.to_string())).await?;
+        match part.sweep {
+            Some(Sweep::Finish(_)) => self.delete_stale_rejects(session, commit, part, sweep_run, &held).await,
+            _ => Ok(()),
+        }
     }
 
     /// Rejects a resource or a table that [`ensure_streams`](crate::Sink::ensure_streams) has not created.
@@ -121,8 +150,8 @@ impl Snowflake {
         if !catalog.has_resource(&commit.resource) {
             return Err(not_ensured(&commit.resource, ""));
         }
-        match commit.rows.iter().find(|rows| catalog.name(&commit.resource, &rows.table).is_none()) {
-            Some(rows) => Err(not_ensured(&commit.resource, &rows.table)),
+        match commit.parts.iter().find(|part| catalog.name(&commit.resource, &part.stream).is_none()) {
+            Some(part) => Err(not_ensured(&commit.resource, &part.stream)),
             None => Ok(()),
         }
     }
@@ -132,7 +161,7 @@ impl Snowflake {
         &self,
         session: &mut dyn Session,
         commit: &Commit,
-        rows: &TableRows,
+        part: &StreamCommit,
         target: &LoadTarget,
         records: &[Record],
         sweep_run: Option<RunId>,
@@ -163,7 +192,7 @@ impl Snowflake {
         );
         let mut select = Statement::new(select).bind(Bind::json(&keys)?);
         if let Some(sweep_run) = sweep_run {
-            select = select.bind(sweep_run.to_string()).bind(commit.resource.name()).bind(rows.table.as_str());
+            select = select.bind(sweep_run.to_string()).bind(commit.resource.name()).bind(part.stream.as_str());
         }
         let answer = session.execute(select).await;
         let answer = answer.map_err(|error| self.missing_table(error, target))?;
@@ -194,14 +223,14 @@ impl Snowflake {
     }
 
     /// Writes the rows of one table, in the caller's transaction.
-    async fn write(&self, session: &mut dyn Session, commit: &Commit, write: &TableWrite<'_>) -> Result<()> {
-        let TableWrite { target, rows, input, unmarked, .. } = write;
+    async fn write(&self, session: &mut dyn Session, commit: &Commit, write: &PartWrite<'_>) -> Result<()> {
+        let PartWrite { part, target, input, unmarked, .. } = write;
         let table = self.0.names.raw(&target.name);
         if let Some(merge) = input.merge(session, &table, &time::ntz_text(commit.at)).await? {
             session.execute(merge).await?;
         }
-        if let Some(Sweep::Mark(sweep_run, _)) = commit.sweep {
-            let keys = rows.records.iter().map(|record| record.key.as_str());
+        if let Some(Sweep::Mark(sweep_run, _)) = part.sweep {
+            let keys = part.records.iter().map(|record| record.key.as_str());
             let keys: Vec<&str> = keys.filter(|key| !unmarked.contains(key)).collect();
             if !keys.is_empty() {
                 let mark = sql!(
@@ -212,9 +241,20 @@ impl Snowflake {
                     seen = self.0.names.state("SNOWFEED_SEEN")
                 );
                 let mark = Statement::new(mark).bind(sweep_run.to_string()).bind(commit.resource.name());
-                session.execute(mark.bind(rows.table.as_str()).bind(Bind::json(&keys)?)).await?;
+                session.execute(mark.bind(part.stream.as_str()).bind(Bind::json(&keys)?)).await?;
             }
         }
         Ok(())
+    }
+}
+
+/// Rejects what the raw tables cannot hold.
+fn check_supported(commit: &Commit) -> Result<()> {
+    let is_child = |record: &Record| *record.parent() != RowPath::ROOT;
+    match commit.parts.iter().find(|part| !part.gone.is_empty() || part.records.iter().any(is_child)) {
+        Some(part) => Err(Error::new(ErrorKind::Unsupported, "this destination does not hold child streams")
+            .with_context("stream", &part.stream)
+            .with_help("select other streams")),
+        None => Ok(()),
     }
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::catalog::Catalog;
-use super::state::or_empty;
+use super::state_tables::or_empty;
 use super::{Snowflake, transaction};
 use crate::Result;
 use crate::config::{ConfigSnapshot, ConfigStore, Namespace};

@@ -9,9 +9,21 @@
 //! | one table `SNOWFEED_FENCE` for all keys | a fence for each key |
 //! | `INGESTION_RUN`, a table that is merged into | `SNOWFEED_RUN`, which only grows, and a view of the old name |
 //! | texts of up to 16 MiB, with the account's collation | texts of up to 128 MiB, without any |
+//!
+//! | version 2 | version 3 |
+//! |---|---|
+//! | one state and one run for all streams of a resource | one for each stream: the column `STREAM` of `APP_STATE`, `SNOWFEED_RUN` and `INGESTION_RUN` |
+//!
+//! The entries and runs of a resource with a single stream become that stream's, in place: it continues from its checkpoint, above its
+//! versions. An entry of a resource with several streams gets the empty name: its checkpoint covers streams that now progress apart, so
+//! each of them starts anew. `STREAM` then becomes mandatory in `APP_STATE`, so that a running program of version 2, which has its
+//! version cached and does not name the column, is refused from then on: it would take up the checkpoint of one stream for all. What such
+//! a program commits while the columns change may lack a stream all the same, because Snowflake does not say how DDL treats open
+//! transactions; `state.rs` says how such an entry counts.
 
 use super::names::{Names, identifier, literal};
 use super::state_tables::{self, VERSION};
+use super::view::View;
 use crate::snowflake::{Session, Sql, Statement, sql};
 use crate::{Error, Result};
 
@@ -28,7 +40,7 @@ pub(super) const LONG_TEXT: &str = "VARCHAR(134217728)";
 /// The prefix of MADE_FROM for a table whose keys have a collation, which follows.
 pub(super) const COLLATED: &str = "collation ";
 
-/// The columns of the run history in both versions.
+/// The columns of the run history in versions 1 and 2.
 const RUN_COLUMNS: &str = "\"ID\", \"RESOURCE\", \"MODE\", \"STATUS\", \"STARTED_AT\", \"ENDED_AT\", \"OFFERED\", \"INSERTED\", \
                            \"UPDATED\", \"UNCHANGED\", \"DELETED\", \"SKIPPED\", \"REJECTED\", \"COMMITS\", \"REQUESTS\", \
                            \"BYTES\", \"WAITED_MS\", \"TOTAL_MS\", \"ERROR\", \"DOCUMENT\"";
@@ -38,6 +50,7 @@ pub(super) async fn prepare(session: &mut dyn Session, names: &Names, from: i64)
     for version in from + 1..=VERSION {
         match version {
             2 => prepare_to_2(session, names).await?,
+            3 => prepare_to_3(session, names).await?,
             _ => return Err(no_step(version)),
         }
     }
@@ -49,6 +62,7 @@ pub(super) async fn finish(session: &mut dyn Session, names: &Names, from: i64) 
     for version in from + 1..=VERSION {
         match version {
             2 => finish_to_2(session, names).await?,
+            3 => finish_to_3(session, names).await?,
             _ => return Err(no_step(version)),
         }
     }
@@ -97,6 +111,51 @@ async fn finish_to_2(session: &mut dyn Session, names: &Names) -> Result<()> {
         session.execute(Statement::new(widen_column(&names.state(table), column))).await?;
     }
     mark_collations(session, names).await
+}
+
+/// Adds the columns that the new view reads. Tables that a crashed program has not yet created get them with their creation.
+async fn prepare_to_3(session: &mut dyn Session, names: &Names) -> Result<()> {
+    let view = View { name: names.state("INGESTION_RUN"), select: state_tables::ingestion_run(names) };
+    if view.is_protected(session).await? {
+        return Err(Error::configuration(format!(
+            "a policy is attached to the view {}, which the upgrade must replace",
+            view.name
+        ))
+        .with_help("detach the policy, start this program again, then attach it again"));
+    }
+    for table in ["APP_STATE", "SNOWFEED_RUN"] {
+        let add = sql!(
+            "ALTER TABLE IF EXISTS {table} ADD COLUMN IF NOT EXISTS \"STREAM\" VARCHAR COLLATE ''",
+            table = names.state(table)
+        );
+        session.execute(Statement::new(add)).await?;
+    }
+    Ok(())
+}
+
+async fn finish_to_3(session: &mut dyn Session, names: &Names) -> Result<()> {
+    let states = names.state("APP_STATE");
+    for (table, resource) in [(&states, "KEY"), (&names.state("SNOWFEED_RUN"), "RESOURCE")] {
+        let assign = sql!(
+            "UPDATE {table} t SET \"STREAM\" = s.\"STREAM\" FROM {sole} s WHERE t.\"{resource}\" = s.\"RESOURCE\" AND t.\"STREAM\" IS NULL",
+            table,
+            resource,
+            sole = state_tables::sole_streams(names)
+        );
+        session.execute(Statement::new(assign)).await?;
+    }
+    let end = sql!("UPDATE {states} SET \"STREAM\" = '' WHERE \"STREAM\" IS NULL", states);
+    session.execute(Statement::new(end)).await?;
+    // Only the marks of these reconcile runs: another program may have finished the migration and begun new ones.
+    let forget = sql!(
+        "DELETE FROM {seen} WHERE \"RUN\" IN (SELECT \"VALUE\":reconcile.id::VARCHAR FROM {states} WHERE \"STREAM\" = '')",
+        seen = names.state("SNOWFEED_SEEN"),
+        states
+    );
+    session.execute(Statement::new(forget)).await?;
+    let require = sql!("ALTER TABLE {states} ALTER COLUMN \"STREAM\" SET NOT NULL", states);
+    session.execute(Statement::new(require)).await?;
+    View { name: names.state("INGESTION_RUN"), select: state_tables::ingestion_run(names) }.replace(session).await
 }
 
 /// The statement that extends a column to documents of any length.

@@ -19,6 +19,7 @@ mod plan;
 mod pool;
 mod preview;
 mod rejects;
+mod run_history;
 mod schema;
 mod state;
 mod state_tables;
@@ -71,7 +72,7 @@ pub(crate) use state_tables::STATE as STATE_SQL;
 /// | name | content |
 /// |---|---|
 /// | `APP_CONFIGURATION`, `RESOURCE_CONFIGURATION` | `KEY`, `VALUE` |
-/// | `APP_STATE` | `TIMESTAMP`, `KEY`, `VALUE`, `VERSION`; the highest version of a key counts |
+/// | `APP_STATE` | `TIMESTAMP`, `KEY` (the resource), `STREAM`, `VALUE`, `VERSION`; the highest version of a stream of a resource counts |
 /// | `INGESTION_RUN` | the run history, a view with one row for each run that changed something |
 /// | `REJECTED_RECORD` | each thing that could not become a record, once, with the reason; removed when a reconcile run no longer meets it |
 ///

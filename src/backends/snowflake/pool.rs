@@ -117,3 +117,8 @@ impl Drop for PooledSession {
 pub(super) fn is_missing(error: &Error) -> bool {
     matches!(error.code(), Some("002003" | "002043" | "2003" | "2043"))
 }
+
+/// Whether a statement names a column that its table does not have.
+pub(super) fn lacks_column(error: &Error) -> bool {
+    matches!(error.code(), Some("000904" | "904"))
+}

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::plan::hex;
-use super::state::or_empty;
+use super::state_tables::or_empty;
 use super::{Snowflake, time};
 use crate::record::content_hash;
 use crate::record::document_of;
-use crate::sink::{Commit, OutstandingRejects, RejectQuery, StoredReject, TableRows};
+use crate::sink::{Commit, OutstandingRejects, RejectQuery, StoredReject, StreamCommit};
 use crate::snowflake::{Bind, Session, Sql, Statement, sql};
-use crate::{Error, Record, Reject, Result, RunId};
+use crate::{Error, Record, Reject, Resource, Result, RunId, StateKey};
 
 /// The maximum size of a document, in bytes: VARIANT and VARCHAR hold 128 MiB, and the file that loads the document also holds
 /// its key.
@@ -103,11 +103,11 @@ impl Snowflake {
         &self,
         session: &mut dyn Session,
         commit: &Commit,
-        rows: &TableRows,
+        part: &StreamCommit,
         checked: &SizeChecked<'_>,
     ) -> Result<bool> {
         let mut was_met = false;
-        for batch in batches(&entries(&rows.rejects, &checked.oversized)) {
+        for batch in batches(&entries(&part.rejects, &checked.oversized)) {
             // An INSERT takes no lock, so that other resources need not wait.
             let insert = sql!(
                 "INSERT INTO {table} (\"RESOURCE\", \"STREAM\", \"REASON\", \"RAW\", \"HASH\", \"FIRST_SEEN\", \"LAST_SEEN\", \"RUN\") \
@@ -117,7 +117,7 @@ impl Snowflake {
                 REJECTS,
                 SAME_REJECT
             );
-            let kept = session.execute(bound(insert, commit, rows, batch)?).await?.rows_affected()?;
+            let kept = session.execute(bound(insert, commit, part, batch)?).await?.rows_affected()?;
             was_met |= kept < batch.len() as u64;
         }
         Ok(was_met)
@@ -128,10 +128,10 @@ impl Snowflake {
         &self,
         session: &mut dyn Session,
         commit: &Commit,
-        rows: &TableRows,
+        part: &StreamCommit,
         checked: &SizeChecked<'_>,
     ) -> Result<()> {
-        for batch in batches(&entries(&rows.rejects, &checked.oversized)) {
+        for batch in batches(&entries(&part.rejects, &checked.oversized)) {
             let merge = sql!(
                 "MERGE INTO {table} t USING {REJECTS} s ON {SAME_REJECT} WHEN MATCHED AND s.\"RUN\" >= t.\"RUN\" THEN \
                  UPDATE SET \"LAST_SEEN\" = s.\"AT\", \"RUN\" = s.\"RUN\"",
@@ -139,7 +139,7 @@ impl Snowflake {
                 REJECTS,
                 SAME_REJECT
             );
-            session.execute(bound(merge, commit, rows, batch)?).await?;
+            session.execute(bound(merge, commit, part, batch)?).await?;
         }
         Ok(())
     }
@@ -149,70 +149,73 @@ impl Snowflake {
         &self,
         session: &mut dyn Session,
         commit: &Commit,
-        rows: &TableRows,
+        part: &StreamCommit,
     ) -> Result<()> {
-        for batch in batches(&entries(&rows.corrected, &[])) {
+        for batch in batches(&entries(&part.corrected, &[])) {
             let delete = sql!(
                 "MERGE INTO {table} t USING {REJECTS} s ON {SAME_REJECT} WHEN MATCHED THEN DELETE",
                 table = self.0.names.state("REJECTED_RECORD"),
                 REJECTS,
                 SAME_REJECT
             );
-            session.execute(bound(delete, commit, rows, batch)?).await?;
+            session.execute(bound(delete, commit, part, batch)?).await?;
         }
         Ok(())
     }
 
-    /// At the end of a reconcile run, deletes the resource's rejects that the run has not met: they were corrected, or are gone.
+    /// At the end of a reconcile run, deletes the stream's rejects that the run has not met: they were corrected, or are gone.
     /// It locks the table of all resources, and so comes last.
     pub(super) async fn delete_stale_rejects(
         &self,
         session: &mut dyn Session,
-        resource: &str,
+        commit: &Commit,
+        part: &StreamCommit,
         run: RunId,
         held: &Sql,
     ) -> Result<()> {
         let forget = sql!(
-            "DELETE FROM {rejects} WHERE \"RESOURCE\" = ? AND \"RUN\" < ?{held}",
+            "DELETE FROM {rejects} WHERE \"RESOURCE\" = ? AND \"STREAM\" = ? AND \"RUN\" < ?{held}",
             held,
             rejects = self.0.names.state("REJECTED_RECORD")
         );
-        session.execute(Statement::new(forget).bind(resource).bind(run.to_string())).await.map(drop)
+        let forget = Statement::new(forget).bind(commit.resource.name()).bind(part.stream.as_str());
+        session.execute(forget.bind(run.to_string())).await.map(drop)
     }
 
     /// Reads the outstanding rejects.
     pub(super) async fn find_rejects(&self, query: &RejectQuery) -> Result<OutstandingRejects> {
         let table = self.0.names.state("REJECTED_RECORD");
-        let of = if query.resource.is_some() { " WHERE \"RESOURCE\" = ?" } else { "" };
-        let bound = |sql: Sql| match &query.resource {
-            Some(resource) => Statement::new(sql).bind(resource.name()),
-            None => Statement::new(sql),
-        };
+        let filters = [("RESOURCE", query.resource.as_ref().map(Resource::name)), ("STREAM", query.stream.as_deref())];
+        let (columns, values): (Vec<_>, Vec<_>) =
+            filters.into_iter().filter_map(|(column, value)| Some((column, value?))).unzip();
+        let mut conditions: Vec<Sql> = columns.into_iter().map(|column| sql!("\"{column}\" = ?", column)).collect();
+        let bound = |sql: Sql| values.iter().fold(Statement::new(sql), |statement, &value| statement.bind(value));
+        let of = where_all(&conditions);
         let mut session = self.session().await?;
         let count = sql!(
-            "SELECT \"RESOURCE\", CAST(COUNT(*) AS VARCHAR) AS \"REJECTS\" FROM {table}{of} GROUP BY \"RESOURCE\" ORDER BY \
-             \"RESOURCE\"",
+            "SELECT \"RESOURCE\", \"STREAM\", CAST(COUNT(*) AS VARCHAR) AS \"REJECTS\" FROM {table}{of} GROUP BY \"RESOURCE\", \
+             \"STREAM\" ORDER BY \"RESOURCE\", \"STREAM\"",
             table,
             of
         );
         let answer = or_empty(session.execute(bound(count)).await)?;
-        let counts = answer.rows.iter().map(|row| Ok((row.text(0)?.to_string(), row.integer(1)?.unsigned_abs())));
-        let counts = counts.collect::<Result<BTreeMap<String, u64>>>()?;
+        let counts = answer.rows.iter().map(|row| {
+            let key = StateKey::new(row.text(0)?.to_string(), row.text(1)?.to_string());
+            Ok((key, row.integer(2)?.unsigned_abs()))
+        });
+        let counts = counts.collect::<Result<BTreeMap<StateKey, u64>>>()?;
         if query.limit == 0 || counts.is_empty() {
             return Ok(OutstandingRejects { counts, rejects: Vec::new() });
         }
-        let short = query.max_raw.map_or_else(Sql::default, |most| {
-            sql!("{keyword} LENGTH(\"RAW\") <= {most}", most, keyword = if of.is_empty() { " WHERE" } else { " AND" })
-        });
+        conditions.extend(query.max_raw.map(|most| sql!("LENGTH(\"RAW\") <= {most}", most)));
         let time = |column: &'static str| {
             sql!("TO_VARCHAR(\"{column}\", 'YYYY-MM-DD\"T\"HH24:MI:SS.FF6') AS \"{column}\"", column)
         };
         let select = sql!(
-            "SELECT \"RESOURCE\", \"STREAM\", \"REASON\", \"RAW\", {first_seen}, {last_seen} FROM {table}{of}{short} ORDER BY \"LAST_SEEN\" DESC, \
+            "SELECT \"RESOURCE\", \"STREAM\", \"REASON\", \"RAW\", {first_seen}, {last_seen} FROM {table}{of} ORDER BY \"LAST_SEEN\" DESC, \
              \"RESOURCE\", \"STREAM\", \"REASON\", \"HASH\" LIMIT {limit}",
             table,
-            of,
-            short,
+            of = where_all(&conditions),
             first_seen = time("FIRST_SEEN"),
             last_seen = time("LAST_SEEN"),
             limit = query.limit
@@ -237,10 +240,18 @@ impl Snowflake {
     }
 }
 
+/// The clause that requires all conditions.
+pub(super) fn where_all(conditions: &[Sql]) -> Sql {
+    match conditions {
+        [] => Sql::default(),
+        conditions => sql!(" WHERE {conditions}", conditions = Sql::join(conditions, " AND ")),
+    }
+}
+
 /// Binds the values of [`REJECTS`].
-fn bound(sql: Sql, commit: &Commit, rows: &TableRows, batch: &[RejectEntry<'_>]) -> Result<Statement> {
-    let statement = Statement::new(sql).bind(commit.resource.name()).bind(rows.table.as_str());
-    Ok(statement.bind(commit.rejects_seen_by().to_string()).bind(time::ntz_text(commit.at)).bind(Bind::json(&batch)?))
+fn bound(sql: Sql, commit: &Commit, part: &StreamCommit, batch: &[RejectEntry<'_>]) -> Result<Statement> {
+    let statement = Statement::new(sql).bind(commit.resource.name()).bind(part.stream.as_str());
+    Ok(statement.bind(part.rejects_seen_by().to_string()).bind(time::ntz_text(commit.at)).bind(Bind::json(&batch)?))
 }
 
 /// The entries in batches, each for one statement.

@@ -1,4 +1,8 @@
-//! `APP_STATE` and `INGESTION_RUN`.
+//! `APP_STATE`: the states of streams.
+//!
+//! An entry belongs to a stream of a resource. An entry without a stream is one that a program of schema version 2 may have committed while
+//! the table was being migrated. It covers all streams of its resource: each continues its versions above it, so that a run that has not
+//! seen the entry is refused, and reads from the start.
 
 use std::collections::HashMap;
 
@@ -6,17 +10,21 @@ use async_trait::async_trait;
 
 use super::names::{Names, literal};
 use super::pool::UnknownOutcome;
-use super::pool::is_missing;
+use super::run_history::run;
+use super::state_tables::StateTables;
 use super::transaction::{self, Fence};
 use super::{Snowflake, time};
 use crate::sink::conflict;
-use crate::snowflake::{Bind, QueryResult, Row, Session, Sql, Statement, sql};
-use crate::state::{RunRecord, StateChange, StateEntry, StateStore, StateVersion, StreamStatus};
-use crate::{Error, ErrorKind, Result, RunStatus};
+use crate::snowflake::{QueryResult, Row, Session, Statement, sql};
+use crate::state::{
+    RunQuery, RunRecord, StateChange, StateEntry, StateKey, StateStore, StateVersion, StreamState, StreamStatus,
+};
+use crate::{Error, ErrorKind, Result};
 
-/// The fence of a change; `None` if it has no state.
-pub(super) fn fence(names: &Names, change: &StateChange) -> Option<Fence> {
-    change.state.as_ref().map(|state| Fence::new(names, &change.key, state.run))
+/// The fence of changes of one resource; `None` if none of them has a state.
+pub(super) fn fence<'a>(names: &Names, changes: impl IntoIterator<Item = &'a StateChange>) -> Option<Fence> {
+    let mut changes = changes.into_iter();
+    changes.find_map(|change| change.state.as_ref().map(|state| Fence::new(names, &change.key.resource, state.run)))
 }
 
 impl Snowflake {
@@ -36,216 +44,104 @@ impl Snowflake {
             let entries = self.0.names.state("APP_STATE");
             // An invalid time that a user wrote by hand counts as the earliest.
             let insert = sql!(
-                "INSERT INTO {entries} (\"TIMESTAMP\", \"KEY\", \"VALUE\", \"VERSION\", \"AT\", \"DOCUMENT\") SELECT \
-                 CAST(REPLACE(REPLACE(e.\"AT\", 'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e.\"KEY\", PARSE_JSON(e.\"DOCUMENT\"), \
-                 e.\"BASE\" + 1, e.\"AT\", e.\"DOCUMENT\" FROM (SELECT b.\"KEY\", b.\"BASE\", b.\"DOCUMENT\", CASE WHEN n.\"AT\" > \
-                 b.\"AT\" THEN n.\"AT\" ELSE b.\"AT\" END AS \"AT\" FROM (SELECT CAST(? AS VARCHAR) AS \"KEY\", CAST(? AS \
-                 NUMBER(38, 0)) AS \"BASE\", CAST(? AS VARCHAR) AS \"AT\", CAST(? AS VARCHAR) AS \"DOCUMENT\") b LEFT JOIN (SELECT \
-                 \"KEY\", MAX(\"VERSION\") AS \"VERSION\", MAX(CASE WHEN REGEXP_LIKE(\"AT\", \
-                 '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}[.][0-9]{{9}}Z$') THEN \"AT\" END) AS \"AT\" FROM {entries} GROUP BY \"KEY\") n \
-                 ON n.\"KEY\" = b.\"KEY\" WHERE COALESCE(n.\"VERSION\", 0) = b.\"BASE\") e WHERE {held}",
+                "INSERT INTO {entries} (\"TIMESTAMP\", \"KEY\", \"STREAM\", \"VALUE\", \"VERSION\", \"AT\", \"DOCUMENT\") SELECT \
+                 CAST(REPLACE(REPLACE(e.\"AT\", 'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e.\"KEY\", e.\"STREAM\", \
+                 PARSE_JSON(e.\"DOCUMENT\"), e.\"BASE\" + 1, e.\"AT\", e.\"DOCUMENT\" FROM (SELECT b.\"KEY\", b.\"STREAM\", \
+                 b.\"BASE\", b.\"DOCUMENT\", CASE WHEN n.\"AT\" > b.\"AT\" THEN n.\"AT\" ELSE b.\"AT\" END AS \"AT\" FROM (SELECT \
+                 CAST(? AS VARCHAR) AS \"KEY\", CAST(? AS VARCHAR) AS \"STREAM\", CAST(? AS NUMBER(38, 0)) AS \"BASE\", CAST(? AS \
+                 VARCHAR) AS \"AT\", CAST(? AS VARCHAR) AS \"DOCUMENT\") b CROSS JOIN (SELECT MAX(\"VERSION\") AS \"VERSION\", \
+                 MAX(CASE WHEN REGEXP_LIKE(\"AT\", \
+                 '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}[.][0-9]{{9}}Z$') THEN \"AT\" END) AS \"AT\" \
+                 FROM {entries} WHERE \"KEY\" = ? AND (\"STREAM\" = ? OR \"STREAM\" IS NULL)) n WHERE COALESCE(n.\"VERSION\", 0) = \
+                 b.\"BASE\") e WHERE {held}",
                 entries,
                 held = fence.is_held()
             );
             let document = serde_json::to_string(state)
                 .map_err(|error| Error::internal("a state cannot be written as JSON").with_source(error))?;
-            let insert = Statement::new(insert).bind(change.key.as_str()).bind(base).bind(time::rfc3339(change.at));
-            if session.execute(insert.bind(document)).await?.rows_affected()? == 0 {
+            let StateKey { resource, stream } = &change.key;
+            let insert = Statement::new(insert).bind(resource.as_str()).bind(stream.as_str()).bind(base);
+            let insert = insert.bind(time::rfc3339(change.at)).bind(document);
+            let insert = insert.bind(resource.as_str()).bind(stream.as_str());
+            if session.execute(insert).await?.rows_affected()? == 0 {
                 return Err(conflict(&change.key, change.base, change.base));
             }
             version = StateVersion(change.base.0 + 1);
         }
-        match (&change.run, fence) {
-            (Some(run), _) => self.record(session, run, fence).await?,
-            (None, Some(fence)) => self.end_superseded(session, &change.key, fence).await?,
-            (None, None) => {}
-        }
+        self.record_run(session, change, fence).await?;
         Ok(version)
     }
 }
 
-/// Finds out why a change was refused, in the same session, because another session may see less. If the change is the newest
-/// entry, an earlier attempt with unknown outcome has succeeded, and its result is returned. If the newest entry is still the
-/// base of the change, Snowflake has ended the transaction, which can be retried. Otherwise another run has committed, and the
-/// error names its version.
-pub(super) async fn resolve_unknown_commit<T>(
+/// Finds out why one of a transaction's changes was refused, in the same session, because another session may see less. If each
+/// change is the newest entry of its stream, an earlier attempt with unknown outcome has succeeded, and its result is returned. If
+/// each newest entry is still the base of its change, Snowflake has ended the transaction, which can be retried. Otherwise another run
+/// has committed, and the error names its stream and version.
+pub(super) async fn resolve_unknown_commit<'a, T>(
     session: &mut dyn Session,
     names: &Names,
-    change: &StateChange,
+    changes: impl IntoIterator<Item = &'a StateChange>,
     refusal: Error,
     unknown: Option<T>,
 ) -> Result<T> {
-    let Ok(newest) = entry_rows(session, names, &change.key, 1).await else { return Err(refusal) };
-    let newest = newest.rows.first();
-    let version = newest.and_then(|row| row.integer(0).ok()).map_or(0, i64::unsigned_abs);
-    if version == change.base.0 {
-        return Err(transaction::lost());
-    }
-    let is_ours = |entry: &StateEntry| {
-        entry.version.0 == change.base.0 + 1 && change.state.as_ref().is_some_and(|state| *state == entry.state)
-    };
-    let newest = newest.and_then(|row| entry(row, 0).ok());
-    match unknown.filter(|_| newest.as_ref().is_some_and(is_ours)) {
-        Some(given) => Ok(given),
-        None => Err(conflict(&change.key, change.base, StateVersion(version))),
-    }
-}
-
-impl Snowflake {
-    /// Appends the record of a run; with the fence, also records that interrupt the runs that it supersedes.
-    async fn record(&self, session: &mut dyn Session, run: &RunRecord, fence: Option<&Fence>) -> Result<()> {
-        let held = fence.map(|fence| sql!(" WHERE {held}", held = fence.is_held())).unwrap_or_default();
-        let (columns, select) = record_columns();
-        let superseded =
-            fence.map(|fence| sql!(" UNION ALL {superseded}", superseded = self.superseded(fence))).unwrap_or_default();
-        let insert = sql!(
-            "INSERT INTO {run} ({columns}) SELECT {select} FROM (SELECT PARSE_JSON(?) AS \"RUN\", CAST(? AS NUMBER(38, 0)) AS \
-             \"SKIPPED\", CAST(? AS TIMESTAMP_NTZ) AS \"RECORDED_AT\", CAST(? AS TIMESTAMP_NTZ) AS \"STARTED_AT\", CAST(? AS \
-             TIMESTAMP_NTZ) AS \"ENDED_AT\", CAST(? AS VARCHAR) AS \"DOCUMENT\") b{held}{superseded}",
-            columns,
-            select,
-            held,
-            superseded,
-            run = self.0.names.state("SNOWFEED_RUN")
-        );
-        let document = Bind::json(run)?;
-        let skipped = i64::try_from(run.counts.skipped_total()).unwrap_or(i64::MAX);
-        let recorded_at = time::ntz_text(self.0.run_clock.next());
-        let insert = Statement::new(insert).bind(document.clone()).bind(skipped).bind(recorded_at);
-        let mut insert =
-            insert.bind(time::ntz_text(run.started_at)).bind(run.ended_at.map(time::ntz_text)).bind(document);
-        if fence.is_some() {
-            insert = insert.bind(run.resource.as_str()).bind(run.id.to_string());
+    let (mut is_stored, mut superseded) = (true, None);
+    for change in changes {
+        let Some(state) = &change.state else { continue };
+        let Ok(newest) = entry_rows(session, names, &change.key, 1).await else { return Err(refusal) };
+        let newest = newest.rows.first();
+        let version = newest.and_then(|row| row.integer(0).ok()).map_or(0, i64::unsigned_abs);
+        let newest = newest.and_then(|row| entry(row, 0).ok());
+        is_stored &= newest.is_some_and(|entry| entry.version.0 == change.base.0 + 1 && entry.state == *state);
+        if version != change.base.0 {
+            superseded = superseded.or_else(|| Some(conflict(&change.key, change.base, StateVersion(version))));
         }
-        if session.execute(insert).await?.rows_affected()? == 0 { Err(transaction::lost()) } else { Ok(()) }
     }
+    match unknown.filter(|_| is_stored) {
+        Some(given) => Ok(given),
+        None => Err(superseded.unwrap_or_else(transaction::lost)),
+    }
+}
 
-    /// Interrupts the running runs of a key that a change without a run supersedes.
-    async fn end_superseded(&self, session: &mut dyn Session, key: &str, fence: &Fence) -> Result<()> {
-        let (columns, _) = record_columns();
-        let insert = sql!(
-            "INSERT INTO {run} ({columns}) {fence}",
-            columns,
-            run = self.0.names.state("SNOWFEED_RUN"),
-            fence = self.superseded(fence)
+/// The newest entries of a key: version, time, document and stream.
+async fn entry_rows(session: &mut dyn Session, names: &Names, key: &StateKey, limit: usize) -> Result<QueryResult> {
+    let select = |tables: &StateTables| {
+        let select = sql!(
+            "SELECT CAST(e.\"VERSION\" AS VARCHAR) AS \"V\", e.\"AT\", e.\"DOCUMENT\", e.\"STREAM\" FROM {entries} e WHERE \
+             e.\"KEY\" = ? AND (e.\"STREAM\" = ? OR e.\"STREAM\" IS NULL) ORDER BY e.\"VERSION\" DESC LIMIT {limit}",
+            limit,
+            entries = &tables.entries
         );
-        session.execute(Statement::new(insert).bind(key).bind("")).await.map(drop)
-    }
-
-    /// Selects the newest records of the other running runs of a key, as interrupted. If one of these runs is still alive, its own
-    /// later record counts.
-    fn superseded(&self, fence: &Fence) -> Sql {
-        let [running, interrupted] =
-            [RunStatus::Running, RunStatus::Interrupted].map(|status| Sql::assert_safe(status.to_string()));
-        let (columns, _) = record_columns();
-        let values = columns
-            .replace_fragment("\"STATUS\"", &sql!("'{interrupted}'", interrupted))
-            .replace_fragment("\"RECORDED_AT\"", &"DATEADD(MICROSECOND, 1, r.\"RECORDED_AT\")")
-            .replace_fragment(
-                "\"DOCUMENT\"",
-                &sql!(
-                    "REPLACE(r.\"DOCUMENT\", '\"status\":\"{running}\"', '\"status\":\"{interrupted}\"')",
-                    running,
-                    interrupted
-                ),
-            );
-        sql!(
-            "SELECT {values} FROM (SELECT * FROM {run} WHERE \"RESOURCE\" = ? QUALIFY ROW_NUMBER() OVER (PARTITION BY \"ID\" ORDER BY \
-             \"RECORDED_AT\" DESC) = 1) r WHERE r.\"ID\" <> ? AND r.\"STATUS\" = '{running}' AND {held}",
-            values,
-            running,
-            run = self.0.names.state("SNOWFEED_RUN"),
-            held = fence.is_held()
-        )
-    }
+        Statement::new(select).bind(key.resource.as_str()).bind(key.stream.as_str())
+    };
+    StateTables::read(session, names, select).await
 }
 
-/// The columns of the run history, and their values over `b`.
-fn record_columns() -> (Sql, Sql) {
-    const NUMBERS: [(&str, &str); 12] = [
-        ("OFFERED", "counts.offered"),
-        ("INSERTED", "counts.inserted"),
-        ("UPDATED", "counts.updated"),
-        ("UNCHANGED", "counts.unchanged"),
-        ("DELETED", "counts.deleted"),
-        ("REJECTED", "counts.rejected"),
-        ("COMMITS", "commits"),
-        ("REQUESTS", "traffic.requests"),
-        ("BYTES", "traffic.bytes"),
-        ("WAITED_MS", "traffic.waited_ms"),
-        ("TOTAL_MS", "timings.total_ms"),
-        ("SKIPPED", ""),
-    ];
-    const TEXTS: [(&str, &str); 5] =
-        [("ID", "id"), ("RESOURCE", "resource"), ("MODE", "mode"), ("STATUS", "status"), ("ERROR", "error.message")];
-    let mut values: Vec<(&'static str, Sql)> = Vec::new();
-    values.extend(TEXTS.map(|(column, path)| (column, sql!("b.\"RUN\":{path}::VARCHAR", path))));
-    values.extend(NUMBERS.map(|(column, path)| match path {
-        "" => (column, "b.\"SKIPPED\"".into()),
-        path => (column, sql!("b.\"RUN\":{path}::NUMBER(38, 0)", path)),
-    }));
-    values.extend(
-        ["RECORDED_AT", "STARTED_AT", "ENDED_AT", "DOCUMENT"].map(|column| (column, sql!("b.\"{column}\"", column))),
-    );
-    let columns: Vec<Sql> = values.iter().map(|&(column, _)| sql!("\"{column}\"", column)).collect();
-    let select: Vec<Sql> = values.into_iter().map(|(_, value)| value).collect();
-    (Sql::join(&columns, ", "), Sql::join(&select, ", "))
-}
-
-/// The newest entries of a key: version, time and document.
-async fn entry_rows(session: &mut dyn Session, names: &Names, key: &str, limit: usize) -> Result<QueryResult> {
-    let select = sql!(
-        "SELECT CAST(\"VERSION\" AS VARCHAR) AS \"V\", \"AT\", \"DOCUMENT\" FROM {app_state} WHERE \"KEY\" = ? \
-         ORDER BY \"VERSION\" DESC LIMIT {limit}",
-        limit,
-        app_state = names.state("APP_STATE")
-    );
-    or_empty(session.execute(Statement::new(select).bind(key)).await)
-}
-
-/// Treats missing tables as empty.
-pub(super) fn or_empty(answer: Result<QueryResult>) -> Result<QueryResult> {
-    match answer {
-        Err(error) if is_missing(&error) => Ok(QueryResult::default()),
-        answer => answer,
-    }
-}
-
-/// Reads the entry whose version, time and document begin at a column.
+/// Reads the entry whose version, time, document and stream begin at a column. Of an entry without a stream, no progress is continued.
 fn entry(row: &Row, column: usize) -> Result<StateEntry> {
-    Ok(StateEntry {
-        version: StateVersion(row.integer(column)?.unsigned_abs()),
-        at: time::parse(row.text(column + 1)?)?,
-        state: serde_json::from_str(row.text(column + 2)?)
-            .map_err(|error| Error::invalid_data("the document is not a state").with_source(error))?,
-    })
-}
-
-/// Parses a record of the run history; `None`, with a warning, if it is unreadable.
-fn run(names: &Names, document: &str) -> Option<RunRecord> {
-    let read = serde_json::from_str(document);
-    let table = names.state("INGESTION_RUN");
-    read.inspect_err(|error| {
-        let row: String = document.chars().take(80).collect();
-        tracing::warn!(%table, %error, %row, "skipping an unreadable row of the run history: it was changed by hand");
-    })
-    .ok()
+    let mut state: StreamState = serde_json::from_str(row.text(column + 2)?)
+        .map_err(|error| Error::invalid_data("the document is not a state").with_source(error))?;
+    if row.get(column + 3)?.is_none() {
+        (state.checkpoint, state.reconcile) = (None, None);
+    }
+    let version = StateVersion(row.integer(column)?.unsigned_abs());
+    Ok(StateEntry { version, at: time::parse(row.text(column + 1)?)?, state })
 }
 
 /// The error for an entry that cannot be read.
-fn unreadable(names: &Names, key: &str, version: &str, error: Error) -> Error {
+fn unreadable(names: &Names, key: &StateKey, version: &str, error: Error) -> Error {
     let table = names.state("APP_STATE");
-    Error::invalid_data(format!("the state of {key:?} cannot be read: version {version} in {table}"))
+    Error::invalid_data(format!("the state of {key} cannot be read: version {version} in {table}"))
         .with_help(format!(
             "it was written by another version of this program, or changed by hand. To continue from the previous entry, run: \
-             DELETE FROM {table} WHERE \"KEY\" = {} AND \"VERSION\" = {version}",
-            literal(key)
+             DELETE FROM {table} WHERE \"KEY\" = {} AND \"STREAM\" = {} AND \"VERSION\" = {version}",
+            literal(&key.resource),
+            literal(&key.stream)
         ))
         .with_source(error)
 }
 
 /// Returns the entry in a row, or an error that names the row.
-fn named_entry(names: &Names, key: &str, row: &Row, column: usize) -> Result<StateEntry> {
+fn named_entry(names: &Names, key: &StateKey, row: &Row, column: usize) -> Result<StateEntry> {
     entry(row, column).map_err(|error| {
         let version = row.get(column).ok().flatten().map_or("unknown", |version| &**version);
         unreadable(names, key, version, error)
@@ -259,91 +155,75 @@ impl StateStore for Snowflake {
         transaction::with_retry(|| self.try_append(&change, &unknown)).await
     }
 
-    async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
+    async fn latest(&self, key: &StateKey) -> Result<Option<StateEntry>> {
         let mut session = self.session().await?;
         let newest = entry_rows(&mut *session, &self.0.names, key, 1).await?;
         newest.rows.first().map(|row| named_entry(&self.0.names, key, row, 0)).transpose()
     }
 
-    async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
+    async fn history(&self, key: &StateKey, limit: usize) -> Result<Vec<StateEntry>> {
         let found = entry_rows(&mut *self.session().await?, &self.0.names, key, limit).await?;
         let entries = found.rows.iter().map(|row| named_entry(&self.0.names, key, row, 0));
         Ok(entries.filter_map(|entry| entry.inspect_err(warn).ok()).collect())
     }
 
-    async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
-        let mut select = Statement::new(sql!(
-            "SELECT \"DOCUMENT\" FROM {runs}{filter} ORDER BY \"STARTED_AT\" DESC, \"ID\" DESC LIMIT {limit}",
-            limit,
-            runs = self.0.names.state("INGESTION_RUN"),
-            filter = if key.is_some() { " WHERE \"RESOURCE\" = ?" } else { "" }
-        ));
-        if let Some(key) = key {
-            select = select.bind(key);
-        }
-        let answer = or_empty(self.session().await?.execute(select).await)?;
-        let runs = answer.rows.iter().map(|row| Ok(run(&self.0.names, row.text(0)?)));
-        runs.filter_map(Result::transpose).collect()
+    async fn runs(&self, query: RunQuery) -> Result<Vec<RunRecord>> {
+        self.find_runs(&query).await
     }
 
-    async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
+    async fn prune(&self, key: &StateKey, keep: usize) -> Result<u64> {
         let keep = i64::try_from(keep.max(1)).unwrap_or(i64::MAX);
-        let (entries, runs) = (self.0.names.state("APP_STATE"), self.0.names.state("SNOWFEED_RUN"));
         let old_entries = sql!(
-            "DELETE FROM {entries} WHERE \"KEY\" = ? AND \"VERSION\" <= (SELECT MAX(\"VERSION\") FROM {entries} WHERE \"KEY\" \
-             = ?) - ?",
-            entries
-        );
-        let old_runs = sql!(
-            "DELETE FROM {runs} WHERE \"RESOURCE\" = ? AND \"ID\" NOT IN (SELECT n.\"ID\" FROM (SELECT \"ID\", ROW_NUMBER() OVER \
-             (ORDER BY \"STARTED_AT\" DESC, \"ID\" DESC) AS \"N\" FROM {ingestion_run} WHERE \"RESOURCE\" = ?) n WHERE n.\"N\" <= ?)",
-            runs,
-            ingestion_run = self.0.names.state("INGESTION_RUN")
-        );
-        // Superseded records are not counted: users never saw them as rows.
-        let superseded = sql!(
-            "DELETE FROM {runs} WHERE \"RESOURCE\" = ? AND \"ID\" || ' ' || CAST(\"RECORDED_AT\" AS VARCHAR) NOT IN (SELECT \"ID\" \
-             || ' ' || CAST(MAX(\"RECORDED_AT\") AS VARCHAR) FROM {runs} WHERE \"RESOURCE\" = ? GROUP BY \"ID\")",
-            runs
+            "DELETE FROM {entries} WHERE \"KEY\" = ? AND \"STREAM\" = ? AND \"VERSION\" <= (SELECT MAX(\"VERSION\") FROM {entries} \
+             WHERE \"KEY\" = ? AND \"STREAM\" = ?) - ?",
+            entries = self.0.names.state("APP_STATE")
         );
         let mut session = self.session().await?;
         self.catalog(&mut *session).await?.ensure_schema(&mut *session, &self.0.names).await?;
-        let entries =
-            session.execute(Statement::new(old_entries).bind(key).bind(key).bind(keep)).await?.rows_affected()?;
-        session.execute(Statement::new(superseded).bind(key).bind(key)).await?;
-        let runs = session.execute(Statement::new(old_runs).bind(key).bind(key).bind(keep)).await?.rows_affected()?;
-        Ok(entries + runs)
+        let (resource, stream) = (key.resource.as_str(), key.stream.as_str());
+        let old_entries =
+            Statement::new(old_entries).bind(resource).bind(stream).bind(resource).bind(stream).bind(keep);
+        let entries = session.execute(old_entries).await?.rows_affected()?;
+        Ok(entries + self.prune_runs(&mut *session, key, keep).await?)
     }
 
-    async fn latest_many(&self, keys: &[String]) -> Result<Vec<StreamStatus>> {
+    async fn latest_many(&self, keys: &[StateKey]) -> Result<Vec<StreamStatus>> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
         // Without a bound value the text is always the same, so that Snowflake can answer from its result cache.
-        let select = sql!(
-            "SELECT 'entry' AS \"WHAT\", \"KEY\", CAST(\"VERSION\" AS VARCHAR) AS \"V\", \"AT\", \"DOCUMENT\" FROM {app_state} QUALIFY \
-             ROW_NUMBER() OVER (PARTITION BY \"KEY\" ORDER BY \"VERSION\" DESC) = 1 UNION ALL SELECT 'run' AS \"WHAT\", \
-             \"RESOURCE\" AS \"KEY\", NULL AS \"V\", NULL AS \"AT\", \"DOCUMENT\" FROM {ingestion_run} QUALIFY ROW_NUMBER() OVER \
-             (PARTITION BY \"RESOURCE\" ORDER BY \"STARTED_AT\" DESC, \"ID\" DESC) = 1",
-            app_state = self.0.names.state("APP_STATE"),
-            ingestion_run = self.0.names.state("INGESTION_RUN")
-        );
-        let answer = or_empty(self.session().await?.execute(Statement::new(select)).await)?;
-        let positions: HashMap<&str, usize> =
-            keys.iter().enumerate().map(|(position, key)| (key.as_str(), position)).collect();
-        let mut statuses = vec![StreamStatus::default(); keys.len()];
+        let select = |tables: &StateTables| {
+            Statement::new(sql!(
+                "SELECT 'entry' AS \"WHAT\", e.\"KEY\", CAST(e.\"VERSION\" AS VARCHAR) AS \"V\", e.\"AT\", e.\"DOCUMENT\", \
+                 e.\"STREAM\" FROM {entries} e QUALIFY ROW_NUMBER() OVER (PARTITION BY e.\"KEY\", e.\"STREAM\" ORDER BY \
+                 e.\"VERSION\" DESC) = 1 UNION ALL SELECT 'run' AS \"WHAT\", r.\"RESOURCE\" AS \"KEY\", NULL AS \"V\", NULL AS \
+                 \"AT\", r.\"DOCUMENT\", r.\"STREAM\" FROM {runs} r QUALIFY ROW_NUMBER() OVER (PARTITION BY r.\"RESOURCE\", \
+                 r.\"STREAM\" ORDER BY r.\"STARTED_AT\" DESC, r.\"ID\" DESC) = 1",
+                entries = &tables.entries,
+                runs = &tables.runs
+            ))
+        };
+        let names = &self.0.names;
+        let answer = StateTables::read(&mut *self.session().await?, names, select).await?;
+        let mut rows: HashMap<(&str, Option<&str>), NewestRows<'_>> = HashMap::new();
         for row in &answer.rows {
-            let Some(&position) = positions.get(&**row.text(1)?) else { continue };
+            let newest = rows.entry((row.text(1)?, row.get(5)?.map(|stream| &**stream))).or_default();
             match row.text(0)?.as_ref() {
-                // The resource's own run reads it again, and only that run fails.
-                "entry" => {
-                    statuses[position].entry =
-                        named_entry(&self.0.names, &keys[position], row, 2).inspect_err(warn).ok()
-                }
-                _ => statuses[position].run = run(&self.0.names, row.text(4)?),
+                "entry" => newest.entry = Some(row),
+                _ => newest.run = Some(row),
             }
         }
-        Ok(statuses)
+        let status = |key: &StateKey| {
+            let NewestRows { entry, run: newest_run } =
+                rows.get(&(&*key.resource, Some(&*key.stream))).copied().unwrap_or_default();
+            let of_all_streams = rows.get(&(&*key.resource, None)).and_then(|newest| newest.entry);
+            let newest = [entry, of_all_streams].into_iter().flatten().max_by_key(|row| row.integer(2).unwrap_or(0));
+            // The stream's own run reads it again, and only that run fails.
+            let entry = newest.and_then(|row| named_entry(names, key, row, 2).inspect_err(warn).ok());
+            let run = newest_run.map(|row| run(names, row, 4)).transpose()?.flatten();
+            Ok(StreamStatus { entry, run })
+        };
+        keys.iter().map(status).collect()
     }
 
     fn is_metered(&self) -> bool {
@@ -351,18 +231,25 @@ impl StateStore for Snowflake {
     }
 }
 
+/// The rows of the newest entry and the newest run of a key.
+#[derive(Clone, Copy, Default)]
+struct NewestRows<'a> {
+    entry: Option<&'a Row>,
+    run: Option<&'a Row>,
+}
+
 impl Snowflake {
     async fn try_append(&self, change: &StateChange, unknown: &UnknownOutcome<StateVersion>) -> Result<StateVersion> {
         let mut session = self.session().await?;
         self.catalog(&mut *session).await?.ensure_schema(&mut *session, &self.0.names).await?;
-        let Some(fence) = fence(&self.0.names, change) else {
+        let Some(fence) = fence(&self.0.names, [change]) else {
             return self.append_in(&mut *session, change, None).await;
         };
         fence.begin(&mut session).await?;
         let appended = self.append_in(&mut *session, change, Some(&fence)).await;
         match session.finish(appended, unknown).await {
             Err(error) if error.kind() == ErrorKind::Conflict => {
-                resolve_unknown_commit(&mut *session, &self.0.names, change, error, unknown.take()).await
+                resolve_unknown_commit(&mut *session, &self.0.names, [change], error, unknown.take()).await
             }
             done => done,
         }
@@ -370,5 +257,5 @@ impl Snowflake {
 }
 
 fn warn(error: &Error) {
-    tracing::warn!(%error, help = error.help().unwrap_or_default(), "a state cannot be read; other resources continue");
+    tracing::warn!(%error, help = error.help().unwrap_or_default(), "a state cannot be read; other streams continue");
 }

@@ -12,18 +12,20 @@ CREATE TABLE IF NOT EXISTS {APP_CONFIGURATION} ("KEY" VARCHAR NOT NULL PRIMARY K
 CREATE TABLE IF NOT EXISTS {RESOURCE_CONFIGURATION} ("KEY" VARCHAR NOT NULL PRIMARY KEY, "VALUE" VARIANT, "DOCUMENT" VARCHAR(134217728))
     DEFAULT_DDL_COLLATION = '';
 
--- Append-only. The highest version of a key counts. An INSERT locks nothing, so whoever appends holds the key's fence: a table
--- of its own, SNOWFEED_FENCE/key.
+-- Append-only. KEY is a resource; the highest version of a stream of a resource counts. An INSERT locks nothing, so whoever appends
+-- holds the resource's fence: a table of its own, SNOWFEED_FENCE/key. STREAM is empty in what an older version wrote for several streams.
 CREATE TABLE IF NOT EXISTS {APP_STATE} (
     "TIMESTAMP" TIMESTAMP_NTZ DEFAULT SYSDATE(),
     "KEY" VARCHAR NOT NULL,
     "VALUE" VARIANT,
     "VERSION" NUMBER(38, 0) NOT NULL,
     "AT" VARCHAR NOT NULL,
-    "DOCUMENT" VARCHAR(134217728) NOT NULL
+    "DOCUMENT" VARCHAR(134217728) NOT NULL,
+    "STREAM" VARCHAR NOT NULL
 ) DEFAULT_DDL_COLLATION = '';
 
--- Append-only: a row for each time that the record of a run was written. INGESTION_RUN shows the last one of each run.
+-- Append-only: a row for each time that the record of a run was written. INGESTION_RUN shows the last one of each run. STREAM is null
+-- in what an older version wrote for several streams.
 CREATE TABLE IF NOT EXISTS {SNOWFEED_RUN} (
     "ID" VARCHAR NOT NULL,
     "RECORDED_AT" TIMESTAMP_NTZ NOT NULL,
@@ -45,11 +47,12 @@ CREATE TABLE IF NOT EXISTS {SNOWFEED_RUN} (
     "WAITED_MS" NUMBER(38, 0),
     "TOTAL_MS" NUMBER(38, 0),
     "ERROR" VARCHAR,
-    "DOCUMENT" VARCHAR(134217728) NOT NULL
+    "DOCUMENT" VARCHAR(134217728) NOT NULL,
+    "STREAM" VARCHAR
 ) DEFAULT_DDL_COLLATION = '';
 
 CREATE VIEW IF NOT EXISTS {INGESTION_RUN} AS
-    SELECT "ID", "RESOURCE", "MODE", "STATUS", "STARTED_AT", "ENDED_AT", "OFFERED", "INSERTED", "UPDATED", "UNCHANGED",
+    SELECT "ID", "RESOURCE", "STREAM", "MODE", "STATUS", "STARTED_AT", "ENDED_AT", "OFFERED", "INSERTED", "UPDATED", "UNCHANGED",
         "DELETED", "SKIPPED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS", "ERROR", "DOCUMENT"
     FROM {SNOWFEED_RUN}
     QUALIFY ROW_NUMBER() OVER (PARTITION BY "RESOURCE", "ID" ORDER BY "RECORDED_AT" DESC) = 1;

@@ -1,10 +1,12 @@
 //! The connector's own tables, in the version that this program writes.
 
 use super::names::Names;
-use crate::snowflake::{Sql, sql};
+use super::pool::{is_missing, lacks_column};
+use crate::Result;
+use crate::snowflake::{QueryResult, Session, Sql, Statement, sql};
 
 /// The schema version that this program writes.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// The statements that create the connector's own tables, in this version.
 pub(crate) const STATE: &str = include_str!("state.sql");
@@ -22,6 +24,16 @@ pub(super) fn statement(names: &Names, table: &str) -> Sql {
     statements(names).into_iter().find(|statement| statement.starts_with(&*head)).unwrap_or_default()
 }
 
+/// The SELECT of the view `INGESTION_RUN`.
+pub(super) fn ingestion_run(names: &Names) -> Sql {
+    let head = sql!("CREATE VIEW IF NOT EXISTS {view} AS", view = names.state("INGESTION_RUN"));
+    let select = statements(names).into_iter().find_map(|statement| {
+        let select = statement.strip_prefix(&*head)?;
+        Some(Sql::assert_safe(select.trim().to_owned()))
+    });
+    select.unwrap_or_default()
+}
+
 /// Qualifies each name in braces.
 fn with_names(statement: &str, names: &Names) -> Sql {
     let mut parts = statement.split('{');
@@ -32,4 +44,69 @@ fn with_names(statement: &str, names: &Names) -> Sql {
         whole += after;
     }
     Sql::assert_safe(whole)
+}
+
+/// The only stream of each resource that has a single one, as `RESOURCE` and `STREAM`: what an older version stored for such a resource
+/// belongs to this stream.
+pub(super) fn sole_streams(names: &Names) -> Sql {
+    sql!(
+        "(SELECT \"RESOURCE\", MIN(\"STREAM\") AS \"STREAM\" FROM {table} WHERE \"RESOURCE\" <> '' GROUP BY \"RESOURCE\" \
+         HAVING COUNT(DISTINCT \"STREAM\") = 1)",
+        table = names.state("SNOWFEED_TABLE")
+    )
+}
+
+/// Where statements read states and runs.
+pub(super) struct StateTables {
+    /// `KEY`, `STREAM`, `VERSION`, `AT` and `DOCUMENT` of each entry. An entry without a stream covers all streams.
+    pub(super) entries: Sql,
+    /// `ID`, `RESOURCE`, `STREAM`, `STARTED_AT` and `DOCUMENT` of each run.
+    pub(super) runs: Sql,
+}
+
+impl StateTables {
+    fn new(names: &Names) -> Self {
+        Self { entries: names.state("APP_STATE"), runs: names.state("INGESTION_RUN") }
+    }
+
+    /// The tables of older versions, without streams, as the migration to version 3 leaves them.
+    fn without_streams(names: &Names) -> Self {
+        let Self { entries, runs } = Self::new(names);
+        let sole = sole_streams(names);
+        let entries = sql!(
+            "(SELECT o.\"KEY\", COALESCE(s.\"STREAM\", '') AS \"STREAM\", o.\"VERSION\", o.\"AT\", o.\"DOCUMENT\" FROM {entries} o \
+             LEFT JOIN {sole} s ON s.\"RESOURCE\" = o.\"KEY\")",
+            entries,
+            sole
+        );
+        let runs = sql!(
+            "(SELECT o.\"ID\", o.\"RESOURCE\", s.\"STREAM\", o.\"STARTED_AT\", o.\"DOCUMENT\" FROM {runs} o LEFT JOIN {sole} s ON \
+             s.\"RESOURCE\" = o.\"RESOURCE\")",
+            runs,
+            sole
+        );
+        Self { entries, runs }
+    }
+
+    /// Runs a statement that reads the tables. Missing ones are empty. Those of an older version are read without a migration, because
+    /// a program that only reads changes nothing.
+    pub(super) async fn read(
+        session: &mut dyn Session,
+        names: &Names,
+        select: impl Fn(&Self) -> Statement,
+    ) -> Result<QueryResult> {
+        let answer = match session.execute(select(&Self::new(names))).await {
+            Err(error) if lacks_column(&error) => session.execute(select(&Self::without_streams(names))).await,
+            answer => answer,
+        };
+        or_empty(answer)
+    }
+}
+
+/// Treats missing tables as empty.
+pub(super) fn or_empty(answer: Result<QueryResult>) -> Result<QueryResult> {
+    match answer {
+        Err(error) if is_missing(&error) => Ok(QueryResult::default()),
+        answer => answer,
+    }
 }

@@ -27,7 +27,7 @@ impl Snowflake {
         let answer = session.execute(select.bind(query.table.as_str()).bind(after)).await?;
         let records = answer.rows.into_iter().map(|row| {
             let (key, version) = (row.text(0)?.to_string(), Version(row.integer(1)?));
-            Ok(StoredRecord { key, version, json: row.text(2)?.clone() })
+            Ok(StoredRecord::new(key, version, row.text(2)?.clone()))
         });
         records.collect()
     }

@@ -87,7 +87,7 @@ impl View {
     }
 
     /// Whether a policy is attached to the view. Its definition shows this to its owner, even if the policy itself is hidden.
-    async fn is_protected(&self, session: &mut dyn Session) -> Result<bool> {
+    pub(super) async fn is_protected(&self, session: &mut dyn Session) -> Result<bool> {
         let select = sql!("SELECT GET_DDL('VIEW', {name}) AS \"DDL\"", name = literal(&self.name));
         let definition = match session.execute(Statement::new(select)).await {
             Ok(answer) => answer.rows.first().map(|row| row.text(0).map(|text| text.to_string())).transpose()?,

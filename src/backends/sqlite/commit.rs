@@ -1,6 +1,5 @@
 //! Commits: rows, marks, rejects and state in one transaction.
 
-use bytestring::ByteString;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
@@ -13,7 +12,7 @@ use crate::sink::merge::{Merge, MergeAction, StoredVersion};
 use crate::sink::{
     Commit, CommitReport, LiveRows, StalePolicy, StoredRecord, StreamCommit, StreamReport, Sweep, UnseenQuery,
 };
-use crate::{Counts, RunId, Version};
+use crate::{Counts, Position, RowPath, RunId, Version};
 
 /// Applies a commit.
 pub(super) fn commit(transaction: &Transaction<'_>, commit: &Commit) -> SqliteResult<CommitReport> {
@@ -38,7 +37,17 @@ fn commit_part(
     };
     let mut counts = Counts::default();
     let ids = table_ids(transaction, &commit.resource, &part.stream)?;
-    merge_rows(transaction, part, ids, at, marks, &mut counts)?;
+    let next = sequence(transaction, ids)? + 1;
+    merge_rows(transaction, part, ids, next, at, marks, &mut counts)?;
+    delete_gone(transaction, part, ids, next, at, &mut counts)?;
+    if counts.changed() {
+        transaction
+            .prepare_cached(
+                "INSERT INTO snowfeed_sequence (resource_id, stream_id, seq) VALUES (?1, ?2, ?3) \
+                 ON CONFLICT DO UPDATE SET seq = excluded.seq",
+            )?
+            .execute([ids.resource_id, ids.stream_id, next])?;
+    }
     rejects::store(transaction, commit, part)?;
     let rejected = part.rejects.len() as u64;
     counts.offered += rejected;
@@ -55,6 +64,36 @@ fn commit_part(
     Ok(StreamReport::new(counts, version))
 }
 
+/// The number of the last commit that changed a row of the stream; 0 if there was none.
+fn sequence(connection: &Connection, ids: TableIds) -> SqliteResult<i64> {
+    let mut find =
+        connection.prepare_cached("SELECT seq FROM snowfeed_sequence WHERE resource_id = ?1 AND stream_id = ?2")?;
+    Ok(find.query_row([ids.resource_id, ids.stream_id], |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+/// Marks deleted the rows that another stream's run found to be gone, unless they have changed since.
+fn delete_gone(
+    transaction: &Transaction<'_>,
+    part: &StreamCommit,
+    ids: TableIds,
+    next: i64,
+    at: &str,
+    counts: &mut Counts,
+) -> SqliteResult<()> {
+    let mut delete = transaction.prepare_cached(&format!(
+        "UPDATE {} SET changed_at = ?5, deleted_at = ?5, seq = ?6 \
+         WHERE resource_id = ?1 AND parent = ?2 AND key = ?3 AND seq = ?4 AND deleted_at IS NULL",
+        raw_table(&part.stream)
+    ))?;
+    for Position { sequence, path } in &part.gone {
+        let (parent, key, seen) = (path.parent().to_text(), path.key(), sequence.0.cast_signed());
+        let deleted = delete.execute(params![ids.resource_id, parent, key, seen, at, next])? as u64;
+        counts.offered += deleted;
+        counts.deleted += deleted;
+    }
+    Ok(())
+}
+
 /// The reconcile run that a commit marks keys for.
 #[derive(Debug, Clone, Copy)]
 struct SweepMarks {
@@ -67,6 +106,7 @@ fn merge_rows(
     transaction: &Transaction<'_>,
     part: &StreamCommit,
     ids: TableIds,
+    next: i64,
     at: &str,
     marks: Option<SweepMarks>,
     counts: &mut Counts,
@@ -74,17 +114,18 @@ fn merge_rows(
     let raw = raw_table(&part.stream);
     let prepare = |sql: String| transaction.prepare_cached(&sql);
     let mut find = prepare(format!(
-        "SELECT id, version, hash, deleted_at IS NOT NULL FROM {raw} WHERE resource_id = ?1 AND key = ?2"
+        "SELECT id, version, hash, deleted_at IS NOT NULL FROM {raw} WHERE resource_id = ?1 AND parent = ?2 AND key = ?3"
     ))?;
     let mut insert = prepare(format!(
-        "INSERT INTO {raw} (resource_id, key, version, hash, first_seen, changed_at, deleted_at, raw, repaired) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8)"
+        "INSERT INTO {raw} (resource_id, key, version, hash, first_seen, changed_at, deleted_at, raw, repaired, parent, seq) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10)"
     ))?;
     let mut update = prepare(format!(
-        "UPDATE {raw} SET version = ?2, hash = ?3, changed_at = ?4, deleted_at = NULL, raw = ?5, repaired = ?6 \
+        "UPDATE {raw} SET version = ?2, hash = ?3, changed_at = ?4, deleted_at = NULL, raw = ?5, repaired = ?6, seq = ?7 \
          WHERE id = ?1"
     ))?;
-    let mut delete = prepare(format!("UPDATE {raw} SET version = ?2, changed_at = ?3, deleted_at = ?3 WHERE id = ?1"))?;
+    let mut delete =
+        prepare(format!("UPDATE {raw} SET version = ?2, changed_at = ?3, deleted_at = ?3, seq = ?4 WHERE id = ?1"))?;
     let mut bump_version = prepare(format!("UPDATE {raw} SET version = ?2 WHERE id = ?1"))?;
     let mut see = transaction.prepare_cached(
         "INSERT INTO snowfeed_seen (sweep_id, stream_id, row_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
@@ -93,10 +134,16 @@ fn merge_rows(
         .prepare_cached("SELECT 1 FROM snowfeed_seen WHERE sweep_id = ?1 AND stream_id = ?2 AND row_id = ?3")?;
     let older = marks.map_or(StalePolicy::Skip, |marks| marks.older);
 
+    // Records of one parent follow one another.
+    let (mut parent, mut parent_text) = (RowPath::ROOT, String::new());
     for record in &part.records {
         let (key, version) = (&record.key, record.version);
+        if *record.parent() != parent {
+            parent = record.parent().clone();
+            parent_text = parent.to_text();
+        }
         let json: Option<&str> = record.json().map(|json| &**json);
-        let present = find.query_row(params![ids.resource_id, key], read_present).optional()?;
+        let present = find.query_row(params![ids.resource_id, parent_text, key], read_present).optional()?;
         let (row_id, present) = present.map_or((0, None), |(id, present)| (id, Some(present)));
         let is_older = present.is_some_and(|present| version < present.version);
         let is_marked = match marks {
@@ -109,13 +156,24 @@ fn merge_rows(
             MergeAction::Insert | MergeAction::InsertDeleted => {
                 let deleted_at = json.is_none().then_some(at);
                 let repaired = json.and_then(surrogates::replaced);
-                insert.execute(params![ids.resource_id, key, merged, hash, at, deleted_at, json, repaired])?;
+                insert.execute(params![
+                    ids.resource_id,
+                    key,
+                    merged,
+                    hash,
+                    at,
+                    deleted_at,
+                    json,
+                    repaired,
+                    parent_text,
+                    next
+                ])?;
             }
             MergeAction::Update => {
                 let repaired = json.and_then(surrogates::replaced);
-                update.execute(params![row_id, merged, hash, at, json, repaired])?;
+                update.execute(params![row_id, merged, hash, at, json, repaired, next])?;
             }
-            MergeAction::Delete => drop(delete.execute(params![row_id, merged, at])?),
+            MergeAction::Delete => drop(delete.execute(params![row_id, merged, at, next])?),
             MergeAction::BumpVersion => drop(bump_version.execute(params![row_id, merged])?),
             MergeAction::Unchanged | MergeAction::Skip => {}
         }
@@ -183,7 +241,7 @@ pub(super) fn unseen(connection: &Connection, query: &UnseenQuery) -> SqliteResu
     let sweep = sweep_id(connection, query.sweep)?.unwrap_or(0);
     let (from, after) = query.after.as_deref().map_or((">=", ""), |after| (">", after));
     let mut find = connection.prepare_cached(&format!(
-        "SELECT key, version, raw FROM {} t WHERE resource_id = ?1 AND key {from} ?2 AND deleted_at IS NULL AND NOT EXISTS \
+        "SELECT key, version, raw FROM {} t WHERE resource_id = ?1 AND parent = '' AND key {from} ?2 AND deleted_at IS NULL AND NOT EXISTS \
          (SELECT 1 FROM snowfeed_seen s WHERE s.sweep_id = ?3 AND s.stream_id = ?4 AND s.row_id = t.id) \
          ORDER BY key LIMIT ?5",
         raw_table(&query.table)
@@ -191,7 +249,7 @@ pub(super) fn unseen(connection: &Connection, query: &UnseenQuery) -> SqliteResu
     let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
     let records = find.query_map(params![ids.resource_id, after, sweep, ids.stream_id, limit], |row| {
         let json: String = row.get(2)?;
-        Ok(StoredRecord { key: row.get(0)?, version: Version(row.get(1)?), json: ByteString::from(json) })
+        Ok(StoredRecord::new(row.get::<_, String>(0)?, row.get::<_, i64>(1)?, json))
     })?;
     Ok(records.collect::<Result<_, _>>()?)
 }

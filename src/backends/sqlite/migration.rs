@@ -5,6 +5,7 @@
 //! | 1 | creates the tables |
 //! | 2 | adds `repaired` to the raw tables: documents that hold halves of surrogate pairs, as the views read them |
 //! | 3 | gives each stream of a resource a state of its own: the state of a resource with one stream becomes that of the stream |
+//! | 4 | adds `parent` and `seq` to the raw tables, and the numbers of the commits: what child streams need |
 //!
 //! Each step is one transaction, which raises the file's `user_version`: a program that dies on the way leaves a file of a version
 //! between, and the next one continues from there. The last step recreates the views.
@@ -26,7 +27,7 @@ type Step = fn(&Transaction<'_>) -> SqliteResult<()>;
 
 /// The steps, from version 0 to 1, from 1 to 2, and so on. A released step never changes; a step that does not change the tables of
 /// [`shape`] can be repeated.
-const STEPS: &[Step] = &[create_tables, add_repaired, split_states];
+const STEPS: &[Step] = &[create_tables, add_repaired, split_states, add_sequences];
 
 /// The header of a file, and whether the file has tables.
 #[derive(Debug, Clone, Copy)]
@@ -185,11 +186,23 @@ fn add_repaired(transaction: &Transaction<'_>) -> SqliteResult<()> {
 }
 
 /// To version 3. Of a resource with several streams, whose checkpoint covered all of them, each stream is read from its start.
-///
-/// An entry is added under each old key: a process of an older version that still has the file open builds on another one, so that its
-/// commits are refused.
 fn split_states(transaction: &Transaction<'_>) -> SqliteResult<()> {
     Ok(transaction.execute_batch(include_str!("v3.sql"))?)
+}
+
+/// To version 4. The rows of before have the sequence 0.
+fn add_sequences(transaction: &Transaction<'_>) -> SqliteResult<()> {
+    transaction.execute_batch(include_str!("v4.sql"))?;
+    for stream in tables::streams(transaction)? {
+        let (raw, index) = (sql::raw_table(&stream), sql::key_index(&stream));
+        transaction.execute_batch(&format!(
+            "ALTER TABLE {raw} ADD COLUMN parent TEXT NOT NULL DEFAULT '';
+             ALTER TABLE {raw} ADD COLUMN seq INTEGER NOT NULL DEFAULT 0;
+             DROP INDEX IF EXISTS {index};
+             CREATE UNIQUE INDEX {index} ON {raw} (resource_id, parent, key);"
+        ))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -216,6 +229,26 @@ mod tests {
         run(&mut connection, &[create_tables, whole]).unwrap();
         assert_eq!(version_of(&connection), 2);
         run(&mut connection, &[create_tables, whole]).unwrap();
+    }
+
+    #[test]
+    fn a_step_that_fails_halfway_leaves_no_trace() {
+        const STEP: &str = include_str!("v3.sql");
+        let mut connection = Connection::open_in_memory().unwrap();
+        let before = [create_tables, add_repaired];
+        run(&mut connection, &before).unwrap();
+        let old = shape(&connection).unwrap();
+        for (end, _) in STEP.match_indices("\n\n") {
+            let transaction = connection.transaction().unwrap();
+            transaction.execute_batch(&STEP[..end]).unwrap();
+            // Nothing commits it.
+            drop(transaction);
+            let temporary = "SELECT count(*) FROM sqlite_temp_schema";
+            assert_eq!(connection.query_row(temporary, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+            assert_eq!((version_of(&connection), shape(&connection).unwrap()), (2, old.clone()));
+        }
+        run(&mut connection, STEPS).unwrap();
+        assert_eq!(version_of(&connection), i32::try_from(STEPS.len()).unwrap());
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod migration;
 mod preview;
 mod read_only;
 mod rejects;
+mod rows;
 mod sink;
 mod sql;
 mod state;

@@ -1,10 +1,15 @@
 //! The sink: tables, commits, and their contents.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 
-use super::{Sqlite, commit, rejects, tables};
-use crate::sink::{Commit, CommitReport, LiveRows, OutstandingRejects, RejectQuery, Sink, StoredRecord, UnseenQuery};
-use crate::{Resource, Result, StreamSpec};
+use super::{Sqlite, commit, rejects, rows, tables};
+use crate::sink::{
+    Commit, CommitReport, LiveRows, OutstandingRejects, RejectQuery, RowQuery, SelectedRow, Sink, StoredRecord,
+    UnseenQuery,
+};
+use crate::{Resource, Result, Sequence, StreamSpec};
 
 #[async_trait]
 impl Sink for Sqlite {
@@ -27,5 +32,14 @@ impl Sink for Sqlite {
 
     async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {
         self.run(move |connection| rejects::outstanding(connection, &query)).await
+    }
+
+    async fn select_rows(&self, query: RowQuery) -> Result<Vec<SelectedRow>> {
+        self.run(move |connection| rows::select(connection, &query)).await
+    }
+
+    async fn sequences(&self, resource: &Resource) -> Result<BTreeMap<String, Sequence>> {
+        let resource = resource.clone();
+        self.run(move |connection| rows::sequences(connection, &resource)).await
     }
 }

@@ -34,6 +34,16 @@ pub(super) fn raw_table(stream: &str) -> String {
     identifier(&format!("snowfeed_raw_{stream}"))
 }
 
+/// The unique index of the table behind a stream's views.
+pub(super) fn key_index(stream: &str) -> String {
+    identifier(&format!("snowfeed_raw_{stream}_by_key"))
+}
+
+/// The index by sequence of the table behind a stream's views, if the stream has child streams.
+pub(super) fn sequence_index(stream: &str) -> String {
+    identifier(&format!("snowfeed_raw_{stream}_by_seq"))
+}
+
 /// A column of the typed view, as an expression over `document`, itself the SQL of a valid JSON text.
 pub(super) fn column(column: &Column, document: &str) -> String {
     let (outer, inner) = split(&column.path);

@@ -72,7 +72,9 @@ pub(super) fn ensure(transaction: &Transaction<'_>, resource: &Resource, tables:
         ensured.push((ensure_stream(transaction, table)?, table));
     }
     transaction
-        .prepare_cached("INSERT INTO snowfeed_resource (name) VALUES (?1) ON CONFLICT DO NOTHING")?
+        .prepare_cached(
+            "INSERT INTO snowfeed_resource (name, has_stream_states) VALUES (?1, 1) ON CONFLICT DO NOTHING",
+        )?
         .execute([resource.name()])?;
     let resource_id: i64 = transaction
         .prepare_cached("SELECT id FROM snowfeed_resource WHERE name = ?1")?
@@ -97,24 +99,31 @@ pub(super) fn ensure(transaction: &Transaction<'_>, resource: &Resource, tables:
 
 /// Creates a table's raw table and typed view, or adds columns to the view. Returns the table's id.
 fn ensure_stream(transaction: &Transaction<'_>, table: &StreamSpec) -> SqliteResult<i64> {
-    let stored: Option<(i64, String)> = transaction
-        .prepare_cached("SELECT id, columns FROM snowfeed_stream WHERE name = ?1")?
-        .query_row([&table.name], |row| Ok((row.get(0)?, row.get(1)?)))
+    let is_child = table.child_of().is_some();
+    if let Some(child) = table.child_of() {
+        index_parent(transaction, &child.parent)?;
+    }
+    let stored: Option<(i64, String, bool)> = transaction
+        .prepare_cached("SELECT id, columns, is_child FROM snowfeed_stream WHERE name = ?1")?
+        .query_row([&table.name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
     let mut columns = table.columns.clone();
-    if let Some((id, json)) = &stored {
+    if let Some((id, json, was_child)) = &stored {
         let before: Vec<Column> = serde_json::from_str(json)?;
         // A column that this version of the source no longer knows stays, behind those that it does.
         columns.extend(before.iter().filter(|old| table.columns.iter().all(|new| new.name != old.name)).cloned());
-        if columns == before {
+        if columns == before && is_child == *was_child {
             return Ok(*id);
         }
     }
     let json = serde_json::to_string(&columns)?;
     let raw = sql::raw_table(&table.name);
     let id = match stored {
-        Some((id, _)) => {
-            transaction.execute("UPDATE snowfeed_stream SET columns = ?2 WHERE id = ?1", params![id, json])?;
+        Some((id, ..)) => {
+            transaction.execute(
+                "UPDATE snowfeed_stream SET columns = ?2, is_child = ?3 WHERE id = ?1",
+                params![id, json, is_child],
+            )?;
             transaction.execute_batch(&format!("DROP VIEW {}", sql::identifier(&table.name)))?;
             id
         }
@@ -124,25 +133,42 @@ fn ensure_stream(transaction: &Transaction<'_>, table: &StreamSpec) -> SqliteRes
             transaction.execute_batch(&format!(
                 "CREATE TABLE {raw} (id INTEGER PRIMARY KEY, resource_id INTEGER NOT NULL REFERENCES snowfeed_resource (id), \
                  key TEXT NOT NULL, version INTEGER NOT NULL, hash BLOB, first_seen TEXT NOT NULL, \
-                 changed_at TEXT NOT NULL, deleted_at TEXT, raw TEXT, repaired TEXT);
-                 CREATE UNIQUE INDEX {index} ON {raw} (resource_id, key);",
-                index = sql::identifier(&format!("snowfeed_raw_{}_by_key", table.name)),
+                 changed_at TEXT NOT NULL, deleted_at TEXT, raw TEXT, repaired TEXT, parent TEXT NOT NULL DEFAULT '', \
+                 seq INTEGER NOT NULL DEFAULT 0);
+                 CREATE UNIQUE INDEX {index} ON {raw} (resource_id, parent, key);",
+                index = sql::key_index(&table.name),
             ))?;
-            transaction
-                .execute("INSERT INTO snowfeed_stream (name, columns) VALUES (?1, ?2)", params![table.name, json])?;
+            transaction.execute(
+                "INSERT INTO snowfeed_stream (name, columns, is_child) VALUES (?1, ?2, ?3)",
+                params![table.name, json, is_child],
+            )?;
             transaction.last_insert_rowid()
         }
     };
-    create_view(transaction, &table.name, &columns)?;
+    create_view(transaction, &table.name, &columns, is_child)?;
     Ok(id)
 }
 
-/// Makes a stream's typed view.
-fn create_view(transaction: &Transaction<'_>, stream: &str, columns: &[Column]) -> SqliteResult<()> {
+/// Indexes the rows of a parent stream by sequence.
+fn index_parent(transaction: &Transaction<'_>, parent: &str) -> SqliteResult<()> {
+    let exists = transaction.prepare_cached("SELECT 1 FROM snowfeed_stream WHERE name = ?1")?.exists([parent])?;
+    if exists {
+        transaction.execute_batch(&format!(
+            "CREATE INDEX IF NOT EXISTS {} ON {} (resource_id, seq, parent, key)",
+            sql::sequence_index(parent),
+            sql::raw_table(parent),
+        ))?;
+    }
+    Ok(())
+}
+
+/// Makes a stream's typed view. That of a child stream has the key of the parent, too.
+fn create_view(transaction: &Transaction<'_>, stream: &str, columns: &[Column], is_child: bool) -> SqliteResult<()> {
     transaction.execute_batch(&format!(
-        "CREATE VIEW {view} AS SELECT r.name AS resource, {columns} t.deleted_at AS deleted_at, t.raw AS raw \
+        "CREATE VIEW {view} AS SELECT r.name AS resource, {parent} {columns} t.deleted_at AS deleted_at, t.raw AS raw \
          FROM {raw} t JOIN snowfeed_resource r ON r.id = t.resource_id WHERE t.raw IS NOT NULL",
         view = sql::identifier(stream),
+        parent = if is_child { "t.parent ->> '$[#-1]' AS parent_key," } else { "" },
         columns = select_list(columns),
         raw = sql::raw_table(stream),
     ))?;
@@ -151,12 +177,12 @@ fn create_view(transaction: &Transaction<'_>, stream: &str, columns: &[Column]) 
 
 /// Makes the streams' views again. Those of resources are made from them, and stay.
 pub(super) fn recreate_views(transaction: &Transaction<'_>) -> SqliteResult<()> {
-    let mut find = transaction.prepare("SELECT name, columns FROM snowfeed_stream")?;
-    let streams: Vec<(String, String)> =
-        find.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-    for (stream, columns) in streams {
+    let mut find = transaction.prepare("SELECT name, columns, is_child FROM snowfeed_stream")?;
+    let streams: Vec<(String, String, bool)> =
+        find.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_, _>>()?;
+    for (stream, columns, is_child) in streams {
         transaction.execute_batch(&format!("DROP VIEW IF EXISTS {}", sql::identifier(&stream)))?;
-        create_view(transaction, &stream, &serde_json::from_str::<Vec<Column>>(&columns)?)?;
+        create_view(transaction, &stream, &serde_json::from_str::<Vec<Column>>(&columns)?, is_child)?;
     }
     Ok(())
 }

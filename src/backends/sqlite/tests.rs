@@ -1,5 +1,5 @@
 use super::*;
-use crate::sink::{Commit, Sink, TableRows};
+use crate::sink::{Commit, Sink, StreamCommit};
 use crate::stream::Column;
 use crate::{ColumnType, Record, Resource, RunId, StreamSpec, Version};
 use jiff::Timestamp;
@@ -13,12 +13,12 @@ fn spec() -> StreamSpec {
     StreamSpec::new("issues").column("text", "v", ColumnType::Text).column("integer", "v", ColumnType::Integer)
 }
 
+fn commit(name: &str, records: impl IntoIterator<Item = Record>) -> Commit {
+    Commit::new(resource(name), Timestamp::now()).part(StreamCommit::new("issues", RunId::new()).records(records))
+}
+
 async fn put(sqlite: &Sqlite, name: &str, records: impl IntoIterator<Item = Record>) {
-    let rows =
-        vec![TableRows { table: "issues".into(), records: records.into_iter().collect(), ..TableRows::default() }];
-    let at = Timestamp::now();
-    let commit = Commit { resource: resource(name), run: RunId::new(), at, rows, sweep: None, change: None };
-    sqlite.commit(commit).await.unwrap();
+    sqlite.commit(commit(name, records)).await.unwrap();
 }
 
 #[tokio::test]
@@ -83,15 +83,13 @@ async fn a_full_disk_is_reported_and_changes_nothing() {
     sqlite.ensure_streams(&one, &[spec()]).await.unwrap();
     put(&sqlite, "one", [Record::upsert("1", Version::NONE, "{}")]).await;
     sqlite.run(|c| Ok(c.pragma_update(None, "max_page_count", 40)?)).await.unwrap();
-    let records = (0..100).map(|n| Record::upsert(format!("k{n}"), Version::NONE, "x".repeat(8_000))).collect();
-    let rows = vec![TableRows { table: "issues".into(), records, ..TableRows::default() }];
-    let commit =
-        Commit { resource: one.clone(), run: RunId::new(), at: Timestamp::now(), rows, sweep: None, change: None };
+    let records = (0..100).map(|n| Record::upsert(format!("k{n}"), Version::NONE, "x".repeat(8_000)));
+    let commit = commit("one", records);
     let error = sqlite.commit(commit.clone()).await.unwrap_err();
     assert!(error.to_string().contains("disk is full") && error.to_string().contains("full.db"), "{error}");
     assert_eq!(sqlite.preview(&one, "issues", 9).await.unwrap().rows.len(), 1);
     sqlite.run(|c| Ok(c.pragma_update(None, "max_page_count", 4_000)?)).await.unwrap();
-    assert_eq!(sqlite.commit(commit).await.unwrap().counts.inserted, 100);
+    assert_eq!(sqlite.commit(commit).await.unwrap().counts().inserted, 100);
 }
 
 #[tokio::test]

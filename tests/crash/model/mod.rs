@@ -14,10 +14,10 @@ use std::time::Duration;
 use github_server::GithubServer;
 use proptest::prelude::*;
 use serde_json::json;
-use snowfeed::engine::{Connector, Event, IngestReport, IngestRequest};
+use snowfeed::engine::{Connector, EnableRequest, Event, IngestReport, IngestRequest};
 use snowfeed::prelude::*;
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::{Backend, Limits, RunId, RunRecord, RunStatus};
+use snowfeed::{Backend, Limits, RunId, RunRecord, RunStatus, StateKey};
 use tokio_util::sync::CancellationToken;
 
 use crate::crash::{CrashPoint, CrashSwitch, CrashingBackend, CrashingSource};
@@ -51,6 +51,11 @@ fn any_case() -> impl Strategy<Value = Case> {
         inclusive,
         steps,
     })
+}
+
+/// The key of the issues of a repository.
+fn key(which: RepositoryIndex) -> StateKey {
+    StateKey::new(NAMES[which], "issues")
 }
 
 fn resource(which: RepositoryIndex) -> Resource {
@@ -99,7 +104,7 @@ impl Trial {
         let mut all = [Vec::new(), Vec::new()];
         for which in [0, 1] {
             let rows = destination.rows(&resource(which), "issues").await;
-            let state = backend.latest(NAMES[which]).await.unwrap().map(|entry| entry.state);
+            let state = backend.latest(&key(which)).await.unwrap().map(|entry| entry.state);
             let checkpoint = state.as_ref().and_then(|state| state.checkpoint.as_ref());
             let checkpoint = checkpoint.map(|checkpoint| serde_json::from_str(checkpoint.as_str()).unwrap());
             self.scenario.reference(which, |reference| {
@@ -131,7 +136,7 @@ impl Trial {
         let snapshots = self.scenario.snapshots();
         let mut from_start = [false; 2];
         for which in [0, 1] {
-            let state = destination.backend().latest(NAMES[which]).await.unwrap().map(|entry| entry.state);
+            let state = destination.backend().latest(&key(which)).await.unwrap().map(|entry| entry.state);
             // After a reset, an ordinary run continues the read that the reset has begun.
             let resumes = |state: snowfeed::StreamState| match state.reconcile {
                 Some(reconcile) if reconcile.is_reset => reconcile.checkpoint,
@@ -183,13 +188,13 @@ impl Trial {
             Step::Serve(meanwhile) => self.serve(&destination, meanwhile).await,
             Step::Reset(which) => {
                 // An enabled resource can be reset even if it has never run.
-                let has_run = destination.backend().latest(NAMES[*which]).await.unwrap().is_some();
+                let has_run = destination.backend().latest(&key(*which)).await.unwrap().is_some();
                 let is_known = has_run || self.scenario.reference(*which, |reference| reference.enabled.is_some());
                 let reset = self.undisturbed(&destination).reset(&resource(*which)).await;
                 assert_eq!(reset.is_ok(), is_known, "{reset:?}");
             }
             Step::Enable(which) => {
-                self.undisturbed(&destination).enable(&resource(*which), None).await.unwrap();
+                self.undisturbed(&destination).enable(EnableRequest::new(resource(*which))).await.unwrap();
                 self.scenario.reference(*which, |reference| reference.enabled = Some(true));
             }
             Step::Disable(which) => {

@@ -118,7 +118,7 @@ impl HelpdeskReader {
         // Parsing is part of the retried request: a truncated body is requested again.
         let read = |response: Response| {
             let page: Page<'_> = response.json()?;
-            let (mut batch, mut last) = (Batch::new("tickets"), since);
+            let (mut batch, mut last) = (Batch::new(), since);
             for ticket in json::elements::<Ticket>(&response.body().slice_ref(page.tickets.get())) {
                 let (Ticket { id, changed }, raw) = ticket?;
                 batch = batch.record(Record::upsert(id.to_string(), changed, raw));

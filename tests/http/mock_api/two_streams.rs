@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -79,20 +79,20 @@ impl Reader for HelpdeskReader {
                 }
             }
         });
-        pages.map_ok(|batches| stream::iter(batches.into_iter().map(Ok))).try_flatten().boxed()
+        pages.boxed()
     }
 }
 
 impl HelpdeskReader {
-    /// Reads a page of tickets and the comments of each, and returns the URL of the next page.
-    async fn page(&self, request: &ReadRequest, url: &str) -> Result<(Vec<Batch>, Option<String>)> {
+    /// Reads a page of tickets, or the comments of each of them, and returns the URL of the next page.
+    async fn page(&self, request: &ReadRequest, url: &str) -> Result<(Batch, Option<String>)> {
         let since = request.checkpoint.as_ref().map_or(Ok(0), Checkpoint::parse::<i64>)?;
         let mut page = self.client.get(url);
         if !url.contains('?') {
             page = page.query(&[("since", &since.to_string())]);
         }
         let tickets = |response: Response| {
-            let (mut batch, mut last) = (Batch::new("tickets"), since);
+            let (mut batch, mut last) = (Batch::new(), since);
             for ticket in json::elements::<Ticket>(response.body()) {
                 let (Ticket { id, changed }, raw) = ticket?;
                 batch = batch.record(Record::upsert(id.to_string(), changed, raw));
@@ -101,23 +101,27 @@ impl HelpdeskReader {
             Ok((batch, last, response.next()?.map(String::from)))
         };
         let (tickets, last, next) = page.send_with(&request.monitor, tickets).await?;
-        let mut batches = Vec::new();
+        let batch = match request.stream.as_str() {
+            "comments" => self.comments(&tickets, &request.monitor).await?,
+            _ => tickets,
+        };
+        Ok((batch.checkpoint(Checkpoint::new(&last)?), next))
+    }
+
+    /// Reads the comments of these tickets.
+    async fn comments(&self, tickets: &Batch, monitor: &Monitor) -> Result<Batch> {
+        let mut batch = Batch::new();
         for ticket in &tickets.records {
             // A ticket that has been deleted meanwhile has no comments.
             let list = self.client.get(&format!("tickets/{}/comments", ticket.key)).allow_status(&[404]);
             let comments = |response: Response| {
-                let mut batch = Batch::new("comments");
-                for comment in json::elements::<Comment>(response.body()).take_while(|_| response.status() == 200) {
-                    let (Comment { id }, raw) = comment?;
-                    batch = batch.record(Record::upsert(format!("{}/{id}", ticket.key), Version::NONE, raw));
-                }
-                Ok(batch)
+                let comments = json::elements::<Comment>(response.body()).take_while(|_| response.status() == 200);
+                let record = |(Comment { id }, raw)| Record::upsert(format!("{}/{id}", ticket.key), Version::NONE, raw);
+                comments.map(|comment| comment.map(record)).collect::<Result<Vec<_>>>()
             };
-            batches.push(list.send_with(&request.monitor, comments).await?);
+            batch = batch.records(list.send_with(monitor, comments).await?);
         }
-        // The checkpoint of the last batch covers the tickets and their comments.
-        batches.push(tickets.checkpoint(Checkpoint::new(&last)?));
-        Ok((batches, next))
+        Ok(batch)
     }
 }
 
@@ -163,6 +167,6 @@ async fn faults_lose_nothing() -> Result<()> {
     let connector = Connector::new(Helpdesk, Arc::new(memory.clone())).with_settings(settings(&api).values().clone());
     connector.ingest(IngestRequest::new([all.clone()])).await?;
     assert_eq!((memory.rows(&all, "tickets").len(), memory.rows(&all, "comments").len()), (12, 24));
-    assert_eq!(api.count("/tickets"), 4, "three pages, and one retry");
+    assert_eq!(api.count("/tickets"), 7, "three pages for each stream, and one retry");
     Ok(())
 }

@@ -303,13 +303,14 @@ pub(super) async fn clause_9_verify_returns_only_requested_records(fresh: Fresh<
     let case = fresh.make().await;
     for stream in case.streams() {
         let batches = case.batches(&stream, Mode::Reconcile, None).await;
-        let known = batches.iter().flat_map(|batch| &batch.records).filter_map(|record| {
-            Some(StoredRecord { key: record.key.clone(), version: record.version, json: record.json()?.clone() })
-        });
+        let known = batches
+            .iter()
+            .flat_map(|batch| &batch.records)
+            .filter_map(|record| Some(StoredRecord::new(record.key.as_str(), record.version, record.json()?.clone())));
         // A made-up record: the document of another one with a different key.
         let mut records: Vec<StoredRecord> = known.take(2).collect();
         let json = records.first().map_or_else(|| ByteString::from("{}"), |record| record.json.clone());
-        let made_up = StoredRecord { key: "999999999999999".into(), version: Version(5), json };
+        let made_up = StoredRecord::new("999999999999999", Version(5), json);
         records.push(made_up);
         records.dedup_by(|a, b| a.key == b.key);
         let request = VerifyRequest {
