@@ -106,6 +106,10 @@ struct Stream {
     name: String,
     /// Whether it is read where the user selects no streams.
     is_default: bool,
+    /// The stream that is selected with it.
+    requires: Option<String>,
+    /// Whether it has a table of its own.
+    has_table: bool,
     columns: Vec<String>,
 }
 
@@ -165,6 +169,8 @@ impl Context {
                 .map(|stream| Stream {
                     name: stream.name.clone(),
                     is_default: stream.is_default,
+                    requires: stream.requires().map(Into::into),
+                    has_table: stream.table() == stream.name,
                     columns: stream.columns.iter().map(|column| column.name.clone()).collect(),
                 })
                 .collect(),

@@ -1,13 +1,13 @@
-"""Tests the page of a source with two streams, of which the second one is read only if it is selected."""
+"""Tests the page of a source with several streams, of which one is read by default."""
 
 import engine
 from test_page import VIEWER, configure, page  # noqa: F401
-from test_streams import BOTH, DENIED, Older, without_comments
+from test_streams import ALL, BOTH, DENIED, Older, change_row, without_comments
 
 
 def choice(shown, key):
-    """The multiselect with this key."""
-    return next(one for one in shown.run.multiselect if one.key == key)
+    """The multiselect whose key begins with this text."""
+    return next(one for one in shown.run.multiselect if one.key.startswith(key))
 
 
 def lines(shown):
@@ -19,7 +19,7 @@ def lines(shown):
 def test_the_default_streams_are_preselected_and_not_stored(page, app):
     app.account.job = engine.ingesting(app.real)
     shown = configure(page())
-    assert choice(shown, "new_streams").value == ["issues"] and choice(shown, "new_streams").options == BOTH
+    assert choice(shown, "new_streams").value == ["issues"] and choice(shown, "new_streams").options == ALL
     shown.fill("new_resource", "a/b").press("Enable").says("Enabled.")
     assert app.resources() == {"a/b": {"enabled": True}}
     assert lines(shown) == [("issues", "yes", "waiting for a machine", 0)]
@@ -55,6 +55,23 @@ def test_the_selection_of_a_resource_is_changed(page, app):
     choice(shown, "streams_a/b").set_value(BOTH)
     shown.press("Enable with these streams")
     assert app.resources()["a/b"] == {"enabled": True, "streams": BOTH}
+    shown.fill("new_resource", "a/b").press("Enable")
+    assert app.resources()["a/b"]["streams"] == BOTH, "it has one already"
+    choice(shown, "streams_a/b").set_value(["reactions"])
+    shown.press("Set streams")
+    assert choice(shown, "streams_a/b").value == ["comments", "reactions"], "with the required one"
+    choice(shown, "streams_a/b").set_value(["issues"])
+    shown.press("Set streams")
+    assert app.resources()["a/b"] == {"enabled": True}, "the default streams"
+
+
+def test_a_selected_stream_that_the_source_no_longer_has_is_named(page, app):
+    shown = configure(page())
+    change_row(app, {"enabled": True, "streams": ["gone", "comments"]})
+    shown.press("refresh").says("no streams named gone")
+    choice(shown, "streams_a/b").set_value(BOTH)
+    shown.press("Set streams")
+    assert "gone" not in shown.text() and app.resources()["a/b"]["streams"] == BOTH
 
 
 def test_a_failing_stream_is_named(page, app):
@@ -80,7 +97,7 @@ def test_runs_have_a_stream_and_are_filtered_by_it(page, app):
         at = 1 if shown.run.multiselect else 0
         history = shown.run.dataframe[at].value
         assert sorted(zip(history["Stream"], history["Status"], strict=True)) == [("comments", "failed"), ("issues", "complete")]
-        assert shown.field("runs_of_stream").options == ["All", *BOTH]
+        assert shown.field("runs_of_stream").options == ["All", *ALL]
         shown.fill("runs_of_stream", "comments").fill("runs_of", "a/b")
         shown.run.run()
         assert list(shown.sound().run.dataframe[at].value["Stream"]) == ["comments"]

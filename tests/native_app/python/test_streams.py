@@ -1,4 +1,4 @@
-"""Tests a source with two streams, of which the second one is read only if it is selected."""
+"""Tests a source with several streams: `issues` by default; `comments` and its child stream `reactions` only if they are selected."""
 
 import json
 
@@ -9,6 +9,7 @@ import ingestion
 from account import JobFailed
 
 HALF_HOUR = "SCHEDULE_30_20_MINUTE"
+ALL = ["issues", "comments", "reactions"]
 BOTH = ["issues", "comments"]
 DENIED = {"kind": "permission", "message": "comments are not readable", "help": "grant the token access"}
 
@@ -47,7 +48,7 @@ def test_the_default_streams_are_read_unless_others_are_selected(configured):
     assert statuses(configured) == {"issues": "complete"}
     assert statuses(configured, "c/d") == {"issues": "complete", "comments": "complete"}
     status = configured.ok("get_connector_status")
-    assert (status["streams"], status["default_streams"]) == (BOTH, ["issues"])
+    assert (status["streams"], status["default_streams"]) == (ALL, ["issues"])
 
 
 def test_enabling_again_keeps_or_replaces_the_selection(configured):
@@ -57,13 +58,23 @@ def test_enabling_again_keeps_or_replaces_the_selection(configured):
     for given, selected in [((), ["comments"]), ((None,), ["comments"]), ((BOTH,), BOTH), ((), BOTH)]:
         assert configured.ok("enable_resource", "a/b", *given)["streams"] == selected
         assert configured.resources() == {"a/b": {"enabled": True, "schedule": "2h", "streams": selected}}
+    assert configured.ok("enable_resource", "a/b", ["default"])["streams"] == ["issues"]
+    assert configured.resources() == {"a/b": {"enabled": True, "schedule": "2h"}}
 
 
-@pytest.mark.parametrize("given", [[], ["issues", "coments"], [5], [["issues"]], [{}]])
+def test_a_stream_is_selected_with_the_one_that_it_requires(configured):
+    configured.account.job = engine.ingesting(configured.real)
+    assert configured.ok("enable_resource", "a/b", ["reactions"])["streams"] == ["comments", "reactions"]
+    assert configured.resources()["a/b"]["streams"] == ["comments", "reactions"]
+    change_row(configured, {"enabled": True, "streams": ["reactions"]})
+    assert set(streams_of(configured)) == {"comments", "reactions"}, "so does the connector's program"
+
+
+@pytest.mark.parametrize("given", [[], ["issues", "coments"], ["issues", "default"], [""], [5], [["issues"]], [{}]])
 def test_an_invalid_selection_is_rejected_with_the_known_streams(configured, given):
     answer = configured.call("enable_resource", "a/b", given)
-    assert answer["response_code"] == "INVALID_INPUT" and answer["streams"] == BOTH
-    assert "issues, comments" in answer["message"]
+    assert answer["response_code"] == "INVALID_INPUT" and answer["streams"] == ALL
+    assert "default" in given or "issues, comments, reactions" in answer["message"]
     assert configured.resources() == {} and not configured.account.jobs
     configured.ok("enable_resource", "a/b", ["comments"])
     assert configured.code("enable_resource", "a/b", given) == "INVALID_INPUT"
@@ -189,7 +200,7 @@ def test_viewers_see_streams_without_messages(configured):
     configured.ok("enable_resource", "a/b", BOTH)
     configured.account.end_jobs()
     answer = configured.ok("get_viewer_status")
-    assert DENIED["message"] not in json.dumps(answer) and answer["streams"] == BOTH
+    assert DENIED["message"] not in json.dumps(answer) and answer["streams"] == ALL
     issues, comments = answer["resources"][0]["streams"]
     assert issues["state"]["status"] == "complete" and issues["last_run"]["counts"]["inserted"] == 3
     assert comments["last_run"]["error"] == {"kind": "permission"} and comments["selected"]
@@ -237,7 +248,9 @@ def test_a_stream_of_another_version_is_left_out(configured):
     configured.ok("resume_connector")
     configured.tick()
     configured.account.end_jobs()
-    assert statuses(configured) == {"comments": "complete"} and configured.ok("get_connector_status")["skipped"] == []
+    (entry,) = configured.ok("get_connector_status")["resources"]
+    assert statuses(configured) == {"comments": "complete"} and entry["problem"] is None
+    assert entry["dropped_streams"] == ["gone"]
 
 
 class Older:

@@ -42,9 +42,8 @@ def add(status):
     if pressed and not name.strip():
         st.error(f"Enter the name of the {texts.escaped(kind)}.")
     elif pressed:
-        # Without a selection of its own, the resource follows the defaults of later versions.
-        own = [] if streams == status["default_streams"] else [streams]
-        enable(name.strip(), *own, doing="Starting its first run…")
+        # The defaults are not passed on: a new resource has them anyway, and another one keeps its selection.
+        enable(name.strip(), *([] if streams == status["default_streams"] else [streams]), doing="Starting its first run…")
 
 
 def choose_streams(status, selected, key):
@@ -104,6 +103,9 @@ def warn(resource):
     job = resource["last_job"] or {}
     if resource["problem"]:
         st.error(f"It is skipped: {texts.escaped(resource['problem'])}")
+    if resource["dropped_streams"]:
+        dropped = texts.escaped(", ".join(resource["dropped_streams"]))
+        st.warning(f"This version of the connector has no streams named {dropped}, which are selected. Set the streams again.")
     if resource["suspended"]:
         st.warning(
             f"Its runs have failed {int(resource['failures'])} times in a row, so the schedule no longer starts it. Enable it again "
@@ -145,11 +147,14 @@ def change(status, resource):
     if len(status["streams"]) > 1:
         with st.form("streams_form"):
             selected = [stream["name"] for stream in resource["streams"] if stream["selected"]]
-            streams = choose_streams(status, selected or status["default_streams"], f"streams_{name}")
+            # A new selection, which has the required streams, too, needs a new field.
+            key = f"streams_{name}_{'_'.join(selected)}"
+            streams = choose_streams(status, selected or status["default_streams"], key)
             st.caption("A stream that you add is read from its start. The rows of one that you remove stay, and are no longer updated.")
             pressed = st.form_submit_button("Set streams" if resource["enabled"] else "Enable with these streams")
         if pressed:
-            enable(name, streams)
+            # The default streams follow those of later versions.
+            enable(name, ["default"] if streams == status["default_streams"] else streams)
 
 
 def run(status, resource):

@@ -262,6 +262,7 @@ def resource_reports(session, configuration, jobs):
                 "state": history.worst(stream["state"] for stream in relevant),
                 "last_run": max(filter(None, (stream["last_run"] for stream in relevant)), key=lambda run: run["id"], default=None),
                 "streams": by_stream,
+                "dropped_streams": streams.dropped(resource),
                 "container": running.get(name),
                 "last_job": last_job(newest.get(name), name, reads),
                 "failures": failures.get(name, 0),

@@ -96,7 +96,7 @@ def definitions(session, database, has_streams):
 
 
 def ingestion_definitions(database, has_streams):
-    """The streams that each resource reads, with their newest states, by the rules of `streams.selected` and `ByStream.newest`."""
+    """The selected streams of each resource with their newest states, by the rule of `ByStream.newest`."""
     configured, state, table = (
         qualified(database, "STATE", name) for name in ("RESOURCE_CONFIGURATION", "APP_STATE", "SNOWFEED_TABLE")
     )
