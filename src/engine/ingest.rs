@@ -6,7 +6,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use serde::Serialize;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::batcher::ReadBudget;
@@ -273,12 +273,22 @@ impl ConcurrentRuns {
     ) -> Vec<RunRecord> {
         let names: BTreeSet<String> = streams.iter().map(|planned| planned.stream.name.clone()).collect();
         let ended = watch::Sender::new(BTreeSet::new());
+        let turn = Mutex::new(());
         let runs = streams.into_iter().map(|planned| async {
             let name = planned.stream.name.clone();
             if let Some(required) = planned.stream.requires().filter(|required| names.contains(*required)) {
                 // The sender lives as long as the runs.
                 let _ = ended.subscribe().wait_for(|ended: &BTreeSet<String>| ended.contains(required)).await;
             }
+            // Only one stream of a resource waits for a permit, so that one with many streams does not keep the others waiting. The
+            // semaphore is never closed; without a permit, a run would only use more memory.
+            let _permit = {
+                let _turn = turn.lock().await;
+                let permit = self.permits.acquire().await;
+                // The other resources come first, even while there are permits left.
+                tokio::task::yield_now().await;
+                permit
+            };
             let record = self.run(planned, config.clone(), mode, cancel.clone()).await;
             ended.send_modify(|ended| {
                 ended.insert(name);
@@ -296,8 +306,6 @@ impl ConcurrentRuns {
         mode: Mode,
         cancel: CancellationToken,
     ) -> RunRecord {
-        // It is never closed; without a permit, a run would only use more memory.
-        let _permit = self.permits.acquire().await;
         let start = planned.start.take();
         let run = Run::new(&self.connector, planned, config, mode, self.allow_deletions, cancel);
         run.execute(start, self.budget.clone()).await

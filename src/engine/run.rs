@@ -288,17 +288,18 @@ impl<'a> Run<'a> {
         // Once a run has written the state, every commit must update its record.
         let has_written = self.stored.as_ref().is_some_and(|stored| stored.run == self.record.id);
         let had_rejects = self.rejects.may_have_any();
-        self.rejects.track(&self.connector.source, &mut rows);
+        let changes_rejects = self.rejects.track(&self.connector.source, &mut rows);
         let corrects_rejects = !rows.corrected.is_empty();
         let rejected = rows.rejects.len() as u64;
         let offered = rows.records.len() as u64 + rejected;
         // Rows without progress also advance the state if a row changes, so that a reconcile run cannot replace them with what it
         // read before.
-        let fence = (!has_progressed && !has_written && self.connector.is_transactional()).then_some(Sweep::Fence);
+        let is_plain = !has_progressed && !has_written && !changes_rejects;
+        let fence = (is_plain && self.connector.is_transactional()).then_some(Sweep::Fence);
         let sweep = sweep.or(fence);
         // A step of a reconciliation that another run or a reset has ended must be refused: its marks and deletions would be
         // wrong.
-        let fenced = has_progressed || has_written || sweep.is_some();
+        let fenced = !is_plain || sweep.is_some();
         let state = fenced.then(|| self.state(RunStatus::Running, None, checkpoint.clone(), reconcile.clone()));
         let mut is_stored = false;
         if offered > 0 || corrects_rejects || !rows.gone.is_empty() || (state.is_some() && sweep != Some(Sweep::Fence))
