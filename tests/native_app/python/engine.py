@@ -82,6 +82,7 @@ def write(real, database, run):
         "TOTAL_MS": run["timings"]["total_ms"],
         "ERROR": (run["error"] or {}).get("message"),
         "DOCUMENT": json.dumps(run),
+        **({"STREAM": run["stream"]} if "stream" in run else {}),
     }
     names, marks = ", ".join(map(quoted, columns)), ", ".join("?" for _ in columns)
     real.sql(f"INSERT INTO {table} ({names}) SELECT {marks}", params=list(columns.values())).collect()

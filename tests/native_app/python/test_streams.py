@@ -151,16 +151,17 @@ def test_deleting_data_deletes_that_of_all_streams_and_stops_their_runs(configur
     configured.ok("enable_resource", "a/b", BOTH)
     configured.account.end_jobs()
     engine.append_state(configured.real, configured.data, "a/b", {"status": "running", "run": "x"}, "2026-01-01T00:00:00Z", "comments")
-    states = f'SELECT "STREAM", "VERSION" FROM "{configured.data}"."STATE"."APP_STATE"'
+    states = f'SELECT "STREAM", "VERSION" FROM "{configured.data}"."STATE"."APP_STATE" ORDER BY "STREAM"'
     assert max(row["VERSION"] for row in configured.rows(states)) == 2
     configured.ok("delete_resource", "a/b", True)
-    assert configured.rows(states) == [{"STREAM": None, "VERSION": 3}], "newer than the state of each stream"
+    assert configured.rows(states) == [{"STREAM": name, "VERSION": 3} for name in sorted(ALL)], "newer than the state of each stream"
     for name in ("a/b", "a/b/comments"):
         assert configured.rows(f'SELECT * FROM "{configured.data}"."PUBLIC"."{name}"') == []
     assert configured.rows(f'SELECT * FROM "{configured.data}"."STATE"."INGESTION_RUN"') == []
     assert configured.ok("get_connector_status")["resources"] == []
     configured.ok("enable_resource", "a/b", BOTH)
-    assert all("from the start" in stream["state"]["message"] for stream in streams_of(configured).values())
+    found = streams_of(configured)
+    assert list(found) == BOTH and all("from the start" in stream["state"]["message"] for stream in found.values())
     configured.account.end_jobs()
     assert statuses(configured) == {"issues": "complete", "comments": "complete"}
 
@@ -254,11 +255,20 @@ def test_a_stream_of_another_version_is_left_out(configured):
 
 
 class Older:
-    """The destination as an older version of the engine left it: the states have no column for the stream."""
+    """The destination as an older version of the engine left it: states and runs have no column for the stream."""
 
     def __init__(self, app):
-        self.app, self.table = app, f'"{app.data}"."STATE"."APP_STATE"'
-        app.rows(f'ALTER TABLE {self.table} DROP COLUMN "STREAM"')
+        self.app, state = app, f'"{app.data}"."STATE"'
+        self.states, self.runs, self.view = (f'{state}."{name}"' for name in ("APP_STATE", "SNOWFEED_RUN", "INGESTION_RUN"))
+        self.tables = f'{state}."SNOWFEED_TABLE"'
+        app.rows(f"DROP VIEW {self.view}")
+        for table in (self.states, self.runs):
+            app.rows(f'ALTER TABLE {table} DROP COLUMN "STREAM"')
+        self.make_view('* EXCLUDE "RECORDED_AT"')
+
+    def make_view(self, columns):
+        newest = 'ROW_NUMBER() OVER (PARTITION BY "RESOURCE", "ID" ORDER BY "RECORDED_AT" DESC) = 1'
+        self.app.rows(f"CREATE OR REPLACE VIEW {self.view} AS SELECT {columns} FROM {self.runs} QUALIFY {newest}")
 
     def ingest(self, resource, status="complete", tables=("issues",), **details):
         """A run of the older version, for all streams of a resource."""
@@ -268,7 +278,13 @@ class Older:
 
     def migrate(self):
         """Does what the first container of the new version does."""
-        self.app.rows(f'ALTER TABLE {self.table} ADD COLUMN "STREAM" VARCHAR')
+        sole = f'SELECT "RESOURCE" FROM {self.tables} GROUP BY "RESOURCE" HAVING COUNT(*) = 1'
+        for table, resource in ((self.states, "KEY"), (self.runs, "RESOURCE")):
+            self.app.rows(f'ALTER TABLE {table} ADD COLUMN "STREAM" VARCHAR')
+            self.app.rows(f"UPDATE {table} SET \"STREAM\" = 'issues' WHERE \"{resource}\" IN ({sole})")
+        self.app.rows(f"UPDATE {self.states} SET \"STREAM\" = '' WHERE \"STREAM\" IS NULL")
+        self.app.rows(f'ALTER TABLE {self.states} ALTER COLUMN "STREAM" SET NOT NULL')
+        self.make_view('* EXCLUDE "RECORDED_AT"')
 
 
 def test_a_database_of_an_older_version_is_read_before_its_migration(configured):
@@ -292,16 +308,35 @@ def test_a_database_of_an_older_version_is_read_before_its_migration(configured)
 
 def test_an_entry_of_an_older_version_stands_for_every_table_of_its_resource(configured):
     older = Older(configured)
-    configured.ok("enable_resource", "a/b", BOTH)
+    configured.ok("enable_resource", "a/b", ALL)
+    configured.ok("enable_resource", "c/d")
     configured.account.services.clear()
-    older.ingest("a/b", "failed", tables=BOTH, error=DENIED)
-    assert statuses(configured) == {"issues": "failed", "comments": "failed"}
-    older.migrate()
-    assert statuses(configured) == {"issues": "failed", "comments": "failed"}
+    for _ in range(3):
+        older.ingest("a/b", "failed", tables=BOTH, error=DENIED)
+    older.ingest("c/d")
+    for migrate in (lambda: None, older.migrate):
+        migrate()
+        assert statuses(configured) == {"issues": "failed", "comments": "failed", "reactions": None}
+        assert statuses(configured, "c/d") == {"issues": "complete"}
     engine.write(configured.real, configured.data, engine.record("a/b", stream="issues"))
-    assert statuses(configured) == {"issues": "complete", "comments": "failed"}, "the newer one counts"
-    definitions = f'SELECT "STREAM", "STATUS" FROM "{configured.name}"."VIEWS"."INGESTION_DEFINITIONS" ORDER BY "STREAM"'
-    assert [tuple(row.values()) for row in configured.rows(definitions)] == [("comments", "failed"), ("issues", "complete")]
+    expected = {"issues": "complete", "comments": "failed", "reactions": None}
+    assert statuses(configured) == expected, "that of the stream counts, although its version is lower"
+    view = f'"{configured.name}"."VIEWS"."INGESTION_DEFINITIONS"'
+    found = configured.rows(f"SELECT \"STREAM\", \"STATUS\" FROM {view} WHERE \"RESOURCE\" = 'a/b'")
+    assert {row["STREAM"]: row["STATUS"] for row in found} == expected
+
+
+def test_what_an_older_container_stored_during_the_migration_counts_for_every_stream(configured):
+    configured.account.job = engine.ingesting(configured.real)
+    configured.ok("enable_resource", "a/b", BOTH)
+    configured.account.end_jobs()
+    assert statuses(configured) == {"issues": "complete", "comments": "complete"}
+    table = f'"{configured.data}"."STATE"."APP_STATE"'
+    configured.rows(f'ALTER TABLE {table} ALTER COLUMN "STREAM" DROP NOT NULL')
+    engine.append_state(configured.real, configured.data, "a/b", {"status": "partial", "run": "x"}, "2026-01-01T00:00:00Z", None)
+    assert statuses(configured) == {"issues": "partial", "comments": "partial"}
+    engine.write(configured.real, configured.data, engine.record("a/b", stream="issues"))
+    assert statuses(configured) == {"issues": "complete", "comments": "partial"}
 
 
 def test_the_migration_by_a_container_updates_the_views(configured):

@@ -94,11 +94,11 @@ def quoted(name):
     return '"' + name.replace('"', '""') + '"'
 
 
-def runs(database, resource, stream, limit):
-    """The newest runs of one resource or of all, and of one stream or of all."""
+def runs(database, resource, stream, limit, has_streams):
+    """The newest runs of one resource or of all, and of one stream or of all; `has_streams`: whether the history has streams."""
     columns = [
         "RESOURCE",
-        "STREAM",
+        *(["STREAM"] if has_streams else []),
         "MODE",
         "STATUS",
         "STARTED_AT",
@@ -114,12 +114,10 @@ def runs(database, resource, stream, limit):
         "ERROR",
     ]
     # The column STREAM of the run history is not in every database; the document of a run has the stream.
-    stream_of_run = "NULLIF(TRY_PARSE_JSON(\"DOCUMENT\"):stream::VARCHAR, '')"
-    source = f'(SELECT *, {stream_of_run} AS "STREAM_OF_RUN" FROM {quoted(database)}."STATE"."INGESTION_RUN")'
-    computed = {"STREAM": '"STREAM_OF_RUN" AS "STREAM"', "ERROR": f'LEFT("ERROR", {MAX_CELL // 10}) AS "ERROR"'}
-    shown = ", ".join(computed.get(name, quoted(name)) for name in columns)
-    where, params = filtered({"RESOURCE": resource, "STREAM_OF_RUN": stream})
-    text = f'SELECT {shown} FROM {source} r {where} ORDER BY "STARTED_AT" DESC, "ID" DESC LIMIT {int(limit)}'
+    where, params = filtered({"RESOURCE": resource, "STREAM": stream})
+    table = f'{quoted(database)}."STATE"."INGESTION_RUN"'
+    shown = [f'LEFT("ERROR", {MAX_CELL // 10}) AS "ERROR"' if name == "ERROR" else quoted(name) for name in columns]
+    text = f'SELECT {", ".join(shown)} FROM {table} {where} ORDER BY "STARTED_AT" DESC, "ID" DESC LIMIT {int(limit)}'
     found = select(text, *params)
     return found if len(found) else pandas.DataFrame(columns=columns)
 

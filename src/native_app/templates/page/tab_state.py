@@ -35,13 +35,14 @@ def show(status):
             name = texts.name(status, resource["name"], failing["name"])
             st.error(f"{texts.escaped(name)}: {texts.escaped(failure_message(resource, failing))}")
     streams = status["streams"]
-    several = len(streams) > 1
+    # In a database that no container of this version has upgraded yet, runs have no streams.
+    several = len(streams) > 1 and status["runs_have_streams"]
     left, *middle, right = st.columns([2, 1, 1] if several else [3, 1])
     resource = chosen(left.selectbox("Resource", [ALL] + [resource["name"] for resource in resources], key="runs_of"))
     stream = chosen(middle[0].selectbox("Stream", [ALL, *streams], key="runs_of_stream")) if several else None
     limit = right.number_input("Maximum runs", min_value=10, max_value=1000, value=100, step=10, key="runs_limit")
     if "configuration" in status:
-        runs = data.runs(status["configuration"]["destination_database"], resource, stream, limit)
+        runs = data.runs(status["configuration"]["destination_database"], resource, stream, limit, several)
     else:
         runs = data.runs_for_viewers(status["runs"], resource, stream, limit)
     if not len(runs):

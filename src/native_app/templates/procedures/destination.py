@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 
 from snowflake.snowpark.exceptions import SnowparkSQLException
 
+import history
 import roles
+import streams
 from names import qualified, quoted
 from responses import MISSING, NOT_ALLOWED, ProcedureError, attempt
 from spec import SPEC
@@ -117,20 +119,33 @@ def fence_of(session, database, resource):
     return fence
 
 
+def append_state(session, states, entry):
+    """Appends an entry to the states, given by column."""
+    numbers = {"VERSION": "NUMBER(38, 0)"}
+    names = ", ".join(map(quoted, entry))
+    bound = ", ".join(f"CAST(? AS {numbers.get(name, 'VARCHAR')}) AS {quoted(name)}" for name in entry)
+    session.sql(
+        f'INSERT INTO {states} ({names}, "VALUE") SELECT {names}, PARSE_JSON("DOCUMENT") FROM (SELECT {bound}) s',
+        params=list(entry.values()),
+    ).collect()
+
+
 def delete_data(session, database, resource):
     """Deletes the rows and the states of all streams of a resource, so that it would be read from the start. Its empty tables stay.
 
-    A state with a new version is left, without a stream, so that it is one of every stream: the commit of an active run builds on an
-    older version, and is rejected.
+    A state with a new version is left for each stream: the commit of an active run builds on an older version, and is rejected.
     """
     raws = [entry["raw"] for entry in tables(session, database).get(resource, [])]
     fence, states = fence_of(session, database, resource), qualified(database, "STATE", "APP_STATE")
+    has_streams = history.has_streams(session, database)
     newest = f'SELECT MAX("VERSION") AS "V" FROM {states} WHERE "KEY" = ?'
+    known = f'SELECT DISTINCT "STREAM" FROM {states} WHERE "KEY" = ? AND "STREAM" IS NOT NULL'
     session.sql("BEGIN").collect()
     try:
         # First, because runs lock this table.
         session.sql(f'UPDATE {fence} SET "TXN" = NULL, "RUN" = \'delete\'').collect()
         version = int(session.sql(newest, params=[resource]).collect()[0]["V"] or 0) + 1
+        stored = session.sql(known, params=[resource]).collect() if has_streams else []
         for raw in raws:
             session.sql(f"DELETE FROM {raw}").collect()
         of_resource = [(table, "RESOURCE") for table in ("SNOWFEED_RUN", "REJECTED_RECORD", "SNOWFEED_SEEN")]
@@ -143,12 +158,10 @@ def delete_data(session, database, resource):
             "run": str(uuid.uuid4()),
             "message": "its data was deleted; the next run reads from the start",
         }
-        session.sql(
-            f'INSERT INTO {states} ("KEY", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT s."KEY", PARSE_JSON(s."DOCUMENT"), '
-            's."VERSION", s."AT", s."DOCUMENT" FROM (SELECT CAST(? AS VARCHAR) AS "KEY", CAST(? AS NUMBER(38, 0)) AS "VERSION", '
-            'CAST(? AS VARCHAR) AS "AT", CAST(? AS VARCHAR) AS "DOCUMENT") s',
-            params=[resource, version, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z", json.dumps(state)],
-        ).collect()
+        at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z"
+        entry = {"KEY": resource, "VERSION": version, "AT": at, "DOCUMENT": json.dumps(state)}
+        for stream in sorted({*streams.names(), *(row["STREAM"] for row in stored)} - {""}) if has_streams else [None]:
+            append_state(session, states, entry if stream is None else {**entry, "STREAM": stream})
         session.sql("COMMIT").collect()
     except Exception:
         attempt(session.sql("ROLLBACK").collect)

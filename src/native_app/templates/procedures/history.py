@@ -1,7 +1,7 @@
 """What the engine has recorded: the newest state of each stream of each resource, and its runs.
 
-An older version of the engine recorded both by resource only; its state table has no column STREAM until a container of this version
-has started.
+Older versions of the engine recorded both by resource only. Their tables have no column STREAM until a container of this version has
+started, which assigns the entries of a resource with a single stream to that stream.
 """
 
 import json
@@ -13,9 +13,6 @@ from names import qualified
 from responses import UNKNOWN_COLUMN
 
 log = logging.getLogger("connector")
-
-# The stream of a run, from its document: the column of the same name is not in every database.
-STREAM_OF_RUN = 'NULLIF(TRY_PARSE_JSON("DOCUMENT"):stream::VARCHAR, \'\')'
 
 # The status of a document that cannot be read.
 UNREADABLE = "unreadable"
@@ -42,12 +39,14 @@ class ByStream:
         """The newest entry of a stream; None if there is none.
 
         An entry without a stream is an older version's. It stands for each stream of which the resource has a table, and for all
-        streams if it has none.
+        streams if it has none. With the empty name, the migration has ended it: any entry of the stream itself is newer.
         """
-        found = [self.entries.get((resource, stream))]
+        found, ended = [self.entries.get((resource, stream))], None
         if stream in self.tables.get(resource, [stream]):
             found.append(self.entries.get((resource, None)))
-        return max((entry for entry in found if entry), key=lambda entry: entry[0], default=(None, None))[1]
+            ended = self.entries.get((resource, ""))
+        newest = max((entry for entry in found if entry), key=lambda entry: entry[0], default=ended)
+        return newest and newest[1]
 
     def resources(self):
         """The resources that have entries."""
@@ -59,13 +58,13 @@ class ByStream:
 
     def streams(self, resource):
         """The streams of a resource that have entries of their own."""
-        return [stream for name, stream in self.entries if name == resource and stream is not None]
+        return [stream for name, stream in self.entries if name == resource and stream]
 
 
 def has_streams(session, database):
-    """Whether the engine's state table has a column STREAM."""
+    """Whether states and runs have a column STREAM. The run history is the last to get it."""
     try:
-        session.sql(f'SELECT "STREAM" FROM {qualified(database, "STATE", "APP_STATE")} LIMIT 1').collect()
+        session.sql(f'SELECT "STREAM" FROM {qualified(database, "STATE", "INGESTION_RUN")} LIMIT 1').collect()
     except SnowparkSQLException as error:
         if error.sql_error_code == UNKNOWN_COLUMN:
             return False
@@ -73,10 +72,14 @@ def has_streams(session, database):
     return True
 
 
-def newest_states(session, database, tables):
+def stream_column(has_streams):
+    """The stream of a state or a run in a SELECT list and in further clauses; NULL in a database without the column."""
+    return '"STREAM"' if has_streams else "CAST(NULL AS VARCHAR)"
+
+
+def newest_states(session, database, tables, has_streams):
     """The newest state of each stream: its status, as in the run history, and the message if it is not complete."""
-    table = qualified(database, "STATE", "APP_STATE")
-    stream = '"STREAM"' if has_streams(session, database) else "CAST(NULL AS VARCHAR)"
+    table, stream = qualified(database, "STATE", "APP_STATE"), stream_column(has_streams)
     text = (
         f'SELECT "KEY", {stream} AS "STREAM_NAME", "VERSION", "AT", "DOCUMENT" FROM {table} '
         f'QUALIFY ROW_NUMBER() OVER (PARTITION BY "KEY", {stream} ORDER BY "VERSION" DESC) = 1'
@@ -112,17 +115,17 @@ def newest_run(session, database):
 
 def runs_after(session, database, run):
     """The records of the runs after a run, newest first."""
-    table = qualified(database, "STATE", "INGESTION_RUN")
-    text = f'SELECT "ID", "RESOURCE", "DOCUMENT" FROM {table} WHERE "ID" > ? ORDER BY "ID" DESC'
+    table, stream = qualified(database, "STATE", "INGESTION_RUN"), stream_column(has_streams(session, database))
+    text = f'SELECT "ID", "RESOURCE", {stream} AS "STREAM_NAME", "DOCUMENT" FROM {table} WHERE "ID" > ? ORDER BY "ID" DESC'
     return [run_of(row) for row in session.sql(text, params=[run]).collect()]
 
 
-def newest_runs(session, database, tables, mode=None):
+def newest_runs(session, database, tables, has_streams, mode=None):
     """The record of the newest run of each stream, of all modes or of one."""
-    table = qualified(database, "STATE", "INGESTION_RUN")
-    newest = f'QUALIFY ROW_NUMBER() OVER (PARTITION BY "RESOURCE", {STREAM_OF_RUN} ORDER BY "ID" DESC) = 1'
+    table, stream = qualified(database, "STATE", "INGESTION_RUN"), stream_column(has_streams)
+    newest = f'QUALIFY ROW_NUMBER() OVER (PARTITION BY "RESOURCE", {stream} ORDER BY "ID" DESC) = 1'
     where, params = ('WHERE "MODE" = ?', [mode]) if mode else ("", [])
-    text = f'SELECT "ID", "RESOURCE", "DOCUMENT" FROM {table} {where} {newest}'
+    text = f'SELECT "ID", "RESOURCE", {stream} AS "STREAM_NAME", "DOCUMENT" FROM {table} {where} {newest}'
     runs = [run_of(row) for row in session.sql(text, params=params).collect()]
     return ByStream([(run["resource"], run["stream"], run["id"], run) for run in runs], tables)
 
@@ -136,7 +139,7 @@ def run_of(row):
         **document,
         "id": row["ID"],
         "resource": row["RESOURCE"],
-        "stream": text_of(document, "stream") or None,
+        "stream": row["STREAM_NAME"] or None,
         "status": text_of(document, "status") or UNREADABLE,
         "started_at": text_of(document, "started_at"),
         "counts": {name: counts[name] if is_count(counts.get(name)) else 0 for name in COUNTS},

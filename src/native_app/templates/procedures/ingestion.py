@@ -73,7 +73,8 @@ def incomplete(session, configuration, due, resources):
     if not due:
         return []
     database = configuration.destination_database
-    states = history.newest_states(session, database, destination.tables(session, database))
+    tables, has_streams = destination.tables(session, database), history.has_streams(session, database)
+    states = history.newest_states(session, database, tables, has_streams)
     return [
         name
         for name in due

@@ -171,6 +171,7 @@ def report(session):
         "references": {},
         "resources": [],
         "skipped": [],
+        "runs_have_streams": True,
     }
     present = references.bound(session)
     answer["references"] = {
@@ -185,7 +186,9 @@ def report(session):
     answer["configuration_status"] = "CONNECTED" if connected else "CONFIGURED"
     try:
         jobs = ingestion.record_ended_jobs(session, configuration) if configuration.has_tasks() else []
-        answer["resources"], answer["skipped"] = resource_reports(session, configuration, jobs)
+        progress = Progress(session, configuration.destination_database)
+        answer["resources"], answer["skipped"] = resource_reports(session, configuration, jobs, progress)
+        answer["runs_have_streams"] = progress.has_streams
         views.refresh(session, configuration.destination_database)
     except (SnowparkSQLException, ProcedureError) as error:
         return ok(f"the destination cannot be read: {error_text(error)}", problem="DESTINATION_UNREADABLE", **answer)
@@ -195,7 +198,7 @@ def report(session):
 def viewer_report(session):
     """The status report for viewers: without settings, and without messages, which may mention settings."""
     full = report(session)
-    kept = ("name", "title", "resource_kind", "streams", "version", "status", "configuration_status")
+    kept = ("name", "title", "resource_kind", "streams", "runs_have_streams", "version", "status", "configuration_status")
     answer = {name: full[name] for name in kept}
     answer["problem"] = full.get("problem")
     answer["scheduler_problem"] = (full["scheduler_problem"] or {}).get("response_code")
@@ -236,10 +239,9 @@ def kind_of(error):
     return {"kind": kind if isinstance(kind, str) and re.fullmatch("[a-z_]{1,40}", kind) else "unknown"}
 
 
-def resource_reports(session, configuration, jobs):
+def resource_reports(session, configuration, jobs, progress):
     """The status of each configured resource and of those whose data was kept, and the skipped resources."""
     configured = ConfiguredResources(session, configuration)
-    progress = Progress(session, configuration.destination_database)
     found = {task: {key: one[key] for key in ("state", "reason")} for task, one in tasks.states(session).items()}
     running = {name: job["state"] for job in jobs for name in job["resources"]}
     newest, failures = ingestion.newest_jobs(session), ingestion.failures_of(session)
@@ -279,9 +281,10 @@ class Progress:
 
     def __init__(self, session, database):
         self.tables = destination.tables(session, database)
-        self.states = history.newest_states(session, database, self.tables)
-        self.runs = history.newest_runs(session, database, self.tables)
-        self.reconciles = history.newest_runs(session, database, self.tables, "reconcile")
+        self.has_streams = history.has_streams(session, database)
+        self.states = history.newest_states(session, database, self.tables, self.has_streams)
+        self.runs = history.newest_runs(session, database, self.tables, self.has_streams)
+        self.reconciles = history.newest_runs(session, database, self.tables, self.has_streams, "reconcile")
 
     def kept(self):
         """The resources with data. One whose data was deleted still has tables and a state, but no run: a finished run has a
@@ -294,10 +297,12 @@ class Progress:
 
     def of(self, resource, selected):
         """The status of each stream that a resource reads or has read: the selected ones first."""
-        others = {*self.states.streams(resource), *self.runs.streams(resource)}
+        tables = {table["stream"] for table in self.tables.get(resource, [])}
+        # A state alone may be the one that a deletion left.
+        others = {*self.runs.streams(resource), *(tables & set(self.states.streams(resource)))}
         if not selected and not others:
             # An older version recorded them by resource.
-            others = {table["stream"] for table in self.tables.get(resource, [])}
+            others = tables
         return [
             {
                 "name": stream,

@@ -11,7 +11,6 @@ import roles
 import store
 import streams
 from app_database import app_object
-from history import STREAM_OF_RUN
 from names import literal, qualified
 
 log = logging.getLogger("connector")
@@ -56,12 +55,12 @@ def digest(views):
 
 def definitions(session, database, has_streams):
     """The queries of the views, by name; `has_streams` as in `history.has_streams`."""
-    run = qualified(database, "STATE", "INGESTION_RUN")
+    run, stream = qualified(database, "STATE", "INGESTION_RUN"), f"NULLIF({history.stream_column(has_streams)}, '')"
     own = app_object(session, "STATE", "APP_CONFIGURATION")
     changed = '"INSERTED" + "UPDATED" + "DELETED"'
     newest_run = (
         f'SELECT "STATUS", "ENDED_AT" FROM {run} QUALIFY ROW_NUMBER() OVER '
-        f'(PARTITION BY "RESOURCE", {STREAM_OF_RUN} ORDER BY "STARTED_AT" DESC, "ID" DESC) = 1'
+        f'(PARTITION BY "RESOURCE", {stream} ORDER BY "STARTED_AT" DESC, "ID" DESC) = 1'
     )
     return {
         "CONNECTOR_CONFIGURATION": (
@@ -70,20 +69,20 @@ def definitions(session, database, has_streams):
         ),
         "INGESTION_DEFINITIONS": ingestion_definitions(database, has_streams),
         "CONNECTOR_STATS": (
-            f'SELECT "ID", "RESOURCE", {STREAM_OF_RUN} AS "STREAM", "MODE", "STATUS", "STARTED_AT", "ENDED_AT", "OFFERED", '
+            f'SELECT "ID", "RESOURCE", {stream} AS "STREAM", "MODE", "STATUS", "STARTED_AT", "ENDED_AT", "OFFERED", '
             '"INSERTED", "UPDATED", "UNCHANGED", "DELETED", "SKIPPED", "REJECTED", "REQUESTS", "BYTES", "WAITED_MS" / 1000 AS '
             f'"WAITED_SECONDS", "TOTAL_MS" / 1000 AS "DURATION_SECONDS", ({changed}) * 1000 / NULLIF("TOTAL_MS", 0) AS '
             f'"ROWS_PER_SECOND", TRY_PARSE_JSON("DOCUMENT"):error:kind::VARCHAR AS "ERROR_KIND" FROM {run}'
         ),
         "CONNECTOR_ERRORS": (
-            f'SELECT "ID", "RESOURCE", {STREAM_OF_RUN} AS "STREAM", "STATUS", "STARTED_AT", "ERROR" FROM {run} '
+            f'SELECT "ID", "RESOURCE", {stream} AS "STREAM", "STATUS", "STARTED_AT", "ERROR" FROM {run} '
             'WHERE "ERROR" IS NOT NULL'
         ),
         "AGGREGATED_CONNECTOR_STATS": (
-            f'SELECT DATE_TRUNC(\'HOUR\', "STARTED_AT") AS "RUN_HOUR", "RESOURCE", {STREAM_OF_RUN} AS "STREAM", COUNT(*) AS "RUNS", '
+            f'SELECT DATE_TRUNC(\'HOUR\', "STARTED_AT") AS "RUN_HOUR", "RESOURCE", {stream} AS "STREAM", COUNT(*) AS "RUNS", '
             f'SUM(CASE WHEN "STATUS" = \'failed\' THEN 1 ELSE 0 END) AS "FAILED_RUNS", SUM({changed}) AS "UPDATED_ROWS", '
             'SUM("REQUESTS") AS "REQUESTS", SUM("WAITED_MS") / 1000 AS "WAITED_SECONDS", SUM("TOTAL_MS") / 1000 AS '
-            f'"DURATION_SECONDS" FROM {run} GROUP BY DATE_TRUNC(\'HOUR\', "STARTED_AT"), "RESOURCE", {STREAM_OF_RUN}'
+            f'"DURATION_SECONDS" FROM {run} GROUP BY DATE_TRUNC(\'HOUR\', "STARTED_AT"), "RESOURCE", {stream}'
         ),
         "SYNC_STATUS": (
             "SELECT CASE WHEN MAX(p.\"STATUS\") = 'PAUSED' THEN 'PAUSED' "
@@ -106,16 +105,18 @@ def ingestion_definitions(database, has_streams):
         f'r."VALUE":schedule::VARCHAR AS "SCHEDULE" FROM {configured} r, LATERAL FLATTEN(input => '
         f'CASE WHEN IS_ARRAY(r."VALUE":streams) THEN r."VALUE":streams ELSE {default} END) f'
     )
-    own, older = ('s."STREAM"', 's."STREAM" IS NULL') if has_streams else ("CAST(NULL AS VARCHAR)", "TRUE")
+    stream = f"NULLIF({'s.' if has_streams else ''}{history.stream_column(has_streams)}, '')"
+    # An entry that the migration has ended is older than any of the stream itself.
+    order = "CASE WHEN s.\"STREAM\" = '' THEN -1 ELSE s.\"VERSION\" END" if has_streams else 's."VERSION"'
     states = (
-        f'SELECT s."KEY" AS "RESOURCE", COALESCE({own}, t."STREAM") AS "STREAM", s."VERSION", s."TIMESTAMP", '
+        f'SELECT s."KEY" AS "RESOURCE", COALESCE({stream}, t."STREAM") AS "STREAM", {order} AS "ORDER", s."TIMESTAMP", '
         's."VALUE":status::VARCHAR AS "STATUS" '
-        f'FROM {state} s LEFT JOIN {table} t ON t."RESOURCE" = s."KEY" AND {older}'
+        f'FROM {state} s LEFT JOIN {table} t ON t."RESOURCE" = s."KEY" AND {stream} IS NULL'
     )
     return (
         'SELECT d."RESOURCE", d."STREAM", d."IS_ENABLED", d."SCHEDULE", '
         "CASE s.\"STATUS\" WHEN 'DONE' THEN 'complete' ELSE LOWER(s.\"STATUS\") END AS \"STATUS\", s.\"TIMESTAMP\" AS \"STATUS_SINCE\" "
         f'FROM ({selected}) d LEFT JOIN ({states}) s ON s."RESOURCE" = d."RESOURCE" AND '
         '(s."STREAM" = d."STREAM" OR s."STREAM" IS NULL) '
-        'QUALIFY ROW_NUMBER() OVER (PARTITION BY d."RESOURCE", d."STREAM" ORDER BY s."VERSION" DESC NULLS LAST) = 1'
+        'QUALIFY ROW_NUMBER() OVER (PARTITION BY d."RESOURCE", d."STREAM" ORDER BY s."ORDER" DESC NULLS LAST) = 1'
     )
