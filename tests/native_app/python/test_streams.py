@@ -265,6 +265,7 @@ class Older:
         for table in (self.states, self.runs):
             app.rows(f'ALTER TABLE {table} DROP COLUMN "STREAM"')
         self.make_view('* EXCLUDE "RECORDED_AT"')
+        app.ok("provision_connector", {})
 
     def make_view(self, columns):
         newest = 'ROW_NUMBER() OVER (PARTITION BY "RESOURCE", "ID" ORDER BY "RECORDED_AT" DESC) = 1'
@@ -289,7 +290,6 @@ class Older:
 
 def test_a_database_of_an_older_version_is_read_before_its_migration(configured):
     older = Older(configured)
-    configured.ok("provision_connector", {})
     configured.ok("enable_resource", "a/b")
     older.ingest("a/b")
     entry = configured.ended("a/b")
@@ -341,7 +341,6 @@ def test_what_an_older_container_stored_during_the_migration_counts_for_every_st
 
 def test_the_migration_by_a_container_updates_the_views(configured):
     older = Older(configured)
-    configured.ok("provision_connector", {})
 
     def recreated():
         found = [text for text in configured.account.statements if text.startswith("CREATE OR REPLACE VIEW")]
