@@ -5,13 +5,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::connection::{Connection, Repository};
-use super::error::explain;
+use super::error::{explain, taken_over};
 use super::names::Name;
 use super::page::{self, Page};
 use super::streams::Stream;
 use super::updates::step::UnixSecond;
 use crate::http::{self, Response, Url};
-use crate::{Error, ErrorKind, Monitor, Result};
+use crate::{Error, Monitor, Result};
 
 /// How often a page is requested, if the settings allow it, before smaller ones are tried.
 const ATTEMPTS_PER_SIZE: u32 = 3;
@@ -207,17 +207,7 @@ impl Api {
         let request = self.connection.client.get(&self.name.path());
         match request.send_with(monitor, |response| response.json::<Repository>()).await {
             Ok(other) if other.id != id => {
-                let Name { owner, name } = &self.name;
-                let message = format!("the repository {owner}/{name} was deleted, and another one has its name now");
-                Error::new(ErrorKind::NotFound, message)
-                    .with_status(404)
-                    .with_context("id", id)
-                    .with_context("new id", other.id)
-                    .with_help(
-                        "`reset` the resource to read the new repository from the start; to keep what was read of the old one \
-                         as it is, `disable` the resource",
-                    )
-                    .with_source(error)
+                taken_over(&self.name, id, other.id).with_source(error)
             }
             _ => explain(error, &self.name, self.stream),
         }

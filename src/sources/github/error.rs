@@ -11,6 +11,24 @@ pub(super) fn issues_disabled(name: &Name) -> Error {
         .with_help("enable issues in the repository's settings, or `disable` this resource; no row was changed")
 }
 
+/// The context of an error of [`taken_over`].
+const NEW_ID: &str = "new id";
+
+/// The error of a repository that was deleted, and whose name another one has now.
+pub(super) fn taken_over(name: &Name, id: u64, new_id: u64) -> Error {
+    let Name { owner, name } = name;
+    let message = format!("the repository {owner}/{name} was deleted, and another one has its name now");
+    Error::new(ErrorKind::NotFound, message).with_status(404).with_context("id", id).with_context(NEW_ID, new_id).with_help(
+        "`reset` the resource to read the new repository from the start; to keep what was read of the old one as it is, \
+         `disable` the resource",
+    )
+}
+
+/// Whether another repository has the name.
+pub(super) fn is_taken_over(error: &Error) -> bool {
+    error.context().any(|(name, _)| name == NEW_ID)
+}
+
 /// Explains an error of reading a stream of this repository, with the server's own message if there is one.
 pub(super) fn explain(error: Error, name: &Name, stream: Stream) -> Error {
     let Name { owner, name } = name;

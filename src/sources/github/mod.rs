@@ -26,10 +26,12 @@
 mod address;
 mod api;
 mod batches;
+mod commits;
 mod connection;
 mod credentials;
 mod discover;
 mod error;
+mod events;
 mod evidence;
 mod fields;
 #[cfg(fuzzing)]
@@ -37,6 +39,7 @@ pub mod fuzzing;
 mod names;
 mod origin;
 mod page;
+mod pulls;
 mod repository_list;
 mod settings;
 mod snapshots;
@@ -50,8 +53,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::{FutureExt, StreamExt, TryFutureExt, future, stream};
 
+use self::commits::CommitsRead;
 use self::connection::Connection;
+use self::events::EventsRead;
 use self::origin::Origin;
+use self::pulls::{PullRead, ReviewsRead};
 pub use self::settings::GithubSettings;
 use self::snapshots::SnapshotRead;
 use self::streams::Stream;
@@ -153,7 +159,10 @@ impl Reader for Github {
             Stream::Labels | Stream::Milestones | Stream::Releases => {
                 batches::stream(SnapshotRead::open(connection, settings, stream, request))
             }
-            _ => todo!(),
+            Stream::IssueEvents => batches::stream(EventsRead::open(connection, settings, request)),
+            Stream::Pulls => batches::stream(PullRead::open(connection, request)),
+            Stream::Reviews => batches::stream(ReviewsRead::open(connection, settings, request)),
+            Stream::Commits => batches::stream(CommitsRead::open(connection, settings, request)),
         }
     }
 

@@ -59,6 +59,10 @@ type Missing = BTreeMap<Kind, Vec<Doubt>>;
 
 impl Verification<'_> {
     async fn run(self, records: Vec<StoredRecord>) -> Result<Vec<Record>> {
+        if self.api.stream == Stream::Commits {
+            let concurrency = self.settings.concurrency.into();
+            return self.api.verify_commits(records, concurrency, &self.monitor).await;
+        }
         let doubts = records.into_iter().filter_map(|record| self.doubt(record)).collect();
         let (mut answers, missing) = self.ask_all(doubts).await?;
         for (kind, mut missing) in missing {

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
+use bytestring::ByteString;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
 use super::api::{Api, PageError, SMALLEST_PAGE};
+use super::error::is_taken_over;
 use super::page::{self, Row};
 use crate::http::{More, Response};
 use crate::record::content_hash;
@@ -26,6 +31,7 @@ pub(super) struct WholeList {
     /// Its path below the repository.
     path: String,
     query: Vec<(&'static str, String)>,
+    content: Content,
     size: u32,
     wanted_size: u32,
     /// The next page.
@@ -41,11 +47,43 @@ pub(super) struct WholeList {
     repeats: u32,
 }
 
+/// Where the rows are in a response.
+#[derive(Debug, Clone, Copy)]
+enum Content {
+    Array,
+    /// In a comparison of two commits, which also has their number.
+    Comparison,
+}
+
+impl Content {
+    /// The array of rows, and how many rows the list has, if the response has both.
+    fn rows(self, body: &ByteString) -> Result<(ByteString, Option<u64>)> {
+        #[derive(Deserialize)]
+        struct Comparison<'a> {
+            #[serde(borrow)]
+            commits: &'a RawValue,
+            #[serde(default)]
+            total_commits: Option<u64>,
+        }
+        match self {
+            Self::Array => Ok((body.clone(), None)),
+            Self::Comparison => {
+                let Comparison { commits, total_commits } = serde_json::from_str(body).map_err(|error| {
+                    Error::invalid_data("the answer is not a comparison of commits").with_source(error)
+                })?;
+                Ok((body.slice_ref(commits.get()), total_commits))
+            }
+        }
+    }
+}
+
 /// One page of a list.
 #[derive(Debug)]
 pub(super) struct ListedPage {
     pub(super) rows: Vec<Row>,
     pub(super) etag: Option<String>,
+    /// How many rows the list has, if the server counts them.
+    pub(super) total: Option<u64>,
     bytes: usize,
     more: More,
     fingerprint: [u8; 16],
@@ -76,6 +114,7 @@ impl WholeList {
             monitor,
             path,
             query,
+            content: Content::Array,
             size,
             wanted_size: size,
             page: 1,
@@ -91,6 +130,12 @@ impl WholeList {
     /// Another list, by its path below the repository.
     pub(super) fn below(mut self, path: String) -> Self {
         self.path = path;
+        self
+    }
+
+    /// Reads comparisons of commits.
+    pub(super) fn comparison(mut self) -> Self {
+        self.content = Content::Comparison;
         self
     }
 
@@ -154,10 +199,12 @@ impl WholeList {
     }
 
     async fn request(&self, url: &str, etag: Option<&str>) -> Result<Option<ListedPage>, PageError> {
-        let stream = self.api.stream;
+        let (stream, content) = (self.api.stream, self.content);
         let read = |response: &Response| {
+            let (rows, total) = content.rows(response.body())?;
             Ok(ListedPage {
-                rows: page::rows(stream, response.body())?,
+                rows: page::rows(stream, &rows)?,
+                total,
                 etag: response.etag().map(str::to_owned),
                 bytes: response.body().len(),
                 more: response.more(),
@@ -183,7 +230,9 @@ impl WholeList {
                 }
                 Err(PageError::TooLarge(error)) => return Err(self.api.explain(error, &self.monitor).await),
                 Err(PageError::Other(error)) => match self.api.by_name() {
-                    Some(by_name) if self.is_id_unconfirmed && error.status() == Some(404) => {
+                    Some(by_name)
+                        if self.is_id_unconfirmed && error.status() == Some(404) && !is_taken_over(&error) =>
+                    {
                         self.api = Arc::new(by_name);
                         self.is_id_unconfirmed = false;
                     }
@@ -208,6 +257,7 @@ impl WholeList {
         let is_full = rows >= usize::try_from(self.size).unwrap_or(usize::MAX);
         self.has_ended = match page.more {
             _ if rows == 0 => true,
+            _ if page.total.is_some_and(|total| self.rows + rows as u64 >= total) => true,
             More::Next(_) => false,
             More::Last => !is_full,
             More::Unknown => !is_full && (rows <= MAX_UNCUT_PAGE || self.has_links().await?),
