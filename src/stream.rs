@@ -106,9 +106,9 @@ const GIVEN_COLUMNS: [&str; 3] = ["resource", "deleted_at", "raw"];
 /// The column with the parent's key, which the view of a child stream has.
 const PARENT_KEY: &str = "parent_key";
 
-/// Names that destinations reserve, beside those whose names begin with one of [`RESERVED_PREFIXES`].
-const RESERVED_NAMES: [&str; 5] =
-    ["app_configuration", "resource_configuration", "app_state", "ingestion_run", "rejected_record"];
+/// Names that destinations and, for the default streams, the command line reserve, beside those whose names begin with one of [`RESERVED_PREFIXES`].
+const RESERVED_NAMES: [&str; 6] =
+    ["app_configuration", "resource_configuration", "app_state", "ingestion_run", "rejected_record", "default"];
 
 /// Prefixes of names that destinations reserve.
 const RESERVED_PREFIXES: [&str; 2] = ["snowfeed_", "sqlite_"];
@@ -160,6 +160,15 @@ impl StreamSpec {
         Self { kind: StreamKind::Child(child), ..Self::new(name) }
     }
 
+    /// A stream of the records of the stream `target` that are gone: [deletions](crate::Record::delete), from a checkpoint on. See
+    /// [`StreamKind::DeletionsOf`].
+    ///
+    /// # Panics
+    /// See [`new`](Self::new).
+    pub fn deletions_of(name: impl Into<String>, target: impl Into<String>) -> Self {
+        Self { kind: StreamKind::DeletionsOf(target.into()), ..Self::new(name) }
+    }
+
     /// Lists the children of every live parent in every run.
     ///
     /// # Panics
@@ -195,6 +204,23 @@ impl StreamSpec {
         match &mut self.kind {
             StreamKind::Child(child) => child,
             _ => panic!("{:?} is not a child stream", self.name),
+        }
+    }
+
+    /// The stream whose table has its records: itself, or the target of its [deletions](StreamKind::DeletionsOf).
+    pub fn table(&self) -> &str {
+        match &self.kind {
+            StreamKind::DeletionsOf(target) => target,
+            _ => &self.name,
+        }
+    }
+
+    /// The stream that is read before it, and selected with it: the parent, or the target of its deletions.
+    pub fn requires(&self) -> Option<&str> {
+        match &self.kind {
+            StreamKind::Child(child) => Some(&child.parent),
+            StreamKind::DeletionsOf(target) => Some(target),
+            StreamKind::Incremental | StreamKind::Snapshot | StreamKind::Append(_) => None,
         }
     }
 
@@ -259,7 +285,7 @@ impl StreamSpec {
                 .with_help(format!("in the source, name it with {PLAIN_NAME}")));
         }
         if RESERVED_NAMES.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
-            return Err(Error::internal(format!("the stream name {name:?} is reserved by the destination"))
+            return Err(Error::internal(format!("the stream name {name:?} is reserved"))
                 .with_help("in the source, give the stream another name"));
         }
         for (index, column) in columns.iter().enumerate() {

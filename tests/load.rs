@@ -20,7 +20,7 @@ use environment::{number, skipped};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use snowfeed::backends::Sqlite;
-use snowfeed::engine::{Connector, Event};
+use snowfeed::engine::{Connector, EnableRequest, Event};
 use snowfeed::prelude::*;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -106,7 +106,7 @@ async fn hours_of_scheduled_runs_leak_nothing() {
             _ => {}
         });
     for number in 0..resources {
-        connector.enable(&Resource::new(format!("r{number}")).unwrap(), None).await.unwrap();
+        connector.enable(EnableRequest::new(Resource::new(format!("r{number}")).unwrap())).await.unwrap();
     }
     let stop = CancellationToken::new();
     let watch = async {

@@ -2,6 +2,9 @@
 #![cfg(all(feature = "github", feature = "sqlite", feature = "testkit"))]
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
+#[path = "upgrade/streams.rs"]
+mod streams;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +24,7 @@ const VERSION_1: &str = include_str!("fixtures/sqlite-1.sql");
 const SERVER: &str = "http://127.0.0.1:32971/";
 
 /// The file version that this program writes.
-const NEWEST: i64 = 3;
+const NEWEST: i64 = 4;
 
 /// The issue whose title ends in half a surrogate pair.
 const LONE_SURROGATE: &str = r#"{"id":900,"number":7,"title":"half \ud83d","state":"open","user":{"login":"x"},"created_at":"2024-01-01T00:00:00Z","updated_at":"2024-01-01T00:00:00Z"}"#;

@@ -200,14 +200,18 @@ impl Table {
             RowSelection::Paths(paths) => {
                 paths.iter().filter_map(|path| self.rows.get_key_value(path)).take(query.limit).map(selected).collect()
             }
-            RowSelection::Children { parent, after } => {
-                let is_child = |(_, stored): &(&RowPath, &SequencedRow)| {
-                    let row = &stored.row;
-                    row.parent == *parent
-                        && row.deleted_at.is_none()
-                        && after.as_ref().is_none_or(|after| row.key > *after)
+            RowSelection::Children { parents, after } => {
+                let begun = after.as_ref().map(RowPath::parent);
+                let parents = parents.iter().skip_while(|parent| begun.as_ref().is_some_and(|begun| begun != *parent));
+                let children = parents.flat_map(|parent| {
+                    let is_child = move |(_, stored): &(&RowPath, &SequencedRow)| stored.row.parent == *parent;
+                    self.rows.iter().filter(is_child)
+                });
+                let live = children.filter(|(_, stored)| stored.row.deleted_at.is_none());
+                let is_after = |(path, stored): &(&RowPath, &SequencedRow)| {
+                    begun.as_ref() != Some(&stored.row.parent) || after.as_ref().is_none_or(|after| *path > after)
                 };
-                self.rows.iter().filter(is_child).take(query.limit).map(selected).collect()
+                live.filter(is_after).take(query.limit).map(selected).collect()
             }
         }
     }
@@ -377,7 +381,8 @@ impl Sink for Memory {
         let asked = asked.filter(|((_, stream), _)| query.stream.as_ref().is_none_or(|one| one == stream));
         for ((resource, table), Table { rejects, .. }) in asked {
             if !rejects.is_empty() {
-                *found.counts.entry(resource.name().to_owned()).or_default() += rejects.len() as u64;
+                let key = StateKey::new(resource.name(), table);
+                *found.counts.entry(key).or_default() += rejects.len() as u64;
             }
             let given = |kept: &&KeptReject| query.max_raw.is_none_or(|most| kept.reject.raw.len() <= most);
             found.rejects.extend(rejects.iter().filter(given).map(|kept| StoredReject {

@@ -19,9 +19,10 @@ use super::Exit;
 use super::destination::{DestinationArgs, Destinations};
 use super::terminal::plain;
 use crate::SourceSpec;
+use crate::engine::list_streams;
 
 /// The command line. In help texts `{kind}` and `{KIND}` stand for the kind of resource, `{name}` and `{NAME}` for the name of
-/// the source, `{program}` for the name that the user types.
+/// the source, `{streams}` for its streams, `{program}` for the name that the user types.
 #[derive(Debug, Parser)]
 #[command(about = "Ingests every {kind} that you enable from {name} into a database, and keeps it in sync")]
 pub(super) struct Args {
@@ -75,7 +76,11 @@ pub(super) enum Command {
         settings: Vec<String>,
     },
     /// Enable a {kind} and create its tables and views
-    #[command(after_help = "A {kind} that is already known under another spelling of its name keeps that spelling.")]
+    #[command(
+        after_help = "A {kind} that is already known under another spelling of its name keeps that spelling, and one that was \
+        enabled before keeps its schedule and its streams unless you give others. A stream that you add is read from its start; \
+        one that you leave out keeps its rows and its checkpoint.\n\nStreams: {streams}"
+    )]
     Enable {
         /// Each {kind} to enable
         #[arg(value_name = "{KIND}", required = true)]
@@ -83,6 +88,9 @@ pub(super) enum Command {
         /// How often: an interval of at least one minute such as 30m, or a cron expression in UTC such as "15 2 * * *"
         #[arg(long, value_name = "SCHEDULE")]
         schedule: Option<String>,
+        /// Which streams to read from now on, separated by commas; `default` for the default ones
+        #[arg(long, value_name = "STREAMS", value_delimiter = ',')]
+        streams: Option<Vec<String>>,
     },
     /// Disable a {kind}; its rows and state are kept
     Disable {
@@ -110,9 +118,8 @@ pub(super) enum Command {
     Status,
     /// Show the history of runs, the newest first
     Runs {
-        /// Only the runs of this {kind}
-        #[arg(value_name = "{KIND}")]
-        resource: Option<String>,
+        #[command(flatten)]
+        only: Only,
         /// Show at most this many
         #[arg(long, value_name = "N", default_value = "20")]
         limit: NonZeroUsize,
@@ -122,9 +129,8 @@ pub(super) enum Command {
         after_help = "Correct it at the source, then run `ingest --reconcile`: it reads everything, and drops rejects that it no longer finds."
     )]
     Rejects {
-        /// Only those of this {kind}
-        #[arg(value_name = "{KIND}")]
-        resource: Option<String>,
+        #[command(flatten)]
+        only: Only,
         /// List at most this many; all are counted
         #[arg(long, value_name = "N", default_value = "20")]
         limit: NonZeroUsize,
@@ -137,15 +143,18 @@ pub(super) enum Command {
         /// Show at most this many rows
         #[arg(long, value_name = "N", default_value = "10")]
         limit: NonZeroUsize,
-        /// The table, if the source has several
-        #[arg(long, value_name = "TABLE")]
-        table: Option<String>,
+        /// The stream; by default, the first one that is read
+        #[arg(long, value_name = "STREAM")]
+        stream: Option<String>,
     },
     /// Forget the checkpoint of a {kind}, so that the next run reads it from the start; its rows are kept
     Reset {
         /// The {kind}
         #[arg(value_name = "{KIND}")]
         resource: String,
+        /// Only these streams, separated by commas; by default, all
+        #[arg(long, value_name = "STREAMS", value_delimiter = ',')]
+        streams: Option<Vec<String>>,
         /// Do not ask for confirmation
         #[arg(long, short)]
         yes: bool,
@@ -176,12 +185,26 @@ pub(super) enum Command {
     },
 }
 
+/// What to list.
+#[derive(Debug, clap::Args)]
+pub(super) struct Only {
+    /// Only those of this {kind}
+    #[arg(value_name = "{KIND}")]
+    pub(super) resource: Option<String>,
+    /// Only those of this stream
+    #[arg(long, value_name = "STREAM")]
+    pub(super) stream: Option<String>,
+}
+
 /// The arguments of `ingest`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Ingest {
     /// Each {kind} to ingest, enabling it if necessary; by default, all that are enabled
     #[arg(value_name = "{KIND}")]
     pub(super) resources: Vec<String>,
+    /// Read only these streams this time, separated by commas; what `enable --streams` selected stays
+    #[arg(long, value_name = "STREAMS", value_delimiter = ',')]
+    pub(super) streams: Option<Vec<String>>,
     /// Read everything, and mark missing rows deleted
     #[arg(long)]
     pub(super) reconcile: bool,
@@ -212,7 +235,8 @@ impl Ingest {
 
 /// The command line of a source, for a user who types `program`.
 pub(super) fn command(spec: &SourceSpec, program: &str, destinations: &Destinations) -> clap::Command {
-    let vars = HelpVars { name: &spec.name, kind: &spec.resource_kind, program };
+    let streams = list_streams(spec);
+    let vars = HelpVars { name: &spec.name, kind: &spec.resource_kind, streams: &streams, program };
     let (command, examples) = match destinations {
         #[cfg(any(feature = "snowflake", feature = "sqlite"))]
         Destinations::BuiltIn => {
@@ -231,7 +255,18 @@ pub(super) fn command(spec: &SourceSpec, program: &str, destinations: &Destinati
         .arg_required_else_help(true)
         .after_long_help(examples + LONG_HELP + &exit_codes())
         .after_help("`--help` shows examples, where settings come from, and the exit codes.");
+    let command = if spec.streams.len() == 1 { without_streams(command) } else { command };
     vars.fill(command)
+}
+
+/// Hides what only makes sense for a source with several streams.
+fn without_streams(command: clap::Command) -> clap::Command {
+    command.mut_subcommands(|subcommand| {
+        subcommand.mut_args(|arg| {
+            let is_for_streams = matches!(arg.get_id().as_str(), "streams" | "stream");
+            if is_for_streams { arg.hide(true) } else { arg }
+        })
+    })
 }
 
 /// Hides what only works with Snowflake as the destination.
@@ -328,6 +363,7 @@ fn exit_codes() -> String {
 struct HelpVars<'a> {
     name: &'a str,
     kind: &'a str,
+    streams: &'a str,
     program: &'a str,
 }
 
@@ -337,6 +373,7 @@ impl HelpVars<'_> {
             .replace("{KIND}", &self.kind.to_uppercase())
             .replace("{name}", self.name)
             .replace("{NAME}", &self.name.to_uppercase())
+            .replace("{streams}", self.streams)
             .replace("{program}", self.program)
     }
 

@@ -128,6 +128,7 @@ mod tests {
         let run = |(status, error): &(RunStatus, Option<ErrorKind>)| RunRecord {
             id: crate::RunId::new(),
             resource: "r".to_owned(),
+            stream: "s".to_owned(),
             mode: crate::Mode::Incremental,
             status: *status,
             started_at: jiff::Timestamp::UNIX_EPOCH,

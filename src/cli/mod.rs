@@ -46,6 +46,7 @@ mod exit;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod interrupt;
+mod labels;
 mod log;
 mod output;
 mod progress;

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::labels::Labels;
 use super::output::{Output, clock, count, counted, duration};
 use super::terminal::plain;
 use crate::engine::Event;
-use crate::{Mode, RunRecord, SourceEvent, Traffic};
+use crate::{Mode, RunRecord, SourceEvent, StateKey, Traffic};
 
 /// The interval between lines without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -23,19 +24,21 @@ const FIRST_WORD: Duration = Duration::from_secs(2);
 pub(super) struct Progress {
     output: Output,
     bars: MultiProgress,
+    labels: Labels,
     shown: Option<Arc<Mutex<ProgressState>>>,
 }
 
-/// The resources being read, and the warnings already shown.
+/// The streams being read, and the warnings already shown.
 #[derive(Default)]
 struct ProgressState {
-    rows_by_resource: BTreeMap<String, ProgressRow>,
+    rows: BTreeMap<StateKey, ProgressRow>,
     /// Each warning is shown once: it may concern many resources, and recur on a schedule.
     warnings: BTreeSet<String>,
 }
 
-/// One resource that is being read.
+/// One stream that is being read.
 struct ProgressRow {
+    label: String,
     bar: ProgressBar,
     mode: Mode,
     began: Instant,
@@ -50,11 +53,11 @@ struct ProgressRow {
 
 impl Progress {
     /// With `logged`, the log shows the same, and this shows nothing.
-    pub(super) fn new(output: Output, logged: bool) -> Self {
+    pub(super) fn new(output: Output, logged: bool, labels: Labels) -> Self {
         let animated = output.is_animated() && !logged;
         let target = if animated { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let shown = (!output.is_silent() && !logged).then(Arc::default);
-        Self { output, bars: MultiProgress::with_draw_target(target), shown }
+        Self { output, bars: MultiProgress::with_draw_target(target), labels, shown }
     }
 
     /// Whether anything is shown.
@@ -75,15 +78,15 @@ impl Progress {
     pub(super) fn event(&self, event: &Event) {
         let Some(shown) = &self.shown else { return };
         let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let ProgressState { rows_by_resource: resources, warnings } = &mut *shown;
+        let ProgressState { rows, warnings } = &mut *shown;
         match event {
-            Event::Started { resource, mode, .. } => {
-                let row = ProgressRow::start(&self.bars, resource.name(), *mode);
-                row.show(resource.name());
+            Event::Started { resource, stream, mode, .. } => {
+                let row = ProgressRow::start(&self.bars, self.labels.label(resource.name(), stream), *mode);
+                row.show();
                 if self.bars.is_hidden() {
-                    self.output.note(&format!("{resource}: {}", row.activity()));
+                    self.output.note(&format!("{}: {}", row.label, row.activity()));
                 }
-                resources.insert(resource.name().to_owned(), row);
+                rows.insert(StateKey::new(resource.name(), stream), row);
             }
             Event::Source { event: SourceEvent::Warning(warning), .. } => {
                 if warnings.insert(warning.clone()) {
@@ -99,26 +102,30 @@ impl Progress {
                 self.note(&format!("waiting until {}: {reason}", clock(*until)));
             }
             Event::Remote(_) => {}
-            Event::Source { resource, event, .. } => self.source_event(resources, resource.name(), event),
-            Event::Read { resource, records, traffic, .. } => {
-                let Some(row) = resources.get_mut(resource.name()) else { return };
+            Event::Source { resource, stream, event } => {
+                if let Some(row) = rows.get_mut(&StateKey::new(resource.name(), stream)) {
+                    self.source_event(row, event);
+                }
+            }
+            Event::Read { resource, stream, records, traffic } => {
+                let Some(row) = rows.get_mut(&StateKey::new(resource.name(), stream)) else { return };
                 row.rows += records;
                 row.traffic = *traffic;
                 row.pause = None;
-                row.show(resource.name());
+                row.show();
                 if self.bars.is_hidden() && row.last_note.elapsed() > LINE_EVERY {
                     row.last_note = Instant::now();
-                    self.output.note(&format!("{resource}: {}", row.describe()));
+                    self.output.note(&format!("{}: {}", row.label, row.describe()));
                 }
             }
-            Event::Verifying { resource, records, .. } => {
-                let Some(row) = resources.get_mut(resource.name()) else { return };
+            Event::Verifying { resource, stream, records } => {
+                let Some(row) = rows.get_mut(&StateKey::new(resource.name(), stream)) else { return };
                 row.pause = Some(format!("verifying {}", counted(*records, "record")));
-                row.show(resource.name());
+                row.show();
             }
             Event::Committed { .. } => {}
             Event::Ended(run) => {
-                let row = resources.remove(&run.resource);
+                let row = rows.remove(&StateKey::new(&run.resource, &run.stream));
                 if let Some(row) = row {
                     row.bar.finish_and_clear();
                     self.bars.remove(&row.bar);
@@ -147,17 +154,16 @@ impl Progress {
     /// Writes the result of a run in one line if there are no bars.
     pub(super) fn ended(&self, run: &RunRecord) {
         if self.shown.is_some() && self.bars.is_hidden() {
-            self.output.note(&format!("{}: {}", run.resource, ended(run)));
+            self.output.note(&format!("{}: {}", self.labels.of(run), ended(run)));
         }
     }
 
-    fn source_event(&self, resources: &mut BTreeMap<String, ProgressRow>, resource: &str, event: &SourceEvent) {
-        let Some(row) = resources.get_mut(resource) else { return };
+    fn source_event(&self, row: &mut ProgressRow, event: &SourceEvent) {
         match event {
             SourceEvent::Waiting { reason, until } => {
                 let pause = format!("waiting until {}: {reason}", clock(*until));
                 if self.bars.is_hidden() && row.pause.as_ref() != Some(&pause) {
-                    self.output.note(&format!("{resource}: {pause}"));
+                    self.output.note(&format!("{}: {pause}", row.label));
                 }
                 row.pause = Some(pause);
             }
@@ -165,27 +171,28 @@ impl Progress {
             SourceEvent::Quota { remaining, .. } => row.left = Some(*remaining),
             SourceEvent::Warning(_) => {}
         }
-        row.show(resource);
+        row.show();
     }
 }
 
 impl ProgressRow {
-    fn start(bars: &MultiProgress, resource: &str, mode: Mode) -> Self {
+    fn start(bars: &MultiProgress, label: String, mode: Mode) -> Self {
         let style = ProgressStyle::with_template("{spinner} {wide_msg}");
         let bar = bars.add(ProgressBar::new_spinner());
         if let Ok(style) = style {
             bar.set_style(style);
         }
-        bar.set_message(plain(resource));
+        bar.set_message(plain(&label));
         if !bars.is_hidden() {
             bar.enable_steady_tick(Duration::from_millis(120));
         }
         let now = Instant::now();
-        Self { bar, mode, began: now, rows: 0, left: None, traffic: Traffic::default(), pause: None, last_note: now }
+        let (rows, left, traffic, pause) = (0, None, Traffic::default(), None);
+        Self { label, bar, mode, began: now, rows, left, traffic, pause, last_note: now }
     }
 
-    fn show(&self, resource: &str) {
-        self.bar.set_message(format!("{}  {}", plain(resource), plain(&self.describe())));
+    fn show(&self) {
+        self.bar.set_message(format!("{}  {}", plain(&self.label), plain(&self.describe())));
     }
 
     fn activity(&self) -> &'static str {

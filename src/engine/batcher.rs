@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{Batch, BatchStream, Checkpoint, Error, Limits, Record, Reject, Result};
+use crate::{Batch, BatchStream, Checkpoint, Error, Limits, Position, Record, Reject, Result};
 
 /// The bytes that may be read ahead for all resources together, in units of [`UNIT`].
 ///
@@ -99,6 +99,8 @@ pub(super) struct Rows {
     pub(super) rejects: Vec<Reject>,
     /// Stored rejects that no longer hold.
     pub(super) corrected: Vec<Reject>,
+    /// Rows of the parent stream that are gone.
+    pub(super) gone: Vec<Position>,
 }
 
 /// Batches collected for one commit.
@@ -132,6 +134,7 @@ impl CommitBuffer {
         self.rows.records.extend(batch.records);
         self.rows.rejects.extend(batch.rejects);
         self.rows.corrected.extend(batch.corrected);
+        self.rows.gone.extend(batch.gone);
     }
 
     pub(super) fn is_empty(&self) -> bool {

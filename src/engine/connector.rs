@@ -12,8 +12,8 @@ use super::identity::IdentityClaims;
 use super::{Event, Observer};
 use crate::{
     Backend, Commit, ConfigStore, ConnectContext, Error, Limits, Mode, Monitor, OutstandingRejects, Reader,
-    RejectQuery, Resource, ResourceConfig, Result, RunId, RunQuery, RunRecord, Settings, Sink, Source, SourceEvent,
-    SourceSpec, StateEntry, StateKey, StateStore, StateVersion, StreamCommit, StreamReport, StreamSpec, StreamStatus,
+    RejectQuery, Resource, Result, RunId, RunQuery, RunRecord, Settings, Sink, Source, SourceEvent, SourceSpec,
+    StateEntry, StateKey, StateStore, StateVersion, StreamCommit, StreamReport, StreamStatus,
 };
 
 /// The number of remembered warnings: each is logged once.
@@ -266,16 +266,6 @@ impl Connector {
         self.state.latest_many(keys).await
     }
 
-    /// The streams of a resource that are read: the selected ones, or the source's default ones.
-    pub fn streams(&self, config: Option<&ResourceConfig>) -> Vec<&StreamSpec> {
-        let selected = config.and_then(|config| config.streams.as_ref());
-        let is_read = |stream: &&StreamSpec| match selected {
-            Some(names) => names.contains(&stream.name),
-            None => stream.is_default,
-        };
-        self.spec.streams.iter().filter(is_read).collect()
-    }
-
     /// The selected runs, the newest first.
     ///
     /// # Errors
@@ -293,17 +283,21 @@ impl Connector {
     }
 
     /// Writes rows and state: in one transaction if the backend is one, else in this order. Sets `base` to the new version of the state.
+    /// The rows of `other`, a part of another stream without a state, become visible with them.
     pub(super) async fn deliver(
         &self,
         resource: &Resource,
         at: Timestamp,
         mut part: StreamCommit,
+        other: Option<StreamCommit>,
         order: WriteOrder,
         base: &mut StateVersion,
     ) -> Result<StreamReport> {
         let stream = part.stream.clone();
         let commit = |part| async {
-            let mut report = self.sink.commit(Commit::new(resource.clone(), at).part(part)).await?;
+            let mut commit = Commit::new(resource.clone(), at).part(part);
+            commit.parts.extend(other);
+            let mut report = self.sink.commit(commit).await?;
             report.streams.remove(&stream).ok_or_else(|| {
                 Error::internal("the sink's report lacks a stream of the commit").with_context("stream", &stream)
             })

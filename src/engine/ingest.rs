@@ -2,17 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::{StreamExt, stream};
+use futures::StreamExt;
+use futures::future::join_all;
+use futures::stream::FuturesUnordered;
 use serde::Serialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::Connector;
 use super::batcher::ReadBudget;
 use super::planned::PlannedStream;
 use super::resources::ResourceLookup;
 use super::run::{PrefetchedState, Run};
+use super::selection::StoredSelection;
 use super::settings::Configured;
+use super::{Connector, StreamSelection};
 use crate::{
     Counts, Error, ErrorKind, Mode, Resource, ResourceConfig, Result, RunRecord, RunStatus, Settings, StateKey,
 };
@@ -28,6 +31,9 @@ pub struct IngestRequest {
     /// Whether a [reconcile](Mode::Reconcile) run may mark any number of rows deleted. Otherwise, a run that would mark more than
     /// [`Limits`](crate::Limits) allow marks none, and ends as partial.
     pub allow_deletions: bool,
+    /// The streams of each resource to read, selected for it or not; `None`: those that are [selected](super::EnableRequest::streams).
+    /// The selection stays as it is.
+    pub streams: Option<StreamSelection>,
     /// The number of concurrent runs.
     pub concurrency: usize,
     /// When cancelled, every run commits what it has read and ends as interrupted. The next run continues.
@@ -38,7 +44,7 @@ impl Default for IngestRequest {
     /// All enabled resources, incrementally, four concurrent runs.
     fn default() -> Self {
         let (mode, cancel) = (Mode::Incremental, CancellationToken::new());
-        Self { resources: Vec::new(), mode, allow_deletions: false, concurrency: 4, cancel }
+        Self { resources: Vec::new(), mode, allow_deletions: false, streams: None, concurrency: 4, cancel }
     }
 }
 
@@ -62,6 +68,13 @@ impl IngestRequest {
         self
     }
 
+    /// Reads only these streams.
+    #[must_use]
+    pub fn streams(mut self, streams: impl Into<StreamSelection>) -> Self {
+        self.streams = Some(streams.into());
+        self
+    }
+
     /// Sets the number of concurrent runs, at least one.
     #[must_use]
     pub fn concurrency(mut self, concurrency: usize) -> Self {
@@ -77,7 +90,7 @@ impl IngestRequest {
     }
 }
 
-/// The result of an ingestion: one record for each resource, ordered by name.
+/// The result of an ingestion: one record for each stream of each resource, ordered by both names.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct IngestReport {
@@ -128,14 +141,15 @@ fn is_unknown_resource(run: &RunRecord) -> bool {
 }
 
 impl Connector {
-    /// Ingests resources. The failure of one does not stop the others: the report has a record for each.
+    /// Ingests streams of resources. The failure of one does not stop the others: the report has a record for each.
     ///
     /// A new resource that turns out not to exist does not stay enabled: otherwise a mistyped name would fail on schedule
     /// forever.
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) if the settings are malformed, if the source cannot have a resource of a requested
-    /// name, or if no resource is requested or enabled; the errors of the configuration store. Errors of a resource are in its record.
+    /// name or has no stream of a requested name, or if no resource is requested or enabled, and nothing is stored; the errors of the
+    /// configuration store. Errors of a stream are in its record.
     ///
     /// # Cancellation
     /// Dropping the future loses nothing that was committed, and the next run continues from there. Prefer
@@ -145,24 +159,35 @@ impl Connector {
     pub async fn ingest(&self, request: IngestRequest) -> Result<IngestReport> {
         let Configured { config, resources: known, unreadable } = self.configuration().await?;
         let names = ResourceLookup::new(self.source.as_ref(), &config, known.keys().map(Resource::name));
+        let requested = request.streams.map(|streams| streams.resolve(&self.spec)).transpose()?;
         let named = request.resources.iter().map(|one| names.find(one.name())).collect::<Result<Vec<_>>>()?;
         let Selection { resources, new } = self.select(&named, &known, unreadable.is_empty()).await?;
-        let streams: Vec<PlannedStream> = resources
-            .iter()
-            .flat_map(|resource| {
-                let streams = self.streams(known.get(resource)).into_iter().cloned().collect();
-                PlannedStream::all(resource, streams)
-            })
-            .collect();
+        let (mut streams, mut failed) = (Vec::new(), Vec::new());
+        for resource in &resources {
+            let selection = match &requested {
+                Some(streams) => StoredSelection {
+                    streams: streams.iter().copied().cloned().collect(),
+                    ..StoredSelection::default()
+                },
+                None => self.selection(known.get(resource)),
+            };
+            if let Err(error) = selection.check(&self.spec) {
+                failed.push(self.failed(resource.name(), request.mode, &error));
+                continue;
+            }
+            self.warn_of_dropped(resource, &selection.dropped);
+            streams.extend(PlannedStream::all(resource, selection.streams));
+        }
         let concurrency = request.concurrency.clamp(1, streams.len().max(1));
         let runner =
             ConcurrentRuns { allow_deletions: request.allow_deletions, ..ConcurrentRuns::new(self, concurrency) };
         let streams = self.prefetch(streams).await?;
-        let mut runs: Vec<RunRecord> = stream::iter(streams)
-            .map(|planned| runner.run(planned, config.clone(), request.mode, request.cancel.clone()))
-            .buffer_unordered(concurrency)
-            .collect()
-            .await;
+        let by_resource: FuturesUnordered<_> = streams
+            .chunk_by(|a, b| a.resource == b.resource)
+            .map(|streams| runner.run_all(streams.to_vec(), &config, request.mode, &request.cancel))
+            .collect();
+        let mut runs: Vec<RunRecord> = by_resource.collect::<Vec<_>>().await.into_iter().flatten().collect();
+        runs.extend(failed);
         if request.resources.is_empty() {
             runs.extend(unreadable.iter().map(|(name, error)| self.failed(name, request.mode, error)));
         }
@@ -203,7 +228,8 @@ impl Connector {
     ) -> Result<Selection> {
         let named: BTreeSet<&Resource> = named.iter().collect();
         for resource in &named {
-            self.enable_over(resource, known.get(resource), None).await?;
+            let before = known.get(resource);
+            self.enable_over(resource, before, before.cloned().unwrap_or_default()).await?;
         }
         if !named.is_empty() {
             let new = named.iter().filter(|resource| !known.contains_key(resource)).copied().cloned().collect();
@@ -237,16 +263,49 @@ impl ConcurrentRuns {
         Self { budget: ReadBudget::new(limits), connector, permits, allow_deletions: false }
     }
 
+    /// Runs streams of one resource, each after the one that it [requires](crate::StreamSpec::requires).
+    pub(super) async fn run_all(
+        &self,
+        streams: Vec<PlannedStream>,
+        config: &Settings,
+        mode: Mode,
+        cancel: &CancellationToken,
+    ) -> Vec<RunRecord> {
+        let names: BTreeSet<String> = streams.iter().map(|planned| planned.stream.name.clone()).collect();
+        let ended = watch::Sender::new(BTreeSet::new());
+        let turn = Mutex::new(());
+        let runs = streams.into_iter().map(|planned| async {
+            let name = planned.stream.name.clone();
+            if let Some(required) = planned.stream.requires().filter(|required| names.contains(*required)) {
+                // The sender lives as long as the runs.
+                let _ = ended.subscribe().wait_for(|ended: &BTreeSet<String>| ended.contains(required)).await;
+            }
+            // Only one stream of a resource waits for a permit, so that one with many streams does not keep the others waiting. The
+            // semaphore is never closed; without a permit, a run would only use more memory.
+            let _permit = {
+                let _turn = turn.lock().await;
+                let permit = self.permits.acquire().await;
+                // The other resources come first, even while there are permits left.
+                tokio::task::yield_now().await;
+                permit
+            };
+            let record = self.run(planned, config.clone(), mode, cancel.clone()).await;
+            ended.send_modify(|ended| {
+                ended.insert(name);
+            });
+            record
+        });
+        join_all(runs).await
+    }
+
     /// Runs a stream of a resource, enabled or not.
-    pub(super) async fn run(
+    async fn run(
         &self,
         mut planned: PlannedStream,
         config: Settings,
         mode: Mode,
         cancel: CancellationToken,
     ) -> RunRecord {
-        // It is never closed; without a permit, a run would only use more memory.
-        let _permit = self.permits.acquire().await;
         let start = planned.start.take();
         let run = Run::new(&self.connector, planned, config, mode, self.allow_deletions, cancel);
         run.execute(start, self.budget.clone()).await

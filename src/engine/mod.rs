@@ -10,7 +10,9 @@
 //! concurrent runs only one succeeds.
 
 mod admission;
+mod append;
 mod batcher;
+mod children;
 pub(crate) mod columns;
 mod connector;
 mod credentials;
@@ -20,11 +22,14 @@ mod duplicates;
 mod event;
 mod identity;
 mod ingest;
+mod list;
 mod planned;
+mod reading;
 mod reject_tracker;
 mod resources;
 mod run;
 mod schedule;
+mod selection;
 mod serve;
 mod settings;
 mod sweep;
@@ -32,9 +37,15 @@ mod sweep;
 pub use connector::Connector;
 pub use event::{Event, Observer};
 pub use ingest::{IngestReport, IngestRequest};
+pub use resources::EnableRequest;
 #[cfg(feature = "cli")]
 pub(crate) use resources::unknown_resource;
 pub use schedule::Schedule;
+pub use selection::StreamSelection;
+#[cfg(feature = "cli")]
+pub(crate) use selection::{find_stream, list_streams};
+#[cfg(feature = "cli")]
+pub(crate) use serve::last_start;
 pub use tokio_util::sync::CancellationToken;
 
 #[cfg(doc)]

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::connector::WriteOrder;
-use super::{Connector, Schedule};
+use super::planned::with_tables;
+use super::{Connector, Schedule, StreamSelection};
 use crate::state::{Reconciliation, StreamState};
 use crate::{
     ConfigSnapshot, Error, ErrorKind, Namespace, Resource, ResourceConfig, Result, RunId, RunStatus, Settings, Source,
@@ -43,21 +44,76 @@ impl<'a> ResourceLookup<'a> {
     }
 }
 
+/// A request to enable a resource.
+///
+/// ```
+/// use snowfeed::Resource;
+/// use snowfeed::engine::EnableRequest;
+///
+/// let request = EnableRequest::new(Resource::new("acme/widgets")?).schedule("10m".parse()?).streams(["issues"]);
+/// assert!(request.schedule.is_some());
+/// # Ok::<(), snowfeed::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct EnableRequest {
+    /// The resource.
+    pub resource: Resource,
+    /// Its schedule; `None` keeps the stored one, by default [`Schedule::default`].
+    pub schedule: Option<Schedule>,
+    /// The streams that are read; `None` keeps the stored ones, by default [`StreamSelection::Default`]. A stream that is selected later
+    /// is read from its start; one that is no longer selected keeps its rows and its checkpoint.
+    pub streams: Option<StreamSelection>,
+}
+
+impl EnableRequest {
+    /// Enables a resource with its stored schedule and streams.
+    pub fn new(resource: Resource) -> Self {
+        Self { resource, schedule: None, streams: None }
+    }
+
+    /// Replaces its schedule.
+    #[must_use]
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = Some(schedule);
+        self
+    }
+
+    /// Replaces the streams that are read.
+    #[must_use]
+    pub fn streams(mut self, streams: impl Into<StreamSelection>) -> Self {
+        self.streams = Some(streams.into());
+        self
+    }
+}
+
 impl Connector {
-    /// Enables a resource and creates its tables and views. `schedule` replaces its schedule; `None` keeps it. Returns the
-    /// resource under its [known name](Self::resolve).
+    /// Enables a resource and creates the tables and views of its selected streams. Returns the resource under its
+    /// [known name](Self::resolve).
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) if the source cannot have a resource of that name, or if the schedule is never
-    /// due, like 30 February, or due more often than every [`Schedule::SHORTEST`]; the errors of the stores and the sink.
-    pub async fn enable(&self, resource: &Resource, schedule: Option<&Schedule>) -> Result<Resource> {
+    /// [`Configuration`](crate::ErrorKind::Configuration), and nothing is stored, if the source cannot have a resource of that name or has
+    /// no stream of a selected name, if no stream is selected, or if the schedule is never due, like 30 February, or due more often
+    /// than every [`Schedule::SHORTEST`]; the errors of the stores and the sink.
+    pub async fn enable(&self, request: EnableRequest) -> Result<Resource> {
+        let EnableRequest { resource, schedule, streams } = request;
         self.spec.validate()?;
-        if let Some(schedule) = schedule {
+        if let Some(schedule) = &schedule {
             schedule.check(self.now())?;
         }
-        let (resource, before) = self.lookup(resource).await?;
-        self.sink.ensure_streams(&resource, &self.spec.streams).await?;
-        self.enable_over(&resource, before.as_ref(), schedule).await?;
+        let streams = streams.map(|streams| streams.stored(&self.spec)).transpose()?;
+        let (resource, before) = self.lookup(&resource).await?;
+        let mut after = before.clone().unwrap_or_default();
+        if let Some(schedule) = schedule {
+            after.schedule = Some(schedule.to_string());
+        }
+        if let Some(streams) = streams {
+            after.streams = streams;
+        }
+        let selection = self.selection(Some(&after));
+        selection.check(&self.spec)?;
+        self.sink.ensure_streams(&resource, &with_tables(selection.streams)).await?;
+        self.enable_over(&resource, before.as_ref(), after).await?;
         Ok(resource)
     }
 
@@ -66,13 +122,9 @@ impl Connector {
         &self,
         resource: &Resource,
         before: Option<&ResourceConfig>,
-        schedule: Option<&Schedule>,
+        mut after: ResourceConfig,
     ) -> Result<()> {
-        let mut after = before.cloned().unwrap_or_default();
         after.enabled = true;
-        if let Some(schedule) = schedule {
-            after.schedule = Some(schedule.to_string());
-        }
         if before != Some(&after) {
             self.put_resource_config(resource, &after).await?;
         }
@@ -140,27 +192,51 @@ impl Connector {
     /// [`NotFound`](crate::ErrorKind::NotFound) if the resource was never enabled and has no state; the errors of the stores.
     pub async fn reset(&self, resource: &Resource) -> Result<()> {
         let (resource, config) = self.lookup(resource).await?;
-        if config.is_none() && self.states(&resource).await?.is_empty() {
-            return Err(self.unknown(&resource));
+        let keys = self.keys(&resource, config.as_ref());
+        self.reset_keys(&resource, config.as_ref(), &keys).await
+    }
+
+    /// Resets only these streams of a resource, selected or not; see [`reset`](Self::reset).
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration), and nothing is reset, if the source has no stream of a name or no stream is
+    /// named; the errors of [`reset`](Self::reset).
+    pub async fn reset_streams(&self, resource: &Resource, streams: impl Into<StreamSelection>) -> Result<()> {
+        let streams = streams.into().resolve(&self.spec)?;
+        let (resource, config) = self.lookup(resource).await?;
+        let keys: Vec<StateKey> =
+            streams.into_iter().map(|stream| StateKey::new(resource.name(), &stream.name)).collect();
+        self.reset_keys(&resource, config.as_ref(), &keys).await
+    }
+
+    async fn reset_keys(&self, resource: &Resource, config: Option<&ResourceConfig>, keys: &[StateKey]) -> Result<()> {
+        let states = self.states(keys).await?;
+        if config.is_none() && states.is_empty() {
+            return Err(self.unknown(resource));
         }
-        self.forget_progress(&resource, "reset: the next run reads from the start").await
+        self.forget_progress(resource, states, "reset: the next run reads from the start").await
     }
 
-    /// The keys of all streams of a resource, selected or not.
-    pub(super) fn keys(&self, resource: &Resource) -> Vec<StateKey> {
-        self.spec.streams.iter().map(|stream| StateKey::new(resource.name(), &stream.name)).collect()
+    /// The keys of all streams of a resource, selected or not, and of selected ones that the source no longer has.
+    pub(crate) fn keys(&self, resource: &Resource, config: Option<&ResourceConfig>) -> Vec<StateKey> {
+        let streams = self.spec.streams.iter().map(|stream| stream.name.as_str()).chain(self.dropped_streams(config));
+        streams.map(|stream| StateKey::new(resource.name(), stream)).collect()
     }
 
-    /// The newest states of a resource's streams, where they have one.
-    async fn states(&self, resource: &Resource) -> Result<Vec<(StateKey, StateEntry)>> {
-        let keys = self.keys(resource);
-        let statuses = self.statuses(&keys).await?;
-        Ok(keys.into_iter().zip(statuses).filter_map(|(key, status)| Some((key, status.entry?))).collect())
+    /// The newest states of these streams, where they have one.
+    async fn states(&self, keys: &[StateKey]) -> Result<Vec<(StateKey, StateEntry)>> {
+        let statuses = self.statuses(keys).await?;
+        Ok(keys.iter().zip(statuses).filter_map(|(key, status)| Some((key.clone(), status.entry?))).collect())
     }
 
     /// Resets the states of a resource's streams.
-    pub(super) async fn forget_progress(&self, resource: &Resource, message: &str) -> Result<()> {
-        for (key, entry) in self.states(resource).await? {
+    async fn forget_progress(
+        &self,
+        resource: &Resource,
+        states: Vec<(StateKey, StateEntry)>,
+        message: &str,
+    ) -> Result<()> {
+        for (key, entry) in states {
             self.forget_state(resource, key, entry, message).await?;
         }
         Ok(())
@@ -186,7 +262,7 @@ impl Connector {
             // Its marks are deleted with it.
             Some(reconcile) => {
                 let part = StreamCommit::new(stream, run).sweep(Sweep::Abandon(reconcile.id)).change(change);
-                self.deliver(resource, at, part, WriteOrder::StateFirst, &mut { base }).await.map(drop)
+                self.deliver(resource, at, part, None, WriteOrder::StateFirst, &mut { base }).await.map(drop)
             }
         }
     }
@@ -208,16 +284,19 @@ impl Connector {
     pub async fn remove(&self, resource: &Resource) -> Result<()> {
         let resource = self.resolve([resource.name()]).await?.remove(0);
         self.ensure_known(&resource).await?;
+        let config = self.config.get(Namespace::Resource, resource.name()).await?;
+        let config = config.and_then(|value| parse_resource_config(resource.name(), value).ok());
         // If this is interrupted here, removing it again does the rest.
         self.config.remove(Namespace::Resource, resource.name()).await?;
-        self.forget_progress(&resource, "removed").await
+        let states = self.states(&self.keys(&resource, config.as_ref())).await?;
+        self.forget_progress(&resource, states, "removed").await
     }
 
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if nothing is stored for the resource.
     pub(crate) async fn ensure_known(&self, resource: &Resource) -> Result<()> {
         let is_configured = self.config.get(Namespace::Resource, resource.name()).await?.is_some();
-        let mut states = self.states(resource).await?.into_iter().map(|(_, entry)| entry.state);
+        let mut states = self.states(&self.keys(resource, None)).await?.into_iter().map(|(_, entry)| entry.state);
         // A reset without a read since is not progress.
         let is_under_way = |reconcile: &Reconciliation| !reconcile.is_reset || reconcile.checkpoint.is_some();
         let has_progress =

@@ -16,8 +16,8 @@ use super::reject_tracker::RejectTracker;
 use super::{Connector, Event};
 use crate::state::{Reconciliation, StreamState};
 use crate::{
-    Checkpoint, Counts, Error, ErrorKind, Mode, Monitor, OutstandingRejects, ReadRequest, Reader, Resource, Result,
-    RunRecord, RunStatus, Settings, SourceEvent, StateChange, StateEntry, StateKey, StateVersion, StreamCommit,
+    Checkpoint, Counts, Error, ErrorKind, Mode, Monitor, OutstandingRejects, Reader, Resource, Result, RunRecord,
+    RunStatus, Settings, SourceEvent, StateChange, StateEntry, StateKey, StateVersion, StreamCommit, StreamKind,
     StreamSpec, Sweep,
 };
 
@@ -93,7 +93,7 @@ impl<'a> Run<'a> {
                 emitter.emit(Event::Source { resource: observed.clone(), stream: name.clone(), event });
             }),
             columns: ColumnCheck::new(&stream),
-            rejects: RejectTracker::new(&stream.name, &connector.source, OutstandingRejects::default()),
+            rejects: RejectTracker::new(stream.table(), &connector.source, OutstandingRejects::default()),
             connector,
             resource,
             stream,
@@ -155,7 +155,7 @@ impl<'a> Run<'a> {
             self.began_at = entry.version;
             self.base = entry.version;
             self.checkpoint = entry.state.checkpoint.clone();
-            self.reconcile = entry.state.reconcile.clone();
+            self.reconcile = entry.state.reconcile.clone().filter(|_| self.reconciles());
             self.stored = Some(entry.state);
         }
         let reader = tokio::select! {
@@ -165,56 +165,40 @@ impl<'a> Run<'a> {
         };
         self.tables.ensure(self.connector.sink.as_ref()).await?;
         self.rejects = self.find_rejects().await?;
-        if self.record.mode == Mode::Reconcile {
+        if self.record.mode == Mode::Reconcile && self.reconciles() {
             self.resume_reconcile();
         }
-        if self.read(reader.as_ref(), budget).await? == Outcome::Interrupted {
+        if self.read(reader.clone(), budget).await? == Outcome::Interrupted {
             return Ok(Outcome::Interrupted);
         }
-        match self.record.mode {
-            Mode::Incremental => {
-                if self.reconciliation().is_some() {
-                    self.end_reset_read().await?;
-                }
-                Ok(Outcome::Complete)
+        if !self.sweeps() {
+            if self.reconciliation().is_some() {
+                self.end_reset_read().await?;
             }
-            Mode::Reconcile => {
-                let began = Instant::now();
-                let swept = self.sweep(reader.as_ref()).await;
-                self.record.timings.verify_ms = millis(began.elapsed());
-                Ok(if swept? { Outcome::Complete } else { Outcome::Interrupted })
-            }
+            return Ok(Outcome::Complete);
         }
+        let began = Instant::now();
+        let swept = self.sweep(reader.as_ref()).await;
+        self.record.timings.verify_ms = millis(began.elapsed());
+        Ok(if swept? { Outcome::Complete } else { Outcome::Interrupted })
     }
 
     /// Queries the outstanding rejects, if the state says that there may be any.
     async fn find_rejects(&self) -> Result<RejectTracker> {
         let mut found = OutstandingRejects::default();
         if self.stored.as_ref().is_some_and(|stored| stored.has_rejects) {
-            match self.connector.sink.rejects(RejectTracker::query(&self.resource, &self.stream.name)).await {
+            match self.connector.sink.rejects(RejectTracker::query(&self.resource, self.stream.table())).await {
                 Ok(stored) => found = stored,
                 Err(error) if error.kind() == ErrorKind::Unsupported => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(RejectTracker::new(&self.stream.name, &self.connector.source, found))
+        Ok(RejectTracker::new(self.stream.table(), &self.connector.source, found))
     }
 
     /// Reads the source to its end and commits what it returns.
-    async fn read(&mut self, reader: &dyn Reader, budget: ReadBudget) -> Result<Outcome> {
-        let (checkpoint, incremental) = match self.reconciliation() {
-            Some(reconcile) => (reconcile.checkpoint.clone(), self.checkpoint.clone()),
-            None => (self.checkpoint.clone(), None),
-        };
-        let stream = reader.read(ReadRequest {
-            resource: self.resource.clone(),
-            stream: self.stream.name.clone(),
-            checkpoint,
-            incremental,
-            mode: self.record.mode,
-            parent: None,
-            monitor: self.monitor.clone(),
-        });
+    async fn read(&mut self, reader: Arc<dyn Reader>, budget: ReadBudget) -> Result<Outcome> {
+        let stream = self.batches(reader).await?;
         let stream = admit(stream, self.columns.clone());
         let mut ahead = ReadAhead::start(stream, budget, self.connector.limits);
         let (connector, monitor) = (self.connector, self.monitor.clone());
@@ -268,8 +252,11 @@ impl<'a> Run<'a> {
         self.commit_with(excluded_counts, rows, sweep, next, reconcile).await
     }
 
-    /// Whether no checkpoint identifies the resource yet.
+    /// Whether no checkpoint identifies the resource yet. The checkpoints of the other kinds are the engine's.
     fn is_new(&self) -> bool {
+        if self.stream.kind != StreamKind::Incremental {
+            return false;
+        }
         let reconcile = self.reconcile.as_ref().and_then(|reconcile| reconcile.checkpoint.as_ref());
         self.checkpoint.is_none() && reconcile.is_none()
     }
@@ -301,20 +288,22 @@ impl<'a> Run<'a> {
         // Once a run has written the state, every commit must update its record.
         let has_written = self.stored.as_ref().is_some_and(|stored| stored.run == self.record.id);
         let had_rejects = self.rejects.may_have_any();
-        self.rejects.track(&self.connector.source, &mut rows);
+        let changes_rejects = self.rejects.track(&self.connector.source, &mut rows);
         let corrects_rejects = !rows.corrected.is_empty();
         let rejected = rows.rejects.len() as u64;
         let offered = rows.records.len() as u64 + rejected;
         // Rows without progress also advance the state if a row changes, so that a reconcile run cannot replace them with what it
         // read before.
-        let fence = (!has_progressed && !has_written && self.connector.is_transactional()).then_some(Sweep::Fence);
+        let is_plain = !has_progressed && !has_written && !changes_rejects;
+        let fence = (is_plain && self.connector.is_transactional()).then_some(Sweep::Fence);
         let sweep = sweep.or(fence);
         // A step of a reconciliation that another run or a reset has ended must be refused: its marks and deletions would be
         // wrong.
-        let fenced = has_progressed || has_written || sweep.is_some();
+        let fenced = !is_plain || sweep.is_some();
         let state = fenced.then(|| self.state(RunStatus::Running, None, checkpoint.clone(), reconcile.clone()));
         let mut is_stored = false;
-        if offered > 0 || corrects_rejects || (state.is_some() && sweep != Some(Sweep::Fence)) {
+        if offered > 0 || corrects_rejects || !rows.gone.is_empty() || (state.is_some() && sweep != Some(Sweep::Fence))
+        {
             let change = state.clone().map(|state| self.change_of_commit(at, state, &excluded_counts));
             let at_checkpoint = |reconcile: &Option<Reconciliation>| {
                 reconcile.as_ref().and_then(|reconcile| reconcile.checkpoint.clone())
@@ -324,10 +313,12 @@ impl<'a> Run<'a> {
             });
             let ends_reconcile = matches!(sweep, Some(Sweep::Finish(_) | Sweep::Abandon(_)));
             let order = if is_progress && !ends_reconcile { WriteOrder::RowsFirst } else { WriteOrder::StateFirst };
-            let Rows { records, rejects, corrected } = rows;
-            let (stream, run) = (self.stream.name.clone(), self.record.id);
+            let Rows { records, rejects, corrected, gone } = rows;
+            let (run, parent) = (self.record.id, self.stream.child_of().map(|child| child.parent.clone()));
+            let parent = parent.filter(|_| !gone.is_empty()).map(|parent| StreamCommit::new(parent, run).gone(gone));
+            let stream = self.stream.table().to_owned();
             let part = StreamCommit { stream, run, records, rejects, corrected, gone: Vec::new(), sweep, change };
-            let delivered = self.connector.deliver(&self.resource, at, part, order, &mut self.base).await;
+            let delivered = self.connector.deliver(&self.resource, at, part, parent, order, &mut self.base).await;
             // If the commit failed, the rejects that it corrects are still outstanding.
             if had_rejects && delivered.is_err() || delivered.as_ref().is_ok_and(|it| it.counts.rejected > rejected) {
                 self.rejects.note_untracked();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::time::Duration;
 
-use futures::future::{Fuse, FusedFuture, FutureExt, join_all};
+use futures::future::{Fuse, FusedFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep_until};
@@ -60,10 +60,10 @@ impl Connector {
             // During a read, start nothing: the resource may have been disabled.
             let starting = if is_reading { Vec::new() } else { timetable.start(now, concurrency) };
             for (resource, streams) in starting {
+                self.warn_of_dropped(&resource, timetable.dropped(&resource));
                 let (runner, config, cancel) = (&runner, config.clone(), cancel.clone());
                 runs.push(async move {
-                    let run = |planned| runner.run(planned, config.clone(), Mode::Incremental, cancel.clone());
-                    join_all(streams.into_iter().map(run)).await;
+                    runner.run_all(streams, &config, Mode::Incremental, &cancel).await;
                     resource
                 });
             }
@@ -94,30 +94,12 @@ impl Connector {
         if self.state.is_metered() { REFRESH_METERED } else { REFRESH }
     }
 
-    /// Reads the effective settings, and each enabled resource with its schedule and the start of its last run.
+    /// Reads the effective settings, and each enabled resource with its schedule and the start of its last run. Resources that cannot be
+    /// scheduled are logged and skipped.
     async fn plan(&self) -> Result<(Settings, BTreeMap<Resource, PlannedResource>)> {
         let Configured { config, resources: known, .. } = self.configuration().await?;
-        let (resources, configs): (Vec<_>, Vec<_>) = known.into_iter().filter(|(_, config)| config.enabled).unzip();
-        let streams: Vec<Vec<PlannedStream>> = resources
-            .iter()
-            .zip(&configs)
-            .map(|(resource, config)| {
-                PlannedStream::all(resource, self.streams(Some(config)).into_iter().cloned().collect())
-            })
-            .collect();
-        let keys: Vec<StateKey> = streams.iter().flatten().map(PlannedStream::key).collect();
-        let mut statuses = self.statuses(&keys).await?.into_iter();
         let mut plan = BTreeMap::new();
-        let is_metered = self.state.is_metered();
-        for ((resource, config), mut streams) in resources.into_iter().zip(configs).zip(streams) {
-            let (mut last, mut is_unfinished) = (None, false);
-            for (planned, status) in streams.iter_mut().zip(&mut statuses) {
-                planned.start = PrefetchedState::new(status.entry, is_metered);
-                let run = status.run.as_ref();
-                last = last.max(run.map(|run| run.started_at));
-                is_unfinished |=
-                    run.is_some_and(|run| matches!(run.status, RunStatus::Interrupted | RunStatus::Running));
-            }
+        for (resource, config) in known.into_iter().filter(|(_, config)| config.enabled) {
             let schedule = match config.schedule.as_deref().map(str::parse).transpose() {
                 Ok(schedule) => schedule.unwrap_or_default(),
                 Err(error) => {
@@ -128,10 +110,38 @@ impl Connector {
                     continue;
                 }
             };
-            plan.insert(resource, PlannedResource { schedule, last, is_unfinished, streams });
+            let selection = self.selection(Some(&config));
+            if let Err(error) = selection.check(&self.spec) {
+                let help = error.help().unwrap_or_default();
+                tracing::error!(%resource, %error, help, "the resource is skipped");
+                continue;
+            }
+            let streams = PlannedStream::all(&resource, selection.streams);
+            let (last, is_unfinished, dropped) = (None, false, selection.dropped);
+            plan.insert(resource, PlannedResource { schedule, last, is_unfinished, streams, dropped });
+        }
+        let keys: Vec<StateKey> = plan.values().flat_map(|planned| &planned.streams).map(PlannedStream::key).collect();
+        let mut statuses = self.statuses(&keys).await?.into_iter();
+        let is_metered = self.state.is_metered();
+        for planned in plan.values_mut() {
+            let mut starts = Vec::with_capacity(planned.streams.len());
+            for (stream, status) in planned.streams.iter_mut().zip(&mut statuses) {
+                stream.start = PrefetchedState::new(status.entry, is_metered);
+                let run = status.run.as_ref();
+                starts.push(run.map(|run| run.started_at));
+                planned.is_unfinished |=
+                    run.is_some_and(|run| matches!(run.status, RunStatus::Interrupted | RunStatus::Running));
+            }
+            planned.last = last_start(starts);
         }
         Ok((config, plan))
     }
+}
+
+/// The time from which the schedule of a resource counts, given the starts of the last runs of its selected streams: the earliest, so that
+/// a stream that was selected only now is read at once, and a run of some of the streams delays no other.
+pub(crate) fn last_start(starts: impl IntoIterator<Item = Option<Timestamp>>) -> Option<Timestamp> {
+    starts.into_iter().min().flatten()
 }
 
 /// The schedule and the last run of a resource.
@@ -143,6 +153,8 @@ struct PlannedResource {
     is_unfinished: bool,
     /// The streams, with their prefetched states for the next run; stale afterwards.
     streams: Vec<PlannedStream>,
+    /// The selected names that the source does not have.
+    dropped: Vec<String>,
 }
 
 /// The planned resources, the running ones, and the times of starts in this process.
@@ -158,6 +170,11 @@ impl Timetable {
     /// Makes unfinished runs due at once, so that after a restart a resource does not wait a day for its next run.
     fn replan(&mut self) {
         self.plan.values_mut().filter(|planned| planned.is_unfinished).for_each(|planned| planned.last = None);
+    }
+
+    /// The selected streams of a resource that the source does not have.
+    fn dropped(&self, resource: &Resource) -> &[String] {
+        self.plan.get(resource).map_or(&[], |planned| &planned.dropped)
     }
 
     /// Returns the resources to start now, the longest waiting first, and counts them as running.
@@ -229,6 +246,7 @@ mod tests {
             last: Some(at(second - 60)),
             is_unfinished: false,
             streams: Vec::new(),
+            dropped: Vec::new(),
         };
         let plan = due.iter().map(|(name, second)| (resource(name), planned(*second))).collect();
         Timetable { plan, ..Timetable::default() }
@@ -254,9 +272,8 @@ mod tests {
 
     #[test]
     fn a_resource_that_never_ran_is_due_at_once() {
-        let planned =
-            PlannedResource { schedule: Schedule::default(), last: None, is_unfinished: false, streams: Vec::new() };
-        let mut timetable = Timetable { plan: [(resource("a"), planned)].into(), ..Timetable::default() };
+        let mut timetable = timetable(&[("a", 1)]);
+        timetable.plan.values_mut().for_each(|planned| planned.last = None);
         assert_eq!(names(timetable.start(at(0), 1)), [resource("a")]);
     }
 

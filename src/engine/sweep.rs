@@ -10,7 +10,8 @@ use super::run::Run;
 use crate::sink::StalePolicy;
 use crate::state::Reconciliation;
 use crate::{
-    Error, ErrorKind, Mode, Reader, Record, Result, SourceEvent, StoredRecord, Sweep, UnseenQuery, VerifyRequest,
+    Error, ErrorKind, Mode, Reader, Record, Result, SourceEvent, StoredRecord, StreamKind, Sweep, UnseenQuery,
+    VerifyRequest,
 };
 
 /// The number of records to verify in one step.
@@ -43,6 +44,9 @@ impl Run<'_> {
             // Without transactions, rows of a superseded run are not refused, so versions alone must decide.
             () if !self.connector.is_transactional() => StalePolicy::Skip,
             () if reconcile.is_reset || self.connector.spec.is_authoritative => StalePolicy::Replace,
+            // The list of one parent is as current as a verification.
+            () if self.stream.child_of().is_some() => StalePolicy::Replace,
+            () if self.stream.kind != StreamKind::Incremental => StalePolicy::Skip,
             () => StalePolicy::Verify,
         };
         Sweep::Mark(reconcile.id, policy)

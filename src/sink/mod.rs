@@ -422,7 +422,7 @@ pub trait Sink: Debug + Send + Sync + 'static {
         Ok(LiveRows { live, unseen })
     }
 
-    /// Returns the outstanding rejects, the last seen first, and counts those of each resource.
+    /// Returns the outstanding rejects, the last seen first, and counts those of each stream of a resource.
     ///
     /// # Errors
     /// The default returns [`Unsupported`](crate::ErrorKind::Unsupported).

@@ -6,7 +6,7 @@ use bytestring::ByteString;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::state::RunId;
+use crate::state::{RunId, StateKey};
 use crate::{JsonPath, Position, Reject, Resource, RowPath, Sequence, Version};
 
 /// Selects records of a table that a reconcile run has not seen.
@@ -102,8 +102,8 @@ impl RejectQuery {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct OutstandingRejects {
-    /// Their numbers, by the name of the resource; resources without any are missing.
-    pub counts: BTreeMap<String, u64>,
+    /// Their numbers, by the stream of a resource; streams without any are missing.
+    pub counts: BTreeMap<StateKey, u64>,
     /// Some of them, the last seen first.
     pub rejects: Vec<StoredReject>,
 }
@@ -112,6 +112,11 @@ impl OutstandingRejects {
     /// The number for all resources together.
     pub fn total(&self) -> u64 {
         self.counts.values().sum()
+    }
+
+    /// The number for all streams of a resource together.
+    pub fn of(&self, resource: &str) -> u64 {
+        self.counts.iter().filter(|(key, _)| key.resource == resource).map(|(_, count)| count).sum()
     }
 }
 
@@ -230,12 +235,12 @@ pub enum RowSelection {
     },
     /// The rows at these paths, deleted ones too, in any order.
     Paths(Vec<RowPath>),
-    /// The live rows of a parent, ordered by key.
+    /// The live rows below these parents, in the order of the parents, then of the keys.
     Children {
-        /// The parent.
-        parent: RowPath,
-        /// Return only keys after this one.
-        after: Option<String>,
+        /// The parents, each once.
+        parents: Vec<RowPath>,
+        /// Return only the rows after this path, whose parent is one of these.
+        after: Option<RowPath>,
     },
 }
 

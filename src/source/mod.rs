@@ -57,7 +57,7 @@ pub type ResourceStream = BoxStream<'static, Result<Resource>>;
 ///
 ///     fn read(&self, _: ReadRequest) -> BatchStream {
 ///         let earth = Record::upsert("3", Version::NONE, r#"{"name":"Earth"}"#);
-///         stream::iter([Ok(Batch::new("planets").record(earth))]).boxed()
+///         stream::iter([Ok(Batch::new().record(earth))]).boxed()
 ///     }
 /// }
 /// ```
@@ -119,8 +119,9 @@ pub trait Source: Debug + Send + Sync + 'static {
         names.resolve(&spec.resource_kind, url, name)
     }
 
-    /// Returns a stable id of the resource that a checkpoint belongs to: two checkpoints have the same id only if both were read
-    /// from the same resource. The engine refuses to read one resource under two names. The default, `None`, means unknown.
+    /// Returns a stable id of the resource that a checkpoint belongs to: two checkpoints, of any streams, have the same id if and only if
+    /// both were read from the same resource. The engine refuses to read one resource under two names, and the streams of two resources
+    /// under one name. The default, `None`, means unknown.
     fn identity(&self, checkpoint: &Checkpoint) -> Option<String> {
         let _ = checkpoint;
         None

@@ -110,21 +110,24 @@ impl SourceSpec {
             return Err(Error::internal(format!("the source {:?} declares no stream", self.name))
                 .with_help("in the source, declare one with `SourceSpec::stream`"));
         }
+        if !self.streams.iter().any(|stream| stream.is_default) {
+            return Err(Error::internal(format!("the source {:?} reads no stream by default", self.name))
+                .with_help("in the source, leave at least one stream without `StreamSpec::optional`"));
+        }
         for (index, stream) in self.streams.iter().enumerate() {
             if self.streams[..index].iter().any(|other| other.name == stream.name) {
                 return Err(Error::internal(format!("the source declares the stream {:?} twice", stream.name))
                     .with_help("in the source, declare each stream once, with all its columns"));
             }
             stream.validate()?;
-            if let Some(child) = stream.child_of()
-                && self.streams[..index].iter().all(|other| other.name != child.parent)
+            if let Some(required) = stream.requires()
+                && self.streams[..index].iter().all(|other| other.name != required || other.table() != required)
             {
                 let name = &stream.name;
                 return Err(Error::internal(format!(
-                    "the stream {name:?} is a child of {:?}, which is not declared before it",
-                    child.parent
+                    "the stream {name:?} depends on the table {required:?}, which no stream before it declares"
                 ))
-                .with_help("in the source, declare the parent, and declare it before its children"));
+                .with_help("in the source, declare the parent, or the target of deletions, before the stream that depends on it"));
             }
         }
         Ok(())

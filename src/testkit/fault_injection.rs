@@ -1,5 +1,6 @@
 //! Fault injection: a backend that crashes at a commit, a source that fails between batches, a clock that steps back.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -9,12 +10,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::sink::{
-    Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, Sink, StoredRecord, UnseenQuery,
+    Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, RowQuery, SelectedRow, Sink, StoredRecord,
+    UnseenQuery,
 };
 use crate::state::{RunQuery, RunRecord, StateChange, StateEntry, StateKey, StateStore, StateVersion, StreamStatus};
 use crate::{
     Backend, BatchStream, Checkpoint, ConfigSnapshot, ConfigStore, ConnectContext, Error, Namespace, ReadRequest,
-    Reader, Record, Resource, ResourceStream, Result, Settings, Source, SourceSpec, StreamSpec, VerifyRequest,
+    Reader, Record, Resource, ResourceStream, Result, Sequence, Settings, Source, SourceSpec, StreamSpec,
+    VerifyRequest,
 };
 
 /// A clock that steps back: it advances by a second at each reading, and jumps back by an hour at every tenth.
@@ -127,6 +130,14 @@ impl<B: Backend> Sink for CrashingBackend<B> {
         self.alive()?.rejects(query).await
     }
 
+    async fn select_rows(&self, query: RowQuery) -> Result<Vec<SelectedRow>> {
+        self.alive()?.select_rows(query).await
+    }
+
+    async fn sequences(&self, resource: &Resource) -> Result<BTreeMap<String, Sequence>> {
+        self.alive()?.sequences(resource).await
+    }
+
     fn limits(&self) -> Limits {
         self.backend.limits()
     }
@@ -192,7 +203,7 @@ impl<B: Backend> StateStore for CrashingBackend<B> {
     }
 }
 
-/// A source whose reads fail after a number of batches, for a number of reads.
+/// A source whose reads fail after a number of batches, for a number of reads, of all streams or of one.
 ///
 /// ```
 /// # use async_trait::async_trait;
@@ -210,10 +221,10 @@ impl<B: Backend> StateStore for CrashingBackend<B> {
 /// # impl Reader for Planets {
 /// #     async fn check(&self) -> Result<()> { Ok(()) }
 /// #     fn discover(&self) -> ResourceStream { stream::empty().boxed() }
-/// #     fn read(&self, _: ReadRequest) -> BatchStream { stream::iter((0..9).map(|_| Ok(Batch::new("planets")))).boxed() }
+/// #     fn read(&self, _: ReadRequest) -> BatchStream { stream::iter((0..9).map(|_| Ok(Batch::new()))).boxed() }
 /// # }
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// # let request = || ReadRequest::new(Resource::new("sun").unwrap());
+/// # let request = || ReadRequest::new(Resource::new("sun").unwrap(), "planets");
 /// let source = FlakySource::new(Planets, 2).failures(1);
 /// let reader = source.connect(&Settings::default(), ConnectContext::detached()).await.unwrap();
 /// assert!(reader.read(request()).collect::<Vec<_>>().await[2].is_err());
@@ -224,6 +235,7 @@ impl<B: Backend> StateStore for CrashingBackend<B> {
 pub struct FlakySource<S> {
     source: S,
     batches: usize,
+    stream: Option<String>,
     failures: Arc<AtomicU64>,
     has_failed: Arc<AtomicBool>,
 }
@@ -231,13 +243,20 @@ pub struct FlakySource<S> {
 impl<S: Source> FlakySource<S> {
     /// A source whose reads always fail after this number of batches.
     pub fn new(source: S, batches: usize) -> Self {
-        Self { source, batches, failures: Arc::new(AtomicU64::new(u64::MAX)), has_failed: Arc::default() }
+        Self { source, batches, stream: None, failures: Arc::new(AtomicU64::new(u64::MAX)), has_failed: Arc::default() }
     }
 
     /// Lets only this number of reads fail.
     #[must_use]
     pub fn failures(self, failures: u64) -> Self {
         self.failures.store(failures, Ordering::SeqCst);
+        self
+    }
+
+    /// Lets only reads of this stream fail.
+    #[must_use]
+    pub fn stream(mut self, stream: impl Into<String>) -> Self {
+        self.stream = Some(stream.into());
         self
     }
 
@@ -257,7 +276,7 @@ impl<S: Source> Source for FlakySource<S> {
     async fn connect(&self, settings: &Settings, context: ConnectContext) -> Result<Box<dyn Reader>> {
         let reader = self.source.connect(settings, context).await?;
         let (failures, has_failed) = (Arc::clone(&self.failures), Arc::clone(&self.has_failed));
-        Ok(Box::new(FlakyReader { reader, batches: self.batches, failures, has_failed }))
+        Ok(Box::new(FlakyReader { reader, batches: self.batches, stream: self.stream.clone(), failures, has_failed }))
     }
 
     fn resource(&self, settings: &Settings, name: &str) -> Result<Resource> {
@@ -278,6 +297,7 @@ impl<S: Source> Source for FlakySource<S> {
 struct FlakyReader {
     reader: Box<dyn Reader>,
     batches: usize,
+    stream: Option<String>,
     failures: Arc<AtomicU64>,
     has_failed: Arc<AtomicBool>,
 }
@@ -294,6 +314,9 @@ impl Reader for FlakyReader {
     }
 
     fn read(&self, request: ReadRequest) -> BatchStream {
+        if self.stream.as_ref().is_some_and(|stream| *stream != request.stream) {
+            return self.reader.read(request);
+        }
         let (failures, has_failed) = (Arc::clone(&self.failures), Arc::clone(&self.has_failed));
         let state = (self.reader.read(request), self.batches, false);
         let batches = stream::unfold(state, move |(mut stream, left, ended)| {

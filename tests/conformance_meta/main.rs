@@ -1,6 +1,9 @@
 //! The suites themselves are tested: an implementation with one fault fails the checks of that fault, and no others.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod faulty_sink;
+mod numbering_sink;
+mod sequences;
 mod sinks;
 mod sources;
 mod stores;

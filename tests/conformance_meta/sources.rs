@@ -24,7 +24,8 @@ enum Fault {
     ConnectSendsARequest,
     CheckFailsTheSecondTime,
     DiscoverFindsNothing,
-    StreamIsNotDeclared,
+    StreamsReturnTheSameRecords,
+    OneStreamReturnsAllRecords,
     KeyIsEmpty,
     KeyIsTooLong,
     KeyIsTooLongInReconcile,
@@ -43,9 +44,10 @@ enum Fault {
     VerifyReturnsInvalidJson,
     DocumentsAlwaysDiffer,
     HasNoRecords,
+    StreamDependsOnASibling,
 }
 
-/// The numbers from 1 to `count`, three in a batch; a checkpoint is the last number read.
+/// Two streams: the numbers from 1 to `count`, three in a batch, and their squares. A checkpoint is the last number read.
 #[derive(Debug, Clone)]
 struct Numbers {
     fault: Fault,
@@ -59,14 +61,22 @@ impl Numbers {
         self.fault == fault
     }
 
-    /// The batch after a position, and the position after it.
-    fn batch(&self, position: u64, mode: Mode) -> Option<(Result<Batch>, u64)> {
+    /// The batch of a stream after a position, and the position after it.
+    fn batch(&self, stream: &str, position: u64, mode: Mode) -> Option<(Result<Batch>, u64)> {
         let count = self.count.load(Ordering::SeqCst);
         if position >= count || self.is(Fault::HasNoRecords) {
             return None;
         }
         let end = (position + 3).min(count);
-        let mut batch = Batch::new(if self.is(Fault::StreamIsNotDeclared) { "others" } else { "numbers" });
+        if self.is(Fault::StreamDependsOnASibling) {
+            match stream {
+                "numbers" => self.shared.store(count, Ordering::SeqCst),
+                _ if self.shared.load(Ordering::SeqCst) == 0 => return None,
+                _ => {}
+            }
+        }
+        let is_square = stream == "squares" && !self.is(Fault::StreamsReturnTheSameRecords);
+        let mut batch = Batch::new();
         for number in position + 1..=end {
             let key = match self.fault {
                 Fault::KeyIsEmpty if number == 2 => String::new(),
@@ -76,8 +86,12 @@ impl Numbers {
             let json = match self.fault {
                 Fault::DocumentIsNotJson if number == 2 => "{".into(),
                 Fault::DocumentsAlwaysDiffer => self.calls.fetch_add(1, Ordering::SeqCst).to_string(),
+                _ if is_square => (number * number).to_string(),
                 _ => number.to_string(),
             };
+            if is_square && self.is(Fault::OneStreamReturnsAllRecords) {
+                batch = batch.record(Record::upsert(&*key, Version(1), number.to_string()));
+            }
             if number == 4 && mode == Mode::Reconcile && self.is(Fault::ReconcileMissesARecord) {
                 continue;
             }
@@ -100,10 +114,11 @@ impl Source for Numbers {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
         let version = if self.is(Fault::SpecChanges) { format!("{call}.0.0") } else { "1.0.0".into() };
         let name = if self.is(Fault::NameIsNotPlain) { "Numbers-1" } else { "numbers" };
-        let spec = SourceSpec::new(name, version).stream(StreamSpec::new("numbers"));
+        let squares = StreamSpec::new("squares");
+        let spec = SourceSpec::new(name, version).stream(StreamSpec::new("numbers")).stream(squares.clone());
         if self.is(Fault::ColumnMatchesNothing) {
             let table = StreamSpec::new("numbers").column("name", "nmae", ColumnType::Text);
-            return SourceSpec::new("numbers", "1.0.0").stream(table);
+            return SourceSpec::new("numbers", "1.0.0").stream(squares).stream(table);
         }
         if self.is(Fault::StreamIsDeclaredTwice) { spec.stream(StreamSpec::new("numbers")) } else { spec }
     }
@@ -133,7 +148,7 @@ impl Reader for Numbers {
             Some(Ok(position)) => position,
             Some(Err(_)) if self.is(Fault::InvalidCheckpointReadsFromTheStart) => 0,
             Some(Err(error)) => {
-                let after = self.is(Fault::StreamContinuesAfterAnError).then(|| Ok(Batch::new("numbers")));
+                let after = self.is(Fault::StreamContinuesAfterAnError).then(|| Ok(Batch::new()));
                 return stream::iter([Err(error)].into_iter().chain(after)).boxed();
             }
         };
@@ -154,12 +169,14 @@ impl Reader for Numbers {
             })
             .flat_map({
                 let source = self.clone();
-                move |()| source.clone().plain(start, request.mode)
+                move |()| source.clone().plain(&request.stream, start, request.mode)
             })
             .boxed();
         }
-        self.shared.store(start, Ordering::SeqCst);
-        self.clone().plain(start, request.mode)
+        if !self.is(Fault::StreamDependsOnASibling) {
+            self.shared.store(start, Ordering::SeqCst);
+        }
+        self.clone().plain(&request.stream, start, request.mode)
     }
 
     async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
@@ -176,14 +193,19 @@ impl Reader for Numbers {
 }
 
 impl Numbers {
-    fn plain(self, start: u64, mode: Mode) -> BatchStream {
+    fn plain(self, name: &str, start: u64, mode: Mode) -> BatchStream {
+        let name = name.to_owned();
         stream::unfold(start, move |position| {
-            let source = self.clone();
+            let (source, name) = (self.clone(), name.clone());
             async move {
-                if !source.is(Fault::ReadsShareTheirPosition) {
-                    return source.batch(position, mode);
+                if source.is(Fault::StreamDependsOnASibling) && name == "squares" {
+                    // Give a concurrent read of the sibling the time to begin.
+                    tokio::time::sleep(Duration::from_millis(50 * u64::from(position == 0))).await;
                 }
-                let (batch, end) = source.batch(source.shared.load(Ordering::SeqCst), mode)?;
+                if !source.is(Fault::ReadsShareTheirPosition) {
+                    return source.batch(&name, position, mode);
+                }
+                let (batch, end) = source.batch(&name, source.shared.load(Ordering::SeqCst), mode)?;
                 source.shared.store(end, Ordering::SeqCst);
                 Some((batch, end))
             }
@@ -224,22 +246,30 @@ fn a_source_that_breaks_a_delivery_guarantee_is_detected() {
         "clause_1_an_error_between_batches_loses_nothing",
         "clause_1_changes_after_a_crash_arrive",
     ];
-    let swept =
-        ["clause_1_a_crash_in_a_reconcile_run_loses_nothing", "clause_4_a_reconcile_run_deletes_nothing_that_exists"];
+    let lost_later = [lost, &["clause_6_a_failing_stream_stops_no_other_one"]].concat();
+    let swept = [
+        "clause_1_a_crash_in_a_reconcile_run_loses_nothing",
+        "clause_4_a_reconcile_run_deletes_nothing_that_exists",
+        "clause_6_a_stream_that_is_not_read_keeps_its_rows_and_its_state",
+    ];
     let rewritten = [
         lost,
         &[
             "clause_2_a_second_run_changes_no_row",
             "clause_2_two_concurrent_runs_leave_the_same_table",
             "clause_4_a_reconcile_run_deletes_nothing_that_exists",
+            "clause_6_a_failing_stream_stops_no_other_one",
+            "clause_6_a_stream_is_read_alone_and_others_are_added_later",
+            "clause_6_a_stream_that_is_not_read_keeps_its_rows_and_its_state",
         ],
     ]
     .concat();
-    let expected: [(Fault, &[&str]); 4] = [
-        (Fault::CheckpointRunsAhead, lost),
+    let expected: [(Fault, &[&str]); 5] = [
+        (Fault::CheckpointRunsAhead, &lost_later),
         (Fault::ReconcileMissesARecord, &swept),
         (Fault::DocumentsAlwaysDiffer, &rewritten),
         (Fault::HasNoRecords, &["clause_5_the_counts_add_up"]),
+        (Fault::StreamDependsOnASibling, &["clause_6_a_stream_is_read_alone_and_others_are_added_later"]),
     ];
     for (fault, checks) in expected {
         let fresh = Fresh::new(move || async move { Arc::new(case(fault)) });
@@ -249,7 +279,7 @@ fn a_source_that_breaks_a_delivery_guarantee_is_detected() {
 
 #[test]
 fn a_source_with_one_fault_fails_the_checks_of_that_fault() {
-    let expected: [(Fault, &[&str]); 24] = [
+    let expected: [(Fault, &[&str]); 25] = [
         (Fault::None, &[]),
         (Fault::SpecChanges, &["clause_1_spec_is_constant_and_names_its_streams"]),
         (Fault::NameIsNotPlain, &["clause_1_spec_is_constant_and_names_its_streams"]),
@@ -257,7 +287,8 @@ fn a_source_with_one_fault_fails_the_checks_of_that_fault() {
         (Fault::ConnectSendsARequest, &["clause_2_connect_sends_no_request"]),
         (Fault::CheckFailsTheSecondTime, &["clause_2_check_succeeds_every_time"]),
         (Fault::DiscoverFindsNothing, &["clause_2_discover_finds_the_resource"]),
-        (Fault::StreamIsNotDeclared, &["clause_3_every_batch_names_a_stream_of_the_spec"]),
+        (Fault::StreamsReturnTheSameRecords, &["clause_3_streams_do_not_contain_the_same_records"]),
+        (Fault::OneStreamReturnsAllRecords, &["clause_3_streams_do_not_contain_the_same_records"]),
         (Fault::KeyIsEmpty, &["clause_3_every_key_has_1_to_255_bytes"]),
         (Fault::KeyIsTooLong, &["clause_3_every_key_has_1_to_255_bytes"]),
         (Fault::KeyIsTooLongInReconcile, &["clause_3_every_key_has_1_to_255_bytes"]),

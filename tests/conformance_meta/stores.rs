@@ -8,8 +8,8 @@ use serde_json::Value;
 use snowfeed::backends::Memory;
 use snowfeed::testkit::conformance::suite::{Fresh, config_store, state_store};
 use snowfeed::{
-    ConfigSnapshot, ConfigStore, Error, Namespace, Result, RunId, RunRecord, RunStatus, StateChange, StateEntry,
-    StateStore, StateVersion, StreamStatus,
+    ConfigSnapshot, ConfigStore, Error, Namespace, Result, RunId, RunQuery, RunRecord, RunStatus, StateChange,
+    StateEntry, StateKey, StateStore, StateVersion, StreamStatus,
 };
 
 use super::failing;
@@ -23,8 +23,13 @@ enum Fault {
     RunsAreNotReplaced,
     HistoryIgnoresTheLimit,
     RunsAreOrderedById,
+    RunsIgnoreTheStream,
+    RunsAreLimitedBeforeTheyAreSelected,
     PruneMiscounts,
+    PruneTakesAllStreams,
     KeysIgnoreCase,
+    KeysIgnoreTheStream,
+    KeysAreJoinedByASlash,
     TimesLoseTheirFraction,
     RemoveDoesNothing,
     RemoveAlwaysReturnsTrue,
@@ -34,6 +39,7 @@ enum Fault {
     NullIsTreatedAsMissing,
     LatestManyIsReversed,
     SupersededRunsStayRunning,
+    RunsOfOtherStreamsAreSuperseded,
     SnapshotSwapsNamespaces,
 }
 
@@ -42,7 +48,7 @@ enum Fault {
 struct FaultyStore {
     fault: Fault,
     memory: Memory,
-    times: Mutex<BTreeMap<(String, StateVersion), jiff::Timestamp>>,
+    times: Mutex<BTreeMap<(StateKey, StateVersion), jiff::Timestamp>>,
 }
 
 impl FaultyStore {
@@ -62,6 +68,18 @@ impl FaultyStore {
         }
     }
 
+    fn state_key(&self, key: &StateKey) -> StateKey {
+        match self.fault {
+            Fault::KeysIgnoreTheStream => StateKey::new(&key.resource, "issues"),
+            Fault::KeysAreJoinedByASlash => {
+                let joined = format!("{}/{}", key.resource, key.stream);
+                let (resource, stream) = joined.rsplit_once('/').unwrap();
+                StateKey::new(resource, stream)
+            }
+            _ => StateKey::new(self.key(&key.resource), &key.stream),
+        }
+    }
+
     fn namespace(&self, namespace: Namespace) -> Namespace {
         if self.is(Fault::NamespacesAreShared) { Namespace::Connector } else { namespace }
     }
@@ -70,22 +88,30 @@ impl FaultyStore {
 #[async_trait]
 impl StateStore for FaultyStore {
     async fn append(&self, mut change: StateChange) -> Result<StateVersion> {
-        change.key = self.key(&change.key);
+        change.key = self.state_key(&change.key);
         let (key, base, at) = (change.key.clone(), change.base, change.at);
         if self.is(Fault::RunsAreNotReplaced)
             && let Some(run) = &mut change.run
-            && self.memory.runs(None, 100).await?.iter().any(|known| known.id == run.id)
+            && self.memory.runs(RunQuery::new(100)).await?.iter().any(|known| known.id == run.id)
         {
             run.id = RunId::new();
         }
         let mut only_run = change.clone();
         only_run.state = None;
-        let before = self.memory.runs(None, 100).await?;
+        let before = self.memory.runs(RunQuery::new(100)).await?;
         match self.memory.append(change).await {
             Ok(version) => {
                 let running = before.into_iter().filter(|run| run.status == RunStatus::Running);
                 for run in running.filter(|_| self.is(Fault::SupersededRunsStayRunning)) {
                     self.memory.append(only_run.clone().run(run)).await?;
+                }
+                let of_resource = RunQuery::new(100).resource(&key.resource);
+                let siblings = self.memory.runs(of_resource).await?.into_iter().filter(|run| run.stream != key.stream);
+                for mut run in siblings.filter(|run| run.status == RunStatus::Running) {
+                    if self.is(Fault::RunsOfOtherStreamsAreSuperseded) {
+                        run.status = RunStatus::Interrupted;
+                        self.memory.append(only_run.clone().run(run)).await?;
+                    }
                 }
                 self.times.lock().unwrap().insert((key, version), at);
                 Ok(if self.is(Fault::AppendReturnsTheBase) { base } else { version })
@@ -99,11 +125,11 @@ impl StateStore for FaultyStore {
         }
     }
 
-    async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
-        let mut latest = self.memory.latest(&self.key(key)).await?;
+    async fn latest(&self, key: &StateKey) -> Result<Option<StateEntry>> {
+        let mut latest = self.memory.latest(&self.state_key(key)).await?;
         if let Some(entry) = &mut latest {
             match self.fault {
-                Fault::TimesStepBack => entry.at = self.times.lock().unwrap()[&(self.key(key), entry.version)],
+                Fault::TimesStepBack => entry.at = self.times.lock().unwrap()[&(self.state_key(key), entry.version)],
                 Fault::TimesLoseTheirFraction => entry.at = jiff::Timestamp::from_second(entry.at.as_second()).unwrap(),
                 _ => {}
             }
@@ -111,28 +137,42 @@ impl StateStore for FaultyStore {
         Ok(latest)
     }
 
-    async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
+    async fn history(&self, key: &StateKey, limit: usize) -> Result<Vec<StateEntry>> {
         let limit = if self.is(Fault::HistoryIgnoresTheLimit) { usize::MAX } else { limit };
-        self.memory.history(&self.key(key), limit).await
+        self.memory.history(&self.state_key(key), limit).await
     }
 
-    async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
-        let mut runs = self.memory.runs(key, limit).await?;
+    async fn runs(&self, mut query: RunQuery) -> Result<Vec<RunRecord>> {
+        if self.is(Fault::RunsIgnoreTheStream) {
+            query.stream = None;
+        }
+        if self.is(Fault::RunsAreLimitedBeforeTheyAreSelected) {
+            let mut runs = self.memory.runs(RunQuery::new(query.limit)).await?;
+            runs.retain(|run| query.selects(run));
+            return Ok(runs);
+        }
+        let mut runs = self.memory.runs(query).await?;
         if self.is(Fault::RunsAreOrderedById) {
             runs.sort_by_key(|run| std::cmp::Reverse(run.id));
         }
         Ok(runs)
     }
 
-    async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
-        let removed = self.memory.prune(&self.key(key), keep).await?;
+    async fn prune(&self, key: &StateKey, keep: usize) -> Result<u64> {
+        let removed = self.memory.prune(&self.state_key(key), keep).await?;
+        if self.is(Fault::PruneTakesAllStreams) {
+            let runs = self.memory.runs(RunQuery::new(100).resource(&key.resource)).await?;
+            for stream in runs.into_iter().map(|run| run.stream).filter(|stream| *stream != key.stream) {
+                self.memory.prune(&StateKey::new(&key.resource, stream), keep).await?;
+            }
+        }
         Ok(if self.is(Fault::PruneMiscounts) { 0 } else { removed })
     }
 
-    async fn latest_many(&self, keys: &[String]) -> Result<Vec<StreamStatus>> {
+    async fn latest_many(&self, keys: &[StateKey]) -> Result<Vec<StreamStatus>> {
         let mut statuses = Vec::new();
         for key in keys {
-            let (entry, run) = (self.latest(key).await?, self.runs(Some(key), 1).await?.pop());
+            let (entry, run) = (self.latest(key).await?, self.runs(RunQuery::new(1).key(key)).await?.pop());
             statuses.push(StreamStatus::new(entry, run));
         }
         if self.is(Fault::LatestManyIsReversed) {
@@ -180,7 +220,7 @@ impl ConfigStore for FaultyStore {
 
 #[test]
 fn a_state_store_with_one_fault_fails_the_checks_of_that_fault() {
-    let expected: [(Fault, &[&str]); 12] = [
+    let expected: [(Fault, &[&str]); 18] = [
         (Fault::None, &[]),
         (
             Fault::AppendReturnsTheBase,
@@ -201,11 +241,45 @@ fn a_state_store_with_one_fault_fails_the_checks_of_that_fault() {
         ),
         (Fault::HistoryIgnoresTheLimit, &["clause_5_history_returns_the_newest_first"]),
         (Fault::RunsAreOrderedById, &["clause_5_runs_are_ordered_by_start_then_id"]),
+        (
+            Fault::RunsIgnoreTheStream,
+            &[
+                "clause_5_runs_are_selected_by_resource_and_stream",
+                "clause_6_prune_keeps_the_newest",
+                "clause_7_streams_of_a_resource_do_not_share_entries",
+                "clause_9_a_new_entry_ends_no_run_of_another_stream",
+            ],
+        ),
+        (
+            Fault::RunsAreLimitedBeforeTheyAreSelected,
+            &[
+                "clause_5_runs_are_selected_by_resource_and_stream",
+                "clause_7_any_text_is_a_legal_key_and_keys_do_not_share_entries",
+                "clause_7_streams_of_a_resource_do_not_share_entries",
+            ],
+        ),
         (Fault::PruneMiscounts, &["clause_6_prune_keeps_the_newest"]),
+        (Fault::PruneTakesAllStreams, &["clause_6_prune_keeps_the_newest"]),
         (Fault::KeysIgnoreCase, &["clause_7_any_text_is_a_legal_key_and_keys_do_not_share_entries"]),
+        (
+            Fault::KeysIgnoreTheStream,
+            &[
+                "clause_6_prune_keeps_the_newest",
+                "clause_7_streams_of_a_resource_do_not_share_entries",
+                "clause_9_a_new_entry_ends_no_run_of_another_stream",
+            ],
+        ),
+        (Fault::KeysAreJoinedByASlash, &["clause_7_streams_of_a_resource_do_not_share_entries"]),
         (Fault::TimesLoseTheirFraction, &["clause_7_values_come_back_equal"]),
         (Fault::LatestManyIsReversed, &["clause_8_latest_many_is_what_latest_and_runs_return"]),
-        (Fault::SupersededRunsStayRunning, &["clause_9_a_new_entry_ends_the_runs_that_it_supersedes"]),
+        (
+            Fault::SupersededRunsStayRunning,
+            &[
+                "clause_9_a_new_entry_ends_the_runs_that_it_supersedes",
+                "clause_9_a_new_entry_ends_no_run_of_another_stream",
+            ],
+        ),
+        (Fault::RunsOfOtherStreamsAreSuperseded, &["clause_9_a_new_entry_ends_no_run_of_another_stream"]),
     ];
     for (fault, checks) in expected {
         let fresh: Fresh<dyn StateStore> =

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use snowfeed::backends::Memory;
-use snowfeed::engine::Event;
 use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::engine::{EnableRequest, Event};
 use snowfeed::prelude::*;
 use snowfeed::{RunQuery, RunRecord, RunStatus, SourceEvent};
 
@@ -137,7 +137,7 @@ async fn an_invalid_declaration_fails_before_anything_is_read() {
         let errors = [
             connector.check().await.unwrap_err(),
             connector.discover().await.unwrap_err(),
-            connector.enable(&one, None).await.unwrap_err(),
+            connector.enable(EnableRequest::new(one.clone())).await.unwrap_err(),
             connector.provision([]).await.unwrap_err(),
             connector.ingest(IngestRequest::new([one.clone()])).await.unwrap_err(),
         ];

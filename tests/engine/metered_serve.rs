@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use snowfeed::engine::Connector;
+use snowfeed::engine::{Connector, EnableRequest};
 use snowfeed::{Checkpoint, Limits, StateStore};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,7 @@ fn connector(source: Scripted, commit_after: u64) -> (Connector, Store) {
 /// Serves until the second `stop`, while another caller occupies the store from the tenth second to the second
 /// `released`. The timetable is read in the fifteenth second. Returns the commits at the stop, and at the end.
 async fn serve(connector: &Connector, store: &Store, released: u64, stop: u64) -> [Option<Checkpoint>; 2] {
-    connector.enable(&resource("r"), None).await.unwrap();
+    connector.enable(EnableRequest::new(resource("r"))).await.unwrap();
     let cancel = CancellationToken::new();
     let occupy = async {
         sleep(Duration::from_secs(10)).await;

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use snowfeed::backends::Memory;
-use snowfeed::engine::{Connector, Event, IngestRequest, Schedule};
+use snowfeed::engine::{Connector, EnableRequest, Event, IngestRequest, Schedule};
 use snowfeed::prelude::*;
 use snowfeed::{ConfigStore, Namespace, RunStatus, StateStore};
 use tokio_util::sync::CancellationToken;
@@ -124,8 +124,8 @@ async fn resources_are_enabled_disabled_and_keep_their_schedule() {
     let (connector, memory) = connector(&Scripted::new(vec![]));
     let r = resource("r");
     let hourly: Schedule = "1h".parse().unwrap();
-    connector.enable(&r, Some(&hourly)).await.unwrap();
-    connector.enable(&r, None).await.unwrap();
+    connector.enable(EnableRequest::new(r.clone()).schedule(hourly)).await.unwrap();
+    connector.enable(EnableRequest::new(r.clone())).await.unwrap();
     assert_eq!(memory.get(Namespace::Resource, "r").await.unwrap(), Some(json!({"enabled": true, "schedule": "1h"})));
     assert!(connector.disable(&r).await.unwrap());
     assert!(!connector.disable(&r).await.unwrap(), "it was already disabled");
@@ -141,8 +141,8 @@ async fn without_a_name_the_enabled_resources_are_ingested() {
     let (connector, _) = connector(&source);
     let error = connector.ingest(IngestRequest::default()).await.unwrap_err();
     assert_eq!((error.kind(), error.help()), (ErrorKind::Configuration, Some("name a resource")));
-    connector.enable(&resource("on"), None).await.unwrap();
-    connector.enable(&resource("off"), None).await.unwrap();
+    connector.enable(EnableRequest::new(resource("on"))).await.unwrap();
+    connector.enable(EnableRequest::new(resource("off"))).await.unwrap();
     connector.disable(&resource("off")).await.unwrap();
     let report = connector.ingest(IngestRequest::default()).await.unwrap();
     assert_eq!(report.runs.iter().map(|run| run.resource.as_str()).collect::<Vec<_>>(), ["on"]);
@@ -189,7 +189,7 @@ async fn a_reset_resource_is_read_from_the_start_and_keeps_its_rows() {
 #[tokio::test]
 async fn resetting_a_resource_that_never_ran_does_nothing() {
     let (connector, memory) = connector(&Scripted::default());
-    connector.enable(&resource("r"), None).await.unwrap();
+    connector.enable(EnableRequest::new(resource("r"))).await.unwrap();
     connector.reset(&resource("r")).await.unwrap();
     assert_eq!(memory.latest(&key("r")).await.unwrap(), None);
 }

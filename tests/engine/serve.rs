@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use snowfeed::engine::{Connector, Event};
+use snowfeed::engine::{Connector, EnableRequest, Event};
 use snowfeed::{ErrorKind, Mode};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -43,8 +43,8 @@ async fn serve_for(connector: &Connector, time: Duration) {
 async fn each_resource_keeps_its_schedule() {
     let source = Scripted::default();
     let (connector, starts) = timed(&source);
-    connector.enable(&resource("often"), Some(&"10m".parse().unwrap())).await.unwrap();
-    connector.enable(&resource("default"), None).await.unwrap();
+    connector.enable(EnableRequest::new(resource("often")).schedule("10m".parse().unwrap())).await.unwrap();
+    connector.enable(EnableRequest::new(resource("default"))).await.unwrap();
     serve_for(&connector, Duration::from_secs(3_601)).await;
     let of =
         |name: &str| starts.lock().unwrap().iter().filter(|(r, _)| r == name).map(|(_, at)| *at).collect::<Vec<_>>();
@@ -56,7 +56,7 @@ async fn each_resource_keeps_its_schedule() {
 async fn a_failed_run_is_retried_at_the_next_scheduled_time() {
     let source = Scripted::new(vec![Step::Fail(ErrorKind::Unavailable, "down")]);
     let (connector, starts) = timed(&source);
-    connector.enable(&resource("r"), Some(&"1m".parse().unwrap())).await.unwrap();
+    connector.enable(EnableRequest::new(resource("r")).schedule("1m".parse().unwrap())).await.unwrap();
     serve_for(&connector, Duration::from_secs(150)).await;
     assert_eq!(starts.lock().unwrap().len(), 3);
 }
@@ -65,7 +65,7 @@ async fn a_failed_run_is_retried_at_the_next_scheduled_time() {
 async fn a_run_that_takes_longer_than_its_interval_never_overlaps_itself() {
     let source = Scripted::new(vec![Step::Hang]);
     let (connector, starts) = timed(&source);
-    connector.enable(&resource("r"), Some(&"1m".parse().unwrap())).await.unwrap();
+    connector.enable(EnableRequest::new(resource("r")).schedule("1m".parse().unwrap())).await.unwrap();
     serve_for(&connector, Duration::from_secs(600)).await;
     assert_eq!(starts.lock().unwrap().len(), 1);
 }
@@ -73,12 +73,12 @@ async fn a_run_that_takes_longer_than_its_interval_never_overlaps_itself() {
 #[tokio::test(start_paused = true)]
 async fn enabling_and_disabling_take_effect_while_serving() {
     let (connector, starts) = timed(&Scripted::default());
-    connector.enable(&resource("old"), Some(&"1m".parse().unwrap())).await.unwrap();
+    connector.enable(EnableRequest::new(resource("old")).schedule("1m".parse().unwrap())).await.unwrap();
     let other = connector.clone();
     let change = async move {
         tokio::time::sleep(Duration::from_secs(90)).await;
         other.disable(&resource("old")).await.unwrap();
-        other.enable(&resource("new"), None).await.unwrap();
+        other.enable(EnableRequest::new(resource("new"))).await.unwrap();
     };
     tokio::join!(serve_for(&connector, Duration::from_secs(300)), change);
     let starts = starts.lock().unwrap().clone();
@@ -89,7 +89,7 @@ async fn enabling_and_disabling_take_effect_while_serving() {
 #[tokio::test(start_paused = true)]
 async fn a_restart_waits_until_resources_are_due() {
     let (connector, starts) = timed(&Scripted::default());
-    connector.enable(&resource("r"), Some(&"10m".parse().unwrap())).await.unwrap();
+    connector.enable(EnableRequest::new(resource("r")).schedule("10m".parse().unwrap())).await.unwrap();
     serve_for(&connector, Duration::from_secs(60)).await;
     serve_for(&connector, Duration::from_secs(600)).await;
     assert_eq!(starts.lock().unwrap().iter().map(|(_, at)| *at).collect::<Vec<_>>(), [0, 600]);
@@ -107,7 +107,7 @@ async fn a_clock_set_back_stops_no_schedule() {
     let (connector, starts) = timed(&Scripted::default());
     let ahead = Arc::new(AtomicI64::new(86_400));
     let connector = set_clock(connector, ahead.clone());
-    connector.enable(&resource("r"), Some(&"10m".parse().unwrap())).await.unwrap();
+    connector.enable(EnableRequest::new(resource("r")).schedule("10m".parse().unwrap())).await.unwrap();
     let set_back = async {
         tokio::time::sleep(Duration::from_secs(900)).await;
         ahead.store(0, Ordering::SeqCst);
@@ -127,7 +127,7 @@ async fn a_clock_set_ahead_causes_one_catch_up_run() {
     let (connector, starts) = timed(&Scripted::default());
     let ahead = Arc::new(AtomicI64::new(0));
     let connector = set_clock(connector, ahead.clone());
-    connector.enable(&resource("r"), Some(&"10m".parse().unwrap())).await.unwrap();
+    connector.enable(EnableRequest::new(resource("r")).schedule("10m".parse().unwrap())).await.unwrap();
     let set_ahead = async {
         tokio::time::sleep(Duration::from_secs(900)).await;
         ahead.store(10 * 365 * 86_400, Ordering::SeqCst);
@@ -140,7 +140,7 @@ async fn a_clock_set_ahead_causes_one_catch_up_run() {
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_was_ahead_delays_nothing() {
     let (connector, starts) = timed(&Scripted::default());
-    connector.enable(&resource("r"), Some(&"10m".parse().unwrap())).await.unwrap();
+    connector.enable(EnableRequest::new(resource("r")).schedule("10m".parse().unwrap())).await.unwrap();
     let ahead = connector.clone().clock(|| Timestamp::from_second(1_900_000_000).unwrap());
     crate::support::ingest(&ahead, Mode::Incremental).await;
     starts.lock().unwrap().clear();
@@ -152,7 +152,7 @@ async fn a_clock_that_was_ahead_delays_nothing() {
 async fn resources_due_during_a_timetable_read_start_at_once() {
     for jump in 1..9 {
         let (connector, starts) = timed(&Scripted::default());
-        connector.enable(&resource("r"), Some(&"10m".parse().unwrap())).await.unwrap();
+        connector.enable(EnableRequest::new(resource("r")).schedule("10m".parse().unwrap())).await.unwrap();
         let (began, epoch) = (Instant::now(), Timestamp::from_second(1_800_000_000).unwrap());
         let (readings, jumped_at) = (Mutex::new(0), Arc::new(Mutex::new(None)));
         let log = jumped_at.clone();
@@ -178,7 +178,7 @@ async fn resources_due_during_a_timetable_read_start_at_once() {
 async fn an_interrupted_run_resumes_after_a_restart() {
     let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Hang]);
     let (connector, starts) = timed(&source);
-    connector.enable(&resource("r"), Some(&"24h".parse().unwrap())).await.unwrap();
+    connector.enable(EnableRequest::new(resource("r")).schedule("24h".parse().unwrap())).await.unwrap();
     for _ in 0..2 {
         serve_for(&connector, Duration::from_secs(60)).await;
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
-use snowfeed::engine::Event;
+use snowfeed::engine::{EnableRequest, Event};
 use snowfeed::{ErrorKind, RunRecord, SourceEvent};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -77,7 +77,7 @@ async fn a_half_hour_outage_is_retried_and_loses_nothing() {
         .connector(json!({ "api_url": scenario.proxy.url(), "concurrency": 1, "timeout_seconds": 3_600 }))
         .clock(move || epoch + began.elapsed())
         .observer(move |event: &Event| observed.observe(event, began.elapsed().as_secs()));
-    connector.enable(&scenario.resource(), Some(&"1m".parse().unwrap())).await.unwrap();
+    connector.enable(EnableRequest::new(scenario.resource()).schedule("1m".parse().unwrap())).await.unwrap();
     let stop = CancellationToken::new();
     let serving = tokio::spawn({
         let stop = stop.clone();

@@ -12,7 +12,7 @@ use crate::record::content_hash;
 use crate::record::document_of;
 use crate::sink::{Commit, OutstandingRejects, RejectQuery, StoredReject, StreamCommit};
 use crate::snowflake::{Bind, Session, Sql, Statement, sql};
-use crate::{Error, Record, Reject, Resource, Result, RunId};
+use crate::{Error, Record, Reject, Resource, Result, RunId, StateKey};
 
 /// The maximum size of a document, in bytes: VARIANT and VARCHAR hold 128 MiB, and the file that loads the document also holds
 /// its key.
@@ -193,14 +193,17 @@ impl Snowflake {
         let of = where_all(&conditions);
         let mut session = self.session().await?;
         let count = sql!(
-            "SELECT \"RESOURCE\", CAST(COUNT(*) AS VARCHAR) AS \"REJECTS\" FROM {table}{of} GROUP BY \"RESOURCE\" ORDER BY \
-             \"RESOURCE\"",
+            "SELECT \"RESOURCE\", \"STREAM\", CAST(COUNT(*) AS VARCHAR) AS \"REJECTS\" FROM {table}{of} GROUP BY \"RESOURCE\", \
+             \"STREAM\" ORDER BY \"RESOURCE\", \"STREAM\"",
             table,
             of
         );
         let answer = or_empty(session.execute(bound(count)).await)?;
-        let counts = answer.rows.iter().map(|row| Ok((row.text(0)?.to_string(), row.integer(1)?.unsigned_abs())));
-        let counts = counts.collect::<Result<BTreeMap<String, u64>>>()?;
+        let counts = answer.rows.iter().map(|row| {
+            let key = StateKey::new(row.text(0)?.to_string(), row.text(1)?.to_string());
+            Ok((key, row.integer(2)?.unsigned_abs()))
+        });
+        let counts = counts.collect::<Result<BTreeMap<StateKey, u64>>>()?;
         if query.limit == 0 || counts.is_empty() {
             return Ok(OutstandingRejects { counts, rejects: Vec::new() });
         }

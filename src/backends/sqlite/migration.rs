@@ -186,9 +186,6 @@ fn add_repaired(transaction: &Transaction<'_>) -> SqliteResult<()> {
 }
 
 /// To version 3. Of a resource with several streams, whose checkpoint covered all of them, each stream is read from its start.
-///
-/// An entry is added under each old key: a process of an older version that still has the file open builds on another one, so that its
-/// commits are refused.
 fn split_states(transaction: &Transaction<'_>) -> SqliteResult<()> {
     Ok(transaction.execute_batch(include_str!("v3.sql"))?)
 }
@@ -232,6 +229,26 @@ mod tests {
         run(&mut connection, &[create_tables, whole]).unwrap();
         assert_eq!(version_of(&connection), 2);
         run(&mut connection, &[create_tables, whole]).unwrap();
+    }
+
+    #[test]
+    fn a_step_that_fails_halfway_leaves_no_trace() {
+        const STEP: &str = include_str!("v3.sql");
+        let mut connection = Connection::open_in_memory().unwrap();
+        let before = [create_tables, add_repaired];
+        run(&mut connection, &before).unwrap();
+        let old = shape(&connection).unwrap();
+        for (end, _) in STEP.match_indices("\n\n") {
+            let transaction = connection.transaction().unwrap();
+            transaction.execute_batch(&STEP[..end]).unwrap();
+            // Nothing commits it.
+            drop(transaction);
+            let temporary = "SELECT count(*) FROM sqlite_temp_schema";
+            assert_eq!(connection.query_row(temporary, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+            assert_eq!((version_of(&connection), shape(&connection).unwrap()), (2, old.clone()));
+        }
+        run(&mut connection, STEPS).unwrap();
+        assert_eq!(version_of(&connection), i32::try_from(STEPS.len()).unwrap());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::error::SqliteResult;
 use super::sql::{parse_timestamp, timestamp_text};
 use crate::record::content_hash;
 use crate::sink::{Commit, OutstandingRejects, RejectQuery, StoredReject, StreamCommit};
-use crate::{Reject, Resource, RunId};
+use crate::{Reject, Resource, RunId, StateKey};
 
 /// Stores the rejects of one table, and deletes those that the commit corrects. A reject that every run meets is stored once.
 pub(super) fn store(transaction: &Transaction<'_>, commit: &Commit, part: &StreamCommit) -> SqliteResult<()> {
@@ -56,11 +56,14 @@ pub(super) fn delete_unseen(
 pub(super) fn outstanding(connection: &Connection, query: &RejectQuery) -> SqliteResult<OutstandingRejects> {
     let resource = query.resource.as_ref().map(Resource::name);
     let of = "(?1 IS NULL OR resource = ?1) AND (?2 IS NULL OR stream = ?2)";
-    let mut count = connection
-        .prepare_cached(&format!("SELECT resource, count(*) FROM REJECTED_RECORD WHERE {of} GROUP BY resource"))?;
-    let counts = count
-        .query_map(params![resource, query.stream], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
-    let counts = counts.collect::<Result<BTreeMap<String, u64>, _>>()?;
+    let mut count = connection.prepare_cached(&format!(
+        "SELECT resource, stream, count(*) FROM REJECTED_RECORD WHERE {of} GROUP BY resource, stream"
+    ))?;
+    let counts = count.query_map(params![resource, query.stream], |row| {
+        let key = StateKey { resource: row.get(0)?, stream: row.get(1)? };
+        Ok((key, row.get::<_, i64>(2)?.unsigned_abs()))
+    })?;
+    let counts = counts.collect::<Result<BTreeMap<StateKey, u64>, _>>()?;
     let mut find = connection.prepare_cached(&format!(
         "SELECT resource, stream, reason, raw, first_seen, last_seen FROM REJECTED_RECORD WHERE {of} \
          AND (?4 IS NULL OR length(CAST(raw AS BLOB)) <= ?4) ORDER BY last_seen DESC, resource, stream, reason, hash LIMIT ?3"

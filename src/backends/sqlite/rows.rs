@@ -37,10 +37,22 @@ pub(super) fn select(connection: &Connection, query: &RowQuery) -> SqliteResult<
             }
             Ok(rows)
         }
-        RowSelection::Children { parent, after } => {
-            let (from, after) = after.as_deref().map_or((">=", ""), |after| (">", after));
-            let condition = format!("parent = ?2 AND key {from} ?3 AND deleted_at IS NULL ORDER BY key LIMIT ?4");
-            find(connection, query, &condition, params![resource_id, parent.to_text(), after, limit])
+        RowSelection::Children { parents, after } => {
+            let begun = after.as_ref().map(RowPath::parent);
+            let parents = parents.iter().skip_while(|parent| begun.as_ref().is_some_and(|begun| begun != *parent));
+            let mut rows = Vec::new();
+            for parent in parents {
+                let last = after.as_ref().filter(|_| begun.as_ref() == Some(parent)).and_then(RowPath::key);
+                let (from, last) = last.map_or((">=", ""), |last| (">", last));
+                let condition = format!("parent = ?2 AND key {from} ?3 AND deleted_at IS NULL ORDER BY key LIMIT ?4");
+                let missing = i64::try_from(query.limit - rows.len()).unwrap_or(i64::MAX);
+                let below = params![resource_id, parent.to_text(), last, missing];
+                rows.extend(find(connection, query, &condition, below)?);
+                if rows.len() >= query.limit {
+                    break;
+                }
+            }
+            Ok(rows)
         }
     }
 }

@@ -72,7 +72,9 @@ pub(super) fn ensure(transaction: &Transaction<'_>, resource: &Resource, tables:
         ensured.push((ensure_stream(transaction, table)?, table));
     }
     transaction
-        .prepare_cached("INSERT INTO snowfeed_resource (name) VALUES (?1) ON CONFLICT DO NOTHING")?
+        .prepare_cached(
+            "INSERT INTO snowfeed_resource (name, has_stream_states) VALUES (?1, 1) ON CONFLICT DO NOTHING",
+        )?
         .execute([resource.name()])?;
     let resource_id: i64 = transaction
         .prepare_cached("SELECT id FROM snowfeed_resource WHERE name = ?1")?

@@ -5,10 +5,12 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::session::Session;
+use super::streams::selection;
 use crate::cli::Exit;
 use crate::cli::args::Ingest;
 use crate::cli::destination::{Usage, check_cost};
 use crate::cli::interrupt::STOPPING;
+use crate::cli::labels::Labels;
 use crate::cli::output::{COUNTS, Output, bytes, count, counts, duration, table, time};
 use crate::cli::progress::{ended, rejected};
 use crate::engine::{Event, IngestReport, IngestRequest};
@@ -18,9 +20,11 @@ pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Re
     let (output, progress) = (session.output, session.progress.clone());
     let destination = session.destination.clone();
     check_cost(&*destination, ingest.cost())?;
+    let (labels, streams) = (Labels::new(&session.spec), ingest.streams.clone());
+    let streams = streams.map(|names| selection(&session.spec, names)).transpose()?;
     session.refuse(&ingest.resources)?;
     let named = ingest.resources.iter().map(Resource::new).collect::<Result<Vec<_>>>()?;
-    let request = IngestRequest::new(named)
+    let request = IngestRequest { streams, ..IngestRequest::new(named) }
         .mode(if ingest.reconcile { Mode::Reconcile } else { Mode::Incremental })
         .allow_deletions(ingest.allow_deletions)
         .concurrency(ingest.concurrency.get())
@@ -39,27 +43,31 @@ pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Re
     });
     let report = connector.ingest(request).await?;
     let usage = if ingest.cost() { destination.cost().await } else { destination.usage() };
-    summarize(output, &report, usage.as_ref())?;
+    summarize(output, &labels, &report, usage.as_ref())?;
     Ok(Exit::from_report(&report))
 }
 
-fn summarize(output: Output, report: &IngestReport, usage: Option<&Usage>) -> Result<()> {
+fn summarize(output: Output, labels: &Labels, report: &IngestReport, usage: Option<&Usage>) -> Result<()> {
     let document =
         json!({"status": report.status(), "counts": report.counts(), "runs": report.runs, "destination": usage});
     output.result(&document, || {
-        let header = [&["resource", "status"], &COUNTS[..], &["received", "waited", "took"]].concat();
-        table(&header, &header[2..], report.runs.iter().map(row))
+        let has_streams = labels.need_column(report.runs.iter().map(|run| run.stream.as_str()));
+        let streams = if has_streams { &["stream"][..] } else { &[] };
+        let numbers = [&COUNTS[..], &["received", "waited", "took"]].concat();
+        let header = [&["resource"], streams, &["status"], &numbers].concat();
+        table(&header, &numbers, report.runs.iter().map(|run| row(run, has_streams)))
     })?;
     if !output.is_json() {
         for run in &report.runs {
+            let label = labels.of(run);
             for (reason, skipped) in &run.counts.skipped {
-                output.note(&format!("{}: skipped {}: {}", run.resource, count(*skipped), reason.replace('_', " ")));
+                output.note(&format!("{label}: skipped {}: {}", count(*skipped), reason.replace('_', " ")));
             }
             if run.counts.rejected > 0 {
-                output.note(&format!("{}: {}", run.resource, rejected(run)));
+                output.note(&format!("{label}: {}", rejected(run)));
             }
             if let Some(error) = &run.error {
-                output.report(Some(&run.resource), error);
+                output.report(Some(&label), error);
             }
         }
         if report.interrupted() {
@@ -72,8 +80,10 @@ fn summarize(output: Output, report: &IngestReport, usage: Option<&Usage>) -> Re
     Ok(())
 }
 
-fn row(run: &RunRecord) -> Vec<String> {
-    let mut row = vec![run.resource.clone(), run.status.to_string()];
+fn row(run: &RunRecord, has_streams: bool) -> Vec<String> {
+    let mut row = vec![run.resource.clone()];
+    row.extend(has_streams.then(|| run.stream.clone()));
+    row.push(run.status.to_string());
     row.extend(counts(run));
     row.extend([bytes(run.traffic.bytes), duration(run.traffic.waited_ms), duration(run.timings.total_ms)]);
     row
@@ -91,11 +101,12 @@ pub(super) async fn run<S: Source>(session: Session<S>, concurrency: usize) -> R
     let (output, progress, spec) = (session.output, session.progress.clone(), session.spec.clone());
     let cancel = session.interrupt.listen(progress.clone(), STOPPING)?;
     let (watching, destination) = (progress.clone(), session.destination.clone());
+    let labels = Labels::new(&spec);
     let used = destination.clone();
     let connector = session.open()?.observer(move |event: &Event| {
         watching.event(event);
         if let Event::Ended(run) = event {
-            let text = || format!("{}  {}: {}", time(run.started_at), run.resource, ended(run));
+            let text = || format!("{}  {}: {}", time(run.started_at), labels.of(run), ended(run));
             let line = || output.result(&RunReport { run, destination: used.usage() }, text);
             if let Err(error) = watching.suspend(line) {
                 tracing::error!(%error, "the result of a run could not be reported");

@@ -8,6 +8,8 @@ mod preview;
 mod resources;
 mod session;
 mod setup;
+mod status;
+mod streams;
 
 use std::sync::Arc;
 
@@ -15,6 +17,7 @@ use super::Exit;
 use super::args::{Args, Command};
 use super::destination::Destinations;
 use super::interrupt::Interrupt;
+use super::labels::Labels;
 use super::log;
 use super::output::Output;
 use super::progress::Progress;
@@ -38,7 +41,7 @@ pub(super) async fn execute(
         }
         _ => {}
     }
-    let progress = Progress::new(output, args.global.verbose > 0);
+    let progress = Progress::new(output, args.global.verbose > 0, Labels::new(&spec));
     log::start(&args.global, &progress);
     #[cfg(feature = "native-app")]
     if let Command::App(command) = &args.command {
@@ -69,16 +72,18 @@ async fn perform(session: Session<impl Source>, command: Command) -> Result<Exit
         Command::Discover => setup::discover(session).await,
         Command::Configure { settings } if settings.is_empty() => setup::show_settings(session).await,
         Command::Configure { settings } => setup::configure(session, &settings).await,
-        Command::Enable { resources, schedule } => resources::enable(session, &resources, schedule.as_deref()).await,
+        Command::Enable { resources, schedule, streams } => {
+            resources::enable(session, &resources, schedule.as_deref(), streams).await
+        }
         Command::Disable { resources } => resources::disable(session, &resources).await,
-        Command::Reset { resource, yes } => resources::reset(session, resource, yes).await,
+        Command::Reset { resource, streams, yes } => resources::reset(session, resource, streams, yes).await,
         Command::Remove { resources, yes } => resources::remove(session, &resources, yes).await,
         Command::Ingest(ingest) => ingest::ingest(session, ingest).await,
         Command::Run { concurrency } => ingest::run(session, concurrency.get()).await,
-        Command::Status => history::status(session).await,
-        Command::Runs { resource, limit } => history::runs(session, resource, limit.get()).await,
-        Command::Rejects { resource, limit } => history::rejects(session, resource, limit.get()).await,
-        Command::Preview { resource, limit, table } => preview::preview(session, resource, limit.get(), table).await,
+        Command::Status => status::status(session).await,
+        Command::Runs { only, limit } => history::runs(session, only, limit.get()).await,
+        Command::Rejects { only, limit } => history::rejects(session, only, limit.get()).await,
+        Command::Preview { resource, limit, stream } => preview::preview(session, resource, limit.get(), stream).await,
         // Answered without a session.
         Command::Schema | Command::Completions { .. } => Ok(Exit::Complete),
         #[cfg(feature = "native-app")]

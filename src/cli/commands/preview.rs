@@ -4,9 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::session::Session;
 use crate::cli::Exit;
+use crate::cli::labels::Labels;
 use crate::cli::output::table;
-use crate::engine::unknown_resource;
-use crate::{Error, Result, Source, SourceSpec};
+use crate::engine::{Connector, find_stream, unknown_resource};
+use crate::{Error, ErrorKind, Resource, Result, Source, StateKey};
 
 /// The width of a column, and of all columns together.
 const CELL: usize = 40;
@@ -19,23 +20,34 @@ pub(super) async fn preview<S: Source>(
     wanted: Option<String>,
 ) -> Result<Exit> {
     let (output, spec) = (session.output, session.spec.clone());
-    let wanted = table_name(&spec, wanted)?;
+    let wanted = wanted.map(|wanted| find_stream(&spec, &wanted).map(|stream| stream.name.clone())).transpose()?;
     if session.destination.missing().is_some() {
         return Err(unknown_resource(&spec, &name));
     }
     let store = session.destination.open_to_read()?;
     let connector = session.connector(&*store);
     let resource = connector.resolve([name]).await?.remove(0);
-    if !connector.resources().await?.iter().any(|(known, _)| *known == resource) {
+    let known = connector.resources().await?;
+    let Some((_, config)) = known.iter().find(|(known, _)| *known == resource) else {
         return Err(unknown_resource(&spec, resource.name()));
+    };
+    let read = connector.streams(Some(config));
+    let stream = match wanted {
+        Some(stream) => stream,
+        None => read.first().or(spec.streams.first().as_ref()).map(|stream| stream.name.clone()).unwrap_or_default(),
+    };
+    let is_read = read.iter().any(|read| read.name == stream);
+    if !is_read && !was_read(&connector, &resource, &stream).await? {
+        return Err(Error::new(ErrorKind::NotFound, format!("the stream {stream} of {resource} was never read"))
+            .with_help(format!("`enable {resource} --streams` selects the streams to read")));
     }
-    let preview = store.preview(&resource, &wanted, limit).await?;
+    let preview = store.preview(&resource, &stream, limit).await?;
     if preview.rows.is_empty() {
-        output.note(&format!("{resource} has no rows yet"));
+        output.note(&format!("{} has no rows yet", Labels::new(&spec).label(resource.name(), &stream)));
     }
     let rows: Vec<Map<String, Value>> =
         preview.rows.iter().map(|row| preview.columns.iter().cloned().zip(row.iter().cloned()).collect()).collect();
-    let document = json!({"resource": resource, "table": wanted, "rows": rows});
+    let document = json!({"resource": resource, "stream": stream, "rows": rows});
     output.result(&document, || {
         let cells: Vec<Vec<String>> = preview.rows.iter().map(|row| row.iter().map(cell).collect()).collect();
         let columns: Vec<&str> = preview.columns.iter().map(String::as_str).collect();
@@ -46,17 +58,9 @@ pub(super) async fn preview<S: Source>(
     Ok(Exit::Complete)
 }
 
-fn table_name(spec: &SourceSpec, wanted: Option<String>) -> Result<String> {
-    let names: Vec<&str> = spec.streams.iter().map(|table| table.name.as_str()).collect();
-    match wanted {
-        Some(name) if names.contains(&name.as_str()) => Ok(name),
-        Some(name) => Err(Error::configuration(format!("there is no table {name:?}"))
-            .with_help(format!("the tables are: {}", names.join(", ")))),
-        None => names
-            .first()
-            .map(ToString::to_string)
-            .ok_or_else(|| Error::internal(format!("the source {} has no table", spec.name))),
-    }
+/// Whether a stream that is not selected may have rows.
+async fn was_read(connector: &Connector, resource: &Resource, stream: &str) -> Result<bool> {
+    Ok(connector.state(&StateKey::new(resource.name(), stream)).await?.is_some())
 }
 
 /// A value in at most [`CELL`] characters.

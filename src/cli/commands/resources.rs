@@ -3,13 +3,20 @@
 use serde_json::json;
 
 use super::session::Session;
+use super::streams::selection;
 use crate::cli::Exit;
 use crate::cli::confirm::{confirm, no_terminal_error};
-use crate::engine::Schedule;
-use crate::{Resource, Result, Source};
+use crate::engine::{EnableRequest, Schedule};
+use crate::{Resource, ResourceConfig, Result, Source};
 
-pub(super) async fn enable<S: Source>(session: Session<S>, names: &[String], schedule: Option<&str>) -> Result<Exit> {
-    let output = session.output;
+pub(super) async fn enable<S: Source>(
+    session: Session<S>,
+    names: &[String],
+    schedule: Option<&str>,
+    streams: Option<Vec<String>>,
+) -> Result<Exit> {
+    let (output, spec) = (session.output, session.spec.clone());
+    let streams = streams.map(|names| selection(&spec, names)).transpose()?;
     let schedule: Option<Schedule> = schedule.map(str::parse).transpose()?;
     if let Some(schedule) = &schedule {
         schedule.check(jiff::Timestamp::now())?;
@@ -19,19 +26,33 @@ pub(super) async fn enable<S: Source>(session: Session<S>, names: &[String], sch
     // An invalid name is an error before any resource is enabled.
     let resources = connector.resolve(names).await?;
     for resource in &resources {
-        connector.enable(resource, schedule.as_ref()).await?;
+        let request = EnableRequest {
+            schedule: schedule.clone(),
+            streams: streams.clone(),
+            ..EnableRequest::new(resource.clone())
+        };
+        connector.enable(request).await?;
     }
     let enabled: Vec<_> = connector.resources().await?.into_iter().filter(|(r, _)| resources.contains(r)).collect();
     let document: Vec<_> = enabled
         .iter()
-        .map(|(r, config)| json!({"resource": r, "enabled": config.enabled, "schedule": config.schedule}))
+        .map(|(r, config)| {
+            json!({"resource": r, "enabled": config.enabled, "schedule": config.schedule, "streams": config.streams})
+        })
         .collect();
     output.result(&json!({"resources": document}), || {
         let default = Schedule::default().to_string();
-        let lines = enabled
-            .iter()
-            .map(|(r, c)| format!("enabled {}, schedule {}", r, c.schedule.as_deref().unwrap_or(&default)));
-        lines.collect::<Vec<_>>().join("\n")
+        let line = |(resource, config): &(Resource, ResourceConfig)| {
+            let mut line = format!("enabled {resource}, schedule {}", config.schedule.as_deref().unwrap_or(&default));
+            if spec.streams.len() > 1 || config.streams.is_some() {
+                let names: Vec<_> =
+                    connector.streams(Some(config)).into_iter().map(|stream| stream.name.as_str()).collect();
+                let default = if config.streams.is_none() { " (default)" } else { "" };
+                line.push_str(&format!(", streams {}{default}", names.join(", ")));
+            }
+            line
+        };
+        enabled.iter().map(line).collect::<Vec<_>>().join("\n")
     })?;
     Ok(Exit::Complete)
 }
@@ -50,31 +71,48 @@ pub(super) async fn disable<S: Source>(session: Session<S>, names: &[String]) ->
         lines
             .push(format!("{resource} {}", if was_enabled { "is disabled; its rows stay" } else { "was not enabled" }));
     }
-    let schedule =
-        |r: &Resource| known.iter().find(|(one, _)| one == r).and_then(|(_, config)| config.schedule.clone());
-    let entry = |r: &Resource| json!({"resource": r, "enabled": false, "schedule": schedule(r)});
+    let entry = |resource: &Resource| {
+        let config = known.iter().find(|(one, _)| one == resource).map(|(_, config)| config);
+        let schedule = config.and_then(|config| config.schedule.as_ref());
+        let streams = config.and_then(|config| config.streams.as_ref());
+        json!({"resource": resource, "enabled": false, "schedule": schedule, "streams": streams})
+    };
     let document: Vec<_> = resources.iter().map(entry).collect();
     output.result(&json!({"resources": document}), || lines.join("\n"))?;
     Ok(Exit::Complete)
 }
 
-pub(super) async fn reset<S: Source>(session: Session<S>, name: String, yes: bool) -> Result<Exit> {
+pub(super) async fn reset<S: Source>(
+    session: Session<S>,
+    name: String,
+    streams: Option<Vec<String>>,
+    yes: bool,
+) -> Result<Exit> {
     let output = session.output;
+    let streams = streams.map(|names| selection(&session.spec, names)).transpose()?;
+    // The names in the order of the declaration; `None`: all streams.
+    let names = streams.as_ref().map(|streams| streams.resolve(&session.spec)).transpose()?;
+    let names: Option<Vec<String>> = names.map(|names| names.into_iter().map(|stream| stream.name.clone()).collect());
     if !yes && let Some(error) = no_terminal_error("reset") {
         output.error(&error);
         return Ok(Exit::Usage);
     }
     let connector = session.open_existing()?;
     let resource = connector.resolve([name]).await?.remove(0);
-    let question = format!("Forget the checkpoint of {resource}? The next run reads it from the start; its rows stay.");
+    let what =
+        names.as_ref().map_or_else(|| resource.to_string(), |names| format!("{resource} ({})", names.join(", ")));
+    let question = format!("Forget the checkpoint of {what}? The next run reads it from the start; its rows stay.");
+    let document = |reset: bool| json!({"resource": resource, "streams": names, "reset": reset});
     if !yes && !confirm(&question)? {
-        output.result(&json!({"resource": resource, "reset": false}), || "nothing was done".into())?;
+        output.result(&document(false), || "nothing was done".into())?;
         return Ok(Exit::Complete);
     }
-    connector.reset(&resource).await?;
-    output.result(&json!({"resource": resource, "reset": true}), || {
-        format!("{resource} is reset: the next run reads it from the start; its rows stay")
-    })?;
+    match streams {
+        Some(streams) => connector.reset_streams(&resource, streams).await?,
+        None => connector.reset(&resource).await?,
+    }
+    output
+        .result(&document(true), || format!("{what} is reset: the next run reads it from the start; its rows stay"))?;
     Ok(Exit::Complete)
 }
 

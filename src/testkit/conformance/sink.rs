@@ -2,8 +2,11 @@
 
 mod atomicity;
 mod merging;
+mod paths;
 mod reconcile;
 mod rejects;
+mod sequences;
+mod streams;
 
 use std::sync::Arc;
 
@@ -12,8 +15,11 @@ use bytestring::ByteString;
 
 use atomicity::*;
 use merging::*;
+use paths::*;
 use reconcile::*;
 use rejects::*;
+use sequences::*;
+use streams::*;
 
 use super::fixture::{TABLE, must, reported, tables, widgets};
 use super::{Clause, Fresh};
@@ -40,6 +46,7 @@ macro_rules! __sink_clauses {
             clause_2_rows_and_state_become_visible_together
             clause_2_a_reader_sees_whole_commits
             clause_2_a_dropped_commit_is_applied_entirely_or_not_at_all
+            clause_2_the_parts_of_several_streams_are_stored_and_reported_each
             clause_3_an_older_version_never_replaces_a_newer_one
             clause_3_any_order_of_arrival_gives_the_same_table
             clause_3_an_equal_version_replaces_when_the_text_differs
@@ -62,21 +69,42 @@ macro_rules! __sink_clauses {
             clause_7_a_stale_base_is_refused_with_the_whole_commit
             clause_7_of_two_commits_on_one_base_exactly_one_wins
             clause_7_a_fencing_commit_stores_its_state_only_if_a_row_changes
+            clause_7_a_stale_part_is_refused_with_the_parts_of_all_streams
+            clause_7_each_part_decides_for_itself_whether_it_fences
+            clause_7_commits_of_different_streams_do_not_conflict
             clause_8_documents_come_back_byte_for_byte
             clause_8_any_text_is_a_legal_key
             clause_8_any_text_is_a_legal_resource_name_and_resources_do_not_share_rows
+            clause_8_streams_of_a_resource_do_not_share_rows
             clause_9_rejects_are_kept_with_their_reason
             clause_9_rejects_are_returned_and_counted
             clause_9_a_commit_deletes_the_rejects_that_it_corrects
             clause_9_finish_deletes_the_rejects_that_were_not_seen
+            clause_9_streams_do_not_share_rejects
             clause_10_unseen_returns_the_live_unmarked_records_ordered_by_key
             clause_10_unseen_continues_after_a_key
             clause_10_a_mark_rewrites_no_row
             clause_10_reconciliations_do_not_share_marks_and_finish_deletes_them
             clause_10_a_refused_commit_marks_nothing
             clause_10_live_rows_counts_what_unseen_returns
+            clause_10_a_reconcile_run_of_one_stream_leaves_the_others_alone
             clause_11_a_table_or_resource_that_was_not_ensured_is_refused
             clause_12_the_run_record_includes_the_counts_of_its_commit
+            clause_13_the_same_key_below_two_parents_is_two_rows
+            clause_13_any_texts_make_a_path
+            clause_13_children_are_the_live_rows_of_their_parents
+            clause_13_rows_are_found_by_path
+            clause_14_documents_and_fields_come_with_the_rows
+            clause_14_only_commits_that_change_rows_are_numbered
+            clause_14_a_commit_stamps_only_the_rows_that_it_changes
+            clause_14_streams_and_resources_are_numbered_separately
+            clause_14_changed_rows_are_paged_once_each_in_order
+            clause_14_changed_rows_are_those_of_the_range
+            clause_14_a_refused_commit_takes_no_number
+            clause_14_nothing_appears_below_a_number_that_was_read
+            clause_15_a_row_is_gone_only_at_the_number_that_was_seen
+            clause_15_only_the_row_at_the_path_is_gone
+            clause_15_gone_rows_belong_to_the_whole_commit
         }
     };
 }
@@ -100,6 +128,12 @@ pub trait SinkProbe: Send + Sync + 'static {
     /// The state store of the commits' changes; `None` if another store keeps the state. Then the checks of
     /// changes of state pass without checking anything.
     fn states(&self) -> Option<Arc<dyn StateStore>>;
+
+    /// Whether the sink numbers its commits, which snapshots and child streams need. If not, the checks of clauses 13 to 15 only test that
+    /// [`sequences`](Sink::sequences) and [`select_rows`](Sink::select_rows) are unsupported.
+    fn numbers_commits(&self) -> bool {
+        true
+    }
 
     /// All rows of a resource in a table, including deleted ones, in any order.
     async fn rows(&self, resource: &Resource, table: &str) -> Vec<StoredRow>;
@@ -159,7 +193,10 @@ mod tests {
             include_str!("sink/merging.rs"),
             include_str!("sink/reconcile.rs"),
             include_str!("sink/rejects.rs"),
-            include_str!("sink/atomicity.rs")
+            include_str!("sink/streams.rs"),
+            include_str!("sink/atomicity.rs"),
+            include_str!("sink/paths.rs"),
+            include_str!("sink/sequences.rs")
         );
         super::super::assert_complete(text, &super::clauses());
     }

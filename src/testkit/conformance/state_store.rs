@@ -40,12 +40,15 @@ macro_rules! __state_store_clauses {
             clause_4_a_record_replaces_the_one_of_the_same_run
             clause_5_history_returns_the_newest_first
             clause_5_runs_are_ordered_by_start_then_id
+            clause_5_runs_are_selected_by_resource_and_stream
             clause_6_prune_keeps_the_newest
             clause_6_prune_never_changes_the_next_version
             clause_7_any_text_is_a_legal_key_and_keys_do_not_share_entries
+            clause_7_streams_of_a_resource_do_not_share_entries
             clause_7_values_come_back_equal
             clause_8_latest_many_is_what_latest_and_runs_return
             clause_9_a_new_entry_ends_the_runs_that_it_supersedes
+            clause_9_a_new_entry_ends_no_run_of_another_stream
         }
     };
 }
@@ -58,6 +61,11 @@ pub fn clauses() -> Vec<Clause<dyn StateStore>> {
 /// The key that most checks write.
 fn widgets() -> StateKey {
     key("acme/widgets")
+}
+
+/// Another stream of the same resource.
+fn comments() -> StateKey {
+    StateKey::new("acme/widgets", "comments")
 }
 
 /// Appends to the newest version, whatever it is.
@@ -225,12 +233,34 @@ async fn clause_5_runs_are_ordered_by_start_then_id(fresh: Fresh<dyn StateStore>
     assert_eq!(all(RunQuery::new(2)).await, [ids[0], ids[3]]);
 }
 
+/// A resource, a stream, both or neither select runs, before the limit applies.
+async fn clause_5_runs_are_selected_by_resource_and_stream(fresh: Fresh<dyn StateStore>) {
+    let store = fresh.make().await;
+    let keys = [widgets(), comments(), key("acme/gadgets"), StateKey::new("acme/gadgets", "comments")];
+    for (seconds, key) in (0..).zip(&keys) {
+        push(&*store, key, seconds, "x").await;
+    }
+    let selected = async |query| -> Vec<StateKey> {
+        let runs = must(store.runs(query).await).into_iter();
+        runs.map(|run| StateKey::new(run.resource, run.stream)).collect()
+    };
+    let [widgets, comments, gadgets, other_comments] = keys;
+    let found = selected(RunQuery::new(9).resource("acme/widgets")).await;
+    assert_eq!(found, [comments.clone(), widgets.clone()]);
+    let found = selected(RunQuery::new(9).stream("comments")).await;
+    assert_eq!(found, [other_comments.clone(), comments.clone()]);
+    assert_eq!(selected(RunQuery::new(1).key(&widgets)).await, [widgets.clone()], "the limit applies to selected runs");
+    assert_eq!(selected(RunQuery::new(9)).await, [other_comments, gadgets, comments, widgets]);
+    assert_eq!(selected(RunQuery::new(9).resource("comments").stream("acme/widgets")).await, []);
+}
+
 /// `prune` keeps the requested number, and always the newest; it returns the number of removed rows.
 async fn clause_6_prune_keeps_the_newest(fresh: Fresh<dyn StateStore>) {
     let store = fresh.make().await;
     for (n, message) in ["one", "two", "three", "four"].into_iter().enumerate() {
         push(&*store, &widgets(), i64::try_from(n).unwrap_or(0), message).await;
         push(&*store, &key("other"), 0, message).await;
+        push(&*store, &comments(), 0, message).await;
     }
     assert_eq!(must(store.prune(&widgets(), 3).await), 2);
     assert_eq!(messages(&*store, &widgets()).await, ["four", "three", "two"]);
@@ -239,8 +269,11 @@ async fn clause_6_prune_keeps_the_newest(fresh: Fresh<dyn StateStore>) {
     assert_eq!(must(store.runs(RunQuery::new(10).key(&widgets())).await).len(), 1);
     assert_eq!(must(store.runs(RunQuery::new(10).key(&widgets())).await)[0].started_at, at(3));
     assert_eq!(must(store.prune(&widgets(), 1).await), 0);
-    assert_eq!(messages(&*store, &key("other")).await.len(), 4, "another key's entries were pruned");
-    assert_eq!(must(store.runs(RunQuery::new(10).key(&key("other"))).await).len(), 4, "another key's runs were pruned");
+    for other in [key("other"), comments()] {
+        assert_eq!(messages(&*store, &other).await.len(), 4, "the entries of {other} were pruned");
+        let runs = must(store.runs(RunQuery::new(10).key(&other)).await);
+        assert_eq!(runs.len(), 4, "the runs of {other} were pruned");
+    }
 }
 
 /// `prune` does not change the next version.
@@ -266,6 +299,43 @@ async fn clause_7_any_text_is_a_legal_key_and_keys_do_not_share_entries(fresh: F
         let runs = must(store.runs(RunQuery::new(10).key(&key(text))).await);
         assert_eq!(runs.iter().map(|run| run.resource.as_str()).collect::<Vec<_>>(), [*text], "the runs of {text:?}");
     }
+}
+
+/// Streams of one resource have separate versions, entries and runs, however resource and stream are written together.
+async fn clause_7_streams_of_a_resource_do_not_share_entries(fresh: Fresh<dyn StateStore>) {
+    const SIMILAR: [(&str, &str); 10] = [
+        ("acme/widgets", "issues"),
+        ("acme", "widgets/issues"),
+        ("acme/widgets/issues", "acme/widgets"),
+        ("acme/widgets", "Issues"),
+        ("acme/widgets", " issues"),
+        ("acme/widget", "sissues"),
+        ("acme/widgets\0issues", "x"),
+        ("acme/widgets", "issues\0x"),
+        ("acme/widgets (issues)", "issues"),
+        ("issues", "acme/widgets"),
+    ];
+    let store = fresh.make().await;
+    let mut keys: Vec<StateKey> =
+        SIMILAR.into_iter().map(|(resource, stream)| StateKey::new(resource, stream)).collect();
+    keys.extend(ODD_TEXTS.iter().map(|text| StateKey::new("one resource", *text)));
+    for key in &keys {
+        // The first version of a key builds on none, whatever its sibling has.
+        must(store.append(change(key, StateVersion::NONE, 0, &format!("first of {key:?}"))).await);
+    }
+    push(&*store, &keys[0], 1, "second").await;
+    for (n, key) in keys.iter().enumerate() {
+        let mut expected = vec![format!("first of {key:?}")];
+        expected.splice(0..0, (n == 0).then(|| "second".to_owned()));
+        assert_eq!(messages(&*store, key).await, expected, "the entries of {key:?}");
+        let runs = must(store.runs(RunQuery::new(10).key(key)).await);
+        assert_eq!(runs.len(), expected.len(), "the runs of {key:?}");
+        assert!(runs.iter().all(|run| run.resource == key.resource && run.stream == key.stream), "{runs:?}");
+    }
+    // A sibling that has moved on does not make a base stale.
+    let base = must(store.latest(&keys[1]).await).expect("an entry is stored").version;
+    must(store.append(change(&keys[1], base, 2, "third")).await);
+    assert_refused(store.append(change(&keys[0], base, 2, "stale")).await, ErrorKind::Conflict);
 }
 
 /// Checkpoints, texts and times come back unchanged.
@@ -300,8 +370,11 @@ async fn clause_8_latest_many_is_what_latest_and_runs_return(fresh: Fresh<dyn St
     for n in 0..3 {
         push(&*store, &widgets(), n, "widgets").await;
         push(&*store, &key("A\0b"), n, "odd").await;
+        push(&*store, &comments(), 10 * n, "comments").await;
     }
-    let keys = [key("A\0b"), key("nothing"), widgets()];
+    push(&*store, &comments(), 99, "comments").await;
+    let nothing = StateKey::new("acme/widgets", "nothing");
+    let keys = [key("A\0b"), nothing, comments(), key("nothing"), widgets()];
     let statuses = must(store.latest_many(&keys).await);
     assert_eq!(statuses.len(), keys.len());
     for (key, status) in keys.iter().zip(statuses) {
@@ -356,6 +429,32 @@ async fn clause_9_a_new_entry_ends_the_runs_that_it_supersedes(fresh: Fresh<dyn 
         statuses().await.contains(&(own_id, RunStatus::Interrupted)),
         "a change without a run did not end the running one"
     );
+}
+
+/// Runs of the resource's other streams, and of the same stream of other resources, can still commit.
+async fn clause_9_a_new_entry_ends_no_run_of_another_stream(fresh: Fresh<dyn StateStore>) {
+    let store = fresh.make().await;
+    let running = |key: &StateKey, seconds| {
+        let mut change = change(key, StateVersion::NONE, seconds, "x");
+        let run = change.run.as_mut().expect("the change has a run");
+        (run.status, run.ended_at, run.error) = (RunStatus::Running, None, None);
+        change
+    };
+    let keys = [comments(), key("acme/gadgets"), widgets()];
+    for (seconds, key) in (0..).zip(&keys) {
+        must(store.append(running(key, seconds)).await);
+    }
+    let base = must(store.latest(&widgets()).await).expect("an entry is stored").version;
+    must(store.append(StateChange { base, ..running(&widgets(), 9) }).await);
+    let statuses = async |key| -> Vec<RunStatus> {
+        must(store.runs(RunQuery::new(9).key(key)).await).into_iter().map(|run| run.status).collect()
+    };
+    assert_eq!(statuses(&keys[0]).await, [RunStatus::Running], "a run of another stream ended");
+    assert_eq!(statuses(&keys[1]).await, [RunStatus::Running], "a run of another resource ended");
+    assert_eq!(statuses(&keys[2]).await, [RunStatus::Running, RunStatus::Interrupted]);
+    // A run of the other stream commits as if nothing had happened.
+    let base = must(store.latest(&keys[0]).await).expect("an entry is stored").version;
+    must(store.append(StateChange { base, ..running(&keys[0], 10) }).await);
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use std::time::Duration;
 use github_server::GithubServer;
 use proptest::prelude::*;
 use serde_json::json;
-use snowfeed::engine::{Connector, Event, IngestReport, IngestRequest};
+use snowfeed::engine::{Connector, EnableRequest, Event, IngestReport, IngestRequest};
 use snowfeed::prelude::*;
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::{Backend, Limits, RunId, RunRecord, RunStatus, StateKey};
@@ -194,7 +194,7 @@ impl Trial {
                 assert_eq!(reset.is_ok(), is_known, "{reset:?}");
             }
             Step::Enable(which) => {
-                self.undisturbed(&destination).enable(&resource(*which), None).await.unwrap();
+                self.undisturbed(&destination).enable(EnableRequest::new(resource(*which))).await.unwrap();
                 self.scenario.reference(*which, |reference| reference.enabled = Some(true));
             }
             Step::Disable(which) => {

@@ -4,7 +4,7 @@ use super::super::Fresh;
 use super::super::fixture::{TABLE, at, commit, marked, must, reported, resource, swept, tables, upsert, widgets};
 use super::{SinkProbe, Subject};
 use crate::sink::{RejectQuery, Sweep};
-use crate::{Commit, Reject, Resource, RunId};
+use crate::{Commit, Reject, Resource, RunId, StateKey};
 
 /// A reject is stored with its reason, separately for each resource.
 pub(super) async fn clause_9_rejects_are_kept_with_their_reason(fresh: Fresh<dyn SinkProbe>) {
@@ -60,7 +60,7 @@ pub(super) async fn clause_9_rejects_are_returned_and_counted(fresh: Fresh<dyn S
     assert_eq!(outstanding(&subject, Some(&gadgets), 9).await, (vec!["three".into()], 1));
     let found =
         must(subject.sink.rejects(RejectQuery { resource: Some(widgets()), limit: 1, ..RejectQuery::default() }).await);
-    assert_eq!(found.counts, [("acme/widgets".to_owned(), 2)].into());
+    assert_eq!(found.counts, [(StateKey::new("acme/widgets", TABLE), 2)].into());
     let one = &found.rejects[0];
     assert_eq!((one.resource.as_str(), one.table.as_str(), &*one.raw), ("acme/widgets", TABLE, "{\"one\":1}"));
     assert_eq!((one.first_seen, one.last_seen), (at(0), at(3)));

@@ -1,0 +1,62 @@
+//! Which stream a text is about, where a source has several.
+
+use crate::{RunRecord, SourceSpec};
+
+/// Names streams of resources for people: by the resource alone if the source has one stream.
+#[derive(Debug, Clone)]
+pub(super) struct Labels {
+    /// The only stream.
+    sole: Option<String>,
+}
+
+impl Labels {
+    pub(super) fn new(spec: &SourceSpec) -> Self {
+        let sole = match spec.streams.as_slice() {
+            [stream] => Some(stream.name.clone()),
+            _ => None,
+        };
+        Self { sole }
+    }
+
+    /// Whether the stream has to be named.
+    pub(super) fn is_needed(&self, stream: &str) -> bool {
+        self.sole.as_deref() != Some(stream)
+    }
+
+    /// Names a stream of a resource: `acme/widgets`, or `acme/widgets (issues)`.
+    pub(super) fn label(&self, resource: &str, stream: &str) -> String {
+        // A run that could not begin may have no stream.
+        if stream.is_empty() || !self.is_needed(stream) {
+            return resource.to_owned();
+        }
+        format!("{resource} ({stream})")
+    }
+
+    /// Names what a run read.
+    pub(super) fn of(&self, run: &RunRecord) -> String {
+        self.label(&run.resource, &run.stream)
+    }
+
+    /// Whether a table of these streams needs a column for them.
+    pub(super) fn need_column<'a>(&self, streams: impl IntoIterator<Item = &'a str>) -> bool {
+        self.sole.is_none() || streams.into_iter().any(|stream| !stream.is_empty() && self.is_needed(stream))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::StreamSpec;
+
+    #[test]
+    fn a_stream_is_named_where_there_could_be_another() {
+        let one = Labels::new(&SourceSpec::new("s", "1").stream(StreamSpec::new("issues")));
+        assert_eq!(one.label("a", "issues"), "a");
+        assert_eq!(one.label("a", "comments"), "a (comments)", "a stream of another version");
+        assert!(!one.need_column(["issues", ""]) && one.need_column(["issues", "comments"]));
+        let two = SourceSpec::new("s", "1").stream(StreamSpec::new("issues")).stream(StreamSpec::new("comments"));
+        let two = Labels::new(&two);
+        assert_eq!((two.label("a", "issues"), two.label("a", "")), ("a (issues)".to_owned(), "a".to_owned()));
+        assert!(two.need_column([]));
+    }
+}

@@ -1,0 +1,385 @@
+//! Reads a child stream: the list of each parent whose row has changed, in the order in which the destination numbered the changes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_stream::try_stream;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::list::{ListReader, stored_record, wrong_answer};
+use crate::{
+    Batch, BatchStream, Checkpoint, ChildOf, Error, ErrorKind, Parent, Position, Result, Revisit, RowPath, RowQuery,
+    RowSelection, SelectedRow, Sequence, SourceEvent,
+};
+
+/// The number of lists to read at once.
+const CONCURRENT_LISTS: usize = 8;
+
+/// The number of bytes of each list to read before its turn.
+const LIST_BUFFER: usize = 256 << 10;
+
+/// The number of parents to select at once.
+const PARENTS: usize = 200;
+
+/// The number of their stored children to select at once. Those of the parents beyond it are selected for each parent.
+const CHILDREN: usize = 10_000;
+
+/// The number of owed parents to remember. If there are more, the run fails, and the position stays.
+const MAX_OWED: usize = 1_000;
+
+/// The run fails when so many lists in a row have failed: then the source as a whole is the cause.
+const MAX_FAILURES: usize = 10;
+
+/// The reason for not listing the children of a parent that the source did not find, and cannot verify.
+const PARENT_NOT_FOUND: &str = "parent_not_found";
+
+/// How far a child stream was read: the checkpoint of the stream.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(super) struct ChildProgress {
+    /// The children of every parent below this sequence were read, except those of the owed parents.
+    from: Sequence,
+    /// Of this sequence, the parents up to this path were read, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    after: Option<RowPath>,
+    /// The last sequence of a read of all parents that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<Sequence>,
+    /// The parents that exist and whose children could not be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    owed: Vec<RowPath>,
+}
+
+impl ChildProgress {
+    /// Reads the progress in a checkpoint.
+    pub(super) fn from_checkpoint(checkpoint: Option<&Checkpoint>) -> Result<Self> {
+        checkpoint.map_or_else(|| Ok(Self::default()), Checkpoint::parse)
+    }
+
+    /// Whether nothing is left to read up to a sequence.
+    fn is_complete(&self, until: Sequence) -> bool {
+        self.owed.is_empty() && self.from > until
+    }
+
+    fn pass(&mut self, parent: &Position) {
+        self.from = parent.sequence;
+        self.after = Some(parent.path.clone());
+    }
+
+    fn complete(&mut self, until: Sequence) {
+        self.from = self.from.max(Sequence(until.0 + 1));
+        self.after = None;
+        self.until = None;
+    }
+}
+
+/// Reads the lists of parents.
+#[derive(Debug, Clone)]
+pub(super) struct ChildReader {
+    pub(super) lists: ListReader,
+    pub(super) child: ChildOf,
+    /// Whether the reader verifies the parents.
+    pub(super) is_parent_verifiable: bool,
+    /// The newest sequence of the parent stream at the start of the run.
+    pub(super) newest: Sequence,
+    /// The time at the start of the run.
+    pub(super) now: Timestamp,
+}
+
+/// A parent whose list is to be read.
+struct QueuedParent {
+    row: SelectedRow,
+    /// Its stored children; `None`: not selected yet. No other run can add to them before this one commits.
+    stored: Option<Vec<SelectedRow>>,
+}
+
+/// The list of one parent, of which the beginning was read.
+struct Visit {
+    parent: SelectedRow,
+    /// The batches that were read.
+    batches: Vec<Batch>,
+    /// The rest of the list, or the error that ended it.
+    rest: Result<Option<BatchStream>>,
+}
+
+/// What to do about a parent whose list failed.
+enum Failure {
+    /// It is gone, and so are its children.
+    Gone,
+    /// It exists: its list is owed.
+    Owed(Error),
+    /// The source cannot tell.
+    Unknown,
+}
+
+impl ChildReader {
+    /// Reads the children of the parents that have changed since `progress`, and of those that are owed. In a read of `all` parents,
+    /// reads those of every parent; `incremental` is the progress of incremental reads then.
+    pub(super) fn read(
+        self: Arc<Self>,
+        mut progress: ChildProgress,
+        incremental: Option<ChildProgress>,
+        all: bool,
+    ) -> BatchStream {
+        try_stream! {
+            let is_whole = all || self.child.revisit == Revisit::EveryRun;
+            if is_whole && progress.until.is_none() {
+                progress = ChildProgress { until: Some(self.newest), ..ChildProgress::default() };
+            }
+            let until = progress.until.unwrap_or(self.newest);
+            if progress.is_complete(until) {
+                return;
+            }
+            let began = progress.clone();
+            let mut failures = Failures::default();
+            // One after the other, so that no two lists of one parent are read at once.
+            let queues = [(self.owed(progress.owed.clone()), true), (self.changed(&progress, until), false)];
+            for (queue, is_owed) in queues {
+                let visitor = self.clone();
+                let mut visits = queue.map_ok(move |parent| visitor.clone().visit(parent)).try_buffered(CONCURRENT_LISTS);
+                while let Some(visit) = visits.try_next().await? {
+                    let Visit { parent, batches, rest } = visit;
+                    for batch in batches {
+                        yield batch;
+                    }
+                    let mut ended = Ok(());
+                    match rest {
+                        Ok(Some(mut rest)) => loop {
+                            match rest.try_next().await {
+                                Ok(Some(batch)) => yield batch,
+                                Ok(None) => break,
+                                Err(error) => {
+                                    ended = Err(error);
+                                    break;
+                                }
+                            }
+                        },
+                        Ok(None) => {}
+                        Err(error) => ended = Err(error),
+                    }
+                    progress.owed.retain(|owed| *owed != parent.position.path);
+                    let mut batch = Batch::new();
+                    match ended {
+                        Ok(()) => failures.in_a_row = 0,
+                        Err(error) => match self.failure(&parent, error).await? {
+                            Failure::Gone => {
+                                let mut children = self.lists.clone().delete_children(parent.position.path.clone(), None);
+                                while let Some(batch) = children.try_next().await? {
+                                    yield batch;
+                                }
+                                batch.gone.push(parent.position.clone());
+                            }
+                            Failure::Unknown => batch = batch.exclude(PARENT_NOT_FOUND, 1),
+                            Failure::Owed(error) => {
+                                progress.owed.push(parent.position.path.clone());
+                                failures.add(error, &parent)?;
+                            }
+                        },
+                    }
+                    if !is_owed {
+                        progress.pass(&parent.position);
+                    }
+                    if progress.owed.len() > MAX_OWED {
+                        Err(failures.error(&self, progress.owed.len()))?;
+                    }
+                    yield batch.checkpoint(Checkpoint::new(&progress)?);
+                }
+                if is_owed {
+                    // A parent whose row has disappeared owes nothing.
+                    progress.owed.retain(|path| failures.paths.contains(path));
+                }
+            }
+            progress.complete(until);
+            if let Some(incremental) = incremental {
+                let read = std::mem::take(&mut progress);
+                let is_ahead = incremental.from > read.from;
+                progress = ChildProgress { owed: read.owed.clone(), ..if is_ahead { incremental } else { read } };
+            }
+            if progress != began {
+                yield Batch::new().checkpoint(Checkpoint::new(&progress)?);
+            }
+            if !progress.owed.is_empty() {
+                Err(failures.error(&self, progress.owed.len()))?;
+            }
+        }
+        .boxed()
+    }
+
+    fn query(&self, selection: RowSelection) -> RowQuery {
+        RowQuery::new(self.lists.resource.clone(), &self.child.parent, selection, PARENTS)
+            .fields(self.child.fields.iter().cloned())
+    }
+
+    /// The owed parents.
+    fn owed(self: &Arc<Self>, paths: Vec<RowPath>) -> BoxStream<'static, Result<QueuedParent>> {
+        let this = self.clone();
+        try_stream! {
+            for paths in paths.chunks(PARENTS) {
+                let rows = this.lists.select(this.query(RowSelection::Paths(paths.to_vec()))).await?;
+                for parent in this.with_stored_children(rows).await? {
+                    yield parent;
+                }
+            }
+        }
+        .boxed()
+    }
+
+    /// The parents that have changed, up to a sequence.
+    fn changed(
+        self: &Arc<Self>,
+        progress: &ChildProgress,
+        until: Sequence,
+    ) -> BoxStream<'static, Result<QueuedParent>> {
+        let (this, mut from, mut after) = (self.clone(), progress.from, progress.after.clone());
+        try_stream! {
+            loop {
+                let rows = this.lists.select(this.query(RowSelection::Changed { from, after, until })).await?;
+                let is_last = rows.len() < PARENTS;
+                let Some(last) = rows.last() else { break };
+                (from, after) = (last.position.sequence, Some(last.position.path.clone()));
+                for parent in this.with_stored_children(rows).await? {
+                    yield parent;
+                }
+                if is_last {
+                    break;
+                }
+            }
+        }
+        .boxed()
+    }
+
+    /// Selects the stored children of these parents at once: a query for each parent would cost a round trip each.
+    async fn with_stored_children(&self, rows: Vec<SelectedRow>) -> Result<Vec<QueuedParent>> {
+        let parents = rows.iter().map(|row| row.position.path.clone()).collect();
+        let found = self.lists.select_children(parents, None, CHILDREN).await?;
+        // The children of the last parent that was reached may be incomplete.
+        let reached = found.last().filter(|_| found.len() >= CHILDREN).map(|row| row.position.path.parent());
+        let mut by_parent: BTreeMap<RowPath, Vec<SelectedRow>> = BTreeMap::new();
+        for row in found {
+            by_parent.entry(row.position.path.parent()).or_default().push(row);
+        }
+        let mut is_complete = true;
+        let with_children = |row: SelectedRow| {
+            is_complete &= reached.as_ref() != Some(&row.position.path);
+            let stored = is_complete.then(|| by_parent.remove(&row.position.path).unwrap_or_default());
+            QueuedParent { row, stored }
+        };
+        Ok(rows.into_iter().map(with_children).collect())
+    }
+
+    /// Reads the beginning of a parent's list. A deleted parent takes its children with it.
+    async fn visit(self: Arc<Self>, queued: QueuedParent) -> Result<Visit> {
+        let QueuedParent { row: mut parent, stored } = queued;
+        let path = parent.position.path.clone();
+        let mut list = if parent.is_deleted {
+            self.lists.clone().delete_children(path, stored)
+        } else {
+            self.wait_for_lag(&parent).await;
+            let request = Parent { fields: std::mem::take(&mut parent.fields), ..Parent::new(path) };
+            self.lists.clone().read(Some(request), None, stored)
+        };
+        let (mut batches, mut bytes) = (Vec::new(), 0);
+        let rest = loop {
+            match list.try_next().await {
+                Ok(Some(batch)) => {
+                    bytes += batch.size();
+                    batches.push(batch);
+                }
+                Ok(None) => break Ok(None),
+                Err(error) => break Err(error),
+            }
+            if bytes > LIST_BUFFER {
+                break Ok(Some(list));
+            }
+        };
+        Ok(Visit { parent, batches, rest })
+    }
+
+    /// Waits until the list of a parent may show what changed it.
+    async fn wait_for_lag(&self, parent: &SelectedRow) {
+        let age = self.now.duration_since(parent.changed_at);
+        let age = Duration::try_from(age).unwrap_or_default();
+        if let Some(rest) = self.child.lag.checked_sub(age).filter(|rest| !rest.is_zero()) {
+            tokio::time::sleep(rest).await;
+        }
+    }
+
+    /// Decides about a parent whose list failed.
+    ///
+    /// # Errors
+    /// Returns the error if it concerns the source as a whole.
+    async fn failure(&self, parent: &SelectedRow, error: Error) -> Result<Failure> {
+        match error.kind() {
+            _ if parent.is_deleted => Err(error),
+            ErrorKind::NotFound => self.verify_parent(parent, error).await,
+            ErrorKind::Unavailable | ErrorKind::InvalidData => Ok(Failure::Owed(error)),
+            // The credentials may see the others.
+            ErrorKind::Authentication if error.status() == Some(403) => Ok(Failure::Owed(error)),
+            _ => Err(error),
+        }
+    }
+
+    /// Asks the source about a parent whose children were not found.
+    async fn verify_parent(&self, parent: &SelectedRow, error: Error) -> Result<Failure> {
+        let path = &parent.position.path;
+        let key = path.key().unwrap_or_default();
+        let unknown = || {
+            self.lists.monitor.event(SourceEvent::Warning(format!(
+                "the source did not find the record {path} of `{}`, and cannot verify it: its children in `{}` stay unchanged",
+                self.child.parent, self.lists.stream.name
+            )));
+            Failure::Unknown
+        };
+        if !self.is_parent_verifiable {
+            return Ok(unknown());
+        }
+        let query = self.query(RowSelection::Paths(vec![path.clone()])).documents();
+        let Some(record) = self.lists.select(query).await?.pop().and_then(stored_record) else { return Ok(unknown()) };
+        let mut verified = self.lists.verify_records(&self.child.parent, vec![record]).await?;
+        match verified.pop() {
+            None => Ok(unknown()),
+            Some(record) if record.key != key => Err(wrong_answer(&record.key)),
+            Some(record) if record.json().is_none() => Ok(Failure::Gone),
+            Some(_) => Ok(Failure::Owed(error)),
+        }
+    }
+}
+
+/// The failed lists of a run.
+#[derive(Debug, Default)]
+struct Failures {
+    paths: Vec<RowPath>,
+    in_a_row: usize,
+    last: Option<Error>,
+}
+
+impl Failures {
+    /// # Errors
+    /// Returns the error if many lists in a row have failed.
+    fn add(&mut self, error: Error, parent: &SelectedRow) -> Result<()> {
+        self.in_a_row += 1;
+        if self.in_a_row >= MAX_FAILURES {
+            return Err(error);
+        }
+        self.paths.push(parent.position.path.clone());
+        self.last = Some(error);
+        Ok(())
+    }
+
+    /// The error of a run that owes lists.
+    fn error(&mut self, reader: &ChildReader, owed: usize) -> Error {
+        let parents = if owed == 1 { "1 record".to_owned() } else { format!("{owed} records") };
+        let error = Error::unavailable(format!(
+            "the list of `{}` could not be read for {parents} of `{}`",
+            reader.lists.stream.name, reader.child.parent
+        ));
+        let error = error.with_help("the next run reads it again");
+        match self.last.take() {
+            Some(last) => error.with_source(last),
+            None => error,
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Reads a complete list, and finds the stored rows that it lacks: that of a snapshot stream, or that of one parent.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use async_stream::try_stream;
+use futures::{StreamExt, TryStreamExt};
+
+use super::deletions::Deletions;
+use crate::record::content_hash;
+use crate::sink::LiveRows;
+use crate::stream::Listing;
+use crate::{
+    Batch, BatchStream, Checkpoint, Error, Limits, Mode, Monitor, Parent, ReadRequest, Reader, Record, Resource,
+    Result, RowPath, RowQuery, RowSelection, SelectedRow, Sink, StoredRecord, StreamKind, StreamSpec, VerifyRequest,
+};
+
+/// The number of rows to select, to verify and to delete at once.
+pub(super) const STEP: usize = 500;
+
+/// Reads the lists of one stream of a resource.
+#[derive(Debug, Clone)]
+pub(super) struct ListReader {
+    pub(super) reader: Arc<dyn Reader>,
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) resource: Resource,
+    pub(super) stream: StreamSpec,
+    pub(super) mode: Mode,
+    pub(super) monitor: Monitor,
+    pub(super) limits: Limits,
+    /// Whether the deletion of any number of records is confirmed.
+    pub(super) allow_deletions: bool,
+    /// Whether the stream may have stored rows.
+    pub(super) has_rows: bool,
+}
+
+/// The keys that a list contains. A hash of 128 bits stands for each, so that a list of any length fits into memory: of two keys with the
+/// same hash, one would stay undeleted.
+#[derive(Debug, Default)]
+struct ListedKeys(HashSet<[u8; 16]>);
+
+impl ListedKeys {
+    fn add(&mut self, records: &[Record]) {
+        self.0.extend(records.iter().map(|record| content_hash(&record.key)));
+    }
+
+    fn lacks(&self, row: &SelectedRow) -> bool {
+        row.position.path.key().is_some_and(|key| !self.0.contains(&content_hash(key)))
+    }
+}
+
+impl ListReader {
+    /// Reads a list to its end, then returns deletions of the stored rows that it lacks. The checkpoint comes last, so that it never holds
+    /// before the deletions.
+    ///
+    /// A list that fails, or that has not changed, deletes nothing.
+    ///
+    /// `stored` are the stored rows of the parent, if they are known already.
+    pub(super) fn read(
+        self,
+        parent: Option<Parent>,
+        checkpoint: Option<Checkpoint>,
+        stored: Option<Vec<SelectedRow>>,
+    ) -> BatchStream {
+        try_stream! {
+            let path = parent.as_ref().map_or(RowPath::ROOT, |parent| parent.path.clone());
+            let mut listed = ListedKeys::default();
+            let (mut batches, mut validators) = (0, None);
+            let mut list = self.request(parent.clone(), checkpoint);
+            while let Some(mut batch) = list.try_next().await? {
+                if batch.is_unchanged {
+                    self.check_unchanged(&batch, batches)?;
+                    return;
+                }
+                batches += 1;
+                listed.add(&batch.records);
+                validators = batch.checkpoint.take();
+                yield of_parent(batch, &path);
+            }
+            drop(list);
+            let mut missing = self.missing(&path, &listed, stored).await?;
+            if !missing.is_empty() && batches > 1 && self.stream.listing == Listing::MayDrift {
+                if self.stream.is_verifiable {
+                    let mut is_any_alive = false;
+                    for rows in missing.chunks(STEP) {
+                        let verified = self.verify(rows).await?;
+                        is_any_alive |= verified.len() < rows.len() || verified.iter().any(|record| record.json().is_some());
+                        yield of_parent(Batch::new().records(verified), &path);
+                    }
+                    missing.clear();
+                    // The pages have drifted: a later list that looks the same would not be complete.
+                    validators = validators.filter(|_| !is_any_alive);
+                } else {
+                    let mut second = ListedKeys::default();
+                    let mut list = self.request(parent, None);
+                    while let Some(mut batch) = list.try_next().await? {
+                        second.add(&batch.records);
+                        batch.checkpoint = None;
+                        yield of_parent(batch, &path);
+                    }
+                    let found = missing.len();
+                    missing.retain(|row| second.lacks(row));
+                    validators = validators.filter(|_| missing.len() == found);
+                }
+            }
+            for rows in missing.chunks(STEP) {
+                yield of_parent(Batch::new().records(rows.iter().map(deletion)), &path);
+            }
+            if let Some(validators) = validators {
+                yield Batch::new().checkpoint(validators);
+            }
+        }
+        .boxed()
+    }
+
+    /// Returns deletions of all stored rows below a parent that is gone.
+    pub(super) fn delete_children(self, parent: RowPath, stored: Option<Vec<SelectedRow>>) -> BatchStream {
+        try_stream! {
+            for rows in self.missing(&parent, &ListedKeys::default(), stored).await?.chunks(STEP) {
+                yield of_parent(Batch::new().records(rows.iter().map(deletion)), &parent);
+            }
+        }
+        .boxed()
+    }
+
+    fn request(&self, parent: Option<Parent>, checkpoint: Option<Checkpoint>) -> BatchStream {
+        self.reader.read(ReadRequest {
+            resource: self.resource.clone(),
+            stream: self.stream.name.clone(),
+            checkpoint,
+            incremental: None,
+            mode: self.mode,
+            parent,
+            monitor: self.monitor.clone(),
+        })
+    }
+
+    fn check_unchanged(&self, batch: &Batch, batches: usize) -> Result<()> {
+        if batches == 0 && batch.offered() == 0 {
+            return Ok(());
+        }
+        Err(Error::internal(format!(
+            "the source called the list of `{}` unchanged, but returned records",
+            self.stream.name
+        ))
+        .with_help("in the source, return `Batch::unchanged()` alone, once no page has changed"))
+    }
+
+    /// The stored live rows below a parent that a list lacks. Those of a snapshot are limited like the deletions of a reconcile run.
+    async fn missing(
+        &self,
+        parent: &RowPath,
+        listed: &ListedKeys,
+        stored: Option<Vec<SelectedRow>>,
+    ) -> Result<Vec<SelectedRow>> {
+        if let Some(mut stored) = stored {
+            stored.retain(|row| listed.lacks(row));
+            return Ok(stored);
+        }
+        let (mut live, mut missing, mut after) = (0, Vec::new(), None);
+        loop {
+            let rows = self.select_children(vec![parent.clone()], after.take(), STEP).await?;
+            let is_last = rows.len() < STEP;
+            live += rows.len() as u64;
+            after = rows.last().map(|row| row.position.path.clone());
+            missing.extend(rows.into_iter().filter(|row| listed.lacks(row)));
+            if is_last {
+                break;
+            }
+        }
+        let is_limited = self.stream.kind == StreamKind::Snapshot && !self.allow_deletions;
+        if is_limited && self.limits.max_deleted_percent < 100 {
+            let rows = LiveRows::new(live, missing.len() as u64);
+            let mut deletions = Deletions::new(&self.stream.name, rows, 0, &self.limits);
+            deletions.refuse_empty_listing()?;
+            deletions.hold_back(&mut missing.iter().map(deletion).collect())?;
+        }
+        Ok(missing)
+    }
+
+    /// The stored live rows below some parents, at most `limit`.
+    pub(super) async fn select_children(
+        &self,
+        parents: Vec<RowPath>,
+        after: Option<RowPath>,
+        limit: usize,
+    ) -> Result<Vec<SelectedRow>> {
+        if !self.has_rows {
+            return Ok(Vec::new());
+        }
+        let selection = RowSelection::Children { parents, after };
+        self.select(RowQuery::new(self.resource.clone(), &self.stream.name, selection, limit)).await
+    }
+
+    pub(super) async fn select(&self, query: RowQuery) -> Result<Vec<SelectedRow>> {
+        self.sink.select_rows(query).await
+    }
+
+    /// Verifies rows of this stream one by one.
+    async fn verify(&self, rows: &[SelectedRow]) -> Result<Vec<Record>> {
+        let paths: Vec<RowPath> = rows.iter().map(|row| row.position.path.clone()).collect();
+        let query = RowQuery::new(self.resource.clone(), &self.stream.name, RowSelection::Paths(paths), rows.len());
+        let records = self.select(query.documents()).await?.into_iter().filter_map(stored_record).collect();
+        self.verify_records(&self.stream.name, records).await
+    }
+
+    /// Verifies records of a stream one by one. Answers about other records are an error.
+    pub(super) async fn verify_records(&self, stream: &str, records: Vec<StoredRecord>) -> Result<Vec<Record>> {
+        let mut requested: HashSet<String> = records.iter().map(|record| record.key.clone()).collect();
+        let request = VerifyRequest {
+            monitor: self.monitor.clone(),
+            allow_deletions: self.allow_deletions,
+            ..VerifyRequest::new(self.resource.clone(), stream, records)
+        };
+        let verified = self.reader.verify(request).await?;
+        match verified.iter().find(|record| !requested.remove(&record.key)) {
+            None => Ok(verified),
+            Some(record) => Err(wrong_answer(&record.key)),
+        }
+    }
+}
+
+/// The error for an impossible answer of [`Reader::verify`].
+pub(super) fn wrong_answer(key: &str) -> Error {
+    Error::internal("the source verified a record twice, or one that was not requested")
+        .with_context("key", key)
+        .with_help("in the source, return at most one record from `verify` for each requested one")
+}
+
+/// A selected row with its document, as the source verifies it.
+pub(super) fn stored_record(row: SelectedRow) -> Option<StoredRecord> {
+    let (path, json) = (&row.position.path, row.json?);
+    Some(StoredRecord { parent: path.parent(), ..StoredRecord::new(path.key()?, row.version, json) })
+}
+
+fn deletion(row: &SelectedRow) -> Record {
+    Record::delete(row.position.path.key().unwrap_or_default(), row.version)
+}
+
+/// Sets the parent of the records.
+fn of_parent(mut batch: Batch, parent: &RowPath) -> Batch {
+    batch.records = batch.records.into_iter().map(|record| record.of_parent(parent.clone())).collect();
+    batch
+}

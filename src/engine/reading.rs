@@ -1,0 +1,106 @@
+//! Reads a stream in the way that its kind demands.
+
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt};
+
+use super::append::{self, AppendProgress};
+use super::children::{ChildProgress, ChildReader};
+use super::list::ListReader;
+use super::run::Run;
+use crate::{
+    Batch, BatchStream, ChildOf, Error, ErrorKind, Mode, ReadRequest, Reader, Reject, Result, Sequence, StreamKind,
+};
+
+impl Run<'_> {
+    /// Reads the stream from where it was left. The checkpoints of the batches are those of its kind.
+    pub(super) async fn batches(&self, reader: Arc<dyn Reader>) -> Result<BatchStream> {
+        let (checkpoint, incremental) = match self.reconciliation() {
+            Some(reconcile) => (reconcile.checkpoint.clone(), self.checkpoint.clone()),
+            None => (self.checkpoint.clone(), None),
+        };
+        let request = ReadRequest {
+            resource: self.resource.clone(),
+            stream: self.stream.name.clone(),
+            checkpoint,
+            incremental,
+            mode: self.record.mode,
+            parent: None,
+            monitor: self.monitor.clone(),
+        };
+        match &self.stream.kind {
+            StreamKind::Incremental => Ok(reader.read(request)),
+            StreamKind::Append(append) => {
+                let progress = AppendProgress::from_checkpoint(request.checkpoint.as_ref())?;
+                Ok(append::read(reader, request, progress, append.overlap))
+            }
+            StreamKind::Snapshot => Ok(self.lists(reader, true)?.read(None, request.checkpoint, None)),
+            StreamKind::Child(child) => self.children(reader, child.clone(), request).await,
+            StreamKind::DeletionsOf(_) => {
+                let mode = Mode::Incremental;
+                Ok(reader.read(ReadRequest { mode, ..request }).map_ok(reject_upserts).boxed())
+            }
+        }
+    }
+
+    async fn children(&self, reader: Arc<dyn Reader>, child: ChildOf, request: ReadRequest) -> Result<BatchStream> {
+        let progress = ChildProgress::from_checkpoint(request.checkpoint.as_ref())?;
+        let incremental = match self.reconciliation() {
+            Some(_) => Some(ChildProgress::from_checkpoint(request.incremental.as_ref())?),
+            None => None,
+        };
+        let sequences = self.connector.sink.sequences(&self.resource).await?;
+        let is_parent = |stream: &&crate::StreamSpec| stream.name == child.parent;
+        let parent = self.connector.spec.streams.iter().find(is_parent);
+        let reader = ChildReader {
+            lists: self.lists(reader, sequences.contains_key(&self.stream.name))?,
+            is_parent_verifiable: parent.is_some_and(|parent| parent.is_verifiable),
+            newest: sequences.get(&child.parent).copied().unwrap_or(Sequence(0)),
+            now: self.connector.now(),
+            child,
+        };
+        let all = incremental.is_some();
+        Ok(Arc::new(reader).read(progress, incremental, all))
+    }
+
+    /// # Errors
+    /// [`Unsupported`](ErrorKind::Unsupported) if two stores keep rows and state. A crash between them would leave validators of a list whose
+    /// rows are stored only in part, and positions of children that are not.
+    fn lists(&self, reader: Arc<dyn Reader>, has_rows: bool) -> Result<ListReader> {
+        if !self.connector.is_transactional() {
+            let message = format!("the stream `{}` needs a destination that also keeps the state", self.stream.name);
+            return Err(Error::new(ErrorKind::Unsupported, message)
+                .with_help("create the connector with `Connector::new` and one backend, or select other streams"));
+        }
+        Ok(ListReader {
+            reader,
+            sink: self.connector.sink.clone(),
+            resource: self.resource.clone(),
+            stream: self.stream.clone(),
+            mode: self.record.mode,
+            monitor: self.monitor.clone(),
+            limits: self.connector.limits,
+            allow_deletions: self.allow_deletions,
+            has_rows,
+        })
+    }
+
+    /// Whether a reconcile run reads the stream anew. A list of deletions is read on.
+    pub(super) fn reconciles(&self) -> bool {
+        !matches!(self.stream.kind, StreamKind::DeletionsOf(_))
+    }
+
+    /// Whether a reconcile run verifies what it has not listed. Complete lists do so themselves, and an append stream loses no record.
+    pub(super) fn sweeps(&self) -> bool {
+        self.record.mode == Mode::Reconcile && self.stream.kind == StreamKind::Incremental
+    }
+}
+
+/// Rejects the records of a list of deletions that are none.
+fn reject_upserts(mut batch: Batch) -> Batch {
+    for record in batch.records.extract_if(.., |record| record.json().is_some()) {
+        let raw = record.json().cloned().unwrap_or_default();
+        batch.rejects.push(Reject::new(format!("the record {:?} is not a deletion", record.key), raw));
+    }
+    batch
+}
