@@ -129,14 +129,24 @@ mod tests {
         for (stream, document, path, kind) in [
             (Stream::Issues, r#"{"id":1,"number":7,"pull_request":null}"#, "issues/7", Kind::Ordinary),
             (Stream::Issues, r#"{"id":1,"number":7,"pull_request":{}}"#, "issues/7", Kind::PullRequest),
-            (Stream::IssueComments, r#"{"id":1,"html_url":"https://x/a/b/pull/7#c"}"#, "issues/comments/1", Kind::PullRequest),
+            (
+                Stream::IssueComments,
+                r#"{"id":1,"html_url":"https://x/a/b/pull/7#c"}"#,
+                "issues/comments/1",
+                Kind::PullRequest,
+            ),
             (Stream::IssueComments, r#"{"id":1}"#, "issues/comments/1", Kind::Ordinary),
             (Stream::ReviewComments, r#"{"id":1}"#, "pulls/comments/1", Kind::Ordinary),
             (Stream::Labels, r#"{"id":1,"name":"a/b c?ß"}"#, "labels/a%2Fb%20c%3F%C3%9F", Kind::Ordinary),
             (Stream::Milestones, r#"{"id":1,"number":7}"#, "milestones/7", Kind::Ordinary),
             (Stream::Releases, r#"{"id":1,"draft":true}"#, "releases/1", Kind::Draft),
             (Stream::Pulls, r#"{"id":1,"number":7}"#, "pulls/7", Kind::Ordinary),
-            (Stream::Reviews, r#"{"id":1,"pull_request_url":"https://x/pulls/7"}"#, "pulls/7/reviews/1", Kind::Ordinary),
+            (
+                Stream::Reviews,
+                r#"{"id":1,"pull_request_url":"https://x/pulls/7"}"#,
+                "pulls/7/reviews/1",
+                Kind::Ordinary,
+            ),
         ] {
             let address = Address { key: "1".into(), path: path.into(), kind };
             assert_eq!(Address::of(stream, document), Some(address), "{document}");

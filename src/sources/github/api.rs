@@ -63,7 +63,12 @@ pub(super) struct NewestRow {
 impl Api {
     /// Looks up the repository. Its lists are read by its id; where the server does not know the repository they are read
     /// by its name, as a server may implement GitHub's issues API and nothing else.
-    pub(super) async fn open(connection: Arc<Connection>, name: Name, stream: Stream, monitor: &Monitor) -> Result<Self> {
+    pub(super) async fn open(
+        connection: Arc<Connection>,
+        name: Name,
+        stream: Stream,
+        monitor: &Monitor,
+    ) -> Result<Self> {
         let repository = connection.repository(&name.path(), &name, stream, monitor).await?;
         let route = repository.map_or_else(|| Route::Name(name.path()), |repository| Route::Id(repository.id));
         Ok(Self { connection, name, route, stream })
@@ -83,7 +88,12 @@ impl Api {
     }
 
     /// Looks up the repository and checks that its list can be read.
-    pub(super) async fn find(connection: Arc<Connection>, name: Name, stream: Stream, monitor: &Monitor) -> Result<Self> {
+    pub(super) async fn find(
+        connection: Arc<Connection>,
+        name: Name,
+        stream: Stream,
+        monitor: &Monitor,
+    ) -> Result<Self> {
         let api = Self::open(connection, name, stream, monitor).await?;
         match (api.must_exist(monitor).await, api.by_name()) {
             (Ok(()), _) => Ok(api),
@@ -181,9 +191,13 @@ impl Api {
         if let Some(etag) = etag {
             request = request.if_none_match(etag);
         }
-        let outcome = request.send_with(monitor, |response| {
-            if response.is_not_modified() { Ok(None) } else { read(&response).map(Some) }
-        });
+        let outcome =
+            request.send_with(
+                monitor,
+                |response| {
+                    if response.is_not_modified() { Ok(None) } else { read(&response).map(Some) }
+                },
+            );
         match outcome.await {
             Ok(page) => Ok(page),
             Err(error) if http::error::may_depend_on_size(&error) && self.answers(monitor).await => {
@@ -203,12 +217,12 @@ impl Api {
 
     /// Explains an error for this repository; for one that is known by its id, also whether another one has its name now.
     pub(super) async fn explain(&self, error: Error, monitor: &Monitor) -> Error {
-        let (Some(404), Some(id)) = (error.status(), self.repository_id()) else { return explain(error, &self.name, self.stream) };
+        let (Some(404), Some(id)) = (error.status(), self.repository_id()) else {
+            return explain(error, &self.name, self.stream);
+        };
         let request = self.connection.client.get(&self.name.path());
         match request.send_with(monitor, |response| response.json::<Repository>()).await {
-            Ok(other) if other.id != id => {
-                taken_over(&self.name, id, other.id).with_source(error)
-            }
+            Ok(other) if other.id != id => taken_over(&self.name, id, other.id).with_source(error),
             _ => explain(error, &self.name, self.stream),
         }
     }

@@ -3,8 +3,8 @@
 use std::future::Future;
 
 use async_trait::async_trait;
-use futures::stream::{self, StreamExt};
 use futures::TryFutureExt;
+use futures::stream::{self, StreamExt};
 
 use crate::{Batch, BatchStream, Result};
 

@@ -234,24 +234,24 @@ impl Api {
         if let Some(etag) = etag {
             request = request.if_none_match(etag);
         }
-        let head = request.send_with(monitor, |response| {
-            if response.is_not_modified() {
-                return Ok(Head::Unchanged);
-            }
-            // GitHub's answer for an empty repository.
-            if response.status() == 409 {
-                return Ok(Head::None);
-            }
-            let rows = page::rows(Stream::Commits, response.body())?;
-            let etag = response.etag().map(str::to_owned);
-            match rows.into_iter().next().map(|row| row.content) {
-                None => Ok(Head::None),
-                Some(Ok(record)) => Ok(Head::Commit(record.key.clone(), etag)),
-                Some(Err(reject)) => {
-                    Err(Error::invalid_data("the head of the branch cannot be read").with_context("reason", reject.reason))
+        let head =
+            request.send_with(monitor, |response| {
+                if response.is_not_modified() {
+                    return Ok(Head::Unchanged);
                 }
-            }
-        });
+                // GitHub's answer for an empty repository.
+                if response.status() == 409 {
+                    return Ok(Head::None);
+                }
+                let rows = page::rows(Stream::Commits, response.body())?;
+                let etag = response.etag().map(str::to_owned);
+                match rows.into_iter().next().map(|row| row.content) {
+                    None => Ok(Head::None),
+                    Some(Ok(record)) => Ok(Head::Commit(record.key.clone(), etag)),
+                    Some(Err(reject)) => Err(Error::invalid_data("the head of the branch cannot be read")
+                        .with_context("reason", reject.reason)),
+                }
+            });
         match head.await {
             Ok(head) => Ok(head),
             Err(error) => Err(self.explain(error, monitor).await),
@@ -267,7 +267,8 @@ impl Api {
             if response.status() == 404 {
                 return Ok(None);
             }
-            let unreadable = |error| Error::invalid_data("the answer is not a comparison of commits").with_source(error);
+            let unreadable =
+                |error| Error::invalid_data("the answer is not a comparison of commits").with_source(error);
             let Comparison { status, base_commit } = serde_json::from_str(response.body()).map_err(unreadable)?;
             let document: ByteString = response.body().slice_ref(base_commit.get());
             let record = page::item(Stream::Commits, &document)?;
@@ -292,9 +293,11 @@ impl Api {
         let Head::Commit(head, _) = self.head(None, monitor).await? else { return Ok(Vec::new()) };
         // Otherwise the server may answer so to every comparison.
         if self.ancestor(&head, &head, monitor).await?.is_none() {
-            return Err(Error::invalid_data("the server lists a commit and does not compare it, so that it cannot be found out which \
-                 commits were removed from the branch")
-                .with_help("check the gateway between this program and GitHub: it must let `/compare/` through, too"));
+            return Err(Error::invalid_data(
+                "the server lists a commit and does not compare it, so that it cannot be found out which \
+                 commits were removed from the branch",
+            )
+            .with_help("check the gateway between this program and GitHub: it must let `/compare/` through, too"));
         }
         let head = &head;
         stream::iter(records.into_iter().filter(|record| is_sha(&record.key)))

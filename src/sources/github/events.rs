@@ -191,7 +191,8 @@ impl EventsRead {
                 Err(PageError::TooLarge(error)) => return Err(self.api.explain(error, &self.monitor).await),
                 Err(PageError::Other(error)) if error.status() == Some(422) && window.page > 1 => {
                     self.monitor.event(SourceEvent::Warning(
-                        "GitHub does not page through older events of this repository, so that they are not read".into(),
+                        "GitHub does not page through older events of this repository, so that they are not read"
+                            .into(),
                     ));
                     return Ok((Answer::End, window));
                 }
@@ -239,10 +240,11 @@ impl EventsRead {
                     continue;
                 }
             }
-            let last = window.start() + rows as u64;
+            // The next page begins with the last row of this one, also if that was known.
+            let last = (window.start() + rows as u64).saturating_sub(1);
             self.place = match (self.place, lowest) {
-                (Some((below, _)), Some(lowest)) if lowest >= below => Some((below, last)),
-                (_, Some(lowest)) => Some((lowest, last.saturating_sub(1))),
+                (Some((below, _)), Some(lowest)) => Some((below.min(lowest), last)),
+                (None, Some(lowest)) => Some((lowest, last)),
                 (place, None) => place,
             };
             self.has_ended = rows == 0 || (is_short && !is_cut);

@@ -154,8 +154,9 @@ enum ListPage {
 }
 
 fn find(stream: Stream, body: &str, kind: Kind, other: Option<&Control>) -> Result<ListPage> {
-    let elements: Vec<&RawValue> = serde_json::from_str(body)
-        .map_err(|error| Error::invalid_data(format!("the list of {} is not a JSON array", stream.records())).with_source(error))?;
+    let elements: Vec<&RawValue> = serde_json::from_str(body).map_err(|error| {
+        Error::invalid_data(format!("the list of {} is not a JSON array", stream.records())).with_source(error)
+    })?;
     let listed = elements.iter().filter_map(|element| Address::of(stream, element.get()));
     let control = listed.filter(|address| address.kind == kind).map(Control).find(|control| other != Some(control));
     Ok(match control {

@@ -231,7 +231,8 @@ mod tests {
         let commit: CommitFields<'_> = serde_json::from_str(&text).unwrap();
         let time: Timestamp = "2024-01-02T03:04:05Z".parse().unwrap();
         assert_eq!((commit.key(), commit.version()), (Ok(&*sha), Version::from(time)));
-        for (text, reason) in [("{}", "no sha"), (r#"{"sha":"HEAD","commit":null}"#, "the sha is not that of a commit")] {
+        for (text, reason) in [("{}", "no sha"), (r#"{"sha":"HEAD","commit":null}"#, "the sha is not that of a commit")]
+        {
             let commit: CommitFields<'_> = serde_json::from_str(text).unwrap();
             assert_eq!((commit.key(), commit.version()), (Err(reason), Version::NONE));
         }

@@ -2,9 +2,9 @@
 
 use bytestring::ByteString;
 
-use super::updates::checkpoint::Position;
 use super::page;
 use super::streams::Stream;
+use super::updates::checkpoint::Position;
 use crate::http::{Response, Url};
 use crate::{Checkpoint, Record, Reject};
 

@@ -62,8 +62,8 @@ pub use self::settings::GithubSettings;
 use self::snapshots::SnapshotRead;
 use self::streams::Stream;
 use crate::{
-    BatchStream, Checkpoint, ConnectContext, Error, Monitor, ReadRequest, Reader, Record, Resource, ResourceStream, Result,
-    Settings, Source, SourceSpec, VerifyRequest,
+    BatchStream, Checkpoint, ConnectContext, Error, Monitor, ReadRequest, Reader, Record, Resource, ResourceStream,
+    Result, Settings, Source, SourceSpec, VerifyRequest,
 };
 
 /// The source `github`: the issues of GitHub repositories, one resource `owner/name` each.

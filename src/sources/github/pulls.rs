@@ -50,7 +50,8 @@ impl PullRead {
             Ok((true, record)) => Ok(record),
             Ok((false, _)) => {
                 let Name { owner, name } = &self.api.name;
-                let message = format!("the pull request {number} of {owner}/{name} is not the one that was stored as an issue");
+                let message =
+                    format!("the pull request {number} of {owner}/{name} is not the one that was stored as an issue");
                 Err(Error::new(ErrorKind::NotFound, message)
                     .with_help("if another repository has this name now, `reset` the resource"))
             }

@@ -29,6 +29,8 @@ pub(super) async fn verify(
         None => None,
     };
     let api = match repository {
+        // Reviews have no list of their own.
+        None if stream == Stream::Reviews => Api::open(connection, name, stream, &monitor).await?,
         None => Api::find(connection, name, stream, &monitor).await?,
         Some(id) => Api::of(connection, name, id, stream),
     };
@@ -71,6 +73,10 @@ impl Verification<'_> {
             }
             if self.api.stream == Stream::Labels {
                 missing = self.search(missing, &mut answers).await?;
+            }
+            if self.api.stream == Stream::Reviews {
+                answers.extend(self.reviews_of_known_pulls(missing).await?.into_iter().map(Doubt::deletion));
+                continue;
             }
             if missing.is_empty() {
                 continue;
@@ -137,6 +143,25 @@ impl Verification<'_> {
             answers.extend(found);
         }
         Ok(missing.into_values().collect())
+    }
+
+    /// The missing reviews whose pull requests are there: only they count as deleted. Those of others stay as they are, until their pull
+    /// request is found to be gone.
+    async fn reviews_of_known_pulls(&self, missing: Vec<Doubt>) -> Result<Vec<Doubt>> {
+        let Api { connection, name, .. } = &self.api;
+        let pulls = Api::of(connection.clone(), name.clone(), self.api.repository_id(), Stream::Pulls);
+        let (mut known, mut gone) = (HashMap::new(), Vec::new());
+        for doubt in missing {
+            let pull = doubt.address.path.rsplit_once("/reviews/").map_or("", |(pull, _)| pull);
+            if !known.contains_key(pull) {
+                let is_there = matches!(pulls.item(pull, &self.monitor).await?, Lookup::Found(_));
+                known.insert(pull.to_owned(), is_there);
+            }
+            if known[pull] {
+                gone.push(doubt);
+            }
+        }
+        Ok(gone)
     }
 
     /// Whether the credentials may see drafts: only then does a missing one count as deleted.

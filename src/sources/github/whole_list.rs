@@ -220,7 +220,9 @@ impl WholeList {
             let url = self.url(self.page, self.size)?;
             match self.request(&url, None).await {
                 Ok(Some(page)) => return self.accept(page).await.map(Some),
-                Ok(None) => return Err(Error::invalid_data("the server answers 304 to a request without an entity tag")),
+                Ok(None) => {
+                    return Err(Error::invalid_data("the server answers 304 to a request without an entity tag"));
+                }
                 Err(PageError::TooLarge(error)) if self.size > SMALLEST_PAGE => {
                     tracing::debug!(%error, size = self.size, "requesting smaller pages");
                     self.size = (self.size / 2).max(SMALLEST_PAGE);

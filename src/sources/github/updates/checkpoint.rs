@@ -7,8 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::page::UnreadRow;
 use super::super::origin::{unknown_format, wrong_server};
+use super::super::page::UnreadRow;
 use super::step::{EntityTag, Range, UnixSecond};
 use crate::http::Url;
 use crate::{Checkpoint, Error, ErrorKind, Result};

@@ -85,14 +85,7 @@ async fn single(api: &Api, list: &Url, place: u32, monitor: &Monitor) -> Result<
 }
 
 /// Assembles one page from the rows at index `first` and after.
-fn assemble(
-    stream: Stream,
-    url: &str,
-    size: u32,
-    list: &Url,
-    first: u32,
-    found_rows: Vec<SingleRow>,
-) -> Result<Page> {
+fn assemble(stream: Stream, url: &str, size: u32, list: &Url, first: u32, found_rows: Vec<SingleRow>) -> Result<Page> {
     let since = list.query_pairs().find(|(name, _)| name == "since").and_then(|(_, since)| since.parse().ok());
     let since: Option<UnixSecond> = since.map(|since: jiff::Timestamp| since.into());
     let (mut rows, mut unread): (Vec<Row>, Vec<UnreadRow>) = Default::default();

@@ -8,15 +8,15 @@ use futures::stream::{self, FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 
 use super::super::api::{Api, NewestRow, PageError, PageResponse, Route, SMALLEST_PAGE};
-use super::checkpoint::Position;
 use super::super::connection::Connection;
-use super::failing_rows::{self, FailingRows};
 use super::super::names::Name;
 use super::super::page::{self, Page, Row};
-use super::read_plan::ReadPlan;
 use super::super::settings::GithubSettings;
-use super::step::{EntityTag, PageRequest, RowFilter, Step, StepResult, Task, UnixSecond};
 use super::super::streams::{EXCLUDED, Stream};
+use super::checkpoint::Position;
+use super::failing_rows::{self, FailingRows};
+use super::read_plan::ReadPlan;
+use super::step::{EntityTag, PageRequest, RowFilter, Step, StepResult, Task, UnixSecond};
 use crate::record::content_hash;
 use crate::{Batch, BatchStream, Checkpoint, Error, Monitor, ReadRequest, Reject, Result};
 
@@ -287,7 +287,8 @@ impl UpdatesRead {
         let keep = self.plan.apply(step.task, StepResult::Page(info, tag))?;
         let rejects = if keep == RowFilter::Nothing { Vec::new() } else { self.unread.add(self.api.stream, unread) };
         if self.unread.len() > MAX_UNREAD {
-            let message = format!("GitHub fails at more than {MAX_UNREAD} {} of this repository", self.api.stream.records());
+            let message =
+                format!("GitHub fails at more than {MAX_UNREAD} {} of this repository", self.api.stream.records());
             return Err(Error::unavailable(message)
                 .with_context("repository", self.api.name.path())
                 .with_help("try again later; if it persists, contact the operator of the server")

@@ -105,7 +105,8 @@ pub(crate) fn compare(
     listing::begin(shared, data, index);
     let repository = &data.repositories[index];
     let found = |sha| find_commit(repository, sha).or_else(|| find_removed(repository, sha));
-    let Some((Some(base), Some(head))) = commits.split_once("...").map(|(base, head)| (found(base), found(head))) else {
+    let Some((Some(base), Some(head))) = commits.split_once("...").map(|(base, head)| (found(base), found(head)))
+    else {
         return Answer::not_found();
     };
     let table = repository.table(RecordKind::Commit);
