@@ -159,7 +159,7 @@ impl Connector {
     pub async fn ingest(&self, request: IngestRequest) -> Result<IngestReport> {
         let Configured { config, resources: known, unreadable } = self.configuration().await?;
         let names = ResourceLookup::new(self.source.as_ref(), &config, known.keys().map(Resource::name));
-        let requested = request.streams.map(|streams| streams.resolve(&self.spec)).transpose()?;
+        let requested = request.streams.map(|streams| streams.read(&self.spec)).transpose()?;
         let named = request.resources.iter().map(|one| names.find(one.name())).collect::<Result<Vec<_>>>()?;
         let Selection { resources, new } = self.select(&named, &known, unreadable.is_empty()).await?;
         let (mut streams, mut failed) = (Vec::new(), Vec::new());

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Connector, Event};
 use crate::{Error, Resource, ResourceConfig, Result, SourceEvent, SourceSpec, StreamSpec};
 
-/// Selects streams of a source.
+/// Selects streams of a source. Those that they [require](StreamSpec::requires) are read, too.
 ///
 /// ```
 /// use snowfeed::engine::StreamSelection;
@@ -40,29 +40,39 @@ impl<S: Into<String>> From<Vec<S>> for StreamSelection {
 }
 
 impl StreamSelection {
-    /// The selected streams and those that they [require](StreamSpec::requires), in the order of the source's declaration.
+    /// The streams that it names, in the order of the source's declaration.
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) if the source has no stream of a name (the help has the closest name and lists
     /// all), or if nothing is selected.
     pub(crate) fn resolve<'a>(&self, spec: &'a SourceSpec) -> Result<Vec<&'a StreamSpec>> {
-        let Self::Named(names) = self else { return Ok(defaults(spec)) };
+        let Self::Named(names) = self else {
+            return Ok(spec.streams.iter().filter(|stream| stream.is_default).collect());
+        };
         if names.is_empty() {
             return Err(Error::configuration("no stream is selected").with_help(listed(spec)));
         }
         names.iter().try_for_each(|name| find_stream(spec, name).map(drop))?;
-        Ok(with_required(spec, |stream| names.contains(&stream.name)))
+        Ok(spec.streams.iter().filter(|stream| names.contains(&stream.name)).collect())
+    }
+
+    /// The streams that are read for it: those that it names, and those that they [require](StreamSpec::requires).
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    pub(crate) fn read<'a>(&self, spec: &'a SourceSpec) -> Result<Vec<&'a StreamSpec>> {
+        let named = self.resolve(spec)?;
+        Ok(with_required(spec, |stream| named.iter().any(|named| named.name == stream.name)))
     }
 
     /// The value of [`ResourceConfig::streams`] for this selection.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
     pub(super) fn stored(&self, spec: &SourceSpec) -> Result<Option<Vec<String>>> {
-        let names = self.resolve(spec)?.into_iter().map(|stream| stream.name.clone()).collect();
+        let names = self.read(spec)?.into_iter().map(|stream| stream.name.clone()).collect();
         Ok(matches!(self, Self::Named(_)).then_some(names))
     }
-}
-
-fn defaults(spec: &SourceSpec) -> Vec<&StreamSpec> {
-    with_required(spec, |stream| stream.is_default)
 }
 
 /// The selected streams and those that they require, in the order of the declaration.
@@ -135,13 +145,14 @@ impl StoredSelection {
 }
 
 impl Connector {
-    /// The streams of a resource that are read: the selected ones, or the source's default ones, and those that they require. Selected names that the source does
-    /// not have are ignored.
+    /// The streams of a resource that are read: the selected ones, or the source's default ones, and those that they [require](StreamSpec::requires).
+    /// Selected names that the source does not have are ignored.
     pub fn streams(&self, config: Option<&ResourceConfig>) -> Vec<&StreamSpec> {
-        match config.and_then(|config| config.streams.as_ref()) {
-            Some(names) => with_required(&self.spec, |stream| names.contains(&stream.name)),
-            None => defaults(&self.spec),
-        }
+        let selected = config.and_then(|config| config.streams.as_ref());
+        with_required(&self.spec, |stream| match selected {
+            Some(names) => names.contains(&stream.name),
+            None => stream.is_default,
+        })
     }
 
     /// The selected names that the source does not have: those of streams that a later version dropped.
@@ -168,5 +179,64 @@ impl Connector {
             streams: self.streams(config).into_iter().cloned().collect(),
             dropped: self.dropped_streams(config).into_iter().map(str::to_owned).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> SourceSpec {
+        SourceSpec::new("mock", "1")
+            .stream(StreamSpec::new("issues"))
+            .stream(StreamSpec::new("pulls").optional())
+            .stream(StreamSpec::child("reviews", "pulls").optional())
+            .stream(StreamSpec::child("replies", "reviews").optional())
+            .stream(StreamSpec::deletions_of("gone", "issues").optional())
+    }
+
+    fn names(streams: Vec<&StreamSpec>) -> Vec<&str> {
+        streams.into_iter().map(|stream| stream.name.as_str()).collect()
+    }
+
+    #[test]
+    fn what_a_selection_requires_is_read_with_it() {
+        let spec = spec();
+        for (selection, expected) in [
+            (StreamSelection::Default, &["issues"][..]),
+            (["replies"].into(), &["pulls", "reviews", "replies"]),
+            (["gone", "reviews"].into(), &["issues", "pulls", "reviews", "gone"]),
+            (["pulls", "pulls"].into(), &["pulls"]),
+        ] {
+            assert_eq!(names(selection.read(&spec).unwrap()), expected, "{selection:?}");
+            let stored = selection.stored(&spec).unwrap();
+            let expected = (selection != StreamSelection::Default).then_some(expected);
+            assert_eq!(
+                stored.as_deref().map(|names| names.iter().map(String::as_str).collect()),
+                expected.map(<[&str]>::to_vec)
+            );
+        }
+        assert_eq!(names(StreamSelection::from(["replies"]).resolve(&spec).unwrap()), ["replies"]);
+    }
+
+    #[test]
+    fn an_unknown_name_gets_the_closest_one_and_all_names() {
+        let help = |name| find_stream(&spec(), name).unwrap_err().help().unwrap().to_owned();
+        let all = "the streams are: issues (default), pulls, reviews, replies, gone";
+        assert_eq!(help("Isues"), format!("did you mean `issues`? {all}"));
+        assert_eq!(help("customers"), all);
+        assert_eq!(StreamSelection::Named(vec![]).resolve(&spec()).unwrap_err().help(), Some(all));
+    }
+
+    #[test]
+    fn a_stored_selection_needs_a_stream_that_exists() {
+        let stored = |streams: &[&str], dropped: &[&str]| StoredSelection {
+            streams: streams.iter().map(|name| StreamSpec::new(*name)).collect(),
+            dropped: dropped.iter().map(ToString::to_string).collect(),
+        };
+        stored(&["issues"], &["old"]).check(&spec()).unwrap();
+        let message = |selection: StoredSelection| selection.check(&spec()).unwrap_err().message().to_owned();
+        assert_eq!(message(stored(&[], &[])), "no stream is selected");
+        assert_eq!(message(stored(&[], &["old"])), "this version of the source has none of the selected streams: old");
     }
 }

@@ -136,8 +136,9 @@ impl SourceSpec {
     /// Decides which stream's view takes the name of its resource. It depends on the whole declaration, not on what a user selects, so
     /// that a selection renames no view.
     pub(crate) fn assign_resource_names(&mut self) {
-        let is_sole = self.streams.len() == 1;
-        let is_sole_default = self.streams.iter().filter(|stream| stream.is_default).count() == 1;
+        let with_table = || self.streams.iter().filter(|stream| stream.table() == stream.name);
+        let is_sole = with_table().count() == 1;
+        let is_sole_default = with_table().filter(|stream| stream.is_default).count() == 1;
         for stream in &mut self.streams {
             stream.takes_resource_name = Some(is_sole || is_sole_default && stream.is_default);
         }
