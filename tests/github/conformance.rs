@@ -42,12 +42,16 @@ impl Source for Incremental {
     }
 }
 
-/// 500 issues, comments and commits on pages of 20.
+/// 500 issues, and 60 comments and commits each, on pages of 20.
 async fn case() -> SourceCase {
     let kinds = [RecordKind::IssueComment, RecordKind::ReviewComment, RecordKind::Commit];
     let builder = GithubServer::builder().seed(11).repository(REPOSITORY, 500);
-    let builder = kinds.into_iter().fold(builder, |builder, kind| builder.records(kind, 300));
+    let builder = kinds.into_iter().fold(builder, |builder, kind| builder.records(kind, 60));
     let upstream = Arc::new(builder.start().await.unwrap());
+    // An answer to another comment.
+    let comments = upstream.records(REPOSITORY, RecordKind::ReviewComment);
+    let answered = json!({ "in_reply_to_id": comments[0].id });
+    upstream.patch_record_silently(REPOSITORY, RecordKind::ReviewComment, comments[1].id, answered);
     let config = |page_size: u32| -> Settings {
         let settings = json!({ "api_url": upstream.url(), "page_size": page_size, "repositories": [REPOSITORY] });
         settings.as_object().unwrap().clone().into_iter().collect()
