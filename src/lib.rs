@@ -123,6 +123,8 @@ mod documents {
     mod readme {}
     #[doc = include_str!("../docs/guides/write-a-source.md")]
     mod write_a_source {}
+    #[doc = include_str!("../docs/guides/streams.md")]
+    mod streams {}
     #[doc = include_str!("../docs/contract.md")]
     mod contract {}
     #[doc = include_str!("../docs/guides/operate.md")]
