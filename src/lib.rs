@@ -95,9 +95,9 @@ pub mod internals {
     /// The read plan of the GitHub source, for simulations.
     #[cfg(feature = "github")]
     pub mod github {
-        pub use crate::sources::github::checkpoint::Position;
-        pub use crate::sources::github::read_plan::ReadPlan;
-        pub use crate::sources::github::step::{
+        pub use crate::sources::github::updates::checkpoint::Position;
+        pub use crate::sources::github::updates::read_plan::ReadPlan;
+        pub use crate::sources::github::updates::step::{
             EntityTag, PageInfo, PageRequest, Range, RowFilter, Step, StepResult, Task, UnixSecond,
         };
     }
