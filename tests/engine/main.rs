@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 mod contract;
+mod deletion_feeds;
 mod deletions;
 mod delivery;
 mod discover;
@@ -17,6 +18,7 @@ mod rejects;
 mod runs;
 mod serve;
 mod split_stores;
+mod state_size;
 mod store;
 mod streams;
 mod support;
