@@ -10,7 +10,7 @@ use divan::counter::ItemsCount;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use snowfeed::backends::Sqlite;
-use snowfeed::{Commit, Record, Resource, RunId, Sink, StreamSpec, TableRows, Version};
+use snowfeed::{Commit, Record, Resource, RunId, Sink, StreamCommit, StreamSpec, Version};
 use tempfile::TempDir;
 
 const ROWS: u32 = 10_000;
@@ -52,8 +52,8 @@ fn commits(issues: &[data::Issue]) -> Vec<Commit> {
         let record =
             |(id, version, text): &data::Issue| Record::upsert(id.to_string(), Version(*version), text.as_str());
         let resource = Resource::new("acme/widgets").unwrap();
-        let rows = TableRows::new(TABLE, issues.iter().map(record));
-        Commit::new(resource, RunId::new(), Timestamp::UNIX_EPOCH).rows(rows)
+        let part = StreamCommit::new(TABLE, RunId::new()).records(issues.iter().map(record));
+        Commit::new(resource, Timestamp::UNIX_EPOCH).part(part)
     };
     issues.chunks(COMMIT).map(commit).collect()
 }

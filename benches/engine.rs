@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::prelude::*;
-use snowfeed::{Commit, CommitReport, Counts, RunId, Sink, StoredRecord, UnseenQuery};
+use snowfeed::{Commit, CommitReport, Counts, RunId, Sink, StoredRecord, StreamCommit, StreamReport, UnseenQuery};
 use tokio::runtime::Runtime;
 
 const ROWS: u32 = 10_000;
@@ -30,7 +30,7 @@ fn batches() -> Vec<Batch> {
     let batch = |(index, issues): (usize, &[data::Issue])| {
         let records =
             issues.iter().map(|(id, version, text)| Record::upsert(id.to_string(), Version(*version), text.as_str()));
-        Batch::new(TABLE).records(records).checkpoint(Checkpoint::new(&index).unwrap())
+        Batch::new().records(records).checkpoint(Checkpoint::new(&index).unwrap())
     };
     data::issues(ROWS).chunks(PAGE).enumerate().map(batch).collect()
 }
@@ -50,11 +50,15 @@ impl Sink for Null {
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
-        let records = commit.rows.iter().map(|rows| rows.records.len() as u64).sum();
+        let mut report = CommitReport::new();
+        for part in &commit.parts {
+            let records = part.records.len() as u64;
+            let mut counts = Counts::default();
+            (counts.offered, counts.inserted) = (records, records);
+            report = report.stream(&*part.stream, StreamReport::new(counts, None));
+        }
         divan::black_box_drop(commit);
-        let mut counts = Counts::default();
-        (counts.offered, counts.inserted) = (records, records);
-        Ok(CommitReport::new(counts, None))
+        Ok(report)
     }
 
     async fn unseen(&self, _: UnseenQuery) -> Result<Vec<StoredRecord>> {
@@ -135,7 +139,8 @@ fn memory_bare_loop(bencher: Bencher<'_, '_>) {
     let commits = || -> Vec<Commit> {
         let commit = |batches: &[Batch]| {
             let records = batches.iter().flat_map(|batch| batch.records.clone());
-            Commit::new(resource(), RunId::new(), Timestamp::UNIX_EPOCH).rows(snowfeed::TableRows::new(TABLE, records))
+            let part = StreamCommit::new(TABLE, RunId::new()).records(records);
+            Commit::new(resource(), Timestamp::UNIX_EPOCH).part(part)
         };
         batches.chunks(10).map(commit).collect()
     };

@@ -1,9 +1,12 @@
 //! A complete custom source: a folder of `.jsonl` files, each of which is a resource. Lines are only ever appended;
 //! a line whose id occurred before replaces the earlier one.
 //!
+//! It has two streams. `lines` has the newest line of each id. `revisions` has every line, and is read only where a user selects it.
+//!
 //! ```sh
 //! cargo run --example custom_source -- --db planets.db --set path=examples/data ingest planets
 //! cargo run --example custom_source -- --db planets.db preview planets
+//! cargo run --example custom_source -- --db planets.db --set path=examples/data enable planets --streams lines,revisions
 //! ```
 
 use std::fs::File;
@@ -36,9 +39,14 @@ pub struct JsonLines;
 #[async_trait]
 impl Source for JsonLines {
     fn spec(&self) -> SourceSpec {
-        let lines =
-            StreamSpec::new("lines").column("id", "id", ColumnType::Integer).column("name", "name", ColumnType::Text);
-        SourceSpec::new("jsonl", "1.0.0").resource_kind("file").settings(SettingsSchema::of::<Folder>()).stream(lines)
+        let stream = |name| {
+            StreamSpec::new(name).column("id", "id", ColumnType::Integer).column("name", "name", ColumnType::Text)
+        };
+        SourceSpec::new("jsonl", "1.0.0")
+            .resource_kind("file")
+            .settings(SettingsSchema::of::<Folder>())
+            .stream(stream("lines"))
+            .stream(stream("revisions").optional())
     }
 
     async fn connect(&self, settings: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> {
@@ -63,10 +71,12 @@ impl Reader for Folder {
     }
 }
 
-/// A file, and where its next line begins. That place is the checkpoint, and a line's place is its version.
+/// A file, and where its next line begins. That place is the checkpoint of the stream that is read, and a line's place is its version.
 struct Lines {
     file: BufReader<File>,
     at: u64,
+    /// Whether every line is a record of its own, identified by its place.
+    all_revisions: bool,
 }
 
 impl Folder {
@@ -82,14 +92,14 @@ impl Folder {
         let path = self.path.join(format!("{}.jsonl", request.resource));
         let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
         file.seek(SeekFrom::Start(at)).map_err(unreadable)?;
-        Ok(Lines { file, at })
+        Ok(Lines { file, at, all_revisions: request.stream == "revisions" })
     }
 }
 
 impl Lines {
     /// The next thousand lines.
     fn batch(mut self) -> Result<Option<(Batch, Self)>> {
-        let mut batch = Batch::new("lines");
+        let mut batch = Batch::new();
         while batch.offered() < 1_000 {
             let mut line = String::new();
             let length = self.file.read_line(&mut line).map_err(unreadable)?;
@@ -99,7 +109,8 @@ impl Lines {
             match serde_json::from_str::<Line>(&line) {
                 Ok(Line { id }) => {
                     let version = Version(i64::try_from(self.at).unwrap_or(i64::MAX));
-                    batch.records.push(Record::upsert(id.to_string(), version, line.trim_end()));
+                    let key = if self.all_revisions { self.at.to_string() } else { id.to_string() };
+                    batch.records.push(Record::upsert(key, version, line.trim_end()));
                 }
                 Err(error) => batch = batch.reject(error.to_string(), line),
             }
@@ -116,7 +127,7 @@ fn unreadable(error: io::Error) -> Error {
         io::ErrorKind::InvalidData => ErrorKind::InvalidData,
         _ => ErrorKind::Unavailable,
     };
-    Error::new(kind, "the file or folder cannot be read").with_source(error).with_help("look at the setting `path`")
+    Error::new(kind, "the file or folder cannot be read").with_source(error).with_help("check the setting `path`")
 }
 
 #[tokio::main]

@@ -21,8 +21,9 @@ use snowfeed::merge::{Merge, MergeAction, StoredVersion, content_hash};
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::{
     Commit, CommitReport, ConfigStore, Counts, Error, ErrorKind, Namespace, OutstandingRejects, Record, Reject,
-    RejectQuery, Resource, Result, RunId, RunRecord, RunStatus, Sink, StalePolicy, StateChange, StateEntry, StateStore,
-    StateVersion, StoredRecord, StoredReject, StoredRow, StreamSpec, StreamState, Sweep, UnseenQuery, Version,
+    RejectQuery, Resource, Result, RunId, RunQuery, RunRecord, RunStatus, Sink, StalePolicy, StateChange, StateEntry,
+    StateKey, StateStore, StateVersion, StoredRecord, StoredReject, StoredRow, StreamReport, StreamSpec, StreamState,
+    Sweep, UnseenQuery, Version,
 };
 
 /// A destination that keeps rows, settings and state in one JSON file, for one process at a time.
@@ -37,11 +38,12 @@ pub struct JsonFile {
 struct Contents {
     resources: BTreeMap<String, BTreeMap<String, Table>>,
     settings: [BTreeMap<String, Value>; 2],
-    states: BTreeMap<String, Vec<Entry>>,
+    /// The entries of each stream's state, by resource and stream.
+    states: BTreeMap<String, BTreeMap<String, Vec<Entry>>>,
     runs: BTreeMap<RunId, RunRecord>,
 }
 
-/// The rows of a table, of one resource.
+/// The rows of one stream of one resource.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Table {
     rows: BTreeMap<String, Row>,
@@ -138,28 +140,32 @@ impl Contents {
         table.ok_or_else(|| Error::internal("call `ensure_streams` first"))
     }
 
-    fn newest(&self, key: &str) -> StateVersion {
-        self.states.get(key).and_then(|entries| entries.last()).map_or(StateVersion::NONE, |entry| entry.version)
+    /// The entries of a key, the oldest first.
+    fn entries(&self, key: &StateKey) -> &[Entry] {
+        self.states.get(&key.resource).and_then(|streams| streams.get(&key.stream)).map_or(&[], Vec::as_slice)
     }
 
     /// Appends a state and stores its run, unless another run has moved on.
     fn append(&mut self, change: StateChange) -> Result<StateVersion> {
-        let mut version = change.base;
-        if let Some(state) = change.state {
-            if version != self.newest(&change.key) {
-                return Err(Error::new(ErrorKind::Conflict, format!("another run of {:?} has committed", change.key)));
+        let StateChange { key, base, at, state, run, .. } = change;
+        let mut version = base;
+        if let Some(state) = state {
+            let newest = self.entries(&key).last();
+            if version != newest.map_or(StateVersion::NONE, |entry| entry.version) {
+                return Err(Error::new(ErrorKind::Conflict, format!("another run of {key} has committed")));
             }
+            version = StateVersion(version.0 + 1);
+            let at = newest.map_or(at, |entry| entry.at.max(at));
+            let of_key = RunQuery::default().key(&key);
             for run in self.runs.values_mut() {
-                if run.resource == change.key && run.status == RunStatus::Running {
+                if of_key.selects(run) && run.status == RunStatus::Running {
                     run.status = RunStatus::Interrupted;
                 }
             }
-            version = StateVersion(version.0 + 1);
-            let entries = self.states.entry(change.key).or_default();
-            let at = entries.last().map_or(change.at, |entry| entry.at.max(change.at));
-            entries.push(Entry { version, at, state });
+            let streams = self.states.entry(key.resource).or_default();
+            streams.entry(key.stream).or_default().push(Entry { version, at, state });
         }
-        self.runs.extend(change.run.map(|run| (run.id, run)));
+        self.runs.extend(run.map(|run| (run.id, run)));
         Ok(version)
     }
 }
@@ -228,34 +234,33 @@ impl Sink for JsonFile {
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
         self.change(|contents| {
-            let met_by = commit.rejects_seen_by();
-            let tables = contents.resources.get_mut(commit.resource.name());
-            let tables = tables.ok_or_else(|| Error::internal("call `ensure_streams` first"))?;
-            let mut counts = Counts::default();
-            for rows in &commit.rows {
-                let table = tables.get_mut(&rows.table);
+            let mut report = CommitReport::new();
+            for part in commit.parts {
+                let met_by = part.rejects_seen_by();
+                let tables = contents.resources.get_mut(commit.resource.name());
+                let table = tables.and_then(|tables| tables.get_mut(&part.stream));
                 let table = table.ok_or_else(|| Error::internal("call `ensure_streams` first"))?;
-                for record in &rows.records {
-                    table.merge(record, commit.at, commit.sweep).count(&mut counts);
+                let mut counts = Counts::default();
+                for record in &part.records {
+                    table.merge(record, commit.at, part.sweep).count(&mut counts);
                 }
-                table.rejects.retain(|known| !rows.corrected.iter().any(|reject| known.is(reject)));
-                for reject in &rows.rejects {
+                table.rejects.retain(|known| !part.corrected.iter().any(|reject| known.is(reject)));
+                for reject in &part.rejects {
                     table.reject(reject, commit.at, met_by);
                     counts.offered += 1;
                     counts.rejected += 1;
                 }
-            }
-            for table in tables.values_mut() {
-                if let Some(Sweep::Finish(id) | Sweep::Abandon(id)) = commit.sweep {
+                if let Some(Sweep::Finish(id) | Sweep::Abandon(id)) = part.sweep {
                     table.marks.remove(&id);
                 }
-                if let Some(Sweep::Finish(id)) = commit.sweep {
+                if let Some(Sweep::Finish(id)) = part.sweep {
                     table.rejects.retain(|known| known.met_by >= id);
                 }
+                // The state is checked last: an error discards the whole copy, the parts of other streams included.
+                let version = part.counted_change(&counts).map(|change| contents.append(change)).transpose()?;
+                report = report.stream(part.stream, StreamReport::new(counts, version));
             }
-            // The state is checked last: an error discards the whole copy.
-            let version = commit.counted_change(&counts).map(|change| contents.append(change)).transpose()?;
-            Ok(CommitReport::new(counts, version))
+            Ok(report)
         })
     }
 
@@ -279,13 +284,15 @@ impl Sink for JsonFile {
                 if query.resource.as_ref().is_some_and(|wanted| wanted.name() != resource) {
                     continue;
                 }
-                let all = tables.iter().flat_map(|(name, table)| table.rejects.iter().map(move |known| (name, known)));
-                for (table, known) in all {
-                    *found.counts.entry(resource.clone()).or_default() += 1;
-                    if query.max_raw.is_none_or(|most| known.raw.len() <= most) {
-                        let reject = Reject::new(known.reason.clone(), known.raw.clone());
-                        let times = [known.first_seen, known.last_seen];
-                        found.rejects.push(StoredReject::new(resource.clone(), table.clone(), reject, times));
+                let is_wanted = |stream: &&String| query.stream.as_ref().is_none_or(|wanted| wanted == *stream);
+                for stream in tables.keys().filter(is_wanted) {
+                    for known in &tables[stream].rejects {
+                        *found.counts.entry(StateKey::new(resource, stream)).or_default() += 1;
+                        if query.max_raw.is_none_or(|most| known.raw.len() <= most) {
+                            let reject = Reject::new(known.reason.clone(), known.raw.clone());
+                            let times = [known.first_seen, known.last_seen];
+                            found.rejects.push(StoredReject::new(resource, stream, reject, times));
+                        }
                     }
                 }
             }
@@ -302,29 +309,30 @@ impl StateStore for JsonFile {
         self.change(|contents| contents.append(change))
     }
 
-    async fn latest(&self, key: &str) -> Result<Option<StateEntry>> {
+    async fn latest(&self, key: &StateKey) -> Result<Option<StateEntry>> {
         Ok(self.history(key, 1).await?.into_iter().next())
     }
 
-    async fn history(&self, key: &str, limit: usize) -> Result<Vec<StateEntry>> {
+    async fn history(&self, key: &StateKey, limit: usize) -> Result<Vec<StateEntry>> {
         let entry = |entry: &Entry| StateEntry::new(entry.version, entry.at, entry.state.clone());
-        Ok(self.look(|contents| contents.states.get(key).into_iter().flatten().rev().take(limit).map(entry).collect()))
+        Ok(self.look(|contents| contents.entries(key).iter().rev().take(limit).map(entry).collect()))
     }
 
-    async fn runs(&self, key: Option<&str>, limit: usize) -> Result<Vec<RunRecord>> {
+    async fn runs(&self, query: RunQuery) -> Result<Vec<RunRecord>> {
         let mut runs: Vec<RunRecord> = self.look(|contents| contents.runs.values().cloned().collect());
-        runs.retain(|run| key.is_none_or(|key| run.resource == key));
+        runs.retain(|run| query.selects(run));
         runs.sort_by_key(|run| std::cmp::Reverse((run.started_at, run.id)));
-        runs.truncate(limit);
+        runs.truncate(query.limit);
         Ok(runs)
     }
 
-    async fn prune(&self, key: &str, keep: usize) -> Result<u64> {
-        let old = self.runs(Some(key), usize::MAX).await?.into_iter().skip(keep.max(1));
+    async fn prune(&self, key: &StateKey, keep: usize) -> Result<u64> {
+        let old = self.runs(RunQuery::new(usize::MAX).key(key)).await?.into_iter().skip(keep.max(1));
         let old: Vec<RunId> = old.map(|run| run.id).collect();
         self.change(|contents| {
             contents.runs.retain(|id, _| !old.contains(id));
-            let entries = contents.states.entry(key.to_owned()).or_default();
+            let streams = contents.states.entry(key.resource.clone()).or_default();
+            let entries = streams.entry(key.stream.clone()).or_default();
             let excess = entries.len().saturating_sub(keep.max(1));
             entries.drain(..excess);
             Ok((old.len() + excess) as u64)

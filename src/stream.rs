@@ -160,6 +160,15 @@ impl StreamSpec {
         Self { kind: StreamKind::Child(child), ..Self::new(name) }
     }
 
+    /// A stream of the records of the stream `target` that are gone: [deletions](crate::Record::delete), from a checkpoint on. See
+    /// [`StreamKind::DeletionsOf`].
+    ///
+    /// # Panics
+    /// See [`new`](Self::new).
+    pub fn deletions_of(name: impl Into<String>, target: impl Into<String>) -> Self {
+        Self { kind: StreamKind::DeletionsOf(target.into()), ..Self::new(name) }
+    }
+
     /// Lists the children of every live parent in every run.
     ///
     /// # Panics
@@ -195,6 +204,23 @@ impl StreamSpec {
         match &mut self.kind {
             StreamKind::Child(child) => child,
             _ => panic!("{:?} is not a child stream", self.name),
+        }
+    }
+
+    /// The stream whose table has its records: itself, or the target of its [deletions](StreamKind::DeletionsOf).
+    pub fn table(&self) -> &str {
+        match &self.kind {
+            StreamKind::DeletionsOf(target) => target,
+            _ => &self.name,
+        }
+    }
+
+    /// The stream that is read before it, and selected with it: the parent, or the target of its deletions.
+    pub fn requires(&self) -> Option<&str> {
+        match &self.kind {
+            StreamKind::Child(child) => Some(&child.parent),
+            StreamKind::DeletionsOf(target) => Some(target),
+            StreamKind::Incremental | StreamKind::Snapshot | StreamKind::Append(_) => None,
         }
     }
 

@@ -33,6 +33,8 @@ mod signals;
 #[cfg(feature = "snowflake")]
 #[path = "cli/snowflake.rs"]
 mod snowflake;
+#[path = "cli/streams/mod.rs"]
+mod streams;
 #[path = "cli/support.rs"]
 mod support;
 #[cfg(not(feature = "snowflake"))]

@@ -44,6 +44,10 @@ impl SinkProbe for Probe {
         Some(self.destination.clone())
     }
 
+    fn numbers_commits(&self) -> bool {
+        false
+    }
+
     async fn rows(&self, resource: &Resource, table: &str) -> Vec<StoredRow> {
         self.destination.rows(resource, table)
     }

@@ -73,7 +73,7 @@ impl snowfeed::Reader for Source {
         let (records, all) = (Records::new(), self.0);
         let batches = stream::iter((0..all).step_by(BATCH as usize)).map(move |from| {
             let to = all.min(from + BATCH);
-            let batch = Batch::new(TABLE).records((from..to).map(|number| records.record(number)));
+            let batch = Batch::new().records((from..to).map(|number| records.record(number)));
             Ok(batch.checkpoint(Checkpoint::new(&to)?))
         });
         batches.boxed()

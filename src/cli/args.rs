@@ -381,6 +381,9 @@ impl HelpVars<'_> {
         if let Some(text) = command.get_about().map(|text| self.text(&text.to_string())) {
             command = command.about(text);
         }
+        if let Some(text) = command.get_after_help().map(|text| self.text(&text.to_string())) {
+            command = command.after_help(text);
+        }
         if let Some(text) = command.get_after_long_help().map(|text| self.text(&text.to_string())) {
             command = command.after_long_help(text);
         }
@@ -446,7 +449,8 @@ mod tests {
         assert!(!help.contains("{kind}") && !help.contains("{name}") && !help.contains("{NAME}"), "{help}");
         let mut command = command(&spec(), "astro", &Destinations::BuiltIn);
         let enable = command.find_subcommand_mut("enable").unwrap().render_long_help().to_string();
-        assert!(enable.contains("<GALAXY>..."), "{enable}");
+        assert!(enable.contains("<GALAXY>...") && enable.contains("A galaxy that is already known"), "{enable}");
+        assert!(!enable.contains('{'), "{enable}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use serde::Serialize;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::batcher::ReadBudget;
@@ -159,7 +159,7 @@ impl Connector {
     pub async fn ingest(&self, request: IngestRequest) -> Result<IngestReport> {
         let Configured { config, resources: known, unreadable } = self.configuration().await?;
         let names = ResourceLookup::new(self.source.as_ref(), &config, known.keys().map(Resource::name));
-        let requested = request.streams.map(|streams| streams.resolve(&self.spec)).transpose()?;
+        let requested = request.streams.map(|streams| streams.read(&self.spec)).transpose()?;
         let named = request.resources.iter().map(|one| names.find(one.name())).collect::<Result<Vec<_>>>()?;
         let Selection { resources, new } = self.select(&named, &known, unreadable.is_empty()).await?;
         let (mut streams, mut failed) = (Vec::new(), Vec::new());
@@ -263,7 +263,7 @@ impl ConcurrentRuns {
         Self { budget: ReadBudget::new(limits), connector, permits, allow_deletions: false }
     }
 
-    /// Runs streams of one resource, each child stream after its parent.
+    /// Runs streams of one resource, each after the one that it [requires](crate::StreamSpec::requires).
     pub(super) async fn run_all(
         &self,
         streams: Vec<PlannedStream>,
@@ -273,13 +273,22 @@ impl ConcurrentRuns {
     ) -> Vec<RunRecord> {
         let names: BTreeSet<String> = streams.iter().map(|planned| planned.stream.name.clone()).collect();
         let ended = watch::Sender::new(BTreeSet::new());
+        let turn = Mutex::new(());
         let runs = streams.into_iter().map(|planned| async {
             let name = planned.stream.name.clone();
-            let parent = planned.stream.child_of().map(|child| &child.parent).filter(|parent| names.contains(*parent));
-            if let Some(parent) = parent {
+            if let Some(required) = planned.stream.requires().filter(|required| names.contains(*required)) {
                 // The sender lives as long as the runs.
-                let _ = ended.subscribe().wait_for(|ended: &BTreeSet<String>| ended.contains(parent)).await;
+                let _ = ended.subscribe().wait_for(|ended: &BTreeSet<String>| ended.contains(required)).await;
             }
+            // Only one stream of a resource waits for a permit, so that one with many streams does not keep the others waiting. The
+            // semaphore is never closed; without a permit, a run would only use more memory.
+            let _permit = {
+                let _turn = turn.lock().await;
+                let permit = self.permits.acquire().await;
+                // The other resources come first, even while there are permits left.
+                tokio::task::yield_now().await;
+                permit
+            };
             let record = self.run(planned, config.clone(), mode, cancel.clone()).await;
             ended.send_modify(|ended| {
                 ended.insert(name);
@@ -297,8 +306,6 @@ impl ConcurrentRuns {
         mode: Mode,
         cancel: CancellationToken,
     ) -> RunRecord {
-        // It is never closed; without a permit, a run would only use more memory.
-        let _permit = self.permits.acquire().await;
         let start = planned.start.take();
         let run = Run::new(&self.connector, planned, config, mode, self.allow_deletions, cancel);
         run.execute(start, self.budget.clone()).await

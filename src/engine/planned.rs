@@ -41,7 +41,7 @@ pub(super) struct ResourceTables {
 
 impl ResourceTables {
     fn new(resource: Resource, streams: Vec<StreamSpec>) -> Self {
-        Self { resource, streams, ensured: OnceCell::new() }
+        Self { resource, streams: with_tables(streams), ensured: OnceCell::new() }
     }
 
     /// Creates what is missing, or waits for the run that does. After an error, the next run tries again.
@@ -49,4 +49,10 @@ impl ResourceTables {
         let ensure = || sink.ensure_streams(&self.resource, &self.streams);
         self.ensured.get_or_try_init(ensure).await.map(|&()| ())
     }
+}
+
+/// The streams that have a table.
+pub(super) fn with_tables(mut streams: Vec<StreamSpec>) -> Vec<StreamSpec> {
+    streams.retain(|stream| stream.table() == stream.name);
+    streams
 }

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use futures::{StreamExt, TryStreamExt};
+
 use super::append::{self, AppendProgress};
 use super::children::{ChildProgress, ChildReader};
 use super::list::ListReader;
 use super::run::Run;
-use crate::{BatchStream, ChildOf, Error, ErrorKind, Mode, ReadRequest, Reader, Result, Sequence, StreamKind};
+use crate::{
+    Batch, BatchStream, ChildOf, Error, ErrorKind, Mode, ReadRequest, Reader, Reject, Result, Sequence, StreamKind,
+};
 
 impl Run<'_> {
     /// Reads the stream from where it was left. The checkpoints of the batches are those of its kind.
@@ -32,6 +36,10 @@ impl Run<'_> {
             }
             StreamKind::Snapshot => Ok(self.lists(reader, true)?.read(None, request.checkpoint, None)),
             StreamKind::Child(child) => self.children(reader, child.clone(), request).await,
+            StreamKind::DeletionsOf(_) => {
+                let mode = Mode::Incremental;
+                Ok(reader.read(ReadRequest { mode, ..request }).map_ok(reject_upserts).boxed())
+            }
         }
     }
 
@@ -77,8 +85,22 @@ impl Run<'_> {
         })
     }
 
+    /// Whether a reconcile run reads the stream anew. A list of deletions is read on.
+    pub(super) fn reconciles(&self) -> bool {
+        !matches!(self.stream.kind, StreamKind::DeletionsOf(_))
+    }
+
     /// Whether a reconcile run verifies what it has not listed. Complete lists do so themselves, and an append stream loses no record.
     pub(super) fn sweeps(&self) -> bool {
         self.record.mode == Mode::Reconcile && self.stream.kind == StreamKind::Incremental
     }
+}
+
+/// Rejects the records of a list of deletions that are none.
+fn reject_upserts(mut batch: Batch) -> Batch {
+    for record in batch.records.extract_if(.., |record| record.json().is_some()) {
+        let raw = record.json().cloned().unwrap_or_default();
+        batch.rejects.push(Reject::new(format!("the record {:?} is not a deletion", record.key), raw));
+    }
+    batch
 }

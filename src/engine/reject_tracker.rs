@@ -49,8 +49,11 @@ impl RejectTracker {
         self.has_untracked = true;
     }
 
-    /// Adds to the rows the rejects that their records correct, and tracks the new rejects, before the rows are committed.
-    pub(super) fn track(&mut self, source: &dyn Source, rows: &mut Rows) {
+    /// Adds to the rows the rejects that their records correct, and tracks the new rejects, before the rows are committed. Returns whether
+    /// the outstanding rejects change, as far as it is known.
+    pub(super) fn track(&mut self, source: &dyn Source, rows: &mut Rows) -> bool {
+        let is_new = |reject: &Reject| self.known.iter().all(|known| known.reject != *reject);
+        let adds_any = rows.rejects.iter().any(is_new);
         let is_rejected_again = |reject: &Reject| rows.rejects.contains(reject);
         rows.corrected.retain(|reject| !is_rejected_again(reject));
         let known = std::mem::take(&mut self.known);
@@ -65,6 +68,7 @@ impl RejectTracker {
         for reject in &rows.rejects {
             self.add(source, reject.clone());
         }
+        adds_any || !rows.corrected.is_empty()
     }
 
     fn add(&mut self, source: &dyn Source, reject: Reject) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::connector::WriteOrder;
+use super::planned::with_tables;
 use super::{Connector, Schedule, StreamSelection};
 use crate::state::{Reconciliation, StreamState};
 use crate::{
@@ -111,7 +112,7 @@ impl Connector {
         }
         let selection = self.selection(Some(&after));
         selection.check(&self.spec)?;
-        self.sink.ensure_streams(&resource, &selection.streams).await?;
+        self.sink.ensure_streams(&resource, &with_tables(selection.streams)).await?;
         self.enable_over(&resource, before.as_ref(), after).await?;
         Ok(resource)
     }

@@ -93,7 +93,7 @@ impl<'a> Run<'a> {
                 emitter.emit(Event::Source { resource: observed.clone(), stream: name.clone(), event });
             }),
             columns: ColumnCheck::new(&stream),
-            rejects: RejectTracker::new(&stream.name, &connector.source, OutstandingRejects::default()),
+            rejects: RejectTracker::new(stream.table(), &connector.source, OutstandingRejects::default()),
             connector,
             resource,
             stream,
@@ -155,7 +155,7 @@ impl<'a> Run<'a> {
             self.began_at = entry.version;
             self.base = entry.version;
             self.checkpoint = entry.state.checkpoint.clone();
-            self.reconcile = entry.state.reconcile.clone();
+            self.reconcile = entry.state.reconcile.clone().filter(|_| self.reconciles());
             self.stored = Some(entry.state);
         }
         let reader = tokio::select! {
@@ -165,7 +165,7 @@ impl<'a> Run<'a> {
         };
         self.tables.ensure(self.connector.sink.as_ref()).await?;
         self.rejects = self.find_rejects().await?;
-        if self.record.mode == Mode::Reconcile {
+        if self.record.mode == Mode::Reconcile && self.reconciles() {
             self.resume_reconcile();
         }
         if self.read(reader.clone(), budget).await? == Outcome::Interrupted {
@@ -187,13 +187,13 @@ impl<'a> Run<'a> {
     async fn find_rejects(&self) -> Result<RejectTracker> {
         let mut found = OutstandingRejects::default();
         if self.stored.as_ref().is_some_and(|stored| stored.has_rejects) {
-            match self.connector.sink.rejects(RejectTracker::query(&self.resource, &self.stream.name)).await {
+            match self.connector.sink.rejects(RejectTracker::query(&self.resource, self.stream.table())).await {
                 Ok(stored) => found = stored,
                 Err(error) if error.kind() == ErrorKind::Unsupported => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(RejectTracker::new(&self.stream.name, &self.connector.source, found))
+        Ok(RejectTracker::new(self.stream.table(), &self.connector.source, found))
     }
 
     /// Reads the source to its end and commits what it returns.
@@ -288,17 +288,18 @@ impl<'a> Run<'a> {
         // Once a run has written the state, every commit must update its record.
         let has_written = self.stored.as_ref().is_some_and(|stored| stored.run == self.record.id);
         let had_rejects = self.rejects.may_have_any();
-        self.rejects.track(&self.connector.source, &mut rows);
+        let changes_rejects = self.rejects.track(&self.connector.source, &mut rows);
         let corrects_rejects = !rows.corrected.is_empty();
         let rejected = rows.rejects.len() as u64;
         let offered = rows.records.len() as u64 + rejected;
         // Rows without progress also advance the state if a row changes, so that a reconcile run cannot replace them with what it
         // read before.
-        let fence = (!has_progressed && !has_written && self.connector.is_transactional()).then_some(Sweep::Fence);
+        let is_plain = !has_progressed && !has_written && !changes_rejects;
+        let fence = (is_plain && self.connector.is_transactional()).then_some(Sweep::Fence);
         let sweep = sweep.or(fence);
         // A step of a reconciliation that another run or a reset has ended must be refused: its marks and deletions would be
         // wrong.
-        let fenced = has_progressed || has_written || sweep.is_some();
+        let fenced = !is_plain || sweep.is_some();
         let state = fenced.then(|| self.state(RunStatus::Running, None, checkpoint.clone(), reconcile.clone()));
         let mut is_stored = false;
         if offered > 0 || corrects_rejects || !rows.gone.is_empty() || (state.is_some() && sweep != Some(Sweep::Fence))
@@ -315,7 +316,7 @@ impl<'a> Run<'a> {
             let Rows { records, rejects, corrected, gone } = rows;
             let (run, parent) = (self.record.id, self.stream.child_of().map(|child| child.parent.clone()));
             let parent = parent.filter(|_| !gone.is_empty()).map(|parent| StreamCommit::new(parent, run).gone(gone));
-            let stream = self.stream.name.clone();
+            let stream = self.stream.table().to_owned();
             let part = StreamCommit { stream, run, records, rejects, corrected, gone: Vec::new(), sweep, change };
             let delivered = self.connector.deliver(&self.resource, at, part, parent, order, &mut self.base).await;
             // If the commit failed, the rejects that it corrects are still outstanding.

@@ -1,9 +1,11 @@
 //! Which streams of a resource are read.
 
+use std::collections::BTreeSet;
+
 use super::{Connector, Event};
 use crate::{Error, Resource, ResourceConfig, Result, SourceEvent, SourceSpec, StreamSpec};
 
-/// Selects streams of a source.
+/// Selects streams of a source. Those that they [require](StreamSpec::requires) are read, too.
 ///
 /// ```
 /// use snowfeed::engine::StreamSelection;
@@ -38,13 +40,15 @@ impl<S: Into<String>> From<Vec<S>> for StreamSelection {
 }
 
 impl StreamSelection {
-    /// The selected streams, in the order of the source's declaration.
+    /// The streams that it names, in the order of the source's declaration.
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) if the source has no stream of a name (the help has the closest name and lists
     /// all), or if nothing is selected.
     pub(crate) fn resolve<'a>(&self, spec: &'a SourceSpec) -> Result<Vec<&'a StreamSpec>> {
-        let Self::Named(names) = self else { return Ok(defaults(spec)) };
+        let Self::Named(names) = self else {
+            return Ok(spec.streams.iter().filter(|stream| stream.is_default).collect());
+        };
         if names.is_empty() {
             return Err(Error::configuration("no stream is selected").with_help(listed(spec)));
         }
@@ -52,15 +56,37 @@ impl StreamSelection {
         Ok(spec.streams.iter().filter(|stream| names.contains(&stream.name)).collect())
     }
 
+    /// The streams that are read for it: those that it names, and those that they [require](StreamSpec::requires).
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    pub(crate) fn read<'a>(&self, spec: &'a SourceSpec) -> Result<Vec<&'a StreamSpec>> {
+        let named = self.resolve(spec)?;
+        Ok(with_required(spec, |stream| named.iter().any(|named| named.name == stream.name)))
+    }
+
     /// The value of [`ResourceConfig::streams`] for this selection.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
     pub(super) fn stored(&self, spec: &SourceSpec) -> Result<Option<Vec<String>>> {
-        let names = self.resolve(spec)?.into_iter().map(|stream| stream.name.clone()).collect();
+        let names = self.read(spec)?.into_iter().map(|stream| stream.name.clone()).collect();
         Ok(matches!(self, Self::Named(_)).then_some(names))
     }
 }
 
-fn defaults(spec: &SourceSpec) -> Vec<&StreamSpec> {
-    spec.streams.iter().filter(|stream| stream.is_default).collect()
+/// The selected streams and those that they require, in the order of the declaration.
+fn with_required(spec: &SourceSpec, is_selected: impl Fn(&StreamSpec) -> bool) -> Vec<&StreamSpec> {
+    let mut required = BTreeSet::new();
+    // A stream comes after the one that it requires.
+    let selected = spec.streams.iter().rev().filter(|stream| {
+        let is_read = is_selected(stream) || required.contains(stream.name.as_str());
+        required.extend(stream.requires().filter(|_| is_read));
+        is_read
+    });
+    let mut streams: Vec<&StreamSpec> = selected.collect();
+    streams.reverse();
+    streams
 }
 
 /// The stream of a name that a user gave.
@@ -119,13 +145,14 @@ impl StoredSelection {
 }
 
 impl Connector {
-    /// The streams of a resource that are read: the selected ones, or the source's default ones. Selected names that the source does
-    /// not have are ignored.
+    /// The streams of a resource that are read: the selected ones, or the source's default ones, and those that they [require](StreamSpec::requires).
+    /// Selected names that the source does not have are ignored.
     pub fn streams(&self, config: Option<&ResourceConfig>) -> Vec<&StreamSpec> {
-        match config.and_then(|config| config.streams.as_ref()) {
-            Some(names) => self.spec.streams.iter().filter(|stream| names.contains(&stream.name)).collect(),
-            None => defaults(&self.spec),
-        }
+        let selected = config.and_then(|config| config.streams.as_ref());
+        with_required(&self.spec, |stream| match selected {
+            Some(names) => names.contains(&stream.name),
+            None => stream.is_default,
+        })
     }
 
     /// The selected names that the source does not have: those of streams that a later version dropped.

@@ -66,7 +66,7 @@ pub type ResourceStream = BoxStream<'static, Result<Resource>>;
 /// 1. `spec` is constant and pure: no I/O, the same result every time, at least one stream, each once. The names of the source, its
 ///    streams and their columns consist of lower-case letters, digits and `_`.
 /// 2. `connect` validates the settings and sends no request. [`check`](Reader::check) connects to the remote; it changes nothing.
-/// 3. Every batch names a stream of the spec. Its records have a key of 1 to 255 bytes that identifies an object permanently, a
+/// 3. A read returns records of the requested stream. They have a key of 1 to 255 bytes that identifies an object permanently, a
 ///    version that never falls when the object changes, and a JSON document. In some records, every declared column has a value of
 ///    its type.
 /// 4. A checkpoint covers its own batch and all batches before it in the stream: a read that resumes from it returns every record that
@@ -81,6 +81,11 @@ pub type ResourceStream = BoxStream<'static, Result<Resource>>;
 /// 9. `verify` returns at most one record for each requested one, with the same key. It returns a deletion only on evidence about
 ///    that very record: an answer about the resource, the credentials or the server is an error. Its records replace what is
 ///    stored, whatever the version.
+/// 10. A read of a [child stream](crate::StreamKind::Child) returns all children of the [parent](ReadRequest::parent) in the request, and no
+///     others, without a checkpoint. [`NotFound`](crate::ErrorKind::NotFound) means that the parent was not found; the engine verifies it.
+/// 11. A read of a [snapshot](crate::StreamKind::Snapshot) lists everything. Its last batch may have the validators of all pages as its
+///     checkpoint; read with them, a list of which no page has changed is [`Batch::unchanged`], alone.
+/// 12. A read of an [append stream](crate::StreamKind::Append) lists the newest version first, down from its checkpoint.
 ///
 /// `source_conformance!` of the test kit tests all of them but 8.
 ///
@@ -119,8 +124,9 @@ pub trait Source: Debug + Send + Sync + 'static {
         names.resolve(&spec.resource_kind, url, name)
     }
 
-    /// Returns a stable id of the resource that a checkpoint belongs to: two checkpoints have the same id only if both were read
-    /// from the same resource. The engine refuses to read one resource under two names. The default, `None`, means unknown.
+    /// Returns a stable id of the resource that a checkpoint belongs to: two checkpoints, of any streams, have the same id if and only if
+    /// both were read from the same resource. The engine refuses to read one resource under two names, and the streams of two resources
+    /// under one name. The default, `None`, means unknown.
     fn identity(&self, checkpoint: &Checkpoint) -> Option<String> {
         let _ = checkpoint;
         None

@@ -120,15 +120,14 @@ impl SourceSpec {
                     .with_help("in the source, declare each stream once, with all its columns"));
             }
             stream.validate()?;
-            if let Some(child) = stream.child_of()
-                && self.streams[..index].iter().all(|other| other.name != child.parent)
+            if let Some(required) = stream.requires()
+                && self.streams[..index].iter().all(|other| other.name != required || other.table() != required)
             {
                 let name = &stream.name;
                 return Err(Error::internal(format!(
-                    "the stream {name:?} is a child of {:?}, which is not declared before it",
-                    child.parent
+                    "the stream {name:?} depends on the table {required:?}, which no stream before it declares"
                 ))
-                .with_help("in the source, declare the parent, and declare it before its children"));
+                .with_help("in the source, declare the parent, or the target of deletions, before the stream that depends on it"));
             }
         }
         Ok(())
@@ -137,8 +136,9 @@ impl SourceSpec {
     /// Decides which stream's view takes the name of its resource. It depends on the whole declaration, not on what a user selects, so
     /// that a selection renames no view.
     pub(crate) fn assign_resource_names(&mut self) {
-        let is_sole = self.streams.len() == 1;
-        let is_sole_default = self.streams.iter().filter(|stream| stream.is_default).count() == 1;
+        let with_table = || self.streams.iter().filter(|stream| stream.table() == stream.name);
+        let is_sole = with_table().count() == 1;
+        let is_sole_default = with_table().filter(|stream| stream.is_default).count() == 1;
         for stream in &mut self.streams {
             stream.takes_resource_name = Some(is_sole || is_sole_default && stream.is_default);
         }

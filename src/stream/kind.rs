@@ -21,6 +21,8 @@ pub enum StreamKind {
     Append(Append),
     /// A read lists everything that belongs to one record of another stream.
     Child(ChildOf),
+    /// From a checkpoint on, a read lists the records of another stream, named here, that are gone. It has no table of its own.
+    DeletionsOf(String),
 }
 
 /// The order of an [append](StreamKind::Append) stream.

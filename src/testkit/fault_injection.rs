@@ -203,7 +203,7 @@ impl<B: Backend> StateStore for CrashingBackend<B> {
     }
 }
 
-/// A source whose reads fail after a number of batches, for a number of reads.
+/// A source whose reads fail after a number of batches, for a number of reads, of all streams or of one.
 ///
 /// ```
 /// # use async_trait::async_trait;
@@ -235,6 +235,7 @@ impl<B: Backend> StateStore for CrashingBackend<B> {
 pub struct FlakySource<S> {
     source: S,
     batches: usize,
+    stream: Option<String>,
     failures: Arc<AtomicU64>,
     has_failed: Arc<AtomicBool>,
 }
@@ -242,13 +243,20 @@ pub struct FlakySource<S> {
 impl<S: Source> FlakySource<S> {
     /// A source whose reads always fail after this number of batches.
     pub fn new(source: S, batches: usize) -> Self {
-        Self { source, batches, failures: Arc::new(AtomicU64::new(u64::MAX)), has_failed: Arc::default() }
+        Self { source, batches, stream: None, failures: Arc::new(AtomicU64::new(u64::MAX)), has_failed: Arc::default() }
     }
 
     /// Lets only this number of reads fail.
     #[must_use]
     pub fn failures(self, failures: u64) -> Self {
         self.failures.store(failures, Ordering::SeqCst);
+        self
+    }
+
+    /// Lets only reads of this stream fail.
+    #[must_use]
+    pub fn stream(mut self, stream: impl Into<String>) -> Self {
+        self.stream = Some(stream.into());
         self
     }
 
@@ -268,7 +276,7 @@ impl<S: Source> Source for FlakySource<S> {
     async fn connect(&self, settings: &Settings, context: ConnectContext) -> Result<Box<dyn Reader>> {
         let reader = self.source.connect(settings, context).await?;
         let (failures, has_failed) = (Arc::clone(&self.failures), Arc::clone(&self.has_failed));
-        Ok(Box::new(FlakyReader { reader, batches: self.batches, failures, has_failed }))
+        Ok(Box::new(FlakyReader { reader, batches: self.batches, stream: self.stream.clone(), failures, has_failed }))
     }
 
     fn resource(&self, settings: &Settings, name: &str) -> Result<Resource> {
@@ -289,6 +297,7 @@ impl<S: Source> Source for FlakySource<S> {
 struct FlakyReader {
     reader: Box<dyn Reader>,
     batches: usize,
+    stream: Option<String>,
     failures: Arc<AtomicU64>,
     has_failed: Arc<AtomicBool>,
 }
@@ -305,6 +314,9 @@ impl Reader for FlakyReader {
     }
 
     fn read(&self, request: ReadRequest) -> BatchStream {
+        if self.stream.as_ref().is_some_and(|stream| *stream != request.stream) {
+            return self.reader.read(request);
+        }
         let (failures, has_failed) = (Arc::clone(&self.failures), Arc::clone(&self.has_failed));
         let state = (self.reader.read(request), self.batches, false);
         let batches = stream::unfold(state, move |(mut stream, left, ended)| {

@@ -24,8 +24,8 @@ async fn each_command_writes_one_json_document() {
         (&["status"], &["resources", "schema_version"]),
         (&["runs"], &["runs", "schema_version"]),
         (&["rejects"], &["rejects", "schema_version", "total"]),
-        (&["preview", "acme/gears"], &["resource", "rows", "schema_version", "table"]),
-        (&["reset", "acme/gears", "--yes"], &["reset", "resource", "schema_version"]),
+        (&["preview", "acme/gears"], &["resource", "rows", "schema_version", "stream"]),
+        (&["reset", "acme/gears", "--yes"], &["reset", "resource", "schema_version", "streams"]),
         (&["disable", "acme/gears"], &["resources", "schema_version"]),
     ] {
         let ended = program.run(&[&["--json"], args].concat()).await.expect(0);

@@ -8,7 +8,7 @@ use futures::{StreamExt, stream};
 use snowfeed::backends::Memory;
 use snowfeed::cli::{Exit, run_with_from};
 use snowfeed::prelude::*;
-use snowfeed::{RunStatus, StateStore};
+use snowfeed::{RunQuery, RunStatus, StateStore};
 
 const PLANETS: [&str; 3] = ["mars", "venus", "earth"];
 
@@ -38,7 +38,7 @@ impl Reader for Planets {
 
     fn read(&self, _: ReadRequest) -> BatchStream {
         let records = PLANETS.map(|name| Record::upsert(name, Version(1), format!(r#"{{"name": "{name}"}}"#)));
-        stream::iter([Ok(Batch::new("planets").records(records))]).boxed()
+        stream::iter([Ok(Batch::new().records(records))]).boxed()
     }
 }
 
@@ -81,7 +81,7 @@ async fn commands_run_on_a_custom_backend() {
     }
     let sun = Resource::new("sun").unwrap();
     assert_eq!(opened.memory.rows(&sun, "planets").len(), PLANETS.len());
-    let runs = StateStore::runs(&opened.memory, Some("sun"), 10).await.unwrap();
+    let runs = StateStore::runs(&opened.memory, RunQuery::new(10).resource("sun")).await.unwrap();
     assert_eq!(runs.iter().map(|run| run.status).collect::<Vec<_>>(), [RunStatus::Complete; 2]);
     assert_eq!(opened.run(&["remove", "sun", "--yes"]).await, Exit::Complete);
     assert_eq!(opened.run(&["preview", "sun"]).await, Exit::NotFound);

@@ -8,6 +8,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+use super::streams::projects;
+
 #[path = "../support/example.rs"]
 mod example;
 
@@ -18,6 +20,8 @@ pub(crate) struct Program {
     binary: PathBuf,
     dir: TempDir,
     variables: Vec<(String, String)>,
+    /// Whether the binary is this test itself; see [`projects`](super::streams::projects).
+    is_test: bool,
 }
 
 /// How a process ended, and what it wrote.
@@ -43,14 +47,21 @@ impl Ended {
 impl From<Output> for Ended {
     fn from(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        let stdout = text(output.stdout);
+        let stdout = stdout.split_once(projects::BEGIN).map_or(stdout.clone(), |(_, after)| after.to_owned());
+        Self { code: output.status.code(), stdout, stderr: text(output.stderr) }
     }
 }
 
 impl Program {
     pub(crate) fn new(example: &str) -> Self {
-        let binary = example::binary(example);
-        Self { binary, dir: TempDir::new().unwrap(), variables: Vec::new() }
+        Self { binary: example::binary(example), dir: TempDir::new().unwrap(), variables: Vec::new(), is_test: false }
+    }
+
+    /// This test's own binary, as the program of a source that the test defines.
+    pub(crate) fn of_test() -> Self {
+        let binary = std::env::current_exe().unwrap();
+        Self { binary, dir: TempDir::new().unwrap(), variables: Vec::new(), is_test: true }
     }
 
     /// The example `github_issues` over a server.
@@ -84,7 +95,12 @@ impl Program {
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
-        command.args(args).current_dir(self.folder()).env_clear().envs(self.variables.clone());
+        command.current_dir(self.folder()).env_clear().envs(self.variables.clone());
+        if self.is_test {
+            command.args(projects::TEST).env(projects::ARGUMENTS, args.join(projects::SEPARATOR));
+        } else {
+            command.args(args);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
     }

@@ -9,8 +9,8 @@ use snowfeed::jiff::Timestamp;
 use snowfeed::testkit::conformance::SinkProbe;
 use snowfeed::{
     Commit, CommitReport, Counts, Error, ErrorKind, LiveRows, Operation, OutstandingRejects, Record, Reject,
-    RejectQuery, Resource, Result, RunId, Sink, StalePolicy, StateChange, StateStore, StateVersion, StoredRecord,
-    StoredReject, StoredRow, StreamCommit, StreamReport, StreamSpec, Sweep, UnseenQuery,
+    RejectQuery, Resource, Result, RunId, Sink, StalePolicy, StateChange, StateKey, StateStore, StateVersion,
+    StoredRecord, StoredReject, StoredRow, StreamCommit, StreamReport, StreamSpec, Sweep, UnseenQuery,
 };
 
 use super::sinks::Fault;
@@ -418,7 +418,7 @@ impl Sink for FaultySink {
         for SeenReject { table_key: (resource, table), reject, first_seen, last_seen, .. } in seen {
             let resource = resource.name().to_owned();
             if !self.is(Fault::RejectsAreUncounted) || found.rejects.len() < query.limit {
-                *found.counts.entry(resource.clone()).or_default() += 1;
+                *found.counts.entry(StateKey::new(&*resource, &*table)).or_default() += 1;
             }
             found.rejects.push(StoredReject::new(resource, table, reject, [first_seen, last_seen]));
         }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod faulty_sink;
+mod kinds;
 mod numbering_sink;
 mod sequences;
 mod sinks;

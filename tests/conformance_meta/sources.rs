@@ -44,6 +44,7 @@ enum Fault {
     VerifyReturnsInvalidJson,
     DocumentsAlwaysDiffer,
     HasNoRecords,
+    StreamDependsOnASibling,
 }
 
 /// Two streams: the numbers from 1 to `count`, three in a batch, and their squares. A checkpoint is the last number read.
@@ -67,6 +68,13 @@ impl Numbers {
             return None;
         }
         let end = (position + 3).min(count);
+        if self.is(Fault::StreamDependsOnASibling) {
+            match stream {
+                "numbers" => self.shared.store(count, Ordering::SeqCst),
+                _ if self.shared.load(Ordering::SeqCst) == 0 => return None,
+                _ => {}
+            }
+        }
         let is_square = stream == "squares" && !self.is(Fault::StreamsReturnTheSameRecords);
         let mut batch = Batch::new();
         for number in position + 1..=end {
@@ -165,7 +173,9 @@ impl Reader for Numbers {
             })
             .boxed();
         }
-        self.shared.store(start, Ordering::SeqCst);
+        if !self.is(Fault::StreamDependsOnASibling) {
+            self.shared.store(start, Ordering::SeqCst);
+        }
         self.clone().plain(&request.stream, start, request.mode)
     }
 
@@ -188,6 +198,10 @@ impl Numbers {
         stream::unfold(start, move |position| {
             let (source, name) = (self.clone(), name.clone());
             async move {
+                if source.is(Fault::StreamDependsOnASibling) && name == "squares" {
+                    // Give a concurrent read of the sibling the time to begin.
+                    tokio::time::sleep(Duration::from_millis(50 * u64::from(position == 0))).await;
+                }
                 if !source.is(Fault::ReadsShareTheirPosition) {
                     return source.batch(&name, position, mode);
                 }
@@ -232,22 +246,30 @@ fn a_source_that_breaks_a_delivery_guarantee_is_detected() {
         "clause_1_an_error_between_batches_loses_nothing",
         "clause_1_changes_after_a_crash_arrive",
     ];
-    let swept =
-        ["clause_1_a_crash_in_a_reconcile_run_loses_nothing", "clause_4_a_reconcile_run_deletes_nothing_that_exists"];
+    let lost_later = [lost, &["clause_6_a_failing_stream_stops_no_other_one"]].concat();
+    let swept = [
+        "clause_1_a_crash_in_a_reconcile_run_loses_nothing",
+        "clause_4_a_reconcile_run_deletes_nothing_that_exists",
+        "clause_6_a_stream_that_is_not_read_keeps_its_rows_and_its_state",
+    ];
     let rewritten = [
         lost,
         &[
             "clause_2_a_second_run_changes_no_row",
             "clause_2_two_concurrent_runs_leave_the_same_table",
             "clause_4_a_reconcile_run_deletes_nothing_that_exists",
+            "clause_6_a_failing_stream_stops_no_other_one",
+            "clause_6_a_stream_is_read_alone_and_others_are_added_later",
+            "clause_6_a_stream_that_is_not_read_keeps_its_rows_and_its_state",
         ],
     ]
     .concat();
-    let expected: [(Fault, &[&str]); 4] = [
-        (Fault::CheckpointRunsAhead, lost),
+    let expected: [(Fault, &[&str]); 5] = [
+        (Fault::CheckpointRunsAhead, &lost_later),
         (Fault::ReconcileMissesARecord, &swept),
         (Fault::DocumentsAlwaysDiffer, &rewritten),
         (Fault::HasNoRecords, &["clause_5_the_counts_add_up"]),
+        (Fault::StreamDependsOnASibling, &["clause_6_a_stream_is_read_alone_and_others_are_added_later"]),
     ];
     for (fault, checks) in expected {
         let fresh = Fresh::new(move || async move { Arc::new(case(fault)) });

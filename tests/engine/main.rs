@@ -18,4 +18,5 @@ mod runs;
 mod serve;
 mod split_stores;
 mod store;
+mod streams;
 mod support;

@@ -9,10 +9,13 @@ use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::prelude::*;
 use snowfeed::{RunQuery, RunRecord, StateKey, StoredRecord, VerifyRequest};
-use tokio::sync::Notify;
+use tokio::sync::{Barrier, Notify};
 
 /// Where a read resumed, and how it read.
 pub(crate) type Read = (Option<usize>, Mode);
+
+/// A read of one of several streams: the resource, the stream, and where it resumed.
+pub(crate) type StreamRead = (String, String, Option<usize>);
 
 /// One step of a script.
 #[derive(Debug, Clone)]
@@ -25,12 +28,20 @@ pub(crate) enum Step {
     Panic,
     /// Never returns.
     Hang,
+    /// Waits until as many streams have come so far.
+    Meet(Arc<Barrier>),
+    /// Waits until the test lets it continue, then returns nothing.
+    Hold(Arc<Hold>),
 }
 
-/// A source that plays a script for each resource, from the step that the checkpoint names.
+/// A source that plays a script for each stream of each resource, from the step that the checkpoint names.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scripted {
-    scripts: Arc<Mutex<BTreeMap<String, Vec<Step>>>>,
+    scripts: Arc<Mutex<BTreeMap<StateKey, Vec<Step>>>>,
+    /// The streams, and whether each is a default one; if empty, only `t`.
+    pub(crate) streams: Vec<(&'static str, bool)>,
+    /// The reads of all streams.
+    pub(crate) stream_reads: Arc<Mutex<Vec<StreamRead>>>,
     /// The result of `verify`, by key: `Some` if it exists, `None` if it is gone; nothing for missing keys.
     pub(crate) truth: Arc<Mutex<BTreeMap<String, Option<i64>>>>,
     /// The checkpoint of each read, and whether it was a reconcile run.
@@ -63,17 +74,32 @@ impl Scripted {
         source
     }
 
-    /// Replaces the script of a resource.
+    /// A source with these default streams.
+    pub(crate) fn with_streams<const N: usize>(names: [&'static str; N]) -> Self {
+        Self { streams: names.map(|name| (name, true)).to_vec(), ..Self::default() }
+    }
+
+    /// Replaces the script of the stream `t` of a resource.
     pub(crate) fn script(&self, resource: &str, steps: Vec<Step>) {
-        self.scripts.lock().unwrap().insert(resource.into(), steps);
+        self.script_stream(resource, "t", steps);
+    }
+
+    /// Replaces the script of a stream of a resource.
+    pub(crate) fn script_stream(&self, resource: &str, stream: &str, steps: Vec<Step>) {
+        self.scripts.lock().unwrap().insert(StateKey::new(resource, stream), steps);
     }
 }
 
 #[async_trait]
 impl Source for Scripted {
     fn spec(&self) -> SourceSpec {
-        let spec = SourceSpec::new("scripted", "1").stream(StreamSpec::new("t").column("key", "key", ColumnType::Text));
-        if self.is_authoritative { spec.authoritative() } else { spec }
+        let spec = SourceSpec::new("scripted", "1");
+        let spec = if self.is_authoritative { spec.authoritative() } else { spec };
+        let streams = if self.streams.is_empty() { &[("t", true)] } else { self.streams.as_slice() };
+        streams.iter().fold(spec, |spec, (name, is_default)| {
+            let stream = StreamSpec::new(*name).column("key", "key", ColumnType::Text);
+            spec.stream(if *is_default { stream } else { stream.optional() })
+        })
     }
 
     async fn connect(&self, _: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> {
@@ -93,15 +119,16 @@ impl Reader for Scripted {
     }
 
     fn discover(&self) -> ResourceStream {
-        let resources: Vec<_> = self.scripts.lock().unwrap().keys().map(Resource::new).collect();
+        let resources: Vec<_> = self.scripts.lock().unwrap().keys().map(|key| Resource::new(&*key.resource)).collect();
         stream::iter(resources).boxed()
     }
 
     fn read(&self, request: ReadRequest) -> BatchStream {
         let from = request.checkpoint.as_ref().map(|checkpoint| checkpoint.parse::<usize>().unwrap());
         self.reads.lock().unwrap().push((from, request.mode));
-        let scripts = self.scripts.lock().unwrap();
-        let steps = scripts.get(request.resource.name()).cloned().unwrap_or_default();
+        let key = StateKey::new(request.resource.name(), &*request.stream);
+        self.stream_reads.lock().unwrap().push((key.resource.clone(), key.stream.clone(), from));
+        let steps = self.scripts.lock().unwrap().get(&key).cloned().unwrap_or_default();
         let rest = steps.into_iter().enumerate().skip(from.unwrap_or(0));
         stream::iter(rest)
             .then(move |(index, step)| {
@@ -116,6 +143,15 @@ impl Reader for Scripted {
                         Step::Fail(kind, message) => Err(Error::new(kind, message)),
                         Step::Panic => panic!("the scripted panic"),
                         Step::Hang => std::future::pending().await,
+                        Step::Meet(barrier) => {
+                            barrier.wait().await;
+                            Ok(Batch::new())
+                        }
+                        Step::Hold(hold) => {
+                            hold.reached.notify_one();
+                            hold.resume.notified().await;
+                            Ok(Batch::new())
+                        }
                     }
                 }
             })

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::session::Session;
-use super::streams::selection;
+use super::streams::{note_required, selection};
 use crate::cli::Exit;
 use crate::cli::args::Ingest;
 use crate::cli::destination::{Usage, check_cost};
@@ -22,6 +22,7 @@ pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Re
     check_cost(&*destination, ingest.cost())?;
     let (labels, streams) = (Labels::new(&session.spec), ingest.streams.clone());
     let streams = streams.map(|names| selection(&session.spec, names)).transpose()?;
+    streams.iter().try_for_each(|streams| note_required(&session.spec, streams, output))?;
     session.refuse(&ingest.resources)?;
     let named = ingest.resources.iter().map(Resource::new).collect::<Result<Vec<_>>>()?;
     let request = IngestRequest { streams, ..IngestRequest::new(named) }

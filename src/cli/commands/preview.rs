@@ -41,7 +41,8 @@ pub(super) async fn preview<S: Source>(
         return Err(Error::new(ErrorKind::NotFound, format!("the stream {stream} of {resource} was never read"))
             .with_help(format!("`enable {resource} --streams` selects the streams to read")));
     }
-    let preview = store.preview(&resource, &stream, limit).await?;
+    let declared = find_stream(&spec, &stream)?;
+    let preview = store.preview(&resource, declared.table(), limit).await?;
     if preview.rows.is_empty() {
         output.note(&format!("{} has no rows yet", Labels::new(&spec).label(resource.name(), &stream)));
     }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::session::Session;
-use super::streams::selection;
+use super::streams::{note_required, selection};
 use crate::cli::Exit;
 use crate::cli::confirm::{confirm, no_terminal_error};
 use crate::engine::{EnableRequest, Schedule};
@@ -17,6 +17,7 @@ pub(super) async fn enable<S: Source>(
 ) -> Result<Exit> {
     let (output, spec) = (session.output, session.spec.clone());
     let streams = streams.map(|names| selection(&spec, names)).transpose()?;
+    streams.iter().try_for_each(|streams| note_required(&spec, streams, output))?;
     let schedule: Option<Schedule> = schedule.map(str::parse).transpose()?;
     if let Some(schedule) = &schedule {
         schedule.check(jiff::Timestamp::now())?;

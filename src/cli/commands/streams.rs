@@ -1,12 +1,13 @@
 //! The streams that a user names.
 
+use crate::cli::output::Output;
 use crate::engine::StreamSelection;
 use crate::{Error, Result, SourceSpec};
 
 /// The word for the default streams. No stream has this name.
 const DEFAULT: &str = "default";
 
-/// Reads the value of `--streams`, before anything is stored.
+/// Reads the value of `--streams`, before anything is stored. A user need not name the streams that others require.
 pub(super) fn selection(spec: &SourceSpec, names: Vec<String>) -> Result<StreamSelection> {
     let names: Vec<&str> = names.iter().map(|name| name.trim()).collect();
     let selection = match names.as_slice() {
@@ -20,6 +21,18 @@ pub(super) fn selection(spec: &SourceSpec, names: Vec<String>) -> Result<StreamS
     };
     selection.resolve(spec).map(|_| ())?;
     Ok(selection)
+}
+
+/// Says which streams are read although the user has not named them.
+pub(super) fn note_required(spec: &SourceSpec, selection: &StreamSelection, output: Output) -> Result<()> {
+    let (named, read) = (selection.resolve(spec)?, selection.read(spec)?);
+    let is_named = |name: &str| named.iter().any(|named| named.name == name);
+    for stream in &read {
+        if let Some(required) = stream.requires().filter(|required| !is_named(required)) {
+            output.note(&format!("{required} is read, too: {} requires it", stream.name));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,19 +1,20 @@
 //! Delivery guarantees of a source with the engine: the final contents of the tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytestring::ByteString;
 
 use super::{Clause, Fresh, SourceCase};
 use crate::backends::Memory;
-use crate::engine::{Connector, IngestReport, IngestRequest};
+use crate::engine::{Connector, EnableRequest, IngestReport, IngestRequest};
 use crate::sink::Limits;
+use crate::state::{StateKey, StateStore};
 use crate::testkit::fault_injection::{CrashPoint, CrashingBackend, FlakySource};
-use crate::{Backend, Mode, Result, RunStatus, Source, Version};
+use crate::{Backend, Mode, Result, RowPath, RunStatus, Source, StateVersion, Version};
 
-/// Tests a [`Source`] together with the engine: crashes at every commit, errors between batches, a rerun; the table must come out
-/// the same. Generates one `#[test]` for each guarantee, over the [`SourceCase`] that the expression returns.
+/// Tests a [`Source`] together with the engine: crashes at every commit, errors between batches, a rerun, streams that are read alone;
+/// the tables of all its streams must come out the same. Generates one `#[test]` for each guarantee, over the [`SourceCase`] that the expression returns.
 ///
 /// ```
 /// mod delivery {
@@ -59,6 +60,9 @@ macro_rules! __delivery_clauses {
             clause_2_two_concurrent_runs_leave_the_same_table
             clause_4_a_reconcile_run_deletes_nothing_that_exists
             clause_5_the_counts_add_up
+            clause_6_a_failing_stream_stops_no_other_one
+            clause_6_a_stream_is_read_alone_and_others_are_added_later
+            clause_6_a_stream_that_is_not_read_keeps_its_rows_and_its_state
         }
     };
 }
@@ -74,31 +78,76 @@ const MAX_CRASH_POINTS: u64 = 24;
 /// A row of a table: its version, its document, and whether it is deleted.
 type Row = (Version, Option<ByteString>, bool);
 
-/// Every row of every table, by table and key.
-type Rows = BTreeMap<(String, String), Row>;
+/// Every row of every table, by table and path.
+type Rows = BTreeMap<(String, RowPath), Row>;
 
-/// Runs a source once, with each batch in its own commit if possible.
-async fn ingest(case: &SourceCase, source: impl Source, backend: Arc<dyn Backend>, mode: Mode) -> Result<IngestReport> {
+/// Runs a source once for these streams, with each batch in its own commit if possible.
+async fn ingest_streams(
+    case: &SourceCase,
+    source: impl Source,
+    backend: Arc<dyn Backend>,
+    mode: Mode,
+    streams: &[String],
+) -> Result<IngestReport> {
     let limits = Limits { commit_rows: 1, ..Limits::default() };
     let connector = Connector::new(source, backend).with_settings(case.settings.values().clone()).limits(limits);
+    connector.enable(EnableRequest::new(case.resource.clone()).streams(streams.to_vec())).await?;
     connector.ingest(IngestRequest::new([case.resource.clone()]).mode(mode)).await
 }
 
-/// Runs the case's source to its end.
-async fn complete(case: &SourceCase, memory: &Memory, mode: Mode) -> IngestReport {
-    let report = ingest(case, Arc::clone(&case.source), Arc::new(memory.clone()), mode).await;
+/// Runs a source once for all its streams.
+async fn ingest(case: &SourceCase, source: impl Source, backend: Arc<dyn Backend>, mode: Mode) -> Result<IngestReport> {
+    ingest_streams(case, source, backend, mode, &case.streams()).await
+}
+
+/// Runs the case's source to the end of these streams.
+async fn complete_streams(case: &SourceCase, memory: &Memory, mode: Mode, streams: &[String]) -> IngestReport {
+    let report = ingest_streams(case, Arc::clone(&case.source), Arc::new(memory.clone()), mode, streams).await;
     let report = report.unwrap_or_else(|error| panic!("the run failed: {error:?}"));
     assert_eq!(report.status(), RunStatus::Complete, "the run did not complete: {report:?}");
+    let read: Vec<&String> = report.runs.iter().map(|run| &run.stream).collect();
+    assert!(streams.iter().all(|stream| read.contains(&stream)), "read {read:?}");
     report
 }
 
+/// Runs the case's source to the end of all its streams.
+async fn complete(case: &SourceCase, memory: &Memory, mode: Mode) -> IngestReport {
+    complete_streams(case, memory, mode, &case.streams()).await
+}
+
 fn rows(case: &SourceCase, memory: &Memory) -> Rows {
-    let tables = case.source.spec().streams.into_iter().map(|table| table.name);
-    let rows = tables.flat_map(|table| {
-        let rows = memory.rows(&case.resource, &table).into_iter();
-        rows.map(move |row| ((table.clone(), row.key), (row.version, row.json, row.deleted_at.is_some())))
+    let rows = case.streams().into_iter().flat_map(|stream| {
+        let rows = memory.rows(&case.resource, &stream).into_iter();
+        rows.map(move |row| ((stream.clone(), row.path()), (row.version, row.json, row.deleted_at.is_some())))
     });
     rows.collect()
+}
+
+/// A stream, and those that it requires.
+fn read_with(case: &SourceCase, stream: &str) -> BTreeSet<String> {
+    let mut read = BTreeSet::from([stream.to_owned()]);
+    for spec in case.source.spec().streams.iter().rev() {
+        if read.contains(&spec.name) {
+            read.extend(spec.requires().map(str::to_owned));
+        }
+    }
+    read
+}
+
+/// The rows of one stream.
+fn of_stream(rows: &Rows, stream: &str) -> Rows {
+    rows.iter().filter(|((of, _), _)| of == stream).map(|(key, row)| (key.clone(), row.clone())).collect()
+}
+
+/// The newest version of each stream's state.
+async fn versions(case: &SourceCase, memory: &Memory) -> BTreeMap<String, StateVersion> {
+    let mut versions = BTreeMap::new();
+    for stream in case.streams() {
+        let entry = memory.latest(&StateKey::new(case.resource.name(), &*stream)).await;
+        let entry = entry.unwrap_or_else(|error| panic!("the state cannot be read: {error:?}"));
+        versions.insert(stream, entry.map_or(StateVersion::NONE, |entry| entry.version));
+    }
+    versions
 }
 
 /// The tables after a run without a fault.
@@ -110,7 +159,7 @@ async fn expected(case: &SourceCase) -> Rows {
 
 /// Compares tables, and lists the keys that differ.
 fn assert_same(found: &Rows, expected: &Rows, when: &str) {
-    let differing = |one: &Rows, other: &Rows| -> Vec<(String, String)> {
+    let differing = |one: &Rows, other: &Rows| -> Vec<(String, RowPath)> {
         one.iter().filter(|(key, row)| other.get(*key) != Some(row)).map(|(key, _)| key.clone()).take(5).collect()
     };
     let (lost, wrong) = (differing(expected, found), differing(found, expected));
@@ -240,6 +289,75 @@ async fn clause_5_the_counts_add_up(fresh: Fresh<SourceCase>) {
         assert!(counts.add_up(), "{counts:?}");
     }
     assert!(!rows(&case, &memory).is_empty(), "the case has no records, so the checks prove nothing");
+}
+
+/// When the reads of one stream fail, at any batch, the other streams are complete, and the next run completes it.
+async fn clause_6_a_failing_stream_stops_no_other_one(fresh: Fresh<SourceCase>) {
+    let case = fresh.make().await;
+    let expected = expected(&case).await;
+    let streams = case.streams();
+    for failing in &streams {
+        let batches = case.batches(failing, Mode::Incremental, None).await.len();
+        for batch in [0, batches / 2] {
+            let memory = Memory::new();
+            let source = Arc::new(FlakySource::new(Arc::clone(&case.source), batch).stream(failing));
+            let report = ingest(&case, Arc::clone(&source), Arc::new(memory.clone()), Mode::Incremental).await;
+            let report = report.unwrap_or_else(|error| panic!("the ingestion failed: {error:?}"));
+            assert_eq!(report.runs.len(), streams.len(), "a stream has no run: {report:?}");
+            for run in &report.runs {
+                let is_complete = run.status == RunStatus::Complete;
+                let must_fail = run.stream == *failing && source.has_failed();
+                assert_eq!(is_complete, !must_fail, "{failing} failed at batch {batch}: {run:?}");
+            }
+            for other in streams.iter().filter(|stream| !read_with(&case, stream).contains(failing)) {
+                let (found, expected) = (of_stream(&rows(&case, &memory), other), of_stream(&expected, other));
+                assert_same(&found, &expected, &format!("after {failing} failed at batch {batch}"));
+            }
+            complete(&case, &memory, Mode::Incremental).await;
+            assert_same(
+                &rows(&case, &memory),
+                &expected,
+                &format!("after {failing} failed at batch {batch} and a rerun"),
+            );
+        }
+    }
+}
+
+/// Each stream can be read without the others, which are read from their start when they are selected later.
+async fn clause_6_a_stream_is_read_alone_and_others_are_added_later(fresh: Fresh<SourceCase>) {
+    // A source that remembers what it has read for another stream must not find it in memory.
+    let streams = fresh.make().await.streams();
+    for stream in streams {
+        let (case, memory) = (fresh.make().await, Memory::new());
+        complete_streams(&case, &memory, Mode::Incremental, std::slice::from_ref(&stream)).await;
+        let alone = rows(&case, &memory);
+        complete(&case, &memory, Mode::Incremental).await;
+        let expected = expected(&case).await;
+        let read = read_with(&case, &stream);
+        let expected_alone = expected.iter().filter(|((of, _), _)| read.contains(of));
+        let expected_alone = expected_alone.map(|(key, row)| (key.clone(), row.clone())).collect();
+        assert_same(&alone, &expected_alone, &format!("after a run of {stream} alone"));
+        assert_same(&rows(&case, &memory), &expected, &format!("after the other streams were added to {stream}"));
+    }
+}
+
+/// A run of one stream, also one that reconciles, changes neither the rows nor the states of the others.
+async fn clause_6_a_stream_that_is_not_read_keeps_its_rows_and_its_state(fresh: Fresh<SourceCase>) {
+    let (case, memory) = (fresh.make().await, Memory::new());
+    complete(&case, &memory, Mode::Incremental).await;
+    for stream in case.streams() {
+        for mode in [Mode::Incremental, Mode::Reconcile] {
+            let (before, mut versions_before) = (rows(&case, &memory), versions(&case, &memory).await);
+            complete_streams(&case, &memory, mode, std::slice::from_ref(&stream)).await;
+            assert_same(&rows(&case, &memory), &before, &format!("after a run of {stream} alone ({mode:?})"));
+            let mut versions = versions(&case, &memory).await;
+            for read in read_with(&case, &stream) {
+                let (version, version_before) = (versions.remove(&read), versions_before.remove(&read));
+                assert!(version >= version_before, "the state of {read} was lost");
+            }
+            assert_eq!(versions, versions_before, "a run of {stream} changed the states of other streams");
+        }
+    }
 }
 
 #[cfg(test)]

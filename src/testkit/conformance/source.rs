@@ -1,5 +1,6 @@
 //! The contract of [`Source`].
 
+mod kinds;
 mod reading;
 
 use std::any::Any;
@@ -11,12 +12,13 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 
+use kinds::*;
 use reading::*;
 
 use super::Clause;
 use crate::{
-    Batch, BatchStream, Checkpoint, ConnectContext, Mode, Monitor, ReadRequest, Reader, Resource, Settings, Source,
-    Version,
+    Batch, BatchStream, Checkpoint, ChildOf, ConnectContext, JsonPath, Mode, Monitor, Parent, ReadRequest, Reader,
+    Resource, RowPath, Settings, Source, StreamSpec, Version,
 };
 
 /// Tests a [`Source`] against its contract: one `#[test]` for each clause, over the [`SourceCase`] that the expression
@@ -76,6 +78,10 @@ macro_rules! __source_clauses {
             clause_6_a_dropped_stream_leaves_nothing_running
             clause_7_concurrent_reads_do_not_interfere
             clause_9_verify_returns_only_requested_records
+            clause_10_a_list_of_children_belongs_to_its_parent
+            clause_10_a_read_returns_the_children_of_its_parent
+            clause_11_a_snapshot_is_unchanged_only_if_it_is_the_same
+            clause_12_an_append_stream_lists_the_newest_first
         }
     };
 }
@@ -158,6 +164,47 @@ impl SourceCase {
         self.reader().await.read(self.request(stream, mode, checkpoint, Monitor::detached()))
     }
 
+    fn spec_of(&self, stream: &str) -> StreamSpec {
+        let spec = self.source.spec().streams.into_iter().find(|spec| spec.name == stream);
+        spec.unwrap_or_else(|| panic!("the source has no stream {stream:?}"))
+    }
+
+    /// The live records of a child stream's parent.
+    async fn parents(&self, child: &ChildOf) -> Vec<Parent> {
+        let mut documents = BTreeMap::new();
+        for record in
+            self.batches(&child.parent, Mode::Reconcile, None).await.into_iter().flat_map(|batch| batch.records)
+        {
+            documents.insert(record.path(), record.json().cloned());
+        }
+        let live = documents.into_iter().filter_map(|(path, json)| Some((path, json?)));
+        live.map(|(path, json)| Parent { fields: JsonPath::find_all(&child.fields, &json), ..Parent::new(path) })
+            .collect()
+    }
+
+    /// The reads that the source serves: one for each stream; for a child stream, one for each of its first parents.
+    async fn lists(&self) -> Vec<List> {
+        let mut lists = Vec::new();
+        for spec in self.source.spec().streams {
+            match spec.child_of() {
+                None => lists.push(List { stream: spec.name, parent: None }),
+                Some(child) => {
+                    let parents = self.parents(child).await.into_iter().take(FIRST_PARENTS);
+                    lists.extend(parents.map(|parent| List { stream: spec.name.clone(), parent: Some(parent) }));
+                }
+            }
+        }
+        lists
+    }
+
+    fn list_request(&self, list: &List, monitor: Monitor) -> ReadRequest {
+        ReadRequest { parent: list.parent.clone(), ..self.request(&list.stream, Mode::Incremental, None, monitor) }
+    }
+
+    async fn list_batches(&self, list: &List) -> Vec<Batch> {
+        drain(self.reader().await.read(self.list_request(list, Monitor::detached()))).await
+    }
+
     /// Reads a stream incrementally from the start, then reads all of it in reconcile mode.
     async fn batches_of_both_modes(&self, stream: &str) -> Vec<Batch> {
         let mut batches = self.batches(stream, Mode::Incremental, None).await;
@@ -165,8 +212,21 @@ impl SourceCase {
         batches
     }
 
+    /// Reads a stream to its end; a child stream for every parent.
     pub(super) async fn batches(&self, stream: &str, mode: Mode, checkpoint: Option<Checkpoint>) -> Vec<Batch> {
-        drain(self.read(stream, mode, checkpoint).await).await
+        let spec = self.spec_of(stream);
+        let Some(child) = spec.child_of() else { return drain(self.read(stream, mode, checkpoint).await).await };
+        let reader = self.reader().await;
+        let mut batches = Vec::new();
+        for parent in Box::pin(self.parents(child)).await {
+            let path = parent.path.clone();
+            let request = self.request(stream, mode, None, Monitor::detached()).parent(parent);
+            for mut batch in drain(reader.read(request)).await {
+                batch.records = batch.records.into_iter().map(|record| record.of_parent(path.clone())).collect();
+                batches.push(batch);
+            }
+        }
+        batches
     }
 
     /// Reads every stream incrementally from the start.
@@ -190,6 +250,17 @@ impl fmt::Debug for SourceCase {
     }
 }
 
+/// The number of parents whose lists are read one by one.
+const FIRST_PARENTS: usize = 2;
+
+/// A list that a source serves.
+#[derive(Debug, Clone)]
+struct List {
+    stream: String,
+    /// The parent, if the stream is a child.
+    parent: Option<Parent>,
+}
+
 /// Reads a stream to its end.
 async fn drain(mut stream: BatchStream) -> Vec<Batch> {
     let mut batches = Vec::new();
@@ -199,11 +270,11 @@ async fn drain(mut stream: BatchStream) -> Vec<Batch> {
     batches
 }
 
-/// The newest version of each record of a stream, by key. Records with falling versions count as lost.
-fn newest<'a>(batches: impl IntoIterator<Item = &'a Batch>) -> BTreeMap<String, Version> {
+/// The newest version of each record of a stream, by path. Records with falling versions count as lost.
+fn newest<'a>(batches: impl IntoIterator<Item = &'a Batch>) -> BTreeMap<RowPath, Version> {
     let mut newest = BTreeMap::new();
     for record in batches.into_iter().flat_map(|batch| &batch.records) {
-        let version = newest.entry(record.key.clone()).or_insert(record.version);
+        let version = newest.entry(record.path()).or_insert(record.version);
         *version = record.version.max(*version);
     }
     newest

@@ -47,8 +47,9 @@ async fn no_stream_of_several_default_ones_takes_the_name_of_the_resource() {
     let sqlite = Sqlite::in_memory().unwrap();
     ensure(&sqlite, "a", &streams[..1]).await;
     assert_eq!(views(&sqlite).await, ["a/issues = a: issues"]);
-    let sole = declared([StreamSpec::new("issues").optional()]);
-    ensure(&sqlite, "b", &sole).await;
+    // Deletions of another stream's records have no table.
+    let sole = declared([StreamSpec::new("issues"), StreamSpec::deletions_of("deletions", "issues")]);
+    ensure(&sqlite, "b", &sole[..1]).await;
     assert_eq!(views(&sqlite).await, ["a/issues = a: issues", "b = b: issues"]);
 }
 

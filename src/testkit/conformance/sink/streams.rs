@@ -253,7 +253,7 @@ pub(super) async fn clause_9_streams_do_not_share_rejects(fresh: Fresh<dyn SinkP
     let both = (vec!["corrected".to_owned(), "not seen again".to_owned()], 2);
     assert_eq!((of(TABLE).await, of(COMMENTS).await), (both.clone(), both.clone()));
     let all = must(subject.sink.rejects(RejectQuery { limit: 9, ..RejectQuery::default() }).await);
-    assert_eq!((all.rejects.len(), all.total()), (4, 4));
+    assert_eq!((all.rejects.len(), all.counts), (4, [(issues(), 2), (comments(), 2)].into()));
     let correcting = part(TABLE, []).corrected([reject("corrected")]);
     must(subject.sink.commit(parts(1, [correcting, part(COMMENTS, [])])).await);
     assert_eq!(of(TABLE).await, (vec!["not seen again".to_owned()], 1));

@@ -10,7 +10,10 @@ use serde_json::json;
 use super::super::Fresh;
 use super::{SETTLE_TIME, SourceCase, drain, newest};
 use crate::engine::columns::ColumnCheck;
-use crate::{Checkpoint, ConnectContext, ErrorKind, Mode, Monitor, Record, StoredRecord, VerifyRequest, Version};
+use crate::{
+    Checkpoint, ConnectContext, ErrorKind, Mode, Monitor, Record, RowPath, StoredRecord, StreamKind, VerifyRequest,
+    Version,
+};
 
 /// The maximum number of checkpoints of a read to try, evenly spread.
 const CHECKPOINTS: usize = 64;
@@ -59,18 +62,20 @@ pub(super) async fn clause_3_streams_do_not_contain_the_same_records(fresh: Fres
     if case.overlap {
         return;
     }
-    let mut contents: Vec<(String, BTreeSet<(String, Option<ByteString>)>)> = Vec::new();
+    let mut contents = BTreeMap::new();
     for (stream, batches) in case.all_streams().await {
         let records = batches.iter().flat_map(|batch| &batch.records);
-        contents.push((stream, records.map(|record| (record.key.clone(), record.json().cloned())).collect()));
+        let records: BTreeSet<_> = records.map(|record| (record.key.clone(), record.json().cloned())).collect();
+        contents.insert(stream, records);
     }
     for (stream, records) in contents.iter().filter(|(_, records)| !records.is_empty()) {
-        for (other, _) in contents.iter().filter(|(other, all)| other != stream && records.is_subset(all)) {
-            panic!(
-                "the read of {other:?} returned every record of the stream {stream:?}: return only those of \
-                 `ReadRequest::stream`, or declare `SourceCase::overlapping_streams`"
-            );
-        }
+        let other = contents.iter().find(|(other, all)| *other != stream && records.is_subset(all));
+        assert!(
+            other.is_none(),
+            "the read of {:?} returned every record of the stream {stream:?}: return only those of `ReadRequest::stream`, or \
+             declare `SourceCase::overlapping_streams`",
+            other.map(|(other, _)| other)
+        );
     }
 }
 
@@ -130,7 +135,10 @@ fn assert_json(record: &Record) {
 }
 
 /// The records of `whole` that `read` lacks, or has in an older state.
-fn lost<'a>(whole: &'a BTreeMap<String, Version>, read: &BTreeMap<String, Version>) -> Vec<(&'a String, &'a Version)> {
+fn lost<'a>(
+    whole: &'a BTreeMap<RowPath, Version>,
+    read: &BTreeMap<RowPath, Version>,
+) -> Vec<(&'a RowPath, &'a Version)> {
     whole.iter().filter(|(key, version)| read.get(*key).is_none_or(|v| v < version)).collect()
 }
 
@@ -166,6 +174,9 @@ pub(super) async fn clause_4_changes_after_the_last_checkpoint_arrive(fresh: Fre
         change().await;
         for (stream, batches) in &mut read {
             let checkpoint = batches.iter().rev().find_map(|batch| batch.checkpoint.clone());
+            // The checkpoints of an append stream lead downwards; what is new is at the top.
+            let is_append = matches!(case.spec_of(stream).kind, StreamKind::Append(_));
+            let checkpoint = checkpoint.filter(|_| !is_append);
             batches.extend(case.batches(stream, Mode::Incremental, checkpoint).await);
             let all = newest(&case.batches(stream, Mode::Incremental, None).await);
             let resumed = newest(&*batches);
@@ -216,7 +227,7 @@ pub(super) async fn clause_5_a_reconcile_run_delivers_everything(fresh: Fresh<So
     for (stream, batches) in case.all_streams().await {
         let full = newest(&case.batches(&stream, Mode::Reconcile, None).await);
         let records = batches.iter().flat_map(|batch| &batch.records);
-        let deleted: BTreeSet<_> = records.filter(|record| record.json().is_none()).map(|record| &record.key).collect();
+        let deleted: BTreeSet<_> = records.filter(|record| record.json().is_none()).map(Record::path).collect();
         let listed = newest(&batches).into_keys();
         let lost: Vec<_> = listed.filter(|key| !full.contains_key(key) && !deleted.contains(key)).collect();
         assert!(lost.is_empty(), "a reconcile run misses these records of {stream}: {lost:?}");
@@ -226,12 +237,13 @@ pub(super) async fn clause_5_a_reconcile_run_delivers_everything(fresh: Fresh<So
 /// A read ends after its first error.
 pub(super) async fn clause_5_the_stream_ends_after_an_error(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    for stream in case.streams() {
-        let mut read = case.read(&stream, Mode::Incremental, Some(garbage_checkpoint(GARBAGE[0]))).await;
+    for list in case.lists().await {
+        let request = case.list_request(&list, Monitor::detached()).checkpoint(Some(garbage_checkpoint(GARBAGE[0])));
+        let mut read = case.reader().await.read(request);
         while let Some(batch) = read.next().await {
             if batch.is_err() {
                 let after = read.next().await;
-                assert!(after.is_none(), "the read of {stream} continued after its error: {after:?}");
+                assert!(after.is_none(), "the read of {list:?} continued after its error: {after:?}");
                 break;
             }
         }
@@ -243,8 +255,8 @@ pub(super) async fn clause_6_nothing_happens_before_the_stream_is_polled(fresh: 
     let case = fresh.make().await;
     let monitor = Monitor::detached();
     let reader = case.reader().await;
-    let request = |stream: &String| case.request(stream, Mode::Incremental, None, monitor.clone());
-    let reads: Vec<_> = case.streams().iter().map(|stream| reader.read(request(stream))).collect();
+    let lists = case.lists().await;
+    let reads: Vec<_> = lists.iter().map(|list| reader.read(case.list_request(list, monitor.clone()))).collect();
     tokio::time::sleep(SETTLE_TIME).await;
     assert_eq!(monitor.traffic(), crate::Traffic::default());
     drop(reads);
@@ -253,10 +265,11 @@ pub(super) async fn clause_6_nothing_happens_before_the_stream_is_polled(fresh: 
 /// After a read is dropped, at any batch, the source counts no more traffic, and reads as before.
 pub(super) async fn clause_6_a_dropped_stream_leaves_nothing_running(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    for (stream, whole) in case.all_streams().await {
+    for list in case.lists().await {
+        let whole = case.list_batches(&list).await;
         for batches in 0..3 {
             let monitor = Monitor::detached();
-            let request = case.request(&stream, Mode::Incremental, None, monitor.clone());
+            let request = case.list_request(&list, monitor.clone());
             let mut read = case.reader().await.read(request);
             for _ in 0..batches {
                 drop(read.next().await);
@@ -266,22 +279,21 @@ pub(super) async fn clause_6_a_dropped_stream_leaves_nothing_running(fresh: Fres
             drop((waiting, read));
             let before = monitor.traffic();
             tokio::time::sleep(SETTLE_TIME).await;
-            assert_eq!(monitor.traffic(), before, "the dropped read of {stream} still reads");
+            assert_eq!(monitor.traffic(), before, "the dropped read of {list:?} still reads");
         }
-        assert_eq!(newest(&case.batches(&stream, Mode::Incremental, None).await), newest(&whole));
+        assert_eq!(newest(&case.list_batches(&list).await), newest(&whole));
     }
 }
 
-/// For each stream, two reads of one reader and one with other settings, all polled in turn, each return everything.
+/// For each list, two reads of one reader and one with other settings, all polled in turn, each return everything.
 pub(super) async fn clause_7_concurrent_reads_do_not_interfere(fresh: Fresh<SourceCase>) {
     let case = fresh.make().await;
-    let alone = case.all_streams().await;
     let (reader, other) = (case.reader().await, case.connect(&case.other).await);
+    let lists = case.lists().await;
     let mut reads = Vec::new();
     for reader in [&reader, &reader, &other] {
-        for stream in alone.keys() {
-            let read = reader.read(case.request(stream, Mode::Incremental, None, Monitor::detached()));
-            reads.push((stream, read, Vec::new()));
+        for list in &lists {
+            reads.push((list, reader.read(case.list_request(list, Monitor::detached())), Vec::new()));
         }
     }
     for _ in 0..2 {
@@ -289,12 +301,12 @@ pub(super) async fn clause_7_concurrent_reads_do_not_interfere(fresh: Fresh<Sour
             batches.extend(read.try_next().await.unwrap_or_else(|error| panic!("the source failed: {error:?}")));
         }
     }
-    let rest = reads.into_iter().map(|(stream, read, mut batches)| async move {
+    let rest = reads.into_iter().map(|(list, read, mut batches)| async move {
         batches.extend(drain(read).await);
-        (stream, newest(&batches))
+        (list, newest(&batches))
     });
-    for (stream, read) in futures::future::join_all(rest).await {
-        assert_eq!(read, newest(&alone[stream]), "a concurrent read of {stream}");
+    for (list, read) in futures::future::join_all(rest).await {
+        assert_eq!(read, newest(&case.list_batches(list).await), "a concurrent read of {list:?}");
     }
 }
 
@@ -303,14 +315,17 @@ pub(super) async fn clause_9_verify_returns_only_requested_records(fresh: Fresh<
     let case = fresh.make().await;
     for stream in case.streams() {
         let batches = case.batches(&stream, Mode::Reconcile, None).await;
-        let known = batches
-            .iter()
-            .flat_map(|batch| &batch.records)
-            .filter_map(|record| Some(StoredRecord::new(record.key.as_str(), record.version, record.json()?.clone())));
+        let known = batches.iter().flat_map(|batch| &batch.records).filter_map(|record| {
+            Some(StoredRecord {
+                parent: record.parent().clone(),
+                ..StoredRecord::new(record.key.as_str(), record.version, record.json()?.clone())
+            })
+        });
         // A made-up record: the document of another one with a different key.
         let mut records: Vec<StoredRecord> = known.take(2).collect();
         let json = records.first().map_or_else(|| ByteString::from("{}"), |record| record.json.clone());
-        let made_up = StoredRecord::new("999999999999999", Version(5), json);
+        let parent = records.first().map_or(RowPath::ROOT, |record| record.parent.clone());
+        let made_up = StoredRecord { parent, ..StoredRecord::new("999999999999999", Version(5), json) };
         records.push(made_up);
         records.dedup_by(|a, b| a.key == b.key);
         let request = VerifyRequest {
