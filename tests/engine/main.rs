@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
+mod append;
+mod children;
 mod contract;
 mod deletions;
 mod delivery;
@@ -16,7 +18,9 @@ mod records;
 mod rejects;
 mod runs;
 mod serve;
+mod snapshots;
 mod split_stores;
 mod store;
 mod streams;
 mod support;
+mod tree;
