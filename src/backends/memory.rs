@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -203,9 +204,11 @@ impl Table {
             RowSelection::Children { parents, after } => {
                 let begun = after.as_ref().map(RowPath::parent);
                 let parents = parents.iter().skip_while(|parent| begun.as_ref().is_some_and(|begun| begun != *parent));
+                // The rows below a path follow it.
                 let children = parents.flat_map(|parent| {
-                    let is_child = move |(_, stored): &(&RowPath, &SequencedRow)| stored.row.parent == *parent;
-                    self.rows.iter().filter(is_child)
+                    let below = self.rows.range((Bound::Excluded(parent), Bound::Unbounded));
+                    let below = below.take_while(|(path, _)| path.keys().starts_with(parent.keys()));
+                    below.filter(|(_, stored)| stored.row.parent == *parent)
                 });
                 let live = children.filter(|(_, stored)| stored.row.deleted_at.is_none());
                 let is_after = |(path, stored): &(&RowPath, &SequencedRow)| {

@@ -81,6 +81,9 @@ pub(super) fn read(
             is_done = reaches_below(&batch, floor, overlap);
             if is_done {
                 batch.checkpoint = Some(Checkpoint::new(&closed)?);
+            } else if closed.known == progress.known {
+                // Nothing is new so far: an interruption here leaves no gap.
+                batch.checkpoint = None;
             } else if let Some(resume) = batch.checkpoint.take() {
                 let mut open = closed.clone();
                 open.insert(Gap { floor, resume });

@@ -194,9 +194,11 @@ impl ChildReader {
             }
             progress.complete(until);
             if let Some(incremental) = incremental {
-                let read = std::mem::take(&mut progress);
-                let is_ahead = incremental.from > read.from;
-                progress = ChildProgress { owed: read.owed.clone(), ..if is_ahead { incremental } else { read } };
+                let (read, mut owed) = (std::mem::take(&mut progress), incremental.owed.clone());
+                // The lists that incremental reads owe may have changed after this read has passed them.
+                owed.retain(|path| !read.owed.contains(path));
+                owed.extend(read.owed.iter().cloned());
+                progress = ChildProgress { owed, ..if incremental.from > read.from { incremental } else { read } };
             }
             if progress != began {
                 yield Batch::new().checkpoint(Checkpoint::new(&progress)?);

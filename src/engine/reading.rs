@@ -90,9 +90,15 @@ impl Run<'_> {
         !matches!(self.stream.kind, StreamKind::DeletionsOf(_))
     }
 
-    /// Whether a reconcile run verifies what it has not listed. Complete lists do so themselves, and an append stream loses no record.
+    /// Whether a reconcile run verifies what it has not marked: of a snapshot, the records that were listed in an older state. Other lists
+    /// are authoritative, and an append stream loses no record.
     pub(super) fn sweeps(&self) -> bool {
-        self.record.mode == Mode::Reconcile && self.stream.kind == StreamKind::Incremental
+        let verifies = match self.stream.kind {
+            StreamKind::Incremental => true,
+            StreamKind::Snapshot => self.stream.is_verifiable,
+            StreamKind::Append(_) | StreamKind::Child(_) | StreamKind::DeletionsOf(_) => false,
+        };
+        verifies && self.record.mode == Mode::Reconcile
     }
 }
 

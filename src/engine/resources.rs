@@ -261,7 +261,9 @@ impl Connector {
             None => self.state.append(change).await.map(drop),
             // Its marks are deleted with it.
             Some(reconcile) => {
-                let part = StreamCommit::new(stream, run).sweep(Sweep::Abandon(reconcile.id)).change(change);
+                let spec = self.spec.streams.iter().find(|spec| spec.name == stream);
+                let table = spec.map_or(stream.as_str(), |spec| spec.table());
+                let part = StreamCommit::new(table, run).sweep(Sweep::Abandon(reconcile.id)).change(change);
                 self.deliver(resource, at, part, None, WriteOrder::StateFirst, &mut { base }).await.map(drop)
             }
         }

@@ -9,9 +9,9 @@ use super::deletions::Deletions;
 use super::run::Run;
 use crate::sink::StalePolicy;
 use crate::state::Reconciliation;
+use crate::stream::Listing;
 use crate::{
-    Error, ErrorKind, Mode, Reader, Record, Result, SourceEvent, StoredRecord, StreamKind, Sweep, UnseenQuery,
-    VerifyRequest,
+    Error, ErrorKind, Mode, Reader, Record, Result, SourceEvent, StoredRecord, Sweep, UnseenQuery, VerifyRequest,
 };
 
 /// The number of records to verify in one step.
@@ -46,8 +46,9 @@ impl Run<'_> {
             () if reconcile.is_reset || self.connector.spec.is_authoritative => StalePolicy::Replace,
             // The list of one parent is as current as a verification.
             () if self.stream.child_of().is_some() => StalePolicy::Replace,
-            () if self.stream.kind != StreamKind::Incremental => StalePolicy::Skip,
-            () => StalePolicy::Verify,
+            () if self.sweeps() => StalePolicy::Verify,
+            () if self.stream.listing == Listing::Exact => StalePolicy::Replace,
+            () => StalePolicy::Skip,
         };
         Sweep::Mark(reconcile.id, policy)
     }

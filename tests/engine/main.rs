@@ -5,6 +5,7 @@
 mod append;
 mod children;
 mod contract;
+mod deletion_feeds;
 mod deletions;
 mod delivery;
 mod discover;
@@ -20,6 +21,7 @@ mod runs;
 mod serve;
 mod snapshots;
 mod split_stores;
+mod state_size;
 mod store;
 mod streams;
 mod support;

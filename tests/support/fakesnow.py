@@ -139,13 +139,13 @@ def to_time(generator, expression):
 DuckDB.Generator.TRANSFORMS[exp.StrToTime] = to_time
 
 
-# GET with a text finds the member of that name, whatever the name is: DuckDB reads a leading dollar as a path. As a
-# VARCHAR, a text has no quotes.
+# GET with a text finds the member of that name, whatever the name is: DuckDB reads a leading dollar as a path. With a number, it
+# finds the element of an array. As a VARCHAR, a text has no quotes.
 def member(generator, expression):
     value, name = generator.sql(expression, "this"), generator.sql(expression, "expression")
     parent = expression.parent
     arrow = "->>" if isinstance(parent, exp.Cast) and parent.is_type(*exp.DataType.TEXT_TYPES) else "->"
-    return f"({value} {arrow} ('/' || replace(replace({name}, '~', '~0'), '/', '~1')))"
+    return f"({value} {arrow} ('/' || replace(replace(CAST({name} AS VARCHAR), '~', '~0'), '/', '~1')))"
 
 
 DuckDB.Generator.TRANSFORMS[exp.GetExtract] = member

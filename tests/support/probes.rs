@@ -112,7 +112,7 @@ pub(crate) mod snowflake {
     use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
     use snowfeed::internals::snowflake::{Client, HttpClient, QueryResult, Sql, Statement, backend_with};
     use snowfeed::testkit::conformance::SinkProbe;
-    use snowfeed::{Reject, Resource, Sink, StateStore, StoredRow};
+    use snowfeed::{Reject, Resource, RowPath, Sink, StateStore, StoredRow};
 
     use crate::peers::Server;
 
@@ -212,16 +212,12 @@ pub(crate) mod snowflake {
             Some(Arc::new(self.snowflake.clone()))
         }
 
-        fn numbers_commits(&self) -> bool {
-            false
-        }
-
         async fn rows(&self, resource: &Resource, table: &str) -> Vec<StoredRow> {
             let Some(raw) = self.raw(resource, table).await else { return vec![] };
             let time =
                 |column: &str| format!("TO_VARCHAR(\"{column}\", 'YYYY-MM-DD\"T\"HH24:MI:SS.FF6') AS \"{column}\"");
             let select = format!(
-                "SELECT \"KEY\", CAST(\"VERSION\" AS VARCHAR) AS \"VERSION\", \"DOCUMENT\", {}, {}, {} FROM {raw}",
+                "SELECT \"KEY\", CAST(\"VERSION\" AS VARCHAR) AS \"VERSION\", \"DOCUMENT\", {}, {}, {}, \"PARENT\" FROM {raw}",
                 time("FIRST_SEEN"),
                 time("CHANGED_AT"),
                 time("DELETED_AT")
@@ -229,8 +225,11 @@ pub(crate) mod snowflake {
             let read = |text: &str| format!("{}Z", text.replace(' ', "T")).parse().unwrap();
             let rows = self.select(Statement::new(Sql::assert_safe(select))).await.rows.into_iter().map(|row| {
                 let (key, version) = (row.text(0).unwrap().to_string(), row.integer(1).unwrap());
-                StoredRow::new(key, version, row.get(2).unwrap().cloned(), read(row.text(3).unwrap()))
-                    .changed(read(row.text(4).unwrap()), row.get(5).unwrap().map(|text| read(text)))
+                let first_seen = read(row.text(3).unwrap());
+                let mut stored = StoredRow::new(key, version, row.get(2).unwrap().cloned(), first_seen)
+                    .changed(read(row.text(4).unwrap()), row.get(5).unwrap().map(|text| read(text)));
+                stored.parent = RowPath::from_text(row.get(6).unwrap().map_or("", |parent| parent)).unwrap();
+                stored
             });
             rows.collect()
         }

@@ -11,7 +11,7 @@ use super::pool::is_missing;
 use super::schema::{self, SchemaVersion};
 use super::state_tables::VERSION;
 use super::transaction::Fence;
-use super::view::{View, check_table};
+use super::view::{UnionMember, View, check_table};
 use crate::net::delays_with_jitter;
 use crate::snowflake::{Row, Session, Sql, Statement, sql};
 use crate::stream::Column;
@@ -31,12 +31,27 @@ pub(super) struct Catalog {
     frozen: BTreeSet<Sql>,
 }
 
-/// A resource's table in a stream: the name of its view and raw table, the columns of the view, and a digest of its text.
+/// A resource's table in a stream: the name of its view and raw table, the columns of the view, and a digest of its text, followed by
+/// [`NUMBERED`].
 #[derive(Debug, Clone, PartialEq)]
 struct ResourceTable {
     name: String,
     columns: Vec<Column>,
     made_from: String,
+}
+
+impl ResourceTable {
+    /// Whether the raw table has the columns of [`NUMBERED`].
+    fn is_numbered(&self) -> bool {
+        self.made_from.ends_with(NUMBERED)
+    }
+
+    /// The same table with the columns of [`NUMBERED`].
+    fn numbered(&self) -> Self {
+        let made_from =
+            if self.is_numbered() { self.made_from.clone() } else { format!("{}{NUMBERED}", self.made_from) };
+        Self { made_from, ..self.clone() }
+    }
 }
 
 /// The union view of a stream: its columns, and a digest of its inputs or the claim of a program that is rebuilding it.
@@ -45,6 +60,9 @@ struct UnionView {
     columns: Vec<Column>,
     made_from: String,
 }
+
+/// The suffix of MADE_FROM for a raw table with the columns `SEQ` and `PARENT`, which older versions did not create.
+const NUMBERED: &str = " numbered";
 
 /// The prefix of a claim, before its id.
 const CLAIM: &str = "claim ";
@@ -198,10 +216,27 @@ impl Catalog {
         self.tables.get(&key(resource, stream))
     }
 
-    /// The names of the raw tables of a stream.
-    fn raw_tables(&self, stream: &str) -> Vec<(&str, &str)> {
+    /// The name of a resource's raw table, if it has the columns of [`NUMBERED`].
+    pub(super) fn numbered_name(&self, resource: &Resource, stream: &str) -> Option<&str> {
+        self.table(resource, stream).filter(|table| table.is_numbered()).map(|table| table.name.as_str())
+    }
+
+    /// The raw tables of a resource that have the columns of [`NUMBERED`], as streams and names.
+    pub(super) fn numbered_tables(&self, resource: &Resource) -> impl Iterator<Item = (&str, &str)> {
+        let of_resource = self.tables.iter().filter(|((_, of), table)| of == resource.name() && table.is_numbered());
+        of_resource.map(|((stream, _), table)| (stream.as_str(), table.name.as_str()))
+    }
+
+    /// The raw tables of a stream.
+    fn raw_tables(&self, stream: &str) -> Vec<UnionMember<'_>> {
         let of_stream = self.tables.iter().filter(|((of, _), _)| of == stream);
-        of_stream.map(|((_, resource), table)| (resource.as_str(), table.name.as_str())).collect()
+        of_stream
+            .map(|((_, resource), table)| UnionMember {
+                resource,
+                table: &table.name,
+                has_parents: table.is_numbered(),
+            })
+            .collect()
     }
 
     /// Whether all tables and views of a resource are current.
@@ -214,14 +249,15 @@ impl Catalog {
 
     /// Whether a resource's table in a stream is current, or frozen.
     fn is_table_current(&self, names: &Names, resource: &Resource, spec: &StreamSpec, desired: &ResourceTable) -> bool {
-        self.table(resource, &spec.name)
-            .is_some_and(|table| table == desired || self.frozen.contains(&names.view(&table.name)))
+        self.table(resource, &spec.name).is_some_and(|table| {
+            table == desired || table.is_numbered() && self.frozen.contains(&names.view(&table.name))
+        })
     }
 
     /// Whether the view of a stream has all columns and covers all resources.
     fn are_views_current(&self, names: &Names, spec: &StreamSpec) -> bool {
         let desired = self.desired_union(names, spec);
-        let view = View::for_stream(names, &spec.name, &desired.columns);
+        let view = View::for_stream(names, spec, &desired.columns);
         let union = names.raw(&union_name(&spec.name));
         let is_union = self.unions.get(&spec.name) == Some(&desired) || self.frozen.contains(&union);
         let is_view = self.views.get(&spec.name) == Some(&digest(&view.select)) || self.frozen.contains(&view.name);
@@ -237,22 +273,26 @@ impl Catalog {
         specs: &[StreamSpec],
     ) -> ResourceTable {
         let (name, columns) = (self.name_for(resource, spec, specs), self.merged_columns(spec));
-        let made_from = digest(&View::for_resource(names, &name, &columns).select);
+        let made_from = digest(&View::for_resource(names, spec, &name, &columns).select) + NUMBERED;
         ResourceTable { name, columns, made_from }
     }
 
     /// The desired union view of a stream. Its digest covers the text over one table, and the names of all tables.
     fn desired_union(&self, names: &Names, spec: &StreamSpec) -> UnionView {
-        let mut text = View::union(names, &spec.name, &[("", "")]).select.to_string();
-        for (resource, table) in self.raw_tables(&spec.name) {
+        let any = UnionMember { resource: "", table: "", has_parents: true };
+        let mut text = View::union(names, spec, &[any]).select.to_string();
+        for UnionMember { resource, table, has_parents } in self.raw_tables(&spec.name) {
             text += &format!("{}:{resource}{}:{table}", resource.len(), table.len());
+            if spec.child_of().is_some() && !has_parents {
+                text += "without parents";
+            }
         }
         UnionView { columns: self.merged_columns(spec), made_from: digest(&text) }
     }
 
     /// The union view over the raw tables of a stream.
     fn union(&self, names: &Names, spec: &StreamSpec) -> View {
-        View::union(names, &spec.name, &self.raw_tables(&spec.name))
+        View::union(names, spec, &self.raw_tables(&spec.name))
     }
 
     /// Creates the tables and views of a resource. If all are current, it sends no statement.
@@ -267,7 +307,7 @@ impl Catalog {
             return Ok(());
         }
         for spec in specs {
-            check_table(names, &spec.name, &self.merged_columns(spec))?;
+            check_table(names, spec, &self.merged_columns(spec))?;
         }
         self.ensure_schema(session, names).await?;
         for spec in specs {
@@ -280,7 +320,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Creates a raw table, the view over it, and its row in the catalog.
+    /// Creates a raw table, the view over it, and its row in the catalog; or brings them up to date.
     async fn create_table(
         &mut self,
         session: &mut dyn Session,
@@ -294,13 +334,23 @@ impl Catalog {
             Some(table) if table.made_from.starts_with(COLLATED) => {
                 return Err(migration::collation_error(names, resource.name(), &table.name, &table.made_from));
             }
-            // The table may have the previous schema version.
-            Some(_) => drop(session.execute(Statement::new(migration::widen_column(&raw, "DOCUMENT"))).await?),
+            Some(table) if table.is_numbered() => {}
+            // An older version has created the table.
+            Some(table) => {
+                let numbered = table.numbered();
+                migration::upgrade_raw_table(session, &raw).await?;
+                let is_view_current = numbered == desired;
+                self.write_table(session, names, resource, spec, numbered).await?;
+                if is_view_current {
+                    return Ok(());
+                }
+            }
             None => {
                 let create = sql!(
                     "CREATE TABLE IF NOT EXISTS {raw} (\"KEY\" VARCHAR NOT NULL, \"VERSION\" NUMBER(38, 0) NOT NULL, \
                      \"HASH\" VARCHAR, \"RAW\" VARIANT, \"DOCUMENT\" {LONG_TEXT}, \"FIRST_SEEN\" TIMESTAMP_NTZ NOT NULL, \
-                     \"CHANGED_AT\" TIMESTAMP_NTZ NOT NULL, \"DELETED_AT\" TIMESTAMP_NTZ) DEFAULT_DDL_COLLATION = ''",
+                     \"CHANGED_AT\" TIMESTAMP_NTZ NOT NULL, \"DELETED_AT\" TIMESTAMP_NTZ, \"SEQ\" NUMBER(38, 0), \"PARENT\" VARCHAR) \
+                     DEFAULT_DDL_COLLATION = ''",
                     raw,
                     LONG_TEXT
                 );
@@ -310,22 +360,34 @@ impl Catalog {
                 }
             }
         }
-        let view = View::for_resource(names, &desired.name, &desired.columns);
+        let view = View::for_resource(names, spec, &desired.name, &desired.columns);
         if !view.replace_unless_protected(session).await? {
             self.frozen.insert(view.name);
             if self.table(resource, &spec.name).is_some() {
                 return Ok(());
             }
         }
+        self.write_table(session, names, resource, spec, desired).await
+    }
+
+    /// Writes a table's row in the catalog.
+    async fn write_table(
+        &mut self,
+        session: &mut dyn Session,
+        names: &Names,
+        resource: &Resource,
+        spec: &StreamSpec,
+        table: ResourceTable,
+    ) -> Result<()> {
         let entry = CatalogRow {
             resource: resource.name(),
             stream: &spec.name,
-            name: &desired.name,
-            columns: write_columns(&desired.columns)?,
-            made_from: &desired.made_from,
+            name: &table.name,
+            columns: write_columns(&table.columns)?,
+            made_from: &table.made_from,
         };
         write_row(session, names, &entry).await?;
-        self.tables.insert(key(resource, &spec.name), desired);
+        self.tables.insert(key(resource, &spec.name), table);
         Ok(())
     }
 
@@ -398,7 +460,7 @@ impl Catalog {
         let mut made = self.desired_union(names, spec);
         self.union(names, spec).replace(session).await?;
         let is_doubtful = claimed.starts_with(SECOND_CLAIM);
-        self.rebuild_stream_view(session, names, &spec.name, &made, is_alone && !is_doubtful).await?;
+        self.rebuild_stream_view(session, names, spec, &made, is_alone && !is_doubtful).await?;
         if is_doubtful {
             made.made_from = STALE.to_owned();
         }
@@ -415,11 +477,12 @@ impl Catalog {
         &mut self,
         session: &mut dyn Session,
         names: &Names,
-        stream: &str,
+        spec: &StreamSpec,
         made: &UnionView,
         is_alone: bool,
     ) -> Result<()> {
-        let view = View::for_stream(names, stream, &made.columns);
+        let stream = spec.name.as_str();
+        let view = View::for_stream(names, spec, &made.columns);
         let desired = digest(&view.select);
         if is_alone && self.views.get(stream) == Some(&desired) || self.frozen.contains(&view.name) {
             return Ok(());

@@ -1,9 +1,9 @@
 //! The typed columns of the views.
 
 use super::names::{identifier, literal, upper_name};
-use crate::ColumnType;
 use crate::snowflake::{Sql, sql};
 use crate::stream::{Column, Step};
+use crate::{ColumnType, JsonPath};
 
 /// The typed columns over the `RAW` of a table `t`, separated by commas.
 ///
@@ -16,6 +16,17 @@ pub(super) fn select_list(columns: &[Column]) -> Sql {
         })
         .collect();
     Sql::join(&columns, ", ")
+}
+
+/// The JSON text of the value at a path in the `RAW` of a table `t`; null where there is none.
+pub(super) fn value_at(path: &JsonPath) -> Sql {
+    let steps = path.steps();
+    let each = steps.iter().position(|step| *step == Step::Each);
+    let value = walk("t.\"RAW\"".into(), &steps[..each.unwrap_or(steps.len())]);
+    match each {
+        None => sql!("TO_JSON({value})", value),
+        Some(at) => sql!("TO_JSON({array})", array = array(ColumnType::Json, &value, &steps[at + 1..])),
+    }
 }
 
 fn expression(column: &Column) -> Sql {

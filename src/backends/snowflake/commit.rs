@@ -1,18 +1,19 @@
 //! Commits: rows, marks, rejects and state in one transaction.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::load::{LoadTarget, MergeInput};
-use super::plan::{ExistingRow, MergePlan, plan, unhex};
+use super::plan::{ExistingRow, ExistingRows, MergePlan, RowId, plan, row_ids, unhex};
 use super::pool::{UnknownOutcome, is_missing};
 use super::rejects::{SizeChecked, unreadable_row};
+use super::rows::{CommitNumbers, NewestSequence};
 use super::transaction::Fence;
 use super::{Snowflake, state, time};
 use crate::sink::merge::StoredVersion;
 use crate::sink::not_ensured;
 use crate::sink::{Commit, CommitReport, StalePolicy, StreamCommit, StreamReport, Sweep};
 use crate::snowflake::{Bind, Session, Sql, Statement, sql};
-use crate::{Counts, Error, ErrorKind, Record, Result, RowPath, RunId, StateChange, Version};
+use crate::{Counts, Error, ErrorKind, Record, Result, RunId, StateChange, Version};
 
 /// The writes of one part of a commit.
 struct PartWrite<'a> {
@@ -20,10 +21,20 @@ struct PartWrite<'a> {
     target: LoadTarget,
     checked: &'a SizeChecked<'a>,
     input: MergeInput<'a>,
-    /// The keys that a marking part leaves unmarked.
-    unmarked: HashSet<&'a str>,
+    /// The rows that a marking part leaves unmarked.
+    unmarked: HashSet<RowId<'a>>,
     counts: Counts,
+    /// The number that the stream must have after the rows are written; `None` if none was looked for.
+    expected: Option<i64>,
     change: Option<StateChange>,
+}
+
+impl PartWrite<'_> {
+    /// Whether it may change rows, or stores a state.
+    fn needs_fence(&self) -> bool {
+        let has_state = self.change.as_ref().is_some_and(|change| change.state.is_some());
+        has_state || self.counts.changed() || !self.part.gone.is_empty()
+    }
 }
 
 impl Snowflake {
@@ -33,7 +44,6 @@ impl Snowflake {
         commit: &Commit,
         unknown: &UnknownOutcome<CommitReport>,
     ) -> Result<CommitReport> {
-        check_supported(commit)?;
         let mut session = self.session().await?;
         self.check_ensured(&mut *session, commit).await?;
         let checked: Vec<_> = commit.parts.iter().map(|part| SizeChecked::of(&part.records)).collect();
@@ -43,12 +53,14 @@ impl Snowflake {
         }
         // Tables of a resource are always locked in the order of its streams, which prevents deadlocks.
         writes.sort_by(|a, b| a.part.stream.cmp(&b.part.stream));
-        let fence = state::fence(&self.0.names, writes.iter().filter_map(|write| write.change.as_ref()));
+        // One fence covers all streams of the resource. It comes first, because the rows need the numbers that it guards.
+        let fence = writes.iter().find(|write| write.needs_fence());
+        let fence = fence.map(|write| Fence::new(&self.0.names, commit.resource.name(), write.part.run));
         match &fence {
             Some(fence) => fence.begin(&mut session).await?,
             None => session.begin().await?,
         }
-        let written = self.write_all(&mut *session, commit, &writes, fence.as_ref()).await;
+        let written = self.write_all(&mut *session, commit, &mut writes, fence.as_ref()).await;
         let ended = session.finish(written, unknown).await;
         let mut changes = Vec::with_capacity(writes.len());
         for PartWrite { input, change, .. } in writes {
@@ -72,20 +84,22 @@ impl Snowflake {
         checked: &'a SizeChecked<'a>,
         index: usize,
     ) -> Result<PartWrite<'a>> {
-        let name = self.raw_name(session, &commit.resource, &part.stream).await?;
+        let name = self.numbered_name(session, &commit.resource, &part.stream).await?;
         let target = LoadTarget { name, run: part.run, index };
         let (policy, sweep_run) = match part.sweep {
             Some(Sweep::Mark(sweep_run, policy)) => (policy, Some(sweep_run).filter(|_| policy != StalePolicy::Skip)),
             _ => (StalePolicy::Skip, None),
         };
         let found = self.existing_rows(session, commit, part, &target, &checked.records, sweep_run).await?;
+        let sequence = found.sequence;
         let MergePlan { writes, mut counts, unmarked } = plan(found, &checked.records, policy);
         let rejected = part.rejects.len() as u64 + checked.rejected();
         counts.offered += rejected;
         counts.rejected += rejected;
         let input = self.merge_input(session, &target, writes).await?;
         let change = part.counted_change(&counts);
-        Ok(PartWrite { part, target, checked, input, unmarked, counts, change })
+        let expected = sequence.map(|sequence| sequence + i64::from(counts.changed()));
+        Ok(PartWrite { part, target, checked, input, unmarked, counts, expected, change })
     }
 
     /// Writes everything, in the caller's transaction. Statements that lock tables of all resources come last, to hold those locks
@@ -94,20 +108,29 @@ impl Snowflake {
         &self,
         session: &mut dyn Session,
         commit: &Commit,
-        writes: &[PartWrite<'_>],
+        writes: &mut [PartWrite<'_>],
         fence: Option<&Fence>,
     ) -> Result<CommitReport> {
-        let mut met = Vec::new();
-        for write in writes {
+        for write in &mut *writes {
             self.write(session, commit, write).await?;
+        }
+        let (writes, mut met) = (&*writes, Vec::new());
+        for write in writes {
             if self.insert_rejects(session, commit, write.part, write.checked).await? {
                 met.push(write);
             }
         }
+        // The state of another stream records the number of a part that has none.
+        let mut gone = writes.iter().find(|write| !write.part.gone.is_empty() && write.change.is_none());
         let mut report = CommitReport::new();
         for write in writes {
+            let raw = |write: &PartWrite<'_>| self.0.names.raw(&write.target.name);
             let version = match &write.change {
-                Some(change) => Some(self.append_in(session, change, fence).await?),
+                Some(change) => {
+                    let gone = gone.take().map(|gone| (gone.part.stream.as_str(), raw(gone)));
+                    let numbers = CommitNumbers { raw: Some(raw(write)), expected: write.expected, gone };
+                    Some(self.append_in(session, change, fence, &numbers).await?)
+                }
                 None => None,
             };
             report = report.stream(&write.part.stream, StreamReport::new(write.counts.clone(), version));
@@ -156,7 +179,8 @@ impl Snowflake {
         }
     }
 
-    /// The existing rows for the keys of these records and, in a reconcile run, whether the run has marked them.
+    /// The existing rows that these records concern and, in a reconcile run, whether the run has marked them; and, in the same snapshot,
+    /// the number of the newest commit.
     async fn existing_rows(
         &self,
         session: &mut dyn Session,
@@ -165,47 +189,58 @@ impl Snowflake {
         target: &LoadTarget,
         records: &[Record],
         sweep_run: Option<RunId>,
-    ) -> Result<HashMap<String, ExistingRow>> {
-        let keys: HashSet<&str> = records.iter().map(|record| record.key.as_str()).collect();
-        if keys.is_empty() {
-            return Ok(HashMap::new());
+    ) -> Result<ExistingRows> {
+        let ids: HashSet<RowId<'_>> = row_ids(records).collect();
+        if ids.is_empty() {
+            return Ok(ExistingRows::default());
         }
-        let (column, marks) = match sweep_run {
-            None => ("", Sql::default()),
+        let (column, no_mark, marks) = match sweep_run {
+            None => ("", "", Sql::default()),
             Some(_) => (
                 ", CASE WHEN m.\"KEY\" IS NULL THEN '0' ELSE '1' END AS \"MARKED\"",
+                ", '0' AS \"MARKED\"",
                 sql!(
-                    " LEFT JOIN (SELECT DISTINCT \"KEY\" FROM {seen} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ?) m \
-                     ON m.\"KEY\" = t.\"KEY\"",
+                    " LEFT JOIN (SELECT DISTINCT \"KEY\", COALESCE(\"PARENT\", '') AS \"PARENT\" FROM {seen} WHERE \"RUN\" = ? AND \
+                     \"RESOURCE\" = ? AND \"STREAM\" = ?) m ON m.\"KEY\" = t.\"KEY\" AND m.\"PARENT\" = s.\"PARENT\"",
                     seen = self.0.names.state("SNOWFEED_SEEN")
                 ),
             ),
         };
+        let raw = self.0.names.raw(&target.name);
+        let newest = NewestSequence::new(&self.0.names, &raw, &commit.resource, &part.stream);
         let select = sql!(
-            "SELECT t.\"KEY\", CAST(t.\"VERSION\" AS VARCHAR) AS \"VERSION\", t.\"HASH\", \
+            "SELECT t.\"KEY\", s.\"PARENT\", CAST(t.\"VERSION\" AS VARCHAR) AS \"VERSION\", t.\"HASH\", \
              CASE WHEN t.\"DELETED_AT\" IS NULL THEN '0' ELSE '1' END AS \"DELETED\"{column} FROM {raw} t JOIN \
-             (SELECT f.value::VARCHAR AS \"KEY\" FROM (SELECT PARSE_JSON(?) AS \"KEYS\") b, \
-             LATERAL FLATTEN(input => b.\"KEYS\") f) s ON t.\"KEY\" = s.\"KEY\"{marks}",
+             (SELECT f.value:k::VARCHAR AS \"KEY\", COALESCE(f.value:q::VARCHAR, '') AS \"PARENT\" FROM (SELECT PARSE_JSON(?) AS \
+             \"ROWS\") b, LATERAL FLATTEN(input => b.\"ROWS\") f) s ON t.\"KEY\" = s.\"KEY\" AND COALESCE(t.\"PARENT\", '') = \
+             s.\"PARENT\"{marks} UNION ALL SELECT NULL AS \"KEY\", NULL AS \"PARENT\", CAST({newest} AS VARCHAR) AS \"VERSION\", NULL AS \
+             \"HASH\", '0' AS \"DELETED\"{no_mark}",
             column,
+            no_mark,
             marks,
-            raw = self.0.names.raw(&target.name)
+            raw = &raw,
+            newest = &newest.sql
         );
-        let mut select = Statement::new(select).bind(Bind::json(&keys)?);
+        let mut select = Statement::new(select).bind(Bind::json(&ids)?);
         if let Some(sweep_run) = sweep_run {
             select = select.bind(sweep_run.to_string()).bind(commit.resource.name()).bind(part.stream.as_str());
         }
-        let answer = session.execute(select).await;
+        let answer = session.execute(newest.bind(select)).await;
         let answer = answer.map_err(|error| self.missing_table(error, target))?;
-        let found = answer.rows.iter().map(|row| {
-            let key = row.text(0)?.to_string();
-            let hash = row.get(2)?.and_then(|hash| unhex(hash));
-            let version =
-                row.integer(1).map_err(|error| unreadable_row(&self.0.names.raw(&target.name), &key, error))?;
-            let present = StoredVersion::new(Version(version), hash, row.boolean(3)?);
-            let is_marked = if sweep_run.is_some() { row.boolean(4)? } else { false };
-            Ok((key, ExistingRow { present, is_marked }))
-        });
-        found.collect()
+        let mut found = ExistingRows::default();
+        for row in &answer.rows {
+            let Some(key) = row.get(0)? else {
+                found.sequence = Some(row.integer(2)?);
+                continue;
+            };
+            let hash = row.get(3)?.and_then(|hash| unhex(hash));
+            let version = row.integer(2).map_err(|error| unreadable_row(&raw, key, error))?;
+            let present = StoredVersion::new(Version(version), hash, row.boolean(4)?);
+            let is_marked = if sweep_run.is_some() { row.boolean(5)? } else { false };
+            let of_parent = found.rows.entry(row.text(1)?.to_string()).or_default();
+            of_parent.insert(key.to_string(), ExistingRow { present, is_marked });
+        }
+        Ok(found)
     }
 
     /// A dropped raw table is not recreated automatically: the state claims that its rows exist.
@@ -223,38 +258,36 @@ impl Snowflake {
     }
 
     /// Writes the rows of one table, in the caller's transaction.
-    async fn write(&self, session: &mut dyn Session, commit: &Commit, write: &PartWrite<'_>) -> Result<()> {
-        let PartWrite { part, target, input, unmarked, .. } = write;
+    async fn write(&self, session: &mut dyn Session, commit: &Commit, write: &mut PartWrite<'_>) -> Result<()> {
+        let part = write.part;
+        let PartWrite { target, input, unmarked, .. } = &*write;
         let table = self.0.names.raw(&target.name);
-        if let Some(merge) = input.merge(session, &table, &time::ntz_text(commit.at)).await? {
+        let newest = NewestSequence::new(&self.0.names, &table, &commit.resource, &part.stream);
+        if let Some(merge) = input.merge(session, &table, &time::ntz_text(commit.at), &newest).await? {
             session.execute(merge).await?;
         }
         if let Some(Sweep::Mark(sweep_run, _)) = part.sweep {
-            let keys = part.records.iter().map(|record| record.key.as_str());
-            let keys: Vec<&str> = keys.filter(|key| !unmarked.contains(key)).collect();
-            if !keys.is_empty() {
+            let marked: Vec<_> = row_ids(&part.records).filter(|id| !unmarked.contains(id)).collect();
+            if !marked.is_empty() {
                 let mark = sql!(
-                    "INSERT INTO {seen} (\"RUN\", \"RESOURCE\", \"STREAM\", \"KEY\") SELECT b.\"RUN\", b.\"RESOURCE\", \
-                     b.\"STREAM\", f.value::VARCHAR FROM (SELECT CAST(? AS VARCHAR) AS \"RUN\", CAST(? AS VARCHAR) AS \
-                     \"RESOURCE\", CAST(? AS VARCHAR) AS \"STREAM\", PARSE_JSON(?) AS \"KEYS\") b, \
-                     LATERAL FLATTEN(input => b.\"KEYS\") f",
+                    "INSERT INTO {seen} (\"RUN\", \"RESOURCE\", \"STREAM\", \"KEY\", \"PARENT\") SELECT b.\"RUN\", b.\"RESOURCE\", \
+                     b.\"STREAM\", f.value:k::VARCHAR, f.value:q::VARCHAR FROM (SELECT CAST(? AS VARCHAR) AS \"RUN\", CAST(? AS \
+                     VARCHAR) AS \"RESOURCE\", CAST(? AS VARCHAR) AS \"STREAM\", PARSE_JSON(?) AS \"ROWS\") b, \
+                     LATERAL FLATTEN(input => b.\"ROWS\") f",
                     seen = self.0.names.state("SNOWFEED_SEEN")
                 );
                 let mark = Statement::new(mark).bind(sweep_run.to_string()).bind(commit.resource.name());
-                session.execute(mark.bind(part.stream.as_str()).bind(Bind::json(&keys)?)).await?;
+                session.execute(mark.bind(part.stream.as_str()).bind(Bind::json(&marked)?)).await?;
             }
         }
+        let was_numbered = write.counts.changed();
+        let deleted = self.delete_gone(session, commit, part, &table, was_numbered).await?;
+        if deleted > 0 {
+            write.expected = write.expected.map(|expected| expected + i64::from(!was_numbered));
+            write.counts.offered += deleted;
+            write.counts.deleted += deleted;
+            write.change = write.part.counted_change(&write.counts);
+        }
         Ok(())
-    }
-}
-
-/// Rejects what the raw tables cannot hold.
-fn check_supported(commit: &Commit) -> Result<()> {
-    let is_child = |record: &Record| *record.parent() != RowPath::ROOT;
-    match commit.parts.iter().find(|part| !part.gone.is_empty() || part.records.iter().any(is_child)) {
-        Some(part) => Err(Error::new(ErrorKind::Unsupported, "this destination does not hold child streams")
-            .with_context("stream", &part.stream)
-            .with_help("select other streams")),
-        None => Ok(()),
     }
 }

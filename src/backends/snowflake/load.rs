@@ -3,6 +3,7 @@
 use super::Snowflake;
 use super::names;
 use super::plan::RowWrite;
+use super::rows::NewestSequence;
 use crate::snowflake::stage::{GzipLines, file_name};
 use crate::snowflake::{Bind, Session, Sql, StagedFile, Statement, sql, stage_reference};
 use crate::{Error, Result, RunId};
@@ -44,10 +45,10 @@ pub(super) struct Staged {
 /// The additional column if a row replaces one of a higher version.
 const REPLACES: &str = "CASE WHEN f.value:f::BOOLEAN THEN 1 ELSE 0 END AS \"REPLACES\"";
 
-/// The rows of a bound value as columns; `f.value` is one row, and `b` holds the time.
-const ROWS: &str = "f.value:k::VARCHAR AS \"KEY\", f.value:v::NUMBER(38, 0) AS \"VERSION\", f.value:o::VARCHAR AS \"ACT\", \
+/// The rows of a bound value as columns; `f.value` is one row, and `b` holds the time and the number of the commit.
+const ROWS: &str = "f.value:k::VARCHAR AS \"KEY\", COALESCE(f.value:q::VARCHAR, '') AS \"PARENT\", f.value:v::NUMBER(38, 0) AS \"VERSION\", f.value:o::VARCHAR AS \"ACT\", \
                     f.value:h::VARCHAR AS \"HASH\", f.value:d::VARCHAR AS \"DOCUMENT\", \
-                    TRY_PARSE_JSON(CASE WHEN f.value:j::BOOLEAN THEN COALESCE(f.value:p::VARCHAR, f.value:d::VARCHAR) END, 'd') AS \"RAW\", b.\"AT\" AS \"AT\", \
+                    TRY_PARSE_JSON(CASE WHEN f.value:j::BOOLEAN THEN COALESCE(f.value:p::VARCHAR, f.value:d::VARCHAR) END, 'd') AS \"RAW\", b.\"AT\" AS \"AT\", b.\"SEQ\" AS \"SEQ\", \
                     CASE WHEN f.value:x::BOOLEAN THEN b.\"AT\" END AS \"DELETED_AT\"";
 
 impl Snowflake {
@@ -96,24 +97,34 @@ impl MergeInput<'_> {
     ///
     /// The MERGE checks the version of each row again: a commit without a fence may have come between. A row that replaces a higher
     /// version is not checked, because the engine fences every such commit.
-    pub(super) async fn merge(&self, session: &mut dyn Session, table: &Sql, at: &str) -> Result<Option<Statement>> {
+    ///
+    /// Rows that it changes get the number after `newest`.
+    pub(super) async fn merge(
+        &self,
+        session: &mut dyn Session,
+        table: &Sql,
+        at: &str,
+        newest: &NewestSequence<'_>,
+    ) -> Result<Option<Statement>> {
         let columns = if self.replaces() { sql!("{ROWS}, {REPLACES}", ROWS, REPLACES) } else { ROWS.into() };
         let (rows, bind) = match self {
             Self::Empty => return Ok(None),
             Self::Bound(writes) => {
                 let rows = sql!(
-                    "SELECT {columns} FROM (SELECT PARSE_JSON(?) AS \"ROWS\", CAST(? AS TIMESTAMP_NTZ) AS \"AT\") b, \
-                     LATERAL FLATTEN(input => b.\"ROWS\") f",
-                    columns
+                    "SELECT {columns} FROM (SELECT PARSE_JSON(?) AS \"ROWS\", CAST(? AS TIMESTAMP_NTZ) AS \"AT\", {newest} + 1 AS \
+                     \"SEQ\") b, LATERAL FLATTEN(input => b.\"ROWS\") f",
+                    columns,
+                    newest = newest.sql
                 );
                 (rows, Some(Bind::json(writes)?))
             }
             Self::Staged(staged) => {
                 staged.load(session).await?;
                 let rows = sql!(
-                    "SELECT {columns} FROM {table} f CROSS JOIN (SELECT CAST(? AS TIMESTAMP_NTZ) AS \"AT\") b",
+                    "SELECT {columns} FROM {table} f CROSS JOIN (SELECT CAST(? AS TIMESTAMP_NTZ) AS \"AT\", {newest} + 1 AS \"SEQ\") b",
                     columns = columns.replace_fragment("f.value:", &"f.\"ROW\":"),
-                    table = &staged.table
+                    table = &staged.table,
+                    newest = newest.sql
                 );
                 (rows, None)
             }
@@ -123,13 +134,15 @@ impl MergeInput<'_> {
             false => "WHEN MATCHED AND s.\"VERSION\" >= t.\"VERSION\" AND s.\"ACT\" =",
         };
         let merge = Statement::new(sql!(
-            "MERGE INTO {table} t USING ({rows}) s ON t.\"KEY\" = s.\"KEY\" \
+            "MERGE INTO {table} t USING ({rows}) s ON t.\"KEY\" = s.\"KEY\" AND COALESCE(t.\"PARENT\", '') = s.\"PARENT\" \
              {newer} 'write' THEN UPDATE SET \"VERSION\" = s.\"VERSION\", \"HASH\" = s.\"HASH\", \"RAW\" = s.\"RAW\", \
-             \"DOCUMENT\" = s.\"DOCUMENT\", \"CHANGED_AT\" = s.\"AT\", \"DELETED_AT\" = s.\"DELETED_AT\" \
-             {newer} 'delete' THEN UPDATE SET \"VERSION\" = s.\"VERSION\", \"CHANGED_AT\" = s.\"AT\", \"DELETED_AT\" = s.\"AT\" \
+             \"DOCUMENT\" = s.\"DOCUMENT\", \"CHANGED_AT\" = s.\"AT\", \"DELETED_AT\" = s.\"DELETED_AT\", \"SEQ\" = s.\"SEQ\" \
+             {newer} 'delete' THEN UPDATE SET \"VERSION\" = s.\"VERSION\", \"CHANGED_AT\" = s.\"AT\", \"DELETED_AT\" = s.\"AT\", \
+             \"SEQ\" = s.\"SEQ\" \
              {newer} 'bump_version' THEN UPDATE SET \"VERSION\" = s.\"VERSION\" \
              WHEN NOT MATCHED THEN INSERT (\"KEY\", \"VERSION\", \"HASH\", \"RAW\", \"DOCUMENT\", \"FIRST_SEEN\", \"CHANGED_AT\", \
-             \"DELETED_AT\") VALUES (s.\"KEY\", s.\"VERSION\", s.\"HASH\", s.\"RAW\", s.\"DOCUMENT\", s.\"AT\", s.\"AT\", s.\"DELETED_AT\")",
+             \"DELETED_AT\", \"SEQ\", \"PARENT\") VALUES (s.\"KEY\", s.\"VERSION\", s.\"HASH\", s.\"RAW\", s.\"DOCUMENT\", s.\"AT\", s.\"AT\", \
+             s.\"DELETED_AT\", s.\"SEQ\", NULLIF(s.\"PARENT\", ''))",
             table,
             rows,
             newer
@@ -138,7 +151,7 @@ impl MergeInput<'_> {
             Some(bind) => merge.bind(bind),
             None => merge,
         };
-        Ok(Some(merge.bind(at)))
+        Ok(Some(newest.bind(merge.bind(at))))
     }
 
     /// Whether a row replaces one of a higher version.

@@ -13,6 +13,10 @@
 //! | version 2 | version 3 |
 //! |---|---|
 //! | one state and one run for all streams of a resource | one for each stream: the column `STREAM` of `APP_STATE`, `SNOWFEED_RUN` and `INGESTION_RUN` |
+//! | rows identified by their key, and commits without numbers | the columns of sequences in `APP_STATE`, and `PARENT` in `SNOWFEED_SEEN` |
+//!
+//! The raw tables get their columns `SEQ` and `PARENT` when their resource is next ensured: a thousand resources must not cost a thousand
+//! statements at the first start.
 //!
 //! The entries and runs of a resource with a single stream become that stream's, in place: it continues from its checkpoint, above its
 //! versions. An entry of a resource with several streams gets the empty name: its checkpoint covers streams that now progress apart, so
@@ -123,10 +127,19 @@ async fn prepare_to_3(session: &mut dyn Session, names: &Names) -> Result<()> {
         ))
         .with_help("detach the policy, start this program again, then attach it again"));
     }
-    for table in ["APP_STATE", "SNOWFEED_RUN"] {
+    for (table, column, kind) in [
+        ("APP_STATE", "STREAM", "VARCHAR COLLATE ''"),
+        ("SNOWFEED_RUN", "STREAM", "VARCHAR COLLATE ''"),
+        ("APP_STATE", "SEQUENCE", "NUMBER(38, 0)"),
+        ("APP_STATE", "PARENT_STREAM", "VARCHAR COLLATE ''"),
+        ("APP_STATE", "PARENT_SEQUENCE", "NUMBER(38, 0)"),
+        ("SNOWFEED_SEEN", "PARENT", "VARCHAR COLLATE ''"),
+    ] {
         let add = sql!(
-            "ALTER TABLE IF EXISTS {table} ADD COLUMN IF NOT EXISTS \"STREAM\" VARCHAR COLLATE ''",
-            table = names.state(table)
+            "ALTER TABLE IF EXISTS {table} ADD COLUMN IF NOT EXISTS \"{column}\" {kind}",
+            table = names.state(table),
+            column,
+            kind
         );
         session.execute(Statement::new(add)).await?;
     }
@@ -166,6 +179,16 @@ pub(super) fn widen_column(table: &Sql, column: &str) -> Sql {
         LONG_TEXT,
         column = identifier(column)
     )
+}
+
+/// Brings a raw table of an older version up to date.
+pub(super) async fn upgrade_raw_table(session: &mut dyn Session, raw: &Sql) -> Result<()> {
+    session.execute(Statement::new(widen_column(raw, "DOCUMENT"))).await?;
+    for column in ["\"SEQ\" NUMBER(38, 0)", "\"PARENT\" VARCHAR COLLATE ''"] {
+        let add = sql!("ALTER TABLE {raw} ADD COLUMN IF NOT EXISTS {column}", raw, column);
+        session.execute(Statement::new(add)).await?;
+    }
+    Ok(())
 }
 
 /// The existing tables of version 1. A view of the same name belongs to version 2.

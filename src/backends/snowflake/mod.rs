@@ -19,6 +19,7 @@ mod plan;
 mod pool;
 mod preview;
 mod rejects;
+mod rows;
 mod run_history;
 mod schema;
 mod state;
@@ -28,6 +29,7 @@ mod time;
 mod transaction;
 mod view;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -38,10 +40,11 @@ use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::sink::not_ensured;
 use crate::sink::{
-    Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, Sink, StoredRecord, UnseenQuery,
+    Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, RowQuery, SelectedRow, Sink, StoredRecord,
+    UnseenQuery,
 };
 use crate::snowflake::{Client, HttpClient, Session};
-use crate::{Error, Resource, Result, RetryConfig, StreamSpec};
+use crate::{Error, Resource, Result, RetryConfig, Sequence, StreamSpec};
 
 use catalog::Catalog;
 use names::Names;
@@ -65,7 +68,7 @@ pub(crate) use state_tables::STATE as STATE_SQL;
 /// |---|---|
 /// | each stream, `PUBLIC.ISSUES` | a typed view of all resources, with a `RESOURCE` column |
 /// | each resource, `PUBLIC."acme/widgets"` | the same view, of that resource only; the name is quoted where it is not lower-case |
-/// | `PUBLIC_RAW."acme/widgets"` | the table behind it: `RAW` (a VARIANT), `DOCUMENT` (the text as it was sent), key, version, times |
+/// | `PUBLIC_RAW."acme/widgets"` | the table behind it: `RAW` (a VARIANT), `DOCUMENT` (the text as it was sent), key, parent, version, times, the number of the commit |
 ///
 /// and in `STATE`, with the names of the reference system:
 ///
@@ -112,6 +115,8 @@ struct Inner {
     cleaned: AtomicBool,
     /// The times of run records.
     run_clock: time::MonotonicClock,
+    /// The sequences that `latest_many` has read along.
+    known_sequences: rows::KnownSequences,
 }
 
 /// The default of [`SnowflakeBuilder::max_bind_bytes`].
@@ -174,6 +179,7 @@ impl Inner {
             max_bind_bytes: DEFAULT_MAX_BIND_BYTES,
             cleaned: AtomicBool::new(false),
             run_clock: time::MonotonicClock::default(),
+            known_sequences: rows::KnownSequences::default(),
         }
     }
 }
@@ -219,6 +225,15 @@ impl Snowflake {
         MutexGuard::try_map(known, Option::as_mut).map_err(|_| Error::internal("the catalog was read and is missing"))
     }
 
+    /// Returns the name of a resource's raw table that has numbers. Another program may have created it since the catalog was read.
+    async fn numbered_name(&self, session: &mut dyn Session, resource: &Resource, stream: &str) -> Result<String> {
+        let mut catalog = self.catalog(session).await?;
+        if catalog.numbered_name(resource, stream).is_none() {
+            *catalog = Catalog::read(session, &self.0.names).await?;
+        }
+        catalog.numbered_name(resource, stream).map(str::to_owned).ok_or_else(|| not_ensured(resource, stream))
+    }
+
     /// Returns the name of a resource's raw table. Another program may have created it since the catalog was read.
     async fn raw_name(&self, session: &mut dyn Session, resource: &Resource, table: &str) -> Result<String> {
         let mut catalog = self.catalog(session).await?;
@@ -258,8 +273,11 @@ impl Sink for Snowflake {
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
+        self.0.known_sequences.forget(commit.resource.name());
         let unknown = UnknownOutcome::new();
-        transaction::with_retry(|| self.try_commit(&commit, &unknown)).await
+        let committed = transaction::with_retry(|| self.try_commit(&commit, &unknown)).await;
+        self.0.known_sequences.forget(commit.resource.name());
+        committed
     }
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
@@ -268,6 +286,14 @@ impl Sink for Snowflake {
 
     async fn live_rows(&self, query: UnseenQuery) -> Result<LiveRows> {
         self.count_live_rows(&query).await
+    }
+
+    async fn select_rows(&self, query: RowQuery) -> Result<Vec<SelectedRow>> {
+        self.find_rows(&query).await
+    }
+
+    async fn sequences(&self, resource: &Resource) -> Result<BTreeMap<String, Sequence>> {
+        self.find_sequences(resource).await
     }
 
     async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {

@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use bytestring::ByteString;
 use serde::Serialize;
@@ -9,13 +10,13 @@ use serde::Serialize;
 use crate::backends::surrogates;
 use crate::sink::StalePolicy;
 use crate::sink::merge::{Merge, MergeAction, StoredVersion};
-use crate::{Counts, Operation, Record, Version};
+use crate::{Counts, Operation, Record, RowPath, Version};
 
 /// A row to write. Its JSON has short names: they repeat in every row that is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct RowWrite<'a> {
-    #[serde(rename = "k")]
-    key: &'a str,
+    #[serde(flatten)]
+    id: RowId<'a>,
     #[serde(rename = "v")]
     version: i64,
     /// The hash of the document; `None` keeps the stored document.
@@ -41,6 +42,35 @@ pub(super) struct RowWrite<'a> {
     replaces: bool,
 }
 
+/// The identity of a row in its table, by the text of its parent's path, which is empty without a parent. Its JSON has the names of a
+/// [`RowWrite`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub(super) struct RowId<'a> {
+    #[serde(rename = "k")]
+    key: &'a str,
+    #[serde(rename = "q", serialize_with = "serialize_text", skip_serializing_if = "is_empty")]
+    parent: Arc<str>,
+}
+
+fn serialize_text<S: serde::Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
+}
+
+fn is_empty(text: &Arc<str>) -> bool {
+    text.is_empty()
+}
+
+/// The identities of records, in order. Records of one parent follow one another, and share its text.
+pub(super) fn row_ids(records: &[Record]) -> impl Iterator<Item = RowId<'_>> {
+    let mut last: (&RowPath, Arc<str>) = (&RowPath::ROOT, "".into());
+    records.iter().map(move |record| {
+        if record.parent() != last.0 {
+            last = (record.parent(), record.parent().to_text().into());
+        }
+        RowId { key: &record.key, parent: last.1.clone() }
+    })
+}
+
 /// A change to an existing row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -57,7 +87,11 @@ impl RowWrite<'_> {
     /// The approximate size as JSON, in bytes.
     pub(super) fn size(&self) -> usize {
         let text = |text: &str| text.len() + text.len() / 8;
-        self.key.len() + self.document.map_or(0, text) + self.variant.as_deref().map_or(0, text) + 96
+        self.id.key.len()
+            + self.id.parent.len()
+            + self.document.map_or(0, text)
+            + self.variant.as_deref().map_or(0, text)
+            + 96
     }
 
     /// Whether it replaces a row of a higher version.
@@ -66,24 +100,39 @@ impl RowWrite<'_> {
     }
 }
 
-/// The row of a key in the raw table.
+/// A row of the raw table.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ExistingRow {
     pub(super) present: StoredVersion,
-    /// Whether the current reconcile run has marked the key.
+    /// Whether the current reconcile run has marked the row.
     pub(super) is_marked: bool,
+}
+
+/// The rows of the raw table that records concern.
+#[derive(Debug, Default)]
+pub(super) struct ExistingRows {
+    /// By the text of the parent's path, then by key.
+    pub(super) rows: HashMap<String, HashMap<String, ExistingRow>>,
+    /// The number of the last commit that changed a row of the table; `None` if no row was looked for.
+    pub(super) sequence: Option<i64>,
+}
+
+impl ExistingRows {
+    fn remove(&mut self, id: &RowId<'_>) -> Option<ExistingRow> {
+        self.rows.get_mut(&*id.parent)?.remove(id.key)
+    }
 }
 
 /// The planned writes of one table.
 pub(super) struct MergePlan<'a> {
-    /// The rows to write, in the order of the first record of each key.
+    /// The rows to write, in the order of the first record of each.
     pub(super) writes: Vec<RowWrite<'a>>,
     pub(super) counts: Counts,
-    /// The keys that the reconcile run must verify.
-    pub(super) unmarked: HashSet<&'a str>,
+    /// The rows that the reconcile run must verify.
+    pub(super) unmarked: HashSet<RowId<'a>>,
 }
 
-/// The state of one key while records are applied.
+/// The state of one row while records are applied.
 struct PendingRow<'a> {
     present: Option<StoredVersion>,
     document: Option<&'a ByteString>,
@@ -93,28 +142,26 @@ struct PendingRow<'a> {
     replaces: bool,
 }
 
-/// Plans the writes of records, given the existing rows of their keys.
-pub(super) fn plan<'a>(
-    mut found: HashMap<String, ExistingRow>,
-    records: &'a [Record],
-    policy: StalePolicy,
-) -> MergePlan<'a> {
+/// Plans the writes of records, given the existing rows that they concern.
+pub(super) fn plan<'a>(mut found: ExistingRows, records: &'a [Record], policy: StalePolicy) -> MergePlan<'a> {
     let mut counts = Counts::default();
-    let mut rows: Vec<(&'a str, PendingRow<'a>)> = Vec::new();
-    let mut places: HashMap<&'a str, usize> = HashMap::new();
-    for record in records {
-        let place = match places.entry(record.key.as_str()) {
+    let mut rows: Vec<(RowId<'a>, PendingRow<'a>)> = Vec::new();
+    let mut places: HashMap<RowId<'a>, usize> = HashMap::new();
+    for (id, record) in row_ids(records).zip(records) {
+        let place = match places.entry(id) {
             Entry::Occupied(place) => *place.get(),
             Entry::Vacant(place) => {
-                rows.push((&record.key, PendingRow::new(found.remove(&record.key))));
+                let id = place.key().clone();
+                let found = found.remove(&id);
+                rows.push((id, PendingRow::new(found)));
                 *place.insert(rows.len() - 1)
             }
         };
         rows[place].1.apply(record, policy).count(&mut counts);
     }
-    let unmarked = rows.iter().filter(|(_, row)| !row.is_marked).map(|(key, _)| *key).collect();
+    let unmarked = rows.iter().filter(|(_, row)| !row.is_marked).map(|(id, _)| id.clone()).collect();
     let touched = rows.into_iter().filter(|(_, row)| row.touched);
-    MergePlan { writes: touched.filter_map(|(key, row)| row.into_write(key)).collect(), counts, unmarked }
+    MergePlan { writes: touched.filter_map(|(id, row)| row.into_write(id)).collect(), counts, unmarked }
 }
 
 impl<'a> PendingRow<'a> {
@@ -142,11 +189,11 @@ impl<'a> PendingRow<'a> {
         merge
     }
 
-    fn into_write(self, key: &'a str) -> Option<RowWrite<'a>> {
+    fn into_write(self, id: RowId<'a>) -> Option<RowWrite<'a>> {
         let StoredVersion { version: Version(version), hash, deleted } = self.present?;
         let document = self.document.map(|document| &**document);
         Some(RowWrite {
-            key,
+            id,
             version,
             hash: hash.filter(|_| document.is_some()).map(|hash| hex(&hash)),
             document,
@@ -187,12 +234,13 @@ mod tests {
         Record::delete("k", Version(version))
     }
 
-    fn present(version: i64, text: Option<&str>, deleted: bool) -> HashMap<String, ExistingRow> {
+    fn present(version: i64, text: Option<&str>, deleted: bool) -> ExistingRows {
         let present = StoredVersion::new(Version(version), text.map(content_hash), deleted);
-        [("k".to_owned(), ExistingRow { present, is_marked: false })].into()
+        let of_parent = [("k".to_owned(), ExistingRow { present, is_marked: false })].into();
+        ExistingRows { rows: [(String::new(), of_parent)].into(), sequence: Some(0) }
     }
 
-    fn plan<'a>(found: HashMap<String, ExistingRow>, records: &'a [Record]) -> (Vec<RowWrite<'a>>, Counts) {
+    fn plan<'a>(found: ExistingRows, records: &'a [Record]) -> (Vec<RowWrite<'a>>, Counts) {
         let MergePlan { writes, counts, .. } = super::plan(found, records, StalePolicy::Skip);
         (writes, counts)
     }
@@ -208,7 +256,7 @@ mod tests {
     #[test]
     fn a_key_that_comes_and_goes_in_one_commit_is_one_row() {
         let records = [upsert(1, "{\"a\":1}"), delete(2)];
-        let (writes, counts) = plan(HashMap::new(), &records);
+        let (writes, counts) = plan(ExistingRows::default(), &records);
         assert_eq!((counts.inserted, counts.deleted), (1, 1));
         let [write] = writes.as_slice() else { panic!("{writes:?}") };
         assert_eq!(
@@ -237,7 +285,7 @@ mod tests {
         assert_eq!((write.version, write.document, write.replaces()), (3, Some("{\"a\":1}"), true));
         assert_eq!((plan.counts.updated, plan.counts.skipped_total(), plan.unmarked.len()), (1, 1, 0));
         let mut marked = present(5, Some("{}"), false);
-        marked.values_mut().for_each(|found| found.is_marked = true);
+        marked.rows.values_mut().flat_map(HashMap::values_mut).for_each(|found| found.is_marked = true);
         let plan = super::plan(marked, &records, StalePolicy::Replace);
         assert_eq!((plan.writes.len(), plan.counts.skipped_total(), plan.unmarked.len()), (0, 2, 0));
     }
@@ -253,9 +301,20 @@ mod tests {
     }
 
     #[test]
+    fn the_same_key_below_two_parents_is_two_rows() {
+        let below = |parent: &str| upsert(1, "{}").of_parent(RowPath::ROOT.child(parent));
+        let records = [below("a"), below("b"), below("a"), upsert(1, "{}")];
+        let (writes, counts) = plan(present(1, Some("{}"), false), &records);
+        let parents: Vec<&str> = writes.iter().map(|write| &*write.id.parent).collect();
+        assert_eq!((parents.as_slice(), counts.inserted, counts.unchanged), (&["[\"a\"]", "[\"b\"]"][..], 2, 2));
+        let json = serde_json::to_value(&writes[0]).unwrap();
+        assert_eq!((&json["k"], &json["q"]), (&"k".into(), &"[\"a\"]".into()));
+    }
+
+    #[test]
     fn what_is_no_json_is_said_so() {
         let records = [upsert(1, "{oops")];
-        assert!(!plan(HashMap::new(), &records).0[0].is_json);
+        assert!(!plan(ExistingRows::default(), &records).0[0].is_json);
     }
 
     proptest! {

@@ -10,10 +10,11 @@ use async_trait::async_trait;
 
 use super::names::{Names, literal};
 use super::pool::UnknownOutcome;
+use super::rows::CommitNumbers;
 use super::run_history::run;
 use super::state_tables::StateTables;
 use super::transaction::{self, Fence};
-use super::{Snowflake, time};
+use super::{Snowflake, rows, time};
 use crate::sink::conflict;
 use crate::snowflake::{QueryResult, Row, Session, Statement, sql};
 use crate::state::{
@@ -28,7 +29,8 @@ pub(super) fn fence<'a>(names: &Names, changes: impl IntoIterator<Item = &'a Sta
 }
 
 impl Snowflake {
-    /// Stores a change in the caller's transaction, which holds the fence; rejects it if another run has stored a newer version.
+    /// Stores a change in the caller's transaction, which holds the fence; rejects it if another run has stored a newer version, or if
+    /// rows have changed since the commit was planned.
     ///
     /// After waiting for the fence, a transaction sees the previous holder's entry, because each statement sees what was committed
     /// before it. If Snowflake has ended the transaction, nothing is stored.
@@ -37,32 +39,42 @@ impl Snowflake {
         session: &mut dyn Session,
         change: &StateChange,
         fence: Option<&Fence>,
+        numbers: &CommitNumbers<'_>,
     ) -> Result<StateVersion> {
         let mut version = change.base;
         if let (Some(state), Some(fence)) = (&change.state, fence) {
             let base = i64::try_from(change.base.0).unwrap_or(i64::MAX);
             let entries = self.0.names.state("APP_STATE");
+            let numbered = numbers.columns();
             // An invalid time that a user wrote by hand counts as the earliest.
             let insert = sql!(
-                "INSERT INTO {entries} (\"TIMESTAMP\", \"KEY\", \"STREAM\", \"VALUE\", \"VERSION\", \"AT\", \"DOCUMENT\") SELECT \
+                "INSERT INTO {entries} (\"TIMESTAMP\", \"KEY\", \"STREAM\", \"VALUE\", \"VERSION\", \"AT\", \"DOCUMENT\", \
+                 \"SEQUENCE\", \"PARENT_STREAM\", \"PARENT_SEQUENCE\") SELECT \
                  CAST(REPLACE(REPLACE(e.\"AT\", 'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e.\"KEY\", e.\"STREAM\", \
-                 PARSE_JSON(e.\"DOCUMENT\"), e.\"BASE\" + 1, e.\"AT\", e.\"DOCUMENT\" FROM (SELECT b.\"KEY\", b.\"STREAM\", \
-                 b.\"BASE\", b.\"DOCUMENT\", CASE WHEN n.\"AT\" > b.\"AT\" THEN n.\"AT\" ELSE b.\"AT\" END AS \"AT\" FROM (SELECT \
+                 PARSE_JSON(e.\"DOCUMENT\"), e.\"BASE\" + 1, e.\"AT\", e.\"DOCUMENT\", e.\"SEQUENCE\", e.\"PARENT_STREAM\", \
+                 e.\"PARENT_SEQUENCE\" FROM (SELECT b.\"KEY\", b.\"STREAM\", b.\"BASE\", b.\"DOCUMENT\", CASE WHEN n.\"AT\" > b.\"AT\" \
+                 THEN n.\"AT\" ELSE b.\"AT\" END AS \"AT\", {sequence} AS \"SEQUENCE\", COALESCE(b.\"PARENT_STREAM\", \
+                 n.\"PARENT_STREAM\") AS \"PARENT_STREAM\", {parent_sequence} AS \"PARENT_SEQUENCE\" FROM (SELECT \
                  CAST(? AS VARCHAR) AS \"KEY\", CAST(? AS VARCHAR) AS \"STREAM\", CAST(? AS NUMBER(38, 0)) AS \"BASE\", CAST(? AS \
-                 VARCHAR) AS \"AT\", CAST(? AS VARCHAR) AS \"DOCUMENT\") b CROSS JOIN (SELECT MAX(\"VERSION\") AS \"VERSION\", \
-                 MAX(CASE WHEN REGEXP_LIKE(\"AT\", \
+                 VARCHAR) AS \"AT\", CAST(? AS VARCHAR) AS \"DOCUMENT\", CAST(? AS VARCHAR) AS \"PARENT_STREAM\") b CROSS JOIN \
+                 (SELECT MAX(\"VERSION\") AS \"VERSION\", MAX(\"SEQUENCE\") AS \"SEQUENCE\", MAX(\"PARENT_STREAM\") AS \
+                 \"PARENT_STREAM\", MAX(\"PARENT_SEQUENCE\") AS \"PARENT_SEQUENCE\", MAX(CASE WHEN REGEXP_LIKE(\"AT\", \
                  '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}[.][0-9]{{9}}Z$') THEN \"AT\" END) AS \"AT\" \
-                 FROM {entries} WHERE \"KEY\" = ? AND (\"STREAM\" = ? OR \"STREAM\" IS NULL)) n WHERE COALESCE(n.\"VERSION\", 0) = \
-                 b.\"BASE\") e WHERE {held}",
+                 FROM {entries} WHERE \"KEY\" = ? AND (\"STREAM\" = ? OR \"STREAM\" IS NULL)) n{tables} WHERE COALESCE(n.\"VERSION\", 0) = \
+                 b.\"BASE\"{unchanged}) e WHERE {held}",
                 entries,
+                sequence = numbered.sequence,
+                parent_sequence = numbered.parent_sequence,
+                tables = numbered.tables,
+                unchanged = numbered.unchanged,
                 held = fence.is_held()
             );
             let document = serde_json::to_string(state)
                 .map_err(|error| Error::internal("a state cannot be written as JSON").with_source(error))?;
             let StateKey { resource, stream } = &change.key;
             let insert = Statement::new(insert).bind(resource.as_str()).bind(stream.as_str()).bind(base);
-            let insert = insert.bind(time::rfc3339(change.at)).bind(document);
-            let insert = insert.bind(resource.as_str()).bind(stream.as_str());
+            let insert = insert.bind(time::rfc3339(change.at)).bind(document).bind(numbers.gone_stream());
+            let insert = numbers.bind_expected(insert.bind(resource.as_str()).bind(stream.as_str()));
             if session.execute(insert).await?.rows_affected()? == 0 {
                 return Err(conflict(&change.key, change.base, change.base));
             }
@@ -156,6 +168,8 @@ impl StateStore for Snowflake {
     }
 
     async fn latest(&self, key: &StateKey) -> Result<Option<StateEntry>> {
+        // The run that reads its state anew must not meet numbers from before.
+        self.0.known_sequences.forget(&key.resource);
         let mut session = self.session().await?;
         let newest = entry_rows(&mut *session, &self.0.names, key, 1).await?;
         newest.rows.first().map(|row| named_entry(&self.0.names, key, row, 0)).transpose()
@@ -195,16 +209,19 @@ impl StateStore for Snowflake {
         let select = |tables: &StateTables| {
             Statement::new(sql!(
                 "SELECT 'entry' AS \"WHAT\", e.\"KEY\", CAST(e.\"VERSION\" AS VARCHAR) AS \"V\", e.\"AT\", e.\"DOCUMENT\", \
-                 e.\"STREAM\" FROM {entries} e QUALIFY ROW_NUMBER() OVER (PARTITION BY e.\"KEY\", e.\"STREAM\" ORDER BY \
+                 e.\"STREAM\", CAST(e.\"SEQUENCE\" AS VARCHAR) AS \"SEQ\", e.\"PARENT_STREAM\", CAST(e.\"PARENT_SEQUENCE\" AS \
+                 VARCHAR) AS \"PARENT_SEQ\" FROM {entries} e QUALIFY ROW_NUMBER() OVER (PARTITION BY e.\"KEY\", e.\"STREAM\" ORDER BY \
                  e.\"VERSION\" DESC) = 1 UNION ALL SELECT 'run' AS \"WHAT\", r.\"RESOURCE\" AS \"KEY\", NULL AS \"V\", NULL AS \
-                 \"AT\", r.\"DOCUMENT\", r.\"STREAM\" FROM {runs} r QUALIFY ROW_NUMBER() OVER (PARTITION BY r.\"RESOURCE\", \
+                 \"AT\", r.\"DOCUMENT\", r.\"STREAM\", NULL AS \"SEQ\", NULL AS \"PARENT_STREAM\", NULL AS \"PARENT_SEQ\" FROM {runs} r QUALIFY ROW_NUMBER() OVER (PARTITION BY r.\"RESOURCE\", \
                  r.\"STREAM\" ORDER BY r.\"STARTED_AT\" DESC, r.\"ID\" DESC) = 1",
                 entries = &tables.entries,
                 runs = &tables.runs
             ))
         };
         let names = &self.0.names;
+        let known = self.0.known_sequences.begin();
         let answer = StateTables::read(&mut *self.session().await?, names, select).await?;
+        self.0.known_sequences.keep(known, rows::sequences_of_entries(&answer)?);
         let mut rows: HashMap<(&str, Option<&str>), NewestRows<'_>> = HashMap::new();
         for row in &answer.rows {
             let newest = rows.entry((row.text(1)?, row.get(5)?.map(|stream| &**stream))).or_default();
@@ -243,10 +260,10 @@ impl Snowflake {
         let mut session = self.session().await?;
         self.catalog(&mut *session).await?.ensure_schema(&mut *session, &self.0.names).await?;
         let Some(fence) = fence(&self.0.names, [change]) else {
-            return self.append_in(&mut *session, change, None).await;
+            return self.append_in(&mut *session, change, None, &CommitNumbers::default()).await;
         };
         fence.begin(&mut session).await?;
-        let appended = self.append_in(&mut *session, change, Some(&fence)).await;
+        let appended = self.append_in(&mut *session, change, Some(&fence), &CommitNumbers::default()).await;
         match session.finish(appended, unknown).await {
             Err(error) if error.kind() == ErrorKind::Conflict => {
                 resolve_unknown_commit(&mut *session, &self.0.names, [change], error, unknown.take()).await

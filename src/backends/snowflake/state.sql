@@ -14,6 +14,8 @@ CREATE TABLE IF NOT EXISTS {RESOURCE_CONFIGURATION} ("KEY" VARCHAR NOT NULL PRIM
 
 -- Append-only. KEY is a resource; the highest version of a stream of a resource counts. An INSERT locks nothing, so whoever appends
 -- holds the resource's fence: a table of its own, SNOWFEED_FENCE/key. STREAM is empty in what an older version wrote for several streams.
+-- SEQUENCE is the number of the last commit that changed a row of the stream; PARENT_SEQUENCE is that of PARENT_STREAM, if a run of this
+-- stream has found rows of it to be gone.
 CREATE TABLE IF NOT EXISTS {APP_STATE} (
     "TIMESTAMP" TIMESTAMP_NTZ DEFAULT SYSDATE(),
     "KEY" VARCHAR NOT NULL,
@@ -21,7 +23,10 @@ CREATE TABLE IF NOT EXISTS {APP_STATE} (
     "VERSION" NUMBER(38, 0) NOT NULL,
     "AT" VARCHAR NOT NULL,
     "DOCUMENT" VARCHAR(134217728) NOT NULL,
-    "STREAM" VARCHAR NOT NULL
+    "STREAM" VARCHAR NOT NULL,
+    "SEQUENCE" NUMBER(38, 0),
+    "PARENT_STREAM" VARCHAR,
+    "PARENT_SEQUENCE" NUMBER(38, 0)
 ) DEFAULT_DDL_COLLATION = '';
 
 -- Append-only: a row for each time that the record of a run was written. INGESTION_RUN shows the last one of each run. STREAM is null
@@ -80,12 +85,13 @@ CREATE TABLE IF NOT EXISTS {SNOWFEED_TABLE} (
     PRIMARY KEY ("RESOURCE", "STREAM")
 ) DEFAULT_DDL_COLLATION = '';
 
--- What reconcile runs have come across.
+-- What reconcile runs have come across. PARENT is null for rows without a parent.
 CREATE TABLE IF NOT EXISTS {SNOWFEED_SEEN} (
     "RUN" VARCHAR NOT NULL,
     "RESOURCE" VARCHAR NOT NULL,
     "STREAM" VARCHAR NOT NULL,
-    "KEY" VARCHAR NOT NULL
+    "KEY" VARCHAR NOT NULL,
+    "PARENT" VARCHAR
 ) DEFAULT_DDL_COLLATION = '';
 
 -- Files on their way into tables. Encrypted by Snowflake, so that no client has to.

@@ -58,7 +58,7 @@ pub(super) fn sole_streams(names: &Names) -> Sql {
 
 /// Where statements read states and runs.
 pub(super) struct StateTables {
-    /// `KEY`, `STREAM`, `VERSION`, `AT` and `DOCUMENT` of each entry. An entry without a stream covers all streams.
+    /// `KEY`, `STREAM`, `VERSION`, `AT`, `DOCUMENT` and the sequences of each entry. An entry without a stream covers all streams.
     pub(super) entries: Sql,
     /// `ID`, `RESOURCE`, `STREAM`, `STARTED_AT` and `DOCUMENT` of each run.
     pub(super) runs: Sql,
@@ -74,8 +74,9 @@ impl StateTables {
         let Self { entries, runs } = Self::new(names);
         let sole = sole_streams(names);
         let entries = sql!(
-            "(SELECT o.\"KEY\", COALESCE(s.\"STREAM\", '') AS \"STREAM\", o.\"VERSION\", o.\"AT\", o.\"DOCUMENT\" FROM {entries} o \
-             LEFT JOIN {sole} s ON s.\"RESOURCE\" = o.\"KEY\")",
+            "(SELECT o.\"KEY\", COALESCE(s.\"STREAM\", '') AS \"STREAM\", o.\"VERSION\", o.\"AT\", o.\"DOCUMENT\", \
+             CAST(NULL AS NUMBER(38, 0)) AS \"SEQUENCE\", CAST(NULL AS VARCHAR) AS \"PARENT_STREAM\", \
+             CAST(NULL AS NUMBER(38, 0)) AS \"PARENT_SEQUENCE\" FROM {entries} o LEFT JOIN {sole} s ON s.\"RESOURCE\" = o.\"KEY\")",
             entries,
             sole
         );

@@ -12,12 +12,12 @@ impl Snowflake {
     /// Returns the live records that a reconcile run has not seen.
     pub(super) async fn find_unseen(&self, query: &UnseenQuery) -> Result<Vec<StoredRecord>> {
         let mut session = self.session().await?;
-        let name = self.raw_name(&mut *session, &query.resource, &query.table).await?;
+        let name = self.numbered_name(&mut *session, &query.resource, &query.table).await?;
         let (from, after) = query.after.as_deref().map_or((">=", ""), |after| (">", after));
         let select = sql!(
             "SELECT t.\"KEY\", CAST(t.\"VERSION\" AS VARCHAR) AS \"VERSION\", t.\"DOCUMENT\" FROM {raw} t LEFT JOIN (SELECT DISTINCT \
-             \"KEY\" FROM {seen} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ?) s ON s.\"KEY\" = t.\"KEY\" \
-             WHERE s.\"KEY\" IS NULL AND t.\"KEY\" {from} ? AND t.\"DELETED_AT\" IS NULL ORDER BY t.\"KEY\" LIMIT {limit}",
+             \"KEY\" FROM {seen} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ? AND \"PARENT\" IS NULL) s ON s.\"KEY\" = t.\"KEY\" \
+             WHERE s.\"KEY\" IS NULL AND t.\"PARENT\" IS NULL AND t.\"KEY\" {from} ? AND t.\"DELETED_AT\" IS NULL ORDER BY t.\"KEY\" LIMIT {limit}",
             from,
             raw = self.0.names.raw(&name),
             seen = self.0.names.state("SNOWFEED_SEEN"),
@@ -36,12 +36,13 @@ impl Snowflake {
     /// one, and a MERGE would update both rows and never remove either.
     pub(super) async fn count_live_rows(&self, query: &UnseenQuery) -> Result<LiveRows> {
         let mut session = self.session().await?;
-        let name = self.raw_name(&mut *session, &query.resource, &query.table).await?;
+        let name = self.numbered_name(&mut *session, &query.resource, &query.table).await?;
         let raw = self.0.names.raw(&name);
         let select = sql!(
             "SELECT CAST(COUNT(*) AS VARCHAR) AS \"LIVE\", CAST(COUNT(s.\"KEY\") AS VARCHAR) AS \"SEEN\", \
-             CAST(COUNT(DISTINCT t.\"KEY\") AS VARCHAR) AS \"KEYS\" FROM {raw} t LEFT JOIN (SELECT DISTINCT \"KEY\" \
-             FROM {seen} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ?) s ON s.\"KEY\" = t.\"KEY\" WHERE t.\"DELETED_AT\" IS NULL",
+             CAST(COUNT(DISTINCT COALESCE(t.\"PARENT\", ''), t.\"KEY\") AS VARCHAR) AS \"KEYS\" FROM {raw} t LEFT JOIN (SELECT DISTINCT \
+             \"KEY\", COALESCE(\"PARENT\", '') AS \"PARENT\" FROM {seen} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ?) s \
+             ON s.\"KEY\" = t.\"KEY\" AND s.\"PARENT\" = COALESCE(t.\"PARENT\", '') WHERE t.\"DELETED_AT\" IS NULL",
             raw,
             seen = self.0.names.state("SNOWFEED_SEEN")
         );
@@ -53,7 +54,7 @@ impl Snowflake {
             let doubled = format!("{raw} holds {live} rows with only {keys} keys: rows were inserted by hand");
             return Err(Error::invalid_data(doubled).with_help(format!(
                 "keep one row of each key, and ingest again: INSERT OVERWRITE INTO {raw} SELECT * FROM {raw} QUALIFY ROW_NUMBER() \
-                 OVER (PARTITION BY \"KEY\" ORDER BY \"VERSION\" DESC) = 1"
+                 OVER (PARTITION BY \"PARENT\", \"KEY\" ORDER BY \"VERSION\" DESC) = 1"
             )));
         }
         Ok(LiveRows { live, unseen: live.saturating_sub(seen) })

@@ -9,7 +9,7 @@ use super::names::{Names, literal, union_name, upper_name};
 use super::pool::is_missing;
 use crate::snowflake::{Session, Sql, Statement, sql};
 use crate::stream::Column;
-use crate::{Error, Result};
+use crate::{Error, Result, StreamSpec};
 
 /// The maximum size of a view's definition in Snowflake, in bytes.
 const MAX_VIEW_BYTES: usize = 1_000_000;
@@ -22,11 +22,21 @@ pub(super) struct View {
     pub(super) select: Sql,
 }
 
+/// A raw table in the union of a stream.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct UnionMember<'a> {
+    pub(super) resource: &'a str,
+    pub(super) table: &'a str,
+    /// Whether the table has the column `PARENT`.
+    pub(super) has_parents: bool,
+}
+
 impl View {
     /// The view of one resource, over its raw table.
-    pub(super) fn for_resource(names: &Names, name: &str, columns: &[Column]) -> Self {
+    pub(super) fn for_resource(names: &Names, spec: &StreamSpec, name: &str, columns: &[Column]) -> Self {
         let select = sql!(
-            "SELECT {columns}t.\"DELETED_AT\", t.\"RAW\" FROM {raw} t WHERE t.\"DOCUMENT\" IS NOT NULL",
+            "SELECT {parent}{columns}t.\"DELETED_AT\", t.\"RAW\" FROM {raw} t WHERE t.\"DOCUMENT\" IS NOT NULL",
+            parent = parent_prefix(spec),
             columns = column_prefix(columns),
             raw = names.raw(name)
         );
@@ -34,25 +44,37 @@ impl View {
     }
 
     /// The view over all resources of a stream, over the union of their raw tables.
-    pub(super) fn for_stream(names: &Names, stream: &str, columns: &[Column]) -> Self {
+    pub(super) fn for_stream(names: &Names, spec: &StreamSpec, columns: &[Column]) -> Self {
+        let stream = spec.name.as_str();
         let select = sql!(
-            "SELECT t.\"RESOURCE\", {columns}t.\"DELETED_AT\", t.\"RAW\" FROM {raw} t WHERE t.\"DOCUMENT\" IS NOT NULL",
+            "SELECT t.\"RESOURCE\", {parent}{columns}t.\"DELETED_AT\", t.\"RAW\" FROM {raw} t WHERE t.\"DOCUMENT\" IS NOT NULL",
+            parent = parent_prefix(spec),
             columns = column_prefix(columns),
             raw = names.raw(&union_name(stream))
         );
         Self { name: names.view(&upper_name(stream)), select }
     }
 
-    /// The union of the raw tables of a stream, each given by its resource and its name. The type of the resource's column must not
-    /// depend on the resources: views over this one have recorded it.
-    pub(super) fn union(names: &Names, stream: &str, members: &[(&str, &str)]) -> Self {
+    /// The union of the raw tables of a stream. The type of the resource's column must not depend on the resources: views over this one
+    /// have recorded it.
+    pub(super) fn union(names: &Names, spec: &StreamSpec, members: &[UnionMember<'_>]) -> Self {
         let branches: Vec<Sql> = members
             .iter()
-            .map(|(resource, table)| {
-                sql!("SELECT CAST({resource} AS VARCHAR) AS \"RESOURCE\", \"RAW\", \"DELETED_AT\", \"DOCUMENT\" FROM {raw}", resource = literal(resource), raw = names.raw(table))
+            .map(|UnionMember { resource, table, has_parents }| {
+                let parent = match (spec.child_of(), has_parents) {
+                    (None, _) => "",
+                    (Some(_), true) => ", \"PARENT\"",
+                    (Some(_), false) => ", CAST(NULL AS VARCHAR) AS \"PARENT\"",
+                };
+                sql!(
+                    "SELECT CAST({resource} AS VARCHAR) AS \"RESOURCE\", \"RAW\", \"DELETED_AT\", \"DOCUMENT\"{parent} FROM {raw}",
+                    resource = literal(resource),
+                    parent,
+                    raw = names.raw(table)
+                )
             })
             .collect();
-        Self { name: names.raw(&union_name(stream)), select: Sql::join(&branches, " UNION ALL ") }
+        Self { name: names.raw(&union_name(&spec.name)), select: Sql::join(&branches, " UNION ALL ") }
     }
 
     /// Whether the definition exceeds Snowflake's limit.
@@ -110,15 +132,26 @@ fn names_a_policy(definition: &str) -> bool {
 }
 
 /// Rejects a table whose views would exceed a limit of Snowflake. `columns` are those of its view.
-pub(super) fn check_table(names: &Names, stream: &str, columns: &[Column]) -> Result<()> {
-    if View::for_stream(names, stream, columns).is_too_long() {
+pub(super) fn check_table(names: &Names, spec: &StreamSpec, columns: &[Column]) -> Result<()> {
+    if View::for_stream(names, spec, columns).is_too_long() {
         return Err(Error::internal(format!(
-            "the view of the table {stream:?} with its {} columns would exceed Snowflake's limit of 1 MB",
+            "the view of the table {:?} with its {} columns would exceed Snowflake's limit of 1 MB",
+            spec.name,
             columns.len()
         ))
         .with_help("in the source, give the stream fewer columns, or shorter paths"));
     }
     Ok(())
+}
+
+/// The key of the parent, followed by a comma; empty unless the stream is a child.
+fn parent_prefix(spec: &StreamSpec) -> Sql {
+    match spec.child_of() {
+        None => Sql::default(),
+        Some(_) => sql!(
+            "CAST(GET(PARSE_JSON(t.\"PARENT\"), ARRAY_SIZE(PARSE_JSON(t.\"PARENT\")) - 1) AS VARCHAR) AS \"PARENT_KEY\", "
+        ),
+    }
 }
 
 /// The typed columns, followed by a comma if there are any.
@@ -150,11 +183,25 @@ mod tests {
     #[test]
     fn the_stream_view_depends_on_columns_and_never_on_resources() {
         let names = Names::new("db", "public");
-        let union = View::union(&names, "issues", &[("a", "a"), ("b'", "b'")]);
+        let member = |resource| UnionMember { resource, table: resource, has_parents: true };
+        let issues = StreamSpec::new("issues");
+        let union = View::union(&names, &issues, &[member("a"), member("b'")]);
         assert!(
             union.select.contains("CAST('b''' AS VARCHAR) AS \"RESOURCE\"") && union.select.contains(" UNION ALL ")
         );
         assert_eq!(union.name, "\"DB\".\"PUBLIC_RAW\".\"ISSUES^=all\"");
-        assert!(View::for_stream(&names, "issues", &[]).select.contains(&*union.name));
+        let view = View::for_stream(&names, &issues, &[]);
+        assert!(view.select.contains(&*union.name) && !view.select.contains("PARENT_KEY"));
+    }
+
+    #[test]
+    fn the_views_of_a_child_stream_have_the_key_of_the_parent() {
+        let names = Names::new("db", "public");
+        let comments = StreamSpec::child("comments", "issues");
+        let member = |has_parents| UnionMember { resource: "a", table: "a", has_parents };
+        let union = View::union(&names, &comments, &[member(true), member(false)]).select;
+        assert!(union.contains("\"DOCUMENT\", \"PARENT\" FROM") && union.contains("AS VARCHAR) AS \"PARENT\" FROM"));
+        assert!(View::for_stream(&names, &comments, &[]).select.contains("AS \"PARENT_KEY\", t.\"DELETED_AT\""));
+        assert!(View::for_resource(&names, &comments, "a", &[]).select.contains("AS \"PARENT_KEY\", t.\"DELETED_AT\""));
     }
 }

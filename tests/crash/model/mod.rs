@@ -1,7 +1,8 @@
 //! The engine, a backend and the GitHub source against a reference: any sequence of upstream changes, runs, crashes, parallel
-//! runs, overlapping schedules, resets, and resources enabled and disabled. After every step, the rows are what the
-//! reference allows.
+//! runs, overlapping schedules, resets, failing streams, streams selected and deselected, and resources enabled and disabled. After
+//! every step, the rows of every stream are what the reference allows.
 
+mod mirror;
 mod reference;
 mod scenario;
 mod steps;
@@ -16,12 +17,12 @@ use proptest::prelude::*;
 use serde_json::json;
 use snowfeed::engine::{Connector, EnableRequest, Event, IngestReport, IngestRequest};
 use snowfeed::prelude::*;
-use snowfeed::sources::github::GithubIssues;
-use snowfeed::{Backend, Limits, RunId, RunRecord, RunStatus, StateKey};
+use snowfeed::{Backend, Limits, RunId, RunRecord, RunStatus, StateEntry, StateKey};
 use tokio_util::sync::CancellationToken;
 
 use crate::crash::{CrashPoint, CrashSwitch, CrashingBackend, CrashingSource};
-use crate::destination::Destination;
+use crate::destination::{Destination, FoundRow};
+use mirror::{MirroredIssues, STREAMS, StreamIndex};
 use reference::{Coverage, Snapshot};
 use scenario::Scenario;
 use steps::{Ingestion, RepositoryIndex, RepositoryMutations, Step};
@@ -53,13 +54,24 @@ fn any_case() -> impl Strategy<Value = Case> {
     })
 }
 
-/// The key of the issues of a repository.
-fn key(which: RepositoryIndex) -> StateKey {
-    StateKey::new(NAMES[which], "issues")
+/// The key of a stream of a repository.
+fn key(which: RepositoryIndex, stream: StreamIndex) -> StateKey {
+    StateKey::new(NAMES[which], STREAMS[stream])
+}
+
+/// Every stream of both repositories.
+fn all_streams() -> impl Iterator<Item = (RepositoryIndex, StreamIndex)> {
+    [0, 1].into_iter().flat_map(|which| [(which, 0), (which, 1)])
 }
 
 fn resource(which: RepositoryIndex) -> Resource {
     Resource::new(NAMES[which]).unwrap()
+}
+
+/// A run of these repositories, or of all enabled ones. A repository may lose all of its issues, so that there is nothing to compare
+/// with: then the deletions need a confirmation.
+fn request(named: impl IntoIterator<Item = RepositoryIndex>, mode: Mode) -> IngestRequest {
+    IngestRequest::new(named.into_iter().map(resource)).mode(mode).allow_deletions(true)
 }
 
 struct Trial {
@@ -71,7 +83,13 @@ struct Trial {
 
 impl Trial {
     /// A connector to a backend, as a separate process would have it; changes happen while it reads.
-    fn connector(&self, backend: Arc<dyn Backend>, switch: &CrashSwitch, meanwhile: RepositoryMutations) -> Connector {
+    fn connector(
+        &self,
+        backend: Arc<dyn Backend>,
+        switch: &CrashSwitch,
+        failing: Option<StreamIndex>,
+        meanwhile: RepositoryMutations,
+    ) -> Connector {
         let scenario = Arc::clone(&self.scenario);
         let pending: Arc<Mutex<VecDeque<_>>> = Arc::new(Mutex::new(meanwhile.into()));
         let meanwhile = move || {
@@ -80,7 +98,8 @@ impl Trial {
                 scenario.apply(which, mutation);
             }
         };
-        let source = CrashingSource { source: Arc::new(GithubIssues::default()), switch: switch.clone(), meanwhile };
+        let source = Arc::new(MirroredIssues::new(failing));
+        let source = CrashingSource { source, switch: switch.clone(), meanwhile };
         let backend = Arc::new(CrashingBackend { backend, switch: switch.clone() });
         let case = &self.case;
         let settings = [
@@ -94,59 +113,122 @@ impl Trial {
     }
 
     fn undisturbed(&self, destination: &Destination) -> Connector {
-        self.connector(destination.backend(), &CrashSwitch::new(None), Vec::new())
+        self.connector(destination.backend(), &CrashSwitch::new(None), None, Vec::new())
     }
 
-    /// Checks the invariants of the reference, and returns the rows of each resource.
-    async fn assert_invariants(&self, destination: &Destination) -> [Vec<crate::destination::FoundRow>; 2] {
+    /// Checks the invariants of the reference, and returns the rows of each stream of each resource.
+    async fn assert_invariants(&self, destination: &Destination) -> [[Vec<FoundRow>; 2]; 2] {
         let backend = destination.backend();
         let now = self.scenario.snapshots();
-        let mut all = [Vec::new(), Vec::new()];
-        for which in [0, 1] {
-            let rows = destination.rows(&resource(which), "issues").await;
-            let state = backend.latest(&key(which)).await.unwrap().map(|entry| entry.state);
+        let mut all = <[[Vec<FoundRow>; 2]; 2]>::default();
+        for (which, stream) in all_streams() {
+            let rows = destination.rows(&resource(which), STREAMS[stream]).await;
+            let state = backend.latest(&key(which, stream)).await.unwrap().map(|entry| entry.state);
             let checkpoint = state.as_ref().and_then(|state| state.checkpoint.as_ref());
             let checkpoint = checkpoint.map(|checkpoint| serde_json::from_str(checkpoint.as_str()).unwrap());
             self.scenario.reference(which, |reference| {
-                reference.assert_invariants(&now[which], &rows, checkpoint.as_ref());
-                reference.reconcile =
-                    state.and_then(|state| state.reconcile).map(|reconcile| match &reference.reconcile {
-                        Some((id, gone)) if *id == reconcile.id => (reconcile.id, gone.clone()),
-                        _ => (reconcile.id, reference.gone_before.clone()),
-                    });
+                reference.assert_invariants(stream, &now[which], &rows, checkpoint.as_ref());
+                let known = &reference.streams[stream].reconcile;
+                let reconcile = state.and_then(|state| state.reconcile).map(|reconcile| match known {
+                    Some((id, gone)) if *id == reconcile.id => (reconcile.id, gone.clone()),
+                    _ => (reconcile.id, reference.gone_before.clone()),
+                });
+                reference.streams[stream].reconcile = reconcile;
             });
-            all[which] = rows;
+            all[which][stream] = rows;
         }
         all
     }
 
+    /// The selected streams of a repository.
+    fn selected(&self, which: RepositoryIndex) -> Vec<StreamIndex> {
+        self.scenario.reference(which, |reference| reference.selected.clone().unwrap_or_else(|| vec![0, 1]))
+    }
+
+    /// The streams that a run of these repositories reads.
+    fn read_by(&self, named: &[RepositoryIndex]) -> Vec<(RepositoryIndex, StreamIndex)> {
+        let is_read = |(which, stream): &(RepositoryIndex, StreamIndex)| {
+            named.contains(which) && self.selected(*which).contains(stream)
+        };
+        all_streams().filter(is_read).collect()
+    }
+
     /// Runs, and checks the outcome against the reference.
     async fn run(&self, destination: &Destination, named: &[RepositoryIndex], ingestion: &Ingestion) -> IngestReport {
-        let connector = self.connector(destination.backend(), &CrashSwitch::new(None), ingestion.meanwhile.clone());
+        let Ingestion { mode, failing, meanwhile } = ingestion.clone();
+        let connector = self.connector(destination.backend(), &CrashSwitch::new(None), failing, meanwhile);
         let before = self.begin(destination).await;
-        let request = IngestRequest::new(named.iter().copied().map(resource)).mode(ingestion.mode);
+        let request = request(named.iter().copied(), mode);
         let report = with_timeout(connector.ingest(request)).await.unwrap();
-        crate::github::assert_complete(&report);
+        let named = if named.is_empty() { self.enabled() } else { named.to_vec() };
+        self.assert_untouched(destination, &before, &self.read_by(&named), failing).await;
+        self.assert_outcomes(&report, named, failing);
         self.end(destination, &before, &report.runs).await;
         report
     }
 
-    /// Each resource's initial state: the upstream, and whether a reset is pending.
+    /// Every selected stream was read, and only the failing one has failed.
+    fn assert_outcomes(&self, report: &IngestReport, named: Vec<RepositoryIndex>, failing: Option<StreamIndex>) {
+        let mut expected = self.read_by(&named);
+        expected.sort_by_key(|(which, stream)| (NAMES[*which], STREAMS[*stream]));
+        assert_eq!(report.runs.iter().map(indexes).collect::<Vec<_>>(), expected);
+        for run in &report.runs {
+            assert!(run.counts.add_up());
+            if failing == Some(indexes(run).1) {
+                assert_ne!(run.status, RunStatus::Complete);
+                assert_eq!(run.error.as_ref().map(|error| error.kind), Some(ErrorKind::Unavailable), "{run:?}");
+            } else {
+                assert_eq!((run.status, &run.error), (RunStatus::Complete, &None), "{} ({})", run.resource, run.stream);
+            }
+        }
+    }
+
+    /// The initial state of each stream: the upstream, the rows, and whether a reset is pending.
     async fn begin(&self, destination: &Destination) -> Before {
         let snapshots = self.scenario.snapshots();
-        let mut from_start = [false; 2];
-        for which in [0, 1] {
-            let state = destination.backend().latest(&key(which)).await.unwrap().map(|entry| entry.state);
+        let (mut from_start, mut rows) = ([[false; 2]; 2], <[[Vec<FoundRow>; 2]; 2]>::default());
+        let mut states = <[[Option<StateEntry>; 2]; 2]>::default();
+        for (which, stream) in all_streams() {
+            rows[which][stream] = destination.rows(&resource(which), STREAMS[stream]).await;
+            rows[which][stream].sort();
+            let entry = destination.backend().latest(&key(which, stream)).await.unwrap();
+            states[which][stream] = entry.clone();
+            let state = entry.map(|entry| entry.state);
             // After a reset, an ordinary run continues the read that the reset has begun.
             let resumes = |state: snowfeed::StreamState| match state.reconcile {
                 Some(reconcile) if reconcile.is_reset => reconcile.checkpoint,
                 _ => state.checkpoint,
             };
-            from_start[which] = state.and_then(resumes).is_none();
+            from_start[which][stream] = state.and_then(resumes).is_none();
         }
-        let reconciles = [0, 1].map(|which| self.scenario.reference(which, |reference| reference.reconcile.clone()));
+        let reconciles = [0, 1].map(|which| {
+            self.scenario
+                .reference(which, |reference| reference.streams.each_ref().map(|stream| stream.reconcile.clone()))
+        });
         let gone = [0, 1].map(|which| self.scenario.reference(which, |reference| reference.gone(&snapshots[which])));
-        Before { snapshots, from_start, reconciles, gone }
+        Before { snapshots, from_start, reconciles, gone, rows, states }
+    }
+
+    /// Streams that were not read have the same rows and the same state, and of the failing stream, nothing was deleted.
+    async fn assert_untouched(
+        &self,
+        destination: &Destination,
+        before: &Before,
+        read: &[(RepositoryIndex, StreamIndex)],
+        failing: Option<StreamIndex>,
+    ) {
+        for which in [0, 1] {
+            let Some(stream) = failing else { break };
+            let rows = destination.rows(&resource(which), STREAMS[stream]).await;
+            assert_none_deleted(&before.rows[which][stream], &rows);
+        }
+        for (which, stream) in all_streams().filter(|one| !read.contains(one)) {
+            let mut rows = destination.rows(&resource(which), STREAMS[stream]).await;
+            rows.sort();
+            assert_eq!(rows, before.rows[which][stream], "{} was not read", key(which, stream));
+            let state = destination.backend().latest(&key(which, stream)).await.unwrap();
+            assert_eq!(state, before.states[which][stream], "{} was not read", key(which, stream));
+        }
     }
 
     /// Checks what complete runs have stored.
@@ -154,19 +236,19 @@ impl Trial {
         let rows = self.assert_invariants(destination).await;
         let now = self.scenario.snapshots();
         for run in runs.iter().filter(|run| run.status == RunStatus::Complete) {
-            let which = NAMES.iter().position(|name| *name == run.resource).unwrap();
+            let (which, stream) = indexes(run);
             let snapshot = &before.snapshots[which];
-            let resumed = before.reconciles[which].as_ref();
+            let resumed = before.reconciles[which][stream].as_ref();
             let everything = match run.mode {
-                Mode::Incremental => before.from_start[which],
+                Mode::Incremental => before.from_start[which][stream],
                 _ => resumed.is_none(),
             };
             let coverage = if everything { Coverage::Everything } else { Coverage::Changes };
             self.scenario.reference(which, |reference| {
-                reference.assert_complete_run(snapshot, &now[which], &rows[which], coverage);
+                reference.assert_complete_run(snapshot, &now[which], &rows[which][stream], coverage);
                 if run.mode == Mode::Reconcile {
                     let gone = resumed.map_or(&before.gone[which], |(_, gone)| gone);
-                    reference.assert_swept(gone);
+                    reference.assert_swept(stream, gone);
                 }
             });
         }
@@ -188,7 +270,9 @@ impl Trial {
             Step::Serve(meanwhile) => self.serve(&destination, meanwhile).await,
             Step::Reset(which) => {
                 // An enabled resource can be reset even if it has never run.
-                let has_run = destination.backend().latest(&key(*which)).await.unwrap().is_some();
+                let keys = [key(*which, 0), key(*which, 1)];
+                let statuses = destination.backend().latest_many(&keys).await.unwrap();
+                let has_run = statuses.iter().any(|status| status.entry.is_some());
                 let is_known = has_run || self.scenario.reference(*which, |reference| reference.enabled.is_some());
                 let reset = self.undisturbed(&destination).reset(&resource(*which)).await;
                 assert_eq!(reset.is_ok(), is_known, "{reset:?}");
@@ -196,6 +280,9 @@ impl Trial {
             Step::Enable(which) => {
                 self.undisturbed(&destination).enable(EnableRequest::new(resource(*which))).await.unwrap();
                 self.scenario.reference(*which, |reference| reference.enabled = Some(true));
+            }
+            Step::Select(which, streams) => {
+                self.select(&destination, *which, streams).await;
             }
             Step::Disable(which) => {
                 let disabled = self.undisturbed(&destination).disable(&resource(*which)).await.ok();
@@ -207,6 +294,15 @@ impl Trial {
         }
         self.assert_invariants(&destination).await;
         destination
+    }
+
+    async fn select(&self, destination: &Destination, which: RepositoryIndex, streams: &[StreamIndex]) {
+        let names: Vec<&str> = streams.iter().map(|stream| STREAMS[*stream]).collect();
+        let request = EnableRequest::new(resource(which)).streams(names);
+        self.undisturbed(destination).enable(request).await.unwrap();
+        self.scenario.reference(which, |reference| {
+            (reference.enabled, reference.selected) = (Some(true), Some(streams.to_vec()));
+        });
     }
 
     fn enabled(&self) -> Vec<RepositoryIndex> {
@@ -222,23 +318,23 @@ impl Trial {
             assert_eq!(refused.unwrap_err().kind(), ErrorKind::Configuration);
             return;
         }
-        let report = self.run(destination, &[], ingestion).await;
-        let mut ran: Vec<&str> = report.runs.iter().map(|run| run.resource.as_str()).collect();
-        ran.sort_by_key(|name| NAMES.iter().position(|known| known == name));
-        assert_eq!(ran, enabled.into_iter().map(|which| NAMES[which]).collect::<Vec<_>>());
+        self.run(destination, &[], ingestion).await;
     }
 
     async fn crash(&self, destination: Destination, ingestion: &Ingestion, crash: CrashPoint) -> Destination {
         let switch = CrashSwitch::new(crash);
-        let connector = self.connector(destination.backend(), &switch, ingestion.meanwhile.clone());
+        let Ingestion { mode, failing, meanwhile } = ingestion.clone();
+        let connector = self.connector(destination.backend(), &switch, failing, meanwhile);
         let before = self.begin(&destination).await;
-        let request = IngestRequest::new([0, 1].map(resource)).mode(ingestion.mode);
+        let request = request([0, 1], mode);
         let ended = switch.run_until_crash(with_timeout(connector.ingest(request))).await;
         drop(connector);
         let destination = destination.reopen().await;
+        self.assert_untouched(&destination, &before, &self.read_by(&[0, 1]), failing).await;
         if let Some(report) = ended {
-            crate::github::assert_complete(report.as_ref().unwrap());
-            self.end(&destination, &before, &report.unwrap().runs).await;
+            let report = report.unwrap();
+            self.assert_outcomes(&report, vec![0, 1], failing);
+            self.end(&destination, &before, &report.runs).await;
         }
         // The run may have crashed before it enabled anything.
         let known = self.undisturbed(&destination).resources().await.unwrap();
@@ -254,25 +350,27 @@ impl Trial {
 
     async fn run_together(&self, destination: &Destination, ingestion: &Ingestion, other: Mode) {
         let before = self.begin(destination).await;
-        let first = self.connector(destination.backend(), &CrashSwitch::new(None), ingestion.meanwhile.clone());
-        let second = self.connector(destination.another(), &CrashSwitch::new(None), Vec::new());
-        let request = |mode| IngestRequest::new([0, 1].map(resource)).mode(mode);
-        let both = futures::future::join(first.ingest(request(ingestion.mode)), second.ingest(request(other)));
+        let first = self.connector(destination.backend(), &CrashSwitch::new(None), None, ingestion.meanwhile.clone());
+        let second = self.connector(destination.another(), &CrashSwitch::new(None), None, Vec::new());
+        let both =
+            futures::future::join(first.ingest(request([0, 1], ingestion.mode)), second.ingest(request([0, 1], other)));
         let (first, second) = with_timeout(both).await;
         let runs: Vec<RunRecord> =
             [first.unwrap(), second.unwrap()].into_iter().flat_map(|report| report.runs).collect();
         runs.iter().for_each(assert_complete_or_superseded);
-        for name in NAMES {
-            let its_runs = || runs.iter().filter(|run| run.resource == name);
-            assert!(its_runs().any(|run| run.status == RunStatus::Complete), "both runs were superseded: {runs:?}");
+        let read = self.read_by(&[0, 1]);
+        for stream in &read {
+            let mut its_runs = runs.iter().filter(|run| indexes(run) == *stream);
+            assert!(its_runs.any(|run| run.status == RunStatus::Complete), "both runs were superseded: {runs:?}");
         }
+        self.assert_untouched(destination, &before, &read, None).await;
         // A reconcile run that both processes worked on belongs to the one that began it.
         let incremental: Vec<RunRecord> = runs.into_iter().filter(|run| run.mode == Mode::Incremental).collect();
         self.end(destination, &before, &incremental).await;
         [0, 1].into_iter().for_each(|which| self.scenario.reference(which, |r| r.enabled = Some(true)));
     }
 
-    /// Runs until each of two processes has ended three runs.
+    /// Runs until each of two processes has ended six runs.
     async fn serve(&self, destination: &Destination, meanwhile: &RepositoryMutations) {
         if self.enabled().is_empty() {
             return;
@@ -283,13 +381,14 @@ impl Trial {
             let (stop, hours) = (cancel.clone(), Arc::clone(&self.hours));
             let running = Mutex::new(BTreeSet::new());
             let watch = move |event: &Event| match event {
-                Event::Started { resource, .. } => {
-                    assert!(running.lock().unwrap().insert(resource.clone()), "two runs of {resource} overlap");
+                Event::Started { resource, stream, .. } => {
+                    let key = StateKey::new(resource.name(), stream);
+                    assert!(running.lock().unwrap().insert(key.clone()), "two runs of {key} overlap");
                 }
                 Event::Ended(run) => {
                     assert_complete_or_superseded(run);
-                    running.lock().unwrap().remove(&Resource::new(&run.resource).unwrap());
-                    if ended.fetch_add(1, Ordering::SeqCst) == 2 {
+                    running.lock().unwrap().remove(&StateKey::new(&run.resource, &run.stream));
+                    if ended.fetch_add(1, Ordering::SeqCst) == 5 {
                         stop.cancel();
                     }
                 }
@@ -297,7 +396,8 @@ impl Trial {
             };
             // Whenever the schedule is checked, everything is overdue.
             let clock = move || start + jiff::SignedDuration::from_hours(hours.fetch_add(1, Ordering::SeqCst));
-            let connector = self.connector(backend, &CrashSwitch::new(None), meanwhile).observer(watch).clock(clock);
+            let connector = self.connector(backend, &CrashSwitch::new(None), None, meanwhile);
+            let connector = connector.observer(watch).clock(clock);
             async move { connector.serve(2, cancel).await }
         };
         let both = futures::future::join(
@@ -312,7 +412,10 @@ impl Trial {
         for step in &self.case.steps {
             destination = self.step(destination, step).await;
         }
-        let quiet = |mode| Ingestion { mode, meanwhile: Vec::new() };
+        for which in [0, 1] {
+            self.select(&destination, which, &[0, 1]).await;
+        }
+        let quiet = |mode| Ingestion { mode, failing: None, meanwhile: Vec::new() };
         self.run(&destination, &[0, 1], &quiet(Mode::Incremental)).await;
         // The first run may resume an unfinished reconciliation.
         for _ in 0..2 {
@@ -326,11 +429,25 @@ impl Trial {
 /// The state before a run.
 struct Before {
     snapshots: [Snapshot; 2],
-    from_start: [bool; 2],
+    from_start: [[bool; 2]; 2],
     /// The unfinished reconcile runs.
-    reconciles: [Option<(RunId, BTreeSet<u64>)>; 2],
+    reconciles: [[Option<(RunId, BTreeSet<u64>)>; 2]; 2],
     /// Issues that once existed and are gone.
     gone: [BTreeSet<u64>; 2],
+    rows: [[Vec<FoundRow>; 2]; 2],
+    states: [[Option<StateEntry>; 2]; 2],
+}
+
+/// The stream that a run read.
+fn indexes(run: &RunRecord) -> (RepositoryIndex, StreamIndex) {
+    let which = NAMES.iter().position(|name| *name == run.resource).unwrap();
+    (which, STREAMS.iter().position(|name| *name == run.stream).unwrap())
+}
+
+/// No row that was live is marked deleted.
+fn assert_none_deleted(before: &[FoundRow], after: &[FoundRow]) {
+    let deleted = |rows: &[FoundRow]| rows.iter().filter(|row| row.deleted).count();
+    assert!(deleted(after) <= deleted(before), "a failing stream deleted rows");
 }
 
 fn assert_complete_or_superseded(run: &RunRecord) {

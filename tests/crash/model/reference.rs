@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use snowfeed::RunId;
 
+use super::mirror::{STREAMS, StreamIndex};
 use crate::claims::CheckpointClaims;
 use crate::destination::FoundRow;
 
@@ -23,13 +24,21 @@ pub(crate) struct Reference {
     pub(crate) name: String,
     /// The states of each issue, oldest first, including deleted issues.
     history: BTreeMap<u64, Vec<State>>,
+    pub(crate) streams: [StreamReference; 2],
+    /// The issues that were gone when the step began.
+    pub(crate) gone_before: BTreeSet<u64>,
+    pub(crate) enabled: Option<bool>,
+    /// The streams that were selected last; `None`: the default ones, which are all.
+    pub(crate) selected: Option<Vec<StreamIndex>>,
+}
+
+/// The stored rows of one stream of a repository.
+#[derive(Debug, Default)]
+pub(crate) struct StreamReference {
     /// The rows found after the last step: the update time, and whether the row was marked deleted.
     found: BTreeMap<u64, (Timestamp, bool)>,
     /// The unfinished reconcile run, if any, and the issues that were gone before it.
     pub(crate) reconcile: Option<(RunId, BTreeSet<u64>)>,
-    /// The issues that were gone when the step began.
-    pub(crate) gone_before: BTreeSet<u64>,
-    pub(crate) enabled: Option<bool>,
 }
 
 /// How much of the upstream a run must have stored.
@@ -66,10 +75,16 @@ impl Reference {
         self.history.keys().filter(|id| !now.contains_key(id)).copied().collect()
     }
 
-    /// Checks the invariants after every step: no row is duplicated, invented, older than before, wrongly deleted, or behind
+    /// Checks the invariants of a stream after every step: no row is duplicated, invented, older than before, wrongly deleted, or behind
     /// the checkpoint.
-    pub(crate) fn assert_invariants(&mut self, now: &Snapshot, rows: &[FoundRow], checkpoint: Option<&Value>) {
-        let name = &self.name;
+    pub(crate) fn assert_invariants(
+        &mut self,
+        stream: StreamIndex,
+        now: &Snapshot,
+        rows: &[FoundRow],
+        checkpoint: Option<&Value>,
+    ) {
+        let name = format!("{} ({})", self.name, STREAMS[stream]);
         let mut found = BTreeMap::new();
         for FoundRow { raw, deleted } in rows {
             let id = id_of(raw);
@@ -79,7 +94,7 @@ impl Reference {
             assert!(found.insert(id, (*updated, *deleted)).is_none(), "{name}: {id} has two rows");
             assert!(!deleted || !now.contains_key(&id), "{name}: {id} is marked deleted but exists upstream");
         }
-        for (id, (updated, deleted)) in &self.found {
+        for (id, (updated, deleted)) in &self.streams[stream].found {
             let (found_update, found_deleted) =
                 found.get(id).unwrap_or_else(|| panic!("{name}: the row of {id} is gone"));
             assert!(found_update >= updated, "{name}: {id} reverted to an older state");
@@ -90,7 +105,7 @@ impl Reference {
             let stored = found.get(id).map(|(updated, _)| updated);
             assert_eq!(stored, Some(updated), "{name}: the checkpoint is ahead of {id}: {checkpoint:?}");
         }
-        self.found = found;
+        self.streams[stream].found = found;
     }
 
     /// Checks a complete run that began when the upstream had `before`, and ended when it had `now`.
@@ -113,9 +128,9 @@ impl Reference {
     }
 
     /// Checks a complete reconcile run: every issue that was gone before it began is marked deleted.
-    pub(crate) fn assert_swept(&self, gone: &BTreeSet<u64>) {
+    pub(crate) fn assert_swept(&self, stream: StreamIndex, gone: &BTreeSet<u64>) {
         for id in gone {
-            let live = self.found.get(id).is_some_and(|(_, deleted)| !deleted);
+            let live = self.streams[stream].found.get(id).is_some_and(|(_, deleted)| !deleted);
             assert!(!live, "{}: {id} is gone upstream but not marked deleted", self.name);
         }
     }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use snowfeed::Mode;
 
+use super::mirror::StreamIndex;
 use crate::crash::{CrashPoint, crash_points};
 use crate::mutations::Mutation;
 
@@ -16,6 +17,8 @@ pub(crate) type RepositoryMutations = Vec<(RepositoryIndex, Mutation)>;
 #[derive(Debug, Clone)]
 pub(crate) struct Ingestion {
     pub(crate) mode: Mode,
+    /// The stream that fails, if any.
+    pub(crate) failing: Option<StreamIndex>,
     pub(crate) meanwhile: RepositoryMutations,
 }
 
@@ -34,6 +37,8 @@ pub(crate) enum Step {
     Serve(RepositoryMutations),
     Reset(RepositoryIndex),
     Enable(RepositoryIndex),
+    /// Selects these streams, and enables the repository.
+    Select(RepositoryIndex, Vec<StreamIndex>),
     Disable(RepositoryIndex),
 }
 
@@ -68,7 +73,9 @@ fn mode() -> impl Strategy<Value = Mode> {
 }
 
 fn ingestion() -> impl Strategy<Value = Ingestion> {
-    (mode(), mutations()).prop_map(|(mode, meanwhile)| Ingestion { mode, meanwhile })
+    let failing = prop_oneof![4 => Just(None), 1 => (0..2_usize).prop_map(Some)];
+    let ingestion = (mode(), failing, mutations());
+    ingestion.prop_map(|(mode, failing, meanwhile)| Ingestion { mode, failing, meanwhile })
 }
 
 fn named() -> impl Strategy<Value = Vec<RepositoryIndex>> {
@@ -85,6 +92,7 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => mutations().prop_map(Step::Serve),
         1 => which().prop_map(Step::Reset),
         1 => which().prop_map(Step::Enable),
+        2 => (which(), proptest::sample::subsequence(vec![0, 1], 1..=2)).prop_map(|(which, streams)| Step::Select(which, streams)),
         1 => which().prop_map(Step::Disable),
     ];
     proptest::collection::vec(step, 1..24)
