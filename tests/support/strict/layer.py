@@ -7,6 +7,7 @@ import duckdb
 from fakesnow import cursor as fakesnow_cursor
 from fakesnow import transforms
 from fakesnow.cursor import FakeSnowflakeCursor
+from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
 from strict import (
@@ -59,6 +60,11 @@ def translating(execute):
             raise settings.timed_out(session) if session.timed_out else refused(604, "57014", "SQL execution canceled")
         except duckdb.Error as error:
             if (known := tables.translated(error)) is None:
+                raise
+            raise known from error
+        except ProgrammingError as error:
+            # fakesnow's own code for it is that of a missing object.
+            if (known := tables.unknown_column(error.__cause__)) is None:
                 raise
             raise known from error
 
@@ -134,8 +140,9 @@ def perform(cursor, session, statement, execute, arguments, of_the_account):
     if isinstance(statement.ast, exp.Alter) and isinstance(table := statement.ast.this, exp.Table):
         transactions.end(session, keep=True)
         with transactions.definitions:
-            widened = tables.widen(statement.ast, session, objects.spelling(table, session))
-        if widened:
+            is_altered = tables.alter_column(statement.ast, session, objects.spelling(table, session))
+        if is_altered:
+            transactions.commits.note([statements.key(table, session)])
             return succeed(cursor)
     if kind == statements.QUERY:
         session.is_reused = results.is_reused(session, statement, arguments.get("binding_params"), statements.key)
@@ -155,6 +162,8 @@ def perform(cursor, session, statement, execute, arguments, of_the_account):
         transactions.change(cursor, session, statement, work)
     elif kind == statements.DEFINITION:
         transactions.define(cursor, session, work)
+        if isinstance(statement.ast, exp.Alter):
+            transactions.commits.note(statements.key(table, session) for table in statement.tables)
         results.define(statements.key(table, session) for table in statement.tables)
         collations.defined(statement.ast, session)
         objects.defined(statement, session, statements.key)
@@ -174,6 +183,8 @@ def prepare(statement, session, binds, of_the_account):
     ast = statement.ast.copy()
     if isinstance(ast, exp.Create):
         tables.create(ast, session)
+    if isinstance(ast, exp.Alter):
+        tables.add_columns(ast, session)
     if statement.kind not in (statements.QUERY, statements.CHANGE) and not isinstance(ast, exp.Create):
         return ast
     columns = columns_of(session)
