@@ -227,11 +227,15 @@ impl EventsRead {
             let is_first = !std::mem::replace(&mut self.has_begun, true);
             let is_short = rows < usize::try_from(window.size).unwrap_or(usize::MAX);
             // A gateway may send fewer rows than requested: then its pages are where smaller ones would be.
+            let connection = &self.api.connection;
             let may_be_cut = match page.more {
                 More::Next(_) => true,
                 More::Last => false,
-                More::Unknown => is_first && rows > MAX_UNCUT_PAGE,
+                More::Unknown => is_first && rows > MAX_UNCUT_PAGE && !connection.sends_links(),
             };
+            if !matches!(page.more, More::Unknown) {
+                connection.set_sends_links();
+            }
             let cut_size = u32::try_from(rows).unwrap_or(u32::MAX).max(2);
             let is_cut = is_short && may_be_cut && cut_size < self.size;
             if is_cut {
