@@ -9,7 +9,7 @@ use snowfeed::{Result, Sink, StateStore, StateVersion};
 
 use crate::load::rows;
 use crate::scene::{Scene, ask, cell};
-use crate::source::{commit_with_state, issue, resource, table};
+use crate::source::{commit_with_state, issue, key, resource, table};
 use crate::step::{Ended, ensure};
 
 /// The error in a session after another session aborted its transaction.
@@ -51,7 +51,7 @@ pub(crate) async fn commit(scene: &Scene<'_>) -> Ended {
         let ended = writer.commit(commit_with_state(&one, vec![issue(1), issue(2)], StateVersion::NONE)).await;
         let reader = scene.backend(&database)?;
         let found = rows(&reader, &one).await?.len();
-        let state = reader.latest(one.name()).await?.is_some();
+        let state = reader.latest(&key(&one)).await?.is_some();
         let is_whole = if ended.is_ok() { found == 2 && state } else { found == 0 && !state };
         let outcome = ended.as_ref().map_or_else(ToString::to_string, |_| "committed".into());
         ensure!(is_whole, "aborted before statement {at}: {found} rows, state {state}, and the writer got: {outcome}");

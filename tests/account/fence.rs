@@ -5,7 +5,7 @@ use snowfeed::{ErrorKind, Record, Sink, StateStore, StateVersion, Version};
 
 use crate::load::rows;
 use crate::scene::Scene;
-use crate::source::{commit_with_state, issue, resource, table};
+use crate::source::{TABLE, commit_with_state, issue, key, resource, table};
 use crate::step::{Ended, Stop, ensure};
 
 /// How often two writers collide.
@@ -31,7 +31,7 @@ pub(crate) async fn two_writers(scene: &Scene<'_>) -> Ended {
         let lost = ended[1 - won[0]].as_ref().err().map(snowfeed::Error::kind);
         ensure!(lost == Some(ErrorKind::Conflict), "the loser of round {round} got {lost:?}, not a conflict");
         expected.push(keys[won[0]].clone());
-        let version = ended[won[0]].as_ref().ok().and_then(|report| report.version);
+        let version = ended[won[0]].as_ref().ok().and_then(|report| report.streams[TABLE].version);
         base = version.ok_or_else(|| Stop::NotHeld("the winner got no version".into()))?;
     }
     let reader = scene.backend(&database)?;
@@ -39,7 +39,7 @@ pub(crate) async fn two_writers(scene: &Scene<'_>) -> Ended {
     found.sort();
     expected.sort();
     ensure!(found == expected, "found rows of {found:?}, but {expected:?} won");
-    let latest = reader.latest("contended").await?.map(|entry| entry.version);
+    let latest = reader.latest(&key(&one)).await?.map(|entry| entry.version);
     ensure!(latest == Some(base), "the state has version {latest:?}, the last winner's {base:?}");
     join_all(writers.iter().map(snowfeed::backends::Snowflake::close)).await;
     Ok(vec![format!("{ROUNDS} rounds; the last winner's version is {}", base.0)])

@@ -7,7 +7,7 @@ use snowfeed::{Record, Sink, StateStore, StateVersion, Version};
 use crate::endpoints::Part;
 use crate::load::rows;
 use crate::scene::{Scene, ask};
-use crate::source::{commit_with_state, resource, table};
+use crate::source::{TABLE, commit_with_state, key, resource, table};
 use crate::step::{Ended, Stop, ensure};
 
 /// Writes keys that differ only by case, twice, and reads them in another session.
@@ -18,12 +18,12 @@ async fn check(snowflake: &Snowflake, reader: &Snowflake) -> Result<(), Stop> {
     for version in [1, 2] {
         let record = |key: &str| Record::upsert(key, Version(version), format!(r#"{{"title":"{key} {version}"}}"#));
         let report = snowflake.commit(commit_with_state(&one, vec![record("A"), record("a")], base)).await?;
-        base = report.version.ok_or_else(|| Stop::NotHeld("the commit returned no version".into()))?;
+        base = report.streams[TABLE].version.ok_or_else(|| Stop::NotHeld("the commit returned no version".into()))?;
     }
     let found = rows(reader, &one).await?;
     let expected = ["A", "a"].map(|key| (key.to_owned(), format!(r#"{{"title":"{key} 2"}}"#)));
     ensure!(found == expected.into(), "found rows {found:?}");
-    let state = reader.latest(one.name()).await?.map(|entry| entry.version);
+    let state = reader.latest(&key(&one)).await?.map(|entry| entry.version);
     ensure!(state == Some(base), "the state has version {state:?}, but was stored as {base:?}");
     Ok(())
 }

@@ -93,17 +93,17 @@ async fn load(
     sent.extend(more);
     let report = snowflake.commit(commit(&odd, sent.clone())).await?;
     ensure!(
-        report.counts.inserted == sent.len() as u64,
+        report.counts().inserted == sent.len() as u64,
         "of {} rows {} were inserted",
         sent.len(),
-        report.counts.inserted
+        report.counts().inserted
     );
     // Read from another process, without cached state.
     let wrong = compare(&sent, &rows(&scene.backend(&database)?, &odd).await?);
     ensure!(wrong.is_empty(), "{}", wrong.join("; "));
     // Sending the same rows again changes nothing.
     let again = snowflake.commit(commit(&odd, sent.clone())).await?;
-    ensure!(again.counts.unchanged == sent.len() as u64, "sending the same rows again counted {:?}", again.counts);
+    ensure!(again.counts().unchanged == sent.len() as u64, "sending the same rows again counted {:?}", again.counts());
     let mut session = scene.session().await?;
     let select = format!("SELECT \"KEY\" FROM {database}.\"PUBLIC_RAW\".\"odd documents\" WHERE \"RAW\" IS NULL");
     let empty = ask(&mut *session, select).await?;

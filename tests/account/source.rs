@@ -8,13 +8,18 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use snowfeed::StreamState;
 use snowfeed::prelude::*;
-use snowfeed::{Commit, RunId, StateChange, StateVersion, TableRows};
+use snowfeed::{Commit, RunId, StateChange, StateKey, StateVersion, StreamCommit};
 
 /// The table that all steps fill.
 pub(crate) const TABLE: &str = "issues";
 
 pub(crate) fn table() -> StreamSpec {
     StreamSpec::new(TABLE).column("id", "id", ColumnType::Integer).column("title", "title", ColumnType::Text)
+}
+
+/// The key of the table's state for a resource.
+pub(crate) fn key(resource: &Resource) -> StateKey {
+    StateKey::new(resource.name(), TABLE)
 }
 
 pub(crate) fn resource(name: &str) -> Resource {
@@ -79,7 +84,7 @@ impl Reader for Issues {
         let done: u32 = request.checkpoint.map_or(0, |checkpoint| checkpoint.parse().unwrap());
         let pages = (done..count).step_by(PAGE as usize).map(move |from| {
             let to = count.min(from + PAGE);
-            Ok(Batch::new(TABLE).records((from..to).map(issue)).checkpoint(Checkpoint::new(&to)?))
+            Ok(Batch::new().records((from..to).map(issue)).checkpoint(Checkpoint::new(&to)?))
         });
         stream::iter(pages).boxed()
     }
@@ -87,14 +92,14 @@ impl Reader for Issues {
 
 /// A commit of these records.
 pub(crate) fn commit(resource: &Resource, records: Vec<Record>) -> Commit {
-    Commit::new(resource.clone(), RunId::new(), Timestamp::now()).rows(TableRows::new(TABLE, records))
+    Commit::new(resource.clone(), Timestamp::now()).part(StreamCommit::new(TABLE, RunId::new()).records(records))
 }
 
-/// The same, with a new state of the resource on this base.
+/// The same, with a new state of the stream on this base.
 pub(crate) fn commit_with_state(resource: &Resource, records: Vec<Record>, base: StateVersion) -> Commit {
-    let commit = commit(resource, records);
-    let mut state = StreamState::new(snowfeed::RunStatus::Running, commit.run);
+    let (run, at) = (RunId::new(), Timestamp::now());
+    let mut state = StreamState::new(snowfeed::RunStatus::Running, run);
     state.checkpoint = Some(Checkpoint::new(&1).unwrap());
-    let change = StateChange::new(resource.name(), base, commit.at).state(state);
-    commit.change(change)
+    let change = StateChange::new(key(resource), base, at).state(state);
+    Commit::new(resource.clone(), at).part(StreamCommit::new(TABLE, run).records(records).change(change))
 }

@@ -8,7 +8,8 @@ use serde_json::json;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::internals::snowflake::{Sql, Statement};
 use snowfeed::{
-    ColumnType, ConfigStore, Namespace, Record, RunStatus, Sink, StateStore, StateVersion, StreamSpec, Version,
+    ColumnType, ConfigStore, Namespace, Record, RunQuery, RunStatus, Sink, StateStore, StateVersion, StreamSpec,
+    Version,
 };
 
 use crate::mocks::{AcceptAll, MockClient, MockSession, backend, row, rows};
@@ -101,10 +102,10 @@ async fn an_unreadable_state_stops_its_resource_only_and_the_help_repairs_it() {
 async fn an_unreadable_run_is_omitted() {
     let (db, source) = ingested().await;
     edit(&db, "UPDATE STATE.\"SNOWFEED_RUN\" SET \"DOCUMENT\" = '{oops' WHERE \"RESOURCE\" = 'a'").await;
-    assert_eq!(db.snowflake.runs(None, 9).await.unwrap().len(), 2);
+    assert_eq!(db.snowflake.runs(RunQuery::new(9)).await.unwrap().len(), 2);
     let (runs, said) = again(&db, &source).await;
     assert!(runs.iter().all(|(_, status)| *status == RunStatus::Complete), "{said}");
-    assert_eq!(db.snowflake.runs(Some("a"), 9).await.unwrap().len(), 1);
+    assert_eq!(db.snowflake.runs(RunQuery::new(9).resource("a")).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -137,7 +138,7 @@ async fn a_deleted_version_row_is_restored() {
     edit(&db, "DELETE FROM STATE.\"SNOWFEED_VERSION\"").await;
     let (runs, said) = again(&db, &source).await;
     assert!(runs.iter().all(|(_, status)| *status == RunStatus::Complete), "{said}");
-    assert_eq!(cell(&db, "SELECT MAX(\"VERSION\")::VARCHAR AS V FROM DB.STATE.\"SNOWFEED_VERSION\"").await, "2");
+    assert_eq!(cell(&db, "SELECT MAX(\"VERSION\")::VARCHAR AS V FROM DB.STATE.\"SNOWFEED_VERSION\"").await, "3");
 }
 
 #[tokio::test]
@@ -174,7 +175,7 @@ async fn a_document_of_20_megabytes_is_a_row() {
     let length = document.len();
     let report =
         db.snowflake.commit(commit(&one, "issues", vec![Record::upsert("1", Version(1), document)])).await.unwrap();
-    assert_eq!((report.counts.inserted, report.counts.rejected), (1, 0));
+    assert_eq!((report.counts().inserted, report.counts().rejected), (1, 0));
     let found = cell(&db, "SELECT LENGTH(\"DOCUMENT\")::VARCHAR AS L FROM DB.PUBLIC_RAW.\"r\"").await;
     assert_eq!(found, length.to_string());
 }
@@ -204,8 +205,8 @@ async fn an_oversized_document_is_rejected_alone() {
         let records = vec![Record::upsert("1", Version(1), "{}"), Record::upsert("2", Version(1), long)];
         for _ in 0..2 {
             let report = db.snowflake.commit(commit(&one, "issues", records.clone())).await.unwrap();
-            assert_eq!((report.counts.offered, report.counts.rejected), (2, 1));
-            assert!(report.counts.add_up());
+            assert_eq!((report.counts().offered, report.counts().rejected), (2, 1));
+            assert!(report.counts().add_up());
         }
         let count = "SELECT COUNT(*)::VARCHAR || ' ' || MAX(\"REASON\") AS R FROM DB.STATE.\"REJECTED_RECORD\"";
         let kept = cell(&db, count).await;

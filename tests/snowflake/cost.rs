@@ -11,7 +11,7 @@ use snowfeed::{ConfigStore, Mode, RunStatus, Sink, StateStore};
 use crate::mocks::{AcceptAll, backend};
 use crate::recording::RecordingClient;
 use crate::source::Issues;
-use crate::support::{TestDatabase, resource};
+use crate::support::{TestDatabase, key, resource};
 
 /// Ingests all enabled resources, and returns the statements sent.
 async fn ingest(db: &TestDatabase, connector: &Connector, request: IngestRequest) -> Vec<Statement> {
@@ -87,7 +87,8 @@ async fn a_thousand_resources_take_one_statement_for_settings_and_one_for_state(
     db.recording.take();
     assert_eq!(db.snowflake.snapshot().await.unwrap().resources.len(), 1_000);
     assert_eq!(db.recording.statements().len(), 1);
-    let statuses = db.snowflake.latest_many(&names(1_000)).await.unwrap();
+    let keys: Vec<_> = names(1_000).iter().map(|name| key(name)).collect();
+    let statuses = db.snowflake.latest_many(&keys).await.unwrap();
     assert!(statuses.len() == 1_000 && statuses[7].entry.is_some() && statuses[8].entry.is_none());
     assert_eq!(db.recording.statements().len(), 1);
 }

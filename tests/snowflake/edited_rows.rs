@@ -8,7 +8,7 @@ use snowfeed::{Mode, RunStatus, StateStore};
 
 use crate::bad_input::{again, all_but_a_complete, cell, edit, ingested};
 use crate::source::Issues;
-use crate::support::{TestDatabase, resource};
+use crate::support::{TestDatabase, key, resource};
 
 /// How many rows each resource has in the view over all of them.
 async fn shown(db: &TestDatabase) -> String {
@@ -123,13 +123,13 @@ async fn a_duplicate_data_row_fails_a_reconcile_run_with_help() {
 async fn duplicate_and_extreme_state_versions_affect_no_other_resource() {
     for edits in [
         "INSERT INTO STATE.\"APP_STATE\" SELECT * FROM STATE.\"APP_STATE\" WHERE \"KEY\" = 'a'",
-        "INSERT INTO STATE.\"APP_STATE\" (\"KEY\", \"VALUE\", \"VERSION\", \"AT\", \"DOCUMENT\") SELECT 'a', NULL, 9223372036854775807, '2026-01-01T00:00:00Z', '{}'",
+        "INSERT INTO STATE.\"APP_STATE\" (\"KEY\", \"STREAM\", \"VALUE\", \"VERSION\", \"AT\", \"DOCUMENT\") SELECT 'a', 'issues', NULL, 9223372036854775807, '2026-01-01T00:00:00Z', '{}'",
     ] {
         let (db, source) = ingested().await;
         edit(&db, edits).await;
         let (runs, said) = again(&db, &source).await;
         let complete = runs.iter().all(|(_, status)| *status == RunStatus::Complete);
         assert!(complete || runs == all_but_a_complete() && said.contains("APP_STATE"), "{edits}: {said}");
-        assert!(db.snowflake.latest("b").await.is_ok());
+        assert!(db.snowflake.latest(&key("b")).await.is_ok());
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::{Barrier, Notify};
 use crate::mocks::{AcceptAll, InterceptingClient, MockClient, MockSession, Outcome, backend, loaded, row, rows};
 use crate::recording::{Call, Operation, RecordingClient};
 use crate::source::Issues;
-use crate::support::{TestDatabase, change, commit, resource};
+use crate::support::{TestDatabase, change, commit, key, resource};
 
 /// A client whose first session does what the test expects of it, and accepts everything else.
 fn first(expect: impl FnOnce(&mut MockSession)) -> MockClient {
@@ -203,7 +203,7 @@ async fn a_session_that_is_not_idle_is_not_used_again() {
     let recording = RecordingClient::new(Arc::new(client));
     let snowflake = backend(recording.clone(), usize::MAX);
     for _ in 0..3 {
-        snowflake.latest("r").await.unwrap();
+        snowflake.latest(&key("r")).await.unwrap();
     }
     let sessions: Vec<usize> =
         recording.take().into_iter().filter(|call| call.operation != Operation::Login).map(|c| c.session).collect();
@@ -259,7 +259,7 @@ async fn a_commit_without_a_response_is_retried_and_counted_once() {
             (RunStatus::Complete, 1, 2, 2),
             "{run:?}"
         );
-        let latest = db.snowflake.latest("r").await.unwrap().unwrap();
+        let latest = db.snowflake.latest(&key("r")).await.unwrap().unwrap();
         assert_eq!(latest.version, StateVersion(2), "one for the rows, one for the end");
     }
 }
@@ -271,7 +271,7 @@ async fn a_state_change_without_a_response_is_stored_once() {
         let snowflake = breaking(&db, "COMMIT", outcome);
         let version = snowflake.append(change(&resource("r"), StateVersion::NONE)).await.unwrap();
         assert_eq!(version, StateVersion(1));
-        assert_eq!(db.snowflake.history("r", 9).await.unwrap().len(), 1);
+        assert_eq!(db.snowflake.history(&key("r"), 9).await.unwrap().len(), 1);
     }
 }
 
@@ -293,7 +293,7 @@ async fn a_lost_response_does_not_hide_that_another_run_has_committed() {
     let snowflake = db.over(InterceptingClient { client: Arc::new(db.recording.clone()), intercept });
     let refused = snowflake.append(change(&one, StateVersion::NONE)).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Conflict);
-    assert_eq!(db.snowflake.history("r", 9).await.unwrap().len(), 1);
+    assert_eq!(db.snowflake.history(&key("r"), 9).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use snowfeed::{Error, StateStore, StateVersion};
 
 use crate::peers;
 use crate::probes::snowflake::{HOSTILE, connection, connection_to, fresh_database};
-use crate::support::{change, resource};
+use crate::support::{change, key, resource};
 
 /// A client in a separate database, and the name of the user.
 async fn client() -> (HttpClient, String) {
@@ -134,7 +134,7 @@ async fn a_state_is_kept_on_the_hostile_account() {
         snowflake.append(change(&resource(name), StateVersion::NONE)).await.unwrap();
     }
     // Names that differ by case alone are different.
-    let keys = ["acme/gears", "ACME/GEARS"].map(str::to_owned);
+    let keys = ["acme/gears", "ACME/GEARS"].map(key);
     let statuses = snowflake.latest_many(&keys).await.unwrap();
     assert!(statuses.iter().all(|status| status.entry.is_some()), "{statuses:?}");
 }

@@ -153,7 +153,7 @@ impl Memory {
         if !self.made {
             return Err(missing());
         }
-        let mut all = vec![row(&[None, None, Some("PUBLIC"), None, Some("2")])];
+        let mut all = vec![row(&[None, None, Some("PUBLIC"), None, Some("3")])];
         for entry in self.catalog.values() {
             let text = |name: &str| entry[name].as_str().map(str::to_owned);
             let cells = ["resource", "stream", "name", "columns", "made_from"].map(text);
@@ -181,9 +181,10 @@ impl Memory {
             run.started_at -= jiff::SignedDuration::from_hours(1);
             let state = serde_json::to_string(&change.state).unwrap();
             let run = serde_json::to_string(&run).unwrap();
+            let stream = Some("issues");
             [
-                row(&[Some("entry"), Some(name), Some("1"), Some(&change.at.to_string()), Some(&state)]),
-                row(&[Some("run"), Some(name), None, None, Some(&run)]),
+                row(&[Some("entry"), Some(name), Some("1"), Some(&change.at.to_string()), Some(&state), stream]),
+                row(&[Some("run"), Some(name), None, None, Some(&run), stream]),
             ]
         };
         self.enabled.iter().flat_map(status).collect()

@@ -63,7 +63,7 @@ impl Reader for Issues {
         let pages = self.0.lock().unwrap().get(request.resource.name()).cloned().unwrap_or_default();
         let pages = pages.into_iter().enumerate().skip(done);
         let batches = pages.map(|(index, numbers)| {
-            Ok(Batch::new("issues").records(numbers.map(issue)).checkpoint(Checkpoint::new(&(index + 1))?))
+            Ok(Batch::new().records(numbers.map(issue)).checkpoint(Checkpoint::new(&(index + 1))?))
         });
         stream::iter(batches).boxed()
     }

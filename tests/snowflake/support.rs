@@ -7,9 +7,9 @@ use serde_json::json;
 use snowfeed::backends::Snowflake;
 use snowfeed::internals::snowflake::{Client, HttpClient, QueryResult, Statement};
 use snowfeed::{
-    Checkpoint, ColumnType, Commit, ConfigStore, Mode, Namespace, Record, Reject, Resource, RunId, RunRecord,
-    RunStatus, Sink, StalePolicy, StateChange, StateStore, StateVersion, StreamSpec, StreamState, Sweep, TableRows,
-    UnseenQuery, Version,
+    Checkpoint, ColumnType, Commit, ConfigStore, Mode, Namespace, Record, Reject, RejectQuery, Resource, RunId,
+    RunQuery, RunRecord, RunStatus, Sink, StalePolicy, StateChange, StateKey, StateStore, StateVersion, StreamCommit,
+    StreamSpec, StreamState, Sweep, UnseenQuery, Version,
 };
 
 use crate::peers;
@@ -66,20 +66,35 @@ pub(crate) fn resource(name: &str) -> Resource {
     Resource::new(name).unwrap()
 }
 
-/// A commit of these rows that changes no state.
-pub(crate) fn commit(resource: &Resource, table: &str, records: Vec<Record>) -> Commit {
-    Commit::new(resource.clone(), RunId::new(), Timestamp::now()).rows(TableRows::new(table, records))
+/// The key of the issues of a resource.
+pub(crate) fn key(resource: &str) -> StateKey {
+    StateKey::new(resource, "issues")
 }
 
-/// A change of the state of this resource.
+/// A commit of this part.
+pub(crate) fn commit_of(resource: &Resource, part: StreamCommit) -> Commit {
+    Commit::new(resource.clone(), Timestamp::now()).part(part)
+}
+
+/// A commit of these rows that changes no state.
+pub(crate) fn commit(resource: &Resource, stream: &str, records: Vec<Record>) -> Commit {
+    commit_of(resource, StreamCommit::new(stream, RunId::new()).records(records))
+}
+
+/// A change of the state of the issues of this resource.
 pub(crate) fn change(resource: &Resource, base: StateVersion) -> StateChange {
+    change_of(key(resource.name()), base)
+}
+
+/// A change of the state of a stream.
+pub(crate) fn change_of(key: StateKey, base: StateVersion) -> StateChange {
     let run = RunId::new();
     let mut state = StreamState::new(RunStatus::Complete, run);
     state.checkpoint = Some(Checkpoint::new(&1).unwrap());
     let now = Timestamp::now();
-    let mut record = RunRecord::new(run, resource.name(), Mode::Incremental, now);
+    let mut record = RunRecord::new(run, key.clone(), Mode::Incremental, now);
     (record.status, record.ended_at, record.commits) = (RunStatus::Complete, Some(now), 1);
-    StateChange::new(resource.name(), base, now).state(state).run(record)
+    StateChange::new(key, base, now).state(state).run(record)
 }
 
 /// The texts that a test wants to see in a database; all backend operations are run with them.
@@ -148,11 +163,14 @@ pub(crate) async fn run_all_operations(snowflake: &Snowflake, strings: &TestStri
     snowflake.ensure_streams(&resource, &tables).await.unwrap();
     configure(snowflake, strings).await;
 
-    let mut first = commit(&resource, "issues", vec![strings.record(1), Record::delete("gone", Version(1))]);
-    first.rows[0].rejects = vec![Reject::new(strings.text, strings.text)];
-    first.rows.push(TableRows::new("events", [strings.record(1)]));
-    first.change = Some(change(&resource, StateVersion::NONE));
-    snowflake.commit(first).await.unwrap();
+    let issues = StreamCommit::new("issues", RunId::new())
+        .records([strings.record(1), Record::delete("gone", Version(1))])
+        .rejects([Reject::new(strings.text, strings.text)])
+        .change(change(&resource, StateVersion::NONE));
+    let events = StreamCommit::new("events", RunId::new())
+        .records([strings.record(1)])
+        .change(change_of(StateKey::new(resource.name(), "events"), StateVersion::NONE));
+    snowflake.commit(commit_of(&resource, issues).part(events)).await.unwrap();
     reconcile(snowflake, strings, &resource).await;
 
     snowflake.append(change(&resource, StateVersion(1))).await.unwrap();
@@ -161,13 +179,17 @@ pub(crate) async fn run_all_operations(snowflake: &Snowflake, strings: &TestStri
     snowflake.append(only_run).await.unwrap();
     // Rejected, where the server checks the base.
     let _ = snowflake.append(change(&resource, StateVersion(1))).await;
-    let key = resource.name();
-    snowflake.latest(key).await.unwrap();
-    snowflake.history(key, 9).await.unwrap();
-    snowflake.runs(Some(key), 9).await.unwrap();
-    snowflake.runs(None, 9).await.unwrap();
-    snowflake.latest_many(&[key.to_owned()]).await.unwrap();
-    snowflake.prune(key, 1).await.unwrap();
+    let key = key(resource.name());
+    snowflake.latest(&key).await.unwrap();
+    snowflake.history(&key, 9).await.unwrap();
+    for query in [RunQuery::new(9).key(&key), RunQuery::new(9).resource(resource.name()), RunQuery::new(9)] {
+        snowflake.runs(query).await.unwrap();
+    }
+    for query in [RejectQuery::new(9).resource(resource.clone()).stream("issues"), RejectQuery::new(9).max_raw(9)] {
+        snowflake.rejects(query).await.unwrap();
+    }
+    snowflake.latest_many(std::slice::from_ref(&key)).await.unwrap();
+    snowflake.prune(&key, 1).await.unwrap();
     snowflake.preview(&resource, "issues", 9).await.unwrap();
     snowflake.preview(&resource, "events", 9).await.unwrap();
 }
@@ -184,9 +206,9 @@ async fn configure(snowflake: &Snowflake, strings: &TestStrings<'_>) {
 
 async fn reconcile(snowflake: &Snowflake, strings: &TestStrings<'_>, resource: &Resource) {
     let sweep = RunId::new();
-    let mut marks = commit(resource, "events", vec![strings.record(2)]);
-    marks.sweep = Some(Sweep::Mark(sweep, StalePolicy::Verify));
-    snowflake.commit(marks).await.unwrap();
+    let marks = StreamCommit::new("events", sweep).records([strings.record(2)]);
+    let marks = marks.sweep(Sweep::Mark(sweep, StalePolicy::Verify));
+    snowflake.commit(commit_of(resource, marks)).await.unwrap();
     for after in [None, Some(strings.key.to_owned())] {
         let mut query = UnseenQuery::new(resource.clone(), "issues", sweep, 9);
         query.after = after;
@@ -196,7 +218,6 @@ async fn reconcile(snowflake: &Snowflake, strings: &TestStrings<'_>, resource: &
     }
     let gone = vec![Record::delete(strings.key, Version(2)), Record::delete("gone", Version(3))];
     snowflake.commit(commit(resource, "issues", gone)).await.unwrap();
-    let mut finish = commit(resource, "issues", vec![]);
-    (finish.rows, finish.sweep) = (vec![], Some(Sweep::Finish(sweep)));
-    snowflake.commit(finish).await.unwrap();
+    let finish = StreamCommit::new("issues", sweep).sweep(Sweep::Finish(sweep));
+    snowflake.commit(commit_of(resource, finish)).await.unwrap();
 }

@@ -11,9 +11,9 @@ use serde_json::Value;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::internals::snowflake::{Bind, Client, Session, Sql, Statement};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::{Mode, RunStatus};
+use snowfeed::{Mode, RunQuery, RunStatus};
 
-use crate::support::{TestDatabase, resource};
+use crate::support::{TestDatabase, key, resource};
 
 /// The statements, but those that only read, which commit a091f45 sent to an empty database. It ingested the issues of [`server`] before and after
 /// the edit of an issue. Its reconcile run after the deletion failed: it could not store half of a surrogate pair.
@@ -91,10 +91,10 @@ async fn a_database_of_a091f45_continues_its_rows_state_and_runs() {
     let resources = connector.resources().await.unwrap();
     let schedules: Vec<_> = resources.iter().map(|(name, config)| (name.name(), config.schedule.as_deref())).collect();
     assert_eq!(schedules, [("Acme/Gadgets", None), ("acme/widgets", Some("30m"))]);
-    let runs = connector.runs(None, 99).await.unwrap();
+    let runs = connector.runs(RunQuery::new(99)).await.unwrap();
     let (failed, complete): (Vec<_>, Vec<_>) = runs.iter().partition(|run| run.status == RunStatus::Failed);
     assert_eq!((failed.len(), complete.len()), (1, 4), "{runs:?}");
-    let state = connector.state(&resource("acme/widgets")).await.unwrap().unwrap();
+    let state = connector.state(&key("acme/widgets")).await.unwrap().unwrap();
     assert!(state.state.checkpoint.is_some());
     assert_eq!(live(&db, "Acme/Gadgets").await, served(&server, "Acme/Gadgets"));
     assert_eq!(live(&db, "acme/widgets").await.len(), 6);
@@ -116,6 +116,6 @@ async fn a_database_of_a091f45_continues_its_rows_state_and_runs() {
     for repository in ["acme/widgets", "Acme/Gadgets"] {
         assert_eq!(live(&db, repository).await, served(&server, repository), "{repository}");
     }
-    let continued = connector.runs(None, 99).await.unwrap();
+    let continued = connector.runs(RunQuery::new(99)).await.unwrap();
     assert!(continued.len() > runs.len() && continued.ends_with(&runs), "{continued:?}");
 }

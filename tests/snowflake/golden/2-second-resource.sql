@@ -22,20 +22,20 @@ MERGE INTO "DB"."STATE"."RESOURCE_CONFIGURATION" t
     VALUES (s."KEY", s."VALUE", s."DOCUMENT");
 -- bound: 'acme/gadgets', {…}
 
-SELECT 'entry' AS "WHAT", "KEY", CAST("VERSION" AS VARCHAR) AS "V", "AT", "DOCUMENT"
-    FROM "DB"."STATE"."APP_STATE"
-    QUALIFY ROW_NUMBER() OVER (PARTITION BY "KEY"
-        ORDER BY "VERSION" DESC) = 1
-    UNION ALL SELECT 'run' AS "WHAT", "RESOURCE" AS "KEY", NULL AS "V", NULL AS "AT", "DOCUMENT"
-    FROM "DB"."STATE"."INGESTION_RUN"
-    QUALIFY ROW_NUMBER() OVER (PARTITION BY "RESOURCE"
-        ORDER BY "STARTED_AT" DESC, "ID" DESC) = 1;
+SELECT 'entry' AS "WHAT", e."KEY", CAST(e."VERSION" AS VARCHAR) AS "V", e."AT", e."DOCUMENT", e."STREAM"
+    FROM "DB"."STATE"."APP_STATE" e
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY e."KEY", e."STREAM"
+        ORDER BY e."VERSION" DESC) = 1
+    UNION ALL SELECT 'run' AS "WHAT", r."RESOURCE" AS "KEY", NULL AS "V", NULL AS "AT", r."DOCUMENT", r."STREAM"
+    FROM "DB"."STATE"."INGESTION_RUN" r
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY r."RESOURCE", r."STREAM"
+        ORDER BY r."STARTED_AT" DESC, r."ID" DESC) = 1;
 
-SELECT CAST("VERSION" AS VARCHAR) AS "V", "AT", "DOCUMENT"
-    FROM "DB"."STATE"."APP_STATE"
-    WHERE "KEY" = ?
-    ORDER BY "VERSION" DESC LIMIT 1;
--- bound: 'acme/gadgets'
+SELECT CAST(e."VERSION" AS VARCHAR) AS "V", e."AT", e."DOCUMENT", e."STREAM"
+    FROM "DB"."STATE"."APP_STATE" e
+    WHERE e."KEY" = ? AND (e."STREAM" = ? OR e."STREAM" IS NULL)
+    ORDER BY e."VERSION" DESC LIMIT 1;
+-- bound: 'acme/gadgets', 'issues'
 
 CREATE TABLE IF NOT EXISTS "DB"."PUBLIC_RAW"."acme/gadgets" ("KEY" VARCHAR NOT NULL, "VERSION" NUMBER(38, 0) NOT NULL,
         "HASH" VARCHAR, "RAW" VARIANT, "DOCUMENT" VARCHAR(134217728), "FIRST_SEEN" TIMESTAMP_NTZ NOT NULL,
@@ -159,48 +159,48 @@ MERGE INTO "DB"."PUBLIC_RAW"."acme/gadgets" t
     VALUES (s."KEY", s."VERSION", s."HASH", s."RAW", s."DOCUMENT", s."AT", s."AT", s."DELETED_AT");
 -- bound: […], the time
 
-INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT CAST(REPLACE(REPLACE(e."AT",
-                'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e."KEY", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1, e."AT",
-    e."DOCUMENT"
-    FROM (SELECT b."KEY", b."BASE", b."DOCUMENT", CASE WHEN n."AT" > b."AT" THEN n."AT" ELSE b."AT" END AS "AT"
-        FROM (SELECT CAST(? AS VARCHAR) AS "KEY", CAST(? AS NUMBER(38, 0)) AS "BASE", CAST(? AS VARCHAR) AS "AT",
-            CAST(? AS VARCHAR) AS "DOCUMENT") b
-        LEFT JOIN (SELECT "KEY", MAX("VERSION") AS "VERSION", MAX(CASE WHEN REGEXP_LIKE("AT", '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{9}Z$') THEN "AT" END) AS "AT"
+INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "STREAM", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT CAST(REPLACE(REPLACE(e."AT",
+                'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e."KEY", e."STREAM", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1,
+    e."AT", e."DOCUMENT"
+    FROM (SELECT b."KEY", b."STREAM", b."BASE", b."DOCUMENT", CASE WHEN n."AT" > b."AT" THEN n."AT" ELSE b."AT" END AS "AT"
+        FROM (SELECT CAST(? AS VARCHAR) AS "KEY", CAST(? AS VARCHAR) AS "STREAM", CAST(? AS NUMBER(38, 0)) AS "BASE",
+            CAST(? AS VARCHAR) AS "AT", CAST(? AS VARCHAR) AS "DOCUMENT") b
+        CROSS JOIN (SELECT MAX("VERSION") AS "VERSION", MAX(CASE WHEN REGEXP_LIKE("AT", '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{9}Z$') THEN "AT" END) AS "AT"
             FROM "DB"."STATE"."APP_STATE"
-            GROUP BY "KEY") n
-        ON n."KEY" = b."KEY"
+            WHERE "KEY" = ? AND ("STREAM" = ? OR "STREAM" IS NULL)) n
         WHERE COALESCE(n."VERSION", 0) = b."BASE") e
     WHERE EXISTS (SELECT 1 AS "ONE"
         FROM "DB"."STATE"."SNOWFEED_FENCE/acme/gadgets" f
         WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
--- bound: 'acme/gadgets', 0, the time, {…}
+-- bound: 'acme/gadgets', 'issues', 0, the time, {…}, 'acme/gadgets', 'issues'
 
-INSERT INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "MODE", "STATUS", "ERROR", "OFFERED", "INSERTED",
-        "UPDATED", "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS",
-        "SKIPPED", "RECORDED_AT", "STARTED_AT", "ENDED_AT", "DOCUMENT") SELECT b."RUN":id::VARCHAR, b."RUN":resource::VARCHAR,
-    b."RUN":mode::VARCHAR, b."RUN":status::VARCHAR, b."RUN":error.message::VARCHAR, b."RUN":counts.offered::NUMBER(38, 0),
-    b."RUN":counts.inserted::NUMBER(38, 0), b."RUN":counts.updated::NUMBER(38, 0), b."RUN":counts.unchanged::NUMBER(38, 0),
-    b."RUN":counts.deleted::NUMBER(38, 0), b."RUN":counts.rejected::NUMBER(38, 0), b."RUN":commits::NUMBER(38, 0),
-    b."RUN":traffic.requests::NUMBER(38, 0), b."RUN":traffic.bytes::NUMBER(38, 0), b."RUN":traffic.waited_ms::NUMBER(38, 0),
-    b."RUN":timings.total_ms::NUMBER(38, 0), b."SKIPPED", b."RECORDED_AT", b."STARTED_AT", b."ENDED_AT",
-    b."DOCUMENT"
+INSERT INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "STREAM", "MODE", "STATUS", "ERROR", "OFFERED",
+        "INSERTED", "UPDATED", "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS",
+        "TOTAL_MS", "SKIPPED", "RECORDED_AT", "STARTED_AT", "ENDED_AT", "DOCUMENT") SELECT b."RUN":id::VARCHAR,
+    b."RUN":resource::VARCHAR, b."RUN":stream::VARCHAR, b."RUN":mode::VARCHAR, b."RUN":status::VARCHAR,
+    b."RUN":error.message::VARCHAR, b."RUN":counts.offered::NUMBER(38, 0), b."RUN":counts.inserted::NUMBER(38, 0),
+    b."RUN":counts.updated::NUMBER(38, 0), b."RUN":counts.unchanged::NUMBER(38, 0), b."RUN":counts.deleted::NUMBER(38, 0),
+    b."RUN":counts.rejected::NUMBER(38, 0), b."RUN":commits::NUMBER(38, 0), b."RUN":traffic.requests::NUMBER(38, 0),
+    b."RUN":traffic.bytes::NUMBER(38, 0), b."RUN":traffic.waited_ms::NUMBER(38, 0), b."RUN":timings.total_ms::NUMBER(38, 0),
+    b."SKIPPED", b."RECORDED_AT", b."STARTED_AT", b."ENDED_AT", b."DOCUMENT"
     FROM (SELECT PARSE_JSON(?) AS "RUN", CAST(? AS NUMBER(38, 0)) AS "SKIPPED", CAST(? AS TIMESTAMP_NTZ) AS "RECORDED_AT",
         CAST(? AS TIMESTAMP_NTZ) AS "STARTED_AT", CAST(? AS TIMESTAMP_NTZ) AS "ENDED_AT", CAST(? AS VARCHAR) AS "DOCUMENT") b
     WHERE EXISTS (SELECT 1 AS "ONE"
         FROM "DB"."STATE"."SNOWFEED_FENCE/acme/gadgets" f
         WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR))
-    UNION ALL SELECT "ID", "RESOURCE", "MODE", 'interrupted', "ERROR", "OFFERED", "INSERTED", "UPDATED", "UNCHANGED",
-    "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS", "SKIPPED", DATEADD(MICROSECOND, 1,
-        r."RECORDED_AT"), "STARTED_AT", "ENDED_AT", REPLACE(r."DOCUMENT", '"status":"running"', '"status":"interrupted"')
+    UNION ALL SELECT "ID", "RESOURCE", "STREAM", "MODE", 'interrupted', "ERROR", "OFFERED", "INSERTED", "UPDATED",
+    "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS", "SKIPPED",
+    DATEADD(MICROSECOND, 1, r."RECORDED_AT"), "STARTED_AT", "ENDED_AT", REPLACE(r."DOCUMENT", '"status":"running"',
+        '"status":"interrupted"')
     FROM (SELECT *
         FROM "DB"."STATE"."SNOWFEED_RUN"
-        WHERE "RESOURCE" = ?
+        WHERE "RESOURCE" = ? AND ("STREAM" = ? OR "STREAM" IS NULL)
         QUALIFY ROW_NUMBER() OVER (PARTITION BY "ID"
             ORDER BY "RECORDED_AT" DESC) = 1) r
     WHERE r."ID" <> ? AND r."STATUS" = 'running' AND EXISTS (SELECT 1 AS "ONE"
         FROM "DB"."STATE"."SNOWFEED_FENCE/acme/gadgets" f
         WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
--- bound: {…}, 0, the time, the time, null, {…}, 'acme/gadgets', 'id'
+-- bound: {…}, 0, the time, the time, null, {…}, 'acme/gadgets', 'issues', 'id'
 
 COMMIT;
 
@@ -210,47 +210,47 @@ UPDATE "DB"."STATE"."SNOWFEED_FENCE/acme/gadgets" SET "TXN" = CAST(CURRENT_TRANS
     "RUN" = ?;
 -- bound: 'id'
 
-INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT CAST(REPLACE(REPLACE(e."AT",
-                'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e."KEY", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1, e."AT",
-    e."DOCUMENT"
-    FROM (SELECT b."KEY", b."BASE", b."DOCUMENT", CASE WHEN n."AT" > b."AT" THEN n."AT" ELSE b."AT" END AS "AT"
-        FROM (SELECT CAST(? AS VARCHAR) AS "KEY", CAST(? AS NUMBER(38, 0)) AS "BASE", CAST(? AS VARCHAR) AS "AT",
-            CAST(? AS VARCHAR) AS "DOCUMENT") b
-        LEFT JOIN (SELECT "KEY", MAX("VERSION") AS "VERSION", MAX(CASE WHEN REGEXP_LIKE("AT", '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{9}Z$') THEN "AT" END) AS "AT"
+INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "STREAM", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT CAST(REPLACE(REPLACE(e."AT",
+                'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e."KEY", e."STREAM", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1,
+    e."AT", e."DOCUMENT"
+    FROM (SELECT b."KEY", b."STREAM", b."BASE", b."DOCUMENT", CASE WHEN n."AT" > b."AT" THEN n."AT" ELSE b."AT" END AS "AT"
+        FROM (SELECT CAST(? AS VARCHAR) AS "KEY", CAST(? AS VARCHAR) AS "STREAM", CAST(? AS NUMBER(38, 0)) AS "BASE",
+            CAST(? AS VARCHAR) AS "AT", CAST(? AS VARCHAR) AS "DOCUMENT") b
+        CROSS JOIN (SELECT MAX("VERSION") AS "VERSION", MAX(CASE WHEN REGEXP_LIKE("AT", '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{9}Z$') THEN "AT" END) AS "AT"
             FROM "DB"."STATE"."APP_STATE"
-            GROUP BY "KEY") n
-        ON n."KEY" = b."KEY"
+            WHERE "KEY" = ? AND ("STREAM" = ? OR "STREAM" IS NULL)) n
         WHERE COALESCE(n."VERSION", 0) = b."BASE") e
     WHERE EXISTS (SELECT 1 AS "ONE"
         FROM "DB"."STATE"."SNOWFEED_FENCE/acme/gadgets" f
         WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
--- bound: 'acme/gadgets', 1, the time, {…}
+-- bound: 'acme/gadgets', 'issues', 1, the time, {…}, 'acme/gadgets', 'issues'
 
-INSERT INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "MODE", "STATUS", "ERROR", "OFFERED", "INSERTED",
-        "UPDATED", "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS",
-        "SKIPPED", "RECORDED_AT", "STARTED_AT", "ENDED_AT", "DOCUMENT") SELECT b."RUN":id::VARCHAR, b."RUN":resource::VARCHAR,
-    b."RUN":mode::VARCHAR, b."RUN":status::VARCHAR, b."RUN":error.message::VARCHAR, b."RUN":counts.offered::NUMBER(38, 0),
-    b."RUN":counts.inserted::NUMBER(38, 0), b."RUN":counts.updated::NUMBER(38, 0), b."RUN":counts.unchanged::NUMBER(38, 0),
-    b."RUN":counts.deleted::NUMBER(38, 0), b."RUN":counts.rejected::NUMBER(38, 0), b."RUN":commits::NUMBER(38, 0),
-    b."RUN":traffic.requests::NUMBER(38, 0), b."RUN":traffic.bytes::NUMBER(38, 0), b."RUN":traffic.waited_ms::NUMBER(38, 0),
-    b."RUN":timings.total_ms::NUMBER(38, 0), b."SKIPPED", b."RECORDED_AT", b."STARTED_AT", b."ENDED_AT",
-    b."DOCUMENT"
+INSERT INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "STREAM", "MODE", "STATUS", "ERROR", "OFFERED",
+        "INSERTED", "UPDATED", "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS",
+        "TOTAL_MS", "SKIPPED", "RECORDED_AT", "STARTED_AT", "ENDED_AT", "DOCUMENT") SELECT b."RUN":id::VARCHAR,
+    b."RUN":resource::VARCHAR, b."RUN":stream::VARCHAR, b."RUN":mode::VARCHAR, b."RUN":status::VARCHAR,
+    b."RUN":error.message::VARCHAR, b."RUN":counts.offered::NUMBER(38, 0), b."RUN":counts.inserted::NUMBER(38, 0),
+    b."RUN":counts.updated::NUMBER(38, 0), b."RUN":counts.unchanged::NUMBER(38, 0), b."RUN":counts.deleted::NUMBER(38, 0),
+    b."RUN":counts.rejected::NUMBER(38, 0), b."RUN":commits::NUMBER(38, 0), b."RUN":traffic.requests::NUMBER(38, 0),
+    b."RUN":traffic.bytes::NUMBER(38, 0), b."RUN":traffic.waited_ms::NUMBER(38, 0), b."RUN":timings.total_ms::NUMBER(38, 0),
+    b."SKIPPED", b."RECORDED_AT", b."STARTED_AT", b."ENDED_AT", b."DOCUMENT"
     FROM (SELECT PARSE_JSON(?) AS "RUN", CAST(? AS NUMBER(38, 0)) AS "SKIPPED", CAST(? AS TIMESTAMP_NTZ) AS "RECORDED_AT",
         CAST(? AS TIMESTAMP_NTZ) AS "STARTED_AT", CAST(? AS TIMESTAMP_NTZ) AS "ENDED_AT", CAST(? AS VARCHAR) AS "DOCUMENT") b
     WHERE EXISTS (SELECT 1 AS "ONE"
         FROM "DB"."STATE"."SNOWFEED_FENCE/acme/gadgets" f
         WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR))
-    UNION ALL SELECT "ID", "RESOURCE", "MODE", 'interrupted', "ERROR", "OFFERED", "INSERTED", "UPDATED", "UNCHANGED",
-    "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS", "SKIPPED", DATEADD(MICROSECOND, 1,
-        r."RECORDED_AT"), "STARTED_AT", "ENDED_AT", REPLACE(r."DOCUMENT", '"status":"running"', '"status":"interrupted"')
+    UNION ALL SELECT "ID", "RESOURCE", "STREAM", "MODE", 'interrupted', "ERROR", "OFFERED", "INSERTED", "UPDATED",
+    "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS", "SKIPPED",
+    DATEADD(MICROSECOND, 1, r."RECORDED_AT"), "STARTED_AT", "ENDED_AT", REPLACE(r."DOCUMENT", '"status":"running"',
+        '"status":"interrupted"')
     FROM (SELECT *
         FROM "DB"."STATE"."SNOWFEED_RUN"
-        WHERE "RESOURCE" = ?
+        WHERE "RESOURCE" = ? AND ("STREAM" = ? OR "STREAM" IS NULL)
         QUALIFY ROW_NUMBER() OVER (PARTITION BY "ID"
             ORDER BY "RECORDED_AT" DESC) = 1) r
     WHERE r."ID" <> ? AND r."STATUS" = 'running' AND EXISTS (SELECT 1 AS "ONE"
         FROM "DB"."STATE"."SNOWFEED_FENCE/acme/gadgets" f
         WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
--- bound: {…}, 0, the time, the time, the time, {…}, 'acme/gadgets', 'id'
+-- bound: {…}, 0, the time, the time, the time, {…}, 'acme/gadgets', 'issues', 'id'
 
 COMMIT;

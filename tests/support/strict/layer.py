@@ -7,6 +7,7 @@ import duckdb
 from fakesnow import cursor as fakesnow_cursor
 from fakesnow import transforms
 from fakesnow.cursor import FakeSnowflakeCursor
+from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
 from strict import (
@@ -59,6 +60,11 @@ def translating(execute):
             raise settings.timed_out(session) if session.timed_out else refused(604, "57014", "SQL execution canceled")
         except duckdb.Error as error:
             if (known := tables.translated(error)) is None:
+                raise
+            raise known from error
+        except ProgrammingError as error:
+            # fakesnow's own code for it is that of a missing object.
+            if (known := tables.unknown_column(error.__cause__)) is None:
                 raise
             raise known from error
 
@@ -174,6 +180,8 @@ def prepare(statement, session, binds, of_the_account):
     ast = statement.ast.copy()
     if isinstance(ast, exp.Create):
         tables.create(ast, session)
+    if isinstance(ast, exp.Alter):
+        tables.add_columns(ast, session)
     if statement.kind not in (statements.QUERY, statements.CHANGE) and not isinstance(ast, exp.Create):
         return ast
     columns = columns_of(session)

@@ -1,4 +1,4 @@
-"""CREATE TABLE: enforced lengths, unenforced keys, and collations."""
+"""CREATE TABLE and ALTER TABLE: enforced lengths, unenforced keys, and collations."""
 
 import re
 
@@ -14,6 +14,21 @@ TEXTS = {exp.DType.VARCHAR, exp.DType.TEXT, exp.DType.CHAR, exp.DType.NCHAR, exp
 
 # Snowflake stores them as metadata, and enforces only NOT NULL.
 NOT_ENFORCED = (exp.PrimaryKeyColumnConstraint, exp.UniqueColumnConstraint, exp.Reference)
+
+# What a column that is added IF NOT EXISTS must not have.
+NOT_WITH_IF_NOT_EXISTS = (
+    exp.DefaultColumnConstraint,
+    exp.GeneratedAsIdentityColumnConstraint,
+    exp.AutoIncrementColumnConstraint,
+    exp.PrimaryKeyColumnConstraint,
+    exp.UniqueColumnConstraint,
+    exp.Reference,
+)
+
+# How DuckDB names a column that a table does not have.
+UNKNOWN_COLUMN = re.compile(
+    r'Referenced (?:update )?column "?(.*?)"? not found|does not have a column (?:named|with name) "(.*?)"'
+)
 
 
 def create(ast, session):
@@ -38,6 +53,23 @@ def create(ast, session):
                 constraints.insert(0, exp.ColumnConstraint(kind=name))
             constraints.append(exp.ColumnConstraint(kind=exp.CheckColumnConstraint(this=checked)))
         column.set("constraints", constraints)
+
+
+def add_columns(ast, session):
+    """The columns that ALTER TABLE adds, in DuckDB: without checks of lengths, and with the collation of the schema or the account
+    where they declare none. The imitation does not know the table's own."""
+    for column in ast.args.get("actions") or []:
+        if not isinstance(column, exp.ColumnDef):
+            continue
+        constraints = [node.args.get("kind") for node in column.args.get("constraints") or []]
+        if column.args.get("exists") and any(isinstance(kind, NOT_WITH_IF_NOT_EXISTS) for kind in constraints):
+            raise compilation(1003, "syntax error: IF NOT EXISTS is not allowed with this constraint", "42000")
+        own = [kind.this.name for kind in constraints if isinstance(kind, exp.CollateColumnConstraint)]
+        how = own[0] if own else collations.of_table(ast, session)
+        kept = [node for node in column.args.get("constraints") or [] if not isinstance(node.args.get("kind"), exp.CollateColumnConstraint)]
+        if column.kind.this in TEXTS and collations.is_case_insensitive(how):
+            kept.insert(0, exp.ColumnConstraint(kind=exp.CollateColumnConstraint(this=exp.to_identifier("NOCASE"))))
+        column.set("constraints", kept)
 
 
 def longest(column, variant):
@@ -100,6 +132,12 @@ def widen(ast, session, name):
     duck.execute(f"INSERT INTO {whole} SELECT * FROM {renamed}")
     duck.execute(f"DROP TABLE {renamed}")
     return True
+
+
+def unknown_column(error):
+    """Snowflake's error, if a statement names a column that its table does not have."""
+    found = isinstance(error, duckdb.BinderException) and UNKNOWN_COLUMN.search(str(error))
+    return compilation(904, f"invalid identifier '{found[1] or found[2]}'", "42000") if found else None
 
 
 def translated(error):
