@@ -95,9 +95,9 @@ pub mod internals {
     /// The read plan of the GitHub source, for simulations.
     #[cfg(feature = "github")]
     pub mod github {
-        pub use crate::sources::github::checkpoint::Position;
-        pub use crate::sources::github::read_plan::ReadPlan;
-        pub use crate::sources::github::step::{
+        pub use crate::sources::github::updates::checkpoint::Position;
+        pub use crate::sources::github::updates::read_plan::ReadPlan;
+        pub use crate::sources::github::updates::step::{
             EntityTag, PageInfo, PageRequest, Range, RowFilter, Step, StepResult, Task, UnixSecond,
         };
     }
@@ -123,6 +123,8 @@ mod documents {
     mod readme {}
     #[doc = include_str!("../docs/guides/write-a-source.md")]
     mod write_a_source {}
+    #[doc = include_str!("../docs/guides/streams.md")]
+    mod streams {}
     #[doc = include_str!("../docs/contract.md")]
     mod contract {}
     #[doc = include_str!("../docs/guides/operate.md")]

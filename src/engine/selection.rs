@@ -181,3 +181,62 @@ impl Connector {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> SourceSpec {
+        SourceSpec::new("mock", "1")
+            .stream(StreamSpec::new("issues"))
+            .stream(StreamSpec::new("pulls").optional())
+            .stream(StreamSpec::child("reviews", "pulls").optional())
+            .stream(StreamSpec::child("replies", "reviews").optional())
+            .stream(StreamSpec::deletions_of("gone", "issues").optional())
+    }
+
+    fn names(streams: Vec<&StreamSpec>) -> Vec<&str> {
+        streams.into_iter().map(|stream| stream.name.as_str()).collect()
+    }
+
+    #[test]
+    fn what_a_selection_requires_is_read_with_it() {
+        let spec = spec();
+        for (selection, expected) in [
+            (StreamSelection::Default, &["issues"][..]),
+            (["replies"].into(), &["pulls", "reviews", "replies"]),
+            (["gone", "reviews"].into(), &["issues", "pulls", "reviews", "gone"]),
+            (["pulls", "pulls"].into(), &["pulls"]),
+        ] {
+            assert_eq!(names(selection.read(&spec).unwrap()), expected, "{selection:?}");
+            let stored = selection.stored(&spec).unwrap();
+            let expected = (selection != StreamSelection::Default).then_some(expected);
+            assert_eq!(
+                stored.as_deref().map(|names| names.iter().map(String::as_str).collect()),
+                expected.map(<[&str]>::to_vec)
+            );
+        }
+        assert_eq!(names(StreamSelection::from(["replies"]).resolve(&spec).unwrap()), ["replies"]);
+    }
+
+    #[test]
+    fn an_unknown_name_gets_the_closest_one_and_all_names() {
+        let help = |name| find_stream(&spec(), name).unwrap_err().help().unwrap().to_owned();
+        let all = "the streams are: issues (default), pulls, reviews, replies, gone";
+        assert_eq!(help("Isues"), format!("did you mean `issues`? {all}"));
+        assert_eq!(help("customers"), all);
+        assert_eq!(StreamSelection::Named(vec![]).resolve(&spec()).unwrap_err().help(), Some(all));
+    }
+
+    #[test]
+    fn a_stored_selection_needs_a_stream_that_exists() {
+        let stored = |streams: &[&str], dropped: &[&str]| StoredSelection {
+            streams: streams.iter().map(|name| StreamSpec::new(*name)).collect(),
+            dropped: dropped.iter().map(ToString::to_string).collect(),
+        };
+        stored(&["issues"], &["old"]).check(&spec()).unwrap();
+        let message = |selection: StoredSelection| selection.check(&spec()).unwrap_err().message().to_owned();
+        assert_eq!(message(stored(&[], &[])), "no stream is selected");
+        assert_eq!(message(stored(&[], &["old"])), "this version of the source has none of the selected streams: old");
+    }
+}

@@ -350,7 +350,8 @@ fn cannot_select(name: &str) -> Error {
 /// # Contract
 /// 1. `ensure_streams` creates missing tables and views, adds new columns, and removes nothing. It is idempotent, also while another
 ///    connection does the same.
-/// 2. `commit` makes rows and state visible together, or nothing of it. A failed commit can be retried.
+/// 2. `commit` makes the rows and the states of all its parts visible together, or nothing of it, and reports each part by itself. A
+///    failed commit can be retried.
 /// 3. Of two states of a key the one with the higher version wins, in whatever order they arrive. An equal version
 ///    replaces the stored state if the text or the operation differs; of two in one commit the later one wins.
 ///    In a commit that marks, [`StalePolicy`] decides about the first state of a key in that reconciliation.
@@ -359,17 +360,20 @@ fn cannot_select(name: &str) -> Error {
 ///    stored, so that an older upsert that arrives later does not revive it. An upsert that wins revives the row.
 /// 6. The report adds up: offered = inserted + updated + unchanged + deleted + skipped + rejected. An older state is skipped
 ///    with the reason [`Counts::OLDER`]; a deletion of a deleted key is unchanged.
-/// 7. A change of state whose base is not the newest version is refused with a [`Conflict`](crate::ErrorKind::Conflict), and
-///    with it the whole commit. With [`Sweep::Fence`] the change is left out if no row is written, and the report has no version.
-/// 8. Documents come back byte for byte. Any text is a legal key and a legal resource name. Resources do not share rows.
-/// 9. Rejects are stored with their reason, each once, and `rejects` returns and counts them. A commit deletes those that it lists as
-///    [corrected](StreamCommit::corrected), and [`Sweep::Finish`] those of the stream that neither its reconciliation nor a later run
-///    has seen.
+/// 7. A change of state whose base is not the newest version of its stream is refused with a [`Conflict`](crate::ErrorKind::Conflict),
+///    and with it the whole commit, the parts of other streams included. Commits of different streams do not conflict. With
+///    [`Sweep::Fence`] the change is left out if its part writes no row, and the part's report has no version.
+/// 8. Documents come back byte for byte. Any text is a legal key and a legal resource name. Neither resources nor the streams of a
+///    resource share rows.
+/// 9. Rejects are stored with their reason, each once in its stream, and `rejects` returns and counts them. A commit deletes those that
+///    it lists as [corrected](StreamCommit::corrected), and [`Sweep::Finish`] those of the stream that neither its reconciliation nor a
+///    later run has seen.
 /// 10. `unseen` returns, ordered by key, the live records of the table that no commit has marked for this reconciliation, and
-///     `live_rows` counts them. A mark does not rewrite the row. Marks are durable with their commit, and deleted by `Finish`.
+///     `live_rows` counts them. A mark does not rewrite the row. Marks are durable with their commit, and deleted by `Finish`. A
+///     reconcile run of one stream neither marks nor finishes anything of another.
 /// 11. A commit for a table or resource that `ensure_streams` was not called for is an [`Internal`](crate::ErrorKind::Internal) error, and
 ///     changes nothing.
-/// 12. The run record of a commit's change is stored with the counts of the commit (see [`StateChange::count`]).
+/// 12. The run record of a part's change is stored with the counts of that part (see [`StateChange::count`]).
 /// 13. A row is identified by its [path](Record::path): the same key below two parents is two rows.
 /// 14. The commits that insert, change, delete or revive rows of a stream of a resource are numbered from 1 in the order in which they
 ///     become visible, and each such row gets the number of its commit, its [sequence](Sequence). Other rows keep theirs; a row written

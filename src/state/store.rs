@@ -178,12 +178,13 @@ impl StateChange {
 /// 3. `append` refuses a change whose `base` is not the newest version with a [`Conflict`](crate::ErrorKind::Conflict),
 ///    and stores nothing of it, not even the run record. Of two appends on one base exactly one succeeds.
 /// 4. Entry and run record are stored together or not at all. A record replaces the one of the same run.
-/// 5. `history` and `runs` return the newest first. `runs` orders by start, then id.
+/// 5. `history` and `runs` return the newest first. `runs` orders by start, then id, and the query selects before its limit applies.
 /// 6. `prune` never removes the newest entry of a key, nor its newest run, and never changes the next version.
-/// 7. Keys do not share entries, any text is a legal key, and values come back equal.
+/// 7. Keys do not share entries, not even those of the streams of one resource; any text is a legal resource and a legal stream in a
+///    key, and values come back equal.
 /// 8. `latest_many` returns for each key, in the order of the keys, what `latest` and `runs` return.
 /// 9. A new entry supersedes every other run of its key, which can no longer commit: those whose records are
-///    [`Running`](crate::RunStatus::Running) become [`Interrupted`](crate::RunStatus::Interrupted).
+///    [`Running`](crate::RunStatus::Running) become [`Interrupted`](crate::RunStatus::Interrupted). Runs of other streams go on.
 ///
 /// `state_store_conformance!` of the test kit tests all of them.
 ///

@@ -13,7 +13,7 @@ fn schema() -> Value {
 }
 
 #[track_caller]
-fn assert_fits(definition: &str, document: &Value) {
+pub(crate) fn assert_fits(definition: &str, document: &Value) {
     let found = violations(&schema(), definition, document);
     assert!(found.is_empty(), "{definition}: {found:#?}\n{document:#}");
 }

@@ -21,6 +21,7 @@ mod pitfalls;
 mod recordings;
 mod refusals;
 mod requests;
+mod streams;
 mod stubborn;
 mod support;
 mod validators;

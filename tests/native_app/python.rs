@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use snowfeed::native_app::Bundle;
+use snowfeed::native_app::{App, Bundle};
 
 use crate::peers;
-use crate::support::github;
+use crate::support::{github, several_streams};
 
 /// Debian's path. Playwright's own browser is not available everywhere.
 const CHROMIUM: &str = "/usr/bin/chromium";
@@ -21,14 +21,22 @@ fn python(name: &str) -> Option<PathBuf> {
     python
 }
 
-/// The folder of the rendered bundle, written once.
+/// The folder of the rendered bundle of GitHub's app, written once.
 fn app() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let folder = peers::artefacts().join("native-app-bundle");
-        Bundle::new(&github()).unwrap().write(&folder).unwrap();
-        folder
-    })
+    FOLDER.get_or_init(|| written("native-app-bundle", &github()))
+}
+
+/// The folder of the rendered bundle of an app with several streams, written once.
+fn app_with_streams() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| written("native-app-bundle-streams", &several_streams()))
+}
+
+fn written(name: &str, app: &App) -> PathBuf {
+    let folder = peers::artefacts().join(name);
+    Bundle::new(app).unwrap().write(&folder).unwrap();
+    folder
 }
 
 /// Runs pytest on these files, and prints its last line. `settings` are additional environment variables.
@@ -80,6 +88,16 @@ fn every_resource_operation_returns_its_code() {
 #[test]
 fn procedures_work_in_any_order_and_twice() {
     pytest(&["test_order.py"], &[]);
+}
+
+#[test]
+fn streams_are_selected_and_have_their_own_status() {
+    pytest(&["test_streams.py"], &[("SNOWFEED_APP", app_with_streams())]);
+}
+
+#[test]
+fn the_page_shows_and_selects_streams() {
+    pytest(&["test_page_streams.py"], &[("SNOWFEED_APP", app_with_streams())]);
 }
 
 #[test]

@@ -38,6 +38,8 @@ mod sizes;
 mod source;
 mod sql;
 mod stage;
+mod stream_migration;
+mod streams;
 mod support;
 mod transactions;
 mod upgrade;

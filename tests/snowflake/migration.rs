@@ -1,9 +1,10 @@
 //! A database of the previous schema version is migrated to the current one, and remains usable.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures::FutureExt;
+use snowfeed::backends::Snowflake;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::internals::snowflake::{Sql, Statement};
 use snowfeed::{Record, RunQuery, RunStatus, Sink, StateStore, StateVersion, Version};
@@ -15,8 +16,8 @@ use crate::support::{TestDatabase, change, commit, key, resource};
 /// The statements that made version 1.
 const SCHEMA_1: &str = include_str!("fixtures/schema-1.sql");
 
-/// A database as version 1 left it, with the state, run and row of one resource.
-async fn version_1(max_bind_bytes: usize) -> TestDatabase {
+/// A database with the tables that these statements create.
+pub(crate) async fn created(schema: &str, max_bind_bytes: usize) -> TestDatabase {
     let db = TestDatabase::new(max_bind_bytes);
     let database = &db.database;
     let run = |sql: String| db.execute(Statement::new(Sql::assert_safe(sql)));
@@ -24,11 +25,19 @@ async fn version_1(max_bind_bytes: usize) -> TestDatabase {
     for schema in ["STATE", "PUBLIC_RAW", "PUBLIC"] {
         run(format!("CREATE SCHEMA IF NOT EXISTS \"{database}\".\"{schema}\"")).await.unwrap();
     }
-    let text: String = SCHEMA_1.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
+    let text: String = schema.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
     for statement in text.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
         let whole = statement.replace('{', &format!("\"{database}\".\"STATE\".\"")).replace('}', "\"");
         run(whole).await.unwrap();
     }
+    db
+}
+
+/// A database as version 1 left it, with the state, run and row of one resource.
+async fn version_1(max_bind_bytes: usize) -> TestDatabase {
+    let db = created(SCHEMA_1, max_bind_bytes).await;
+    let database = &db.database;
+    let run = |sql: String| db.execute(Statement::new(Sql::assert_safe(sql)));
     let change = change(&resource("r"), StateVersion::NONE);
     let (of_state, of_run) =
         (serde_json::to_string(&change.state).unwrap(), serde_json::to_string(&change.run).unwrap());
@@ -69,7 +78,7 @@ async fn runs(db: &TestDatabase) -> String {
     db.execute(Statement::new(Sql::assert_safe(count))).await.unwrap().rows[0].text(0).unwrap().to_string()
 }
 
-async fn version(db: &TestDatabase) -> String {
+pub(crate) async fn version(db: &TestDatabase) -> String {
     let select =
         format!("SELECT CAST(\"VERSION\" AS VARCHAR) AS \"V\" FROM \"{}\".\"STATE\".\"SNOWFEED_VERSION\"", db.database);
     db.execute(Statement::new(Sql::assert_safe(select))).await.unwrap().rows[0].text(0).unwrap().to_string()
@@ -94,19 +103,23 @@ async fn a_database_of_version_1_continues_where_it_was() {
     }
 }
 
+/// A program that dies once it has sent this many statements that are not a SELECT.
+pub(crate) fn dying(db: &TestDatabase, dies_after: usize) -> Snowflake {
+    let (count, dead) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let intercept = Arc::new(move |statement: &Statement| {
+        let is_step = !statement.sql.starts_with("SELECT");
+        let dies = dead.load(Ordering::SeqCst) || is_step && count.fetch_add(1, Ordering::SeqCst) == dies_after;
+        dead.store(dies, Ordering::SeqCst);
+        async move { if dies { Outcome::Lost } else { Outcome::Runs } }.boxed()
+    });
+    db.over(InterceptingClient { client: Arc::new(db.recording.clone()), intercept })
+}
+
 #[tokio::test]
 async fn a_migration_that_dies_after_any_statement_is_completed_by_the_next_program() {
     for dies_after in 0.. {
         let db = version_1(usize::MAX).await;
-        let (count, died) = (std::sync::atomic::AtomicUsize::new(0), Arc::new(AtomicBool::new(false)));
-        let dead = died.clone();
-        let intercept = Arc::new(move |statement: &Statement| {
-            let is_step = !statement.sql.starts_with("SELECT");
-            let dies = dead.load(Ordering::SeqCst) || is_step && count.fetch_add(1, Ordering::SeqCst) == dies_after;
-            dead.store(dies, Ordering::SeqCst);
-            async move { if dies { Outcome::Lost } else { Outcome::Runs } }.boxed()
-        });
-        let dying = db.over(InterceptingClient { client: Arc::new(db.recording.clone()), intercept });
+        let dying = dying(&db, dies_after);
         let appended = tokio::time::timeout(
             std::time::Duration::from_millis(1500),
             dying.append(change(&resource("r"), StateVersion(1))),
@@ -118,10 +131,8 @@ async fn a_migration_that_dies_after_any_statement_is_completed_by_the_next_prog
             next.append(change(&resource("r"), base)).await.unwrap();
         }
         assert_eq!(version(&db).await, "3", "after {dies_after} statements");
-        assert!(
-            db.snowflake.runs(RunQuery::new(9).key(&key("r"))).await.unwrap().len() >= 2,
-            "after {dies_after} statements"
-        );
+        let runs = db.snowflake.runs(RunQuery::new(9).key(&key("r"))).await.unwrap();
+        assert!(runs.len() >= 2, "after {dies_after} statements");
         if is_done {
             assert!(dies_after > 10, "{dies_after}");
             break;

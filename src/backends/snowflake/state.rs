@@ -1,8 +1,8 @@
 //! `APP_STATE`: the states of streams.
 //!
 //! An entry belongs to a stream of a resource. An entry without a stream is one that a program of schema version 2 may have committed while
-//! the table was being migrated. It covers all streams of its resource: each continues its versions above it, so that a run that has not
-//! seen the entry is refused, and reads from the start.
+//! the table was being migrated. If its resource has a single stream, it is an entry of that stream. Else it covers all streams of its
+//! resource: each continues its versions above it, so that a run that has not seen the entry is refused, and reads from the start.
 
 use std::collections::HashMap;
 
@@ -125,7 +125,9 @@ async fn entry_rows(session: &mut dyn Session, names: &Names, key: &StateKey, li
         );
         Statement::new(select).bind(key.resource.as_str()).bind(key.stream.as_str())
     };
-    StateTables::read(session, names, select).await
+    let lacks_stream =
+        |answer: &QueryResult| answer.rows.iter().try_fold(false, |lacks, row| Ok(lacks || row.get(3)?.is_none()));
+    StateTables::read(session, names, select, lacks_stream).await
 }
 
 /// Reads the entry whose version, time, document and stream begin at a column. Of an entry without a stream, no progress is continued.
@@ -219,25 +221,19 @@ impl StateStore for Snowflake {
             ))
         };
         let names = &self.0.names;
+        let lacks_stream = |answer: &QueryResult| {
+            let newest = NewestRows::new(&answer.rows)?;
+            let is_of_all = |row: &Row| row.get(5).is_ok_and(|stream| stream.is_none());
+            Ok(keys.iter().any(|key| newest.entry(key).is_some_and(is_of_all)))
+        };
         let known = self.0.known_sequences.begin();
-        let answer = StateTables::read(&mut *self.session().await?, names, select).await?;
+        let answer = StateTables::read(&mut *self.session().await?, names, select, lacks_stream).await?;
         self.0.known_sequences.keep(known, rows::sequences_of_entries(&answer)?);
-        let mut rows: HashMap<(&str, Option<&str>), NewestRows<'_>> = HashMap::new();
-        for row in &answer.rows {
-            let newest = rows.entry((row.text(1)?, row.get(5)?.map(|stream| &**stream))).or_default();
-            match row.text(0)?.as_ref() {
-                "entry" => newest.entry = Some(row),
-                _ => newest.run = Some(row),
-            }
-        }
+        let newest = NewestRows::new(&answer.rows)?;
         let status = |key: &StateKey| {
-            let NewestRows { entry, run: newest_run } =
-                rows.get(&(&*key.resource, Some(&*key.stream))).copied().unwrap_or_default();
-            let of_all_streams = rows.get(&(&*key.resource, None)).and_then(|newest| newest.entry);
-            let newest = [entry, of_all_streams].into_iter().flatten().max_by_key(|row| row.integer(2).unwrap_or(0));
             // The stream's own run reads it again, and only that run fails.
-            let entry = newest.and_then(|row| named_entry(names, key, row, 2).inspect_err(warn).ok());
-            let run = newest_run.map(|row| run(names, row, 4)).transpose()?.flatten();
+            let entry = newest.entry(key).and_then(|row| named_entry(names, key, row, 2).inspect_err(warn).ok());
+            let run = newest.run(key).map(|row| run(names, row, 4)).transpose()?.flatten();
             Ok(StreamStatus { entry, run })
         };
         keys.iter().map(status).collect()
@@ -248,11 +244,33 @@ impl StateStore for Snowflake {
     }
 }
 
-/// The rows of the newest entry and the newest run of a key.
-#[derive(Clone, Copy, Default)]
+/// The rows of the newest entries and runs, by resource and stream.
+#[derive(Default)]
 struct NewestRows<'a> {
-    entry: Option<&'a Row>,
-    run: Option<&'a Row>,
+    entries: HashMap<(&'a str, Option<&'a str>), &'a Row>,
+    runs: HashMap<(&'a str, Option<&'a str>), &'a Row>,
+}
+
+impl<'a> NewestRows<'a> {
+    /// Takes the rows of [`latest_many`](StateStore::latest_many) apart.
+    fn new(rows: &'a [Row]) -> Result<Self> {
+        let mut newest = Self::default();
+        for row in rows {
+            let of_kind = if &**row.text(0)? == "entry" { &mut newest.entries } else { &mut newest.runs };
+            of_kind.insert((row.text(1)?, row.get(5)?.map(|stream| &**stream)), row);
+        }
+        Ok(newest)
+    }
+
+    /// The newest entry of a stream, which may be one of all streams.
+    fn entry(&self, key: &StateKey) -> Option<&'a Row> {
+        let rows = [Some(&*key.stream), None].map(|stream| self.entries.get(&(&*key.resource, stream)).copied());
+        rows.into_iter().flatten().max_by_key(|row| row.integer(2).unwrap_or(0))
+    }
+
+    fn run(&self, key: &StateKey) -> Option<&'a Row> {
+        self.runs.get(&(&*key.resource, Some(&*key.stream))).copied()
+    }
 }
 
 impl Snowflake {

@@ -69,20 +69,37 @@ impl StateTables {
         Self { entries: names.state("APP_STATE"), runs: names.state("INGESTION_RUN") }
     }
 
-    /// The tables of older versions, without streams, as the migration to version 3 leaves them.
+    /// The tables with a stream for each entry and run that lacks one and whose resource has a single stream.
+    fn with_sole_streams(names: &Names) -> Self {
+        let stream = Sql::from("COALESCE(o.\"STREAM\", s.\"STREAM\")");
+        let numbers = "o.\"SEQUENCE\", o.\"PARENT_STREAM\", o.\"PARENT_SEQUENCE\"".into();
+        Self::joined(names, &stream, &stream, &numbers)
+    }
+
+    /// The tables of older versions, without streams and sequences, as the migration to version 3 leaves them.
     fn without_streams(names: &Names) -> Self {
+        let numbers = "CAST(NULL AS NUMBER(38, 0)) AS \"SEQUENCE\", CAST(NULL AS VARCHAR) AS \"PARENT_STREAM\", \
+                       CAST(NULL AS NUMBER(38, 0)) AS \"PARENT_SEQUENCE\"";
+        Self::joined(names, &"COALESCE(s.\"STREAM\", '')".into(), &"s.\"STREAM\"".into(), &numbers.into())
+    }
+
+    /// The tables `o`, joined with the only stream `s` of a resource. The arguments are the stream of an entry, that of a run, and the
+    /// sequences of an entry.
+    fn joined(names: &Names, of_entry: &Sql, of_run: &Sql, numbers: &Sql) -> Self {
         let Self { entries, runs } = Self::new(names);
         let sole = sole_streams(names);
         let entries = sql!(
-            "(SELECT o.\"KEY\", COALESCE(s.\"STREAM\", '') AS \"STREAM\", o.\"VERSION\", o.\"AT\", o.\"DOCUMENT\", \
-             CAST(NULL AS NUMBER(38, 0)) AS \"SEQUENCE\", CAST(NULL AS VARCHAR) AS \"PARENT_STREAM\", \
-             CAST(NULL AS NUMBER(38, 0)) AS \"PARENT_SEQUENCE\" FROM {entries} o LEFT JOIN {sole} s ON s.\"RESOURCE\" = o.\"KEY\")",
+            "(SELECT o.\"KEY\", {of_entry} AS \"STREAM\", o.\"VERSION\", o.\"AT\", o.\"DOCUMENT\", {numbers} FROM {entries} o LEFT \
+             JOIN {sole} s ON s.\"RESOURCE\" = o.\"KEY\")",
+            of_entry,
+            numbers,
             entries,
             sole
         );
         let runs = sql!(
-            "(SELECT o.\"ID\", o.\"RESOURCE\", s.\"STREAM\", o.\"STARTED_AT\", o.\"DOCUMENT\" FROM {runs} o LEFT JOIN {sole} s ON \
-             s.\"RESOURCE\" = o.\"RESOURCE\")",
+            "(SELECT o.\"ID\", o.\"RESOURCE\", {of_run} AS \"STREAM\", o.\"STARTED_AT\", o.\"DOCUMENT\" FROM {runs} o LEFT JOIN \
+             {sole} s ON s.\"RESOURCE\" = o.\"RESOURCE\")",
+            of_run,
             runs,
             sole
         );
@@ -90,14 +107,17 @@ impl StateTables {
     }
 
     /// Runs a statement that reads the tables. Missing ones are empty. Those of an older version are read without a migration, because
-    /// a program that only reads changes nothing.
+    /// a program that only reads changes nothing; if a migration has begun, what has no stream yet is read as the migration will leave
+    /// it. `lacks_stream` is whether that matters in an answer.
     pub(super) async fn read(
         session: &mut dyn Session,
         names: &Names,
         select: impl Fn(&Self) -> Statement,
+        lacks_stream: impl Fn(&QueryResult) -> Result<bool>,
     ) -> Result<QueryResult> {
         let answer = match session.execute(select(&Self::new(names))).await {
             Err(error) if lacks_column(&error) => session.execute(select(&Self::without_streams(names))).await,
+            Ok(answer) if lacks_stream(&answer)? => session.execute(select(&Self::with_sole_streams(names))).await,
             answer => answer,
         };
         or_empty(answer)

@@ -46,7 +46,7 @@ pub(super) struct Context {
     warehouse: &'static str,
     privileges: Vec<Privilege>,
     secrets: Vec<Secret>,
-    tables: Vec<Table>,
+    streams: Vec<Stream>,
     /// The JSON Schema of the settings, without references.
     schema: Value,
     /// The statements that create the engine's own tables.
@@ -102,8 +102,14 @@ impl From<&ResourceNames> for ResourceNameRule {
 }
 
 #[derive(Debug, Serialize)]
-struct Table {
+struct Stream {
     name: String,
+    /// Whether it is read where the user selects no streams.
+    is_default: bool,
+    /// The stream that is selected with it.
+    requires: Option<String>,
+    /// Whether it has a table of its own.
+    has_table: bool,
     columns: Vec<String>,
 }
 
@@ -157,12 +163,15 @@ impl Context {
                 .map(|(name, text)| Privilege { name, description: texts.take(name, text) })
                 .collect(),
             secrets: secrets(&spec.settings, &mut texts),
-            tables: spec
+            streams: spec
                 .streams
                 .iter()
-                .map(|table| Table {
-                    name: table.name.clone(),
-                    columns: table.columns.iter().map(|column| column.name.clone()).collect(),
+                .map(|stream| Stream {
+                    name: stream.name.clone(),
+                    is_default: stream.is_default,
+                    requires: stream.requires().map(Into::into),
+                    has_table: stream.table() == stream.name,
+                    columns: stream.columns.iter().map(|column| column.name.clone()).collect(),
                 })
                 .collect(),
             schema: inline_references(spec.settings.schema().as_value().clone()),

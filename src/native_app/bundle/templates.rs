@@ -34,6 +34,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = templates![
     "procedures/configured_resources.py",
     "procedures/connector.py",
     "procedures/destination.py",
+    "procedures/history.py",
     "procedures/ingestion.py",
     "procedures/jobs.py",
     "procedures/names.py",
@@ -49,8 +50,10 @@ pub(super) const TEMPLATES: &[(&str, &str)] = templates![
     "procedures/spec.py",
     "procedures/status.py",
     "procedures/store.py",
+    "procedures/streams.py",
     "procedures/tasks.py",
     "procedures/urls.py",
+    "procedures/views.py",
     "setup.sql",
     "snowflake.yml",
 ];

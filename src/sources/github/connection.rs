@@ -9,6 +9,7 @@ use super::credentials::{self, CredentialKind};
 use super::error::{explain, issues_disabled};
 use super::names::Name;
 use super::settings::GithubSettings;
+use super::streams::Stream;
 use crate::http::{Builder, Client};
 use crate::{ConnectContext, Error, Monitor, Result, RetryConfig, SourceEvent};
 
@@ -51,13 +52,19 @@ impl Connection {
     /// Looks up the repository at a path; `None` if the server does not know it.
     ///
     /// # Errors
-    /// `NotFound`, when its issues are disabled.
-    pub(super) async fn repository(&self, path: &str, name: &Name, monitor: &Monitor) -> Result<Option<Repository>> {
+    /// `NotFound`, when its issues are disabled and the stream depends on them.
+    pub(super) async fn repository(
+        &self,
+        path: &str,
+        name: &Name,
+        stream: Stream,
+        monitor: &Monitor,
+    ) -> Result<Option<Repository>> {
         let response = self.client.get(path).allow_status(&[404]).send_with(monitor, |response| {
             if response.status() == 404 { Ok(None) } else { response.json::<Repository>().map(Some) }
         });
-        match response.await.map_err(|error| explain(error, name))? {
-            Some(Repository { has_issues: Some(false), .. }) => Err(issues_disabled(name)),
+        match response.await.map_err(|error| explain(error, name, stream))? {
+            Some(Repository { has_issues: Some(false), .. }) if stream.needs_issues() => Err(issues_disabled(name)),
             repository => Ok(repository),
         }
     }
@@ -80,4 +87,13 @@ pub(super) struct Repository {
     /// Whether its issues are enabled. Where they are disabled, some servers list its pull requests nevertheless.
     #[serde(default)]
     pub(super) has_issues: Option<bool>,
+    #[serde(default)]
+    pub(super) permissions: Option<Permissions>,
+}
+
+/// What the credentials may do with a repository.
+#[derive(Debug, Deserialize)]
+pub(super) struct Permissions {
+    #[serde(default)]
+    pub(super) push: bool,
 }

@@ -11,6 +11,7 @@ use super::connection::{Connection, Repository};
 use super::credentials::CredentialKind;
 use super::names::Scope;
 use super::settings::GithubSettings;
+use super::streams::Stream;
 use crate::http::Response;
 use crate::{Error, ErrorKind, Monitor, Resource, Result};
 
@@ -30,9 +31,9 @@ pub(super) async fn discover(
             Scope::Owner(owner) => add(list_owned(&connection, &owner, monitor).await?),
             Scope::Repository(name) => {
                 let full_name = format!("{}/{}", name.owner, name.name);
-                let api = Api::find(connection.clone(), name, monitor).await?;
+                let api = Api::find(connection.clone(), name, Stream::Issues, monitor).await?;
                 let id = api.repository_id().unwrap_or_default();
-                add(vec![Repository { id, full_name, has_issues: None }]);
+                add(vec![Repository { id, full_name, has_issues: None, permissions: None }]);
             }
         }
     }
@@ -49,7 +50,7 @@ pub(super) async fn check(connection: &Arc<Connection>, settings: &GithubSetting
     for entry in &settings.repositories {
         match Scope::parse(entry)? {
             Scope::Owner(owner) => drop(is_organization(connection, &owner, monitor).await?),
-            Scope::Repository(name) => drop(Api::find(connection.clone(), name, monitor).await?),
+            Scope::Repository(name) => drop(Api::find(connection.clone(), name, Stream::Issues, monitor).await?),
         }
     }
     Ok(())

@@ -2,20 +2,21 @@
 
 use bytestring::ByteString;
 
-use super::checkpoint::Position;
 use super::page;
+use super::streams::Stream;
+use super::updates::checkpoint::Position;
 use crate::http::{Response, Url};
 use crate::{Checkpoint, Record, Reject};
 
 /// Reads a response as a page of `size` issues; `None` when it is rejected.
 pub fn page(url: &Url, size: u32, response: &Response) -> Option<Vec<Result<Record, Reject>>> {
-    let page = page::read(url.as_str(), size, response).ok()?;
+    let page = page::read(Stream::Issues, url.as_str(), size, response).ok()?;
     Some(page.rows.into_iter().map(|row| row.content).collect())
 }
 
 /// Reads one issue; `None` when it is rejected.
 pub fn item(body: &ByteString) -> Option<Record> {
-    page::item(body).ok()
+    page::item(Stream::Issues, body).ok()
 }
 
 /// Reads a checkpoint and writes it again; `None` when it is rejected.

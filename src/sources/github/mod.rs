@@ -23,41 +23,47 @@
 //! An element that is not an object, or a record without an `id`, is a [`Reject`](crate::Reject). A record without a readable
 //! `updated_at` is kept, with [`Version::NONE`](crate::Version::NONE), so that any state with a time is newer.
 
+mod address;
 mod api;
-pub(crate) mod checkpoint;
+mod batches;
+mod commits;
 mod connection;
 mod credentials;
 mod discover;
 mod error;
+mod events;
 mod evidence;
-mod failing_issues;
+mod fields;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod list_end;
 mod names;
-mod numbered_pages;
+mod origin;
 mod page;
-mod ranges;
-pub(crate) mod read_plan;
-mod reader;
+mod pulls;
 mod repository_list;
 mod settings;
-pub(crate) mod step;
-mod table;
-mod tie_scan;
+mod snapshots;
+mod streams;
+pub(crate) mod updates;
 mod verify;
+mod whole_list;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::{StreamExt, TryFutureExt, stream};
+use futures::{FutureExt, StreamExt, TryFutureExt, future, stream};
 
-use self::checkpoint::Position;
+use self::commits::CommitsRead;
 use self::connection::Connection;
+use self::events::EventsRead;
+use self::origin::Origin;
+use self::pulls::{PullRead, ReviewsRead};
 pub use self::settings::GithubSettings;
+use self::snapshots::SnapshotRead;
+use self::streams::Stream;
 use crate::{
-    BatchStream, Checkpoint, ConnectContext, Monitor, ReadRequest, Reader, Record, Resource, ResourceStream, Result,
-    Settings, Source, SourceSpec, VerifyRequest,
+    BatchStream, Checkpoint, ConnectContext, Error, Monitor, ReadRequest, Reader, Record, Resource, ResourceStream,
+    Result, Settings, Source, SourceSpec, VerifyRequest,
 };
 
 /// The source `github`: the issues of GitHub repositories, one resource `owner/name` each.
@@ -77,12 +83,12 @@ pub struct GithubIssues;
 #[async_trait]
 impl Source for GithubIssues {
     fn spec(&self) -> SourceSpec {
-        SourceSpec::new("github", env!("CARGO_PKG_VERSION"))
+        let spec = SourceSpec::new("github", env!("CARGO_PKG_VERSION"))
             .resource_kind(names::RESOURCE_KIND)
             .resource_names(names::rule().clone())
             .settings(GithubSettings::declaration().clone())
-            .stream(table::issues())
-            .host("api.github.com")
+            .host("api.github.com");
+        Stream::ALL.into_iter().map(Stream::spec).fold(spec, SourceSpec::stream)
     }
 
     async fn connect(&self, settings: &Settings, context: ConnectContext) -> Result<Box<dyn Reader>> {
@@ -97,11 +103,11 @@ impl Source for GithubIssues {
     }
 
     fn identity(&self, checkpoint: &Checkpoint) -> Option<String> {
-        Position::read(checkpoint).ok()?.identity()
+        checkpoint.parse::<Origin>().ok()?.identity()
     }
 
-    fn subject(&self, _: &str, text: &str) -> Option<String> {
-        page::number(text).map(|number| number.to_string())
+    fn subject(&self, stream: &str, text: &str) -> Option<String> {
+        page::number(Stream::from_name(stream).ok()?, text).map(|number| number.to_string())
     }
 }
 
@@ -111,6 +117,21 @@ struct Github {
     connection: Arc<Connection>,
     settings: Arc<GithubSettings>,
     monitor: Monitor,
+}
+
+impl Github {
+    /// # Errors
+    /// `Configuration`, when the settings leave out everything that the stream has.
+    fn stream(&self, name: &str) -> Result<Stream> {
+        let stream = Stream::from_name(name)?;
+        if stream.needs_pull_requests() && !self.settings.pull_requests {
+            return Err(Error::configuration(format!(
+                "the stream `{name}` needs pull requests, which the setting `pull_requests` leaves out"
+            ))
+            .with_help("set `pull_requests` to true, or deselect the stream"));
+        }
+        Ok(stream)
+    }
 }
 
 #[async_trait]
@@ -126,7 +147,23 @@ impl Reader for Github {
     }
 
     fn read(&self, request: ReadRequest) -> BatchStream {
-        reader::stream(self.connection.clone(), self.settings.clone(), request)
+        let (connection, settings) = (self.connection.clone(), self.settings.clone());
+        let stream = match self.stream(&request.stream) {
+            Ok(stream) => stream,
+            Err(error) => return future::ready(Err(error)).into_stream().boxed(),
+        };
+        match stream {
+            Stream::Issues | Stream::IssueComments | Stream::ReviewComments => {
+                updates::reader::stream(connection, settings, stream, request)
+            }
+            Stream::Labels | Stream::Milestones | Stream::Releases => {
+                batches::stream(SnapshotRead::open(connection, settings, stream, request))
+            }
+            Stream::IssueEvents => batches::stream(EventsRead::open(connection, settings, request)),
+            Stream::Pulls => batches::stream(PullRead::open(connection, request)),
+            Stream::Reviews => batches::stream(ReviewsRead::open(connection, settings, request)),
+            Stream::Commits => batches::stream(CommitsRead::open(connection, settings, request)),
+        }
     }
 
     async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {

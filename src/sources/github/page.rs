@@ -1,32 +1,21 @@
-//! A page of issues: split into records, without copies, and validated.
+//! A page of a list: split into records, without copies, and validated.
 
 use bytestring::ByteString;
-use jiff::Timestamp;
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
-use super::step::{PageInfo, UnixSecond};
+use super::fields::{CommentFields, CommitFields, EventFields, Fields, IssueFields, RecordFields, ReviewFields};
+use super::streams::Stream;
+use super::updates::step::{PageInfo, UnixSecond};
 use crate::http::{More, Response, Url, json, links};
 use crate::record::content_hash;
-use crate::{Error, Operation, Record, Reject, Result, Retry, Version};
-
-/// The fields of an issue that are read. The rest is passed on as text.
-#[derive(Deserialize)]
-struct Item<'a> {
-    #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    updated_at: Option<&'a RawValue>,
-    #[serde(default)]
-    pull_request: Option<IgnoredAny>,
-}
+use crate::{Error, Operation, Record, Reject, Result, Retry};
 
 /// One element of a page.
 #[derive(Debug)]
 pub(super) struct Row {
     /// When it was last updated. A row without a time has [`Version::NONE`]: any state that has one is newer.
     pub(super) second: Option<UnixSecond>,
+    /// Whether it is a pull request, or belongs to one.
     pub(super) is_pull_request: bool,
     pub(super) content: Result<Record, Reject>,
 }
@@ -39,19 +28,26 @@ impl Row {
         }
     }
 
-    /// The issue's number within its repository.
-    pub(super) fn number(&self) -> Option<u64> {
-        number(self.text())
+    /// What identifies it to people.
+    pub(super) fn number(&self, stream: Stream) -> Option<u64> {
+        number(stream, self.text())
     }
 }
 
-/// The number of the issue with this text, which may be unreadable otherwise.
-pub(super) fn number(text: &str) -> Option<u64> {
+/// The number of the issue with this text, which may be unreadable otherwise; the id of another record.
+pub(super) fn number(stream: Stream, text: &str) -> Option<u64> {
     #[derive(Deserialize)]
-    struct IssueNumber {
+    struct Number {
         number: u64,
     }
-    serde_json::from_str::<IssueNumber>(text).ok().map(|issue| issue.number)
+    #[derive(Deserialize)]
+    struct Id {
+        id: u64,
+    }
+    match stream {
+        Stream::Issues => serde_json::from_str::<Number>(text).ok().map(|issue| issue.number),
+        _ => serde_json::from_str::<Id>(text).ok().map(|record| record.id),
+    }
 }
 
 /// A page, and its place in the list.
@@ -60,35 +56,37 @@ pub(super) struct Page {
     pub(super) rows: Vec<Row>,
     pub(super) info: PageInfo,
     pub(super) etag: Option<String>,
-    /// Issues at which the server fails; the page was read around them.
-    pub(super) unread: Vec<UnreadIssue>,
+    /// Rows at which the server fails; the page was read around them.
+    pub(super) unread: Vec<UnreadRow>,
 }
 
-/// An issue at which the server fails, by its place in the list.
+/// A row at which the server fails, by its place in the list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct UnreadIssue {
+pub(super) struct UnreadRow {
     /// It is among the first `place` rows updated since this time.
     pub(super) since: Option<UnixSecond>,
     pub(super) place: u32,
-    /// The numbers of the issues before and after it.
+    /// The [numbers](number) of the rows before and after it.
     pub(super) after: Option<u64>,
     pub(super) before: Option<u64>,
 }
 
-impl UnreadIssue {
-    /// Whether both are the same issue, however it was found.
+impl UnreadRow {
+    /// Whether both are the same row, however it was found.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         (self.after, self.before) == (other.after, other.before)
     }
 
-    pub(super) fn reject(&self) -> Reject {
-        let place = match (self.after, self.before) {
-            (Some(after), Some(before)) => format!("between #{after} and #{before}"),
-            (Some(after), None) => format!("after #{after}, the newest"),
-            (None, Some(before)) => format!("before #{before}, the oldest"),
+    pub(super) fn reject(&self, stream: Stream) -> Reject {
+        let named = |number| if stream == Stream::Issues { format!("#{number}") } else { format!("{number}") };
+        let place = match (self.after.map(named), self.before.map(named)) {
+            (Some(after), Some(before)) => format!("between {after} and {before}"),
+            (Some(after), None) => format!("after {after}, the newest"),
+            (None, Some(before)) => format!("before {before}, the oldest"),
             (None, None) => "the only one".to_owned(),
         };
-        let reason = format!("GitHub fails at this issue; in the order of `updated_at` it is {place}");
+        let record = stream.record();
+        let reason = format!("GitHub fails at this {record}; in the order of `updated_at` it is {place}");
         let raw = serde_json::json!({ "after": self.after, "before": self.before, "since": self.since });
         Reject { reason, raw: raw.to_string().into() }
     }
@@ -98,8 +96,8 @@ impl UnreadIssue {
 ///
 /// # Errors
 /// `InvalidData`: no JSON array, cut short, out of order, or empty although the server names a next page.
-pub(super) fn read(url: &str, size: u32, response: &Response) -> Result<Page> {
-    let rows = rows(response.body())?;
+pub(super) fn read(stream: Stream, url: &str, size: u32, response: &Response) -> Result<Page> {
+    let rows = rows(stream, response.body())?;
     let (first, last) = edges(&rows, url)?;
     let (next, silent) = match response.more() {
         More::Next(next) => (Some(String::from(next)), false),
@@ -142,21 +140,32 @@ pub(super) fn edges(rows: &[Row], url: &str) -> Result<(Option<UnixSecond>, Opti
     let Some(last) = last else {
         return Err(Error::invalid_data("the list is not in the order of `updated_at` that was asked for")
             .with_context("url", url)
-            .with_help("the API at this address does not sort as GitHub's does, so reading it could miss issues"));
+            .with_help("the API at this address does not sort as GitHub's does, so reading it could miss rows"));
     };
     Ok((first, last))
 }
 
-/// Splits a body into rows. An element that is not an issue becomes a row with a reject.
-pub(super) fn rows(body: &ByteString) -> Result<Vec<Row>> {
-    let read = |(item, raw): (Option<Item<'_>>, ByteString)| match item {
-        Some(item) => row(&item, raw),
+/// Splits a body into rows. An element that is not a record becomes a row with a reject.
+pub(super) fn rows(stream: Stream, body: &ByteString) -> Result<Vec<Row>> {
+    match stream {
+        Stream::Issues => rows_of::<IssueFields<'_>>(body),
+        Stream::IssueComments => rows_of::<CommentFields<'_>>(body),
+        Stream::Reviews => rows_of::<ReviewFields<'_>>(body),
+        Stream::IssueEvents => rows_of::<EventFields<'_>>(body),
+        Stream::Commits => rows_of::<CommitFields<'_>>(body),
+        _ => rows_of::<RecordFields<'_>>(body),
+    }
+}
+
+fn rows_of<'a, F: Fields<'a>>(body: &'a ByteString) -> Result<Vec<Row>> {
+    let read = |(fields, raw): (Option<F>, ByteString)| match fields {
+        Some(fields) => row(&fields, raw),
         None => {
             let reason = if raw.starts_with('{') { "the object cannot be read" } else { "not a JSON object" };
             Row { second: None, is_pull_request: false, content: Err(Reject { reason: reason.into(), raw }) }
         }
     };
-    objects::<Item<'_>>(body).map(|element| element.map(read)).collect()
+    objects::<F>(body).map(|element| element.map(read)).collect()
 }
 
 /// The elements of an array, each with its text; `None` for an element that is not a readable object.
@@ -181,27 +190,34 @@ pub(super) fn detach_records(records: &mut [Record], page: usize) {
     }
 }
 
-/// Reads one issue. A body that cannot be one does not show whether the issue exists.
-pub(super) fn item(body: &ByteString) -> Result<Record> {
-    let refuse = || Error::invalid_data("the answer is not an issue");
-    let item: Item<'_> = serde_json::from_str(body).map_err(|error| refuse().with_source(error))?;
-    row(&item, body.clone()).content.map_err(|reject| refuse().with_context("reason", reject.reason))
+/// Reads one record. A body that cannot be one does not show whether the record exists.
+pub(super) fn item(stream: Stream, body: &ByteString) -> Result<Record> {
+    match stream {
+        Stream::Issues => item_of::<IssueFields<'_>>(stream, body),
+        Stream::Reviews => item_of::<ReviewFields<'_>>(stream, body),
+        Stream::Commits => item_of::<CommitFields<'_>>(stream, body),
+        _ => item_of::<RecordFields<'_>>(stream, body),
+    }
 }
 
-fn row(item: &Item<'_>, raw: ByteString) -> Row {
-    let time = item
-        .updated_at
-        .and_then(|text| serde_json::from_str::<&str>(text.get()).ok())
-        .and_then(|text| text.parse::<Timestamp>().ok());
-    let content = match item.id.map(|id| id.get()) {
-        None => Err(Reject { reason: "no id".into(), raw }),
-        Some(id) if id.parse::<u64>().is_ok() => {
-            // The parser that split the page has validated it.
-            Ok(Record::upsert(id, time.map_or(Version::NONE, Version::from), raw).parsed())
-        }
-        Some(_) => Err(Reject { reason: "the id is not a whole number".into(), raw }),
+fn item_of<'a, F: Fields<'a>>(stream: Stream, body: &'a ByteString) -> Result<Record> {
+    let refuse = || {
+        let (record, article) = (stream.record(), if stream == Stream::Issues { "an" } else { "a" });
+        Error::invalid_data(format!("the answer is not {article} {record}"))
     };
-    Row { second: time.map(UnixSecond::from), is_pull_request: item.pull_request.is_some(), content }
+    let fields: F = serde_json::from_str(body).map_err(|error| refuse().with_source(error))?;
+    row(&fields, body.clone()).content.map_err(|reject| refuse().with_context("reason", reject.reason))
+}
+
+fn row<'a>(fields: &impl Fields<'a>, raw: ByteString) -> Row {
+    let time = fields.time();
+    let version = fields.version();
+    let content = match fields.key() {
+        // The parser that split the page has validated it.
+        Ok(key) => Ok(Record::upsert(key, version, raw).parsed()),
+        Err(reason) => Err(Reject { reason: reason.into(), raw }),
+    };
+    Row { second: time.map(UnixSecond::from), is_pull_request: fields.is_pull_request(), content }
 }
 
 /// Whether the URL came from a link with a cursor: the server sends links then, and without one there is no next page.
@@ -244,10 +260,13 @@ pub(super) fn following(url: &str) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
+    use crate::Version;
 
     fn one(text: &str) -> Row {
-        rows(&format!("[{text}]").into()).unwrap().remove(0)
+        rows(Stream::Issues, &format!("[{text}]").into()).unwrap().remove(0)
     }
 
     #[test]
@@ -293,7 +312,7 @@ mod tests {
         let row = |id, more| format!(r#"{{"id":{id},"body":"{}"}}"#, "x".repeat(more));
         for (others, is_held) in [(10, true), (1_000, false)] {
             let body: ByteString = format!("[{},{}]", row(1, 100), row(2, others)).into();
-            let mut records = vec![rows(&body).unwrap().remove(0).content.unwrap()];
+            let mut records = vec![rows(Stream::Issues, &body).unwrap().remove(0).content.unwrap()];
             let before = records[0].clone();
             detach_records(&mut records, body.len());
             assert_eq!(records[0], before);

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::projects::{declaring, projects};
+use crate::schema::assert_fits;
 use crate::support::Program;
 
 /// A program over the project `acme`: its issues are complete, its comments have a reject, its events fail.
@@ -186,6 +187,29 @@ async fn preview_shows_a_stream_that_was_read() {
     assert_eq!(program.json(&["preview", "acme", "--stream", "comments"]).await["rows"][0]["id"], 7);
     let empty = program.run(&["preview", "acme"]).await.expect(0).stderr;
     assert!(empty.contains("acme (issues) has no rows yet"), "{empty}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_about_several_streams_match_the_schema() {
+    let program = mixed().await;
+    for (definition, args, code) in [
+        ("enable", &["enable", "acme", "--streams", "issues,comments,events"][..], 0),
+        ("status", &["status"], 0),
+        ("ingest", &["ingest"], 3),
+        ("enable", &["enable", "acme", "--streams", "issues"], 0),
+        ("status", &["status"], 0),
+        ("runs", &["runs"], 0),
+        ("rejects", &["rejects"], 0),
+        ("preview", &["preview", "acme", "--stream", "comments"], 0),
+        ("reset", &["reset", "acme", "--streams", "issues,comments", "--yes"], 0),
+        ("enable", &["disable", "acme"], 0),
+        ("error", &["ingest", "--streams", "isues"], 4),
+    ] {
+        let ended = program.run(&[&["--json"], args].concat()).await.expect(code);
+        assert_fits(definition, &ended.json());
+    }
+    let program = program.redeclaring("+pulls");
+    assert_fits("status", &program.json(&["status"]).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

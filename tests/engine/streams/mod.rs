@@ -2,7 +2,9 @@
 
 mod concurrency;
 mod fences;
+mod requests;
 mod selection;
+mod tables;
 
 use std::sync::Arc;
 

@@ -4,6 +4,7 @@ Each statement of the second kind must match the whole of one pattern, written f
 goes to the server, which fails with a syntax error for those that it does not know.
 """
 
+import contextlib
 import json
 import re
 import threading
@@ -14,6 +15,7 @@ import services
 from services import NOT_ALLOWED, JobFailed, refused  # noqa: F401
 from snowflake.snowpark import Row
 from snowflake.snowpark._internal.udf_utils import generate_call_python_sp_sql
+from snowflake.snowpark.exceptions import SnowparkSQLException
 
 PLAIN = services.PLAIN
 NAME = rf'(?:"(?:[^"]|"")+"|{PLAIN})'
@@ -116,11 +118,11 @@ class Lazy:
         self.session, self.text, self.params = session, text, params
 
     def collect(self):
-        with self.session.account.lock:
+        with self.session.account.lock, with_snowflakes_codes():
             return self._run().collect()
 
     def to_pandas(self):
-        with self.session.account.lock:
+        with self.session.account.lock, with_snowflakes_codes():
             return self._run().to_pandas()
 
     def _run(self):
@@ -134,6 +136,18 @@ class Lazy:
             if match:
                 return Answer(imitate(self.session, match, self.params) or [])
         return self.session.real.sql(text, params=self.params)
+
+
+@contextlib.contextmanager
+def with_snowflakes_codes():
+    """Gives a reference to a missing column its code; the server reports it as a missing object."""
+    try:
+        yield
+    except SnowparkSQLException as error:
+        column = re.search(r'Binder Error: (?:Referenced column|Table ".*" does not have a column named) "(\w+)"', str(error))
+        if column:
+            raise refused(f"SQL compilation error: invalid identifier '\"{column[1]}\"'", 904) from error
+        raise
 
 
 def make_task(session, match, _):

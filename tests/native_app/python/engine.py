@@ -7,6 +7,7 @@ import time
 
 from account import JobFailed
 from names import qualified, quoted
+from spec import SPEC
 
 numbers = itertools.count()
 
@@ -24,14 +25,23 @@ def run_id():
 
 
 def record(
-    resource, status="complete", inserted=0, error=None, mode="incremental", waited_ms=0, total_ms=1500, started=None
+    resource,
+    status="complete",
+    inserted=0,
+    error=None,
+    mode="incremental",
+    waited_ms=0,
+    total_ms=1500,
+    started=None,
+    stream="issues",
 ):
-    """A record of the run history."""
+    """A record of the run history; without a stream, one of an older version."""
     started = started or datetime.datetime.now(datetime.UTC)
     ended = started + datetime.timedelta(milliseconds=total_ms)
     return {
         "id": run_id(),
         "resource": resource,
+        **({} if stream is None else {"stream": stream}),
         "mode": mode,
         "status": status,
         "started_at": started.isoformat(),
@@ -54,7 +64,7 @@ def record(
 
 
 def write(real, database, run):
-    """Writes a run to the history, and the state of its resource."""
+    """Writes a run to the history, and the state of its stream."""
     counts, table = run["counts"], qualified(database, "STATE", "SNOWFEED_RUN")
     columns = {
         "ID": run["id"],
@@ -72,28 +82,37 @@ def write(real, database, run):
         "TOTAL_MS": run["timings"]["total_ms"],
         "ERROR": (run["error"] or {}).get("message"),
         "DOCUMENT": json.dumps(run),
+        **({"STREAM": run["stream"]} if "stream" in run else {}),
     }
     names, marks = ", ".join(map(quoted, columns)), ", ".join("?" for _ in columns)
     real.sql(f"INSERT INTO {table} ({names}) SELECT {marks}", params=list(columns.values())).collect()
     state = {"status": run["status"], "run": run["id"]}
     if run["error"]:
         state["message"] = run["error"]["message"]
-    append_state(real, database, run["resource"], state, run["started_at"])
+    append_state(real, database, run["resource"], state, run["started_at"], run.get("stream"))
 
 
-def append_state(real, database, resource, state, at):
-    """Appends to the state of a resource."""
+def append_state(real, database, resource, state, at, stream="issues"):
+    """Appends to the state of a stream, which follows the states without one; without a stream, as an older version does."""
     table = qualified(database, "STATE", "APP_STATE")
-    newest = (
-        real.sql(f'SELECT MAX("VERSION") AS "V" FROM {table} WHERE "KEY" = ?', params=[resource]).collect()[0]["V"] or 0
-    )
-    text = f'INSERT INTO {table} ("KEY", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT ?, PARSE_JSON(?), ?, ?, ?'
-    real.sql(text, params=[resource, json.dumps(state), int(newest) + 1, at, json.dumps(state)]).collect()
+    where, params = ('AND ("STREAM" = ? OR "STREAM" IS NULL)', [resource, stream]) if stream else ("", [resource])
+    newest = real.sql(f'SELECT MAX("VERSION") AS "V" FROM {table} WHERE "KEY" = ? {where}', params=params).collect()
+    columns = {
+        "KEY": resource,
+        **({"STREAM": stream} if stream else {}),
+        "VERSION": int(newest[0]["V"] or 0) + 1,
+        "AT": at,
+        "DOCUMENT": json.dumps(state),
+    }
+    names, marks = ", ".join(map(quoted, columns)), ", ".join("?" for _ in columns)
+    text = f'INSERT INTO {table} ({names}, "VALUE") SELECT {marks}, PARSE_JSON(?)'
+    real.sql(text, params=[*columns.values(), json.dumps(state)]).collect()
 
 
-def fill(real, database, resource, count):
-    """Creates the table and the view of a resource, with `count` rows."""
-    raw, view = (qualified(database, schema, resource) for schema in ("PUBLIC_RAW", "PUBLIC"))
+def fill(real, database, resource, count, stream="issues"):
+    """Creates the table and the view of a stream of a resource, with `count` rows."""
+    name = resource if stream == "issues" else f"{resource}/{stream}"
+    raw, view = (qualified(database, schema, name) for schema in ("PUBLIC_RAW", "PUBLIC"))
     real.sql(
         f'CREATE TABLE IF NOT EXISTS {raw} ("KEY" VARCHAR, "RAW" VARIANT, "DOCUMENT" VARCHAR, "CHANGED_AT" TIMESTAMP_NTZ, '
         '"DELETED_AT" TIMESTAMP_NTZ)'
@@ -111,12 +130,12 @@ def fill(real, database, resource, count):
     real.sql(f'CREATE OR REPLACE VIEW {view} AS SELECT {select}, t."DELETED_AT", t."RAW" FROM {raw} t').collect()
     table = qualified(database, "STATE", "SNOWFEED_TABLE")
     columns = json.dumps([{"name": name, "path": name, "kind": kind} for name, kind, _ in COLUMNS])
-    real.sql(f'DELETE FROM {table} WHERE "RESOURCE" = ?', params=[resource]).collect()
-    real.sql(f"INSERT INTO {table} SELECT ?, 'issues', ?, ?, ''", params=[resource, resource, columns]).collect()
+    real.sql(f'DELETE FROM {table} WHERE "RESOURCE" = ? AND "STREAM" = ?', params=[resource, stream]).collect()
+    real.sql(f"INSERT INTO {table} SELECT ?, ?, ?, ?, ''", params=[resource, stream, name, columns]).collect()
 
 
 def ingesting(real, rows=3, **details):
-    """A job that ingests `rows` rows into each resource of its arguments."""
+    """A job that ingests `rows` rows into each stream of each resource of its arguments."""
 
     def job(account, args):
         database = args[args.index("--database") + 1][1:-1].replace('""', '"')
@@ -130,9 +149,13 @@ def ingesting(real, rows=3, **details):
             )
         resources = args[args.index("--") + 1 :] if "--" in args else enabled(real, database)
         mode = "reconcile" if "--reconcile" in args else "incremental"
-        runs = [record(resource, inserted=rows, mode=mode, **details) for resource in resources]
+        runs = [
+            record(resource, inserted=rows, mode=mode, stream=stream, **details)
+            for resource in resources
+            for stream in selected(real, database, resource)
+        ]
         for run in runs:
-            fill(real, database, run["resource"], rows)
+            fill(real, database, run["resource"], rows, run["stream"])
             write(real, database, run)
         return "starting\n" + json.dumps({"status": "complete", "runs": runs})
 
@@ -160,6 +183,14 @@ def unconfirmed(real, **error):
         raise JobFailed(log=json.dumps({"error": error}))
 
     return job
+
+
+def selected(real, database, resource):
+    """The streams that a resource reads."""
+    table = qualified(database, "STATE", "RESOURCE_CONFIGURATION")
+    rows = real.sql(f'SELECT TO_JSON("VALUE") AS "VALUE" FROM {table} WHERE "KEY" = ?', params=[resource]).collect()
+    stored = json.loads(rows[0]["VALUE"]).get("streams") if rows else None
+    return [one["name"] for one in SPEC["streams"] if (one["is_default"] if stored is None else one["name"] in stored)]
 
 
 def enabled(real, database):

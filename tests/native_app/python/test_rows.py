@@ -24,6 +24,8 @@ BAD = [
     ("acme/soon", '{"enabled": true, "schedule": "soon"}'),
     ("acme/five", '{"enabled": true, "schedule": 5}'),
     ("acme/list", '{"enabled": true, "schedule": ["30m"]}'),
+    ("acme/text-stream", '{"enabled": true, "streams": "issues"}'),
+    ("acme/no-stream", '{"enabled": true, "streams": ["gone"]}'),
 ]
 
 

@@ -140,8 +140,9 @@ def perform(cursor, session, statement, execute, arguments, of_the_account):
     if isinstance(statement.ast, exp.Alter) and isinstance(table := statement.ast.this, exp.Table):
         transactions.end(session, keep=True)
         with transactions.definitions:
-            widened = tables.widen(statement.ast, session, objects.spelling(table, session))
-        if widened:
+            is_altered = tables.alter_column(statement.ast, session, objects.spelling(table, session))
+        if is_altered:
+            transactions.commits.note([statements.key(table, session)])
             return succeed(cursor)
     if kind == statements.QUERY:
         session.is_reused = results.is_reused(session, statement, arguments.get("binding_params"), statements.key)
@@ -161,6 +162,8 @@ def perform(cursor, session, statement, execute, arguments, of_the_account):
         transactions.change(cursor, session, statement, work)
     elif kind == statements.DEFINITION:
         transactions.define(cursor, session, work)
+        if isinstance(statement.ast, exp.Alter):
+            transactions.commits.note(statements.key(table, session) for table in statement.tables)
         results.define(statements.key(table, session) for table in statement.tables)
         collations.defined(statement.ast, session)
         objects.defined(statement, session, statements.key)

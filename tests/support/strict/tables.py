@@ -97,14 +97,15 @@ def longest(column, variant):
     return None
 
 
-def widen(ast, session, name):
-    """Executes ALTER COLUMN with another text length by recreating the table, because DuckDB cannot. Returns whether it was one."""
+def alter_column(ast, session, name):
+    """Executes ALTER COLUMN by recreating the table where DuckDB cannot alter it: with another text length, and with NOT NULL, which it
+    refuses while another transaction is open. Returns whether it was one."""
     actions = ast.args.get("actions") or []
     if not isinstance(ast, exp.Alter) or len(actions) != 1 or not isinstance(actions[0], exp.AlterColumn):
         return False
     action, duck = actions[0], session._duck_conn
-    wanted = action.args.get("dtype")
-    if wanted is None or wanted.this not in TEXTS:
+    wanted, requires = action.args.get("dtype"), action.args.get("allow_null") is False
+    if not requires and (wanted is None or wanted.this not in TEXTS):
         return False
     catalog, schema, table = name
     made = duck.execute(
@@ -114,24 +115,48 @@ def widen(ast, session, name):
     if made is None:
         return False
     column = full_name(action.this.this if isinstance(action.this, exp.Column) else action.this)
+    create = required(duck, name, made[0], column) if requires else widened(made[0], column, wanted)
+    if create is None:
+        return requires
+    recreate(duck, name, create)
+    return True
+
+
+def widened(create, column, wanted):
+    """The definition of a table with a longer column; nothing if the column has no length."""
     given = next(iter(wanted.expressions), None)
     length = int(given.name) if given is not None else VARCHAR
     checked = re.compile(rf'length\("?{re.escape(column)}"?\) <= (\d+)')
-    before = checked.search(made[0])
+    before = checked.search(create)
     if before is None:
-        return False
+        return None
     if int(before[1]) > length:
         raise compilation(2108, f"cannot reduce the byte-length of column {column}", "22000")
-    whole = ".".join('"' + part.replace('"', '""') + '"' for part in (catalog, schema, table))
-    old = f"{table}^=old".replace('"', '""')
-    create = checked.sub(lambda found: found[0].replace(found[1], str(length)), made[0])
+    return checked.sub(lambda found: found[0].replace(found[1], str(length)), create)
+
+
+def required(duck, name, create, column):
+    """The definition of a table with a mandatory column; nothing if it is mandatory already."""
+    if duck.execute(f"SELECT 1 FROM {whole(name)} WHERE {whole([column])} IS NULL LIMIT 1").fetchone():
+        raise refused(100072, "22000", f"NULL result in a non-nullable column {column}")
+    declared = re.compile(rf'([(,]\s*"?{re.escape(column)}"? \w+(?:\([^)]*\))?)(?! NOT NULL)(?=[ ,)])')
+    create, count = declared.subn(r"\1 NOT NULL", create, count=1)
+    return create if count else None
+
+
+def whole(name):
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name)
+
+
+def recreate(duck, name, create):
+    """Replaces a table by one with this definition, and keeps its rows."""
+    *schema, table = name
+    old = f"{table}^=old"
     columns = create[create.index("(", create.index(table.replace('"', '""')) + len(table)) :]
-    duck.execute(f'ALTER TABLE {whole} RENAME TO "{old}"')
-    renamed = ".".join('"' + part.replace('"', '""') + '"' for part in (catalog, schema)) + f'."{old}"'
-    duck.execute(f"CREATE TABLE {whole} {columns}")
-    duck.execute(f"INSERT INTO {whole} SELECT * FROM {renamed}")
-    duck.execute(f"DROP TABLE {renamed}")
-    return True
+    duck.execute(f"ALTER TABLE {whole(name)} RENAME TO {whole([old])}")
+    duck.execute(f"CREATE TABLE {whole(name)} {columns}")
+    duck.execute(f"INSERT INTO {whole(name)} SELECT * FROM {whole([*schema, old])}")
+    duck.execute(f"DROP TABLE {whole([*schema, old])}")
 
 
 def unknown_column(error):

@@ -20,9 +20,6 @@ WAITERS = 20
 # How long an idle transaction may block another, in seconds. A user can have another limit.
 IDLE = 300
 
-# How long ALTER TABLE waits for the statements of other sessions, in seconds.
-OUTSTANDING = 30
-
 numbers = itertools.count(1_700_000_000_000_000_000, 1_000_000)
 
 
@@ -240,13 +237,5 @@ def query(cursor, session, statement, work):
 def define(cursor, session, work):
     """Runs a DDL statement, which is its own transaction."""
     end(session, keep=True)
-    deadline = time.monotonic() + OUTSTANDING
-    while True:
-        try:
-            with definitions:
-                return work(cursor)
-        except duckdb.TransactionException as error:
-            # DuckDB cannot make a column mandatory while a statement that began before an UPDATE of the table is running.
-            if "outstanding updates" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
+    with definitions:
+        return work(cursor)

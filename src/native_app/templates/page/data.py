@@ -15,6 +15,9 @@ MAX_CHARACTERS = 4_000_000
 MAX_CELL = 20_000
 MAX_DOCUMENT = 1_000_000
 
+# The arguments of procedures that are bound as JSON.
+MARKS = {dict: "PARSE_JSON(?)", list: "PARSE_JSON(?)::ARRAY"}
+
 # How many lines of a database error are shown. Further lines are stack traces.
 MAX_ERROR_LINES = 3
 
@@ -34,10 +37,11 @@ def rerun():
 def call(procedure, *arguments):
     """Calls a procedure of the app and returns its response. A call that fails or is cut off returns an error response.
 
-    A dictionary is for a parameter of type VARIANT. Snowflake does not coerce text to it, so the statement parses it.
+    A dictionary is for a parameter of type VARIANT, and a list for an ARRAY. Snowflake does not coerce text to them, so the statement
+    parses it.
     """
-    marks = ["PARSE_JSON(?)" if isinstance(argument, dict) else "?" for argument in arguments]
-    values = [json.dumps(argument) if isinstance(argument, dict) else argument for argument in arguments]
+    marks = [MARKS.get(type(argument), "?") for argument in arguments]
+    values = [json.dumps(argument) if type(argument) in MARKS else argument for argument in arguments]
     try:
         session = context.get_active_session()
         answer = session.sql(f"CALL PUBLIC.{procedure}({', '.join(marks)})", params=values).collect()[0][0]
@@ -90,10 +94,11 @@ def quoted(name):
     return '"' + name.replace('"', '""') + '"'
 
 
-def runs(database, resource, limit):
-    """The newest runs of one resource, or of all."""
+def runs(database, resource, stream, limit, has_streams):
+    """The newest runs of one resource or of all, and of one stream or of all; `has_streams`: whether the history has streams."""
     columns = [
         "RESOURCE",
+        *(["STREAM"] if has_streams else []),
         "MODE",
         "STATUS",
         "STARTED_AT",
@@ -108,7 +113,8 @@ def runs(database, resource, limit):
         "TOTAL_MS",
         "ERROR",
     ]
-    where, params = ('WHERE "RESOURCE" = ?', [resource]) if resource else ("", [])
+    # The column STREAM of the run history is not in every database; the document of a run has the stream.
+    where, params = filtered({"RESOURCE": resource, "STREAM": stream})
     table = f'{quoted(database)}."STATE"."INGESTION_RUN"'
     shown = [f'LEFT("ERROR", {MAX_CELL // 10}) AS "ERROR"' if name == "ERROR" else quoted(name) for name in columns]
     text = f'SELECT {", ".join(shown)} FROM {table} {where} ORDER BY "STARTED_AT" DESC, "ID" DESC LIMIT {int(limit)}'
@@ -116,10 +122,17 @@ def runs(database, resource, limit):
     return found if len(found) else pandas.DataFrame(columns=columns)
 
 
-def runs_for_viewers(view, resource, limit):
+def filtered(values):
+    """A WHERE clause for these values of columns, and what it binds; None is any value."""
+    wanted = {name: value for name, value in values.items() if value is not None}
+    conditions = " AND ".join(f"{quoted(name)} = ?" for name in wanted)
+    return f"WHERE {conditions}" if wanted else "", list(wanted.values())
+
+
+def runs_for_viewers(view, resource, stream, limit):
     """As `runs`, from the app's own view, which has the kind of an error but not its message."""
-    columns = 'RESOURCE", "MODE", "STATUS", "STARTED_AT", "INSERTED", "UPDATED", "DELETED", "REJECTED", "REQUESTS'
-    where, params = ('WHERE "RESOURCE" = ?', [resource]) if resource else ("", [])
+    columns = 'RESOURCE", "STREAM", "MODE", "STATUS", "STARTED_AT", "INSERTED", "UPDATED", "DELETED", "REJECTED", "REQUESTS'
+    where, params = filtered({"RESOURCE": resource, "STREAM": stream})
     found = select(
         f'SELECT "{columns}", "WAITED_SECONDS" * 1000 AS "WAITED_MS", "DURATION_SECONDS" * 1000 AS "TOTAL_MS", '
         f'"ERROR_KIND" AS "ERROR" '

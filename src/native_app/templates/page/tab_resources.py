@@ -13,12 +13,12 @@ def show(status):
     if status["configuration"] is None:
         st.info("Configure the connector first, on the Configuration tab.")
         return
-    add(kind, status["resource_form"])
+    add(status)
     resources = status["resources"]
     if not resources:
         st.info(f"No {texts.escaped(kind)} is enabled yet.")
         return
-    st.dataframe(table(resources, status["configuration"]["schedule"]), use_container_width=True)
+    st.dataframe(table(status), use_container_width=True)
     name = st.selectbox(kind.capitalize(), [resource["name"] for resource in resources], key="chosen")
     chosen = next(resource for resource in resources if resource["name"] == name)
     with st.container():
@@ -29,41 +29,73 @@ def show(status):
     delete(chosen)
 
 
-def add(kind, form):
+def add(status):
     """A form that enables a resource."""
+    kind = status["resource_kind"]
     with st.form("enable", clear_on_submit=True):
         left, right = st.columns([4, 1])
-        name = left.text_input(f"Enable a {texts.escaped(kind)}", key="new_resource", placeholder=form)
+        name = left.text_input(f"Enable a {texts.escaped(kind)}", key="new_resource", placeholder=status["resource_form"])
         right.write("")
         right.write("")
         pressed = right.form_submit_button("Enable", type="primary")
-    if pressed and name.strip():
-        data.run_action("ENABLE_RESOURCE", name.strip(), doing="Starting its first run…")
-    elif pressed:
+        streams = choose_streams(status, status["default_streams"], "new_streams")
+    if pressed and not name.strip():
         st.error(f"Enter the name of the {texts.escaped(kind)}.")
+    elif pressed:
+        # The defaults are not passed on: a new resource has them anyway, and another one keeps its selection.
+        enable(name.strip(), *([] if streams == status["default_streams"] else [streams]), doing="Starting its first run…")
 
 
-def table(resources, schedule):
-    """The table of all resources."""
-    return pandas.DataFrame([line(resource, schedule) for resource in resources]).set_index("Name")
+def choose_streams(status, selected, key):
+    """Lets the user choose streams, in the source's order. A source with one stream needs no choice."""
+    if len(status["streams"]) == 1:
+        return status["default_streams"]
+    chosen = st.multiselect("Streams", status["streams"], default=selected, key=key)
+    return [name for name in status["streams"] if name in chosen]
 
 
-def line(resource, schedule):
-    """One row of the table."""
-    run, job = resource["last_run"] or {}, resource["last_job"] or {}
-    state = (resource["state"] or {}).get("status", "not run yet")
-    failed = bool(job.get("failed")) and not resource["container"]
+def enable(name, *streams, doing="Working…"):
+    """Enables a resource, with these streams if any are given."""
+    if streams == ([],):
+        st.error("Select at least one stream.")
+    else:
+        data.run_action("ENABLE_RESOURCE", name, *streams, doing=doing)
+
+
+def table(status):
+    """The table of all resources: a row for each stream if the source has several."""
+    schedule, several = status["configuration"]["schedule"], len(status["streams"]) > 1
+    lines = []
+    for resource in status["resources"]:
+        if several and resource["streams"]:
+            lines += [line(resource, stream, schedule, {"Stream": stream["name"]}) for stream in resource["streams"]]
+        else:
+            lines.append(line(resource, resource, schedule, {"Stream": ""} if several else {}))
+    return pandas.DataFrame(lines).set_index("Name")
+
+
+def line(resource, found, schedule, names):
+    """One row of the table. `found` is the resource or one of its streams; `names` are further cells."""
+    run, job = found["last_run"] or {}, resource["last_job"] or {}
+    failed = is_failed(resource, found) and not resource["container"]
+    state = "failed" if failed else (found["state"] or {}).get("status", "not run yet")
+    is_read = found.get("selected", True) or not resource["configured"]
     return {
         "Name": texts.plain(resource["name"]),
-        "Enabled": "yes" if resource["enabled"] else "no",
+        **names,
+        "Enabled": "yes" if resource["enabled"] and is_read else "no",
         "Schedule": resource["schedule"] or f"{schedule} (default)",
-        "State": texts.CONTAINERS.get(resource["container"]) or ("failed" if failed else state),
+        "State": (texts.CONTAINERS.get(resource["container"]) or state) if is_read else "not selected",
         "Last run": texts.format_time(run.get("started_at")),
         "Rows changed": sum(run["counts"][count] for count in ("inserted", "updated", "deleted")) if run else 0,
-        "Message": texts.plain(
-            resource["problem"] or (resource["state"] or {}).get("message") or (job["message"] if failed else "")
-        ),
+        "Message": texts.plain(resource["problem"] or (found["state"] or {}).get("message") or (job["message"] if failed else "")),
     }
+
+
+def is_failed(resource, found):
+    """Whether the last container failed for a resource or for one of its streams."""
+    job = resource["last_job"] or {}
+    return bool(job.get("failed")) and (found is resource or found["name"] in job["failed_streams"])
 
 
 def warn(resource):
@@ -71,6 +103,9 @@ def warn(resource):
     job = resource["last_job"] or {}
     if resource["problem"]:
         st.error(f"It is skipped: {texts.escaped(resource['problem'])}")
+    if resource["dropped_streams"]:
+        dropped = texts.escaped(", ".join(resource["dropped_streams"]))
+        st.warning(f"This version of the connector has no streams named {dropped}, which are selected. Set the streams again.")
     if resource["suspended"]:
         st.warning(
             f"Its runs have failed {int(resource['failures'])} times in a row, so the schedule no longer starts it. Enable it again "
@@ -88,7 +123,7 @@ def is_suspended(resource):
 
 
 def change(status, resource):
-    """The buttons Enable and Disable, and the schedule."""
+    """The buttons Enable and Disable, the schedule, and the streams if the source has several."""
     name = resource["name"]
     left, right = st.columns(2)
     with left:
@@ -97,9 +132,9 @@ def change(status, resource):
                 data.run_action("DISABLE_RESOURCE", name)
             stopped = resource["suspended"] or (is_suspended(resource) and status["status"] == "STARTED")
             if stopped and st.button("Enable again", key="enable_again"):
-                data.run_action("ENABLE_RESOURCE", name)
+                enable(name)
         elif st.button("Enable", key="enable_again"):
-            data.run_action("ENABLE_RESOURCE", name)
+            enable(name)
     with right, st.form("schedule_form"):
         schedule = st.text_input(
             "Its own schedule",
@@ -109,6 +144,17 @@ def change(status, resource):
         )
         if st.form_submit_button("Set", disabled=not resource["configured"]):
             data.run_action("UPDATE_RESOURCE", name, schedule.strip() or None)
+    if len(status["streams"]) > 1:
+        with st.form("streams_form"):
+            selected = [stream["name"] for stream in resource["streams"] if stream["selected"]]
+            # A new selection, which has the required streams, too, needs a new field.
+            key = f"streams_{name}_{'_'.join(selected)}"
+            streams = choose_streams(status, selected or status["default_streams"], key)
+            st.caption("A stream that you add is read from its start. The rows of one that you remove stay, and are no longer updated.")
+            pressed = st.form_submit_button("Set streams" if resource["enabled"] else "Enable with these streams")
+        if pressed:
+            # The default streams follow those of later versions.
+            enable(name, ["default"] if streams == status["default_streams"] else streams)
 
 
 def run(status, resource):
@@ -139,8 +185,10 @@ def confirm_deletions(status, resource):
     if asked is None:
         return
     rows = "1 row" if asked["rows"] == 1 else f"{int(asked['rows'])} rows"
+    streams = f" of {', '.join(asked['streams'])}" if len(status["streams"]) > 1 else ""
     st.warning(
-        f"The last reconcile run marked nothing as deleted and needs your confirmation. The source no longer lists {rows} that are "
+        f"The last reconcile run{texts.escaped(streams)} marked nothing as deleted and needs your confirmation. The source no longer "
+        f"lists {rows} that are "
         f"stored. Message: {texts.escaped(asked['message'])}\n\nCheck the source first: a token that lost access, or a feature that "
         "was switched off, has the same effect."
     )

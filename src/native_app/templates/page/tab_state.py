@@ -8,6 +8,7 @@ import texts
 ALL = "All"
 SHOWN = {
     "RESOURCE": "Resource",
+    "STREAM": "Stream",
     "STARTED_AT": "Started",
     "MODE": "Mode",
     "STATUS": "Status",
@@ -30,39 +31,54 @@ def show(status):
     resources = status["resources"]
     figures(resources)
     for resource in resources:
-        if is_failing(resource):
-            st.error(f"{texts.escaped(resource['name'])}: {texts.escaped(failure_message(resource))}")
-    left, right = st.columns([3, 1])
-    name = left.selectbox("Resource", [ALL] + [resource["name"] for resource in resources], key="runs_of")
+        for failing in failures(resource):
+            name = texts.name(status, resource["name"], failing["name"])
+            st.error(f"{texts.escaped(name)}: {texts.escaped(failure_message(resource, failing))}")
+    streams = status["streams"]
+    # In a database that no container of this version has upgraded yet, runs have no streams.
+    several = len(streams) > 1 and status["runs_have_streams"]
+    left, *middle, right = st.columns([2, 1, 1] if several else [3, 1])
+    resource = chosen(left.selectbox("Resource", [ALL] + [resource["name"] for resource in resources], key="runs_of"))
+    stream = chosen(middle[0].selectbox("Stream", [ALL, *streams], key="runs_of_stream")) if several else None
     limit = right.number_input("Maximum runs", min_value=10, max_value=1000, value=100, step=10, key="runs_limit")
-    resource = None if name == ALL else name
     if "configuration" in status:
-        runs = data.runs(status["configuration"]["destination_database"], resource, limit)
+        runs = data.runs(status["configuration"]["destination_database"], resource, stream, limit, several)
     else:
-        runs = data.runs_for_viewers(status["runs"], resource, limit)
+        runs = data.runs_for_viewers(status["runs"], resource, stream, limit)
     if not len(runs):
         st.info("No run has changed any data yet.")
         return
-    history(runs)
+    history(runs, several)
 
 
-def is_failing(resource):
-    """Whether its last run or its last container failed."""
-    status, run = (resource["state"] or {}).get("status"), resource["last_run"] or {}
+def chosen(name):
+    """The name that the user has selected; None for all."""
+    return None if name == ALL else name
+
+
+def failures(resource):
+    """The streams of a resource whose last run or last container failed. A stream that is no longer selected does not count."""
+    selected = [stream for stream in resource["streams"] if stream["selected"]]
+    return [stream for stream in selected or resource["streams"] if is_failing(resource, stream)]
+
+
+def is_failing(resource, stream):
+    """Whether the last run of a stream or its last container failed."""
+    status, run = (stream["state"] or {}).get("status"), stream["last_run"] or {}
     failed = status == "failed" or (status == "partial" and bool(run.get("error")))
-    return failed or bool((resource["last_job"] or {}).get("failed"))
+    return failed or stream["name"] in (resource["last_job"] or {}).get("failed_streams", [])
 
 
-def failure_message(resource):
-    """Why a resource is failing."""
-    error = (resource["last_run"] or {}).get("error") or {}
-    message = (resource["state"] or {}).get("message") or (resource["last_job"] or {}).get("message")
+def failure_message(resource, stream):
+    """Why a stream is failing."""
+    error = (stream["last_run"] or {}).get("error") or {}
+    message = (stream["state"] or {}).get("message") or (resource["last_job"] or {}).get("message")
     return message or f"failed: {error.get('kind', 'unknown')}"
 
 
 def figures(resources):
     """The number of enabled and failing resources, and the last change."""
-    failing = sum(is_failing(resource) for resource in resources)
+    failing = sum(bool(failures(resource)) for resource in resources)
     newest = max((texts.format_time(resource["last_run"]["started_at"]) for resource in resources if resource["last_run"]), default="")
     one, two, three = st.columns(3)
     one.metric("Enabled", sum(resource["enabled"] for resource in resources))
@@ -70,8 +86,8 @@ def figures(resources):
     three.metric("Last change (UTC)", newest or "none yet")
 
 
-def history(runs):
-    """The table of runs, and charts of rows, duration and waiting."""
+def history(runs, several):
+    """The table of runs, with their streams if there are several, and charts of rows, duration and waiting."""
     runs = runs.assign(SECONDS=runs["TOTAL_MS"].astype(float) / 1000, WAITED=runs["WAITED_MS"].astype(float) / 1000)
     counts = ["INSERTED", "UPDATED", "DELETED"]
     ordered = runs.iloc[::-1].reset_index(drop=True)
@@ -86,8 +102,8 @@ def history(runs):
     with right:
         st.markdown("**Time spent waiting for rate limits, in seconds**")
         st.bar_chart(ordered[["WAITED"]].rename(columns=SHOWN), use_container_width=True)
-    shown = runs[list(SHOWN)].rename(columns=SHOWN)
+    shown = runs[[name for name in SHOWN if several or name != "STREAM"]].rename(columns=SHOWN)
     shown["Started"] = shown["Started"].map(texts.format_time)
-    for column in ("Resource", "Error"):
+    for column in ("Resource", "Stream", "Error") if several else ("Resource", "Error"):
         shown[column] = shown[column].fillna("").map(texts.plain)
     st.dataframe(shown.set_index("Started"), use_container_width=True)

@@ -151,6 +151,11 @@ def sentence(text):
     return escaped(text[:1].upper() + text[1:]) + ("" if text.endswith(".") else ".")
 
 
+def name(status, resource, stream):
+    """The name of a stream of a resource; the resource's name if the source has only one stream."""
+    return f"{resource} · {stream}" if len(status["streams"]) > 1 else resource
+
+
 def describe(answer):
     """An error response as Markdown."""
     known = answer["response_code"] if answer["response_code"] in TEXTS else "INTERNAL_ERROR"

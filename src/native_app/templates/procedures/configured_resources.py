@@ -4,6 +4,7 @@ reported; the others are not affected."""
 import resource_names
 import schedules
 import store
+import streams
 from responses import ProcedureError
 
 
@@ -25,7 +26,7 @@ class ConfiguredResources:
             schedules.normalized(row.get("schedule") or self.configuration.schedule)
         except ProcedureError as error:
             return str(error)
-        return None
+        return streams.violation(row)
 
     def enabled(self):
         """The names of the enabled resources that are not skipped."""
@@ -34,6 +35,10 @@ class ConfiguredResources:
     def schedule_for(self, name):
         """The normalized schedule of a resource that is not skipped."""
         return schedules.normalized(self.rows[name].get("schedule") or self.configuration.schedule)
+
+    def streams_of(self, name):
+        """The streams that a resource reads; the default ones if it is no longer configured."""
+        return streams.selected(self.rows.get(name, {}))
 
     def skipped(self):
         """The skipped resources, for a response."""

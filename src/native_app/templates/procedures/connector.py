@@ -12,6 +12,7 @@ import resources
 import settings
 import status
 import store
+import views
 from responses import ProcedureError, attempt, error_text, ok, raises_on_failure, returns_response, wrap_sql_errors
 
 log = logging.getLogger("connector")
@@ -60,7 +61,7 @@ def save_and_apply(session, configuration):
     try:
         source.put("config", configuration.settings)
         notes = destination.grant(session, database)
-        destination.create_views(session, database)
+        views.create(session, database)
         if configuration.has_tasks():
             notes += pool.ensure(session, configuration.max_nodes)
         notes += status.sync_tasks(session, configuration)
@@ -94,9 +95,9 @@ def refuse_destination_change(session, configuration):
 
 
 @returns_response
-def enable_resource(session, name):
-    """Ingests a resource on its schedule."""
-    return resources.enable(session, name)
+def enable_resource(session, name, streams=None):
+    """Ingests a resource on its schedule; `streams` selects which of the source's streams."""
+    return resources.enable(session, name, streams)
 
 
 @returns_response
@@ -235,7 +236,7 @@ def apply_version(session):
         database = configuration.destination_database
         steps += [
             lambda: destination.grant(session, database),
-            lambda: destination.create_views(session, database),
+            lambda: views.create(session, database),
             lambda: status.sync_tasks(session, configuration),
         ]
     for step in steps:

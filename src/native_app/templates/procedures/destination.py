@@ -1,20 +1,18 @@
-"""The destination database: its schemas, the engine's tables, and the views and grants for them."""
+"""The destination database: its schemas, the engine's tables, and the grants on them."""
 
 import json
-import logging
 import re
 import uuid
 from datetime import UTC, datetime
 
 from snowflake.snowpark.exceptions import SnowparkSQLException
 
+import history
 import roles
-from app_database import app_object
+import streams
 from names import qualified, quoted
 from responses import MISSING, NOT_ALLOWED, ProcedureError, attempt
 from spec import SPEC
-
-log = logging.getLogger("connector")
 
 
 def create(session, database):
@@ -81,120 +79,6 @@ def reading(database):
     return [f"SELECT ON ALL VIEWS IN SCHEMA {public}", f"SELECT ON ALL TABLES IN SCHEMA {raw}"]
 
 
-# Views with settings, or with messages that may mention them.
-FOR_ADMINISTRATORS = ("CONNECTOR_CONFIGURATION", "CONNECTOR_ERRORS")
-
-
-def create_views(session, database):
-    """Creates the app's views over the destination's state, and grants them to the application roles."""
-    run, state, resource = (
-        qualified(database, "STATE", table) for table in ("INGESTION_RUN", "APP_STATE", "RESOURCE_CONFIGURATION")
-    )
-    own = app_object(session, "STATE", "APP_CONFIGURATION")
-    newest_run = f'SELECT * FROM {run} QUALIFY ROW_NUMBER() OVER (PARTITION BY "RESOURCE" ORDER BY "STARTED_AT" DESC, "ID" DESC) = 1'
-    newest_state = f'SELECT * FROM {state} QUALIFY ROW_NUMBER() OVER (PARTITION BY "KEY" ORDER BY "VERSION" DESC) = 1'
-    views = {
-        "CONNECTOR_CONFIGURATION": (
-            'SELECT c."KEY" AS "CONFIG_GROUP", f."KEY" AS "CONFIG_KEY", f."VALUE" AS "VALUE" '
-            f'FROM {own} c, LATERAL FLATTEN(input => c."VALUE") f'
-        ),
-        "INGESTION_DEFINITIONS": (
-            'SELECT r."KEY" AS "RESOURCE", r."VALUE":enabled::BOOLEAN AS "IS_ENABLED", r."VALUE":schedule::VARCHAR AS "SCHEDULE", '
-            "CASE s.\"VALUE\":status::VARCHAR WHEN 'DONE' THEN 'complete' ELSE LOWER(s.\"VALUE\":status::VARCHAR) END AS \"STATUS\", "
-            's."TIMESTAMP" AS "STATUS_SINCE" '
-            f'FROM {resource} r LEFT JOIN ({newest_state}) s ON s."KEY" = r."KEY"'
-        ),
-        "CONNECTOR_STATS": (
-            'SELECT "ID", "RESOURCE", "MODE", "STATUS", "STARTED_AT", "ENDED_AT", "OFFERED", "INSERTED", "UPDATED", "UNCHANGED", '
-            '"DELETED", "SKIPPED", "REJECTED", "REQUESTS", "BYTES", "WAITED_MS" / 1000 AS "WAITED_SECONDS", "TOTAL_MS" / 1000 AS '
-            '"DURATION_SECONDS", ("INSERTED" + "UPDATED" + "DELETED") * 1000 / NULLIF("TOTAL_MS", 0) AS "ROWS_PER_SECOND", '
-            'TRY_PARSE_JSON("DOCUMENT"):error:kind::VARCHAR AS "ERROR_KIND" '
-            f"FROM {run}"
-        ),
-        "CONNECTOR_ERRORS": f'SELECT "ID", "RESOURCE", "STATUS", "STARTED_AT", "ERROR" FROM {run} WHERE "ERROR" IS NOT NULL',
-        "AGGREGATED_CONNECTOR_STATS": (
-            'SELECT DATE_TRUNC(\'HOUR\', "STARTED_AT") AS "RUN_HOUR", COUNT(*) AS "RUNS", '
-            'SUM(CASE WHEN "STATUS" = \'failed\' THEN 1 ELSE 0 END) AS "FAILED_RUNS", '
-            'SUM("INSERTED" + "UPDATED" + "DELETED") AS "UPDATED_ROWS", SUM("REQUESTS") AS "REQUESTS", '
-            'SUM("WAITED_MS") / 1000 AS "WAITED_SECONDS", SUM("TOTAL_MS") / 1000 AS "DURATION_SECONDS" '
-            f"FROM {run} GROUP BY DATE_TRUNC('HOUR', \"STARTED_AT\")"
-        ),
-        "SYNC_STATUS": (
-            "SELECT CASE WHEN MAX(p.\"STATUS\") = 'PAUSED' THEN 'PAUSED' "
-            "WHEN MAX(CASE WHEN n.\"STATUS\" = 'running' THEN 1 ELSE 0 END) = 1 THEN 'SYNCING_DATA' "
-            "WHEN MAX(n.\"ENDED_AT\") IS NULL THEN 'NOT_SYNCING' ELSE 'LAST_SYNCED' END AS \"STATUS\", "
-            'MAX(n."ENDED_AT") AS "LAST_SYNCED_AT" FROM (SELECT MAX("VALUE":status::VARCHAR) AS "STATUS" '
-            f"FROM {own} WHERE \"KEY\" = 'status') p LEFT JOIN ({newest_run}) n ON TRUE"
-        ),
-    }
-    for name, select in views.items():
-        view = app_object(session, "VIEWS", name)
-        session.sql(f"CREATE OR REPLACE VIEW {view} AS {select}").collect()
-        for role in (roles.ADMIN,) if name in FOR_ADMINISTRATORS else (roles.ADMIN, roles.VIEWER):
-            session.sql(f"GRANT SELECT ON VIEW {view} TO APPLICATION ROLE {role}").collect()
-
-
-def newest_run(session, database, resource=None):
-    """The id of the newest run, of one resource or of all. Ids sort by time."""
-    where, params = ('WHERE "RESOURCE" = ?', [resource]) if resource else ("", [])
-    text = f'SELECT MAX("ID") AS "ID" FROM {qualified(database, "STATE", "INGESTION_RUN")} {where}'
-    return session.sql(text, params=params).collect()[0]["ID"] or ""
-
-
-def runs_after(session, database, run, resource=None):
-    """The records of the runs after a run, newest first."""
-    where, params = ('AND "RESOURCE" = ?', [run, resource]) if resource else ("", [run])
-    table = qualified(database, "STATE", "INGESTION_RUN")
-    text = f'SELECT "ID", "RESOURCE", "DOCUMENT" FROM {table} WHERE "ID" > ? {where} ORDER BY "ID" DESC'
-    return [run_of(row) for row in session.sql(text, params=params).collect()]
-
-
-# The status of a document that cannot be read.
-UNREADABLE = "unreadable"
-
-
-def read(table, key, text):
-    """Parses a document of the engine. For a row that was edited by hand it returns an error document."""
-    try:
-        document = json.loads(text)
-    except (TypeError, ValueError, RecursionError):
-        document = None
-    if isinstance(document, dict):
-        return document
-    log.warning("a row of %s for %r does not hold a JSON object in DOCUMENT", table, key)
-    message = f"its row in {table} cannot be read: delete that row"
-    return {"status": UNREADABLE, "message": message, "error": {"message": message}}
-
-
-COUNTS = ("offered", "inserted", "updated", "unchanged", "deleted", "rejected")
-
-
-def run_of(row):
-    """The record of a run, with a default for each missing member."""
-    document = read("INGESTION_RUN", row["RESOURCE"], row["DOCUMENT"])
-    counts, error = document.get("counts"), document.get("error")
-    counts = counts if isinstance(counts, dict) else {}
-    return {
-        **document,
-        "id": row["ID"],
-        "resource": row["RESOURCE"],
-        "status": text_of(document, "status") or UNREADABLE,
-        "started_at": text_of(document, "started_at"),
-        "counts": {name: counts[name] if is_count(counts.get(name)) else 0 for name in COUNTS},
-        "error": error if isinstance(error, dict) else None,
-    }
-
-
-def text_of(document, name):
-    """A text member; None if it is missing or of another type."""
-    return document.get(name) if isinstance(document.get(name), str) else None
-
-
-def is_count(value):
-    """Whether a value is a count."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
 def tables(session, database):
     """The view and the raw table of each stream of each resource."""
     table = qualified(database, "STATE", "SNOWFEED_TABLE")
@@ -235,19 +119,33 @@ def fence_of(session, database, resource):
     return fence
 
 
-def delete_data(session, database, resource):
-    """Deletes the rows and the state of a resource, so that it would be read from the start. Its empty tables stay.
+def append_state(session, states, entry):
+    """Appends an entry to the states, given by column."""
+    numbers = {"VERSION": "NUMBER(38, 0)"}
+    names = ", ".join(map(quoted, entry))
+    bound = ", ".join(f"CAST(? AS {numbers.get(name, 'VARCHAR')}) AS {quoted(name)}" for name in entry)
+    session.sql(
+        f'INSERT INTO {states} ({names}, "VALUE") SELECT {names}, PARSE_JSON("DOCUMENT") FROM (SELECT {bound}) s',
+        params=list(entry.values()),
+    ).collect()
 
-    A state with a new version is left: the commit of an active run builds on an older version, and is rejected.
+
+def delete_data(session, database, resource):
+    """Deletes the rows and the states of all streams of a resource, so that it would be read from the start. Its empty tables stay.
+
+    A state with a new version is left for each stream: the commit of an active run builds on an older version, and is rejected.
     """
     raws = [entry["raw"] for entry in tables(session, database).get(resource, [])]
     fence, states = fence_of(session, database, resource), qualified(database, "STATE", "APP_STATE")
+    has_streams = history.has_streams(session, database)
     newest = f'SELECT MAX("VERSION") AS "V" FROM {states} WHERE "KEY" = ?'
+    known = f'SELECT DISTINCT "STREAM" FROM {states} WHERE "KEY" = ? AND "STREAM" IS NOT NULL'
     session.sql("BEGIN").collect()
     try:
         # First, because runs lock this table.
         session.sql(f'UPDATE {fence} SET "TXN" = NULL, "RUN" = \'delete\'').collect()
         version = int(session.sql(newest, params=[resource]).collect()[0]["V"] or 0) + 1
+        stored = session.sql(known, params=[resource]).collect() if has_streams else []
         for raw in raws:
             session.sql(f"DELETE FROM {raw}").collect()
         of_resource = [(table, "RESOURCE") for table in ("SNOWFEED_RUN", "REJECTED_RECORD", "SNOWFEED_SEEN")]
@@ -260,45 +158,11 @@ def delete_data(session, database, resource):
             "run": str(uuid.uuid4()),
             "message": "its data was deleted; the next run reads from the start",
         }
-        session.sql(
-            f'INSERT INTO {states} ("KEY", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT s."KEY", PARSE_JSON(s."DOCUMENT"), '
-            's."VERSION", s."AT", s."DOCUMENT" FROM (SELECT CAST(? AS VARCHAR) AS "KEY", CAST(? AS NUMBER(38, 0)) AS "VERSION", '
-            'CAST(? AS VARCHAR) AS "AT", CAST(? AS VARCHAR) AS "DOCUMENT") s',
-            params=[resource, version, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z", json.dumps(state)],
-        ).collect()
+        at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z"
+        entry = {"KEY": resource, "VERSION": version, "AT": at, "DOCUMENT": json.dumps(state)}
+        for stream in sorted({*streams.names(), *(row["STREAM"] for row in stored)} - {""}) if has_streams else [None]:
+            append_state(session, states, entry if stream is None else {**entry, "STREAM": stream})
         session.sql("COMMIT").collect()
     except Exception:
         attempt(session.sql("ROLLBACK").collect)
         raise
-
-
-def newest_runs(session, database, mode=None):
-    """The record of the newest run of each resource, of all modes or of one."""
-    table = qualified(database, "STATE", "INGESTION_RUN")
-    newest = 'QUALIFY ROW_NUMBER() OVER (PARTITION BY "RESOURCE" ORDER BY "ID" DESC) = 1'
-    where, params = ('WHERE "MODE" = ?', [mode]) if mode else ("", [])
-    text = f'SELECT "ID", "RESOURCE", "DOCUMENT" FROM {table} {where} {newest}'
-    return {row["RESOURCE"]: run_of(row) for row in session.sql(text, params=params).collect()}
-
-
-# Statuses of older versions of the engine.
-OLD_STATUSES = {"RUNNING": "running", "DONE": "complete", "FAILED": "failed"}
-
-
-def newest_states(session, database):
-    """The newest state of each resource: its status, as in the run history, and the message if it is not complete."""
-    table = qualified(database, "STATE", "APP_STATE")
-    text = f'SELECT "KEY", "AT", "DOCUMENT" FROM {table} QUALIFY ROW_NUMBER() OVER (PARTITION BY "KEY" ORDER BY "VERSION" DESC) = 1'
-    states = {}
-    for row in session.sql(text).collect():
-        state = read("APP_STATE", row["KEY"], row["DOCUMENT"])
-        status = text_of(state, "status") or UNREADABLE
-        message = text_of(state, "message")
-        states[row["KEY"]] = {"status": OLD_STATUSES.get(status, status), "message": message, "since": row["AT"]}
-    return states
-
-
-def has_state(session, database, resource):
-    """Whether a resource has a state."""
-    text = f'SELECT 1 AS "ONE" FROM {qualified(database, "STATE", "APP_STATE")} WHERE "KEY" = ? LIMIT 1'
-    return bool(session.sql(text, params=[resource]).collect())

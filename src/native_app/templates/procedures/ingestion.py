@@ -6,8 +6,11 @@ The app's table INGESTION_JOB has a row for each container, from before its star
 from datetime import UTC, datetime, timedelta
 
 import destination
+import history
 import jobs
 import store
+import streams
+import views
 from configured_resources import ConfiguredResources
 from responses import ProcedureError, ok
 
@@ -51,12 +54,10 @@ def run_schedule(session, configuration, schedule):
 def launch_all(session, configuration, due, resources):
     """Starts containers for the due resources and returns the containers' names.
 
-    A resource whose last run did not succeed, or that has had none, gets its own container, so that it does not delay the others.
-    All others share one.
+    A resource with a stream whose last run did not succeed, or that has had none, gets its own container, so that it does not delay
+    the others. All others share one.
     """
-    database = configuration.destination_database
-    states = destination.newest_states(session, database) if due else {}
-    alone = [name for name in due if states.get(name, {}).get("status") != "complete"][:MAX_SINGLE_CONTAINERS]
+    alone = incomplete(session, configuration, due, resources)[:MAX_SINGLE_CONTAINERS]
     together = [name for name in due if name not in alone]
     started = [launch(session, configuration, [name]) for name in alone]
     # Without names the program ingests every enabled row, also those that are skipped here.
@@ -65,6 +66,20 @@ def launch_all(session, configuration, due, resources):
     for first in range(0, len(together), MAX_RESOURCES_PER_CONTAINER):
         started.append(launch(session, configuration, together[first : first + MAX_RESOURCES_PER_CONTAINER]))
     return started
+
+
+def incomplete(session, configuration, due, resources):
+    """The due resources of which not every stream was read successfully."""
+    if not due:
+        return []
+    database = configuration.destination_database
+    tables, has_streams = destination.tables(session, database), history.has_streams(session, database)
+    states = history.newest_states(session, database, tables, has_streams)
+    return [
+        name
+        for name in due
+        if any((states.newest(name, stream) or {}).get("status") != "complete" for stream in resources.streams_of(name))
+    ]
 
 
 def launch_one(session, configuration, name, mode="incremental", allow_deletions=False):
@@ -82,7 +97,7 @@ def launch(session, configuration, names, mode="incremental", every=False, allow
     job, rows = jobs.new_name(), store.job_store(session)
     options = ["--reconcile", *(["--allow-deletions"] if allow_deletions else [])] if mode == "reconcile" else []
     arguments = ["ingest", *options, *([] if every else ["--", *names])]
-    after = destination.newest_run(session, configuration.destination_database)
+    after = history.newest_run(session, configuration.destination_database)
     # Insert the row first: a container without one would be started twice.
     rows.put(job, {"resources": names, "mode": mode, "started_at": now().isoformat(), "after": after})
     try:
@@ -114,6 +129,8 @@ def record_ended_jobs(session, configuration):
         ended = True
     if ended:
         destination.grant_new_objects(session, configuration.destination_database)
+        # The first container of a new version may have changed the tables.
+        views.refresh(session, configuration.destination_database)
         forget_old(rows)
     return live
 
@@ -135,30 +152,43 @@ def job_failure(session, name, job, state, others_run):
 def outcome(session, configuration, name, job, state, failure):
     """The outcome of a finished container, from the records of its runs. A run without changes has no record."""
     records = {}
-    for run in destination.runs_after(session, configuration.destination_database, job["after"]):
+    for run in history.runs_after(session, configuration.destination_database, job["after"]):
         if run["resource"] in job["resources"]:
-            records.setdefault(run["resource"], run)
-    bad = {resource: run for resource, run in records.items() if run["status"] != "complete"}
-    failed = {resource: run for resource, run in bad.items() if run["status"] == "failed"}
-    died = [resource for resource, run in bad.items() if run["status"] == "running"]
+            records.setdefault((run["resource"], run["stream"]), run)
+    resources = ConfiguredResources(session, configuration)
+    read = [(resource, stream) for resource in job["resources"] for stream in resources.streams_of(resource)]
+    bad = {key: run for key, run in records.items() if run["status"] != "complete"}
+    failed = {key: run for key, run in bad.items() if run["status"] == "failed"}
+    died = [key for key, run in bad.items() if run["status"] == "running"]
     if failure and not bad:
-        died = [resource for resource in job["resources"] if resource not in records]
-    count_failures(session, job["resources"], {*failed, *died})
+        died = [(resource, stream) for resource, stream in read if not {(resource, stream), (resource, None)} & set(records)]
+    stopped = {*failed, *died}
+    count_failures(session, job["resources"], without_progress(read, stopped))
     end = {"ended_at": now().isoformat(), "status": state or "GONE", "runs": [run["id"] for run in records.values()]}
+    end["failed"] = sorted({resource for resource, _ in stopped})
+    end["failed_streams"] = {}
+    for resource, stream in read:
+        if stopped & {(resource, stream), (resource, None)}:
+            end["failed_streams"].setdefault(resource, []).append(stream)
     if died:
         ended = jobs.Job(name, failure or "the container ended before the run", jobs.log(session, name))
         message = error_message(ended.document().get("error") or {}) or ended.failure_summary()
         why = jobs.reason(session, name)
         code = "COMPUTE_POOL_UNAVAILABLE" if state == "PENDING" else "JOB_FAILED"
-        return {**end, "code": code, "message": f"{message} ({why})" if why else message, "failed": sorted({*failed, *died})}
+        return {**end, "code": code, "message": f"{message} ({why})" if why else message}
     if bad:
-        worst = next(iter((failed or bad).values()))
+        (resource, stream), worst = next(iter((failed or bad).items()))
         error = worst.get("error") or {}
         left_out = "it was stopped" if worst["status"] == "interrupted" else "some records were left out"
-        message = f"{worst['resource']}: {error_message(error) or left_out}"
-        code = "INGESTION_FAILED" if failed else "INGESTION_PARTIAL"
-        return {**end, "code": code, "message": message, "error": error, "failed": sorted(failed)}
-    return {**end, "code": "OK", "message": summary(records.values()), "failed": []}
+        message = f"{streams.label(resource, stream)}: {error_message(error) or left_out}"
+        return {**end, "code": "INGESTION_FAILED" if failed else "INGESTION_PARTIAL", "message": message, "error": error}
+    return {**end, "code": "OK", "message": summary(records.values())}
+
+
+def without_progress(read, stopped):
+    """The resources of which every stream has failed. A failing stream does not keep the others from being read."""
+    rest = {resource for resource, stream in read if not stopped & {(resource, stream), (resource, None)}}
+    return {resource for resource, _ in stopped} - rest
 
 
 def count_failures(session, resources, failed):
@@ -173,7 +203,7 @@ def count_failures(session, resources, failed):
 def failures_of(session):
     """The number of consecutive failures of each resource that has any."""
     stored = store.app_store(session).get("failures") or {}
-    return {name: count for name, count in stored.items() if destination.is_count(count)}
+    return {name: count for name, count in stored.items() if history.is_count(count)}
 
 
 def reset_failures(session, resource):

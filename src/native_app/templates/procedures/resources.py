@@ -3,6 +3,7 @@
 from snowflake.snowpark.exceptions import SnowparkSQLException
 
 import destination
+import history
 import ingestion
 import jobs
 import resource_names
@@ -10,6 +11,7 @@ import schedules
 import settings
 import status
 import store
+import streams
 from configured_resources import ConfiguredResources
 from responses import ProcedureError, attempt, error_text, ok, wrap_sql_errors
 
@@ -32,7 +34,7 @@ class Resource:
             return given
         own = self.configuration.settings
         canonical = resource_names.canonical(given, own)
-        if canonical != given and destination.has_state(self.session, self.database, given):
+        if canonical != given and history.has_state(self.session, self.database, given):
             return given
         if self.store.get(canonical) is not None:
             return canonical
@@ -64,13 +66,14 @@ class Resource:
             raise
 
     def save(self, **changes):
-        """Stores changes. Without its own schedule a resource has the default one."""
+        """Stores changes. Without its own schedule a resource has the default one, and without selected streams the default ones."""
         self.before = self.stored
         stored = {**(self.stored or {}), **changes}
         if not isinstance(stored.get("enabled"), bool):
             stored["enabled"] = False
-        if stored.get("schedule") is None:
-            stored.pop("schedule", None)
+        for name in ("schedule", "streams"):
+            if stored.get(name) is None:
+                stored.pop(name, None)
         self.store.put(self.name, stored)
         self.stored = stored
 
@@ -80,14 +83,19 @@ class Resource:
         self.store.remove(self.name)
 
 
-def enable(session, given):
-    """Enables a resource, creates the task of its schedule, and starts its first run. If the resource has failed too often, enabling
-    it again puts it back on its schedule."""
+def enable(session, given, selection):
+    """Enables a resource, creates the task of its schedule, and starts its first run. `selection` are the streams that it reads from
+    now on; None leaves them as they are. If the resource has failed too often, enabling it again puts it back on its schedule."""
     resource = Resource(session, given).require_valid_name()
     configuration, first = resource.configuration, not resource.is_enabled()
     schedules.normalized((resource.stored or {}).get("schedule") or configuration.schedule)
+    changes = {"enabled": True}
+    if selection is not None:
+        changes["streams"] = streams.parse(selection)
+    elif streams.violation(resource.stored or {}):
+        changes["streams"] = None
     with wrap_sql_errors("ENABLE_RESOURCE_ERROR", f"{resource.name} could not be enabled"):
-        resource.save(enabled=True)
+        resource.save(**changes)
         resource.apply_change(lambda: ingestion.reset_failures(session, resource.name))
     notes = []
     paused = status.is_paused(session)
@@ -95,7 +103,8 @@ def enable(session, given):
         notes = start_first_run(session, resource)
     message = "enabled; its first run starts after the connector is resumed" if paused else "enabled"
     schedule = resource.stored.get("schedule") or configuration.schedule
-    return ok(message, resource=resource.name, schedule=schedule, notes=notes)
+    selected = streams.selected(resource.stored)
+    return ok(message, resource=resource.name, schedule=schedule, streams=selected, notes=notes)
 
 
 def start_first_run(session, resource):

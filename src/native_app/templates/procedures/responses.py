@@ -47,9 +47,10 @@ CODES = {
     "INTERNAL_ERROR": "a bug",
 }
 
-# Snowflake's error codes: insufficient privileges; object missing or not visible.
+# Snowflake's error codes: insufficient privileges; object missing or not visible; no such column.
 NOT_ALLOWED = 3001
 MISSING = (2003, 2043)
+UNKNOWN_COLUMN = 904
 # An object of this name exists; the app may not see it.
 EXISTS = 2002
 

@@ -14,7 +14,9 @@ SPEC = {
     "secrets": "<<secrets|map(attribute='name')|list>>",
     # The JSON Schema of the settings.
     "settings": "<<schema>>",
-    "tables": "<<tables>>",
+    # The source's streams. A resource reads the default ones unless the user selects others; a stream that another one requires is
+    # read with it.
+    "streams": "<<streams>>",
     "default_schedule": "<<schedule>>",
     # A regular expression for the tokens of well-known services.
     "token_pattern": "<<token_pattern>>",

@@ -7,13 +7,16 @@ from snowflake.snowpark.exceptions import SnowparkSQLException
 
 import app_database
 import destination
+import history
 import ingestion
 import names
 import pool
 import references
 import settings
 import store
+import streams
 import tasks
+import views
 from configured_resources import ConfiguredResources
 from responses import ProcedureError, attempt, error_text, ok
 from spec import SPEC
@@ -152,6 +155,8 @@ def report(session):
         "title": SPEC["title"],
         "resource_kind": SPEC["resource_kind"],
         "resource_form": (SPEC["resource_names"] or {}).get("form", ""),
+        "streams": streams.names(),
+        "default_streams": streams.default(),
         "default_schedule": SPEC["default_schedule"],
         "default_scheduler": SPEC["default_scheduler"],
         "schedulers": settings.schedulers(),
@@ -166,6 +171,7 @@ def report(session):
         "references": {},
         "resources": [],
         "skipped": [],
+        "runs_have_streams": True,
     }
     present = references.bound(session)
     answer["references"] = {
@@ -180,7 +186,10 @@ def report(session):
     answer["configuration_status"] = "CONNECTED" if connected else "CONFIGURED"
     try:
         jobs = ingestion.record_ended_jobs(session, configuration) if configuration.has_tasks() else []
-        answer["resources"], answer["skipped"] = resource_reports(session, configuration, jobs)
+        progress = Progress(session, configuration.destination_database)
+        answer["resources"], answer["skipped"] = resource_reports(session, configuration, jobs, progress)
+        answer["runs_have_streams"] = progress.has_streams
+        views.refresh(session, configuration.destination_database)
     except (SnowparkSQLException, ProcedureError) as error:
         return ok(f"the destination cannot be read: {error_text(error)}", problem="DESTINATION_UNREADABLE", **answer)
     return ok(answer["status"].lower(), **answer)
@@ -189,7 +198,7 @@ def report(session):
 def viewer_report(session):
     """The status report for viewers: without settings, and without messages, which may mention settings."""
     full = report(session)
-    kept = ("name", "title", "resource_kind", "version", "status", "configuration_status")
+    kept = ("name", "title", "resource_kind", "streams", "runs_have_streams", "version", "status", "configuration_status")
     answer = {name: full[name] for name in kept}
     answer["problem"] = full.get("problem")
     answer["scheduler_problem"] = (full["scheduler_problem"] or {}).get("response_code")
@@ -200,19 +209,28 @@ def viewer_report(session):
 
 def seen_by_viewers(resource):
     """The status of a resource, for viewers."""
-    run, job, state = (resource[name] or {} for name in ("last_run", "last_job", "state"))
+    job = resource["last_job"] or {}
     visible = {name: resource[name] for name in ("name", "configured", "enabled", "schedule", "container", "failures", "suspended")}
     return {
         **visible,
         "is_skipped": resource["problem"] is not None,
+        **seen_progress(resource),
+        "streams": [{**{name: one[name] for name in ("name", "selected")}, **seen_progress(one)} for one in resource["streams"]],
+        "last_job": {name: job[name] for name in (*LAST_JOB, "failed", "failed_streams") if name != "message"} if job else None,
+    }
+
+
+def seen_progress(found):
+    """The state and the last run of a resource or stream, for viewers."""
+    state, run = found["state"], found["last_run"]
+    return {
         "state": {name: state[name] for name in ("status", "since")} if state else None,
         "last_run": {**{name: run.get(name) for name in OF_RUN}, "error": run["error"] and kind_of(run["error"])} if run else None,
-        "last_job": {name: job[name] for name in (*LAST_JOB, "failed") if name != "message"} if job else None,
     }
 
 
 # The members of a run that viewers see, in addition to the kind of its error.
-OF_RUN = ("id", "mode", "status", "started_at", "ended_at", "counts")
+OF_RUN = ("id", "stream", "mode", "status", "started_at", "ended_at", "counts")
 
 
 def kind_of(error):
@@ -221,24 +239,20 @@ def kind_of(error):
     return {"kind": kind if isinstance(kind, str) and re.fullmatch("[a-z_]{1,40}", kind) else "unknown"}
 
 
-def resource_reports(session, configuration, jobs):
+def resource_reports(session, configuration, jobs, progress):
     """The status of each configured resource and of those whose data was kept, and the skipped resources."""
-    database = configuration.destination_database
     configured = ConfiguredResources(session, configuration)
-    tables = destination.tables(session, database)
-    runs = destination.newest_runs(session, database)
-    reconciles = destination.newest_runs(session, database, "reconcile")
-    states = destination.newest_states(session, database)
     found = {task: {key: one[key] for key in ("state", "reason")} for task, one in tasks.states(session).items()}
     running = {name: job["state"] for job in jobs for name in job["resources"]}
     newest, failures = ingestion.newest_jobs(session), ingestion.failures_of(session)
-    # A resource whose data was deleted still has tables and a state, but no run: a finished run has a record.
-    kept = {name for name in tables if name in runs or states.get(name, {}).get("status") == "running"}
     entries = []
-    for name in sorted({*configured.rows, *kept}):
+    for name in sorted({*configured.rows, *progress.kept()}):
         resource, problem = configured.rows.get(name, {}), configured.problems.get(name)
         is_used = name in configured.rows and problem is None
-        job = newest.get(name)
+        reads = configured.streams_of(name) if name in configured.rows else []
+        by_stream = progress.of(name, reads)
+        # What is no longer read has no say in the status of a configured resource.
+        relevant = [stream for stream in by_stream if stream["selected"]] or by_stream
         entries.append(
             {
                 "name": name,
@@ -247,26 +261,94 @@ def resource_reports(session, configuration, jobs):
                 "problem": problem,
                 "schedule": resource.get("schedule") if isinstance(resource.get("schedule"), str) else None,
                 "task": found.get(names.task(configured.schedule_for(name)), {}) if is_used else {},
-                "state": states.get(name),
-                "last_run": runs.get(name),
+                "state": history.worst(stream["state"] for stream in relevant),
+                "last_run": max(filter(None, (stream["last_run"] for stream in relevant)), key=lambda run: run["id"], default=None),
+                "streams": by_stream,
+                "dropped_streams": streams.dropped(resource),
                 "container": running.get(name),
-                "last_job": job and {key: job.get(key) for key in LAST_JOB} | {"failed": name in job.get("failed", [])},
+                "last_job": last_job(newest.get(name), name, reads),
                 "failures": failures.get(name, 0),
                 "suspended": failures.get(name, 0) >= ingestion.MAX_FAILURES,
-                "deletions_to_confirm": deletions_to_confirm(reconciles.get(name)),
-                "tables": tables.get(name, []),
+                "deletions_to_confirm": all_deletions_to_confirm(relevant),
+                "tables": progress.tables.get(name, []),
             }
         )
     return entries, configured.skipped()
 
 
+class Progress:
+    """What the engine has recorded of every resource and stream."""
+
+    def __init__(self, session, database):
+        self.tables = destination.tables(session, database)
+        self.has_streams = history.has_streams(session, database)
+        self.states = history.newest_states(session, database, self.tables, self.has_streams)
+        self.runs = history.newest_runs(session, database, self.tables, self.has_streams)
+        self.reconciles = history.newest_runs(session, database, self.tables, self.has_streams, "reconcile")
+
+    def kept(self):
+        """The resources with data. One whose data was deleted still has tables and a state, but no run: a finished run has a
+        record."""
+        return {name for name in self.tables if name in self.runs.resources() or self.is_running(name)}
+
+    def is_running(self, resource):
+        """Whether a run of a resource has begun and not ended."""
+        return any(state["status"] == "running" for state in self.states.of_resource(resource))
+
+    def of(self, resource, selected):
+        """The status of each stream that a resource reads or has read: the selected ones first."""
+        tables = {table["stream"] for table in self.tables.get(resource, [])}
+        # A state alone may be the one that a deletion left.
+        others = {*self.runs.streams(resource), *(tables & set(self.states.streams(resource)))}
+        if not selected and not others:
+            # An older version recorded them by resource.
+            others = tables
+        return [
+            {
+                "name": stream,
+                "selected": stream in selected,
+                "state": self.states.newest(resource, stream),
+                "last_run": self.runs.newest(resource, stream),
+                "deletions_to_confirm": deletions_to_confirm(self.reconciles.newest(resource, stream)),
+            }
+            for stream in [*selected, *sorted(others - set(selected))]
+        ]
+
+
+def last_job(job, resource, reads):
+    """What is reported of the newest container of a resource, which reads these streams; None if it has had none."""
+    if job is None:
+        return None
+    failed = resource in job.get("failed", [])
+    # An older version did not record which streams failed.
+    by_stream = job.get("failed_streams", {resource: reads})
+    return {
+        **{key: job.get(key) for key in LAST_JOB},
+        "failed": failed,
+        "failed_streams": by_stream.get(resource, []) if failed else [],
+    }
+
+
 def deletions_to_confirm(run):
-    """The deletions that the newest reconcile run left to confirm; None if there are none."""
+    """The deletions that the newest reconcile run of a stream left to confirm; None if there are none."""
     error = (run or {}).get("error") or {}
     rows, message = error.get("unconfirmed_deletions"), error.get("message")
-    if not destination.is_count(rows):
+    if not history.is_count(rows):
         return None
     return {"rows": rows, "run": run["id"], "message": message if isinstance(message, str) else ""}
+
+
+def all_deletions_to_confirm(by_stream):
+    """The deletions to confirm of all streams of a resource; None if there are none. One confirmation is for all of them."""
+    asked = {stream["name"]: stream["deletions_to_confirm"] for stream in by_stream if stream["deletions_to_confirm"]}
+    if not asked:
+        return None
+    return {
+        "rows": sum(one["rows"] for one in asked.values()),
+        "run": max(one["run"] for one in asked.values()),
+        "message": "\n".join(one["message"] for one in asked.values()),
+        "streams": list(asked),
+    }
 
 
 # The reported members of a resource's newest container.

@@ -58,6 +58,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.PROVISION_CONNECTOR(CONFIG VARIANT)
         '/procedures/configured_resources.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/history.py',
         '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
@@ -73,8 +74,10 @@ CREATE OR REPLACE PROCEDURE PUBLIC.PROVISION_CONNECTOR(CONFIG VARIANT)
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
+        '/procedures/streams.py',
         '/procedures/tasks.py',
-        '/procedures/urls.py')
+        '/procedures/urls.py',
+        '/procedures/views.py')
     HANDLER = 'connector.provision_connector'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.PROVISION_CONNECTOR(VARIANT) TO APPLICATION ROLE APP_ADMIN;
@@ -89,6 +92,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.UPDATE_SETTINGS(SETTINGS VARIANT)
         '/procedures/configured_resources.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/history.py',
         '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
@@ -104,8 +108,10 @@ CREATE OR REPLACE PROCEDURE PUBLIC.UPDATE_SETTINGS(SETTINGS VARIANT)
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
+        '/procedures/streams.py',
         '/procedures/tasks.py',
-        '/procedures/urls.py')
+        '/procedures/urls.py',
+        '/procedures/views.py')
     HANDLER = 'connector.update_settings'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.UPDATE_SETTINGS(VARIANT) TO APPLICATION ROLE APP_ADMIN;
@@ -120,6 +126,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.TEST_CONNECTION()
         '/procedures/configured_resources.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/history.py',
         '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
@@ -135,8 +142,10 @@ CREATE OR REPLACE PROCEDURE PUBLIC.TEST_CONNECTION()
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
+        '/procedures/streams.py',
         '/procedures/tasks.py',
-        '/procedures/urls.py')
+        '/procedures/urls.py',
+        '/procedures/views.py')
     HANDLER = 'connector.test_connection'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.TEST_CONNECTION() TO APPLICATION ROLE APP_ADMIN;
@@ -151,6 +160,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GET_CONNECTOR_STATUS()
         '/procedures/configured_resources.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/history.py',
         '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
@@ -166,8 +176,10 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GET_CONNECTOR_STATUS()
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
+        '/procedures/streams.py',
         '/procedures/tasks.py',
-        '/procedures/urls.py')
+        '/procedures/urls.py',
+        '/procedures/views.py')
     HANDLER = 'connector.get_connector_status'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.GET_CONNECTOR_STATUS() TO APPLICATION ROLE APP_ADMIN;
@@ -182,6 +194,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GET_VIEWER_STATUS()
         '/procedures/configured_resources.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/history.py',
         '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
@@ -197,8 +210,10 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GET_VIEWER_STATUS()
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
+        '/procedures/streams.py',
         '/procedures/tasks.py',
-        '/procedures/urls.py')
+        '/procedures/urls.py',
+        '/procedures/views.py')
     HANDLER = 'connector.get_viewer_status'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.GET_VIEWER_STATUS() TO APPLICATION ROLE APP_ADMIN;
@@ -214,6 +229,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.PAUSE_CONNECTOR()
         '/procedures/configured_resources.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/history.py',
         '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
@@ -229,8 +245,10 @@ CREATE OR REPLACE PROCEDURE PUBLIC.PAUSE_CONNECTOR()
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
+        '/procedures/streams.py',
         '/procedures/tasks.py',
-        '/procedures/urls.py')
+        '/procedures/urls.py',
+        '/procedures/views.py')
     HANDLER = 'connector.pause_connector'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.PAUSE_CONNECTOR() TO APPLICATION ROLE APP_ADMIN;
@@ -245,6 +263,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RESUME_CONNECTOR()
         '/procedures/configured_resources.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/history.py',
         '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
@@ -260,14 +279,17 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RESUME_CONNECTOR()
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
+        '/procedures/streams.py',
         '/procedures/tasks.py',
-        '/procedures/urls.py')
+        '/procedures/urls.py',
+        '/procedures/views.py')
     HANDLER = 'connector.resume_connector'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.RESUME_CONNECTOR() TO APPLICATION ROLE APP_ADMIN;
 
--- Ingests a resource on schedule.
-CREATE OR REPLACE PROCEDURE PUBLIC.ENABLE_RESOURCE(NAME STRING)
+-- Ingests a resource on schedule. STREAMS selects which of the source's streams are read; NULL leaves the selection as it is, at
+-- first the default streams.
+CREATE OR REPLACE PROCEDURE PUBLIC.ENABLE_RESOURCE(NAME STRING, STREAMS ARRAY DEFAULT NULL)
     RETURNS VARIANT
     LANGUAGE PYTHON
     RUNTIME_VERSION = '3.11'
@@ -276,6 +298,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.ENABLE_RESOURCE(NAME STRING)
         '/procedures/configured_resources.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/history.py',
         '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
@@ -291,11 +314,13 @@ CREATE OR REPLACE PROCEDURE PUBLIC.ENABLE_RESOURCE(NAME STRING)
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
+        '/procedures/streams.py',
         '/procedures/tasks.py',
-        '/procedures/urls.py')
+        '/procedures/urls.py',
+        '/procedures/views.py')
     HANDLER = 'connector.enable_resource'
     EXECUTE AS OWNER;
-GRANT USAGE ON PROCEDURE PUBLIC.ENABLE_RESOURCE(STRING) TO APPLICATION ROLE APP_ADMIN;
+GRANT USAGE ON PROCEDURE PUBLIC.ENABLE_RESOURCE(STRING, ARRAY) TO APPLICATION ROLE APP_ADMIN;
 
 -- Stops ingesting a resource; its rows and its state stay.
 CREATE OR REPLACE PROCEDURE PUBLIC.DISABLE_RESOURCE(NAME STRING)
@@ -307,6 +332,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.DISABLE_RESOURCE(NAME STRING)
         '/procedures/configured_resources.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/history.py',
         '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
@@ -322,8 +348,10 @@ CREATE OR REPLACE PROCEDURE PUBLIC.DISABLE_RESOURCE(NAME STRING)
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
+        '/procedures/streams.py',
         '/procedures/tasks.py',
-        '/procedures/urls.py')
+        '/procedures/urls.py',
+        '/procedures/views.py')
     HANDLER = 'connector.disable_resource'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.DISABLE_RESOURCE(STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -338,6 +366,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.UPDATE_RESOURCE(NAME STRING, SCHEDULE STRING)
         '/procedures/configured_resources.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/history.py',
         '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
@@ -353,8 +382,10 @@ CREATE OR REPLACE PROCEDURE PUBLIC.UPDATE_RESOURCE(NAME STRING, SCHEDULE STRING)
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
+        '/procedures/streams.py',
         '/procedures/tasks.py',
-        '/procedures/urls.py')
+        '/procedures/urls.py',
+        '/procedures/views.py')
     HANDLER = 'connector.update_resource'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.UPDATE_RESOURCE(STRING, STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -369,6 +400,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.DELETE_RESOURCE(NAME STRING, DROP_DATA BOOLEA
         '/procedures/configured_resources.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/history.py',
         '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
@@ -384,8 +416,10 @@ CREATE OR REPLACE PROCEDURE PUBLIC.DELETE_RESOURCE(NAME STRING, DROP_DATA BOOLEA
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
+        '/procedures/streams.py',
         '/procedures/tasks.py',
-        '/procedures/urls.py')
+        '/procedures/urls.py',
+        '/procedures/views.py')
     HANDLER = 'connector.delete_resource'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.DELETE_RESOURCE(STRING, BOOLEAN) TO APPLICATION ROLE APP_ADMIN;
@@ -400,6 +434,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.INGEST_DATA(NAME STRING)
         '/procedures/configured_resources.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/history.py',
         '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
@@ -415,8 +450,10 @@ CREATE OR REPLACE PROCEDURE PUBLIC.INGEST_DATA(NAME STRING)
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
+        '/procedures/streams.py',
         '/procedures/tasks.py',
-        '/procedures/urls.py')
+        '/procedures/urls.py',
+        '/procedures/views.py')
     HANDLER = 'connector.ingest_data'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.INGEST_DATA(STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -432,6 +469,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RECONCILE_RESOURCE(NAME STRING, ALLOW_DELETIO
         '/procedures/configured_resources.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/history.py',
         '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
@@ -447,13 +485,15 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RECONCILE_RESOURCE(NAME STRING, ALLOW_DELETIO
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
+        '/procedures/streams.py',
         '/procedures/tasks.py',
-        '/procedures/urls.py')
+        '/procedures/urls.py',
+        '/procedures/views.py')
     HANDLER = 'connector.reconcile_resource'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.RECONCILE_RESOURCE(STRING, BOOLEAN) TO APPLICATION ROLE APP_ADMIN;
 
--- Resets a resource's state, so that the next run reads it from the start.
+-- Resets the states of a resource's streams, so that the next run reads them from the start.
 CREATE OR REPLACE PROCEDURE PUBLIC.RESET_RESOURCE(NAME STRING)
     RETURNS VARIANT
     LANGUAGE PYTHON
@@ -463,6 +503,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RESET_RESOURCE(NAME STRING)
         '/procedures/configured_resources.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/history.py',
         '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
@@ -478,8 +519,10 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RESET_RESOURCE(NAME STRING)
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
+        '/procedures/streams.py',
         '/procedures/tasks.py',
-        '/procedures/urls.py')
+        '/procedures/urls.py',
+        '/procedures/views.py')
     HANDLER = 'connector.reset_resource'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.RESET_RESOURCE(STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -494,6 +537,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RUN_ALL()
         '/procedures/configured_resources.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/history.py',
         '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
@@ -509,8 +553,10 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RUN_ALL()
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
+        '/procedures/streams.py',
         '/procedures/tasks.py',
-        '/procedures/urls.py')
+        '/procedures/urls.py',
+        '/procedures/views.py')
     HANDLER = 'connector.run_all'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.RUN_ALL() TO APPLICATION ROLE APP_ADMIN;
@@ -525,6 +571,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RUN_SCHEDULE(SCHEDULE STRING)
         '/procedures/configured_resources.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/history.py',
         '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
@@ -540,8 +587,10 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RUN_SCHEDULE(SCHEDULE STRING)
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
+        '/procedures/streams.py',
         '/procedures/tasks.py',
-        '/procedures/urls.py')
+        '/procedures/urls.py',
+        '/procedures/views.py')
     HANDLER = 'connector.run_schedule'
     EXECUTE AS OWNER;
 
@@ -555,6 +604,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.REGISTER_REFERENCE(REF_NAME STRING, OPERATION
         '/procedures/configured_resources.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/history.py',
         '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
@@ -570,8 +620,10 @@ CREATE OR REPLACE PROCEDURE PUBLIC.REGISTER_REFERENCE(REF_NAME STRING, OPERATION
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
+        '/procedures/streams.py',
         '/procedures/tasks.py',
-        '/procedures/urls.py')
+        '/procedures/urls.py',
+        '/procedures/views.py')
     HANDLER = 'connector.register_reference'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.REGISTER_REFERENCE(STRING, STRING, STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -586,6 +638,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GET_REFERENCE_CONFIG(REF_NAME STRING)
         '/procedures/configured_resources.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/history.py',
         '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
@@ -601,8 +654,10 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GET_REFERENCE_CONFIG(REF_NAME STRING)
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
+        '/procedures/streams.py',
         '/procedures/tasks.py',
-        '/procedures/urls.py')
+        '/procedures/urls.py',
+        '/procedures/views.py')
     HANDLER = 'connector.get_reference_config'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.GET_REFERENCE_CONFIG(STRING) TO APPLICATION ROLE APP_ADMIN;
@@ -617,6 +672,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GRANT_CALLBACK(PRIVILEGES ARRAY)
         '/procedures/configured_resources.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/history.py',
         '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
@@ -632,8 +688,10 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GRANT_CALLBACK(PRIVILEGES ARRAY)
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
+        '/procedures/streams.py',
         '/procedures/tasks.py',
-        '/procedures/urls.py')
+        '/procedures/urls.py',
+        '/procedures/views.py')
     HANDLER = 'connector.grant_callback'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.GRANT_CALLBACK(ARRAY) TO APPLICATION ROLE APP_ADMIN;
@@ -665,6 +723,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.APPLY_VERSION()
         '/procedures/configured_resources.py',
         '/procedures/connector.py',
         '/procedures/destination.py',
+        '/procedures/history.py',
         '/procedures/ingestion.py',
         '/procedures/jobs.py',
         '/procedures/names.py',
@@ -680,8 +739,10 @@ CREATE OR REPLACE PROCEDURE PUBLIC.APPLY_VERSION()
         '/procedures/spec.py',
         '/procedures/status.py',
         '/procedures/store.py',
+        '/procedures/streams.py',
         '/procedures/tasks.py',
-        '/procedures/urls.py')
+        '/procedures/urls.py',
+        '/procedures/views.py')
     HANDLER = 'connector.apply_version'
     EXECUTE AS OWNER;
 

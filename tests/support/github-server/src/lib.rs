@@ -21,7 +21,7 @@
 //! It serves repositories, their issues (lists with `state`, `sort`, `direction`, `since`, `per_page`, `page`, `Link` and
 //! `ETag`; single ones with 404, 410 and 301), owners and their repositories, the rate limit and installation tokens, at
 //! the paths that GitHub has, on 127.0.0.1. It also serves pull requests and the other lists of a repository, one for each
-//! [`RecordKind`]: comments, review comments, labels, milestones, releases, issue events, reviews and commits.
+//! [`RecordKind`]: comments, review comments, labels, milestones, releases, issue events, reviews and commits, which it also compares.
 //!
 //! A comment, an event or a review moves the `updated_at` of its issue or pull request, and disappears with it. Labels and
 //! milestones are part of the issues that bear them.

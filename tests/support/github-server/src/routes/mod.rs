@@ -136,6 +136,7 @@ fn in_repository(
         ["releases"] => list(data, RecordKind::Release),
         ["releases", id] => item(data, RecordKind::Release, id),
         ["commits"] => list(data, RecordKind::Commit),
+        ["compare", commits] => records::compare(shared, request, data, index, commits),
         ["commits", sha] => records::commit(&data.repositories[index], sha),
         _ => Answer::not_found(),
     }

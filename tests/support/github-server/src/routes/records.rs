@@ -73,24 +73,67 @@ fn milestones(request: &ReceivedRequest, repository: &Repository) -> Selection<'
     Selection::sorted(keys, listing::ascending(request, true))
 }
 
-/// The commits of the default branch, or those up to an ancestor, newest first.
-fn commits<'a>(request: &ReceivedRequest, repository: &'a Repository) -> Result<Selection<'a>, Box<Answer>> {
+/// The commits of the default branch, or those up to an ancestor. As in Git, each comes before its parent, whatever their dates.
+fn commits(request: &ReceivedRequest, repository: &Repository) -> Result<Selection<'static>, Box<Answer>> {
     let table = repository.table(RecordKind::Commit);
     if table.len() == 0 {
         return Err(Box::new(Answer::error(409, "Git Repository is empty.")));
     }
     let since = listing::time(request, "since")?.map(second_of);
     let until = listing::time(request, "until")?.map(second_of);
-    let Some(sha) = request.query("sha").filter(|sha| sha != "main") else {
-        return Ok(Selection::between(&table.orders().created, since, until, false));
+    let newest = match request.query("sha").filter(|sha| sha != "main") {
+        Some(sha) => find_commit(repository, &sha).ok_or_else(|| Box::new(Answer::not_found()))?.number,
+        None => u32::MAX,
     };
-    let Some(newest) = find_commit(repository, &sha) else { return Err(Box::new(Answer::not_found())) };
     let members = table.iter().filter(|commit| {
-        commit.number <= newest.number
+        commit.number <= newest
             && since.is_none_or(|since| commit.created >= since)
             && until.is_none_or(|until| commit.created <= until)
     });
-    Ok(Selection::sorted(members.map(|commit| key(commit.created, commit.number)), false))
+    Ok(Selection::sorted(members.map(|commit| key(0, commit.number)), false))
+}
+
+/// A page of `GET /repos/{owner}/{repo}/compare/{base}...{head}`: the commits that the head has beyond the base, the oldest
+/// first. A commit that is no longer part of the branch can still be the base.
+pub(crate) fn compare(
+    shared: &Shared,
+    request: &ReceivedRequest,
+    data: &mut ServerData,
+    index: usize,
+    commits: &str,
+) -> Answer {
+    listing::begin(shared, data, index);
+    let repository = &data.repositories[index];
+    let found = |sha| find_commit(repository, sha).or_else(|| find_removed(repository, sha));
+    let Some((Some(base), Some(head))) = commits.split_once("...").map(|(base, head)| (found(base), found(head)))
+    else {
+        return Answer::not_found();
+    };
+    let table = repository.table(RecordKind::Commit);
+    let below = base.number.min(head.number);
+    let merge_base = table.iter().rev().find(|commit| commit.number <= below).unwrap_or(base);
+    let is_ahead = |commit: &&Record| merge_base.number < commit.number && commit.number <= head.number;
+    let ahead = table.iter().filter(is_ahead).count();
+    let behind = usize::from(merge_base.number != base.number);
+    let status = match (ahead, behind) {
+        (0, 0) => "identical",
+        (_, 0) => "ahead",
+        (0, _) => "behind",
+        _ => "diverged",
+    };
+    let selection = Selection::sorted(table.iter().filter(is_ahead).map(|commit| key(0, commit.number)), true);
+    let page = page(shared, request, repository, RecordKind::Commit, &format!("compare/{commits}"), &selection);
+    if page.status != 200 {
+        return page;
+    }
+    let text = |commit| repository.record_text(RecordKind::Commit, commit);
+    let body = format!(
+        r#"{{"status":"{status}","ahead_by":{ahead},"behind_by":{behind},"total_commits":{ahead},"base_commit":{},"merge_base_commit":{},"commits":{},"files":[]}}"#,
+        text(base),
+        text(merge_base),
+        String::from_utf8_lossy(&page.body),
+    );
+    Answer { body: body.into(), ..page }
 }
 
 /// A page of `GET /repos/{owner}/{repo}/pulls/{number}/reviews`, in the order of their submission.
@@ -158,9 +201,7 @@ pub(crate) fn milestone(repository: &Repository, number: &str) -> Answer {
 
 /// A commit by its name, also one that is no longer part of the branch: Git keeps it.
 pub(crate) fn commit(repository: &Repository, sha: &str) -> Answer {
-    let removed = repository.table(RecordKind::Commit).removed().iter();
-    let commit = find_commit(repository, sha)
-        .or_else(|| removed.into_iter().find(|commit| commit_sha(repository, commit.number) == sha));
+    let commit = find_commit(repository, sha).or_else(|| find_removed(repository, sha));
     match commit {
         Some(_) => found(repository, RecordKind::Commit, commit),
         None => Answer::error(422, &format!("No commit found for SHA: {sha}")),
@@ -173,6 +214,11 @@ fn find<'a>(repository: &'a Repository, kind: RecordKind, id: &str) -> Option<&'
 
 fn find_commit<'a>(repository: &'a Repository, sha: &str) -> Option<&'a Record> {
     repository.table(RecordKind::Commit).iter().find(|commit| commit_sha(repository, commit.number) == sha)
+}
+
+fn find_removed<'a>(repository: &'a Repository, sha: &str) -> Option<&'a Record> {
+    let mut removed = repository.table(RecordKind::Commit).removed().iter();
+    removed.find(|commit| commit_sha(repository, commit.number) == sha)
 }
 
 fn found(repository: &Repository, kind: RecordKind, record: Option<&Record>) -> Answer {

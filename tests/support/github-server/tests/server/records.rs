@@ -180,6 +180,8 @@ async fn commits_are_selected_by_time_and_by_ancestor() {
     upstream.push_commit(WIDGETS, early);
     assert_eq!(count(format!("since={late}")).await, commits.len() - 60);
     assert_eq!(count(format!("until={early}")).await, 32);
+    let newest = column(&upstream, "commits", "sha").await.remove(0);
+    assert!(upstream.records(WIDGETS, RecordKind::Commit).last().unwrap().path.ends_with(newest.as_str().unwrap()));
     let empty = GithubServer::builder().repository(WIDGETS, 1).start().await.unwrap();
     assert_eq!(get(&empty, &format!("/repos/{WIDGETS}/commits")).await.status, 409);
 }
@@ -340,4 +342,38 @@ async fn seeds_give_equal_records_and_ids_ascend_over_repositories() {
     }
     let distinct: BTreeSet<u64> = ids.iter().copied().collect();
     assert_eq!(distinct.len(), ids.len());
+}
+
+#[tokio::test]
+async fn commits_are_compared_page_by_page() {
+    let upstream = filled().await;
+    let commits = upstream.records(WIDGETS, RecordKind::Commit);
+    let sha = |index: usize| commits[index].path.strip_prefix("commits/").unwrap().to_owned();
+    let compare = async |query: String| get(&upstream, &format!("/repos/{WIDGETS}/compare/{query}")).await;
+    let (base, head) = (sha(9), sha(commits.len() - 1));
+    let (mut found, mut page) = (Vec::new(), 1);
+    loop {
+        let answer = compare(format!("{base}...{head}?per_page=40&page={page}")).await;
+        let body: Value = serde_json::from_str(&answer.text).unwrap();
+        assert_eq!((&body["status"], &body["total_commits"]), (&json!("ahead"), &json!(commits.len() - 10)));
+        let shas = body["commits"].as_array().unwrap().iter().map(|commit| commit["sha"].as_str().unwrap().to_owned());
+        found.extend(shas);
+        if found.len() >= commits.len() - 10 {
+            break;
+        }
+        page += 1;
+    }
+    assert_eq!(found, (10..commits.len()).map(sha).collect::<Vec<_>>());
+    let status = async |query: String| {
+        let body: Value = serde_json::from_str(&compare(query).await.text).unwrap();
+        body["status"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(status(format!("{head}...{head}")).await, "identical");
+    assert_eq!(status(format!("{head}...{base}")).await, "behind");
+    // A forced push removes the newest commit and adds another one.
+    upstream.delete_record(WIDGETS, RecordKind::Commit, commits.last().unwrap().id);
+    upstream.push_commit(WIDGETS, commits[0].created_at);
+    let new = upstream.records(WIDGETS, RecordKind::Commit).last().unwrap().path.replace("commits/", "");
+    assert_eq!(status(format!("{head}...{new}")).await, "diverged");
+    assert_eq!(compare(format!("{head}...nowhere")).await.status, 404);
 }

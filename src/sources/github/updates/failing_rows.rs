@@ -1,12 +1,13 @@
-//! Issues at which the server fails, whatever the size of the page. They are read around, one row per page, so that one such issue
+//! Rows at which the server fails, whatever the size of the page. They are read around, one row per page, so that one such row
 //! does not block the others.
 //!
 //! The single-row pages are read from the last to the first. A row that changes meanwhile moves to the end of the list, and the
 //! rows behind it move up by one: read backward, none of them is missed. `ranges.rs` explains why.
 
-use super::api::{Api, PageError};
-use super::error::explain;
-use super::page::{self, Page, Row, UnreadIssue};
+use super::super::api::{Api, PageError};
+use super::super::error::explain;
+use super::super::page::{self, Page, Row, UnreadRow};
+use super::super::streams::Stream;
 use super::step::{PageInfo, UnixSecond};
 use crate::http::{self, Url, links};
 use crate::record::content_hash;
@@ -30,10 +31,10 @@ enum SingleRow {
     End,
 }
 
-/// Reads the page of `size` rows at `url` around the issues at which the server fails. `failure` is the error of the whole page.
+/// Reads the page of `size` rows at `url` around the rows at which the server fails. `failure` is the error of the whole page.
 ///
 /// # Errors
-/// `failure`, when single issues cannot be read either, or only a cursor identifies the page.
+/// `failure`, when single rows cannot be read either, or only a cursor identifies the page.
 pub(super) async fn read_around(
     api: &Api,
     url: &str,
@@ -41,11 +42,11 @@ pub(super) async fn read_around(
     failure: Error,
     monitor: &Monitor,
 ) -> Result<Page, PageError> {
-    let give_up = |failure| PageError::Other(explain(failure, &api.name));
+    let give_up = |failure| PageError::Other(explain(failure, &api.name, api.stream));
     let Some(list) = url.parse().ok().and_then(|url| page::by_number(&url)) else { return Err(give_up(failure)) };
     let page_number = u32::try_from(links::page_number(&list)).unwrap_or(u32::MAX);
     let Some(start) = (page_number - 1).checked_mul(size) else { return Err(give_up(failure)) };
-    // Start one earlier, so that a failing issue at the beginning has a neighbour that identifies it.
+    // Start one earlier, so that a failing row at the beginning has a neighbour that identifies it.
     let first = start.saturating_sub(1);
     let mut count = start - first + size + ROWS_BEHIND;
     let found_rows = loop {
@@ -63,8 +64,8 @@ pub(super) async fn read_around(
         }
         count += MORE;
     };
-    tracing::warn!(error = %failure, url, "read the issues of a page one by one, because the server fails at the page");
-    assemble(url, size, &list, first, found_rows).map_err(PageError::Other)
+    tracing::warn!(error = %failure, url, "read the rows of a page one by one, because the server fails at the page");
+    assemble(api.stream, url, size, &list, first, found_rows).map_err(PageError::Other)
 }
 
 /// Reads the row at this index, counted from 0.
@@ -73,34 +74,34 @@ async fn single(api: &Api, list: &Url, place: u32, monitor: &Monitor) -> Result<
     let others: Vec<(String, String)> = url.query_pairs().into_owned().filter(|(name, _)| name != "per_page").collect();
     url.query_pairs_mut().clear().extend_pairs(others).append_pair("per_page", "1");
     let request = api.connection.client.get(url.as_str()).max_attempts_at_this_size(ATTEMPTS);
-    match request.send_with(monitor, |response| page::rows(response.body())).await {
+    match request.send_with(monitor, |response| page::rows(api.stream, response.body())).await {
         Ok(mut rows) if rows.len() <= 1 => Ok(rows.pop().map_or(SingleRow::End, SingleRow::Row)),
         Ok(_) => Err(PageError::Other(
             Error::invalid_data("the server sends more rows than requested").with_context("url", url),
         )),
         Err(error) if http::error::may_depend_on_size(&error) => Ok(SingleRow::Failed),
-        Err(error) => Err(PageError::Other(explain(error, &api.name))),
+        Err(error) => Err(PageError::Other(explain(error, &api.name, api.stream))),
     }
 }
 
 /// Assembles one page from the rows at index `first` and after.
-fn assemble(url: &str, size: u32, list: &Url, first: u32, found_rows: Vec<SingleRow>) -> Result<Page> {
+fn assemble(stream: Stream, url: &str, size: u32, list: &Url, first: u32, found_rows: Vec<SingleRow>) -> Result<Page> {
     let since = list.query_pairs().find(|(name, _)| name == "since").and_then(|(_, since)| since.parse().ok());
     let since: Option<UnixSecond> = since.map(|since: jiff::Timestamp| since.into());
-    let (mut rows, mut unread): (Vec<Row>, Vec<UnreadIssue>) = Default::default();
+    let (mut rows, mut unread): (Vec<Row>, Vec<UnreadRow>) = Default::default();
     let (mut ended, mut found) = (false, 0_usize);
     for (index, place) in (0..).zip(found_rows) {
         match place {
             SingleRow::End => ended = true,
             SingleRow::Row(row) => {
                 found += 1;
-                let number = row.number();
+                let number = row.number(stream);
                 unread.iter_mut().filter(|one| one.before.is_none()).for_each(|one| one.before = number);
                 rows.push(row);
             }
             SingleRow::Failed => {
                 found += 1;
-                let after = rows.last().and_then(Row::number);
+                let after = rows.last().and_then(|row| row.number(stream));
                 unread.push(place_of(&rows, &unread, since, first + index, after));
             }
         }
@@ -121,28 +122,28 @@ fn assemble(url: &str, size: u32, list: &Url, first: u32, found_rows: Vec<Single
     Ok(Page { rows, info, etag: None, unread })
 }
 
-/// Where to request an issue again: close to it, where the rows before it show how many there are since a given second.
+/// Where to request a row again: close to it, where the rows before it show how many there are since a given second.
 fn place_of(
     rows: &[Row],
-    others: &[UnreadIssue],
+    others: &[UnreadRow],
     since: Option<UnixSecond>,
     index: u32,
     after: Option<u64>,
-) -> UnreadIssue {
+) -> UnreadRow {
     let near = rows.iter().rev().find_map(|row| row.second).map(|second| second.minus(1));
     let outside = |row: &Row| row.second.is_some_and(|second| Some(second) < near);
     match near {
         Some(near) if rows.first().is_some_and(outside) => {
             let within = rows.iter().filter(|row| row.second.is_none_or(|second| second >= near)).count();
             let place = u32::try_from(within + others.len()).unwrap_or(u32::MAX).saturating_add(1);
-            UnreadIssue { since: Some(near), place, after, before: None }
+            UnreadRow { since: Some(near), place, after, before: None }
         }
-        _ => UnreadIssue { since, place: index + 1, after, before: None },
+        _ => UnreadRow { since, place: index + 1, after, before: None },
     }
 }
 
-/// Requests an issue again at which the server failed in an earlier read; `None` when it still fails.
-pub(super) async fn retry(api: &Api, unread: &UnreadIssue, monitor: &Monitor) -> Result<Option<Vec<Row>>, PageError> {
+/// Requests a row again at which the server failed in an earlier read; `None` when it still fails.
+pub(super) async fn retry(api: &Api, unread: &UnreadRow, monitor: &Monitor) -> Result<Option<Vec<Row>>, PageError> {
     let size = unread.place.min(100);
     let url = api.since(unread.since, size).map_err(PageError::Other)?;
     let url = match unread.place.div_ceil(size.max(1)) {
@@ -150,14 +151,14 @@ pub(super) async fn retry(api: &Api, unread: &UnreadIssue, monitor: &Monitor) ->
         page => format!("{url}&page={page}"),
     };
     let request = api.connection.client.get(&url).max_attempts_at_this_size(1);
-    let mut rows = match request.send_with(monitor, |response| page::rows(response.body())).await {
+    let mut rows = match request.send_with(monitor, |response| page::rows(api.stream, response.body())).await {
         Ok(rows) => rows,
         Err(error) if http::error::may_depend_on_size(&error) => return Ok(None),
-        Err(error) => return Err(PageError::Other(explain(error, &api.name))),
+        Err(error) => return Err(PageError::Other(explain(error, &api.name, api.stream))),
     };
     // Keep the rows between the neighbours; where one of them has moved, more.
     let position = |rows: &[Row], number: Option<u64>| {
-        number.and_then(|number| rows.iter().position(|row| row.number() == Some(number)))
+        number.and_then(|number| rows.iter().position(|row| row.number(api.stream) == Some(number)))
     };
     if let Some(before) = position(&rows, unread.before) {
         rows.truncate(before);
@@ -168,20 +169,20 @@ pub(super) async fn retry(api: &Api, unread: &UnreadIssue, monitor: &Monitor) ->
     Ok(Some(rows))
 }
 
-/// The issues at which the server fails.
+/// The rows at which the server fails.
 #[derive(Default)]
-pub(super) struct FailingIssues {
-    known: Vec<UnreadIssue>,
+pub(super) struct FailingRows {
+    known: Vec<UnreadRow>,
     /// How many an earlier read left.
     before: usize,
 }
 
-impl FailingIssues {
-    pub(super) fn new(known: Vec<UnreadIssue>) -> Self {
+impl FailingRows {
+    pub(super) fn new(known: Vec<UnreadRow>) -> Self {
         Self { before: known.len(), known }
     }
 
-    pub(super) fn known(&self) -> Vec<UnreadIssue> {
+    pub(super) fn known(&self) -> Vec<UnreadRow> {
         self.known.clone()
     }
 
@@ -193,17 +194,17 @@ impl FailingIssues {
         self.known.len() != self.before
     }
 
-    /// Requests the issues of an earlier read again: delivers those that succeed, and rejects the others again.
+    /// Requests the rows of an earlier read again: delivers those that succeed, and rejects the others again.
     pub(super) async fn retry_all(&mut self, api: &Api, monitor: &Monitor) -> Result<Batch> {
         let mut batch = Batch::new();
         for unread in std::mem::take(&mut self.known) {
             match retry(api, &unread, monitor).await {
                 Ok(None) => {
-                    batch.rejects.push(unread.reject());
+                    batch.rejects.push(unread.reject(api.stream));
                     self.known.push(unread);
                 }
                 Ok(Some(rows)) => {
-                    batch.corrected.push(unread.reject());
+                    batch.corrected.push(unread.reject(api.stream));
                     for row in rows {
                         match row.content {
                             Ok(record) => batch.records.push(record),
@@ -218,8 +219,8 @@ impl FailingIssues {
         Ok(batch)
     }
 
-    /// Adds issues, and returns rejects for the new ones.
-    pub(super) fn add(&mut self, unread: Vec<UnreadIssue>) -> Vec<Reject> {
+    /// Adds rows, and returns rejects for the new ones.
+    pub(super) fn add(&mut self, stream: Stream, unread: Vec<UnreadRow>) -> Vec<Reject> {
         let mut rejects = Vec::new();
         for one in unread {
             match self.known.iter_mut().find(|known| known.is_same(&one)) {
@@ -227,7 +228,7 @@ impl FailingIssues {
                 Some(known) if known.since == one.since => known.place = known.place.max(one.place),
                 Some(_) => {}
                 None => {
-                    rejects.push(one.reject());
+                    rejects.push(one.reject(stream));
                     self.known.push(one);
                 }
             }

@@ -1,4 +1,4 @@
-//! Where reading a repository resumes.
+//! Where reading a list of a repository resumes.
 
 #![cfg_attr(
     not(any(feature = "testkit", fuzzing)),
@@ -7,7 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::page::UnreadIssue;
+use super::super::origin::{unknown_format, wrong_server};
+use super::super::page::UnreadRow;
 use super::step::{EntityTag, Range, UnixSecond};
 use crate::http::Url;
 use crate::{Checkpoint, Error, ErrorKind, Result};
@@ -19,9 +20,9 @@ const VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Position {
     /// The URL of the API that the rest belongs to: elsewhere, the id is another repository's. `None`: an older version did not store it.
-    pub(super) server: Option<String>,
+    pub(in crate::sources::github) server: Option<String>,
     /// GitHub's id of the repository, which survives renames. `None`: the server knows it by its name only.
-    pub(super) repository: Option<u64>,
+    pub(in crate::sources::github) repository: Option<u64>,
     /// Pull requests were left out.
     pub(super) without_pull_requests: bool,
     /// The ranges still to be read; when there are none, the next read is a poll.
@@ -34,8 +35,8 @@ pub struct Position {
     pub etag: Option<EntityTag>,
     /// The number of rows of the longest page that this server ever sent: a gateway has not cut a shorter one.
     pub(super) longest_page: usize,
-    /// Issues at which the server failed; every read requests them again.
-    pub(super) unread: Vec<UnreadIssue>,
+    /// Rows at which the server failed; every read requests them again.
+    pub(super) unread: Vec<UnreadRow>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -53,7 +54,7 @@ struct Written {
     #[serde(default)]
     longest_page: usize,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    unread: Vec<UnreadIssue>,
+    unread: Vec<UnreadRow>,
 }
 
 impl Position {
@@ -95,28 +96,17 @@ impl Position {
         *self == Self { server: server.clone(), without_pull_requests: *without_pull_requests, ..Self::default() }
     }
 
-    /// The identity of the repository, whatever its name; `None` where the server knows it by its name only.
-    pub(super) fn identity(&self) -> Option<String> {
-        Some(format!("{} {}", self.server.as_deref()?, self.repository?))
-    }
-
     /// Reads a position of this server. One without a server is assumed to be of this one, and loses its entity tag: the next
     /// poll then has rows, with which the server is stored.
     ///
     /// # Errors
     /// `Checkpoint`, as for [`read`](Self::read), and when it belongs to another server.
-    pub(super) fn for_server(server: &Url, checkpoint: &Checkpoint) -> Result<Self> {
+    pub(in crate::sources::github) fn for_server(server: &Url, checkpoint: &Checkpoint) -> Result<Self> {
         let position = Self::read(checkpoint)?;
         match &position.server {
             None => Ok(Self { server: Some(server.to_string()), etag: None, ..position }),
             Some(known) if known == server.as_str() => Ok(position),
-            Some(known) => Err(Error::new(ErrorKind::Checkpoint, "the saved checkpoint belongs to another server")
-                .with_context("saved", known)
-                .with_context("api_url", server)
-                .with_help(
-                    "set `api_url` back; if the new one is right, `reset` the resource to read it from there from the start \
-                     (nothing is deleted)",
-                )),
+            Some(known) => Err(wrong_server(known, server)),
         }
     }
 
@@ -130,19 +120,17 @@ impl Position {
             v: u32,
         }
         let v = checkpoint.parse::<Versioned>()?.v;
-        let help = "upgrade the program, or `reset` the resource to read it again from the start (nothing is deleted)";
         if v != VERSION {
-            return Err(Error::new(ErrorKind::Checkpoint, "the saved checkpoint has a format that is not known here")
-                .with_context("format", v)
-                .with_context("known", VERSION)
-                .with_help(help));
+            return Err(unknown_format(v, VERSION));
         }
         let written: Written = checkpoint.parse()?;
         let ranges = written.ranges;
         // Without an open range and a high-water mark, rows after the ranges would never be read.
         let ends = ranges.is_empty() || written.hwm.is_some() || ranges.iter().any(|range| range.to.is_none());
         if !ends || ranges.iter().any(|range| range.to.is_some() && range.from >= range.to) {
-            return Err(Error::new(ErrorKind::Checkpoint, "the saved checkpoint contradicts itself").with_help(help));
+            return Err(Error::new(ErrorKind::Checkpoint, "the saved checkpoint contradicts itself").with_help(
+                "upgrade the program, or `reset` the resource to read it again from the start (nothing is deleted)",
+            ));
         }
         Ok(Self {
             server: written.server,
@@ -173,7 +161,7 @@ mod tests {
             anchor: None,
             etag: Some(EntityTag { value: "W/\"x\"".into(), credentials: "token".into(), newest: false }),
             longest_page: 100,
-            unread: vec![UnreadIssue { since: Some(UnixSecond(5)), place: 2, after: Some(41), before: None }],
+            unread: vec![UnreadRow { since: Some(UnixSecond(5)), place: 2, after: Some(41), before: None }],
         }
     }
 

@@ -7,29 +7,34 @@ use futures::future::{self, BoxFuture, FutureExt, TryFutureExt};
 use futures::stream::{self, FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 
-use super::api::{Api, NewestIssue, PageError, PageResponse, Route, SMALLEST_PAGE};
+use super::super::api::{Api, NewestRow, PageError, PageResponse, Route, SMALLEST_PAGE};
+use super::super::connection::Connection;
+use super::super::names::Name;
+use super::super::page::{self, Page, Row};
+use super::super::settings::GithubSettings;
+use super::super::streams::{EXCLUDED, Stream};
 use super::checkpoint::Position;
-use super::connection::Connection;
-use super::failing_issues::{self, FailingIssues};
-use super::names::Name;
-use super::page::{self, Page, Row};
+use super::failing_rows::{self, FailingRows};
 use super::read_plan::ReadPlan;
-use super::settings::GithubSettings;
 use super::step::{EntityTag, PageRequest, RowFilter, Step, StepResult, Task, UnixSecond};
-use super::table::EXCLUDED;
 use crate::record::content_hash;
 use crate::{Batch, BatchStream, Checkpoint, Error, Monitor, ReadRequest, Reject, Result};
 
 /// After this many reduced pages, larger ones are tried again.
 const GROW_AFTER: u32 = 20;
 
-/// A server that fails at more issues has another problem than a few bad issues.
+/// A server that fails at more rows has another problem than a few bad rows.
 const MAX_UNREAD: usize = 50;
 
-/// Reads a repository. Nothing happens before the stream is polled, and nothing runs in the background.
-pub(super) fn stream(connection: Arc<Connection>, settings: Arc<GithubSettings>, request: ReadRequest) -> BatchStream {
+/// Reads a list of a repository. Nothing happens before the stream is polled, and nothing runs in the background.
+pub(in crate::sources::github) fn stream(
+    connection: Arc<Connection>,
+    settings: Arc<GithubSettings>,
+    stream: Stream,
+    request: ReadRequest,
+) -> BatchStream {
     let opened = async move {
-        let read = IssueRead::open(connection, &settings, request).await?;
+        let read = UpdatesRead::open(connection, &settings, stream, request).await?;
         Ok(stream::try_unfold(
             Box::new(read),
             |mut read| async move { Ok(read.next().await?.map(|batch| (batch, read))) },
@@ -45,7 +50,7 @@ type Answered = (Step, Arc<Api>, u32, Result<Reply, PageError>);
 
 enum Reply {
     Page(PageResponse),
-    Newest(Option<NewestIssue>),
+    Newest(Option<NewestRow>),
 }
 
 /// The first page, requested by the repository's name while its id is being looked up.
@@ -67,7 +72,7 @@ impl Prefetch {
 }
 
 /// A read under way.
-struct IssueRead {
+struct UpdatesRead {
     api: Arc<Api>,
     monitor: Monitor,
     plan: ReadPlan,
@@ -79,16 +84,21 @@ struct IssueRead {
     checkpoint: Option<Checkpoint>,
     /// Whether lookup by id is still unconfirmed.
     is_id_unconfirmed: bool,
-    /// Whether the repository is known to have its issues enabled.
+    /// Whether the repository is known to have its issues enabled, or the list does not depend on it.
     has_issues: bool,
     seen: Seen,
-    unread: FailingIssues,
+    unread: FailingRows,
     /// The result of requesting those again.
     again: Option<Batch>,
 }
 
-impl IssueRead {
-    async fn open(connection: Arc<Connection>, settings: &GithubSettings, request: ReadRequest) -> Result<Self> {
+impl UpdatesRead {
+    async fn open(
+        connection: Arc<Connection>,
+        settings: &GithubSettings,
+        stream: Stream,
+        request: ReadRequest,
+    ) -> Result<Self> {
         let ReadRequest { resource, checkpoint, incremental, monitor, .. } = request;
         let name = Name::from_resource(&resource)?;
         let server = connection.client.base_url().clone();
@@ -108,9 +118,9 @@ impl IssueRead {
         connection.announce(&monitor);
         let (api, mut position, prefetch) = match known {
             None => {
-                let find = Api::open(connection.clone(), name.clone(), &monitor);
+                let find = Api::open(connection.clone(), name.clone(), stream, &monitor);
                 let (api, prefetch) = if settings.concurrency > 1 {
-                    let by_name = Api { connection, route: Route::Name(name.path()), name };
+                    let by_name = Api { connection, route: Route::Name(name.path()), name, stream };
                     let prefetch = Prefetch::read(by_name, settings.page_size, &monitor).map(Ok);
                     future::try_join(find, prefetch).await?
                 } else {
@@ -121,7 +131,7 @@ impl IssueRead {
             }
             Some(position) => {
                 let route = position.repository.map_or_else(|| Route::Name(name.path()), Route::Id);
-                (Api { connection, name, route }, position, None)
+                (Api { connection, name, route, stream }, position, None)
             }
         };
         let credentials = api.connection.kind.as_str();
@@ -137,7 +147,7 @@ impl IssueRead {
             in_flight.extend(plan.next_step().map(|step| future::ready(answer(step)).boxed()));
         }
         let api = Arc::new(api);
-        let mut unread = FailingIssues::new(std::mem::take(&mut plan.position_mut().unread));
+        let mut unread = FailingRows::new(std::mem::take(&mut plan.position_mut().unread));
         let again = unread.retry_all(&api, &monitor).await?;
         plan.position_mut().unread = unread.known();
         Ok(Self {
@@ -152,7 +162,7 @@ impl IssueRead {
             overlap,
             checkpoint,
             is_id_unconfirmed,
-            has_issues: is_id_unconfirmed,
+            has_issues: is_id_unconfirmed || !stream.needs_issues(),
             seen: Seen::default(),
         })
     }
@@ -216,7 +226,7 @@ impl IssueRead {
             let reply = match url {
                 Ok(url) => match api.page(&url, size, etag, &monitor).await {
                     Err(PageError::TooLarge(failure)) if size <= SMALLEST_PAGE => {
-                        let read = failing_issues::read_around(&api, &url, size, failure, &monitor).await;
+                        let read = failing_rows::read_around(&api, &url, size, failure, &monitor).await;
                         read.map(|page| PageResponse::Page(Box::new(page)))
                     }
                     listed => listed,
@@ -275,9 +285,10 @@ impl IssueRead {
             high: info.last.map(|last| last.minus(self.overlap)),
         };
         let keep = self.plan.apply(step.task, StepResult::Page(info, tag))?;
-        let rejects = if keep == RowFilter::Nothing { Vec::new() } else { self.unread.add(unread) };
+        let rejects = if keep == RowFilter::Nothing { Vec::new() } else { self.unread.add(self.api.stream, unread) };
         if self.unread.len() > MAX_UNREAD {
-            let message = format!("GitHub fails at more than {MAX_UNREAD} issues of this repository");
+            let message =
+                format!("GitHub fails at more than {MAX_UNREAD} {} of this repository", self.api.stream.records());
             return Err(Error::unavailable(message)
                 .with_context("repository", self.api.name.path())
                 .with_help("try again later; if it persists, contact the operator of the server")

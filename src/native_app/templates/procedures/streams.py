@@ -1,0 +1,71 @@
+"""The streams of the source, and which of them a resource reads, by the same rules as in the connector's program."""
+
+from responses import ProcedureError, quote_input
+from spec import SPEC
+
+# The word for the default streams, also those that a later version adds. No stream has this name.
+DEFAULT = "default"
+
+
+def names():
+    """The source's streams. A stream comes after the one that it requires."""
+    return [stream["name"] for stream in SPEC["streams"]]
+
+
+def default():
+    """The streams that a resource reads unless the user selects others."""
+    return with_required(stream["name"] for stream in SPEC["streams"] if stream["is_default"])
+
+
+def with_required(selected):
+    """The source's streams among these, in its order, with those that they require."""
+    selected = set(selected)
+    for stream in reversed(SPEC["streams"]):
+        if stream["name"] in selected and stream["requires"]:
+            selected.add(stream["requires"])
+    return [name for name in names() if name in selected]
+
+
+def parse(given):
+    """The selection to store for a given one; None for the default streams. Raises INVALID_INPUT."""
+    known = names()
+    if given == [DEFAULT]:
+        return None
+    if not isinstance(given, list) or not given:
+        message = f"select at least one stream of {', '.join(known)}, or {DEFAULT!r}"
+        raise ProcedureError("INVALID_INPUT", message, streams=known)
+    unknown = [name for name in given if name not in known]
+    if DEFAULT in unknown:
+        raise ProcedureError("INVALID_INPUT", f"{DEFAULT!r} cannot be combined with other streams", streams=known)
+    if unknown:
+        message = f"unknown stream {quote_input(unknown[0])}; known streams: {', '.join(known)}"
+        raise ProcedureError("INVALID_INPUT", message, streams=known)
+    return with_required(given)
+
+
+def violation(row):
+    """Why the selection in a row of RESOURCE_CONFIGURATION cannot be used; None if it can."""
+    stored = row.get("streams")
+    if stored is None:
+        return None
+    if not isinstance(stored, list) or not all(isinstance(name, str) for name in stored):
+        return "its streams in RESOURCE_CONFIGURATION cannot be read: enable it again"
+    # Streams that only another version of the source has are left out.
+    return None if set(stored) & set(names()) else f"it reads no stream: enable it again with some of {', '.join(names())}"
+
+
+def selected(row):
+    """The streams that a resource reads, by its row in RESOURCE_CONFIGURATION."""
+    stored = row.get("streams")
+    return default() if stored is None or violation(row) else with_required(stored)
+
+
+def dropped(row):
+    """The selected streams that this version of the source does not have."""
+    stored = row.get("streams")
+    return [] if stored is None or violation(row) else sorted(set(stored) - set(names()))
+
+
+def label(resource, stream):
+    """A stream of a resource, for a message. The only stream of a source is not named."""
+    return f"{resource} ({stream})" if stream and len(names()) > 1 else resource
