@@ -302,7 +302,10 @@ MERGE INTO "DB"."PUBLIC_RAW"."acme/widgets" t
                     UNION ALL SELECT MAX("SEQUENCE") AS "SEQ"
                     FROM "DB"."STATE"."APP_STATE"
                     WHERE "KEY" = ? AND "STREAM" = ?) u) + 1 AS "SEQ") b,
-        LATERAL FLATTEN(input => b."ROWS") f) s
+        LATERAL FLATTEN(input => b."ROWS") f
+        WHERE EXISTS (SELECT 1 AS "ONE"
+            FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
+            WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR))) s
     ON t."KEY" = s."KEY" AND COALESCE(t."PARENT", '') = s."PARENT"
     WHEN MATCHED AND s."VERSION" >= t."VERSION" AND s."ACT" = 'write' THEN UPDATE SET "VERSION" = s."VERSION",
     "HASH" = s."HASH", "RAW" = s."RAW", "DOCUMENT" = s."DOCUMENT", "CHANGED_AT" = s."AT", "DELETED_AT" = s."DELETED_AT",
