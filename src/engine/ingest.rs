@@ -10,9 +10,9 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::batcher::ReadBudget;
-use super::planned::PlannedStream;
+use super::planned::{PlannedStream, PrefetchedState};
 use super::resources::ResourceLookup;
-use super::run::{PrefetchedState, Run};
+use super::run::Run;
 use super::selection::StoredSelection;
 use super::settings::Configured;
 use super::{Connector, StreamSelection};
@@ -184,7 +184,7 @@ impl Connector {
         let streams = self.prefetch(streams).await?;
         let by_resource: FuturesUnordered<_> = streams
             .chunk_by(|a, b| a.resource == b.resource)
-            .map(|streams| runner.run_all(streams.to_vec(), &config, request.mode, &request.cancel))
+            .map(|streams| runner.run_all(streams.to_vec(), &config, request.mode, &request.cancel, |_| ()))
             .collect();
         let mut runs: Vec<RunRecord> = by_resource.collect::<Vec<_>>().await.into_iter().flatten().collect();
         runs.extend(failed);
@@ -263,13 +263,15 @@ impl ConcurrentRuns {
         Self { budget: ReadBudget::new(limits), connector, permits, allow_deletions: false }
     }
 
-    /// Runs streams of one resource, each after the one that it [requires](crate::StreamSpec::requires).
+    /// Runs streams of one resource, each after the one that it [requires](crate::StreamSpec::requires). `on_end` gets the name of each
+    /// stream whose run has ended.
     pub(super) async fn run_all(
         &self,
         streams: Vec<PlannedStream>,
         config: &Settings,
         mode: Mode,
         cancel: &CancellationToken,
+        on_end: impl Fn(&str),
     ) -> Vec<RunRecord> {
         let names: BTreeSet<String> = streams.iter().map(|planned| planned.stream.name.clone()).collect();
         let ended = watch::Sender::new(BTreeSet::new());
@@ -290,6 +292,7 @@ impl ConcurrentRuns {
                 permit
             };
             let record = self.run(planned, config.clone(), mode, cancel.clone()).await;
+            on_end(&name);
             ended.send_modify(|ended| {
                 ended.insert(name);
             });

@@ -49,6 +49,15 @@ impl ListedKeys {
     }
 }
 
+/// The stored live rows below a parent.
+#[derive(Debug, Default)]
+struct StoredRows {
+    /// The number of all.
+    live: u64,
+    /// Those that a list lacks.
+    missing: Vec<SelectedRow>,
+}
+
 impl ListReader {
     /// Reads a list to its end, then returns deletions of the stored rows that it lacks. The checkpoint comes last, so that it never holds
     /// before the deletions.
@@ -78,18 +87,15 @@ impl ListReader {
                 yield of_parent(batch, &path);
             }
             drop(list);
-            let mut missing = self.missing(&path, &listed, stored).await?;
+            let StoredRows { live, mut missing } = self.missing(&path, &listed, stored).await?;
+            let mut deletions = Vec::new();
             if !missing.is_empty() && batches > 1 && self.stream.listing == Listing::MayDrift {
                 if self.stream.is_verifiable {
-                    let mut is_any_alive = false;
                     for rows in missing.chunks(STEP) {
-                        let verified = self.verify(rows).await?;
-                        is_any_alive |= verified.len() < rows.len() || verified.iter().any(|record| record.json().is_some());
-                        yield of_parent(Batch::new().records(verified), &path);
+                        let mut alive = self.verify(rows).await?;
+                        deletions.extend(alive.extract_if(.., |record| record.json().is_none()));
+                        yield of_parent(Batch::new().records(alive), &path);
                     }
-                    missing.clear();
-                    // The pages have drifted: a later list that looks the same would not be complete.
-                    validators = validators.filter(|_| !is_any_alive);
                 } else {
                     let mut second = ListedKeys::default();
                     let mut list = self.request(parent, None);
@@ -98,13 +104,17 @@ impl ListReader {
                         batch.checkpoint = None;
                         yield of_parent(batch, &path);
                     }
-                    let found = missing.len();
-                    missing.retain(|row| second.lacks(row));
-                    validators = validators.filter(|_| missing.len() == found);
+                    deletions.extend(missing.iter().filter(|row| second.lacks(row)).map(deletion));
                 }
+                // Where the pages have drifted, a later list that looks the same would not be complete.
+                validators = validators.filter(|_| deletions.len() == missing.len());
+                missing.clear();
             }
-            for rows in missing.chunks(STEP) {
-                yield of_parent(Batch::new().records(rows.iter().map(deletion)), &path);
+            deletions.extend(missing.iter().map(deletion));
+            self.limit(live, &mut deletions)?;
+            while !deletions.is_empty() {
+                let rest = deletions.split_off(deletions.len().min(STEP));
+                yield of_parent(Batch::new().records(std::mem::replace(&mut deletions, rest)), &path);
             }
             if let Some(validators) = validators {
                 yield Batch::new().checkpoint(validators);
@@ -116,7 +126,7 @@ impl ListReader {
     /// Returns deletions of all stored rows below a parent that is gone.
     pub(super) fn delete_children(self, parent: RowPath, stored: Option<Vec<SelectedRow>>) -> BatchStream {
         try_stream! {
-            for rows in self.missing(&parent, &ListedKeys::default(), stored).await?.chunks(STEP) {
+            for rows in self.missing(&parent, &ListedKeys::default(), stored).await?.missing.chunks(STEP) {
                 yield of_parent(Batch::new().records(rows.iter().map(deletion)), &parent);
             }
         }
@@ -146,36 +156,46 @@ impl ListReader {
         .with_help("in the source, return `Batch::unchanged()` alone, once no page has changed"))
     }
 
-    /// The stored live rows below a parent that a list lacks. Those of a snapshot are limited like the deletions of a reconcile run.
+    /// The stored live rows below a parent that a list lacks.
     async fn missing(
         &self,
         parent: &RowPath,
         listed: &ListedKeys,
         stored: Option<Vec<SelectedRow>>,
-    ) -> Result<Vec<SelectedRow>> {
-        if let Some(mut stored) = stored {
-            stored.retain(|row| listed.lacks(row));
-            return Ok(stored);
+    ) -> Result<StoredRows> {
+        let mut found = StoredRows::default();
+        let mut add = |rows: Vec<SelectedRow>| {
+            found.live += rows.len() as u64;
+            found.missing.extend(rows.into_iter().filter(|row| listed.lacks(row)));
+        };
+        if let Some(stored) = stored {
+            add(stored);
+            return Ok(found);
         }
-        let (mut live, mut missing, mut after) = (0, Vec::new(), None);
+        let mut after = None;
         loop {
             let rows = self.select_children(vec![parent.clone()], after.take(), STEP).await?;
             let is_last = rows.len() < STEP;
-            live += rows.len() as u64;
             after = rows.last().map(|row| row.position.path.clone());
-            missing.extend(rows.into_iter().filter(|row| listed.lacks(row)));
+            add(rows);
             if is_last {
-                break;
+                return Ok(found);
             }
         }
+    }
+
+    /// Limits the deletions of a snapshot like those of a reconcile run.
+    fn limit(&self, live: u64, deletions: &mut Vec<Record>) -> Result<()> {
         let is_limited = self.stream.kind == StreamKind::Snapshot && !self.allow_deletions;
-        if is_limited && self.limits.max_deleted_percent < 100 {
-            let rows = LiveRows::new(live, missing.len() as u64);
-            let mut deletions = Deletions::new(&self.stream.name, rows, 0, &self.limits);
-            deletions.refuse_empty_listing()?;
-            deletions.hold_back(&mut missing.iter().map(deletion).collect())?;
+        if !is_limited || self.limits.max_deleted_percent >= 100 {
+            return Ok(());
         }
-        Ok(missing)
+        let rows = LiveRows::new(live, deletions.len() as u64);
+        let mut limited = Deletions::new(&self.stream.name, rows, 0, &self.limits);
+        limited.refuse_empty_listing()?;
+        limited.hold_back(deletions)?;
+        *deletions = limited.release();
+        Ok(())
     }
 
     /// The stored live rows below some parents, at most `limit`.

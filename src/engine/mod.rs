@@ -33,6 +33,7 @@ mod selection;
 mod serve;
 mod settings;
 mod sweep;
+mod timetable;
 
 pub use connector::Connector;
 pub use event::{Event, Observer};

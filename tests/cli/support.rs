@@ -8,20 +8,25 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use super::streams::projects;
-
 #[path = "../support/example.rs"]
 mod example;
 
 /// Longer than any step here takes.
 pub(crate) const LONG: Duration = Duration::from_secs(600);
 
+/// The variable with the arguments of a program that is a test, and what separates them.
+pub(crate) const ARGUMENTS: &str = "PROGRAM_ARGUMENTS";
+pub(crate) const SEPARATOR: &str = "\u{1f}";
+
+/// The line after which the output of a program that is a test begins.
+pub(crate) const BEGIN: &str = "\u{2}\n";
+
 pub(crate) struct Program {
     binary: PathBuf,
     dir: TempDir,
     variables: Vec<(String, String)>,
-    /// Whether the binary is this test itself; see [`projects`](super::streams::projects).
-    is_test: bool,
+    /// The test that is the program, if the binary is that of the tests.
+    test: Option<&'static str>,
 }
 
 /// How a process ended, and what it wrote.
@@ -48,20 +53,21 @@ impl From<Output> for Ended {
     fn from(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         let stdout = text(output.stdout);
-        let stdout = stdout.split_once(projects::BEGIN).map_or(stdout.clone(), |(_, after)| after.to_owned());
+        let stdout = stdout.split_once(BEGIN).map_or(stdout.clone(), |(_, after)| after.to_owned());
         Self { code: output.status.code(), stdout, stderr: text(output.stderr) }
     }
 }
 
 impl Program {
     pub(crate) fn new(example: &str) -> Self {
-        Self { binary: example::binary(example), dir: TempDir::new().unwrap(), variables: Vec::new(), is_test: false }
+        Self { binary: example::binary(example), dir: TempDir::new().unwrap(), variables: Vec::new(), test: None }
     }
 
-    /// This test's own binary, as the program of a source that the test defines.
-    pub(crate) fn of_test() -> Self {
+    /// A test as the program: it takes its arguments from [`ARGUMENTS`], and its output begins after [`BEGIN`].
+    #[allow(dead_code, reason = "not every test that includes this file needs it")]
+    pub(crate) fn of_test(test: &'static str) -> Self {
         let binary = std::env::current_exe().unwrap();
-        Self { binary, dir: TempDir::new().unwrap(), variables: Vec::new(), is_test: true }
+        Self { binary, dir: TempDir::new().unwrap(), variables: Vec::new(), test: Some(test) }
     }
 
     /// The example `github_issues` over a server.
@@ -96,11 +102,10 @@ impl Program {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         command.current_dir(self.folder()).env_clear().envs(self.variables.clone());
-        if self.is_test {
-            command.args(projects::TEST).env(projects::ARGUMENTS, args.join(projects::SEPARATOR));
-        } else {
-            command.args(args);
-        }
+        match self.test {
+            Some(test) => command.args([test, "--exact", "--nocapture"]).env(ARGUMENTS, args.join(SEPARATOR)),
+            None => command.args(args),
+        };
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
     }

@@ -22,6 +22,7 @@ mod mutations;
 mod scenario;
 mod scripted;
 mod side_by_side;
+mod streams;
 
 use proptest::test_runner::{Config, RngSeed};
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
+mod append;
+mod children;
 mod contract;
 mod deletion_feeds;
 mod deletions;
@@ -17,8 +19,10 @@ mod records;
 mod rejects;
 mod runs;
 mod serve;
+mod snapshots;
 mod split_stores;
 mod state_size;
 mod store;
 mod streams;
 mod support;
+mod tree;

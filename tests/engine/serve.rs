@@ -190,3 +190,46 @@ async fn an_interrupted_run_resumes_after_a_restart() {
     }
     assert_eq!(starts.lock().unwrap().len(), 3, "a completed run must wait for its schedule");
 }
+
+/// The virtual seconds at which runs of a stream began.
+fn stream_starts(connector: Connector) -> (Connector, Arc<Mutex<Vec<(String, u64)>>>) {
+    let (began, starts) = (Instant::now(), Starts::default());
+    let log = starts.clone();
+    let connector = connector.observer(move |event: &Event| {
+        if let Event::Started { stream, .. } = event {
+            log.lock().unwrap().push((stream.clone(), began.elapsed().as_secs()));
+        }
+    });
+    (connector, starts)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_takes_long_delays_neither_its_siblings_nor_other_resources() {
+    let source = Scripted::with_streams(["quick", "slow"]);
+    source.script_stream("r", "slow", vec![Step::Hang]);
+    let (connector, _) = timed(&source);
+    let (connector, starts) = stream_starts(connector);
+    connector.enable(EnableRequest::new(resource("r")).schedule("1m".parse().unwrap())).await.unwrap();
+    serve_for(&connector, Duration::from_secs(300)).await;
+    let of = |name: &str| starts.lock().unwrap().iter().filter(|(stream, _)| stream == name).count();
+    assert_eq!((of("quick"), of("slow")), (5, 1), "{starts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_selected_while_serving_is_read_soon_and_alone() {
+    let mut source = Scripted::with_streams(["old", "new"]);
+    source.streams[1].1 = false;
+    let (connector, _) = timed(&source);
+    let (connector, starts) = stream_starts(connector);
+    connector.enable(EnableRequest::new(resource("r")).schedule("24h".parse().unwrap())).await.unwrap();
+    let other = connector.clone();
+    let select = async move {
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        other.enable(EnableRequest::new(resource("r")).streams(["old", "new"])).await.unwrap();
+    };
+    tokio::join!(serve_for(&connector, Duration::from_secs(3_600)), select);
+    let starts = starts.lock().unwrap().clone();
+    assert_eq!(starts.len(), 2, "{starts:?}");
+    assert_eq!(starts[0], ("old".to_owned(), 0));
+    assert!(starts[1].0 == "new" && (100..=115).contains(&starts[1].1), "{starts:?}");
+}

@@ -101,8 +101,15 @@ fn copy_state(account: &SnowflakeDatabases, upstream: &GithubServer, sent: &[Sen
         for (into, columns, values) in [
             (
                 table("APP_STATE"),
-                "\"KEY\", \"VALUE\", \"VERSION\", \"AT\", \"DOCUMENT\"",
-                format!("{}, PARSE_JSON({1}), {2}, '{3}', {1}", member("name"), member("state"), state[0], state[1]),
+                "\"KEY\", \"STREAM\", \"VALUE\", \"VERSION\", \"AT\", \"DOCUMENT\"",
+                format!(
+                    "{}, '{4}', PARSE_JSON({1}), {2}, '{3}', {1}",
+                    member("name"),
+                    member("state"),
+                    state[0],
+                    state[1],
+                    created[0]
+                ),
             ),
             (
                 table("RESOURCE_CONFIGURATION"),

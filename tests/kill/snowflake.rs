@@ -149,7 +149,8 @@ async fn read_rows(session: &mut dyn Session, database: &str, resource: &str) ->
     });
     let rows = rows.collect();
     let newest = format!(
-        "SELECT \"DOCUMENT\" FROM {database}.\"STATE\".\"APP_STATE\" WHERE \"KEY\" = ? ORDER BY \"VERSION\" DESC LIMIT 1"
+        "SELECT \"DOCUMENT\" FROM {database}.\"STATE\".\"APP_STATE\" WHERE \"KEY\" = ? AND \"STREAM\" = 'issues' \
+         ORDER BY \"VERSION\" DESC LIMIT 1"
     );
     let state = select_rows(session, Statement::new(Sql::assert_safe(newest)).bind(resource)).await;
     let state = state.first().map(|row| serde_json::from_str(row.text(0).unwrap()).unwrap());

@@ -124,10 +124,11 @@ fn read_rows(reader: &rusqlite::Connection, resource: &str) -> rusqlite::Result<
     let mut select = reader.prepare("SELECT id, raw, deleted_at IS NULL FROM issues WHERE resource = ?1")?;
     let rows = select.query_map([resource], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
-    let newest = "SELECT value FROM APP_STATE WHERE key = ?1 ORDER BY version DESC LIMIT 1";
+    let newest = "SELECT value FROM APP_STATE WHERE key = ?1 AND stream = 'issues' ORDER BY version DESC LIMIT 1";
     let state: Option<String> = reader.query_row(newest, [resource], |row| row.get(0)).optional()?;
     let state = state.map(|text| serde_json::from_str(&text).unwrap());
-    let run = "SELECT id, status FROM INGESTION_RUN WHERE resource = ?1 ORDER BY started_at DESC, id DESC LIMIT 1";
+    let run = "SELECT id, status FROM INGESTION_RUN WHERE resource = ?1 AND stream = 'issues' \
+               ORDER BY started_at DESC, id DESC LIMIT 1";
     let run = reader.query_row(run, [resource], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)));
     let (run, reached) = match run.optional()? {
         None => (None, "the resource's tables"),

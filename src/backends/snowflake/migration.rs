@@ -22,8 +22,8 @@
 //! versions. An entry of a resource with several streams gets the empty name: its checkpoint covers streams that now progress apart, so
 //! each of them starts anew. `STREAM` then becomes mandatory in `APP_STATE`, so that a running program of version 2, which has its
 //! version cached and does not name the column, is refused from then on: it would take up the checkpoint of one stream for all. What such
-//! a program commits while the columns change may lack a stream all the same, because Snowflake does not say how DDL treats open
-//! transactions; `state.rs` says how such an entry counts.
+//! a program commits while the columns change may lack a stream all the same: Snowflake warns of inconsistencies where DDL meets the
+//! INSERT of an open transaction. `state.rs` says how such an entry counts.
 
 use super::names::{Names, identifier, literal};
 use super::state_tables::{self, VERSION};

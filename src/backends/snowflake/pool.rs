@@ -119,6 +119,8 @@ pub(super) fn is_missing(error: &Error) -> bool {
 }
 
 /// Whether a statement names a column that its table does not have.
+///
+/// Unverified: see docs/unverified.md#error-codes. Snowflake's documentation does not list the code.
 pub(super) fn lacks_column(error: &Error) -> bool {
     matches!(error.code(), Some("000904" | "904"))
 }

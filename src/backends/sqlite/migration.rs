@@ -118,7 +118,7 @@ fn run(connection: &mut Connection, steps: &[Step]) -> SqliteResult<()> {
             None if Header::read(&transaction)?.is_lost() => version,
             None => return Ok(()),
         };
-        if reached == steps.len() {
+        if reached == STEPS.len() {
             tables::recreate_views(&transaction)?;
         }
         transaction.pragma_update(None, "user_version", i64::try_from(reached).unwrap_or(i64::MAX))?;

@@ -12,17 +12,7 @@ use serde_json::Value;
 use snowfeed::ErrorKind;
 use snowfeed::prelude::*;
 
-use crate::support::Program;
-
-/// The arguments with which the binary runs only [`program`].
-pub(crate) const TEST: [&str; 3] = ["streams::projects::program", "--exact", "--nocapture"];
-
-/// The variable with the arguments of the program, and what separates them.
-pub(crate) const ARGUMENTS: &str = "PROJECTS_ARGUMENTS";
-pub(crate) const SEPARATOR: &str = "\u{1f}";
-
-/// The line after which the program's own output begins.
-pub(crate) const BEGIN: &str = "\u{2}\n";
+use crate::support::{ARGUMENTS, BEGIN, Program, SEPARATOR};
 
 /// The variable with the declared streams: `+` marks the default ones, `child<parent` child streams.
 const STREAMS: &str = "PROJECTS_STREAMS";
@@ -34,7 +24,7 @@ pub(crate) fn projects() -> Program {
 
 /// The program over a source that declares these streams.
 pub(crate) fn declaring(streams: &str) -> Program {
-    Program::of_test().variable(STREAMS, streams)
+    Program::of_test("streams::projects::program").variable(STREAMS, streams)
 }
 
 impl Program {

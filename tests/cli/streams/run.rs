@@ -6,8 +6,8 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
-use super::projects::{BEGIN, projects};
-use crate::support::{LONG, Program, end, signal};
+use super::projects::projects;
+use crate::support::{BEGIN, LONG, Program, end, signal};
 
 /// Starts `run` and returns the lines of the first `count` runs that end, with the process.
 async fn run(program: &Program, count: usize) -> (Vec<Value>, Child) {

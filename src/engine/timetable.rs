@@ -1,0 +1,285 @@
+//! When to start which streams of which resources.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Schedule;
+use super::planned::PlannedStream;
+use crate::{Resource, StateKey};
+
+/// The allowed difference between the clocks of two machines. Runs dated further in the future are clock errors and are ignored.
+const SKEW: SignedDuration = SignedDuration::from_mins(1);
+
+/// The schedule and the last runs of a resource.
+#[derive(Debug)]
+pub(super) struct PlannedResource {
+    pub(super) schedule: Schedule,
+    /// The earliest start of the last runs of the streams that have ever run.
+    pub(super) last: Option<Timestamp>,
+    /// Whether a run was interrupted, or has not ended.
+    pub(super) is_unfinished: bool,
+    /// The streams, with their prefetched states for the next run; stale afterwards.
+    pub(super) streams: Vec<PlannedStream>,
+    /// The streams that have never run.
+    pub(super) unread: BTreeSet<String>,
+    /// The selected names that the source does not have.
+    pub(super) dropped: Vec<String>,
+}
+
+/// The planned resources, the running streams, and the times of starts in this process.
+#[derive(Debug, Default)]
+pub(super) struct Timetable {
+    pub(super) plan: BTreeMap<Resource, PlannedResource>,
+    /// The streams that are running, or wait for their turn. No set is empty.
+    running: BTreeMap<Resource, BTreeSet<String>>,
+    /// When the streams of a resource were started together. Needed beside the run history: a run that cannot begin leaves no record, and
+    /// must not be retried without a pause.
+    started: BTreeMap<Resource, Timestamp>,
+    /// The streams that were ever started.
+    known: BTreeSet<StateKey>,
+}
+
+impl Timetable {
+    pub(super) fn new(plan: BTreeMap<Resource, PlannedResource>) -> Self {
+        Self { plan, ..Self::default() }
+    }
+
+    /// Makes unfinished runs due at once, so that after a restart a resource does not wait a day for its next run.
+    pub(super) fn replan(&mut self) {
+        self.plan.values_mut().filter(|planned| planned.is_unfinished).for_each(|planned| planned.last = None);
+    }
+
+    /// The selected streams of a resource that the source does not have.
+    pub(super) fn dropped(&self, resource: &Resource) -> &[String] {
+        self.plan.get(resource).map_or(&[], |planned| &planned.dropped)
+    }
+
+    /// Returns the streams to start now, those of the longest waiting resources first, and counts them as running.
+    pub(super) fn start(&mut self, now: Timestamp, concurrency: usize) -> Vec<(Resource, Vec<PlannedStream>)> {
+        let mut ready: Vec<_> =
+            self.waiting(now).filter(|(due, _)| *due <= now).map(|(due, resource)| (due, resource.clone())).collect();
+        ready.sort();
+        let mut free = concurrency.saturating_sub(self.running.len());
+        // A resource with running streams has its place already.
+        ready.retain(|(_, resource)| {
+            let has_place = self.running.contains_key(resource) || free > 0;
+            free -= usize::from(has_place && !self.running.contains_key(resource));
+            has_place
+        });
+        ready.into_iter().map(|(_, resource)| (resource.clone(), self.start_streams(&resource, now))).collect()
+    }
+
+    /// Starts the streams of a resource that are not running: all of them if its schedule says so, otherwise those that were never read.
+    fn start_streams(&mut self, resource: &Resource, now: Timestamp) -> Vec<PlannedStream> {
+        let Some(planned) = self.plan.get(resource) else { return Vec::new() };
+        let is_due = self.scheduled(resource, planned, now).is_some_and(|due| due <= now);
+        let starting: BTreeSet<String> = self
+            .idle(resource, planned)
+            .filter(|stream| is_due || self.is_new(planned, stream))
+            .map(|stream| stream.stream.name.clone())
+            .collect();
+        if is_due {
+            self.started.insert(resource.clone(), now);
+        }
+        self.known.extend(starting.iter().map(|stream| StateKey::new(resource.name(), stream)));
+        self.running.entry(resource.clone()).or_default().extend(starting.iter().cloned());
+        let streams = self.plan.get_mut(resource).into_iter().flat_map(|planned| &mut planned.streams);
+        let streams = streams.filter(|stream| starting.contains(&stream.stream.name));
+        streams.map(|stream| PlannedStream { start: stream.start.take(), ..stream.clone() }).collect()
+    }
+
+    /// Notes that the run of a stream has ended.
+    pub(super) fn end(&mut self, resource: &Resource, stream: &str) {
+        if let Some(running) = self.running.get_mut(resource) {
+            running.remove(stream);
+            if running.is_empty() {
+                self.running.remove(resource);
+            }
+        }
+    }
+
+    /// The time until the next resource is due, at most until the configuration is read again.
+    pub(super) fn pause(&self, now: Timestamp, max: Duration) -> Duration {
+        let next = self.waiting(now).map(|(due, _)| due).filter(|due| *due > now).min();
+        let until = next.and_then(|next| Duration::try_from(next.duration_since(now)).ok());
+        until.unwrap_or(max).clamp(Duration::from_millis(10), max)
+    }
+
+    /// Whether a stream that is not running is due.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        self.waiting(now).any(|(due, _)| due <= now)
+    }
+
+    /// The resources with streams that are not running, and the times when these are due: by the schedule after the last run, or at once
+    /// if one of them was never read.
+    fn waiting(&self, now: Timestamp) -> impl Iterator<Item = (Timestamp, &Resource)> {
+        self.plan.iter().filter_map(move |(resource, planned)| {
+            let mut idle = self.idle(resource, planned).peekable();
+            idle.peek()?;
+            let due = match idle.any(|stream| self.is_new(planned, stream)) {
+                true => Timestamp::MIN,
+                false => self.scheduled(resource, planned, now)?,
+            };
+            Some((due, resource))
+        })
+    }
+
+    /// The streams of a resource that are not running.
+    fn idle<'a>(
+        &'a self,
+        resource: &Resource,
+        planned: &'a PlannedResource,
+    ) -> impl Iterator<Item = &'a PlannedStream> {
+        let running = self.running.get(resource);
+        planned
+            .streams
+            .iter()
+            .filter(move |stream| running.is_none_or(|running| !running.contains(&stream.stream.name)))
+    }
+
+    /// Whether a stream was neither read before nor started in this process.
+    fn is_new(&self, planned: &PlannedResource, stream: &PlannedStream) -> bool {
+        planned.unread.contains(&stream.stream.name) && !self.known.contains(&stream.key())
+    }
+
+    /// When all streams of a resource are due.
+    fn scheduled(&self, resource: &Resource, planned: &PlannedResource, now: Timestamp) -> Option<Timestamp> {
+        let is_past = |began: &Timestamp| began.duration_since(now) <= SKEW;
+        let last = planned.last.filter(is_past).max(self.started.get(resource).copied().filter(is_past));
+        last.map_or(Some(Timestamp::MIN), |last| planned.schedule.next(last))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::StreamSpec;
+
+    const REFRESH: Duration = Duration::from_secs(15);
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn resource(name: &str) -> Resource {
+        Resource::new(name).unwrap()
+    }
+
+    fn names(starting: Vec<(Resource, Vec<PlannedStream>)>) -> Vec<Resource> {
+        starting.into_iter().map(|(resource, _)| resource).collect()
+    }
+
+    /// The names of the streams of the only resource that starts.
+    fn streams(mut starting: Vec<(Resource, Vec<PlannedStream>)>) -> Vec<String> {
+        assert!(starting.len() <= 1, "{starting:?}");
+        let streams = starting.pop().map(|(_, streams)| streams).unwrap_or_default();
+        streams.into_iter().map(|stream| stream.stream.name).collect()
+    }
+
+    /// Resources with these streams that are due at these times, and run every minute.
+    fn timetable_of(due: &[(&str, i64)], streams: &[&str]) -> Timetable {
+        let planned = |resource: &Resource, second| PlannedResource {
+            schedule: "1m".parse().unwrap(),
+            last: Some(at(second - 60)),
+            is_unfinished: false,
+            streams: PlannedStream::all(resource, streams.iter().map(|name| StreamSpec::new(*name)).collect()),
+            unread: BTreeSet::new(),
+            dropped: Vec::new(),
+        };
+        let resources = due.iter().map(|(name, second)| (resource(name), *second));
+        Timetable::new(resources.map(|(name, second)| (name.clone(), planned(&name, second))).collect())
+    }
+
+    fn timetable(due: &[(&str, i64)]) -> Timetable {
+        timetable_of(due, &["t"])
+    }
+
+    #[test]
+    fn a_running_stream_delays_no_other_stream_of_its_resource() {
+        let mut timetable = timetable_of(&[("a", 1)], &["quick", "slow"]);
+        assert_eq!(streams(timetable.start(at(5), 1)), ["quick", "slow"]);
+        assert!(timetable.start(at(65), 1).is_empty());
+        timetable.end(&resource("a"), "quick");
+        assert!(timetable.start(at(64), 1).is_empty(), "it is due after a minute");
+        assert_eq!(streams(timetable.start(at(65), 1)), ["quick"]);
+        timetable.end(&resource("a"), "quick");
+        timetable.end(&resource("a"), "slow");
+        assert_eq!(streams(timetable.start(at(125), 1)), ["quick", "slow"]);
+    }
+
+    #[test]
+    fn a_resource_keeps_its_place_while_one_of_its_streams_runs() {
+        let mut timetable = timetable_of(&[("a", 1), ("b", 2)], &["quick", "slow"]);
+        assert_eq!(names(timetable.start(at(5), 1)), [resource("a")]);
+        timetable.end(&resource("a"), "quick");
+        assert_eq!(names(timetable.start(at(65), 1)), [resource("a")]);
+        assert_eq!(names(timetable.start(at(65), 2)), [resource("b")]);
+    }
+
+    #[test]
+    fn a_stream_that_is_selected_later_starts_at_once_and_alone() {
+        let mut timetable = timetable_of(&[("a", 1)], &["old", "new"]);
+        let plan = |timetable: &mut Timetable| {
+            let planned = timetable.plan.get_mut(&resource("a")).unwrap();
+            planned.unread.insert("new".to_owned());
+        };
+        timetable.plan.get_mut(&resource("a")).unwrap().streams.pop();
+        assert_eq!(streams(timetable.start(at(5), 1)), ["old"]);
+        timetable.end(&resource("a"), "old");
+        timetable.plan = timetable_of(&[("a", 65)], &["old", "new"]).plan;
+        plan(&mut timetable);
+        assert_eq!(streams(timetable.start(at(20), 1)), ["new"]);
+        timetable.end(&resource("a"), "new");
+        assert!(timetable.start(at(21), 1).is_empty(), "without a record, it waits for its schedule like the others");
+        assert_eq!(streams(timetable.start(at(65), 1)), ["old", "new"]);
+    }
+
+    #[test]
+    fn a_running_resource_is_not_started_again() {
+        let mut timetable = timetable(&[("a", 1)]);
+        assert_eq!(names(timetable.start(at(5), 4)), [resource("a")]);
+        assert!(names(timetable.start(at(99), 4)).is_empty());
+        timetable.end(&resource("a"), "t");
+        assert_eq!(names(timetable.start(at(99), 4)), [resource("a")]);
+    }
+
+    #[test]
+    fn a_run_without_a_record_is_retried_only_after_a_pause() {
+        let mut timetable = timetable(&[("a", 1)]);
+        names(timetable.start(at(5), 4));
+        timetable.end(&resource("a"), "t");
+        assert!(names(timetable.start(at(6), 4)).is_empty());
+        assert_eq!(names(timetable.start(at(65), 4)), [resource("a")]);
+    }
+
+    #[test]
+    fn a_resource_that_never_ran_is_due_at_once() {
+        let mut timetable = timetable(&[("a", 1)]);
+        timetable.plan.values_mut().for_each(|planned| planned.last = None);
+        assert_eq!(names(timetable.start(at(0), 1)), [resource("a")]);
+    }
+
+    #[test]
+    fn a_future_dated_run_delays_nothing() {
+        let mut timetable = timetable(&[("a", 9_999)]);
+        assert_eq!(names(timetable.start(at(5), 4)), [resource("a")]);
+        timetable.end(&resource("a"), "t");
+        assert!(names(timetable.start(at(6), 4)).is_empty());
+    }
+
+    #[test]
+    fn the_longest_waiting_resources_start_first() {
+        let mut timetable = timetable(&[("a", 3), ("b", 1), ("c", 2), ("d", 60)]);
+        assert_eq!(names(timetable.start(at(5), 2)), [resource("b"), resource("c")]);
+        assert!(names(timetable.start(at(5), 2)).is_empty());
+    }
+
+    #[test]
+    fn the_pause_ends_when_the_next_one_is_due() {
+        assert_eq!(timetable(&[("a", 8), ("b", 6)]).pause(at(5), REFRESH), Duration::from_secs(1));
+        assert_eq!(timetable(&[("a", 60)]).pause(at(5), REFRESH), REFRESH);
+        assert_eq!(timetable(&[]).pause(at(5), REFRESH), REFRESH);
+    }
+}

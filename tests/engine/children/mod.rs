@@ -1,0 +1,6 @@
+//! Child streams. Each test names the rule of the stream contract that it is about.
+
+mod failures;
+mod lists;
+mod queue;
+mod reconcile;
