@@ -1,5 +1,6 @@
 //! The state of streams, and the history of runs.
 
+mod key;
 mod run;
 mod store;
 
@@ -8,8 +9,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use key::StateKey;
 pub use run::{Counts, Mode, RunId, RunRecord, RunStatus, Timings};
-pub use store::{RunQuery, StateChange, StateEntry, StateKey, StateStore, StateVersion, StreamStatus};
+pub use store::{RunQuery, StateChange, StateEntry, StateStore, StateVersion, StreamStatus};
 
 use crate::Checkpoint;
 

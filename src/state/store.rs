@@ -1,12 +1,12 @@
 //! The trait of stores that keep state.
 
-use std::fmt::{self, Debug};
+use std::fmt::Debug;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Counts, RunRecord, StreamState};
+use super::{Counts, RunRecord, StateKey, StreamState};
 use crate::Result;
 
 /// Numbers the entries of one key. A run that builds on an old version is refused. [`StateVersion::NONE`] is a key without entries.
@@ -17,29 +17,6 @@ pub struct StateVersion(pub u64);
 impl StateVersion {
     /// The version of a key that has no entry.
     pub const NONE: Self = Self(0);
-}
-
-/// Identifies the state of one stream of one resource.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct StateKey {
-    /// The resource's name.
-    pub resource: String,
-    /// The stream's name.
-    pub stream: String,
-}
-
-impl StateKey {
-    /// The key of a stream of a resource.
-    pub fn new(resource: impl Into<String>, stream: impl Into<String>) -> Self {
-        Self { resource: resource.into(), stream: stream.into() }
-    }
-}
-
-impl fmt::Display for StateKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.resource, self.stream)
-    }
 }
 
 /// Selects records of runs. The default selects the newest of all.

@@ -1,27 +1,11 @@
 //! The columns of the typed views: those of tap-github and Airbyte, with the names of people and of labels in columns of their own.
 
-use super::Stream;
 use crate::ColumnType::{self, Boolean, Integer, Json, Present, Text, Timestamp};
 
 /// The name, the path and the type of each column.
-type Columns = &'static [(&'static str, &'static str, ColumnType)];
+pub(super) type Columns = &'static [(&'static str, &'static str, ColumnType)];
 
-pub(super) fn of(stream: Stream) -> Columns {
-    match stream {
-        Stream::Issues => ISSUES,
-        Stream::IssueComments => ISSUE_COMMENTS,
-        Stream::ReviewComments => REVIEW_COMMENTS,
-        Stream::Labels => LABELS,
-        Stream::Milestones => MILESTONES,
-        Stream::Releases => RELEASES,
-        Stream::IssueEvents => ISSUE_EVENTS,
-        Stream::Pulls => PULLS,
-        Stream::Reviews => REVIEWS,
-        Stream::Commits => COMMITS,
-    }
-}
-
-const ISSUES: Columns = &[
+pub(super) const ISSUES: Columns = &[
     ("id", "id", Integer),
     ("number", "number", Integer),
     ("title", "title", Text),
@@ -55,7 +39,7 @@ const ISSUES: Columns = &[
     ("user", "user", Json),
 ];
 
-const ISSUE_COMMENTS: Columns = &[
+pub(super) const ISSUE_COMMENTS: Columns = &[
     ("id", "id", Integer),
     ("issue_url", "issue_url", Text),
     ("user_login", "user.login", Text),
@@ -72,7 +56,7 @@ const ISSUE_COMMENTS: Columns = &[
     ("user", "user", Json),
 ];
 
-const REVIEW_COMMENTS: Columns = &[
+pub(super) const REVIEW_COMMENTS: Columns = &[
     ("id", "id", Integer),
     ("pull_request_review_id", "pull_request_review_id", Integer),
     ("in_reply_to_id", "in_reply_to_id", Integer),
@@ -102,7 +86,7 @@ const REVIEW_COMMENTS: Columns = &[
     ("user", "user", Json),
 ];
 
-const LABELS: Columns = &[
+pub(super) const LABELS: Columns = &[
     ("id", "id", Integer),
     ("name", "name", Text),
     ("color", "color", Text),
@@ -112,7 +96,7 @@ const LABELS: Columns = &[
     ("node_id", "node_id", Text),
 ];
 
-const MILESTONES: Columns = &[
+pub(super) const MILESTONES: Columns = &[
     ("id", "id", Integer),
     ("number", "number", Integer),
     ("title", "title", Text),
@@ -132,7 +116,7 @@ const MILESTONES: Columns = &[
     ("creator", "creator", Json),
 ];
 
-const RELEASES: Columns = &[
+pub(super) const RELEASES: Columns = &[
     ("id", "id", Integer),
     ("tag_name", "tag_name", Text),
     ("target_commitish", "target_commitish", Text),
@@ -159,7 +143,7 @@ const RELEASES: Columns = &[
     ("author", "author", Json),
 ];
 
-const ISSUE_EVENTS: Columns = &[
+pub(super) const ISSUE_EVENTS: Columns = &[
     ("id", "id", Integer),
     ("event", "event", Text),
     ("issue_number", "issue.number", Integer),
@@ -189,7 +173,7 @@ const ISSUE_EVENTS: Columns = &[
     ("issue", "issue", Json),
 ];
 
-const PULLS: Columns = &[
+pub(super) const PULLS: Columns = &[
     ("id", "id", Integer),
     ("number", "number", Integer),
     ("title", "title", Text),
@@ -248,7 +232,7 @@ const PULLS: Columns = &[
     ("base", "base", Json),
 ];
 
-const REVIEWS: Columns = &[
+pub(super) const REVIEWS: Columns = &[
     ("id", "id", Integer),
     ("pull_request_url", "pull_request_url", Text),
     ("user_login", "user.login", Text),
@@ -262,7 +246,7 @@ const REVIEWS: Columns = &[
     ("user", "user", Json),
 ];
 
-const COMMITS: Columns = &[
+pub(super) const COMMITS: Columns = &[
     ("sha", "sha", Text),
     ("message", "commit.message", Text),
     ("author_name", "commit.author.name", Text),

@@ -3,6 +3,7 @@
 mod columns;
 
 use crate::{Error, Result, StreamSpec};
+use columns::Columns;
 
 /// The reason for leaving out pull requests.
 pub(super) const EXCLUDED: &str = "pull_request";
@@ -12,6 +13,22 @@ pub(super) const EXCLUDED: &str = "pull_request";
 /// All events of a server share one sequence of ids. GitHub's own uses up a few hundred ids a second, so that these are the last seconds;
 /// on a small server they are the last 20 pages at most.
 const EVENT_OVERLAP: i64 = 2_000;
+
+/// The columns of a stream's typed view.
+fn columns_of(stream: Stream) -> Columns {
+    match stream {
+        Stream::Issues => columns::ISSUES,
+        Stream::IssueComments => columns::ISSUE_COMMENTS,
+        Stream::ReviewComments => columns::REVIEW_COMMENTS,
+        Stream::Labels => columns::LABELS,
+        Stream::Milestones => columns::MILESTONES,
+        Stream::Releases => columns::RELEASES,
+        Stream::IssueEvents => columns::ISSUE_EVENTS,
+        Stream::Pulls => columns::PULLS,
+        Stream::Reviews => columns::REVIEWS,
+        Stream::Commits => columns::COMMITS,
+    }
+}
 
 /// A stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +113,7 @@ impl Stream {
                 fields.into_iter().fold(child, StreamSpec::parent_field).verifiable().optional()
             }
         };
-        columns::of(self).iter().fold(spec, |spec, (name, path, kind)| spec.column(*name, path, *kind))
+        columns_of(self).iter().fold(spec, |spec, (name, path, kind)| spec.column(*name, path, *kind))
     }
 
     /// The path of its list below the repository. That of reviews is below their pull request.

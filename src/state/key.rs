@@ -1,0 +1,28 @@
+//! The names of states.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Identifies the state of one stream of one resource.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StateKey {
+    /// The resource's name.
+    pub resource: String,
+    /// The stream's name.
+    pub stream: String,
+}
+
+impl StateKey {
+    /// The key of a stream of a resource.
+    pub fn new(resource: impl Into<String>, stream: impl Into<String>) -> Self {
+        Self { resource: resource.into(), stream: stream.into() }
+    }
+}
+
+impl fmt::Display for StateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.resource, self.stream)
+    }
+}
