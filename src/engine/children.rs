@@ -60,7 +60,7 @@ impl ChildProgress {
     }
 
     /// Whether nothing is left to read up to a sequence.
-    fn is_complete(&self, until: Sequence) -> bool {
+    pub(super) fn is_complete(&self, until: Sequence) -> bool {
         self.owed.is_empty() && self.from > until
     }
 

@@ -26,6 +26,8 @@ pub(super) struct ListReader {
     pub(super) resource: Resource,
     pub(super) stream: StreamSpec,
     pub(super) mode: Mode,
+    /// A checkpoint of the source's own that tells the resource from another one of its name: that of the stream, or of its top ancestor.
+    pub(super) known: Option<Checkpoint>,
     pub(super) monitor: Monitor,
     pub(super) limits: Limits,
     /// Whether the deletion of any number of records is confirmed.
@@ -138,7 +140,7 @@ impl ListReader {
             resource: self.resource.clone(),
             stream: self.stream.name.clone(),
             checkpoint,
-            incremental: None,
+            incremental: self.known.clone(),
             mode: self.mode,
             parent,
             monitor: self.monitor.clone(),
@@ -228,6 +230,7 @@ impl ListReader {
     pub(super) async fn verify_records(&self, stream: &str, records: Vec<StoredRecord>) -> Result<Vec<Record>> {
         let mut requested: HashSet<String> = records.iter().map(|record| record.key.clone()).collect();
         let request = VerifyRequest {
+            checkpoint: self.known.clone(),
             monitor: self.monitor.clone(),
             allow_deletions: self.allow_deletions,
             ..VerifyRequest::new(self.resource.clone(), stream, records)

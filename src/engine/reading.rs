@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::append::{self, AppendProgress};
 use super::children::{ChildProgress, ChildReader};
 use super::list::ListReader;
 use super::run::Run;
 use crate::{
-    Batch, BatchStream, ChildOf, Error, ErrorKind, Mode, ReadRequest, Reader, Reject, Result, Sequence, StreamKind,
+    Batch, BatchStream, Checkpoint, ChildOf, Error, ErrorKind, Mode, ReadRequest, Reader, Reject, Result, Revisit,
+    Sequence, StateKey, StreamKind, StreamSpec,
 };
 
 impl Run<'_> {
@@ -34,7 +35,9 @@ impl Run<'_> {
                 let progress = AppendProgress::from_checkpoint(request.checkpoint.as_ref())?;
                 Ok(append::read(reader, request, progress, append.overlap))
             }
-            StreamKind::Snapshot => Ok(self.lists(reader, true)?.read(None, request.checkpoint, None)),
+            StreamKind::Snapshot => {
+                Ok(self.lists(reader, true, self.checkpoint.clone())?.read(None, request.checkpoint, None))
+            }
             StreamKind::Child(child) => self.children(reader, child.clone(), request).await,
             StreamKind::DeletionsOf(_) => {
                 let mode = Mode::Incremental;
@@ -50,23 +53,40 @@ impl Run<'_> {
             None => None,
         };
         let sequences = self.connector.sink.sequences(&self.resource).await?;
-        let is_parent = |stream: &&crate::StreamSpec| stream.name == child.parent;
+        let newest = sequences.get(&child.parent).copied().unwrap_or(Sequence(0));
+        let all = incremental.is_some();
+        if !all && child.revisit == Revisit::WhenChanged && progress.is_complete(newest) {
+            return Ok(stream::empty().boxed());
+        }
+        let is_parent = |stream: &&StreamSpec| stream.name == child.parent;
         let parent = self.connector.spec.streams.iter().find(is_parent);
+        let known = self.checkpoint_of_top(&child.parent).await?;
         let reader = ChildReader {
-            lists: self.lists(reader, sequences.contains_key(&self.stream.name))?,
+            lists: self.lists(reader, sequences.contains_key(&self.stream.name), known)?,
             is_parent_verifiable: parent.is_some_and(|parent| parent.is_verifiable),
-            newest: sequences.get(&child.parent).copied().unwrap_or(Sequence(0)),
+            newest,
             now: self.connector.now(),
             child,
         };
-        let all = incremental.is_some();
         Ok(Arc::new(reader).read(progress, incremental, all))
+    }
+
+    /// The checkpoint of a stream's top ancestor, if it is the source's own.
+    async fn checkpoint_of_top(&self, stream: &str) -> Result<Option<Checkpoint>> {
+        let find = |name: &str| self.connector.spec.streams.iter().find(|spec| spec.name == name);
+        let mut top = find(stream);
+        while let Some(child) = top.and_then(StreamSpec::child_of) {
+            top = find(&child.parent);
+        }
+        let Some(top) = top.filter(|top| !matches!(top.kind, StreamKind::Append(_))) else { return Ok(None) };
+        let entry = self.connector.state(&StateKey::new(self.resource.name(), &top.name)).await?;
+        Ok(entry.and_then(|entry| entry.state.checkpoint))
     }
 
     /// # Errors
     /// [`Unsupported`](ErrorKind::Unsupported) if two stores keep rows and state. A crash between them would leave validators of a list whose
     /// rows are stored only in part, and positions of children that are not.
-    fn lists(&self, reader: Arc<dyn Reader>, has_rows: bool) -> Result<ListReader> {
+    fn lists(&self, reader: Arc<dyn Reader>, has_rows: bool, known: Option<Checkpoint>) -> Result<ListReader> {
         if !self.connector.is_transactional() {
             let message = format!("the stream `{}` needs a destination that also keeps the state", self.stream.name);
             return Err(Error::new(ErrorKind::Unsupported, message)
@@ -78,6 +98,7 @@ impl Run<'_> {
             resource: self.resource.clone(),
             stream: self.stream.clone(),
             mode: self.record.mode,
+            known,
             monitor: self.monitor.clone(),
             limits: self.connector.limits,
             allow_deletions: self.allow_deletions,

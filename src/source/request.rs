@@ -43,8 +43,9 @@ pub struct ReadRequest {
     pub stream: String,
     /// Where to resume; `None`: at the start.
     pub checkpoint: Option<Checkpoint>,
-    /// In [`Mode::Reconcile`], the checkpoint of incremental reads. Do not resume from it; use it to recover a stable id of the resource
-    /// that survives renames.
+    /// A checkpoint not to resume from, which has the stable id of a resource that survives renames: in [`Mode::Reconcile`], that of
+    /// incremental reads; in the read of a list, that of the stream or of its top ancestor. In the read of an
+    /// [append stream](crate::StreamKind::Append) from the top, the one of the newest batch of the last such read, for a conditional request.
     pub incremental: Option<Checkpoint>,
     /// In [`Mode::Reconcile`], the stream must contain every record that exists (unless the stream of the checkpoint did);
     /// in [`Mode::Incremental`], those that changed.

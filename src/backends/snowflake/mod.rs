@@ -12,6 +12,7 @@ mod cost;
 #[cfg(any(feature = "testkit", fuzzing))]
 #[doc(hidden)]
 pub mod internals;
+mod known_sequences;
 mod load;
 mod migration;
 mod names;
@@ -116,7 +117,7 @@ struct Inner {
     /// The times of run records.
     run_clock: time::MonotonicClock,
     /// The sequences that `latest_many` has read along.
-    known_sequences: rows::KnownSequences,
+    known_sequences: known_sequences::KnownSequences,
 }
 
 /// The default of [`SnowflakeBuilder::max_bind_bytes`].
@@ -179,7 +180,7 @@ impl Inner {
             max_bind_bytes: DEFAULT_MAX_BIND_BYTES,
             cleaned: AtomicBool::new(false),
             run_clock: time::MonotonicClock::default(),
-            known_sequences: rows::KnownSequences::default(),
+            known_sequences: known_sequences::KnownSequences::default(),
         }
     }
 }
