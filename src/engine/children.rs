@@ -31,7 +31,8 @@ const CHILDREN: usize = 10_000;
 /// The number of owed parents to remember. If there are more, the run fails, and the position stays.
 const MAX_OWED: usize = 1_000;
 
-/// The run fails when so many lists in a row have failed: then the source as a whole is the cause.
+/// The run fails when so many lists in a row have failed: then the source as a whole is the cause. Of the owed lists, the run then leaves
+/// the others to the next one, which begins with them.
 const MAX_FAILURES: usize = 10;
 
 /// The reason for not listing the children of a parent that the source did not find, and cannot verify.
@@ -140,6 +141,7 @@ impl ChildReader {
             for (queue, is_owed) in queues {
                 let visitor = self.clone();
                 let mut visits = queue.map_ok(move |parent| visitor.clone().visit(parent)).try_buffered(CONCURRENT_LISTS);
+                let mut in_a_row = 0;
                 while let Some(visit) = visits.try_next().await? {
                     let Visit { parent, batches, rest } = visit;
                     for batch in batches {
@@ -163,7 +165,7 @@ impl ChildReader {
                     progress.owed.retain(|owed| *owed != parent.position.path);
                     let mut batch = Batch::new();
                     match ended {
-                        Ok(()) => failures.in_a_row = 0,
+                        Ok(()) => in_a_row = 0,
                         Err(error) => match self.failure(&parent, error).await? {
                             Failure::Gone => {
                                 let mut children = self.lists.clone().delete_children(parent.position.path.clone(), None);
@@ -175,7 +177,8 @@ impl ChildReader {
                             Failure::Unknown => batch = batch.exclude(PARENT_NOT_FOUND, 1),
                             Failure::Owed(error) => {
                                 progress.owed.push(parent.position.path.clone());
-                                failures.add(error, &parent)?;
+                                in_a_row += 1;
+                                failures.add(error, &parent);
                             }
                         },
                     }
@@ -185,9 +188,16 @@ impl ChildReader {
                     if progress.owed.len() > MAX_OWED {
                         Err(failures.error(&self, progress.owed.len()))?;
                     }
+                    if in_a_row >= MAX_FAILURES && !is_owed {
+                        Err(failures.last())?;
+                    }
                     yield batch.checkpoint(Checkpoint::new(&progress)?);
+                    if in_a_row >= MAX_FAILURES {
+                        // The next run begins with the other owed lists.
+                        break;
+                    }
                 }
-                if is_owed {
+                if is_owed && in_a_row < MAX_FAILURES {
                     // A parent whose row has disappeared owes nothing.
                     progress.owed.retain(|path| failures.paths.contains(path));
                 }
@@ -354,21 +364,18 @@ impl ChildReader {
 #[derive(Debug, Default)]
 struct Failures {
     paths: Vec<RowPath>,
-    in_a_row: usize,
     last: Option<Error>,
 }
 
 impl Failures {
-    /// # Errors
-    /// Returns the error if many lists in a row have failed.
-    fn add(&mut self, error: Error, parent: &SelectedRow) -> Result<()> {
-        self.in_a_row += 1;
-        if self.in_a_row >= MAX_FAILURES {
-            return Err(error);
-        }
+    fn add(&mut self, error: Error, parent: &SelectedRow) {
         self.paths.push(parent.position.path.clone());
         self.last = Some(error);
-        Ok(())
+    }
+
+    /// The error of the last list.
+    fn last(&mut self) -> Error {
+        self.last.take().unwrap_or_else(|| Error::internal("no list has failed"))
     }
 
     /// The error of a run that owes lists.

@@ -249,7 +249,11 @@ async fn clause_5_runs_are_selected_by_resource_and_stream(fresh: Fresh<dyn Stat
     assert_eq!(found, [comments.clone(), widgets.clone()]);
     let found = selected(RunQuery::new(9).stream("comments")).await;
     assert_eq!(found, [other_comments.clone(), comments.clone()]);
-    assert_eq!(selected(RunQuery::new(1).key(&widgets)).await, [widgets.clone()], "the limit applies to selected runs");
+    assert_eq!(
+        selected(RunQuery::new(1).key(&widgets)).await,
+        std::slice::from_ref(&widgets),
+        "the limit applies to selected runs"
+    );
     assert_eq!(selected(RunQuery::new(9)).await, [other_comments, gadgets, comments, widgets]);
     assert_eq!(selected(RunQuery::new(9).resource("comments").stream("acme/widgets")).await, []);
 }

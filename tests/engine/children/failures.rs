@@ -8,6 +8,7 @@ on_each_backend! {
     a_parent_whose_list_fails_is_owed_and_blocks_no_other
     a_parent_that_is_owed_and_deleted_owes_nothing
     a_source_that_fails_for_many_parents_in_a_row_ends_the_run
+    many_broken_parents_in_a_row_do_not_block_those_behind_them_forever
     more_than_a_thousand_owed_parents_stop_the_position
     a_parent_that_is_gone_is_deleted_with_its_children
     a_parent_that_is_not_found_and_exists_is_owed
@@ -91,6 +92,26 @@ async fn a_source_that_fails_for_many_parents_in_a_row_ends_the_run(kind: Kind) 
     }
     bench.complete(Mode::Incremental).await;
     assert_eq!(bench.live("children").await.split(' ').count(), 80);
+}
+
+/// Rule 14: each run passes some of them, and begins with the lists that it has not tried for longest.
+async fn many_broken_parents_in_a_row_do_not_block_those_behind_them_forever(kind: Kind) {
+    let bench = Bench::new(kind, family());
+    let parents: Vec<String> = (10..50).map(|n| format!("p{n}@1")).collect();
+    bench.tree.set("parents", &parents.join(" "));
+    for n in 10..50 {
+        bench.tree.set(&format!("children/p{n}"), if n < 40 { "!unavailable" } else { "a@1" });
+    }
+    for _ in 0..5 {
+        bench.run(Mode::Incremental).await;
+    }
+    assert_eq!(bench.live("children").await.split(' ').count(), 10, "a healthy parent behind 30 broken ones is not read");
+    // The first parent recovers although all others stay broken.
+    bench.tree.set("children/p10", "a@1");
+    for _ in 0..4 {
+        bench.run(Mode::Incremental).await;
+    }
+    assert_eq!(bench.live("children").await.split(' ').count(), 11, "an owed list is not tried again");
 }
 
 /// Rule 14: at most 1,000 are owed; then the run fails, and the position stays.
