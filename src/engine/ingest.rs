@@ -10,9 +10,9 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::batcher::ReadBudget;
-use super::planned::PlannedStream;
+use super::planned::{PlannedStream, PrefetchedState};
 use super::resources::ResourceLookup;
-use super::run::{PrefetchedState, Run};
+use super::run::Run;
 use super::selection::StoredSelection;
 use super::settings::Configured;
 use super::{Connector, StreamSelection};

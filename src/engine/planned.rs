@@ -4,8 +4,19 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
-use super::run::PrefetchedState;
-use crate::{Resource, Result, Sink, StateKey, StreamSpec};
+use crate::{Resource, Result, Sink, StateEntry, StateKey, StreamSpec};
+
+/// A resource's state, read for many runs at once. It may be stale: if another program has run the resource meanwhile, the first
+/// commit is refused, and the run restarts from the newest state.
+#[derive(Debug, Clone)]
+pub(super) struct PrefetchedState(pub(super) StateEntry);
+
+impl PrefetchedState {
+    /// `None` if the run has to read the state itself: there is none, or calls cost nothing.
+    pub(super) fn new(entry: Option<StateEntry>, is_metered: bool) -> Option<Self> {
+        entry.filter(|_| is_metered).map(Self)
+    }
+}
 
 /// A stream of a resource to read.
 #[derive(Debug, Clone)]

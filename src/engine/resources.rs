@@ -236,10 +236,12 @@ impl Connector {
         states: Vec<(StateKey, StateEntry)>,
         message: &str,
     ) -> Result<()> {
+        let mut forgotten = Ok(());
+        // One that fails must not keep the others as they are.
         for (key, entry) in states {
-            self.forget_state(resource, key, entry, message).await?;
+            forgotten = forgotten.and(self.forget_state(resource, key, entry, message).await);
         }
-        Ok(())
+        forgotten
     }
 
     async fn forget_state(&self, resource: &Resource, key: StateKey, entry: StateEntry, message: &str) -> Result<()> {
@@ -253,6 +255,7 @@ impl Connector {
             checkpoint: None,
             reconcile: Some(Reconciliation { is_reset: true, ..Reconciliation::new(RunId::new(), self.now()) }),
             message: Some(message.into()),
+            claim: None,
             ..entry.state.clone()
         };
         let (base, at, run, stream) = (entry.version, self.now(), entry.state.run, key.stream.clone());

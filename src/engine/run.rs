@@ -11,14 +11,13 @@ use super::batcher::{CommitBuffer, ReadAhead, ReadBudget, Rows};
 use super::columns::{self, ColumnCheck, MIN_RECORDS};
 use super::connector::WriteOrder;
 use super::identity::IdentityClaim;
-use super::planned::{PlannedStream, ResourceTables};
+use super::planned::{PlannedStream, PrefetchedState, ResourceTables};
 use super::reject_tracker::RejectTracker;
 use super::{Connector, Event};
 use crate::state::{Reconciliation, StreamState};
 use crate::{
     Checkpoint, Counts, Error, ErrorKind, Mode, Monitor, OutstandingRejects, Reader, Resource, Result, RunRecord,
-    RunStatus, Settings, SourceEvent, StateChange, StateEntry, StateKey, StateVersion, StreamCommit, StreamKind,
-    StreamSpec, Sweep,
+    RunStatus, Settings, SourceEvent, StateChange, StateKey, StateVersion, StreamCommit, StreamKind, StreamSpec, Sweep,
 };
 
 /// How a run ended without an error.
@@ -30,18 +29,6 @@ enum Outcome {
 
 /// In a metered store, the engine prunes when the state's version passes a multiple of this.
 const PRUNE_EVERY: u64 = 16;
-
-/// A resource's state, read for many runs at once. It may be stale: if another program has run the resource meanwhile, the first
-/// commit is refused, and the run restarts from the newest state.
-#[derive(Debug, Clone)]
-pub(super) struct PrefetchedState(StateEntry);
-
-impl PrefetchedState {
-    /// `None` if the run has to read the state itself: there is none, or calls cost nothing.
-    pub(super) fn new(entry: Option<StateEntry>, is_metered: bool) -> Option<Self> {
-        entry.filter(|_| is_metered).map(Self)
-    }
-}
 
 /// One run of one stream of a resource.
 pub(super) struct Run<'a> {

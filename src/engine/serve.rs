@@ -13,14 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::Connector;
 use super::ingest::ConcurrentRuns;
-use super::planned::PlannedStream;
-use super::run::PrefetchedState;
+use super::planned::{PlannedStream, PrefetchedState};
 use super::settings::Configured;
 use super::timetable::{PlannedResource, Timetable};
 use crate::{Mode, Resource, Result, RunStatus, Settings, StateKey};
 
 /// How often the configuration is read again, to notice what another program has enabled or disabled.
-pub(super) const REFRESH: Duration = Duration::from_secs(15);
+const REFRESH: Duration = Duration::from_secs(15);
 
 /// How often in a metered store, which is also read whenever a resource is due.
 const REFRESH_METERED: Duration = Duration::from_secs(30 * 60);

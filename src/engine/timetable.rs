@@ -156,7 +156,8 @@ impl Timetable {
 mod tests {
     use super::*;
     use crate::StreamSpec;
-    use crate::engine::serve::REFRESH;
+
+    const REFRESH: Duration = Duration::from_secs(15);
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

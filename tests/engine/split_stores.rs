@@ -1,6 +1,6 @@
 //! Rows and state in separate stores: only the reconciliation under way deletes rows.
 
-use snowfeed::engine::Connector;
+use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::{ErrorKind, Mode, RunStatus, StateChange, StateStore};
 
 use crate::store::Store;
@@ -74,4 +74,23 @@ async fn a_run_superseded_at_its_end_is_still_in_the_history() {
     assert_eq!(run.error.as_ref().map(|error| error.kind), Some(ErrorKind::Conflict));
     let known = store.memory.runs(runs_of("r", 9)).await.unwrap();
     assert_eq!(known, [run], "the history lacks its end or error");
+}
+
+/// The state of one stream cannot be written: the others are reset all the same.
+#[tokio::test]
+async fn a_reset_that_fails_for_one_stream_resets_the_others() {
+    let source = Scripted::with_streams(["a", "b", "c"]);
+    for stream in ["a", "b", "c"] {
+        source.script_stream("r", stream, vec![Step::Batch(&["k"], 1)]);
+    }
+    let (connector, store) = connector(&source);
+    connector.ingest(IngestRequest::new([resource("r")])).await.unwrap();
+    store.refuse(|change| change.key.stream == "a");
+    connector.reset(&resource("r")).await.unwrap_err();
+    let mut checkpoints = Vec::new();
+    for stream in ["a", "b", "c"] {
+        let entry = store.memory.latest(&snowfeed::StateKey::new("r", stream)).await.unwrap().unwrap();
+        checkpoints.push(entry.state.checkpoint.is_some());
+    }
+    assert_eq!(checkpoints, [true, false, false]);
 }

@@ -183,8 +183,18 @@ impl Memory {
             let run = serde_json::to_string(&run).unwrap();
             let stream = Some("issues");
             [
-                row(&[Some("entry"), Some(name), Some("1"), Some(&change.at.to_string()), Some(&state), stream]),
-                row(&[Some("run"), Some(name), None, None, Some(&run), stream]),
+                row(&[
+                    Some("entry"),
+                    Some(name),
+                    Some("1"),
+                    Some(&change.at.to_string()),
+                    Some(&state),
+                    stream,
+                    None,
+                    None,
+                    None,
+                ]),
+                row(&[Some("run"), Some(name), None, None, Some(&run), stream, None, None, None]),
             ]
         };
         self.enabled.iter().flat_map(status).collect()

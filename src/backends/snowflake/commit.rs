@@ -7,7 +7,7 @@ use super::plan::{ExistingRow, ExistingRows, MergePlan, RowId, plan, row_ids, un
 use super::pool::{UnknownOutcome, is_missing};
 use super::rejects::{SizeChecked, unreadable_row};
 use super::rows::{CommitNumbers, NewestSequence};
-use super::transaction::Fence;
+use super::transaction::{self, Fence};
 use super::{Snowflake, state, time};
 use crate::sink::merge::StoredVersion;
 use crate::sink::not_ensured;
@@ -112,7 +112,7 @@ impl Snowflake {
         fence: Option<&Fence>,
     ) -> Result<CommitReport> {
         for write in &mut *writes {
-            self.write(session, commit, write).await?;
+            self.write(session, commit, write, fence).await?;
         }
         let (writes, mut met) = (&*writes, Vec::new());
         for write in writes {
@@ -258,13 +258,22 @@ impl Snowflake {
     }
 
     /// Writes the rows of one table, in the caller's transaction.
-    async fn write(&self, session: &mut dyn Session, commit: &Commit, write: &mut PartWrite<'_>) -> Result<()> {
+    async fn write(
+        &self,
+        session: &mut dyn Session,
+        commit: &Commit,
+        write: &mut PartWrite<'_>,
+        fence: Option<&Fence>,
+    ) -> Result<()> {
         let part = write.part;
         let PartWrite { target, input, unmarked, .. } = &*write;
         let table = self.0.names.raw(&target.name);
         let newest = NewestSequence::new(&self.0.names, &table, &commit.resource, &part.stream);
-        if let Some(merge) = input.merge(session, &table, &time::ntz_text(commit.at), &newest).await? {
-            session.execute(merge).await?;
+        if let Some(merge) = input.merge(session, &table, &time::ntz_text(commit.at), &newest, fence).await? {
+            let merged = session.execute(merge).await?;
+            if fence.is_some() && merged.rows_affected()? == 0 {
+                return Err(transaction::lost());
+            }
         }
         if let Some(Sweep::Mark(sweep_run, _)) = part.sweep {
             let marked: Vec<_> = row_ids(&part.records).filter(|id| !unmarked.contains(id)).collect();

@@ -4,6 +4,7 @@ use super::Snowflake;
 use super::names;
 use super::plan::RowWrite;
 use super::rows::NewestSequence;
+use super::transaction::Fence;
 use crate::snowflake::stage::{GzipLines, file_name};
 use crate::snowflake::{Bind, Session, Sql, StagedFile, Statement, sql, stage_reference};
 use crate::{Error, Result, RunId};
@@ -98,22 +99,26 @@ impl MergeInput<'_> {
     /// The MERGE checks the version of each row again: a commit without a fence may have come between. A row that replaces a higher
     /// version is not checked, because the engine fences every such commit.
     ///
-    /// Rows that it changes get the number after `newest`.
+    /// Rows that it changes get the number after `newest`. It changes none if the transaction no longer holds the fence: rows that became
+    /// visible on their own could share their number with another commit.
     pub(super) async fn merge(
         &self,
         session: &mut dyn Session,
         table: &Sql,
         at: &str,
         newest: &NewestSequence<'_>,
+        fence: Option<&Fence>,
     ) -> Result<Option<Statement>> {
+        let held = fence.map(|fence| sql!(" WHERE {held}", held = fence.is_held())).unwrap_or_default();
         let columns = if self.replaces() { sql!("{ROWS}, {REPLACES}", ROWS, REPLACES) } else { ROWS.into() };
         let (rows, bind) = match self {
             Self::Empty => return Ok(None),
             Self::Bound(writes) => {
                 let rows = sql!(
                     "SELECT {columns} FROM (SELECT PARSE_JSON(?) AS \"ROWS\", CAST(? AS TIMESTAMP_NTZ) AS \"AT\", {newest} + 1 AS \
-                     \"SEQ\") b, LATERAL FLATTEN(input => b.\"ROWS\") f",
+                     \"SEQ\") b, LATERAL FLATTEN(input => b.\"ROWS\") f{held}",
                     columns,
+                    held,
                     newest = newest.sql
                 );
                 (rows, Some(Bind::json(writes)?))
@@ -121,7 +126,8 @@ impl MergeInput<'_> {
             Self::Staged(staged) => {
                 staged.load(session).await?;
                 let rows = sql!(
-                    "SELECT {columns} FROM {table} f CROSS JOIN (SELECT CAST(? AS TIMESTAMP_NTZ) AS \"AT\", {newest} + 1 AS \"SEQ\") b",
+                    "SELECT {columns} FROM {table} f CROSS JOIN (SELECT CAST(? AS TIMESTAMP_NTZ) AS \"AT\", {newest} + 1 AS \"SEQ\") b{held}",
+                    held,
                     columns = columns.replace_fragment("f.value:", &"f.\"ROW\":"),
                     table = &staged.table,
                     newest = newest.sql

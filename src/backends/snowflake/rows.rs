@@ -214,7 +214,7 @@ fn select(raw: &Sql, query: &RowQuery) -> Result<Option<Statement>> {
         document = if query.documents { "t.\"DOCUMENT\"" } else { "NULL" },
         fields = Sql::join(&fields, "")
     );
-    let limit = query.limit.min(i64::MAX as usize);
+    let limit = query.limit.min(i32::MAX as usize);
     let signed = |sequence: &Sequence| i64::try_from(sequence.0).unwrap_or(i64::MAX);
     let (rest, binds): (Sql, Vec<Bind>) = match &query.selection {
         RowSelection::Changed { from, after, until } => {

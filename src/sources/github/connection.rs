@@ -1,6 +1,7 @@
 //! Connections to GitHub.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -18,6 +19,8 @@ use crate::{ConnectContext, Error, Monitor, Result, RetryConfig, SourceEvent};
 pub(super) struct Connection {
     pub(super) client: Client,
     pub(super) kind: CredentialKind,
+    /// Whether the server was seen to send links to other pages.
+    sends_links: AtomicBool,
 }
 
 impl Connection {
@@ -46,7 +49,16 @@ impl Connection {
             Some(authorization) => builder.authorization(authorization).build()?,
             None => builder.build()?,
         };
-        Ok(Self { client, kind: CredentialKind::from_settings(settings) })
+        Ok(Self { client, kind: CredentialKind::from_settings(settings), sends_links: AtomicBool::new(false) })
+    }
+
+    /// Whether the server is known to send links: then a page without one is the last.
+    pub(super) fn sends_links(&self) -> bool {
+        self.sends_links.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_sends_links(&self) {
+        self.sends_links.store(true, Ordering::Relaxed);
     }
 
     /// Looks up the repository at a path; `None` if the server does not know it.

@@ -227,16 +227,20 @@ impl EventsRead {
             let is_first = !std::mem::replace(&mut self.has_begun, true);
             let is_short = rows < usize::try_from(window.size).unwrap_or(usize::MAX);
             // A gateway may send fewer rows than requested: then its pages are where smaller ones would be.
+            let connection = &self.api.connection;
             let may_be_cut = match page.more {
                 More::Next(_) => true,
                 More::Last => false,
-                More::Unknown => is_first && rows > MAX_UNCUT_PAGE,
+                More::Unknown => is_first && rows > MAX_UNCUT_PAGE && !connection.sends_links(),
             };
+            if !matches!(page.more, More::Unknown) {
+                connection.set_sends_links();
+            }
             let cut_size = u32::try_from(rows).unwrap_or(u32::MAX).max(2);
             let is_cut = is_short && may_be_cut && cut_size < self.size;
             if is_cut {
                 self.size = cut_size;
-                if window.page > 1 {
+                if self.place.is_some() {
                     continue;
                 }
             }
@@ -256,32 +260,36 @@ impl EventsRead {
 #[async_trait]
 impl Batches for EventsRead {
     async fn next(&mut self) -> Result<Option<Batch>> {
-        if self.has_ended {
-            return Ok(None);
-        }
-        let (before, is_top) = (self.place.map(|(below, _)| below), self.place.is_none());
-        let page = match self.page().await? {
-            Answer::Page(page) => page,
-            answer => {
-                self.has_ended = true;
-                return Ok(matches!(answer, Answer::Unchanged).then(Batch::unchanged));
+        while !self.has_ended {
+            let (before, is_top) = (self.place.map(|(below, _)| below), self.place.is_none());
+            let page = match self.page().await? {
+                Answer::Page(page) => page,
+                answer => {
+                    self.has_ended = true;
+                    return Ok(matches!(answer, Answer::Unchanged).then(Batch::unchanged));
+                }
+            };
+            let mut batch = Batch::new();
+            for row in page.rows {
+                let is_known = id(&row).zip(before).is_some_and(|(id, below)| id >= below);
+                match row.content {
+                    Ok(record) if !is_known => batch.records.push(record),
+                    Ok(_) => {}
+                    Err(reject) => batch.rejects.push(reject),
+                }
             }
-        };
-        let mut batch = Batch::new();
-        for row in page.rows {
-            let is_known = id(&row).zip(before).is_some_and(|(id, below)| id >= below);
-            match row.content {
-                Ok(record) if !is_known => batch.records.push(record),
-                Ok(_) => {}
-                Err(reject) => batch.rejects.push(reject),
+            // Each batch makes progress, so that a read that is interrupted again and again ends nevertheless.
+            if batch.offered() == 0 && !is_top {
+                continue;
             }
+            page::detach_records(&mut batch.records, page.bytes);
+            // Of an empty list, every event is below.
+            let (below, above) = self.place.unwrap_or((u64::MAX, 0));
+            let etag = page.etag.filter(|_| is_top).map(|etag| (etag, self.credentials.to_owned()));
+            let origin = Origin::new(&self.api.connection, self.api.repository_id());
+            return Ok(Some(batch.checkpoint(Checkpoint::new(&Place { v: VERSION, origin, below, above, etag })?)));
         }
-        page::detach_records(&mut batch.records, page.bytes);
-        // Of an empty list, every event is below.
-        let (below, above) = self.place.unwrap_or((u64::MAX, 0));
-        let etag = page.etag.filter(|_| is_top).map(|etag| (etag, self.credentials.to_owned()));
-        let origin = Origin::new(&self.api.connection, self.api.repository_id());
-        Ok(Some(batch.checkpoint(Checkpoint::new(&Place { v: VERSION, origin, below, above, etag })?)))
+        Ok(None)
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) trait Fields<'a>: Deserialize<'a> {
 }
 
 /// A text that is read as such.
-fn text<'a>(raw: Option<&'a RawValue>) -> Option<&'a str> {
+fn text(raw: Option<&RawValue>) -> Option<&str> {
     serde_json::from_str(raw?.get()).ok()
 }
 

@@ -1,22 +1,22 @@
-//! GitHub issues: the reference source.
+//! GitHub: the reference source. A resource is a repository.
 //!
-//! It reads all issues of a repository, open and closed, including pull requests, by `updated_at`: concurrently, and without
-//! missing a row that changes meanwhile. `numbered_pages.rs` explains how for servers that count their pages, and `ranges.rs` for
-//! others.
+//! `streams` declares what it reads, and each kind of list has a module: `updates` reads issues and comments by `updated_at`,
+//! concurrently, and without missing a row that changes meanwhile; `snapshots` reads labels, milestones and releases whole, `events` the
+//! newest events first, `pulls` what is below one issue or pull request, and `commits` what is below the head of the branch.
 //!
 //! # Requests
-//! * The first read looks up the repository's id, and lists `/repositories/{id}/issues` from then on: it follows a repository
-//!   that is renamed or moved, and does not confuse it with another one that takes over its name. Where the server answers 404
-//!   to that, it lists `/repos/{owner}/{name}/issues` instead.
+//! * The first read of a stream looks up the repository's id, and lists `/repositories/{id}/issues` from then on: it follows a
+//!   repository that is renamed or moved, and does not confuse it with another one that takes over its name. Where the server answers
+//!   404 to that, it lists `/repos/{owner}/{name}/issues` instead. The checkpoints of all streams begin with the id (`origin`).
 //! * A read without news makes one conditional request: the response 304 costs no quota and brings no batch.
-//! * [`verify`](Reader::verify) looks up each issue by its number. A response that states the issue's deletion is trusted. After any
-//!   other response without the issue (404, a redirect to where it was transferred, another issue) it repeats the request, and
-//!   counts the issue as deleted only if the server returns another listed item of the same kind, before and after.
+//! * [`verify`](Reader::verify) looks up each record (an issue by its number). A response that states the issue's deletion is trusted. After any
+//!   other response without the record (404, a redirect to where it was transferred, another record) it repeats the request, and
+//!   counts the record as deleted only if the server returns another listed one of the same kind, before and after.
 //! * Where a read brings no issue, only pull requests or nothing, it checks whether the repository's issues are enabled.
 //! * The length of a page alone never ends a read. Where the server does not say whether the list continues, the read makes one
 //!   more request; the next poll counts, too. A link only shows *that* there is more: the read continues by `updated_at`, at its
 //!   own URL.
-//! * When the server fails at a page, the read requests smaller ones, and finally single issues: one at which the server fails
+//! * When the server fails at a page, the read requests smaller ones, and finally single issues or comments: one at which the server fails
 //!   becomes a reject that names its neighbours, the rest is read, and every later read requests it again once.
 //!
 //! # Odd records
@@ -66,7 +66,8 @@ use crate::{
     Result, Settings, Source, SourceSpec, VerifyRequest,
 };
 
-/// The source `github`: the issues of GitHub repositories, one resource `owner/name` each.
+/// The source `github`: the issues of GitHub repositories, one resource `owner/name` each, and, if they are selected, their comments,
+/// labels, milestones, releases, events, pull requests, reviews and commits.
 ///
 /// ```
 /// use snowfeed::prelude::*;

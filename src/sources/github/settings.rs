@@ -23,7 +23,7 @@ pub struct GithubSettings {
     /// Where the API is: `https://api.github.com`, or `https://HOST/api/v3` for GitHub Enterprise Server.
     #[schemars(extend("format" = "uri"))]
     pub api_url: String,
-    /// A reference to a token, classic or fine-grained, that may read the repositories' issues. Without a token and
+    /// A reference to a token, classic or fine-grained, that may read the repositories' issues and the other selected streams. Without a token and
     /// without a GitHub App, reading is anonymous: public repositories only, 60 requests an hour.
     pub token: Option<SecretRef>,
     /// The id (or client id) of a GitHub App, instead of a token.
@@ -34,7 +34,7 @@ pub struct GithubSettings {
     pub private_key: Option<SecretRef>,
     /// What `discover` lists: `owner/name` for one repository; `owner/*` or `owner` for all of an organisation or a user.
     pub repositories: Vec<String>,
-    /// Whether pull requests are read, too; `is_pull_request` marks them.
+    /// Whether pull requests are read, too; `is_pull_request` marks them. The streams that are about pull requests need it.
     pub pull_requests: bool,
     /// How many requests may be under way at once (1 to 100). GitHub's secondary limit brings it down to one for a while.
     #[schemars(range(min = 1, max = 100))]
@@ -45,10 +45,10 @@ pub struct GithubSettings {
     /// How much of the hourly quota may be used, in percent (1 to 100). The rest stays for others that share it.
     #[schemars(range(min = 1, max = 100))]
     pub quota_percent: u8,
-    /// How many issues a page holds (1 to 100). Pages that are too heavy for GitHub are made smaller automatically.
+    /// How many records a page holds (1 to 100). Pages that are too heavy for GitHub are made smaller automatically.
     #[schemars(range(min = 1, max = 100))]
     pub page_size: u32,
-    /// By how many seconds (1 or more) a poll looks back: an issue may become visible a little after its `updated_at`.
+    /// By how many seconds (1 or more) a poll looks back: a record may become visible a little after its `updated_at`.
     #[schemars(range(min = 1, max = 86_400))]
     pub overlap_seconds: u32,
     /// The longest that one attempt of a request may take, in seconds.

@@ -30,9 +30,6 @@ struct Validators {
     /// The kind of credentials that received the tags; they are worthless to others.
     credentials: String,
     page_size: u32,
-    /// Whether the server is known to send links.
-    #[serde(default)]
-    sends_links: bool,
     /// The entity tag of each page; empty, unless each has one.
     etags: Vec<String>,
 }
@@ -84,9 +81,8 @@ impl SnapshotRead {
             (None, None) => None,
         };
         let (api, is_id_unconfirmed) = api_of(connection, name, origin, stream, &monitor).await?;
-        let mut list = WholeList::new(Arc::new(api), page_size, monitor).with_unconfirmed_id(is_id_unconfirmed);
+        let list = WholeList::new(Arc::new(api), page_size, monitor).with_unconfirmed_id(is_id_unconfirmed);
         let known = known.filter(|known| known.credentials == credentials && known.page_size == page_size);
-        list.sends_links = known.as_ref().is_some_and(|known| known.sends_links);
         let known = known.map(|known| known.etags).unwrap_or_default();
         Ok(Self { list, credentials, page_size, etags: Some(Vec::new()), known, has_ended: false })
     }
@@ -121,7 +117,6 @@ impl SnapshotRead {
             origin: Origin::new(&api.connection, api.repository_id()),
             credentials: self.credentials.to_owned(),
             page_size: self.page_size,
-            sends_links: self.list.sends_links,
             etags,
         })?))
     }

@@ -39,8 +39,6 @@ pub(super) struct WholeList {
     /// The number of rows before it.
     rows: u64,
     has_ended: bool,
-    /// Whether the server is known to send links to further pages.
-    pub(super) sends_links: bool,
     /// Whether lookup by id is still unconfirmed.
     is_id_unconfirmed: bool,
     last_page: [u8; 16],
@@ -120,7 +118,6 @@ impl WholeList {
             page: 1,
             rows: 0,
             has_ended: false,
-            sends_links: false,
             is_id_unconfirmed: false,
             last_page: [0; 16],
             repeats: 0,
@@ -256,6 +253,9 @@ impl WholeList {
                 .with_help("the API at this address does not page as GitHub's does"));
         }
         self.last_page = page.fingerprint;
+        if matches!(page.more, More::Next(_) | More::Last) {
+            self.api.connection.set_sends_links();
+        }
         let is_full = rows >= usize::try_from(self.size).unwrap_or(usize::MAX);
         self.has_ended = match page.more {
             _ if rows == 0 => true,
@@ -264,22 +264,24 @@ impl WholeList {
             More::Last => !is_full,
             More::Unknown => !is_full && (rows <= MAX_UNCUT_PAGE || self.has_links().await?),
         };
-        self.sends_links |= matches!(page.more, More::Next(_));
         self.page += 1;
         self.rows += rows as u64;
         Ok(page)
     }
 
     /// Whether the server sends links, of a list with more than one row.
-    async fn has_links(&mut self) -> Result<bool> {
-        if !self.sends_links {
-            let url = self.url(1, 1)?;
-            self.sends_links = match self.request(&url, None).await {
-                Ok(Some(page)) => matches!(page.more, More::Next(_)),
-                Ok(None) => false,
-                Err(PageError::TooLarge(error) | PageError::Other(error)) => return Err(error),
-            };
+    async fn has_links(&self) -> Result<bool> {
+        if self.api.connection.sends_links() {
+            return Ok(true);
         }
-        Ok(self.sends_links)
+        let url = self.url(1, 1)?;
+        match self.request(&url, None).await {
+            Ok(Some(page)) if matches!(page.more, More::Next(_)) => {
+                self.api.connection.set_sends_links();
+                Ok(true)
+            }
+            Ok(_) => Ok(false),
+            Err(PageError::TooLarge(error) | PageError::Other(error)) => Err(error),
+        }
     }
 }

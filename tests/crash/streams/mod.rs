@@ -119,8 +119,23 @@ impl Trial {
                 upstream.frozen.insert(live[victim].0, until);
                 upstream.note(format!("engine {} stands still", live[victim].0));
             }
+            94..96 => self.reset().await,
             _ => {}
         }
+    }
+
+    /// A user resets a stream.
+    async fn reset(&mut self) {
+        let stream = {
+            let mut upstream = self.upstream.lock();
+            let stream = STREAMS[upstream.random.usize(0..STREAMS.len())];
+            upstream.note(format!("reset {stream}"));
+            stream
+        };
+        let (_, connector) = self.connector(0, 1);
+        // It fails if nothing was ever run, if the backend fails, or if another process has written the state meanwhile.
+        let reset = connector.reset_streams(&self.resource, [stream]).await;
+        self.upstream.lock().note(format!("reset: {reset:?}"));
     }
 
     fn ended(&self, engine: Engine, ended: std::result::Result<Result<IngestReport>, tokio::task::JoinError>) {

@@ -434,8 +434,7 @@ impl Upstream {
     /// The server was restored: a record has an older version, and another text.
     fn lower_a_version(&mut self) -> Option<String> {
         let text = self.text();
-        // Of two states in lists of a snapshot stream, the newer one wins.
-        if self.chance(50) && self.traits.parents != ParentKind::Snapshot {
+        if self.chance(50) {
             let key = self.any_parent()?;
             let parent = self.parents.get_mut(&key)?;
             (parent.version, parent.text) = (parent.version - 5, text);

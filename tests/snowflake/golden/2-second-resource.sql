@@ -22,11 +22,13 @@ MERGE INTO "DB"."STATE"."RESOURCE_CONFIGURATION" t
     VALUES (s."KEY", s."VALUE", s."DOCUMENT");
 -- bound: 'acme/gadgets', {…}
 
-SELECT 'entry' AS "WHAT", e."KEY", CAST(e."VERSION" AS VARCHAR) AS "V", e."AT", e."DOCUMENT", e."STREAM"
+SELECT 'entry' AS "WHAT", e."KEY", CAST(e."VERSION" AS VARCHAR) AS "V", e."AT", e."DOCUMENT", e."STREAM",
+    CAST(e."SEQUENCE" AS VARCHAR) AS "SEQ", e."PARENT_STREAM", CAST(e."PARENT_SEQUENCE" AS VARCHAR) AS "PARENT_SEQ"
     FROM "DB"."STATE"."APP_STATE" e
     QUALIFY ROW_NUMBER() OVER (PARTITION BY e."KEY", e."STREAM"
         ORDER BY e."VERSION" DESC) = 1
-    UNION ALL SELECT 'run' AS "WHAT", r."RESOURCE" AS "KEY", NULL AS "V", NULL AS "AT", r."DOCUMENT", r."STREAM"
+    UNION ALL SELECT 'run' AS "WHAT", r."RESOURCE" AS "KEY", NULL AS "V", NULL AS "AT", r."DOCUMENT", r."STREAM",
+    NULL AS "SEQ", NULL AS "PARENT_STREAM", NULL AS "PARENT_SEQ"
     FROM "DB"."STATE"."INGESTION_RUN" r
     QUALIFY ROW_NUMBER() OVER (PARTITION BY r."RESOURCE", r."STREAM"
         ORDER BY r."STARTED_AT" DESC, r."ID" DESC) = 1;
@@ -39,7 +41,7 @@ SELECT CAST(e."VERSION" AS VARCHAR) AS "V", e."AT", e."DOCUMENT", e."STREAM"
 
 CREATE TABLE IF NOT EXISTS "DB"."PUBLIC_RAW"."acme/gadgets" ("KEY" VARCHAR NOT NULL, "VERSION" NUMBER(38, 0) NOT NULL,
         "HASH" VARCHAR, "RAW" VARIANT, "DOCUMENT" VARCHAR(134217728), "FIRST_SEEN" TIMESTAMP_NTZ NOT NULL,
-        "CHANGED_AT" TIMESTAMP_NTZ NOT NULL, "DELETED_AT" TIMESTAMP_NTZ) DEFAULT_DDL_COLLATION = '';
+        "CHANGED_AT" TIMESTAMP_NTZ NOT NULL, "DELETED_AT" TIMESTAMP_NTZ, "SEQ" NUMBER(38, 0), "PARENT" VARCHAR) DEFAULT_DDL_COLLATION = '';
 
 CREATE TRANSIENT TABLE IF NOT EXISTS "DB"."STATE"."SNOWFEED_FENCE/acme/gadgets" ("TXN" VARCHAR, "RUN" VARCHAR) DATA_RETENTION_TIME_IN_DAYS = 0 DEFAULT_DDL_COLLATION = '';
 
@@ -128,13 +130,19 @@ UPDATE "DB"."STATE"."SNOWFEED_TABLE" SET "COLUMNS" = ?, "MADE_FROM" = ?
     WHERE "RESOURCE" = '' AND "STREAM" = ? AND "MADE_FROM" = ?;
 -- bound: […], 'id', 'issues', 'claim id'
 
-SELECT t."KEY", CAST(t."VERSION" AS VARCHAR) AS "VERSION", t."HASH", CASE WHEN t."DELETED_AT" IS NULL THEN '0' ELSE '1' END AS "DELETED"
+SELECT t."KEY", s."PARENT", CAST(t."VERSION" AS VARCHAR) AS "VERSION", t."HASH", CASE WHEN t."DELETED_AT" IS NULL THEN '0' ELSE '1' END AS "DELETED"
     FROM "DB"."PUBLIC_RAW"."acme/gadgets" t
-    JOIN (SELECT f.value::VARCHAR AS "KEY"
-        FROM (SELECT PARSE_JSON(?) AS "KEYS") b,
-        LATERAL FLATTEN(input => b."KEYS") f) s
-    ON t."KEY" = s."KEY";
--- bound: […]
+    JOIN (SELECT f.value:k::VARCHAR AS "KEY", COALESCE(f.value:q::VARCHAR, '') AS "PARENT"
+        FROM (SELECT PARSE_JSON(?) AS "ROWS") b,
+        LATERAL FLATTEN(input => b."ROWS") f) s
+    ON t."KEY" = s."KEY" AND COALESCE(t."PARENT", '') = s."PARENT"
+    UNION ALL SELECT NULL AS "KEY", NULL AS "PARENT", CAST((SELECT COALESCE(MAX(u."SEQ"), 0)
+            FROM (SELECT MAX("SEQ") AS "SEQ"
+                FROM "DB"."PUBLIC_RAW"."acme/gadgets"
+                UNION ALL SELECT MAX("SEQUENCE") AS "SEQ"
+                FROM "DB"."STATE"."APP_STATE"
+                WHERE "KEY" = ? AND "STREAM" = ?) u) AS VARCHAR) AS "VERSION", NULL AS "HASH", '0' AS "DELETED";
+-- bound: […], 'acme/gadgets', 'issues'
 
 BEGIN TRANSACTION;
 
@@ -143,36 +151,52 @@ UPDATE "DB"."STATE"."SNOWFEED_FENCE/acme/gadgets" SET "TXN" = CAST(CURRENT_TRANS
 -- bound: 'id'
 
 MERGE INTO "DB"."PUBLIC_RAW"."acme/gadgets" t
-    USING (SELECT f.value:k::VARCHAR AS "KEY", f.value:v::NUMBER(38, 0) AS "VERSION", f.value:o::VARCHAR AS "ACT",
-        f.value:h::VARCHAR AS "HASH", f.value:d::VARCHAR AS "DOCUMENT", TRY_PARSE_JSON(CASE WHEN f.value:j::BOOLEAN THEN COALESCE(f.value:p::VARCHAR,
-                f.value:d::VARCHAR) END, 'd') AS "RAW", b."AT" AS "AT", CASE WHEN f.value:x::BOOLEAN THEN b."AT" END AS "DELETED_AT"
-        FROM (SELECT PARSE_JSON(?) AS "ROWS", CAST(? AS TIMESTAMP_NTZ) AS "AT") b,
-        LATERAL FLATTEN(input => b."ROWS") f) s
-    ON t."KEY" = s."KEY"
+    USING (SELECT f.value:k::VARCHAR AS "KEY", COALESCE(f.value:q::VARCHAR, '') AS "PARENT", f.value:v::NUMBER(38, 0) AS "VERSION",
+        f.value:o::VARCHAR AS "ACT", f.value:h::VARCHAR AS "HASH", f.value:d::VARCHAR AS "DOCUMENT", TRY_PARSE_JSON(CASE WHEN f.value:j::BOOLEAN THEN COALESCE(f.value:p::VARCHAR,
+                f.value:d::VARCHAR) END, 'd') AS "RAW", b."AT" AS "AT", b."SEQ" AS "SEQ", CASE WHEN f.value:x::BOOLEAN THEN b."AT" END AS "DELETED_AT"
+        FROM (SELECT PARSE_JSON(?) AS "ROWS", CAST(? AS TIMESTAMP_NTZ) AS "AT", (SELECT COALESCE(MAX(u."SEQ"), 0)
+                FROM (SELECT MAX("SEQ") AS "SEQ"
+                    FROM "DB"."PUBLIC_RAW"."acme/gadgets"
+                    UNION ALL SELECT MAX("SEQUENCE") AS "SEQ"
+                    FROM "DB"."STATE"."APP_STATE"
+                    WHERE "KEY" = ? AND "STREAM" = ?) u) + 1 AS "SEQ") b,
+        LATERAL FLATTEN(input => b."ROWS") f
+        WHERE EXISTS (SELECT 1 AS "ONE"
+            FROM "DB"."STATE"."SNOWFEED_FENCE/acme/gadgets" f
+            WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR))) s
+    ON t."KEY" = s."KEY" AND COALESCE(t."PARENT", '') = s."PARENT"
     WHEN MATCHED AND s."VERSION" >= t."VERSION" AND s."ACT" = 'write' THEN UPDATE SET "VERSION" = s."VERSION",
-    "HASH" = s."HASH", "RAW" = s."RAW", "DOCUMENT" = s."DOCUMENT", "CHANGED_AT" = s."AT", "DELETED_AT" = s."DELETED_AT"
+    "HASH" = s."HASH", "RAW" = s."RAW", "DOCUMENT" = s."DOCUMENT", "CHANGED_AT" = s."AT", "DELETED_AT" = s."DELETED_AT",
+    "SEQ" = s."SEQ"
     WHEN MATCHED AND s."VERSION" >= t."VERSION" AND s."ACT" = 'delete' THEN UPDATE SET "VERSION" = s."VERSION",
-    "CHANGED_AT" = s."AT", "DELETED_AT" = s."AT"
+    "CHANGED_AT" = s."AT", "DELETED_AT" = s."AT", "SEQ" = s."SEQ"
     WHEN MATCHED AND s."VERSION" >= t."VERSION" AND s."ACT" = 'bump_version' THEN UPDATE SET "VERSION" = s."VERSION"
     WHEN NOT MATCHED THEN INSERT ("KEY", "VERSION", "HASH", "RAW", "DOCUMENT", "FIRST_SEEN", "CHANGED_AT",
-        "DELETED_AT")
-    VALUES (s."KEY", s."VERSION", s."HASH", s."RAW", s."DOCUMENT", s."AT", s."AT", s."DELETED_AT");
--- bound: […], the time
+        "DELETED_AT", "SEQ", "PARENT")
+    VALUES (s."KEY", s."VERSION", s."HASH", s."RAW", s."DOCUMENT", s."AT", s."AT", s."DELETED_AT", s."SEQ",
+        NULLIF(s."PARENT", ''));
+-- bound: […], the time, 'acme/gadgets', 'issues'
 
-INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "STREAM", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT CAST(REPLACE(REPLACE(e."AT",
-                'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e."KEY", e."STREAM", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1,
-    e."AT", e."DOCUMENT"
-    FROM (SELECT b."KEY", b."STREAM", b."BASE", b."DOCUMENT", CASE WHEN n."AT" > b."AT" THEN n."AT" ELSE b."AT" END AS "AT"
+INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "STREAM", "VALUE", "VERSION", "AT", "DOCUMENT",
+        "SEQUENCE", "PARENT_STREAM", "PARENT_SEQUENCE") SELECT CAST(REPLACE(REPLACE(e."AT", 'T', ' '),
+            'Z', '') AS TIMESTAMP_NTZ), e."KEY", e."STREAM", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1, e."AT",
+    e."DOCUMENT", e."SEQUENCE", e."PARENT_STREAM", e."PARENT_SEQUENCE"
+    FROM (SELECT b."KEY", b."STREAM", b."BASE", b."DOCUMENT", CASE WHEN n."AT" > b."AT" THEN n."AT" ELSE b."AT" END AS "AT",
+        GREATEST(COALESCE(r."SEQ", 0), COALESCE(n."SEQUENCE", 0)) AS "SEQUENCE", COALESCE(b."PARENT_STREAM",
+            n."PARENT_STREAM") AS "PARENT_STREAM", n."PARENT_SEQUENCE" AS "PARENT_SEQUENCE"
         FROM (SELECT CAST(? AS VARCHAR) AS "KEY", CAST(? AS VARCHAR) AS "STREAM", CAST(? AS NUMBER(38, 0)) AS "BASE",
-            CAST(? AS VARCHAR) AS "AT", CAST(? AS VARCHAR) AS "DOCUMENT") b
-        CROSS JOIN (SELECT MAX("VERSION") AS "VERSION", MAX(CASE WHEN REGEXP_LIKE("AT", '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{9}Z$') THEN "AT" END) AS "AT"
+            CAST(? AS VARCHAR) AS "AT", CAST(? AS VARCHAR) AS "DOCUMENT", CAST(? AS VARCHAR) AS "PARENT_STREAM") b
+        CROSS JOIN (SELECT MAX("VERSION") AS "VERSION", MAX("SEQUENCE") AS "SEQUENCE", MAX("PARENT_STREAM") AS "PARENT_STREAM",
+            MAX("PARENT_SEQUENCE") AS "PARENT_SEQUENCE", MAX(CASE WHEN REGEXP_LIKE("AT", '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{9}Z$') THEN "AT" END) AS "AT"
             FROM "DB"."STATE"."APP_STATE"
             WHERE "KEY" = ? AND ("STREAM" = ? OR "STREAM" IS NULL)) n
-        WHERE COALESCE(n."VERSION", 0) = b."BASE") e
+        CROSS JOIN (SELECT MAX("SEQ") AS "SEQ"
+            FROM "DB"."PUBLIC_RAW"."acme/gadgets") r
+        WHERE COALESCE(n."VERSION", 0) = b."BASE" AND GREATEST(COALESCE(r."SEQ", 0), COALESCE(n."SEQUENCE", 0)) = CAST(? AS NUMBER(38, 0))) e
     WHERE EXISTS (SELECT 1 AS "ONE"
         FROM "DB"."STATE"."SNOWFEED_FENCE/acme/gadgets" f
         WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
--- bound: 'acme/gadgets', 'issues', 0, the time, {…}, 'acme/gadgets', 'issues'
+-- bound: 'acme/gadgets', 'issues', 0, the time, {…}, null, 'acme/gadgets', 'issues', 1
 
 INSERT INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "STREAM", "MODE", "STATUS", "ERROR", "OFFERED",
         "INSERTED", "UPDATED", "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS",
@@ -210,20 +234,24 @@ UPDATE "DB"."STATE"."SNOWFEED_FENCE/acme/gadgets" SET "TXN" = CAST(CURRENT_TRANS
     "RUN" = ?;
 -- bound: 'id'
 
-INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "STREAM", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT CAST(REPLACE(REPLACE(e."AT",
-                'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e."KEY", e."STREAM", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1,
-    e."AT", e."DOCUMENT"
-    FROM (SELECT b."KEY", b."STREAM", b."BASE", b."DOCUMENT", CASE WHEN n."AT" > b."AT" THEN n."AT" ELSE b."AT" END AS "AT"
+INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "STREAM", "VALUE", "VERSION", "AT", "DOCUMENT",
+        "SEQUENCE", "PARENT_STREAM", "PARENT_SEQUENCE") SELECT CAST(REPLACE(REPLACE(e."AT", 'T', ' '),
+            'Z', '') AS TIMESTAMP_NTZ), e."KEY", e."STREAM", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1, e."AT",
+    e."DOCUMENT", e."SEQUENCE", e."PARENT_STREAM", e."PARENT_SEQUENCE"
+    FROM (SELECT b."KEY", b."STREAM", b."BASE", b."DOCUMENT", CASE WHEN n."AT" > b."AT" THEN n."AT" ELSE b."AT" END AS "AT",
+        n."SEQUENCE" AS "SEQUENCE", COALESCE(b."PARENT_STREAM", n."PARENT_STREAM") AS "PARENT_STREAM",
+        n."PARENT_SEQUENCE" AS "PARENT_SEQUENCE"
         FROM (SELECT CAST(? AS VARCHAR) AS "KEY", CAST(? AS VARCHAR) AS "STREAM", CAST(? AS NUMBER(38, 0)) AS "BASE",
-            CAST(? AS VARCHAR) AS "AT", CAST(? AS VARCHAR) AS "DOCUMENT") b
-        CROSS JOIN (SELECT MAX("VERSION") AS "VERSION", MAX(CASE WHEN REGEXP_LIKE("AT", '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{9}Z$') THEN "AT" END) AS "AT"
+            CAST(? AS VARCHAR) AS "AT", CAST(? AS VARCHAR) AS "DOCUMENT", CAST(? AS VARCHAR) AS "PARENT_STREAM") b
+        CROSS JOIN (SELECT MAX("VERSION") AS "VERSION", MAX("SEQUENCE") AS "SEQUENCE", MAX("PARENT_STREAM") AS "PARENT_STREAM",
+            MAX("PARENT_SEQUENCE") AS "PARENT_SEQUENCE", MAX(CASE WHEN REGEXP_LIKE("AT", '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{9}Z$') THEN "AT" END) AS "AT"
             FROM "DB"."STATE"."APP_STATE"
             WHERE "KEY" = ? AND ("STREAM" = ? OR "STREAM" IS NULL)) n
         WHERE COALESCE(n."VERSION", 0) = b."BASE") e
     WHERE EXISTS (SELECT 1 AS "ONE"
         FROM "DB"."STATE"."SNOWFEED_FENCE/acme/gadgets" f
         WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
--- bound: 'acme/gadgets', 'issues', 1, the time, {…}, 'acme/gadgets', 'issues'
+-- bound: 'acme/gadgets', 'issues', 1, the time, {…}, null, 'acme/gadgets', 'issues'
 
 INSERT INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "STREAM", "MODE", "STATUS", "ERROR", "OFFERED",
         "INSERTED", "UPDATED", "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS",

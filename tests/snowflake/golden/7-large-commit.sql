@@ -14,22 +14,30 @@ SELECT 'connector' AS "WHAT", "KEY", CASE WHEN TO_JSON(TRY_PARSE_JSON("DOCUMENT"
     FROM "DB"."STATE"."RESOURCE_CONFIGURATION"
     ORDER BY 1, 2;
 
-SELECT 'entry' AS "WHAT", e."KEY", CAST(e."VERSION" AS VARCHAR) AS "V", e."AT", e."DOCUMENT", e."STREAM"
+SELECT 'entry' AS "WHAT", e."KEY", CAST(e."VERSION" AS VARCHAR) AS "V", e."AT", e."DOCUMENT", e."STREAM",
+    CAST(e."SEQUENCE" AS VARCHAR) AS "SEQ", e."PARENT_STREAM", CAST(e."PARENT_SEQUENCE" AS VARCHAR) AS "PARENT_SEQ"
     FROM "DB"."STATE"."APP_STATE" e
     QUALIFY ROW_NUMBER() OVER (PARTITION BY e."KEY", e."STREAM"
         ORDER BY e."VERSION" DESC) = 1
-    UNION ALL SELECT 'run' AS "WHAT", r."RESOURCE" AS "KEY", NULL AS "V", NULL AS "AT", r."DOCUMENT", r."STREAM"
+    UNION ALL SELECT 'run' AS "WHAT", r."RESOURCE" AS "KEY", NULL AS "V", NULL AS "AT", r."DOCUMENT", r."STREAM",
+    NULL AS "SEQ", NULL AS "PARENT_STREAM", NULL AS "PARENT_SEQ"
     FROM "DB"."STATE"."INGESTION_RUN" r
     QUALIFY ROW_NUMBER() OVER (PARTITION BY r."RESOURCE", r."STREAM"
         ORDER BY r."STARTED_AT" DESC, r."ID" DESC) = 1;
 
-SELECT t."KEY", CAST(t."VERSION" AS VARCHAR) AS "VERSION", t."HASH", CASE WHEN t."DELETED_AT" IS NULL THEN '0' ELSE '1' END AS "DELETED"
+SELECT t."KEY", s."PARENT", CAST(t."VERSION" AS VARCHAR) AS "VERSION", t."HASH", CASE WHEN t."DELETED_AT" IS NULL THEN '0' ELSE '1' END AS "DELETED"
     FROM "DB"."PUBLIC_RAW"."acme/widgets" t
-    JOIN (SELECT f.value::VARCHAR AS "KEY"
-        FROM (SELECT PARSE_JSON(?) AS "KEYS") b,
-        LATERAL FLATTEN(input => b."KEYS") f) s
-    ON t."KEY" = s."KEY";
--- bound: […]
+    JOIN (SELECT f.value:k::VARCHAR AS "KEY", COALESCE(f.value:q::VARCHAR, '') AS "PARENT"
+        FROM (SELECT PARSE_JSON(?) AS "ROWS") b,
+        LATERAL FLATTEN(input => b."ROWS") f) s
+    ON t."KEY" = s."KEY" AND COALESCE(t."PARENT", '') = s."PARENT"
+    UNION ALL SELECT NULL AS "KEY", NULL AS "PARENT", CAST((SELECT COALESCE(MAX(u."SEQ"), 0)
+            FROM (SELECT MAX("SEQ") AS "SEQ"
+                FROM "DB"."PUBLIC_RAW"."acme/widgets"
+                UNION ALL SELECT MAX("SEQUENCE") AS "SEQ"
+                FROM "DB"."STATE"."APP_STATE"
+                WHERE "KEY" = ? AND "STREAM" = ?) u) AS VARCHAR) AS "VERSION", NULL AS "HASH", '0' AS "DELETED";
+-- bound: […], 'acme/widgets', 'issues'
 
 CREATE OR REPLACE TRANSIENT TABLE "DB"."PUBLIC_RAW"."acme/widgets^=load/id/0" ("ROW" VARIANT) DATA_RETENTION_TIME_IN_DAYS = 0 DEFAULT_DDL_COLLATION = '';
 
@@ -45,36 +53,52 @@ COPY INTO "DB"."PUBLIC_RAW"."acme/widgets^=load/id/0"
     FROM @"DB"."STATE"."SNOWFEED_STAGE"/id/id/ FILE_FORMAT = (TYPE = JSON);
 
 MERGE INTO "DB"."PUBLIC_RAW"."acme/widgets" t
-    USING (SELECT f."ROW":k::VARCHAR AS "KEY", f."ROW":v::NUMBER(38, 0) AS "VERSION", f."ROW":o::VARCHAR AS "ACT",
-        f."ROW":h::VARCHAR AS "HASH", f."ROW":d::VARCHAR AS "DOCUMENT", TRY_PARSE_JSON(CASE WHEN f."ROW":j::BOOLEAN THEN COALESCE(f."ROW":p::VARCHAR,
-                f."ROW":d::VARCHAR) END, 'd') AS "RAW", b."AT" AS "AT", CASE WHEN f."ROW":x::BOOLEAN THEN b."AT" END AS "DELETED_AT"
+    USING (SELECT f."ROW":k::VARCHAR AS "KEY", COALESCE(f."ROW":q::VARCHAR, '') AS "PARENT", f."ROW":v::NUMBER(38, 0) AS "VERSION",
+        f."ROW":o::VARCHAR AS "ACT", f."ROW":h::VARCHAR AS "HASH", f."ROW":d::VARCHAR AS "DOCUMENT", TRY_PARSE_JSON(CASE WHEN f."ROW":j::BOOLEAN THEN COALESCE(f."ROW":p::VARCHAR,
+                f."ROW":d::VARCHAR) END, 'd') AS "RAW", b."AT" AS "AT", b."SEQ" AS "SEQ", CASE WHEN f."ROW":x::BOOLEAN THEN b."AT" END AS "DELETED_AT"
         FROM "DB"."PUBLIC_RAW"."acme/widgets^=load/id/0" f
-        CROSS JOIN (SELECT CAST(? AS TIMESTAMP_NTZ) AS "AT") b) s
-    ON t."KEY" = s."KEY"
+        CROSS JOIN (SELECT CAST(? AS TIMESTAMP_NTZ) AS "AT", (SELECT COALESCE(MAX(u."SEQ"), 0)
+                FROM (SELECT MAX("SEQ") AS "SEQ"
+                    FROM "DB"."PUBLIC_RAW"."acme/widgets"
+                    UNION ALL SELECT MAX("SEQUENCE") AS "SEQ"
+                    FROM "DB"."STATE"."APP_STATE"
+                    WHERE "KEY" = ? AND "STREAM" = ?) u) + 1 AS "SEQ") b
+        WHERE EXISTS (SELECT 1 AS "ONE"
+            FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
+            WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR))) s
+    ON t."KEY" = s."KEY" AND COALESCE(t."PARENT", '') = s."PARENT"
     WHEN MATCHED AND s."VERSION" >= t."VERSION" AND s."ACT" = 'write' THEN UPDATE SET "VERSION" = s."VERSION",
-    "HASH" = s."HASH", "RAW" = s."RAW", "DOCUMENT" = s."DOCUMENT", "CHANGED_AT" = s."AT", "DELETED_AT" = s."DELETED_AT"
+    "HASH" = s."HASH", "RAW" = s."RAW", "DOCUMENT" = s."DOCUMENT", "CHANGED_AT" = s."AT", "DELETED_AT" = s."DELETED_AT",
+    "SEQ" = s."SEQ"
     WHEN MATCHED AND s."VERSION" >= t."VERSION" AND s."ACT" = 'delete' THEN UPDATE SET "VERSION" = s."VERSION",
-    "CHANGED_AT" = s."AT", "DELETED_AT" = s."AT"
+    "CHANGED_AT" = s."AT", "DELETED_AT" = s."AT", "SEQ" = s."SEQ"
     WHEN MATCHED AND s."VERSION" >= t."VERSION" AND s."ACT" = 'bump_version' THEN UPDATE SET "VERSION" = s."VERSION"
     WHEN NOT MATCHED THEN INSERT ("KEY", "VERSION", "HASH", "RAW", "DOCUMENT", "FIRST_SEEN", "CHANGED_AT",
-        "DELETED_AT")
-    VALUES (s."KEY", s."VERSION", s."HASH", s."RAW", s."DOCUMENT", s."AT", s."AT", s."DELETED_AT");
--- bound: the time
+        "DELETED_AT", "SEQ", "PARENT")
+    VALUES (s."KEY", s."VERSION", s."HASH", s."RAW", s."DOCUMENT", s."AT", s."AT", s."DELETED_AT", s."SEQ",
+        NULLIF(s."PARENT", ''));
+-- bound: the time, 'acme/widgets', 'issues'
 
-INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "STREAM", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT CAST(REPLACE(REPLACE(e."AT",
-                'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e."KEY", e."STREAM", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1,
-    e."AT", e."DOCUMENT"
-    FROM (SELECT b."KEY", b."STREAM", b."BASE", b."DOCUMENT", CASE WHEN n."AT" > b."AT" THEN n."AT" ELSE b."AT" END AS "AT"
+INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "STREAM", "VALUE", "VERSION", "AT", "DOCUMENT",
+        "SEQUENCE", "PARENT_STREAM", "PARENT_SEQUENCE") SELECT CAST(REPLACE(REPLACE(e."AT", 'T', ' '),
+            'Z', '') AS TIMESTAMP_NTZ), e."KEY", e."STREAM", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1, e."AT",
+    e."DOCUMENT", e."SEQUENCE", e."PARENT_STREAM", e."PARENT_SEQUENCE"
+    FROM (SELECT b."KEY", b."STREAM", b."BASE", b."DOCUMENT", CASE WHEN n."AT" > b."AT" THEN n."AT" ELSE b."AT" END AS "AT",
+        GREATEST(COALESCE(r."SEQ", 0), COALESCE(n."SEQUENCE", 0)) AS "SEQUENCE", COALESCE(b."PARENT_STREAM",
+            n."PARENT_STREAM") AS "PARENT_STREAM", n."PARENT_SEQUENCE" AS "PARENT_SEQUENCE"
         FROM (SELECT CAST(? AS VARCHAR) AS "KEY", CAST(? AS VARCHAR) AS "STREAM", CAST(? AS NUMBER(38, 0)) AS "BASE",
-            CAST(? AS VARCHAR) AS "AT", CAST(? AS VARCHAR) AS "DOCUMENT") b
-        CROSS JOIN (SELECT MAX("VERSION") AS "VERSION", MAX(CASE WHEN REGEXP_LIKE("AT", '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{9}Z$') THEN "AT" END) AS "AT"
+            CAST(? AS VARCHAR) AS "AT", CAST(? AS VARCHAR) AS "DOCUMENT", CAST(? AS VARCHAR) AS "PARENT_STREAM") b
+        CROSS JOIN (SELECT MAX("VERSION") AS "VERSION", MAX("SEQUENCE") AS "SEQUENCE", MAX("PARENT_STREAM") AS "PARENT_STREAM",
+            MAX("PARENT_SEQUENCE") AS "PARENT_SEQUENCE", MAX(CASE WHEN REGEXP_LIKE("AT", '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{9}Z$') THEN "AT" END) AS "AT"
             FROM "DB"."STATE"."APP_STATE"
             WHERE "KEY" = ? AND ("STREAM" = ? OR "STREAM" IS NULL)) n
-        WHERE COALESCE(n."VERSION", 0) = b."BASE") e
+        CROSS JOIN (SELECT MAX("SEQ") AS "SEQ"
+            FROM "DB"."PUBLIC_RAW"."acme/widgets") r
+        WHERE COALESCE(n."VERSION", 0) = b."BASE" AND GREATEST(COALESCE(r."SEQ", 0), COALESCE(n."SEQUENCE", 0)) = CAST(? AS NUMBER(38, 0))) e
     WHERE EXISTS (SELECT 1 AS "ONE"
         FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
         WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
--- bound: 'acme/widgets', 'issues', 2, the time, {…}, 'acme/widgets', 'issues'
+-- bound: 'acme/widgets', 'issues', 2, the time, {…}, null, 'acme/widgets', 'issues', 2
 
 INSERT INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "STREAM", "MODE", "STATUS", "ERROR", "OFFERED",
         "INSERTED", "UPDATED", "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS",
@@ -116,20 +140,24 @@ UPDATE "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" SET "TXN" = CAST(CURRENT_TRANS
     "RUN" = ?;
 -- bound: 'id'
 
-INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "STREAM", "VALUE", "VERSION", "AT", "DOCUMENT") SELECT CAST(REPLACE(REPLACE(e."AT",
-                'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e."KEY", e."STREAM", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1,
-    e."AT", e."DOCUMENT"
-    FROM (SELECT b."KEY", b."STREAM", b."BASE", b."DOCUMENT", CASE WHEN n."AT" > b."AT" THEN n."AT" ELSE b."AT" END AS "AT"
+INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "STREAM", "VALUE", "VERSION", "AT", "DOCUMENT",
+        "SEQUENCE", "PARENT_STREAM", "PARENT_SEQUENCE") SELECT CAST(REPLACE(REPLACE(e."AT", 'T', ' '),
+            'Z', '') AS TIMESTAMP_NTZ), e."KEY", e."STREAM", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1, e."AT",
+    e."DOCUMENT", e."SEQUENCE", e."PARENT_STREAM", e."PARENT_SEQUENCE"
+    FROM (SELECT b."KEY", b."STREAM", b."BASE", b."DOCUMENT", CASE WHEN n."AT" > b."AT" THEN n."AT" ELSE b."AT" END AS "AT",
+        n."SEQUENCE" AS "SEQUENCE", COALESCE(b."PARENT_STREAM", n."PARENT_STREAM") AS "PARENT_STREAM",
+        n."PARENT_SEQUENCE" AS "PARENT_SEQUENCE"
         FROM (SELECT CAST(? AS VARCHAR) AS "KEY", CAST(? AS VARCHAR) AS "STREAM", CAST(? AS NUMBER(38, 0)) AS "BASE",
-            CAST(? AS VARCHAR) AS "AT", CAST(? AS VARCHAR) AS "DOCUMENT") b
-        CROSS JOIN (SELECT MAX("VERSION") AS "VERSION", MAX(CASE WHEN REGEXP_LIKE("AT", '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{9}Z$') THEN "AT" END) AS "AT"
+            CAST(? AS VARCHAR) AS "AT", CAST(? AS VARCHAR) AS "DOCUMENT", CAST(? AS VARCHAR) AS "PARENT_STREAM") b
+        CROSS JOIN (SELECT MAX("VERSION") AS "VERSION", MAX("SEQUENCE") AS "SEQUENCE", MAX("PARENT_STREAM") AS "PARENT_STREAM",
+            MAX("PARENT_SEQUENCE") AS "PARENT_SEQUENCE", MAX(CASE WHEN REGEXP_LIKE("AT", '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{9}Z$') THEN "AT" END) AS "AT"
             FROM "DB"."STATE"."APP_STATE"
             WHERE "KEY" = ? AND ("STREAM" = ? OR "STREAM" IS NULL)) n
         WHERE COALESCE(n."VERSION", 0) = b."BASE") e
     WHERE EXISTS (SELECT 1 AS "ONE"
         FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
         WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
--- bound: 'acme/widgets', 'issues', 3, the time, {…}, 'acme/widgets', 'issues'
+-- bound: 'acme/widgets', 'issues', 3, the time, {…}, null, 'acme/widgets', 'issues'
 
 INSERT INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "STREAM", "MODE", "STATUS", "ERROR", "OFFERED",
         "INSERTED", "UPDATED", "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS",
