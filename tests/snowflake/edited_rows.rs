@@ -39,7 +39,7 @@ async fn a_fence_with_invalid_rows_blocks_no_run() {
 #[tokio::test]
 async fn invalid_rows_of_reconcile_runs_and_rejects_change_no_table() {
     for edits in [
-        "INSERT INTO STATE.\"SNOWFEED_SEEN\" SELECT 'no run', 'a', 'issues', '1'",
+        "INSERT INTO STATE.\"SNOWFEED_SEEN\" (\"RUN\", \"RESOURCE\", \"STREAM\", \"KEY\") SELECT 'no run', 'a', 'issues', '1'",
         "INSERT INTO STATE.\"REJECTED_RECORD\" (\"RESOURCE\", \"STREAM\", \"REASON\", \"RAW\", \"HASH\") SELECT 'a', 'issues', 'mine', '{oops', 'x'",
         "DELETE FROM STATE.\"SNOWFEED_RUN\"",
     ] {

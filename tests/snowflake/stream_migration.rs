@@ -7,7 +7,8 @@ use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::internals::snowflake::{Client, QueryResult, Sql, Statement};
 use snowfeed::{
     Checkpoint, ErrorKind, Mode, Reconciliation, Record, Reject, RejectQuery, RunId, RunQuery, RunRecord, RunStatus,
-    Sink, StalePolicy, StateKey, StateStore, StateVersion, StreamCommit, StreamState, Sweep, UnseenQuery, Version,
+    Sink, Source, StalePolicy, StateKey, StateStore, StateVersion, StreamCommit, StreamState, Sweep, UnseenQuery,
+    Version,
 };
 
 use crate::bad_input::{cell, edit};
@@ -356,6 +357,8 @@ async fn a_reconciliation_of_version_2_is_finished_by_the_new_program() {
     let reject =
         |stream: &str| format!("'one', '{stream}', 'why', 'what', 'hash', NULL, NULL, '{}'", uuid::Uuid::nil());
     made.insert("REJECTED_RECORD", &reject("planets")).await;
+    let streams = Planets::default().spec().streams;
+    snowflake.ensure_streams(&one, &streams[..1]).await.unwrap();
     let unseen = snowflake.unseen(UnseenQuery::new(one.clone(), "planets", made.sweeps[0], 9)).await.unwrap();
     assert_eq!(unseen, [], "the only row is marked");
     let marks = StreamCommit::new("planets", RunId::new())

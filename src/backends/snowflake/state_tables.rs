@@ -115,11 +115,16 @@ impl StateTables {
         select: impl Fn(&Self) -> Statement,
         lacks_stream: impl Fn(&QueryResult) -> Result<bool>,
     ) -> Result<QueryResult> {
-        let answer = match session.execute(select(&Self::new(names))).await {
-            Err(error) if lacks_column(&error) => session.execute(select(&Self::without_streams(names))).await,
-            Ok(answer) if lacks_stream(&answer)? => session.execute(select(&Self::with_sole_streams(names))).await,
-            answer => answer,
-        };
+        let mut answer = session.execute(select(&Self::new(names))).await;
+        if let Ok(found) = &answer
+            && lacks_stream(found)?
+        {
+            answer = session.execute(select(&Self::with_sole_streams(names))).await;
+        }
+        // A migration that has begun may have added some of the columns.
+        if answer.as_ref().is_err_and(lacks_column) {
+            answer = session.execute(select(&Self::without_streams(names))).await;
+        }
         or_empty(answer)
     }
 }
