@@ -113,12 +113,12 @@ async fn a_healthy_account_has_one_finding_per_check() {
 #[tokio::test]
 async fn tables_of_this_version_need_no_create_privilege() {
     let findings = run_check(
-        with(vec![("SELECT CAST(NULL", Ok(version("2"))), upper_name(), ("SHOW GRANTS", Ok(grants(&[])))]),
+        with(vec![("SELECT CAST(NULL", Ok(version("3"))), upper_name(), ("SHOW GRANTS", Ok(grants(&[])))]),
         "db",
     )
     .await;
-    assert_eq!(findings.last().unwrap().result.as_ref().unwrap(), "created, in \"DB\".\"STATE\" (schema version 2)");
-    let older = run_check(with(vec![("SELECT CAST(NULL", Ok(version("1"))), upper_name()]), "db").await;
+    assert_eq!(findings.last().unwrap().result.as_ref().unwrap(), "created, in \"DB\".\"STATE\" (schema version 3)");
+    let older = run_check(with(vec![("SELECT CAST(NULL", Ok(version("2"))), upper_name()]), "db").await;
     assert!(older.last().unwrap().result.as_ref().unwrap().ends_with("migrates them"), "{older:?}");
 }
 
@@ -219,7 +219,7 @@ async fn foreign_tables_and_tables_of_a_newer_version_are_rejected() {
     let (name, message, help) = wrong(with(vec![theirs])).await;
     assert!(name == "tables" && message.contains("is not this program's"), "{message}");
     assert!(help.contains("choose another database"), "{help}");
-    let (_, message, help) = wrong(with(vec![("SELECT CAST(NULL", Ok(version("3")))])).await;
+    let (_, message, help) = wrong(with(vec![("SELECT CAST(NULL", Ok(version("4")))])).await;
     assert!(message.contains("newer version") && help.contains("upgrade"), "{message}");
 }
 
