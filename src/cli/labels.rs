@@ -1,21 +1,19 @@
-//! Which stream a text is about, where a source has several.
+//! Which stream a text is about, where it is not the source's only default one.
 
 use crate::{RunRecord, SourceSpec};
 
-/// Names streams of resources for people: by the resource alone if the source has one stream.
+/// Names streams of resources for people: the only default stream of the source by the resource alone, like its view.
 #[derive(Debug, Clone)]
 pub(super) struct Labels {
-    /// The only stream.
+    /// The only default stream.
     sole: Option<String>,
 }
 
 impl Labels {
     pub(super) fn new(spec: &SourceSpec) -> Self {
-        let sole = match spec.streams.as_slice() {
-            [stream] => Some(stream.name.clone()),
-            _ => None,
-        };
-        Self { sole }
+        let mut defaults = spec.streams.iter().filter(|stream| stream.is_default);
+        let sole = defaults.next().filter(|_| defaults.next().is_none());
+        Self { sole: sole.map(|stream| stream.name.clone()) }
     }
 
     /// Whether the stream has to be named.
@@ -58,5 +56,14 @@ mod tests {
         let two = Labels::new(&two);
         assert_eq!((two.label("a", "issues"), two.label("a", "")), ("a (issues)".to_owned(), "a".to_owned()));
         assert!(two.need_column([]));
+    }
+
+    #[test]
+    fn the_only_default_stream_needs_no_name() {
+        let issues = StreamSpec::new("issues");
+        let spec = SourceSpec::new("s", "1").stream(issues).stream(StreamSpec::new("comments").optional());
+        let labels = Labels::new(&spec);
+        assert_eq!((labels.label("a", "issues"), labels.label("a", "comments")), ("a".into(), "a (comments)".into()));
+        assert!(!labels.need_column(["issues"]) && labels.need_column(["issues", "comments"]));
     }
 }

@@ -118,7 +118,7 @@ async fn the_database_path_comes_from_db_or_the_environment() {
 async fn status_shows_enabled_and_disabled_resources() {
     let program = Program::new("github_issues");
     let enabled = program.run(&["enable", "acme/gears", "--schedule", "15 2 * * *"]).await.expect(0);
-    assert_eq!(enabled.stdout, "enabled acme/gears, schedule 15 2 * * *\n");
+    assert_eq!(enabled.stdout, "enabled acme/gears, schedule 15 2 * * *, streams issues (default)\n");
     let status = program.run(&["status"]).await.expect(0).stdout;
     assert!(status.contains("repository") && status.contains("15 2 * * *") && status.contains("never run"), "{status}");
     program.run(&["disable", "acme/gears"]).await.expect(0);
@@ -250,7 +250,7 @@ async fn all_spellings_of_a_repository_name_one_resource() {
     let upstream = upstream().await;
     let program = Program::github(upstream.url());
     let enabled = program.run(&["enable", "https://github.com/Acme/Widgets"]).await.expect(0);
-    assert_eq!(enabled.stdout, "enabled acme/widgets, schedule 30m\n");
+    assert_eq!(enabled.stdout, "enabled acme/widgets, schedule 30m, streams issues (default)\n");
     for name in [
         "ACME/widgets",
         "acme/widgets.git",

@@ -46,18 +46,19 @@ async fn all_selected_streams_of_each_project_run_when_it_is_due() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_is_selected_later_makes_its_project_due() {
+async fn a_stream_that_is_selected_later_is_due_at_once() {
     let program = projects();
     program.write("acme", "comments", &[r#"{"id":1}"#]);
     program.run(&["enable", "acme", "--schedule", "24h"]).await.expect(0);
     program.run(&["ingest"]).await.expect(0);
     assert_ne!(program.json(&["status"]).await["resources"][0]["next_due"], Value::Null);
     program.run(&["enable", "acme", "--streams", "issues,comments"]).await.expect(0);
-    let (lines, child) = run(&program, 2).await;
-    let comments = lines.iter().find(|line| line["stream"] == "comments").unwrap();
-    assert_eq!(comments["counts"]["inserted"], 1);
+    let (lines, child) = run(&program, 1).await;
+    assert_eq!((&lines[0]["stream"], &lines[0]["counts"]["inserted"]), (&"comments".into(), &1.into()));
     signal(&child, "TERM");
     end(child).await.expect(0);
+    let runs = program.json(&["runs"]).await["runs"].as_array().unwrap().len();
+    assert_eq!(runs, 2, "the other stream is not due");
 }
 
 #[tokio::test(flavor = "multi_thread")]
