@@ -70,7 +70,7 @@ pub(crate) struct NumberingSink {
 /// The part of a row that its number is about.
 fn state(row: &StoredRow) -> (Option<(i64, Option<&str>)>, bool) {
     let is_deleted = row.deleted_at.is_some();
-    ((!is_deleted).then(|| (row.version.0, row.json.as_deref())), is_deleted)
+    ((!is_deleted).then_some((row.version.0, row.json.as_deref())), is_deleted)
 }
 
 impl NumberingSink {

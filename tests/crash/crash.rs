@@ -1,5 +1,6 @@
 //! A sudden crash: everything that a process does stops at a chosen point.
 
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,8 +14,8 @@ use serde_json::Value;
 use snowfeed::prelude::*;
 use snowfeed::{
     Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Limits, LiveRows, Namespace, OutstandingRejects,
-    RejectQuery, RunQuery, RunRecord, Sink, StateChange, StateEntry, StateKey, StateStore, StateVersion, StoredRecord,
-    StreamStatus, UnseenQuery, VerifyRequest,
+    RejectQuery, RowQuery, RunQuery, RunRecord, SelectedRow, Sequence, Sink, StateChange, StateEntry, StateKey,
+    StateStore, StateVersion, StoredRecord, StreamStatus, UnseenQuery, VerifyRequest,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -134,6 +135,14 @@ impl Sink for CrashingBackend {
 
     async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {
         self.backend.rejects(query).await
+    }
+
+    async fn select_rows(&self, query: RowQuery) -> Result<Vec<SelectedRow>> {
+        self.backend.select_rows(query).await
+    }
+
+    async fn sequences(&self, resource: &Resource) -> Result<BTreeMap<String, Sequence>> {
+        self.backend.sequences(resource).await
     }
 
     fn limits(&self) -> Limits {

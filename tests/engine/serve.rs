@@ -191,8 +191,8 @@ async fn an_interrupted_run_resumes_after_a_restart() {
     assert_eq!(starts.lock().unwrap().len(), 3, "a completed run must wait for its schedule");
 }
 
-/// The virtual seconds at which runs of a stream began.
-fn stream_starts(connector: Connector) -> (Connector, Arc<Mutex<Vec<(String, u64)>>>) {
+/// Records the runs of each stream.
+fn stream_starts(connector: Connector) -> (Connector, Starts) {
     let (began, starts) = (Instant::now(), Starts::default());
     let log = starts.clone();
     let connector = connector.observer(move |event: &Event| {

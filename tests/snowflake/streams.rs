@@ -95,8 +95,8 @@ async fn stored(db: &TestDatabase, stream: &str) -> (String, u64) {
 async fn each_stream_has_its_own_versions_history_and_runs() {
     let db = ensured(usize::MAX).await;
     let one = resource("r");
-    for (stream, base, expected) in [("planets", 0, 1), ("moons", 0, 1), ("planets", 1, 2)] {
-        let report = db.snowflake.commit(commit_of(&one, part(stream, base as i64, base))).await.unwrap();
+    for (stream, base, expected) in [("planets", 0_u64, 1), ("moons", 0, 1), ("planets", 1, 2)] {
+        let report = db.snowflake.commit(commit_of(&one, part(stream, base.cast_signed(), base))).await.unwrap();
         assert_eq!(report.streams.keys().collect::<Vec<_>>(), [stream]);
         assert_eq!(report.streams[stream].version, Some(StateVersion(expected)));
     }

@@ -23,12 +23,14 @@ const RUN: &str = "01a2210d-c480-76e4-9c84-359fa12ae522";
 /// Each stream's records: the version by key.
 type Listing = BTreeMap<&'static str, BTreeMap<String, i64>>;
 
+/// The stream and the checkpoint of a read.
+type Read = (String, Option<i64>);
+
 /// A source that lists what is newer than its checkpoint.
 #[derive(Debug, Clone)]
 struct ListingSource {
     listing: Arc<Mutex<Listing>>,
-    /// The stream and the checkpoint of each read.
-    reads: Arc<Mutex<Vec<(String, Option<i64>)>>>,
+    reads: Arc<Mutex<Vec<Read>>>,
 }
 
 fn document(key: &str, version: i64) -> String {

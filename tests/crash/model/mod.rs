@@ -426,12 +426,15 @@ impl Trial {
     }
 }
 
+/// An unfinished reconcile run, and the issues that it has listed.
+type Unfinished = Option<(RunId, BTreeSet<u64>)>;
+
 /// The state before a run.
 struct Before {
     snapshots: [Snapshot; 2],
     from_start: [[bool; 2]; 2],
     /// The unfinished reconcile runs.
-    reconciles: [[Option<(RunId, BTreeSet<u64>)>; 2]; 2],
+    reconciles: [[Unfinished; 2]; 2],
     /// Issues that once existed and are gone.
     gone: [BTreeSet<u64>; 2],
     rows: [[Vec<FoundRow>; 2]; 2],

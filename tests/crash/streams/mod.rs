@@ -233,12 +233,14 @@ impl Trial {
         let cost = |upstream: &Upstream| (upstream.requests.children, upstream.commits);
         let before = cost(&self.upstream.lock());
         self.run(Mode::Incremental).await;
-        let mut upstream = self.upstream.lock();
-        let after = cost(&upstream);
-        if upstream.broken.is_empty() && after != before {
-            upstream.faults.push(format!("an idle run raises (child requests, commits) from {before:?} to {after:?}"));
+        {
+            let mut upstream = self.upstream.lock();
+            let after = cost(&upstream);
+            if upstream.broken.is_empty() && after != before {
+                let message = format!("an idle run raises (child requests, commits) from {before:?} to {after:?}");
+                upstream.faults.push(message);
+            }
         }
-        drop(upstream);
         let largest = self.largest_checkpoint().await;
         if largest > MAX_CHECKPOINT {
             self.upstream.lock().faults.push(format!("a checkpoint has {largest} bytes"));

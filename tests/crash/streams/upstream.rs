@@ -450,7 +450,7 @@ impl Upstream {
 
     fn insert_event(&mut self) -> Option<String> {
         let late = if self.traits.has_late_events { self.random.u64(0..6) } else { 0 };
-        let number = self.events.len() as i64 + 1;
+        let number = self.events.len().cast_signed() as i64 + 1;
         self.events.push((number, Instant::now() + Duration::from_secs(late)));
         Some(format!("event {number}, visible after {late} s"))
     }
@@ -466,7 +466,7 @@ impl Upstream {
 
     /// The events that are listed, the oldest first.
     pub(super) fn visible_events(&self) -> Vec<i64> {
-        let count = self.events.len() as i64;
+        let count = self.events.len().cast_signed() as i64;
         let is_visible =
             |(number, visible): &&(i64, Instant)| *visible <= Instant::now() || number + LATE_EVENTS <= count;
         self.events.iter().filter(is_visible).map(|(number, _)| *number).collect()

@@ -124,7 +124,7 @@ async fn more_than_a_thousand_owed_parents_stop_the_position(kind: Kind) {
     let bench = Bench::new(kind, family());
     let parents: Vec<String> = (0..PARENTS).map(|n| format!("p{n:04}@1")).collect();
     bench.tree.set("parents", &parents.join(" "));
-    let fails = |n: &usize| n % 10 != 0;
+    let fails = |n: &usize| !n.is_multiple_of(10);
     for n in 0..PARENTS {
         bench.tree.set(&format!("children/p{n:04}"), if fails(&n) { "!invalid_data" } else { "a@1" });
     }

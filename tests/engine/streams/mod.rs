@@ -109,7 +109,7 @@ async fn each_stream_has_its_own_checkpoint_status_counts_and_rejects() {
     }
     for run in &runs {
         let key = StateKey::new("r", &*run.stream);
-        assert_eq!(memory.runs(RunQuery::new(9).key(&key)).await.unwrap(), [run.clone()]);
+        assert_eq!(memory.runs(RunQuery::new(9).key(&key)).await.unwrap(), std::slice::from_ref(run));
     }
     // The next runs continue each from its own checkpoint.
     reads(&source);
