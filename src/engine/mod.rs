@@ -45,8 +45,6 @@ pub use schedule::Schedule;
 pub use selection::StreamSelection;
 #[cfg(feature = "cli")]
 pub(crate) use selection::{find_stream, list_streams};
-#[cfg(feature = "cli")]
-pub(crate) use serve::last_start;
 pub use tokio_util::sync::CancellationToken;
 
 #[cfg(doc)]

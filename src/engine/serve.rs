@@ -142,9 +142,3 @@ impl Connector {
         Ok((config, plan))
     }
 }
-
-/// The time from which the schedule of a resource counts, given the starts of the last runs of its selected streams: the earliest, so that
-/// a stream that was selected only now is read at once, and a run of some of the streams delays no other.
-pub(crate) fn last_start(starts: impl IntoIterator<Item = Option<Timestamp>>) -> Option<Timestamp> {
-    starts.into_iter().min().flatten()
-}

@@ -8,7 +8,7 @@ use super::session::Session;
 use crate::cli::Exit;
 use crate::cli::labels::Labels;
 use crate::cli::output::{count, table, time};
-use crate::engine::{Connector, Schedule, last_start};
+use crate::engine::{Connector, Schedule};
 use crate::{
     ErrorKind, OutstandingRejects, RejectQuery, Resource, ResourceConfig, Result, RunRecord, RunStatus, Source,
     StateKey, StreamStatus,
@@ -118,7 +118,8 @@ impl ResourceEntry {
         let read = || streams.iter().filter(|stream| stream.is_read());
         // Ignore future-dated runs: a clock was wrong.
         let start = |run: &RunRecord| Some(run.started_at).filter(|start| *start <= now);
-        let last = last_start(read().map(|stream| stream.last_run.as_ref().and_then(start)));
+        // The earliest, as in a schedule: a stream that was selected only now is read at once.
+        let last = read().map(|stream| stream.last_run.as_ref().and_then(start)).min().flatten();
         let due = last.map_or(Some(now), |last| schedule.next(last).map(|due| due.max(now)));
         let is_scheduled = config.enabled && read().next().is_some();
         // Of several, the first one declared.
