@@ -65,7 +65,7 @@ pub enum Revisit {
 #[non_exhaustive]
 pub enum Listing {
     /// Little, if it came in several batches: records move from page to page while it is read. The engine verifies each record that it
-    /// lacks ([`StreamSpec::verifiable`]), or reads the list a second time.
+    /// lacks ([`StreamSpec::verifiable`](super::StreamSpec::verifiable)), or reads the list a second time.
     #[default]
     MayDrift,
     /// That they are gone: the list holds every record that existed throughout the read, like one with a keyset or a cursor.
