@@ -2,6 +2,7 @@
 
 mod comments;
 mod commits;
+mod engine;
 mod events;
 mod pulls;
 mod snapshots;
