@@ -105,7 +105,11 @@ async fn many_broken_parents_in_a_row_do_not_block_those_behind_them_forever(kin
     for _ in 0..5 {
         bench.run(Mode::Incremental).await;
     }
-    assert_eq!(bench.live("children").await.split(' ').count(), 10, "a healthy parent behind 30 broken ones is not read");
+    assert_eq!(
+        bench.live("children").await.split(' ').count(),
+        10,
+        "a healthy parent behind 30 broken ones is not read"
+    );
     // The first parent recovers although all others stay broken.
     bench.tree.set("children/p10", "a@1");
     for _ in 0..4 {
