@@ -28,7 +28,9 @@ impl Issues {
 
 /// The tables of GitHub's issues.
 pub(crate) fn tables() -> Vec<StreamSpec> {
-    GithubIssues::default().spec().streams
+    let mut streams = GithubIssues::default().spec().streams;
+    streams.retain(|stream| stream.name == "issues");
+    streams
 }
 
 fn issue(number: i64) -> Record {
