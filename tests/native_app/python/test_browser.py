@@ -140,9 +140,15 @@ def enable(page, name):
     page.tab("Resources")
 
 
+def open_choice(page):
+    """Opens the first choice on the tab that takes one value: streams are chosen beside the repositories."""
+    choices = page.page.locator("[data-testid='stSelectbox'], .stSelectbox")
+    choices.get_by_role("combobox").filter(visible=True).first.click()
+
+
 def choose(page, name):
     """Selects a repository on the tab."""
-    page.page.get_by_role("combobox").filter(visible=True).first.click()
+    open_choice(page)
     page.page.get_by_role("option", name=name, exact=True).click()
     page.back_to("Resources")
 
@@ -223,8 +229,9 @@ def hostile(page):
 
 def choose_table(page, name, tab):
     """Selects a repository on a tab that shows rows."""
-    page.page.get_by_role("combobox").filter(visible=True).first.click()
-    page.page.get_by_role("option", name=name, exact=True).click()
+    open_choice(page)
+    # The table is named with its stream.
+    page.page.get_by_role("option", name=name).first.click()
     if page.version == "oldest":
         page.settled()
         page.tab(tab)

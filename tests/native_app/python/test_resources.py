@@ -188,7 +188,8 @@ def test_a_deletion_stops_an_active_run(configured):
     configured.account.job = engine.ingesting(configured.real)
     configured.ok("enable_resource", "a/b")
     configured.ended("a/b")
-    versions = f'SELECT s."VERSION", s."VALUE":checkpoint AS "CHECKPOINT" FROM "{configured.data}"."STATE"."APP_STATE" s'
+    versions = f"""SELECT s."VERSION", s."VALUE":checkpoint AS "CHECKPOINT"
+        FROM "{configured.data}"."STATE"."APP_STATE" s WHERE s."STREAM" = 'issues'"""
     assert configured.rows(versions) == [{"VERSION": 1, "CHECKPOINT": None}]
     for version in (2, 3):
         configured.ok("delete_resource", "a/b", True)
