@@ -146,7 +146,7 @@ async fn rejected_records_are_reported_with_their_position() {
     std::fs::write(program.folder().join("odd.jsonl"), "{\"id\":1}\nno JSON\n").unwrap();
     let ended = program.run(&["--set", "path=.", "ingest", "odd"]).await.expect(3);
     let summary = "rejected 1 record: list the outstanding ones with `rejects`";
-    assert!(ended.stderr.contains(&format!("odd (lines): {summary}")), "{}", ended.stderr);
+    assert!(ended.stderr.contains(&format!("odd: {summary}")), "{}", ended.stderr);
     let runs = program.run(&["runs"]).await.expect(0).stdout;
     assert!(runs.contains(summary), "{runs}");
 }
