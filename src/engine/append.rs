@@ -6,7 +6,7 @@ use async_stream::try_stream;
 use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
-use crate::{Batch, BatchStream, Checkpoint, ReadRequest, Reader, Result};
+use crate::{Batch, BatchStream, Checkpoint, ReadRequest, Reader};
 
 /// The number of gaps to remember. One more is joined to the one before it, which reads some records again.
 const MAX_GAPS: usize = 2;
@@ -34,11 +34,6 @@ struct Gap {
 }
 
 impl AppendProgress {
-    /// Reads the progress in a checkpoint.
-    pub(super) fn from_checkpoint(checkpoint: Option<&Checkpoint>) -> Result<Self> {
-        checkpoint.map_or_else(|| Ok(Self::default()), Checkpoint::parse)
-    }
-
     fn insert(&mut self, gap: Gap) {
         self.gaps.insert(0, gap);
         if self.gaps.len() > MAX_GAPS {

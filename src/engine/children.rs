@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use async_stream::try_stream;
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::list::{ListReader, stored_record, wrong_answer};
+use super::list::{ListReader, stored_record};
 use crate::{
     Batch, BatchStream, Checkpoint, ChildOf, Error, ErrorKind, Parent, Position, Result, Revisit, RowPath, RowQuery,
     RowSelection, SelectedRow, Sequence, SourceEvent,
@@ -31,7 +31,7 @@ const CHILDREN: usize = 10_000;
 /// The number of owed parents to remember. If there are more, the run fails, and the position stays.
 const MAX_OWED: usize = 1_000;
 
-/// The run fails when so many lists in a row have failed: then the source as a whole is the cause. Of the owed lists, the run then leaves
+/// The number of lists in a row whose failure ends the run: then the source as a whole is the cause. Of the owed lists, the run then leaves
 /// the others to the next one, which begins with them.
 const MAX_FAILURES: usize = 10;
 
@@ -55,11 +55,6 @@ pub(super) struct ChildProgress {
 }
 
 impl ChildProgress {
-    /// Reads the progress in a checkpoint.
-    pub(super) fn from_checkpoint(checkpoint: Option<&Checkpoint>) -> Result<Self> {
-        checkpoint.map_or_else(|| Ok(Self::default()), Checkpoint::parse)
-    }
-
     /// Whether nothing is left to read up to a sequence.
     pub(super) fn is_complete(&self, until: Sequence) -> bool {
         self.owed.is_empty() && self.from > until
@@ -97,13 +92,10 @@ struct QueuedParent {
     stored: Option<Vec<SelectedRow>>,
 }
 
-/// The list of one parent, of which the beginning was read.
+/// A parent and its list, of which the beginning was read.
 struct Visit {
     parent: SelectedRow,
-    /// The batches that were read.
-    batches: Vec<Batch>,
-    /// The rest of the list, or the error that ended it.
-    rest: Result<Option<BatchStream>>,
+    list: BatchStream,
 }
 
 /// What to do about a parent whose list failed.
@@ -143,25 +135,14 @@ impl ChildReader {
                 let mut visits = queue.map_ok(move |parent| visitor.clone().visit(parent)).try_buffered(CONCURRENT_LISTS);
                 let mut in_a_row = 0;
                 while let Some(visit) = visits.try_next().await? {
-                    let Visit { parent, batches, rest } = visit;
-                    for batch in batches {
-                        yield batch;
-                    }
-                    let mut ended = Ok(());
-                    match rest {
-                        Ok(Some(mut rest)) => loop {
-                            match rest.try_next().await {
-                                Ok(Some(batch)) => yield batch,
-                                Ok(None) => break,
-                                Err(error) => {
-                                    ended = Err(error);
-                                    break;
-                                }
-                            }
-                        },
-                        Ok(None) => {}
-                        Err(error) => ended = Err(error),
-                    }
+                    let Visit { parent, mut list } = visit;
+                    let ended = loop {
+                        match list.try_next().await {
+                            Ok(Some(batch)) => yield batch,
+                            Ok(None) => break Ok(()),
+                            Err(error) => break Err(error),
+                        }
+                    };
                     progress.owed.retain(|owed| *owed != parent.position.path);
                     let mut batch = Batch::new();
                     match ended {
@@ -293,21 +274,14 @@ impl ChildReader {
             let request = Parent { fields: std::mem::take(&mut parent.fields), ..Parent::new(path) };
             self.lists.clone().read(Some(request), None, stored)
         };
-        let (mut batches, mut bytes) = (Vec::new(), 0);
-        let rest = loop {
-            match list.try_next().await {
-                Ok(Some(batch)) => {
-                    bytes += batch.size();
-                    batches.push(batch);
-                }
-                Ok(None) => break Ok(None),
-                Err(error) => break Err(error),
-            }
-            if bytes > LIST_BUFFER {
-                break Ok(Some(list));
-            }
-        };
-        Ok(Visit { parent, batches, rest })
+        let (mut begun, mut bytes) = (Vec::new(), 0);
+        while bytes <= LIST_BUFFER
+            && let Some(batch) = list.next().await
+        {
+            bytes += batch.as_ref().map_or(0, Batch::size);
+            begun.push(batch);
+        }
+        Ok(Visit { parent, list: stream::iter(begun).chain(list).boxed() })
     }
 
     /// Waits until the list of a parent may show what changed it.
@@ -337,7 +311,6 @@ impl ChildReader {
     /// Asks the source about a parent whose children were not found.
     async fn verify_parent(&self, parent: &SelectedRow, error: Error) -> Result<Failure> {
         let path = &parent.position.path;
-        let key = path.key().unwrap_or_default();
         let unknown = || {
             self.lists.monitor.event(SourceEvent::Warning(format!(
                 "the source did not find the record {path} of `{}`, and cannot verify it: its children in `{}` stay unchanged",
@@ -353,7 +326,6 @@ impl ChildReader {
         let mut verified = self.lists.verify_records(&self.child.parent, vec![record]).await?;
         match verified.pop() {
             None => Ok(unknown()),
-            Some(record) if record.key != key => Err(wrong_answer(&record.key)),
             Some(record) if record.json().is_none() => Ok(Failure::Gone),
             Some(_) => Ok(Failure::Owed(error)),
         }

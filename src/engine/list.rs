@@ -7,6 +7,7 @@ use async_stream::try_stream;
 use futures::{StreamExt, TryStreamExt};
 
 use super::deletions::Deletions;
+use super::verification;
 use crate::record::content_hash;
 use crate::sink::LiveRows;
 use crate::stream::Listing;
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// The number of rows to select, to verify and to delete at once.
-pub(super) const STEP: usize = 500;
+const STEP: usize = 500;
 
 /// Reads the lists of one stream of a resource.
 #[derive(Debug, Clone)]
@@ -226,28 +227,16 @@ impl ListReader {
         self.verify_records(&self.stream.name, records).await
     }
 
-    /// Verifies records of a stream one by one. Answers about other records are an error.
+    /// Verifies records of a stream one by one.
     pub(super) async fn verify_records(&self, stream: &str, records: Vec<StoredRecord>) -> Result<Vec<Record>> {
-        let mut requested: HashSet<String> = records.iter().map(|record| record.key.clone()).collect();
         let request = VerifyRequest {
             checkpoint: self.known.clone(),
             monitor: self.monitor.clone(),
             allow_deletions: self.allow_deletions,
             ..VerifyRequest::new(self.resource.clone(), stream, records)
         };
-        let verified = self.reader.verify(request).await?;
-        match verified.iter().find(|record| !requested.remove(&record.key)) {
-            None => Ok(verified),
-            Some(record) => Err(wrong_answer(&record.key)),
-        }
+        verification::verify(self.reader.as_ref(), request).await
     }
-}
-
-/// The error for an impossible answer of [`Reader::verify`].
-pub(super) fn wrong_answer(key: &str) -> Error {
-    Error::internal("the source verified a record twice, or one that was not requested")
-        .with_context("key", key)
-        .with_help("in the source, return at most one record from `verify` for each requested one")
 }
 
 /// A selected row with its document, as the source verifies it.

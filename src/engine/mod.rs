@@ -34,6 +34,7 @@ mod serve;
 mod settings;
 mod sweep;
 mod timetable;
+mod verification;
 
 pub use connector::Connector;
 pub use event::{Event, Observer};

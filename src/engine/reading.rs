@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
+use serde::de::DeserializeOwned;
 
 use super::append::{self, AppendProgress};
 use super::children::{ChildProgress, ChildReader};
@@ -32,7 +33,7 @@ impl Run<'_> {
         match &self.stream.kind {
             StreamKind::Incremental => Ok(reader.read(request)),
             StreamKind::Append(append) => {
-                let progress = AppendProgress::from_checkpoint(request.checkpoint.as_ref())?;
+                let progress = progress_in::<AppendProgress>(request.checkpoint.as_ref())?;
                 Ok(append::read(reader, request, progress, append.overlap))
             }
             StreamKind::Snapshot => {
@@ -47,9 +48,9 @@ impl Run<'_> {
     }
 
     async fn children(&self, reader: Arc<dyn Reader>, child: ChildOf, request: ReadRequest) -> Result<BatchStream> {
-        let progress = ChildProgress::from_checkpoint(request.checkpoint.as_ref())?;
+        let progress = progress_in::<ChildProgress>(request.checkpoint.as_ref())?;
         let incremental = match self.reconciliation() {
-            Some(_) => Some(ChildProgress::from_checkpoint(request.incremental.as_ref())?),
+            Some(_) => Some(progress_in::<ChildProgress>(request.incremental.as_ref())?),
             None => None,
         };
         let sequences = self.connector.sink.sequences(&self.resource).await?;
@@ -121,6 +122,11 @@ impl Run<'_> {
         };
         verifies && self.record.mode == Mode::Reconcile
     }
+}
+
+/// Reads the engine's progress in a checkpoint.
+fn progress_in<T: DeserializeOwned + Default>(checkpoint: Option<&Checkpoint>) -> Result<T> {
+    checkpoint.map_or_else(|| Ok(T::default()), Checkpoint::parse)
 }
 
 /// Rejects the records of a list of deletions that are none.

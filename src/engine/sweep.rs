@@ -1,12 +1,11 @@
 //! Reconcile runs mark the keys that the source lists, then ask the source to verify all other keys.
 
-use std::collections::HashSet;
-
 use super::Event;
 use super::admission::admit_records;
 use super::batcher::Rows;
 use super::deletions::Deletions;
 use super::run::Run;
+use super::verification;
 use crate::sink::StalePolicy;
 use crate::state::Reconciliation;
 use crate::stream::Listing;
@@ -150,7 +149,6 @@ impl Run<'_> {
         if self.connector.spec.is_authoritative {
             return Ok(unseen.into_iter().map(|record| Record::delete(record.key, record.version)).collect());
         }
-        let mut requested: HashSet<String> = unseen.iter().map(|record| record.key.clone()).collect();
         let request = VerifyRequest {
             resource: self.resource.clone(),
             checkpoint: self
@@ -163,13 +161,7 @@ impl Run<'_> {
             allow_deletions: self.allow_deletions,
             monitor: self.monitor.clone(),
         };
-        let verified = reader.verify(request).await?;
-        match verified.iter().find(|record| !requested.remove(&record.key)) {
-            None => Ok(verified),
-            Some(record) => Err(Error::internal("the source verified a record twice, or one that was not requested")
-                .with_context("key", &record.key)
-                .with_help("in the source, return at most one record from `verify` for each requested one")),
-        }
+        verification::verify(reader, request).await
     }
 }
 
