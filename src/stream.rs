@@ -215,6 +215,11 @@ impl StreamSpec {
         }
     }
 
+    /// Whether it has a table of its own.
+    pub(crate) fn has_table(&self) -> bool {
+        self.table() == self.name
+    }
+
     /// The stream that is read before it, and selected with it: the parent, or the target of its deletions.
     pub fn requires(&self) -> Option<&str> {
         match &self.kind {

@@ -5,15 +5,13 @@ use crate::{RunRecord, SourceSpec};
 /// Names streams of resources for people: the only default stream of the source by the resource alone, like its view.
 #[derive(Debug, Clone)]
 pub(super) struct Labels {
-    /// The only default stream.
+    /// See [`SourceSpec::sole_stream`].
     sole: Option<String>,
 }
 
 impl Labels {
     pub(super) fn new(spec: &SourceSpec) -> Self {
-        let mut defaults = spec.streams.iter().filter(|stream| stream.is_default);
-        let sole = defaults.next().filter(|_| defaults.next().is_none());
-        Self { sole: sole.map(|stream| stream.name.clone()) }
+        Self { sole: spec.sole_stream().map(str::to_owned) }
     }
 
     /// Whether the stream has to be named.

@@ -64,6 +64,6 @@ impl ResourceTables {
 
 /// The streams that have a table.
 pub(super) fn with_tables(mut streams: Vec<StreamSpec>) -> Vec<StreamSpec> {
-    streams.retain(|stream| stream.table() == stream.name);
+    streams.retain(StreamSpec::has_table);
     streams
 }

@@ -121,7 +121,7 @@ impl SourceSpec {
             }
             stream.validate()?;
             if let Some(required) = stream.requires()
-                && self.streams[..index].iter().all(|other| other.name != required || other.table() != required)
+                && self.streams[..index].iter().all(|other| other.name != required || !other.has_table())
             {
                 let name = &stream.name;
                 return Err(Error::internal(format!(
@@ -133,14 +133,23 @@ impl SourceSpec {
         Ok(())
     }
 
+    /// The stream that a resource's name alone stands for: the only one with a table, or the only default one of these.
+    pub(crate) fn sole_stream(&self) -> Option<&str> {
+        let with_table = || self.streams.iter().filter(|stream| stream.has_table());
+        let all: Vec<&StreamSpec> = with_table().collect();
+        let defaults: Vec<&StreamSpec> = with_table().filter(|stream| stream.is_default).collect();
+        match (all.as_slice(), defaults.as_slice()) {
+            ([sole], _) | (_, [sole]) => Some(&sole.name),
+            _ => None,
+        }
+    }
+
     /// Decides which stream's view takes the name of its resource. It depends on the whole declaration, not on what a user selects, so
     /// that a selection renames no view.
     pub(crate) fn assign_resource_names(&mut self) {
-        let with_table = || self.streams.iter().filter(|stream| stream.table() == stream.name);
-        let is_sole = with_table().count() == 1;
-        let is_sole_default = with_table().filter(|stream| stream.is_default).count() == 1;
+        let sole = self.sole_stream().map(str::to_owned);
         for stream in &mut self.streams {
-            stream.takes_resource_name = Some(is_sole || is_sole_default && stream.is_default);
+            stream.takes_resource_name = Some(sole.as_ref() == Some(&stream.name));
         }
     }
 

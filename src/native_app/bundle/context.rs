@@ -170,7 +170,7 @@ impl Context {
                     name: stream.name.clone(),
                     is_default: stream.is_default,
                     requires: stream.requires().map(Into::into),
-                    has_table: stream.table() == stream.name,
+                    has_table: stream.has_table(),
                     columns: stream.columns.iter().map(|column| column.name.clone()).collect(),
                 })
                 .collect(),
