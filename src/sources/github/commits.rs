@@ -18,7 +18,7 @@ use super::batches::Batches;
 use super::connection::Connection;
 use super::fields::is_sha;
 use super::names::Name;
-use super::origin::{Origin, unknown_format};
+use super::origin::{Origin, read_checkpoint};
 use super::page;
 use super::settings::GithubSettings;
 use super::snapshots::api_of;
@@ -56,19 +56,9 @@ struct Walk {
 }
 
 impl Progress {
-    /// # Errors
-    /// `Checkpoint`, when another version of the source wrote it, or it belongs to another server.
+    /// See [`read_checkpoint`].
     fn read(connection: &Connection, checkpoint: &Checkpoint) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct Versioned {
-            v: u32,
-        }
-        let v = checkpoint.parse::<Versioned>()?.v;
-        if v != VERSION {
-            return Err(unknown_format(v, VERSION));
-        }
-        Origin::for_server(connection.client.base_url(), checkpoint)?;
-        checkpoint.parse()
+        read_checkpoint(connection, checkpoint, VERSION)
     }
 }
 

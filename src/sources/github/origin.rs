@@ -1,5 +1,6 @@
 //! The repository that a checkpoint belongs to.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::connection::Connection;
@@ -50,10 +51,34 @@ pub(super) fn wrong_server(known: &str, server: &Url) -> Error {
         )
 }
 
-/// The error of a checkpoint of another format.
-pub(super) fn unknown_format(format: u32, known: u32) -> Error {
-    Error::new(ErrorKind::Checkpoint, "the saved checkpoint has a format that is not known here")
+/// Reads a checkpoint that begins with the version of its format and the origin.
+///
+/// # Errors
+/// `Checkpoint`, when another version of the source wrote it, or it belongs to another server.
+pub(super) fn read_checkpoint<T: DeserializeOwned>(
+    connection: &Connection,
+    checkpoint: &Checkpoint,
+    version: u32,
+) -> Result<T> {
+    check_version(checkpoint, version)?;
+    Origin::for_server(connection.client.base_url(), checkpoint)?;
+    checkpoint.parse()
+}
+
+/// # Errors
+/// `Checkpoint`, when the checkpoint has another version of the format.
+pub(super) fn check_version(checkpoint: &Checkpoint, known: u32) -> Result<()> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        v: u32,
+    }
+    let format = checkpoint.parse::<Versioned>()?.v;
+    if format == known {
+        return Ok(());
+    }
+    let message = "the saved checkpoint has a format that is not known here";
+    Err(Error::new(ErrorKind::Checkpoint, message)
         .with_context("format", format)
         .with_context("known", known)
-        .with_help("upgrade the program, or `reset` the resource to read it again from the start (nothing is deleted)")
+        .with_help("upgrade the program, or `reset` the resource to read it again from the start (nothing is deleted)"))
 }

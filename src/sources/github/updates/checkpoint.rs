@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::origin::{unknown_format, wrong_server};
+use super::super::origin::{check_version, wrong_server};
 use super::super::page::UnreadRow;
 use super::step::{EntityTag, Range, UnixSecond};
 use crate::http::Url;
@@ -115,14 +115,7 @@ impl Position {
     /// # Errors
     /// `Checkpoint`, when another version of the source wrote it, or it is inconsistent.
     pub fn read(checkpoint: &Checkpoint) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct Versioned {
-            v: u32,
-        }
-        let v = checkpoint.parse::<Versioned>()?.v;
-        if v != VERSION {
-            return Err(unknown_format(v, VERSION));
-        }
+        check_version(checkpoint, VERSION)?;
         let written: Written = checkpoint.parse()?;
         let ranges = written.ranges;
         // Without an open range and a high-water mark, rows after the ranges would never be read.
@@ -219,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_formats_and_contradictions_are_refused_with_help() {
+    fn check_versions_and_contradictions_are_refused_with_help() {
         let headless = Position { hwm: None, ranges: vec![full().ranges.remove(0)], ..full() };
         for checkpoint in [
             Checkpoint::new(&serde_json::json!({ "v": 2, "new": true })).unwrap(),
