@@ -1,10 +1,11 @@
 //! The catalog: which tables and views exist, with which columns. Creates and replaces them.
 
+mod entries;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde::Serialize;
-
+use self::entries::{CLAIM, CatalogRow, SECOND_CLAIM, claim, finish_claim, write_columns, write_row};
 use super::migration::{self, COLLATED, LONG_TEXT};
 use super::names::{Names, digest, disambiguated_name, resource_name, union_name, upper_name};
 use super::pool::is_missing;
@@ -64,28 +65,12 @@ struct UnionView {
 /// The suffix of MADE_FROM for a raw table with the columns `SEQ` and `PARENT`, which older versions did not create.
 const NUMBERED: &str = " numbered";
 
-/// The prefix of a claim, before its id.
-const CLAIM: &str = "claim ";
-
-/// The prefix of a claim that overrode an unfinished one.
-const SECOND_CLAIM: &str = "claim over another ";
-
 /// Stored in place of a digest if the view must be rebuilt. The previous claimant may have crashed after replacing the view, or
 /// may still replace it from an incomplete list.
 const STALE: &str = "";
 
 /// The suffix of a stream's name in the row of its view; stream names never end like this.
 const VIEW_SUFFIX: &str = "^=view";
-
-/// A row of the catalog table.
-#[derive(Serialize)]
-struct CatalogRow<'a> {
-    resource: &'a str,
-    stream: &'a str,
-    name: &'a str,
-    columns: String,
-    made_from: &'a str,
-}
 
 impl Catalog {
     /// Reads the catalog.
@@ -464,7 +449,7 @@ impl Catalog {
         if is_doubtful {
             made.made_from = STALE.to_owned();
         }
-        let counts = finish_claim(session, names, &spec.name, &claimed, &made).await?;
+        let counts = finish_claim(session, names, &spec.name, &claimed, &made.columns, &made.made_from).await?;
         if counts {
             self.unions.insert(spec.name.clone(), made);
         }
@@ -504,61 +489,4 @@ impl Catalog {
 /// The key of a resource's table in the catalog.
 fn key(resource: &Resource, stream: &str) -> (String, String) {
     (stream.to_owned(), resource.name().to_owned())
-}
-
-fn write_columns(columns: &[Column]) -> Result<String> {
-    serde_json::to_string(columns).map_err(|error| Error::internal("columns cannot be written").with_source(error))
-}
-
-/// Inserts or replaces a row.
-async fn write_row(session: &mut dyn Session, names: &Names, entry: &CatalogRow<'_>) -> Result<()> {
-    let json = serde_json::to_string(entry)
-        .map_err(|error| Error::internal("an entry of the catalog cannot be written").with_source(error))?;
-    let merge = sql!(
-        "MERGE INTO {table} t USING (SELECT b.\"E\":resource::VARCHAR AS \"RESOURCE\", \
-         b.\"E\":stream::VARCHAR AS \"STREAM\", b.\"E\":name::VARCHAR AS \"NAME\", \
-         b.\"E\":columns::VARCHAR AS \"COLUMNS\", b.\"E\":made_from::VARCHAR AS \"MADE_FROM\" \
-         FROM (SELECT PARSE_JSON(?) AS \"E\") b) s ON t.\"RESOURCE\" = s.\"RESOURCE\" AND t.\"STREAM\" = s.\"STREAM\" \
-         WHEN MATCHED THEN UPDATE SET \"NAME\" = s.\"NAME\", \"COLUMNS\" = s.\"COLUMNS\", \"MADE_FROM\" = s.\"MADE_FROM\" \
-         WHEN NOT MATCHED THEN INSERT (\"RESOURCE\", \"STREAM\", \"NAME\", \"COLUMNS\", \"MADE_FROM\") \
-         VALUES (s.\"RESOURCE\", s.\"STREAM\", s.\"NAME\", s.\"COLUMNS\", s.\"MADE_FROM\")",
-        table = names.state("SNOWFEED_TABLE")
-    );
-    session.execute(Statement::new(merge).bind(json)).await?;
-    Ok(())
-}
-
-/// Claims the view of a stream: its row has no digest until [`finish_claim`].
-async fn claim(session: &mut dyn Session, names: &Names, stream: &str, id: &str) -> Result<()> {
-    let merge = sql!(
-        "MERGE INTO {table} t USING (SELECT '' AS \"RESOURCE\", b.\"STREAM\", b.\"NAME\", '[]' AS \"COLUMNS\", \
-         '{CLAIM}' || b.\"ID\" AS \"CLAIM\", '{SECOND_CLAIM}' || b.\"ID\" AS \"CLAIM_OVER\" \
-         FROM (SELECT CAST(? AS VARCHAR) AS \"STREAM\", CAST(? AS VARCHAR) AS \"NAME\", CAST(? AS VARCHAR) AS \"ID\") b) s \
-         ON t.\"RESOURCE\" = s.\"RESOURCE\" AND t.\"STREAM\" = s.\"STREAM\" \
-         WHEN MATCHED AND STARTSWITH(t.\"MADE_FROM\", '{CLAIM}') THEN UPDATE SET \"MADE_FROM\" = s.\"CLAIM_OVER\" \
-         WHEN MATCHED THEN UPDATE SET \"MADE_FROM\" = s.\"CLAIM\" \
-         WHEN NOT MATCHED THEN INSERT (\"RESOURCE\", \"STREAM\", \"NAME\", \"COLUMNS\", \"MADE_FROM\") \
-         VALUES (s.\"RESOURCE\", s.\"STREAM\", s.\"NAME\", s.\"COLUMNS\", s.\"CLAIM\")",
-        table = names.state("SNOWFEED_TABLE"),
-        CLAIM,
-        SECOND_CLAIM
-    );
-    session.execute(Statement::new(merge).bind(stream).bind(upper_name(stream)).bind(id)).await?;
-    Ok(())
-}
-
-/// Stores the digest of a stream's view, unless another program has claimed it since.
-async fn finish_claim(
-    session: &mut dyn Session,
-    names: &Names,
-    stream: &str,
-    claimed: &str,
-    made: &UnionView,
-) -> Result<bool> {
-    let update = sql!(
-        "UPDATE {table} SET \"COLUMNS\" = ?, \"MADE_FROM\" = ? WHERE \"RESOURCE\" = '' AND \"STREAM\" = ? AND \"MADE_FROM\" = ?",
-        table = names.state("SNOWFEED_TABLE")
-    );
-    let update = Statement::new(update).bind(write_columns(&made.columns)?).bind(made.made_from.as_str());
-    Ok(session.execute(update.bind(stream).bind(claimed)).await?.rows_affected()? > 0)
 }
