@@ -23,7 +23,7 @@ use crate::support::{Hold, resource};
 type Hook = Box<dyn FnMut(&Tree) + Send>;
 
 /// A source whose lists are text. It has a list for each stream without a parent (`labels`), and one for each parent of a child stream
-/// (`children/p1`, `grandchildren/p1/a`). Lists that nobody has set are empty.
+/// (`children/p1`, `grandchildren/p1/a`). Lists that no test has set are empty.
 ///
 /// A list is its pages, separated by `|`. A page is its records, `key@version` or `key@version=text`; or `!kind`, a failure; or `~`, the answer
 /// that nothing has changed.

@@ -225,7 +225,7 @@ async fn the_streams_of_a_resource_that_had_several_start_anew_and_nothing_is_lo
         let runs = snowflake.runs(RunQuery::new(9).resource("two")).await.unwrap();
         assert_eq!((runs.len(), runs[0].stream.as_str()), (1, ""), "its record is not that of a stream");
     }
-    assert_eq!(made.marks().await, ["1", "0"], "the marks of the reconciliation that nobody continues are deleted");
+    assert_eq!(made.marks().await, ["1", "0"], "the marks of the reconciliation that no run continues are deleted");
     let entries = "SELECT COUNT(*)::VARCHAR AS N FROM DB.STATE.\"APP_STATE\" WHERE \"KEY\" = 'two'";
     assert_eq!(cell(&made.db, entries).await, "2");
     let stream = "SELECT COALESCE(\"STREAM\", 'none') AS S FROM DB.STATE.\"INGESTION_RUN\" WHERE \"RESOURCE\" = 'two'";

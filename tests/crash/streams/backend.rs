@@ -57,7 +57,7 @@ impl ModelBackend {
     /// Checks the deletion of a row that was missing from the list of `list` below `parent`.
     fn check_deletion(&self, stream: &str, path: &RowPath, list: &str, parent: &RowPath) {
         let mut upstream = self.upstream.lock();
-        // Nobody can tell that a list has drifted in the same way twice.
+        // The engine cannot tell that a list has drifted in the same way twice.
         if upstream.traits.paging == Paging::Twice && stream != PARENTS {
             return;
         }

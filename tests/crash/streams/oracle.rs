@@ -46,7 +46,7 @@ impl Allowed<'_> {
         self.upstream.broken.contains(&path[0])
     }
 
-    /// Whether a row may be live though the record is gone: nobody has told that its parent is.
+    /// Whether a row may be live though the record is gone: the engine has not learnt that its parent is.
     fn is_left_over(&self, stream: &str, path: &[String]) -> bool {
         self.by_reconciling() && (stream == PARENTS || !self.upstream.parents.contains_key(&path[0]))
     }
@@ -69,7 +69,7 @@ pub(super) async fn compare(
     let allowed = Allowed { upstream, parents: &parents, is_reconciled };
     for (stream, texts) in texts(upstream) {
         if stream == GRANDCHILDREN && upstream.traits.paging == Paging::Twice && !is_reconciled {
-            // Nobody can verify a child whose list was not found: it is skipped until the next reconcile run.
+            // The source cannot verify a child whose list was not found: it is skipped until the next reconcile run.
             continue;
         }
         let has_parent = [CHILDREN, GRANDCHILDREN].contains(&stream);

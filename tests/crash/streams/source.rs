@@ -340,7 +340,7 @@ impl Upstream {
                 row(version(child.version), *child.grandchildren.get(key)?)
             }
             LABELS => self.labels.get(key).and_then(|label| row(0, label.text)),
-            _ => panic!("nobody verifies {stream}"),
+            _ => panic!("the engine must not verify {stream}"),
         }
     }
 }

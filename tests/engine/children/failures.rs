@@ -139,7 +139,7 @@ async fn more_than_a_thousand_owed_parents_stop_the_position(kind: Kind) {
     assert_eq!(bench.live("children").await.split(' ').count(), PARENTS);
 }
 
-/// Rule 15: the tombstone is in the parents' table, so that nobody asks again, and other child streams see it.
+/// Rule 15: the tombstone is in the parents' table, so that its list is not requested again, and other child streams see it.
 async fn a_parent_that_is_gone_is_deleted_with_its_children(kind: Kind) {
     let bench = bench(kind).await;
     bench.tree.set("parents", "p1@2 p2@1 p3@1");

@@ -10,19 +10,8 @@ use snowfeed::engine::{Connector, IngestReport, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::{Backend, Mode, Resource, RowQuery, RowSelection, RunStatus, Sequence};
 
-use super::{settings, truth};
+use super::{LISTS, settings, truth};
 use crate::support::REPOSITORY;
-
-const LISTS: [(&str, RecordKind); 8] = [
-    ("issue_comments", RecordKind::IssueComment),
-    ("review_comments", RecordKind::ReviewComment),
-    ("labels", RecordKind::Label),
-    ("milestones", RecordKind::Milestone),
-    ("releases", RecordKind::Release),
-    ("issue_events", RecordKind::IssueEvent),
-    ("reviews", RecordKind::Review),
-    ("commits", RecordKind::Commit),
-];
 
 const STREAMS: [&str; 10] = [
     "issues",

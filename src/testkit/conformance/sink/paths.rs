@@ -85,8 +85,8 @@ pub(super) async fn clause_13_children_are_the_live_rows_of_their_parents(fresh:
     assert_eq!(page(&[&one], Some(one.child("bb")), 9).await, ["1/c", "1/é"]);
     assert_eq!(page(&[], None, 9).await, Vec::<String>::new());
     // The order of the parents is the caller's.
-    let (nobody, both) = (path(&["nobody"]), ["2/a", "2/y", "1/Z", "1/a", "1/b", "1/c", "1/é"]);
-    let parents = [&nobody, &two, &one];
+    let (childless, both) = (path(&["childless"]), ["2/a", "2/y", "1/Z", "1/a", "1/b", "1/c", "1/é"]);
+    let parents = [&childless, &two, &one];
     assert_eq!(page(&parents, None, 99).await, both);
     for limit in [1, 2, 3, 6] {
         let (mut paged, mut after) = (Vec::new(), None);

@@ -141,7 +141,7 @@ pub(super) async fn clause_14_documents_and_fields_come_with_the_rows(fresh: Fre
     assert_eq!(rows[0].fields, ["ü".into(), serde_json::json!(["x", null]), 1.5.into(), null.clone()]);
     assert_eq!(rows[1].fields, vec![null.clone(); 4]);
     assert_eq!(rows[2].fields, vec![null; 4], "a deletion of an unknown key has no document");
-    assert!(rows.iter().all(|row| row.json.is_none()), "nobody asked for documents: {rows:?}");
+    assert!(rows.iter().all(|row| row.json.is_none()), "documents that the query does not ask for: {rows:?}");
     assert_eq!(rows.iter().map(|row| row.is_deleted).collect::<Vec<_>>(), [true, false, true]);
     let mut rows = must(subject.sink.select_rows(query().documents()).await);
     rows.sort_by(|a, b| a.position.path.cmp(&b.position.path));
