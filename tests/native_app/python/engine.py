@@ -157,7 +157,7 @@ def ingesting(real, rows=3, **details):
         for run in runs:
             fill(real, database, run["resource"], rows, run["stream"])
             write(real, database, run)
-        return "starting\n" + json.dumps({"status": "complete", "runs": runs})
+        return "starting\n" + json.dumps({"schema_version": 1, "status": "complete", "runs": runs})
 
     return job
 
@@ -169,7 +169,7 @@ def failing(real, status="failed", **error):
     def job(account, args):
         database = args[args.index("--database") + 1][1:-1]
         write(real, database, record(args[-1], status=status, error=None if status == "running" else error))
-        raise JobFailed(log=json.dumps({"error": error}))
+        raise JobFailed(log=json.dumps({"schema_version": 1, "error": error}))
 
     return job
 
@@ -180,7 +180,7 @@ def unconfirmed(real, **error):
     def job(account, args):
         database = args[args.index("--database") + 1][1:-1]
         write(real, database, record(args[-1], status="partial", error=error, mode="reconcile"))
-        raise JobFailed(log=json.dumps({"error": error}))
+        raise JobFailed(log=json.dumps({"schema_version": 1, "error": error}))
 
     return job
 

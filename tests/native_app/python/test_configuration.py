@@ -359,10 +359,9 @@ def test_a_failed_connection_test_has_a_cause_and_help(configured):
     error = {"kind": "authentication", "message": "GitHub refuses the token", "help": "give another one"}
 
     def refuse(account, args):
-        raise JobFailed(
-            log="log line\n"
-            + json.dumps({"checks": [{"name": "remote", "ok": False, "detail": ""}], "error": error}, indent=2)
-        )
+        checks = [{"name": "remote", "ok": False, "detail": ""}]
+        document = json.dumps({"schema_version": 1, "checks": checks, "error": error}, indent=2)
+        raise JobFailed(log=f'{{"level": "info"}}\nlog line\n{document}\n{{"level": "warn"}}\na warning\n{{not JSON\n')
 
     configured.account.job = refuse
     answer = configured.call("test_connection")

@@ -46,7 +46,7 @@ def rows(app):
 
 def test_a_consumer_sets_up_the_app_and_sees_rows(running, scene):
     checks = running.ok("test_connection")["checks"]
-    assert checks and all(check["ok"] for check in checks), checks
+    assert checks and all(check["ok"] for check in checks), (checks, running.account.ran[-1].log)
     assert running.ok("get_connector_status")["configuration_status"] == "CONNECTED"
 
     running.ok("enable_resource", NAME)

@@ -298,7 +298,9 @@ def test_the_connection_can_be_tested_once_all_is_bound(page, app):
     )
     shown.says("The source can be reached").says("The last test succeeded")
     app.account.job = engine.failing(app.real, "partial")
-    app.account.job = lambda account, args: json.dumps({"error": {"kind": "x", "message": "the token *is* wrong"}})
+    app.account.job = lambda account, args: json.dumps(
+        {"schema_version": 1, "error": {"kind": "x", "message": "the token *is* wrong"}}
+    )
     shown.press("Test the connection").says("The connection test failed").says("the token *is* wrong")
 
 

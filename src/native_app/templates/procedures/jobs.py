@@ -16,6 +16,7 @@ from spec import SPEC
 
 SPECIFICATION = "/job.yaml"
 CONTAINER = "connector"
+DECODER = json.JSONDecoder()
 
 # How many lines of a failed container's log are read.
 LOG_LINES = 200
@@ -34,20 +35,18 @@ class Job:
     output: str  # The end of the container's log.
 
     def document(self):
-        """The JSON document that the program printed, or an empty one."""
-        for line in reversed(self.output.splitlines()):
+        """The last document that the program printed, or an empty one. A log mixes both streams, so other lines may surround it."""
+        lines = self.output.splitlines()
+        for start in reversed(range(len(lines))):
+            if not lines[start].startswith("{"):
+                continue
             try:
-                found = json.loads(line)
+                found, _ = DECODER.raw_decode("\n".join(lines[start:]))
             except ValueError:
                 continue
-            if isinstance(found, dict):
+            if "schema_version" in found:
                 return found
-        start = self.output.find("{\n")
-        try:
-            found = json.loads(self.output[start:]) if start >= 0 else {}
-        except ValueError:
-            return {}
-        return found if isinstance(found, dict) else {}
+        return {}
 
     def failure_summary(self):
         """Why it failed, from Snowflake and the last line of the log."""
