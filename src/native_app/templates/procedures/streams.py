@@ -67,5 +67,5 @@ def dropped(row):
 
 
 def label(resource, stream):
-    """A stream of a resource, for a message. The only stream of a source is not named."""
-    return f"{resource} ({stream})" if stream and len(names()) > 1 else resource
+    """A stream of a resource, for a message: `acme/widgets (comments)`, or only the resource if its name alone stands for the stream."""
+    return resource if stream in (None, SPEC["sole_stream"]) else f"{resource} ({stream})"
