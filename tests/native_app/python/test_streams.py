@@ -33,7 +33,7 @@ def without_comments(app, rows=3):
 
     def job(account, args):
         for resource in args[args.index("--") + 1 :] if "--" in args else engine.enabled(app.real, app.data):
-            for stream in engine.selected(app.real, app.data, resource):
+            for stream in engine.named(args) or engine.selected(app.real, app.data, resource):
                 failed = {} if stream == "issues" else {"status": "failed", "error": DENIED}
                 engine.fill(app.real, app.data, resource, rows, stream)
                 engine.write(app.real, app.data, engine.record(resource, inserted=rows, stream=stream, **failed))
