@@ -142,6 +142,7 @@ def ingesting(real, rows=3, **details):
         if "ingest" not in args:
             return json.dumps(
                 {
+                    "schema_version": 1,
                     "source": "github",
                     "version": "1.0.0",
                     "checks": [{"name": "remote", "ok": True, "detail": "github answers"}],
