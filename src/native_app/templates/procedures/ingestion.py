@@ -228,6 +228,12 @@ def newest_jobs(session):
     return found
 
 
+def being_read(session, resource, selected):
+    """The streams of a resource that containers whose end is not recorded may be reading; by default they read the `selected` ones."""
+    active = [job for job in known_jobs(store.job_store(session)).values() if resource in job["resources"] and not job.get("ended_at")]
+    return {stream for job in active for stream in job.get("streams") or selected}
+
+
 def forget_old(rows):
     """Removes the oldest finished containers."""
     ended = sorted((job["ended_at"], name) for name, job in known_jobs(rows).items() if job.get("ended_at"))

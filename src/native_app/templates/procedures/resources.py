@@ -151,7 +151,8 @@ def delete_data(resource, drop_data):
     """Resets the failure count of a deleted resource and, with `drop_data`, deletes its rows and state."""
     ingestion.reset_failures(resource.session, resource.name)
     if drop_data:
-        destination.delete_data(resource.session, resource.database, resource.name)
+        being_read = ingestion.being_read(resource.session, resource.name, streams.selected(resource.before or {}))
+        destination.delete_data(resource.session, resource.database, resource.name, being_read)
 
 
 def ingest(session, given, only=None, mode="incremental", allow_deletions=False):
