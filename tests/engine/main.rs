@@ -20,6 +20,7 @@ mod rejects;
 mod runs;
 mod serve;
 mod snapshots;
+mod source_wide;
 mod split_stores;
 mod state_size;
 mod store;
