@@ -66,6 +66,14 @@ mod tests {
     }
 
     #[test]
+    fn a_source_wide_stream_is_named_without_a_resource() {
+        let users = StreamSpec::snapshot("users").source_wide();
+        let labels = Labels::new(&SourceSpec::new("s", "1").stream(StreamSpec::new("issues")).stream(users));
+        assert_eq!(labels.label("*", "users"), "users");
+        assert_eq!(labels.label("a", "issues"), "a", "the resource has only this stream of its own");
+    }
+
+    #[test]
     fn the_only_default_stream_needs_no_name() {
         let issues = StreamSpec::new("issues");
         let spec = SourceSpec::new("s", "1").stream(issues).stream(StreamSpec::new("comments").optional());

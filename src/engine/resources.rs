@@ -27,7 +27,8 @@ impl<'a> ResourceLookup<'a> {
         config: &'a Settings,
         known: impl Iterator<Item = &'n str> + Clone,
     ) -> Self {
-        let canonical = |name: &str| connector.source.resource(config, name).ok().map(|one| (one.into(), name.to_owned()));
+        let canonical =
+            |name: &str| connector.source.resource(config, name).ok().map(|one| (one.into(), name.to_owned()));
         let mut names: BTreeMap<String, String> = known.clone().filter_map(canonical).collect();
         // A name that was stored before the source had a canonical form for it stays in use.
         names.extend(known.map(|name| (name.to_owned(), name.to_owned())));
@@ -215,10 +216,8 @@ impl Connector {
     pub async fn reset_streams(&self, resource: &Resource, streams: impl Into<StreamSelection>) -> Result<()> {
         let streams = streams.into().resolve(&self.spec)?;
         let (resource, config) = self.lookup(resource).await?;
-        let keys: Vec<StateKey> = streams
-            .into_iter()
-            .map(|stream| StateKey::new(stream.owner(&resource).name(), &stream.name))
-            .collect();
+        let keys: Vec<StateKey> =
+            streams.into_iter().map(|stream| StateKey::new(stream.owner(&resource).name(), &stream.name)).collect();
         self.reset_keys(&resource, config.as_ref(), &keys).await
     }
 

@@ -10,11 +10,11 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{Connector, Schedule};
 use super::ingest::ConcurrentRuns;
 use super::planned::{PlannedStream, PrefetchedState};
 use super::settings::Configured;
 use super::timetable::{PlannedResource, Timetable};
+use super::{Connector, Schedule};
 use crate::{Mode, Resource, Result, RunStatus, Settings, StateKey};
 
 /// How often the configuration is read again, to notice what another program has enabled or disabled.
@@ -132,8 +132,7 @@ impl Connector {
             let dropped = dropped.remove(&resource).unwrap_or_default();
             (resource, PlannedResource { schedules, last, is_unfinished, streams, unread, dropped })
         };
-        let mut plan: BTreeMap<_, _> =
-            PlannedStream::selected(&self.spec, selected).into_iter().map(planned).collect();
+        let mut plan: BTreeMap<_, _> = PlannedStream::selected(&self.spec, selected).into_iter().map(planned).collect();
         let keys: Vec<StateKey> = plan.values().flat_map(|planned| &planned.streams).map(PlannedStream::key).collect();
         let mut statuses = self.statuses(&keys).await?.into_iter();
         let is_metered = self.state.is_metered();

@@ -16,7 +16,7 @@ on_each_backend! {
     a_resource_is_reset_and_removed_without_it
     it_is_reset_by_its_name
     its_failure_stops_no_other_stream_and_forgets_no_new_resource
-    it_is_due_whenever_a_resource_that_selects_it_is_due
+    it_is_read_on_the_most_frequent_schedule
     its_resource_has_no_name_for_users
     two_programs_read_it_at_once
 }
@@ -117,7 +117,10 @@ async fn its_failure_stops_no_other_stream_and_forgets_no_new_resource(kind: Kin
     bench.tree.set("users", "!unavailable");
     bench.tree.set("tickets", "t1@1");
     let statuses = |runs: Vec<RunRecord>| runs.into_iter().map(|run| run.status).collect::<Vec<_>>();
-    assert_eq!(statuses(ingest(&bench, ["a", "b"]).await), [RunStatus::Failed, RunStatus::Complete, RunStatus::Complete]);
+    assert_eq!(
+        statuses(ingest(&bench, ["a", "b"]).await),
+        [RunStatus::Failed, RunStatus::Complete, RunStatus::Complete]
+    );
     // The list that does not exist says nothing about the resource.
     bench.tree.set("users", "!not_found");
     let request = IngestRequest::new([resource("new")]).streams(["users"]);
@@ -126,10 +129,12 @@ async fn its_failure_stops_no_other_stream_and_forgets_no_new_resource(kind: Kin
     assert_eq!(known, ["a", "b", "new"].map(resource));
 }
 
-async fn it_is_due_whenever_a_resource_that_selects_it_is_due(kind: Kind) {
+async fn it_is_read_on_the_most_frequent_schedule(kind: Kind) {
     let bench = bench(kind);
     let users_only = Some(StreamSelection::from(["users"]));
-    for (name, schedule, streams) in [("a", "10m", None), ("b", "25m", users_only), ("c", "1m", Some(["tickets"].into()))] {
+    for (name, schedule, streams) in
+        [("a", "10m", None), ("b", "25m", users_only), ("c", "1m", Some(["tickets"].into()))]
+    {
         enable(&bench, name, streams).await;
         let request = EnableRequest::new(resource(name)).schedule(schedule.parse().unwrap());
         bench.connector().enable(request).await.unwrap();
