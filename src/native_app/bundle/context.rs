@@ -47,6 +47,8 @@ pub(super) struct Context {
     privileges: Vec<Privilege>,
     secrets: Vec<Secret>,
     streams: Vec<Stream>,
+    /// See [`SourceSpec::sole_stream`].
+    sole_stream: Option<String>,
     /// The JSON Schema of the settings, without references.
     schema: Value,
     /// The statements that create the engine's own tables.
@@ -177,6 +179,7 @@ impl Context {
                     columns: stream.columns.iter().map(|column| column.name.clone()).collect(),
                 })
                 .collect(),
+            sole_stream: spec.sole_stream().map(Into::into),
             schema: inline_references(spec.settings.schema().as_value().clone()),
             state_sql: STATE_SQL,
             longest_text: LONGEST_TEXT,

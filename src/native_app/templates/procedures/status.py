@@ -157,6 +157,7 @@ def report(session):
         "resource_form": (SPEC["resource_names"] or {}).get("form", ""),
         "streams": streams.names(),
         "default_streams": streams.default(),
+        "sole_stream": SPEC["sole_stream"],
         "default_schedule": SPEC["default_schedule"],
         "default_scheduler": SPEC["default_scheduler"],
         "schedulers": settings.schedulers(),
@@ -198,7 +199,7 @@ def report(session):
 def viewer_report(session):
     """The status report for viewers: without settings, and without messages, which may mention settings."""
     full = report(session)
-    kept = ("name", "title", "resource_kind", "streams", "runs_have_streams", "version", "status", "configuration_status")
+    kept = ("name", "title", "resource_kind", "streams", "sole_stream", "runs_have_streams", "version", "status", "configuration_status")
     answer = {name: full[name] for name in kept}
     answer["problem"] = full.get("problem")
     answer["scheduler_problem"] = (full["scheduler_problem"] or {}).get("response_code")

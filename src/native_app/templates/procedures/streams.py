@@ -80,7 +80,8 @@ def dropped(row):
 
 
 def label(resource, stream):
-    """A stream of a resource, for a message. The only stream of a source is not named."""
+    """A stream of a resource, for a message: `acme/widgets (comments)`, or only the resource if its name alone stands for the stream. A
+    source-wide stream is named alone."""
     if stream in source_wide():
         return stream
-    return f"{resource} ({stream})" if stream and len(names()) > 1 else resource
+    return resource if stream in (None, SPEC["sole_stream"]) else f"{resource} ({stream})"
