@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 mod append;
+mod check;
 mod children;
 mod contract;
 mod deletion_feeds;

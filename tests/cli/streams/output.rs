@@ -213,6 +213,23 @@ async fn documents_about_several_streams_match_the_schema() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn check_says_which_stream_cannot_be_read() {
+    let program = mixed().await;
+    let ended = program.run(&["check"]).await.expect(7);
+    let shown: Vec<_> = rows(&ended.stdout).into_iter().filter(|row| row[0].starts_with("acme")).collect();
+    assert_eq!(shown[0], ["acme", "ok", "can be read"]);
+    assert_eq!(shown[1], ["acme (comments)", "ok", "can be read"]);
+    assert_eq!(shown[2][..2], ["acme (events)", "failed"]);
+    assert!(ended.stderr.contains("error: acme (events): events cannot be read"), "{}", ended.stderr);
+    let document = program.run(&["--json", "check"]).await.expect(7).json();
+    assert_fits("check", &document);
+    assert_eq!(document["checks"].as_array().unwrap().last().unwrap()["name"], "acme (events)");
+    assert_eq!(document["error"]["message"], "events cannot be read");
+    // No run was recorded.
+    assert_eq!(program.json(&["runs"]).await["runs"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_source_wide_stream_is_shown_with_each_resource_that_selects_it() {
     let program = declaring("+issues,+*users");
     program.write("acme", "issues", &[r#"{"id":1}"#]);
