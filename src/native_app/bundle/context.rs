@@ -108,6 +108,8 @@ struct Stream {
     name: String,
     /// Whether it is read where the user selects no streams.
     is_default: bool,
+    /// Whether it is read once for the source, not once per resource.
+    is_source_wide: bool,
     /// The stream that is selected with it.
     requires: Option<String>,
     /// Whether it has a table of its own.
@@ -171,6 +173,7 @@ impl Context {
                 .map(|stream| Stream {
                     name: stream.name.clone(),
                     is_default: stream.is_default,
+                    is_source_wide: stream.is_source_wide,
                     requires: stream.requires().map(Into::into),
                     has_table: stream.has_table(),
                     columns: stream.columns.iter().map(|column| column.name.clone()).collect(),

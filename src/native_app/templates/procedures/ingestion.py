@@ -157,7 +157,7 @@ def outcome(session, configuration, name, job, state, failure):
     """The outcome of a finished container, from the records of its runs. A run without changes has no record."""
     records = {}
     for run in history.runs_after(session, configuration.destination_database, job["after"]):
-        if run["resource"] in job["resources"]:
+        if run["resource"] in [*job["resources"], streams.SOURCE]:
             records.setdefault((run["resource"], run["stream"]), run)
     resources = ConfiguredResources(session, configuration)
     selected = [(resource, stream) for resource in job["resources"] for stream in resources.streams_of(resource)]
@@ -167,18 +167,20 @@ def outcome(session, configuration, name, job, state, failure):
     failed = {key: run for key, run in bad.items() if run["status"] == "failed"}
     died = [key for key, run in bad.items() if run["status"] == "running"]
     if failure and not bad:
-        died = [(resource, stream) for resource, stream in read if not {(resource, stream), (resource, None)} & set(records)]
+        died = [(resource, stream) for resource, stream in read if not recorded_as(resource, stream) & set(records)]
     stopped = {*failed, *died}
-    stuck = without_progress(read, stopped)
-    # A container that failed with some of the selected streams tells nothing about the others.
+    not_read = [(resource, stream) for resource, stream in read if stopped & {(resource, stream), *recorded_as(resource, stream)}]
+    affected = {resource for resource, _ in not_read} | {resource for resource, _ in stopped if resource in job["resources"]}
+    # A failing stream does not keep the others from being read: only a resource of which every stream has failed counts. A container
+    # that failed with some of the selected streams tells nothing about the others.
+    stuck = affected - {resource for resource, _ in set(read) - set(not_read)}
     undecided = stuck & {resource for resource, stream in selected if (resource, stream) not in read}
     count_failures(session, set(job["resources"]) - undecided, stuck - undecided)
     end = {"ended_at": now().isoformat(), "status": state or "GONE", "runs": [run["id"] for run in records.values()]}
-    end["failed"] = sorted({resource for resource, _ in stopped})
+    end["failed"] = sorted(affected)
     end["failed_streams"] = {}
-    for resource, stream in read:
-        if stopped & {(resource, stream), (resource, None)}:
-            end["failed_streams"].setdefault(resource, []).append(stream)
+    for resource, stream in not_read:
+        end["failed_streams"].setdefault(resource, []).append(stream)
     if died:
         ended = jobs.Job(name, failure or "the container ended before the run", jobs.log(session, name))
         message = error_message(ended.document().get("error") or {}) or ended.failure_summary()
@@ -194,10 +196,9 @@ def outcome(session, configuration, name, job, state, failure):
     return {**end, "code": "OK", "message": summary(records.values())}
 
 
-def without_progress(read, stopped):
-    """The resources of which every stream has failed. A failing stream does not keep the others from being read."""
-    rest = {resource for resource, stream in read if not stopped & {(resource, stream), (resource, None)}}
-    return {resource for resource, _ in stopped} - rest
+def recorded_as(resource, stream):
+    """What the runs of a stream of a resource may be recorded as. An older version recorded no stream."""
+    return {(streams.owner(resource, stream), stream), (resource, None)}
 
 
 def count_failures(session, resources, failed):
@@ -229,9 +230,10 @@ def newest_jobs(session):
 
 
 def being_read(session, resource, selected):
-    """The streams of a resource that containers whose end is not recorded may be reading; by default they read the `selected` ones."""
+    """The resource's own streams that containers whose end is not recorded may be reading; by default they read the `selected` ones."""
     active = [job for job in known_jobs(store.job_store(session)).values() if resource in job["resources"] and not job.get("ended_at")]
-    return {stream for job in active for stream in job.get("streams") or selected}
+    found = {stream for job in active for stream in job.get("streams") or selected}
+    return {stream for stream in found if streams.owner(resource, stream) == resource}
 
 
 def forget_old(rows):

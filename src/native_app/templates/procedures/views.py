@@ -92,17 +92,20 @@ def definitions(session, database, has_streams):
             "WHEN MAX(n.\"ENDED_AT\") IS NULL THEN 'NOT_SYNCING' ELSE 'LAST_SYNCED' END AS \"STATUS\", "
             'MAX(n."ENDED_AT") AS "LAST_SYNCED_AT" FROM (SELECT MAX("VALUE":status::VARCHAR) AS "STATUS" '
             f"FROM {own} WHERE \"KEY\" = 'status') p LEFT JOIN ({newest_run}) n ON TRUE "
-            f'LEFT JOIN ({selected_streams(database)}) s ON s."RESOURCE" = n."RESOURCE" AND ({of_selected})'
+            f'LEFT JOIN ({selected_streams(database)}) s ON s."OWNER" = n."RESOURCE" AND ({of_selected})'
         ),
     }
 
 
 def selected_streams(database):
-    """The selected streams of each resource."""
+    """The selected streams of each resource. OWNER is the resource to which the states and runs of the stream belong."""
     default = f"PARSE_JSON({literal(json.dumps(streams.default()))})"
+    shared, owner = ", ".join(map(literal, streams.source_wide())), 'r."KEY"'
+    if shared:
+        owner = f'CASE WHEN f."VALUE"::VARCHAR IN ({shared}) THEN {literal(streams.SOURCE)} ELSE {owner} END'
     return (
-        'SELECT r."KEY" AS "RESOURCE", f."VALUE"::VARCHAR AS "STREAM", r."VALUE":enabled::BOOLEAN AS "IS_ENABLED", '
-        f'r."VALUE":schedule::VARCHAR AS "SCHEDULE" FROM {qualified(database, "STATE", "RESOURCE_CONFIGURATION")} r, '
+        f'SELECT r."KEY" AS "RESOURCE", f."VALUE"::VARCHAR AS "STREAM", {owner} AS "OWNER", r."VALUE":enabled::BOOLEAN AS '
+        f'"IS_ENABLED", r."VALUE":schedule::VARCHAR AS "SCHEDULE" FROM {qualified(database, "STATE", "RESOURCE_CONFIGURATION")} r, '
         f'LATERAL FLATTEN(input => CASE WHEN IS_ARRAY(r."VALUE":streams) THEN r."VALUE":streams ELSE {default} END) f'
     )
 
@@ -121,7 +124,7 @@ def ingestion_definitions(database, has_streams):
     return (
         'SELECT d."RESOURCE", d."STREAM", d."IS_ENABLED", d."SCHEDULE", '
         "CASE s.\"STATUS\" WHEN 'DONE' THEN 'complete' ELSE LOWER(s.\"STATUS\") END AS \"STATUS\", s.\"TIMESTAMP\" AS \"STATUS_SINCE\" "
-        f'FROM ({selected_streams(database)}) d LEFT JOIN ({states}) s ON s."RESOURCE" = d."RESOURCE" AND '
+        f'FROM ({selected_streams(database)}) d LEFT JOIN ({states}) s ON s."RESOURCE" = d."OWNER" AND '
         '(s."STREAM" = d."STREAM" OR s."STREAM" IS NULL) '
         'QUALIFY ROW_NUMBER() OVER (PARTITION BY d."RESOURCE", d."STREAM" ORDER BY s."ORDER" DESC NULLS LAST) = 1'
     )

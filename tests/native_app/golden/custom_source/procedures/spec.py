@@ -27,6 +27,7 @@ SPEC = {
         {
             "name": "lines",
             "is_default": True,
+            "is_source_wide": False,
             "requires": None,
             "has_table": True,
             "columns": ["id", "name"],
@@ -34,6 +35,7 @@ SPEC = {
         {
             "name": "revisions",
             "is_default": False,
+            "is_source_wide": False,
             "requires": None,
             "has_table": True,
             "columns": ["id", "name"],
