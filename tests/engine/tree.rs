@@ -387,7 +387,9 @@ impl Bench {
 
     async fn rows(&self, stream: &str) -> Vec<SelectedRow> {
         let everything = RowSelection::Changed { from: Sequence(0), after: None, until: Sequence(u64::MAX) };
-        let query = RowQuery::new(resource("r"), stream, everything, usize::MAX).documents();
+        let is_source_wide = self.tree.spec().streams.iter().any(|spec| spec.name == stream && spec.is_source_wide);
+        let owner = if is_source_wide { Resource::source_wide() } else { resource("r") };
+        let query = RowQuery::new(owner, stream, everything, usize::MAX).documents();
         let mut rows = self.backend.select_rows(query).await.unwrap();
         rows.sort_by(|a, b| a.position.path.cmp(&b.position.path));
         rows

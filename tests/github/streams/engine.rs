@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use github_server::{Fault, GithubServer, Mutations, RecordKind};
+use github_server::{Fault, GithubServer, Mutations, ReceivedRequest, RecordKind};
 use serde_json::json;
 use snowfeed::backends::{Memory, Sqlite};
-use snowfeed::engine::{Connector, IngestReport, IngestRequest};
+use snowfeed::engine::{Connector, EnableRequest, IngestReport, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::{Backend, Limits, Mode, Resource, RowQuery, RowSelection, RunStatus, Sequence};
 
@@ -149,4 +149,26 @@ async fn reads_that_go_on_share_few_requests() {
     assert_eq!(ingest().await.unwrap().unwrap().status(), RunStatus::Partial);
     upstream.clear_faults();
     assert_eq!(ingest().await.expect("the runs hang").unwrap().status(), RunStatus::Complete);
+}
+
+/// `check` says which streams the token may not read.
+#[tokio::test]
+async fn a_check_names_the_streams_that_the_token_may_not_read() {
+    let upstream = upstream(30, 30).await;
+    let connector = connector(&upstream, Arc::new(Sqlite::in_memory().unwrap()));
+    let request = EnableRequest::new(Resource::new(REPOSITORY).unwrap()).streams(STREAMS);
+    connector.enable(request).await.unwrap();
+    complete(&connector, Mode::Incremental).await;
+    let body = json!({ "message": "Resource not accessible by personal access token" }).to_string();
+    let is_denied =
+        |request: &ReceivedRequest| request.path().ends_with("/labels") || request.path().contains("/pulls/");
+    upstream.fault_while(is_denied, Fault::Body { code: 403, body });
+    upstream.requests();
+    let checks = connector.check_streams().await.unwrap();
+    assert_eq!(checks.len(), STREAMS.len());
+    let denied = checks.iter().filter(|check| check.result.is_err()).map(|check| check.stream.as_str());
+    assert_eq!(denied.collect::<Vec<_>>(), ["review_comments", "labels", "pulls", "reviews"]);
+    for check in checks.into_iter().filter(|check| check.result.is_ok()) {
+        assert_eq!(check.result.unwrap(), Some(()), "{}", check.stream);
+    }
 }

@@ -6,7 +6,10 @@ import pytest
 
 import engine
 import ingestion
+import streams
+import texts
 from account import JobFailed
+from spec import SPEC
 
 HALF_HOUR = "SCHEDULE_30_20_MINUTE"
 ALL = ["issues", "comments", "reactions"]
@@ -94,6 +97,16 @@ def test_a_failing_stream_is_reported_and_does_not_stop_the_others(configured):
     assert job["message"] == f"a/b (comments): {DENIED['message']}. {DENIED['help']}"
     assert entry["failures"] == 0 and not entry["suspended"], "issues are still read"
     assert len(configured.account.jobs) == ingestion.MAX_FAILURES + 3
+
+
+@pytest.mark.parametrize(("sole", "named"), [("issues", ["comments"]), ("comments", ["issues"]), (None, BOTH)])
+def test_a_stream_is_named_where_the_name_of_its_resource_does_not_stand_for_it(monkeypatch, sole, named):
+    assert SPEC["sole_stream"] == "issues"
+    monkeypatch.setitem(SPEC, "sole_stream", sole)
+    expected = [f"a/b ({stream})" if stream in named else "a/b" for stream in BOTH]
+    assert [streams.label("a/b", stream) for stream in BOTH] == expected
+    assert [texts.name({"sole_stream": sole}, "a/b", stream) for stream in BOTH] == expected, "on the page, too"
+    assert streams.label("a/b", None) == texts.name({"sole_stream": sole}, "a/b", None) == "a/b"
 
 
 def test_a_resource_of_which_every_stream_fails_is_no_longer_started(configured):

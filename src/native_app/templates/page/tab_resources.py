@@ -63,14 +63,14 @@ def enable(name, *streams, doing="Working…"):
 
 
 def table(status):
-    """The table of all resources: a row for each stream if the source has several."""
-    schedule, several = status["configuration"]["schedule"], len(status["streams"]) > 1
+    """The table of all resources: a row for each stream, with its name where a resource's name does not stand for it."""
+    resources, schedule = status["resources"], status["configuration"]["schedule"]
+    named = any(texts.needs_name(status, stream["name"]) for resource in resources for stream in resource["streams"])
     lines = []
-    for resource in status["resources"]:
-        if several and resource["streams"]:
-            lines += [line(resource, stream, schedule, {"Stream": stream["name"]}) for stream in resource["streams"]]
-        else:
-            lines.append(line(resource, resource, schedule, {"Stream": ""} if several else {}))
+    for resource in resources:
+        lines += [line(resource, stream, schedule, {"Stream": stream["name"]} if named else {}) for stream in resource["streams"]]
+        if not resource["streams"]:
+            lines.append(line(resource, resource, schedule, {"Stream": ""} if named else {}))
     return pandas.DataFrame(lines).set_index("Name")
 
 
@@ -185,7 +185,8 @@ def confirm_deletions(status, resource):
     if asked is None:
         return
     rows = "1 row" if asked["rows"] == 1 else f"{int(asked['rows'])} rows"
-    streams = f" of {', '.join(asked['streams'])}" if len(status["streams"]) > 1 else ""
+    named = any(texts.needs_name(status, stream) for stream in asked["streams"])
+    streams = f" of {', '.join(asked['streams'])}" if named else ""
     st.warning(
         f"The last reconcile run{texts.escaped(streams)} marked nothing as deleted and needs your confirmation. The source no longer "
         f"lists {rows} that are "

@@ -153,7 +153,7 @@ def outcome(session, configuration, name, job, state, failure):
     """The outcome of a finished container, from the records of its runs. A run without changes has no record."""
     records = {}
     for run in history.runs_after(session, configuration.destination_database, job["after"]):
-        if run["resource"] in job["resources"]:
+        if run["resource"] in [*job["resources"], streams.SOURCE]:
             records.setdefault((run["resource"], run["stream"]), run)
     resources = ConfiguredResources(session, configuration)
     read = [(resource, stream) for resource in job["resources"] for stream in resources.streams_of(resource)]
@@ -161,15 +161,17 @@ def outcome(session, configuration, name, job, state, failure):
     failed = {key: run for key, run in bad.items() if run["status"] == "failed"}
     died = [key for key, run in bad.items() if run["status"] == "running"]
     if failure and not bad:
-        died = [(resource, stream) for resource, stream in read if not {(resource, stream), (resource, None)} & set(records)]
+        died = [(resource, stream) for resource, stream in read if not recorded_as(resource, stream) & set(records)]
     stopped = {*failed, *died}
-    count_failures(session, job["resources"], without_progress(read, stopped))
+    # A failing stream does not keep the others from being read: only a resource of which every stream has failed counts.
+    not_read = [(resource, stream) for resource, stream in read if stopped & {(resource, stream), *recorded_as(resource, stream)}]
+    affected = {resource for resource, _ in not_read} | {resource for resource, _ in stopped if resource in job["resources"]}
+    count_failures(session, job["resources"], affected - {resource for resource, _ in set(read) - set(not_read)})
     end = {"ended_at": now().isoformat(), "status": state or "GONE", "runs": [run["id"] for run in records.values()]}
-    end["failed"] = sorted({resource for resource, _ in stopped})
+    end["failed"] = sorted(affected)
     end["failed_streams"] = {}
-    for resource, stream in read:
-        if stopped & {(resource, stream), (resource, None)}:
-            end["failed_streams"].setdefault(resource, []).append(stream)
+    for resource, stream in not_read:
+        end["failed_streams"].setdefault(resource, []).append(stream)
     if died:
         ended = jobs.Job(name, failure or "the container ended before the run", jobs.log(session, name))
         message = error_message(ended.document().get("error") or {}) or ended.failure_summary()
@@ -185,10 +187,9 @@ def outcome(session, configuration, name, job, state, failure):
     return {**end, "code": "OK", "message": summary(records.values())}
 
 
-def without_progress(read, stopped):
-    """The resources of which every stream has failed. A failing stream does not keep the others from being read."""
-    rest = {resource for resource, stream in read if not stopped & {(resource, stream), (resource, None)}}
-    return {resource for resource, _ in stopped} - rest
+def recorded_as(resource, stream):
+    """What the runs of a stream of a resource may be recorded as. An older version recorded no stream."""
+    return {(streams.owner(resource, stream), stream), (resource, None)}
 
 
 def count_failures(session, resources, failed):

@@ -6,10 +6,23 @@ from spec import SPEC
 # The word for the default streams, also those that a later version adds. No stream has this name.
 DEFAULT = "default"
 
+# The resource that stands for the source as a whole: the states, runs and rows of source-wide streams belong to it.
+SOURCE = "*"
+
 
 def names():
     """The source's streams. A stream comes after the one that it requires."""
     return [stream["name"] for stream in SPEC["streams"]]
+
+
+def source_wide():
+    """The streams that are read once for the source, not once per resource."""
+    return [stream["name"] for stream in SPEC["streams"] if stream["is_source_wide"]]
+
+
+def owner(resource, stream):
+    """The resource to which the states, runs and rows of a stream belong that this resource reads."""
+    return SOURCE if stream in source_wide() else resource
 
 
 def default():
@@ -67,5 +80,8 @@ def dropped(row):
 
 
 def label(resource, stream):
-    """A stream of a resource, for a message. The only stream of a source is not named."""
-    return f"{resource} ({stream})" if stream and len(names()) > 1 else resource
+    """A stream of a resource, for a message: `acme/widgets (comments)`, or only the resource if its name alone stands for the stream. A
+    source-wide stream is named alone."""
+    if stream in source_wide():
+        return stream
+    return resource if stream in (None, SPEC["sole_stream"]) else f"{resource} ({stream})"

@@ -105,6 +105,10 @@ def ingestion_definitions(database, has_streams):
         f'r."VALUE":schedule::VARCHAR AS "SCHEDULE" FROM {configured} r, LATERAL FLATTEN(input => '
         f'CASE WHEN IS_ARRAY(r."VALUE":streams) THEN r."VALUE":streams ELSE {default} END) f'
     )
+    shared = ", ".join(map(literal, streams.source_wide()))
+    owner = 'd."RESOURCE"'
+    if shared:
+        owner = f'CASE WHEN d."STREAM" IN ({shared}) THEN {literal(streams.SOURCE)} ELSE {owner} END'
     stream = f"NULLIF({'s.' if has_streams else ''}{history.stream_column(has_streams)}, '')"
     # An entry that the migration has ended is older than any of the stream itself.
     order = "CASE WHEN s.\"STREAM\" = '' THEN -1 ELSE s.\"VERSION\" END" if has_streams else 's."VERSION"'
@@ -116,7 +120,7 @@ def ingestion_definitions(database, has_streams):
     return (
         'SELECT d."RESOURCE", d."STREAM", d."IS_ENABLED", d."SCHEDULE", '
         "CASE s.\"STATUS\" WHEN 'DONE' THEN 'complete' ELSE LOWER(s.\"STATUS\") END AS \"STATUS\", s.\"TIMESTAMP\" AS \"STATUS_SINCE\" "
-        f'FROM ({selected}) d LEFT JOIN ({states}) s ON s."RESOURCE" = d."RESOURCE" AND '
+        f'FROM ({selected}) d LEFT JOIN ({states}) s ON s."RESOURCE" = {owner} AND '
         '(s."STREAM" = d."STREAM" OR s."STREAM" IS NULL) '
         'QUALIFY ROW_NUMBER() OVER (PARTITION BY d."RESOURCE", d."STREAM" ORDER BY s."ORDER" DESC NULLS LAST) = 1'
     )
