@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use github_server::{Fault, GithubServer, Mutations, ReceivedRequest, RecordKind};
 use serde_json::json;
 use snowfeed::backends::{Memory, Sqlite};
 use snowfeed::engine::{Connector, EnableRequest, IngestReport, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::{Backend, Mode, Resource, RowQuery, RowSelection, RunStatus, Sequence};
+use snowfeed::{Backend, Limits, Mode, Resource, RowQuery, RowSelection, RunStatus, Sequence};
 
 use super::{LISTS, settings, truth};
 use crate::support::REPOSITORY;
@@ -128,6 +129,26 @@ async fn changes_while_reading_lose_and_duplicate_no_row_of_any_stream() {
         }
         assert_same(&upstream, backend.as_ref()).await;
     }
+}
+
+/// Where pages have pull requests only, a read that goes on asks whether the repository still has its issues. Two such reads must not wait for
+/// each other's requests.
+#[tokio::test]
+async fn reads_that_go_on_share_few_requests() {
+    let builder = GithubServer::builder().repository(REPOSITORY, 600).pulls(600);
+    let upstream = builder.records(RecordKind::IssueComment, 600).start().await.unwrap();
+    let settings = settings(&upstream, json!({ "concurrency": 2, "page_size": 20, "retries": 0 }));
+    let connector = Connector::new(GithubIssues::default(), Arc::new(Memory::new()))
+        .with_settings(settings.values().clone())
+        .limits(Limits::default().commit_rows(1));
+    let ingest = || {
+        let request = IngestRequest::new([Resource::new(REPOSITORY).unwrap()]).streams(["issues", "issue_comments"]);
+        tokio::time::timeout(Duration::from_secs(30), connector.ingest(request))
+    };
+    upstream.fault_while(|request| request.number() > 20, Fault::status(502));
+    assert_eq!(ingest().await.unwrap().unwrap().status(), RunStatus::Partial);
+    upstream.clear_faults();
+    assert_eq!(ingest().await.expect("the runs hang").unwrap().status(), RunStatus::Complete);
 }
 
 /// `check` says which streams the token may not read.
