@@ -96,6 +96,11 @@ fn streams_are_selected_and_have_their_own_status() {
 }
 
 #[test]
+fn some_streams_are_read_or_reset() {
+    pytest(&["test_some_streams.py"], &[("SNOWFEED_APP", app_with_streams())]);
+}
+
+#[test]
 fn the_page_shows_and_selects_streams() {
     pytest(&["test_page_streams.py"], &[("SNOWFEED_APP", app_with_streams())]);
 }

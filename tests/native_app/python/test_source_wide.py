@@ -68,6 +68,25 @@ def test_every_resource_that_selects_it_shows_its_status_and_rows(shared):
     shared.ok("get_viewer_status")
 
 
+def test_it_is_read_while_a_resource_selects_it(shared):
+    shared.account.job = reading(shared)
+    shared.ok("enable_resource", "a/b", BOTH)
+    shared.account.end_jobs()
+    engine.write(shared.real, shared.data, engine.record("*", "running", stream="comments"))
+    # It recreates the views, which the fixture made before the streams became source-wide.
+    shared.ok("get_connector_status")
+    for selection, expected in ((BOTH, "SYNCING_DATA"), (["issues"], "LAST_SYNCED")):
+        shared.ok("enable_resource", "a/b", selection)
+        assert shared.rows(f'SELECT "STATUS" FROM "{shared.name}"."VIEWS"."SYNC_STATUS"') == [{"STATUS": expected}]
+
+
+def test_no_state_of_it_is_left_for_a_deleted_resource_whose_container_reads_it(shared):
+    shared.ok("enable_resource", "a/b", BOTH)
+    shared.ok("delete_resource", "a/b", True)
+    left = shared.rows(f'SELECT "KEY", "STREAM" FROM "{shared.data}"."STATE"."APP_STATE"')
+    assert left == [{"KEY": "a/b", "STREAM": "issues"}]
+
+
 def test_its_failure_is_that_of_each_resource_that_selects_it(shared):
     shared.account.job = reading(shared, status="failed", error=DENIED)
     shared.ok("enable_resource", "a/b", BOTH)

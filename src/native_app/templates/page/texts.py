@@ -152,7 +152,10 @@ def sentence(text):
 
 
 def name(status, resource, stream):
-    """The name of a stream of a resource: `acme/widgets (comments)`, or the resource's name if it alone stands for the stream."""
+    """The name of a stream of a resource: `acme/widgets (comments)`, or the resource's name if it alone stands for the stream. A
+    source-wide stream is named alone."""
+    if stream in status["source_wide_streams"]:
+        return stream
     return f"{resource} ({stream})" if needs_name(status, stream) else resource
 
 

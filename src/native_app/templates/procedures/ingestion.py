@@ -82,24 +82,28 @@ def incomplete(session, configuration, due, resources):
     ]
 
 
-def launch_one(session, configuration, name, mode="incremental", allow_deletions=False):
-    """Starts a container for a resource and returns its name. Raises ALREADY_RUNNING."""
+def launch_one(session, configuration, name, mode="incremental", allow_deletions=False, only=None):
+    """Starts a container for a resource, with `only` for these streams, and returns its name. Raises ALREADY_RUNNING."""
     for job in record_ended_jobs(session, configuration):
         if name in job["resources"]:
             raise ProcedureError(
                 "ALREADY_RUNNING", f"{name} has been ingesting since {job['started_at'][:19]} UTC", job=job["name"]
             )
-    return launch(session, configuration, [name], mode, allow_deletions=allow_deletions)
+    return launch(session, configuration, [name], mode, allow_deletions=allow_deletions, only=only)
 
 
-def launch(session, configuration, names, mode="incremental", every=False, allow_deletions=False):
-    """Starts a container for these resources and returns its name; `every` if they are all the enabled ones."""
+def launch(session, configuration, names, mode="incremental", every=False, allow_deletions=False, only=None):
+    """Starts a container for these resources and returns its name; `every` if they are all the enabled ones, `only` as for
+    `launch_one`."""
     job, rows = jobs.new_name(), store.job_store(session)
     options = ["--reconcile", *(["--allow-deletions"] if allow_deletions else [])] if mode == "reconcile" else []
-    arguments = ["ingest", *options, *([] if every else ["--", *names])]
+    arguments = ["ingest", *options, *streams.option(only), *([] if every else ["--", *names])]
     after = history.newest_run(session, configuration.destination_database)
+    stored = {"resources": names, "mode": mode, "started_at": now().isoformat(), "after": after}
+    if only:
+        stored["streams"] = only
     # Insert the row first: a container without one would be started twice.
-    rows.put(job, {"resources": names, "mode": mode, "started_at": now().isoformat(), "after": after})
+    rows.put(job, stored)
     try:
         jobs.start(session, configuration.destination_database, job, arguments)
     except ProcedureError:
@@ -156,17 +160,22 @@ def outcome(session, configuration, name, job, state, failure):
         if run["resource"] in [*job["resources"], streams.SOURCE]:
             records.setdefault((run["resource"], run["stream"]), run)
     resources = ConfiguredResources(session, configuration)
-    read = [(resource, stream) for resource in job["resources"] for stream in resources.streams_of(resource)]
+    selected = [(resource, stream) for resource in job["resources"] for stream in resources.streams_of(resource)]
+    only = job.get("streams")
+    read = [(resource, stream) for resource in job["resources"] for stream in only] if only else selected
     bad = {key: run for key, run in records.items() if run["status"] != "complete"}
     failed = {key: run for key, run in bad.items() if run["status"] == "failed"}
     died = [key for key, run in bad.items() if run["status"] == "running"]
     if failure and not bad:
         died = [(resource, stream) for resource, stream in read if not recorded_as(resource, stream) & set(records)]
     stopped = {*failed, *died}
-    # A failing stream does not keep the others from being read: only a resource of which every stream has failed counts.
     not_read = [(resource, stream) for resource, stream in read if stopped & {(resource, stream), *recorded_as(resource, stream)}]
     affected = {resource for resource, _ in not_read} | {resource for resource, _ in stopped if resource in job["resources"]}
-    count_failures(session, job["resources"], affected - {resource for resource, _ in set(read) - set(not_read)})
+    # A failing stream does not keep the others from being read: only a resource of which every stream has failed counts. A container
+    # that failed with some of the selected streams tells nothing about the others.
+    stuck = affected - {resource for resource, _ in set(read) - set(not_read)}
+    undecided = stuck & {resource for resource, stream in selected if (resource, stream) not in read}
+    count_failures(session, set(job["resources"]) - undecided, stuck - undecided)
     end = {"ended_at": now().isoformat(), "status": state or "GONE", "runs": [run["id"] for run in records.values()]}
     end["failed"] = sorted(affected)
     end["failed_streams"] = {}
@@ -220,6 +229,13 @@ def newest_jobs(session):
     return found
 
 
+def being_read(session, resource, selected):
+    """The resource's own streams that containers whose end is not recorded may be reading; by default they read the `selected` ones."""
+    active = [job for job in known_jobs(store.job_store(session)).values() if resource in job["resources"] and not job.get("ended_at")]
+    found = {stream for job in active for stream in job.get("streams") or selected}
+    return {stream for stream in found if streams.owner(resource, stream) == resource}
+
+
 def forget_old(rows):
     """Removes the oldest finished containers."""
     ended = sorted((job["ended_at"], name) for name, job in known_jobs(rows).items() if job.get("ended_at"))
@@ -234,9 +250,10 @@ def known_jobs(rows):
 
 def is_job(job):
     """Whether a row has the form that `launch` stores."""
-    names, ended = job.get("resources"), job.get("ended_at")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        return False
+    ended = job.get("ended_at")
+    for names in (job.get("resources"), job.get("streams", [])):
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            return False
     try:
         started = datetime.fromisoformat(job.get("started_at"))
     except (TypeError, ValueError):

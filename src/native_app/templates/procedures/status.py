@@ -158,6 +158,7 @@ def report(session):
         "streams": streams.names(),
         "default_streams": streams.default(),
         "sole_stream": SPEC["sole_stream"],
+        "source_wide_streams": streams.source_wide(),
         "default_schedule": SPEC["default_schedule"],
         "default_scheduler": SPEC["default_scheduler"],
         "schedulers": settings.schedulers(),
@@ -199,13 +200,27 @@ def report(session):
 def viewer_report(session):
     """The status report for viewers: without settings, and without messages, which may mention settings."""
     full = report(session)
-    kept = ("name", "title", "resource_kind", "streams", "sole_stream", "runs_have_streams", "version", "status", "configuration_status")
-    answer = {name: full[name] for name in kept}
+    answer = {name: full[name] for name in OF_CONNECTOR}
     answer["problem"] = full.get("problem")
     answer["scheduler_problem"] = (full["scheduler_problem"] or {}).get("response_code")
     answer["runs"] = app_database.app_object(session, "VIEWS", "CONNECTOR_STATS")
     answer["resources"] = [seen_by_viewers(resource) for resource in full["resources"]]
     return ok(answer["status"].lower(), **answer)
+
+
+# The members of the status report that viewers see as they are.
+OF_CONNECTOR = (
+    "name",
+    "title",
+    "resource_kind",
+    "streams",
+    "sole_stream",
+    "source_wide_streams",
+    "runs_have_streams",
+    "version",
+    "status",
+    "configuration_status",
+)
 
 
 def seen_by_viewers(resource):

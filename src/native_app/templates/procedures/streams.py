@@ -41,9 +41,15 @@ def with_required(selected):
 
 def parse(given):
     """The selection to store for a given one; None for the default streams. Raises INVALID_INPUT."""
+    named = parse_names(given)
+    return None if given == [DEFAULT] else with_required(named)
+
+
+def parse_names(given):
+    """The streams that a caller names, in the source's order. Raises INVALID_INPUT."""
     known = names()
     if given == [DEFAULT]:
-        return None
+        return [stream["name"] for stream in SPEC["streams"] if stream["is_default"]]
     if not isinstance(given, list) or not given:
         message = f"select at least one stream of {', '.join(known)}, or {DEFAULT!r}"
         raise ProcedureError("INVALID_INPUT", message, streams=known)
@@ -53,7 +59,12 @@ def parse(given):
     if unknown:
         message = f"unknown stream {quote_input(unknown[0])}; known streams: {', '.join(known)}"
         raise ProcedureError("INVALID_INPUT", message, streams=known)
-    return with_required(given)
+    return [name for name in known if name in given]
+
+
+def option(named):
+    """The program's option for these streams; without them, none."""
+    return ["--streams", ",".join(named)] if named else []
 
 
 def violation(row):
