@@ -9,6 +9,7 @@
 #![cfg(all(feature = "cli", feature = "github"))]
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
+mod all_streams;
 #[path = "../support/claims.rs"]
 mod claims;
 mod crash_points;
@@ -39,6 +40,11 @@ use tokio::runtime::Runtime;
 #[test]
 fn no_kill_loses_or_duplicates_a_row() {
     random::kill_and_compare(&target::SqliteFiles::new());
+}
+
+#[test]
+fn no_kill_loses_duplicates_or_falsely_deletes_a_row_of_any_stream() {
+    all_streams::kill_and_compare();
 }
 
 #[cfg(feature = "snowflake")]

@@ -18,7 +18,12 @@ pub(crate) struct Process {
     child: Child,
     /// Its standard error.
     stderr: File,
+    /// Whether some of its streams may fail.
+    may_be_partial: bool,
 }
+
+/// The exit code of a program of which a part has failed.
+const PARTIAL: i32 = 3;
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -32,7 +37,13 @@ impl Process {
     pub(crate) fn start(command: &mut Command) -> Self {
         let stderr = tempfile::tempfile().unwrap();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr.try_clone().unwrap());
-        Self { child: command.spawn().unwrap(), stderr }
+        Self { child: command.spawn().unwrap(), stderr, may_be_partial: false }
+    }
+
+    /// Lets a run end partially: its upstream changes while it reads.
+    pub(crate) fn may_be_partial(mut self) -> Self {
+        self.may_be_partial = true;
+        self
     }
 
     /// Waits for an event. Returns false if the process succeeds before it.
@@ -63,13 +74,16 @@ impl Process {
 
     /// Whether a signal ended it. Otherwise it must have succeeded.
     fn was_killed(&mut self, status: ExitStatus) -> bool {
+        if self.may_be_partial && status.code() == Some(PARTIAL) {
+            return false;
+        }
         if status.code().is_some_and(|code| code != 0) {
             let mut stderr = String::new();
             self.stderr.rewind().unwrap();
             self.stderr.read_to_string(&mut stderr).unwrap();
             panic!("the process failed with {status}: {stderr}");
         }
-        !status.success()
+        status.code().is_none()
     }
 }
 

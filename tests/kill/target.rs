@@ -61,6 +61,21 @@ impl SqliteFiles {
     }
 }
 
+impl SqliteFiles {
+    /// Opens a copy of a database: opening a file whose writer has died recovers it.
+    pub(crate) fn open_copy(&self, database: u32) -> (rusqlite::Connection, tempfile::TempDir) {
+        let copy = tempfile::tempdir().unwrap();
+        let (from, to) = (self.path(database), copy.path().join("copy.db"));
+        for suffix in ["", "-wal"] {
+            let (from, to) = (with_suffix(&from, suffix), with_suffix(&to, suffix));
+            if from.exists() {
+                std::fs::copy(from, to).unwrap();
+            }
+        }
+        (rusqlite::Connection::open(to).unwrap(), copy)
+    }
+}
+
 impl KillTarget for SqliteFiles {
     fn name(&self) -> &'static str {
         "sqlite"
@@ -88,16 +103,8 @@ impl KillTarget for SqliteFiles {
     }
 
     fn read(&self, database: u32, resource: &str) -> ResourceRows {
-        // A copy: opening a file whose writer has died recovers it.
-        let copy = tempfile::tempdir().unwrap();
-        let (from, to) = (self.path(database), copy.path().join("copy.db"));
-        for suffix in ["", "-wal"] {
-            let (from, to) = (with_suffix(&from, suffix), with_suffix(&to, suffix));
-            if from.exists() {
-                std::fs::copy(from, to).unwrap();
-            }
-        }
-        read_rows(&rusqlite::Connection::open(to).unwrap(), resource).unwrap()
+        let (copy, _folder) = self.open_copy(database);
+        read_rows(&copy, resource).unwrap()
     }
 }
 
