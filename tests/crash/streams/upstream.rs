@@ -117,6 +117,15 @@ pub(super) struct Label {
     pub(super) born: Instant,
 }
 
+/// An answer about a single record.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    /// The text; `None` if the record is gone.
+    pub(super) text: Option<u64>,
+    /// Whether its version is lower than the stored one, and the engine has not stored it yet.
+    pub(super) must_replace: bool,
+}
+
 /// The requests that the upstream has answered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Requests {
@@ -153,6 +162,12 @@ pub(super) struct Upstream {
     pub(super) list_begun: BTreeMap<(Engine, String, Vec<String>), Instant>,
     /// Until when each engine stands still.
     pub(super) frozen: BTreeMap<Engine, Instant>,
+    /// The paths of records whose versions have fallen, even if they have moved since.
+    pub(super) fallen: BTreeSet<Vec<String>>,
+    /// The last answer to each engine about a single record, by stream and path.
+    pub(super) answers: BTreeMap<(Engine, String, Vec<String>), Answer>,
+    /// How many answers have replaced a higher version.
+    pub(super) replacements: u64,
     /// The commits that have changed a row or a state.
     pub(super) commits: u64,
     /// Why the result is wrong.
@@ -178,6 +193,9 @@ impl Upstream {
             requests: Requests::default(),
             list_begun: BTreeMap::new(),
             frozen: BTreeMap::new(),
+            fallen: BTreeSet::new(),
+            answers: BTreeMap::new(),
+            replacements: 0,
             commits: 0,
             faults: Vec::new(),
             history: Vec::new(),
@@ -383,6 +401,9 @@ impl Upstream {
             child.version = version;
         }
         self.parents.get_mut(&to)?.children.insert(key.clone(), child);
+        if self.fallen.contains(&vec![from.clone(), key.clone()]) {
+            self.fallen.insert(vec![to.clone(), key.clone()]);
+        }
         self.touch(&from);
         self.touch(&to);
         Some(format!("move {from}/{key} to {to}"))
@@ -438,13 +459,16 @@ impl Upstream {
             let key = self.any_parent()?;
             let parent = self.parents.get_mut(&key)?;
             (parent.version, parent.text) = (parent.version - 5, text);
-            return Some(format!("lower the version of {key} to {}, = {text}", parent.version));
+            let what = format!("lower the version of {key} to {}, = {text}", parent.version);
+            self.fallen.insert(vec![key]);
+            return Some(what);
         }
         let (parent, key) = self.any_child()?;
         let child = self.child_mut(&parent, &key)?;
         (child.version, child.text) = (child.version - 5, text);
         let what = format!("lower the version of {parent}/{key} to {}, = {text}", child.version);
         self.touch(&parent);
+        self.fallen.insert(vec![parent, key]);
         Some(what)
     }
 
