@@ -102,8 +102,7 @@ impl ModelBackend {
                         self.row(&commit.resource, &part.stream, &path).is_some_and(|row| row.position.sequence == seen)
                     }
                 };
-                let is_child = [CHILDREN, GRANDCHILDREN].contains(&part.stream.as_str());
-                self.check_answer(&part.stream, record, wins, is_child && matches!(part.sweep, Some(Sweep::Mark(..))));
+                self.check_answer(&part.stream, record, wins, matches!(part.sweep, Some(Sweep::Mark(..))));
                 if wins && part.records[index + 1..].iter().all(|later| later.path() != path) {
                     winning.push((part.stream.clone(), record.clone()));
                 }
@@ -113,19 +112,19 @@ impl ModelBackend {
     }
 
     /// Checks that a verified record is what the source has said about it, or what a walk over the parents has listed.
-    fn check_answer(&self, stream: &str, record: &Record, wins: bool, is_walk: bool) {
+    fn check_answer(&self, stream: &str, record: &Record, wins: bool, is_reconciled: bool) {
         let path = record.path();
         let text = record.json().map(|json| oracle::text(json));
         let mut upstream = self.upstream.lock();
         let answer = upstream.answers.get_mut(&(self.engine, stream.to_owned(), path.keys().to_vec()));
         let Some(answer) = answer.filter(|answer| answer.text == text) else {
-            if is_walk {
+            if is_reconciled && [CHILDREN, GRANDCHILDREN].contains(&stream) {
                 return;
             }
             upstream.faults.push(format!("nothing has verified {stream} {path}"));
             return;
         };
-        let replaces = std::mem::take(&mut answer.must_replace) && wins;
+        let replaces = std::mem::take(&mut answer.must_replace) && wins && !is_reconciled;
         upstream.replacements += u64::from(replaces);
     }
 

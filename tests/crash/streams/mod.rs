@@ -261,7 +261,7 @@ impl Trial {
 struct Outcome {
     faults: Vec<String>,
     history: Vec<String>,
-    /// How many answers of `verify` have replaced a higher version.
+    /// How many answers of `verify` have replaced a higher version outside reconcile runs.
     replacements: u64,
 }
 
@@ -292,9 +292,12 @@ fn check(cases: u64, mut make: impl FnMut() -> Open) {
             failed.push((seed, faults, history));
         }
     }
-    println!("{replaced} answers of `verify` have replaced a higher version");
+    println!("{replaced} answers of `verify` have replaced a higher version outside reconcile runs");
     let Some((seed, _, history)) = failed.iter().min_by_key(|(_, _, history)| history.len()) else {
-        assert!(replaced > 0 || cases < 200, "no upstream has made `verify` replace a higher version");
+        assert!(
+            replaced > 0 || cases < 200,
+            "no answer of `verify` has replaced a higher version outside reconcile runs"
+        );
         return;
     };
     println!("the history of seed {seed}:\n{}", history.join("\n"));

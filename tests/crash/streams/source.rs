@@ -299,6 +299,15 @@ impl Upstream {
         if self.broken.contains(parent) {
             return Err(Error::unavailable(format!("the list of {parent} fails")).exhausted());
         }
+        let mut offset = if after.is_some() { 0 } else { offset };
+        if rest.is_empty() && offset > 0 && self.traits.drifts && !self.is_quiet && self.chance(50) {
+            // As if a record of the page before had been deleted while the server was restored.
+            if let Some(key) = self.parents.get(parent).and_then(|found| found.children.keys().nth(offset).cloned()) {
+                let what = self.lower_child(parent, &key).unwrap_or_default();
+                self.note(format!("a page lacks {parent}/{key}; {what}"));
+                offset += 1;
+            }
+        }
         let is_missed = self.traits.is_flaky && !self.is_quiet && self.chance(4);
         let not_found = || Error::new(ErrorKind::NotFound, format!("{path:?} is not found"));
         let parent = self.parents.get(parent).filter(|_| !is_missed).ok_or_else(not_found)?;
@@ -315,7 +324,6 @@ impl Upstream {
         if !self.traits.has_versions {
             rows.iter_mut().for_each(|row| row.1 = 0);
         }
-        let offset = if after.is_some() { 0 } else { offset };
         Ok(rows
             .into_iter()
             .filter(|row| after.is_none_or(|after| row.0.as_str() > after))

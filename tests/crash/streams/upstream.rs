@@ -60,6 +60,8 @@ pub(super) struct Traits {
     pub(super) breaks_promises: bool,
     /// Whether versions fall, as on a server that was restored from a backup.
     pub(super) falls: bool,
+    /// Whether pages of children, by offset, lack a record whose version has just fallen, and which can be verified.
+    pub(super) drifts: bool,
     /// Whether the list of one parent fails permanently.
     pub(super) is_poisoned: bool,
 }
@@ -67,7 +69,7 @@ pub(super) struct Traits {
 impl Traits {
     pub(super) fn new(random: &mut Rng) -> Self {
         let mut chance = |percent: u8| random.u8(0..100) < percent;
-        Self {
+        let mut traits = Self {
             coarse: if chance(50) { 1 } else { 3 },
             lags: chance(20),
             reuses_keys: chance(50),
@@ -81,11 +83,16 @@ impl Traits {
             is_flaky: chance(40),
             is_paged: chance(60),
             breaks_promises: chance(10),
-            falls: chance(15),
+            falls: chance(30),
             is_poisoned: chance(10),
+            drifts: false,
             paging: [Paging::Exact, Paging::Verifiable, Paging::Twice][random.usize(0..3)],
             parents: [ParentKind::Ordered, ParentKind::Unordered, ParentKind::Snapshot][random.usize(0..3)],
-        }
+        };
+        traits.drifts = traits.falls && traits.paging == Paging::Verifiable;
+        traits.is_paged |= traits.drifts;
+        traits.has_versions |= traits.drifts;
+        traits
     }
 }
 
@@ -166,7 +173,7 @@ pub(super) struct Upstream {
     pub(super) fallen: BTreeSet<Vec<String>>,
     /// The last answer to each engine about a single record, by stream and path.
     pub(super) answers: BTreeMap<(Engine, String, Vec<String>), Answer>,
-    /// How many answers have replaced a higher version.
+    /// How many answers have replaced a higher version outside reconcile runs.
     pub(super) replacements: u64,
     /// The commits that have changed a row or a state.
     pub(super) commits: u64,
@@ -288,8 +295,9 @@ impl Upstream {
             60..70 => self.delete_child(),
             70..78 if self.traits.moves => self.move_child(),
             78..86 => self.change_grandchild(),
-            86..93 => self.change_label(),
-            93..95 if self.traits.falls => self.lower_a_version(),
+            86..88 => self.change_label(),
+            88..97 if self.traits.falls => self.lower_a_version(),
+            88..93 => self.change_label(),
             _ => self.insert_event(),
         };
         if let Some(what) = what {
@@ -454,9 +462,8 @@ impl Upstream {
 
     /// The server was restored: a record has an older version, and another text.
     fn lower_a_version(&mut self) -> Option<String> {
-        let text = self.text();
         if self.chance(50) {
-            let key = self.any_parent()?;
+            let (key, text) = (self.any_parent()?, self.text());
             let parent = self.parents.get_mut(&key)?;
             (parent.version, parent.text) = (parent.version - 5, text);
             let what = format!("lower the version of {key} to {}, = {text}", parent.version);
@@ -464,11 +471,17 @@ impl Upstream {
             return Some(what);
         }
         let (parent, key) = self.any_child()?;
-        let child = self.child_mut(&parent, &key)?;
+        self.lower_child(&parent, &key)
+    }
+
+    /// Gives a child an older version, and another text.
+    pub(super) fn lower_child(&mut self, parent: &str, key: &str) -> Option<String> {
+        let text = self.text();
+        let child = self.child_mut(parent, key)?;
         (child.version, child.text) = (child.version - 5, text);
         let what = format!("lower the version of {parent}/{key} to {}, = {text}", child.version);
-        self.touch(&parent);
-        self.fallen.insert(vec![parent, key]);
+        self.touch(parent);
+        self.fallen.insert(vec![parent.to_owned(), key.to_owned()]);
         Some(what)
     }
 
