@@ -233,6 +233,7 @@ impl Sink for JsonFile {
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
+        commit.validate()?;
         self.change(|contents| {
             let mut report = CommitReport::new();
             for part in commit.parts {

@@ -17,6 +17,9 @@ use crate::{Error, Result};
 #[serde(try_from = "String", into = "String")]
 pub struct Resource(String);
 
+/// The name of the resource that stands for the source as a whole.
+const SOURCE_WIDE: &str = "*";
+
 impl Resource {
     /// A resource by its name.
     ///
@@ -29,6 +32,21 @@ impl Resource {
                 .with_help("name it without leading or trailing white space"));
         }
         Ok(Self(name))
+    }
+
+    /// The resource that stands for the source as a whole. The states, runs and rows of [source-wide](crate::StreamSpec::source_wide)
+    /// streams belong to it. Its name is `*`.
+    ///
+    /// ```
+    /// assert_eq!(snowfeed::Resource::source_wide().name(), "*");
+    /// ```
+    pub fn source_wide() -> Self {
+        Self(SOURCE_WIDE.into())
+    }
+
+    /// Whether it is [the one](Self::source_wide) that stands for the source as a whole.
+    pub fn is_source_wide(&self) -> bool {
+        self.0 == SOURCE_WIDE
     }
 
     /// The name, as it was given.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Error, Resource, Result};
 
 pub use kind::{Append, ChildOf, Listing, Revisit, StreamKind};
 #[cfg(any(feature = "snowflake", feature = "sqlite"))]
@@ -93,6 +93,9 @@ pub struct StreamSpec {
     pub is_verifiable: bool,
     /// Whether it is read where the user selects no streams.
     pub is_default: bool,
+    /// Whether it has one list for all resources; see [`source_wide`](Self::source_wide).
+    #[serde(default)]
+    pub is_source_wide: bool,
     /// The columns of the typed view, in order.
     pub columns: Vec<Column>,
     /// See [`takes_resource_name`](Self::takes_resource_name()).
@@ -128,6 +131,7 @@ impl StreamSpec {
             listing: Listing::MayDrift,
             is_verifiable: false,
             is_default: true,
+            is_source_wide: false,
             columns: Vec::new(),
             takes_resource_name: None,
         }
@@ -256,6 +260,30 @@ impl StreamSpec {
     pub fn optional(mut self) -> Self {
         self.is_default = false;
         self
+    }
+
+    /// Declares that the source has one list of these records for all resources: users, or channels. It is read once, not once for each
+    /// resource that selects it; its requests, states and runs have [`Resource::source_wide`](crate::Resource::source_wide) as their
+    /// resource. Streams that [require](Self::requires) it are source-wide, too.
+    ///
+    /// ```
+    /// use snowfeed::{SourceSpec, StreamSpec};
+    ///
+    /// let spec = SourceSpec::new("chat", "1")
+    ///     .stream(StreamSpec::new("messages"))
+    ///     .stream(StreamSpec::snapshot("users").source_wide())
+    ///     .stream(StreamSpec::child("profiles", "users"));
+    /// assert!(spec.streams[2].is_source_wide);
+    /// ```
+    #[must_use]
+    pub fn source_wide(mut self) -> Self {
+        self.is_source_wide = true;
+        self
+    }
+
+    /// The resource that its records, states and runs belong to, if `resource` selects it.
+    pub(crate) fn owner(&self, resource: &Resource) -> Resource {
+        if self.is_source_wide { Resource::source_wide() } else { resource.clone() }
     }
 
     /// Adds a column: its name, its [path](JsonPath), its type.

@@ -6,16 +6,18 @@
 mod by_hand;
 #[path = "../measure/mod.rs"]
 mod measure;
+#[path = "../measure/upstream.rs"]
+mod upstream;
 mod ways;
 
 use std::error::Error;
-use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use github_server::GithubServer;
 use serde::{Deserialize, Serialize};
+use upstream::Upstream;
 use ways::Way;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -39,7 +41,10 @@ fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["upstream", issues, millis] => upstream(issues.parse()?, Duration::from_millis(millis.parse()?)),
+        ["upstream", issues, millis] => {
+            let builder = GithubServer::builder().oddities(false).latency(Duration::from_millis(millis.parse()?));
+            upstream::serve(builder.repository(REPOSITORY, issues.parse()?))
+        }
         ["way", way, issues, url, file] => ways::measure(Way::named(way)?, issues.parse()?, url, Path::new(file)),
         words if words.contains(&"--test") => table(&Plan { issues: 300, latencies: vec![0, 5], repeats: 1 }),
         words => {
@@ -66,7 +71,7 @@ fn table(plan: &Plan) -> Outcome<()> {
     println!("| latency | way | rows | requests | CPU s | CPU ratio | wall s | wall ratio | peak MiB |");
     println!("|---|---|---|---|---|---|---|---|---|");
     for &latency in &plan.latencies {
-        let upstream = Server::start(plan.issues, latency)?;
+        let mut upstream = Upstream::start(&["upstream".to_owned(), plan.issues.to_string(), latency.to_string()])?;
         let mut bound: Option<Figures> = None;
         let mut runs: Vec<Vec<Figures>> = vec![Vec::new(); Way::ALL.len()];
         // Alternates, so that a temporary slowdown of the machine affects every way.
@@ -77,7 +82,12 @@ fn table(plan: &Plan) -> Outcome<()> {
                 if way == Way::PageAfterPage && !runs.is_empty() && latency > 0 {
                     continue;
                 }
-                runs.push(client(way, plan.issues, &upstream.url, directory.path())?);
+                let figures = client(way, plan.issues, &upstream.url, directory.path())?;
+                let received = upstream.received()?.requests;
+                if received != figures.requests {
+                    return Err(format!("{}: {received} requests instead of {}", way.name(), figures.requests).into());
+                }
+                runs.push(figures);
             }
         }
         for (way, runs) in Way::ALL.into_iter().zip(runs) {
@@ -129,46 +139,4 @@ fn client(way: Way, issues: u32, url: &str, directory: &Path) -> Outcome<Figures
         return Err(format!("{}: {} rows instead of {expected}", way.name(), figures.rows).into());
     }
     Ok(figures)
-}
-
-/// Serves until standard input is closed.
-fn upstream(issues: u32, latency: Duration) -> Outcome<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let upstream =
-            GithubServer::builder().oddities(false).latency(latency).repository(REPOSITORY, issues).start().await?;
-        println!("{}", upstream.url());
-        std::io::stdout().flush()?;
-        tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;
-        Ok(())
-    })
-}
-
-/// The upstream in a separate process, which ends when this value is dropped.
-struct Server {
-    url: String,
-    child: Child,
-    stdin: Option<ChildStdin>,
-}
-
-impl Server {
-    fn start(issues: u32, latency: u32) -> Outcome<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(["upstream", &issues.to_string(), &latency.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut url = String::new();
-        let stdout = child.stdout.take().ok_or("the upstream has no output")?;
-        BufReader::new(stdout).read_line(&mut url)?;
-        let stdin = child.stdin.take();
-        Ok(Self { url: url.trim().to_owned(), child, stdin })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.stdin.take());
-        let _ = self.child.wait();
-    }
 }

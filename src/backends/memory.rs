@@ -295,8 +295,13 @@ impl Contents {
         if let Some(Sweep::Finish(run)) = part.sweep {
             table.rejects.retain(|kept| kept.seen_by >= run);
         }
-        if let Some(Sweep::Finish(run) | Sweep::Abandon(run)) = part.sweep {
-            self.seen.remove(&run);
+        if let Some(Sweep::Finish(run) | Sweep::Abandon(run)) = part.sweep
+            && let Some(seen) = self.seen.get_mut(&run)
+        {
+            seen.remove(&(resource.clone(), part.stream.clone()));
+            if seen.is_empty() {
+                self.seen.remove(&run);
+            }
         }
         let version = match part.counted_change(&counts) {
             Some(change) => {
@@ -320,6 +325,7 @@ impl Sink for Memory {
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
+        commit.validate()?;
         let mut contents = self.contents();
         let Commit { resource, at, parts } = commit;
         for part in &parts {

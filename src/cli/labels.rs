@@ -7,11 +7,17 @@ use crate::{RunRecord, SourceSpec};
 pub(super) struct Labels {
     /// See [`SourceSpec::sole_stream`].
     sole: Option<String>,
+    /// The source-wide streams.
+    source_wide: Vec<String>,
 }
 
 impl Labels {
     pub(super) fn new(spec: &SourceSpec) -> Self {
-        Self { sole: spec.sole_stream().map(str::to_owned) }
+        let source_wide = spec.streams.iter().filter(|stream| stream.is_source_wide);
+        Self {
+            sole: spec.sole_stream().map(str::to_owned),
+            source_wide: source_wide.map(|stream| stream.name.clone()).collect(),
+        }
     }
 
     /// Whether the stream has to be named.
@@ -19,8 +25,11 @@ impl Labels {
         self.sole.as_deref() != Some(stream)
     }
 
-    /// Names a stream of a resource: `acme/widgets`, or `acme/widgets (issues)`.
+    /// Names a stream of a resource: `acme/widgets`, or `acme/widgets (issues)`; a source-wide stream by its name alone.
     pub(super) fn label(&self, resource: &str, stream: &str) -> String {
+        if self.source_wide.iter().any(|name| name == stream) {
+            return stream.to_owned();
+        }
         // A run that could not begin may have no stream.
         if stream.is_empty() || !self.is_needed(stream) {
             return resource.to_owned();
@@ -54,6 +63,14 @@ mod tests {
         let two = Labels::new(&two);
         assert_eq!((two.label("a", "issues"), two.label("a", "")), ("a (issues)".to_owned(), "a".to_owned()));
         assert!(two.need_column([]));
+    }
+
+    #[test]
+    fn a_source_wide_stream_is_named_without_a_resource() {
+        let users = StreamSpec::snapshot("users").source_wide();
+        let labels = Labels::new(&SourceSpec::new("s", "1").stream(StreamSpec::new("issues")).stream(users));
+        assert_eq!(labels.label("*", "users"), "users");
+        assert_eq!(labels.label("a", "issues"), "a", "the resource has only this stream of its own");
     }
 
     #[test]

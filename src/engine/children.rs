@@ -9,6 +9,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::list::{ListReader, stored_record};
 use crate::{
@@ -132,7 +133,7 @@ impl ChildReader {
             let queues = [(self.owed(progress.owed.clone()), true), (self.changed(&progress, until), false)];
             for (queue, is_owed) in queues {
                 let visitor = self.clone();
-                let mut visits = queue.map_ok(move |parent| visitor.clone().visit(parent)).try_buffered(CONCURRENT_LISTS);
+                let mut visits = queue.map_ok(move |parent| visitor.start_visit(parent)).try_buffered(CONCURRENT_LISTS);
                 let mut in_a_row = 0;
                 while let Some(visit) = visits.try_next().await? {
                     let Visit { parent, mut list } = visit;
@@ -262,6 +263,17 @@ impl ChildReader {
             QueuedParent { row, stored }
         };
         Ok(rows.into_iter().map(with_children).collect())
+    }
+
+    /// Visits a parent in a task of its own: while the list before it is read or verified, it is not polled here, and would keep the requests
+    /// that this list needs.
+    fn start_visit(self: &Arc<Self>, queued: QueuedParent) -> impl Future<Output = Result<Visit>> + use<> {
+        let task = AbortOnDropHandle::new(tokio::spawn(self.clone().visit(queued)));
+        async {
+            task.await.unwrap_or_else(|panic| {
+                Err(Error::internal("the source panicked while it was read").with_source(panic))
+            })
+        }
     }
 
     /// Reads the beginning of a parent's list. A deleted parent takes its children with it.

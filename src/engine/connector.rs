@@ -223,15 +223,6 @@ impl Connector {
         Monitor::new(move |event| emitter.emit(Event::Remote(event)))
     }
 
-    /// Checks the effective settings: validates them, then connects to the remote. The [observer](Self::observer) gets waits and retries.
-    ///
-    /// # Errors
-    /// Returns the errors of [`Source::connect`] and [`Reader::check`].
-    pub async fn check(&self) -> Result<()> {
-        let context = ConnectContext::new(self.monitor()).fail_fast(true);
-        self.source.connect(&self.configuration().await?.config, context).await?.check().await
-    }
-
     /// Connects anew at the next use: the reader may hold a secret that was replaced.
     pub(super) async fn disconnect(&self) {
         *self.connected.lock().await = None;

@@ -26,7 +26,7 @@ impl Connector {
     /// Returns the errors of [`Source::connect`](crate::Source::connect) and [`Reader::discover`](crate::Reader::discover).
     pub async fn discover(&self) -> Result<Vec<Resource>> {
         let Configured { config, resources: known, .. } = self.configuration().await?;
-        let names = ResourceLookup::new(self.source.as_ref(), &config, known.keys().map(Resource::name));
+        let names = ResourceLookup::new(self, &config, known.keys().map(Resource::name));
         let monitor = self.monitor();
         let mut discovered = self.reader(&config).await?.discover();
         let (mut found, mut seen, mut skipped, mut listed) = (Vec::new(), HashSet::new(), 0, 0);

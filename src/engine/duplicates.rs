@@ -28,7 +28,7 @@ impl Run<'_> {
     /// Fails if one of these resources has this identity, or if another stream of this resource has a different one. Returns whether the
     /// identities of all these resources are known.
     async fn are_other_resources(&self, others: &[Resource], identity: &str) -> Result<bool> {
-        let streams = &self.connector.spec.streams;
+        let streams: Vec<_> = self.connector.spec.streams.iter().filter(|stream| !stream.is_source_wide).collect();
         let keys_of = |resource: &Resource| {
             let name = resource.name().to_owned();
             streams.iter().map(move |stream| StateKey::new(name.clone(), &stream.name)).collect::<Vec<_>>()

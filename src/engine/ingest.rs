@@ -158,11 +158,11 @@ impl Connector {
     /// observer gets the end at once.
     pub async fn ingest(&self, request: IngestRequest) -> Result<IngestReport> {
         let Configured { config, resources: known, unreadable } = self.configuration().await?;
-        let names = ResourceLookup::new(self.source.as_ref(), &config, known.keys().map(Resource::name));
+        let names = ResourceLookup::new(self, &config, known.keys().map(Resource::name));
         let requested = request.streams.map(|streams| streams.read(&self.spec)).transpose()?;
         let named = request.resources.iter().map(|one| names.find(one.name())).collect::<Result<Vec<_>>>()?;
         let Selection { resources, new } = self.select(&named, &known, unreadable.is_empty()).await?;
-        let (mut streams, mut failed) = (Vec::new(), Vec::new());
+        let (mut selected, mut failed) = (Vec::new(), Vec::new());
         for resource in &resources {
             let selection = match &requested {
                 Some(streams) => StoredSelection {
@@ -176,8 +176,9 @@ impl Connector {
                 continue;
             }
             self.warn_of_dropped(resource, &selection.dropped);
-            streams.extend(PlannedStream::all(resource, selection.streams));
+            selected.push((resource.clone(), selection.streams));
         }
+        let streams: Vec<_> = PlannedStream::selected(&self.spec, selected).into_values().flatten().collect();
         let concurrency = request.concurrency.clamp(1, streams.len().max(1));
         let runner =
             ConcurrentRuns { allow_deletions: request.allow_deletions, ..ConcurrentRuns::new(self, concurrency) };
@@ -193,8 +194,9 @@ impl Connector {
         }
         runs.sort_by(|a, b| (&a.resource, &a.stream).cmp(&(&b.resource, &b.stream)));
         for resource in &new {
-            let mut of_resource = runs.iter().filter(|run| run.resource == resource.name());
-            if of_resource.all(is_unknown_resource) {
+            // Without a stream of its own, no run could tell.
+            let of_resource: Vec<_> = runs.iter().filter(|run| run.resource == resource.name()).collect();
+            if !of_resource.is_empty() && of_resource.into_iter().all(is_unknown_resource) {
                 self.forget(resource).await?;
             }
         }

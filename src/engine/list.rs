@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_stream::try_stream;
 use futures::{StreamExt, TryStreamExt};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::deletions::Deletions;
 use super::verification;
@@ -216,8 +217,12 @@ impl ListReader {
         self.select(RowQuery::new(self.resource.clone(), &self.stream.name, selection, limit)).await
     }
 
+    /// Selects rows in a task of its own: a reader that has read far enough ahead is not polled on, and a query in it would keep what commits
+    /// wait for, such as the sink's connection.
     pub(super) async fn select(&self, query: RowQuery) -> Result<Vec<SelectedRow>> {
-        self.sink.select_rows(query).await
+        let sink = self.sink.clone();
+        let selected = AbortOnDropHandle::new(tokio::spawn(async move { sink.select_rows(query).await })).await;
+        selected.unwrap_or_else(|panic| Err(Error::internal("the sink panicked").with_source(panic)))
     }
 
     /// Verifies rows of this stream one by one.

@@ -12,6 +12,7 @@
 mod admission;
 mod append;
 mod batcher;
+mod check;
 mod children;
 pub(crate) mod columns;
 mod connector;
@@ -36,6 +37,7 @@ mod sweep;
 mod timetable;
 mod verification;
 
+pub use check::StreamCheck;
 pub use connector::Connector;
 pub use event::{Event, Observer};
 pub use ingest::{IngestReport, IngestRequest};

@@ -1,10 +1,11 @@
 //! The streams that an ingestion or a schedule reads.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
-use crate::{Resource, Result, Sink, StateEntry, StateKey, StreamSpec};
+use crate::{Resource, Result, Sink, SourceSpec, StateEntry, StateKey, StreamSpec};
 
 /// A resource's state, read for many runs at once. It may be stale: if another program has run the resource meanwhile, the first
 /// commit is refused, and the run restarts from the newest state.
@@ -30,6 +31,26 @@ pub(super) struct PlannedStream {
 }
 
 impl PlannedStream {
+    /// Plans to read the streams that these resources select: [source-wide](StreamSpec::source_wide) ones once, in the order of the
+    /// declaration `spec`. Returns those of each resource together.
+    pub(super) fn selected(
+        spec: &SourceSpec,
+        selected: impl IntoIterator<Item = (Resource, Vec<StreamSpec>)>,
+    ) -> BTreeMap<Resource, Vec<Self>> {
+        let (mut planned, mut source_wide) = (BTreeMap::new(), BTreeSet::new());
+        for (resource, streams) in selected {
+            let (shared, own): (Vec<_>, Vec<_>) = streams.into_iter().partition(|stream| stream.is_source_wide);
+            source_wide.extend(shared.into_iter().map(|stream| stream.name));
+            planned.insert(resource.clone(), Self::all(&resource, own));
+        }
+        let shared: Vec<_> = spec.streams.iter().filter(|stream| source_wide.contains(&stream.name)).cloned().collect();
+        if !shared.is_empty() {
+            let source = Resource::source_wide();
+            planned.insert(source.clone(), Self::all(&source, shared));
+        }
+        planned
+    }
+
     /// Plans to read these streams of a resource.
     pub(super) fn all(resource: &Resource, streams: Vec<StreamSpec>) -> Vec<Self> {
         let tables = Arc::new(ResourceTables::new(resource.clone(), streams.clone()));
@@ -63,7 +84,7 @@ impl ResourceTables {
 }
 
 /// The streams that have a table.
-pub(super) fn with_tables(mut streams: Vec<StreamSpec>) -> Vec<StreamSpec> {
+fn with_tables(mut streams: Vec<StreamSpec>) -> Vec<StreamSpec> {
     streams.retain(StreamSpec::has_table);
     streams
 }

@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::connector::WriteOrder;
-use super::planned::with_tables;
+use super::planned::PlannedStream;
 use super::{Connector, Schedule, StreamSelection};
 use crate::state::{Reconciliation, StreamState};
 use crate::{
-    ConfigSnapshot, Error, ErrorKind, Namespace, Resource, ResourceConfig, Result, RunId, RunStatus, Settings, Source,
+    ConfigSnapshot, Error, ErrorKind, Namespace, Resource, ResourceConfig, Result, RunId, RunStatus, Settings,
     SourceSpec, StateChange, StateEntry, StateKey, StreamCommit, Sweep,
 };
 
 /// Finds known resources by any spelling of their names.
 pub(super) struct ResourceLookup<'a> {
-    source: &'a dyn Source,
+    connector: &'a Connector,
     config: &'a Settings,
     /// The known names, by canonical form and by themselves.
     known: BTreeMap<String, String>,
@@ -23,23 +23,30 @@ pub(super) struct ResourceLookup<'a> {
 
 impl<'a> ResourceLookup<'a> {
     pub(super) fn new<'n>(
-        source: &'a dyn Source,
+        connector: &'a Connector,
         config: &'a Settings,
         known: impl Iterator<Item = &'n str> + Clone,
     ) -> Self {
-        let canonical = |name: &str| source.resource(config, name).ok().map(|one| (one.into(), name.to_owned()));
+        let canonical =
+            |name: &str| connector.source.resource(config, name).ok().map(|one| (one.into(), name.to_owned()));
         let mut names: BTreeMap<String, String> = known.clone().filter_map(canonical).collect();
         // A name that was stored before the source had a canonical form for it stays in use.
         names.extend(known.map(|name| (name.to_owned(), name.to_owned())));
-        Self { source, config, known: names }
+        Self { connector, config, known: names }
     }
 
     /// Returns the resource known by this name or by another spelling of it; otherwise a new one, in canonical form.
     pub(super) fn find(&self, name: &str) -> Result<Resource> {
+        let spec = &self.connector.spec;
+        if name == Resource::source_wide().name() && spec.streams.iter().any(|stream| stream.is_source_wide) {
+            let kind = &spec.resource_kind;
+            return Err(Error::configuration(format!("{name} is not the name of a {kind}: it stands for all of them"))
+                .with_help(format!("name a {kind}: its source-wide streams are read with it")));
+        }
         if let Some(known) = self.known.get(name) {
             return Resource::new(known);
         }
-        let canonical = self.source.resource(self.config, name)?;
+        let canonical = self.connector.source.resource(self.config, name)?;
         self.known.get(canonical.name()).map_or(Ok(canonical), Resource::new)
     }
 }
@@ -112,7 +119,11 @@ impl Connector {
         }
         let selection = self.selection(Some(&after));
         selection.check(&self.spec)?;
-        self.sink.ensure_streams(&resource, &with_tables(selection.streams)).await?;
+        for streams in PlannedStream::selected(&self.spec, [(resource.clone(), selection.streams)]).values() {
+            if let Some(stream) = streams.first() {
+                stream.tables.ensure(self.sink.as_ref()).await?;
+            }
+        }
         self.enable_over(&resource, before.as_ref(), after).await?;
         Ok(resource)
     }
@@ -168,7 +179,7 @@ impl Connector {
     pub async fn resolve<N: AsRef<str>>(&self, names: impl IntoIterator<Item = N>) -> Result<Vec<Resource>> {
         let ConfigSnapshot { connector, resources } = self.config.snapshot().await?;
         let config = self.unchecked_settings(connector);
-        let known = ResourceLookup::new(self.source.as_ref(), &config, resources.iter().map(|(name, _)| name.as_str()));
+        let known = ResourceLookup::new(self, &config, resources.iter().map(|(name, _)| name.as_str()));
         names.into_iter().map(|name| known.find(name.as_ref())).collect()
     }
 
@@ -176,7 +187,7 @@ impl Connector {
     pub(super) async fn lookup(&self, named: &Resource) -> Result<(Resource, Option<ResourceConfig>)> {
         let ConfigSnapshot { connector, resources } = self.snapshot().await?;
         let config = self.unchecked_settings(connector);
-        let names = ResourceLookup::new(self.source.as_ref(), &config, resources.iter().map(|(name, _)| name.as_str()));
+        let names = ResourceLookup::new(self, &config, resources.iter().map(|(name, _)| name.as_str()));
         let resource = names.find(named.name())?;
         let stored: Option<Value> =
             resources.into_iter().find(|(name, _)| name == resource.name()).map(|(_, value)| value);
@@ -184,7 +195,7 @@ impl Connector {
         Ok((resource, stored))
     }
 
-    /// Resets the state of a resource, so that the next run reads it from the start. Rows stay; what that run reads replaces
+    /// Resets the state of a resource's own streams, so that the next run reads it from the start. Rows stay; what that run reads replaces
     /// them, whatever the version, and the other rows stay until a reconcile run checks for deletions.
     /// A current run of the resource can no longer commit. Does nothing if the resource has never run.
     ///
@@ -196,7 +207,8 @@ impl Connector {
         self.reset_keys(&resource, config.as_ref(), &keys).await
     }
 
-    /// Resets only these streams of a resource, selected or not; see [`reset`](Self::reset).
+    /// Resets only these streams of a resource, selected or not; see [`reset`](Self::reset). A [source-wide](StreamSpec::source_wide)
+    /// stream is reset for all resources.
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration), and nothing is reset, if the source has no stream of a name or no stream is
@@ -205,7 +217,7 @@ impl Connector {
         let streams = streams.into().resolve(&self.spec)?;
         let (resource, config) = self.lookup(resource).await?;
         let keys: Vec<StateKey> =
-            streams.into_iter().map(|stream| StateKey::new(resource.name(), &stream.name)).collect();
+            streams.into_iter().map(|stream| StateKey::new(stream.owner(&resource).name(), &stream.name)).collect();
         self.reset_keys(&resource, config.as_ref(), &keys).await
     }
 
@@ -217,10 +229,18 @@ impl Connector {
         self.forget_progress(resource, states, "reset: the next run reads from the start").await
     }
 
-    /// The keys of all streams of a resource, selected or not, and of selected ones that the source no longer has.
+    /// The keys of all streams of a resource, selected or not, and of selected ones that the source no longer has. Source-wide streams
+    /// do not belong to it.
     pub(crate) fn keys(&self, resource: &Resource, config: Option<&ResourceConfig>) -> Vec<StateKey> {
-        let streams = self.spec.streams.iter().map(|stream| stream.name.as_str()).chain(self.dropped_streams(config));
-        streams.map(|stream| StateKey::new(resource.name(), stream)).collect()
+        let own = self.spec.streams.iter().filter(|stream| !stream.is_source_wide).map(|stream| stream.name.as_str());
+        own.chain(self.dropped_streams(config)).map(|stream| StateKey::new(resource.name(), stream)).collect()
+    }
+
+    /// The keys of the source-wide streams that a resource selects.
+    pub(crate) fn source_wide_keys(&self, config: Option<&ResourceConfig>) -> Vec<StateKey> {
+        let source = Resource::source_wide();
+        let selected = self.streams(config).into_iter().filter(|stream| stream.is_source_wide);
+        selected.map(|stream| StateKey::new(source.name(), &stream.name)).collect()
     }
 
     /// The newest states of these streams, where they have one.

@@ -245,9 +245,10 @@ impl<'a> Run<'a> {
         self.commit_with(excluded_counts, rows, sweep, next, reconcile).await
     }
 
-    /// Whether no checkpoint identifies the resource yet. The checkpoints of the other kinds are the engine's.
+    /// Whether no checkpoint identifies the resource yet. The checkpoints of the other kinds are the engine's, and those of a source-wide
+    /// stream identify no resource.
     fn is_new(&self) -> bool {
-        if self.stream.kind != StreamKind::Incremental {
+        if self.stream.kind != StreamKind::Incremental || self.stream.is_source_wide {
             return false;
         }
         let reconcile = self.reconcile.as_ref().and_then(|reconcile| reconcile.checkpoint.as_ref());

@@ -10,11 +10,11 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::Connector;
 use super::ingest::ConcurrentRuns;
 use super::planned::{PlannedStream, PrefetchedState};
 use super::settings::Configured;
 use super::timetable::{PlannedResource, Timetable};
+use super::{Connector, Schedule};
 use crate::{Mode, Resource, Result, RunStatus, Settings, StateKey};
 
 /// How often the configuration is read again, to notice what another program has enabled or disabled.
@@ -98,7 +98,7 @@ impl Connector {
     /// scheduled are logged and skipped.
     async fn plan(&self) -> Result<(Settings, BTreeMap<Resource, PlannedResource>)> {
         let Configured { config, resources: known, .. } = self.configuration().await?;
-        let mut plan = BTreeMap::new();
+        let (mut selected, mut schedules, mut dropped) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
         for (resource, config) in known.into_iter().filter(|(_, config)| config.enabled) {
             let schedule = match config.schedule.as_deref().map(str::parse).transpose() {
                 Ok(schedule) => schedule.unwrap_or_default(),
@@ -116,11 +116,23 @@ impl Connector {
                 tracing::error!(%resource, %error, help, "the resource is skipped");
                 continue;
             }
-            let streams = PlannedStream::all(&resource, selection.streams);
-            let (last, is_unfinished, dropped) = (None, false, selection.dropped);
-            let unread = BTreeSet::new();
-            plan.insert(resource, PlannedResource { schedule, last, is_unfinished, streams, unread, dropped });
+            let owners: BTreeSet<Resource> = selection.streams.iter().map(|stream| stream.owner(&resource)).collect();
+            for owner in owners {
+                let schedules: &mut Vec<Schedule> = schedules.entry(owner).or_default();
+                if !schedules.contains(&schedule) {
+                    schedules.push(schedule.clone());
+                }
+            }
+            dropped.insert(resource.clone(), selection.dropped);
+            selected.push((resource, selection.streams));
         }
+        let planned = |(resource, streams): (Resource, Vec<PlannedStream>)| {
+            let schedules = schedules.remove(&resource).unwrap_or_default();
+            let (last, is_unfinished, unread) = (None, false, BTreeSet::new());
+            let dropped = dropped.remove(&resource).unwrap_or_default();
+            (resource, PlannedResource { schedules, last, is_unfinished, streams, unread, dropped })
+        };
+        let mut plan: BTreeMap<_, _> = PlannedStream::selected(&self.spec, selected).into_iter().map(planned).collect();
         let keys: Vec<StateKey> = plan.values().flat_map(|planned| &planned.streams).map(PlannedStream::key).collect();
         let mut statuses = self.statuses(&keys).await?.into_iter();
         let is_metered = self.state.is_metered();

@@ -15,7 +15,9 @@ const SKEW: SignedDuration = SignedDuration::from_mins(1);
 /// The schedule and the last runs of a resource.
 #[derive(Debug)]
 pub(super) struct PlannedResource {
-    pub(super) schedule: Schedule,
+    /// It is due when one of them says so. Only the [source](Resource::source_wide) can have several: those of the resources that select
+    /// its streams.
+    pub(super) schedules: Vec<Schedule>,
     /// The earliest start of the last runs of the streams that have ever run.
     pub(super) last: Option<Timestamp>,
     /// Whether a run was interrupted, or has not ended.
@@ -148,7 +150,8 @@ impl Timetable {
     fn scheduled(&self, resource: &Resource, planned: &PlannedResource, now: Timestamp) -> Option<Timestamp> {
         let is_past = |began: &Timestamp| began.duration_since(now) <= SKEW;
         let last = planned.last.filter(is_past).max(self.started.get(resource).copied().filter(is_past));
-        last.map_or(Some(Timestamp::MIN), |last| planned.schedule.next(last))
+        let Some(last) = last else { return Some(Timestamp::MIN) };
+        planned.schedules.iter().filter_map(|schedule| schedule.next(last)).min()
     }
 }
 
@@ -181,7 +184,7 @@ mod tests {
     /// Resources with these streams that are due at these times, and run every minute.
     fn timetable_of(due: &[(&str, i64)], streams: &[&str]) -> Timetable {
         let planned = |resource: &Resource, second| PlannedResource {
-            schedule: "1m".parse().unwrap(),
+            schedules: vec!["1m".parse().unwrap()],
             last: Some(at(second - 60)),
             is_unfinished: false,
             streams: PlannedStream::all(resource, streams.iter().map(|name| StreamSpec::new(*name)).collect()),

@@ -3,7 +3,7 @@
 pub mod merge;
 mod stored;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub struct Limits {
     pub commit_bytes: usize,
     /// … or when the oldest of them has waited this long.
     pub commit_after: Duration,
-    /// The number of state entries and runs to keep for each resource.
+    /// The number of state entries and of runs to keep for each stream of a resource.
     pub history: usize,
     /// A reconcile run marks at most this many rows of a table deleted, or [`max_deleted_percent`](Self::max_deleted_percent) of
     /// them if that is more. If more have disappeared, it marks none and ends as partial, until a user
@@ -49,7 +49,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 6 MiB read ahead; commits of 5,000 records, 3 MiB or 1 second; 200 entries of history; deletions of 10 rows or 10 percent.
+    /// 6 MiB read ahead; commits of 5,000 records, 3 MiB or 1 second; 200 entries of history for each stream; deletions of 10 rows or 10 percent.
     fn default() -> Self {
         Self {
             read_ahead: 6 << 20,
@@ -163,7 +163,7 @@ pub struct Commit {
     pub resource: Resource,
     /// The time for the rows' metadata.
     pub at: Timestamp,
-    /// At most one part of each stream.
+    /// At most one part of each stream; see [`validate`](Self::validate).
     pub parts: Vec<StreamCommit>,
 }
 
@@ -178,6 +178,21 @@ impl Commit {
     pub fn part(mut self, part: StreamCommit) -> Self {
         self.parts.push(part);
         self
+    }
+
+    /// Checks that no two parts are of the same stream. A sink calls it before it writes anything.
+    ///
+    /// # Errors
+    /// [`Internal`](crate::ErrorKind::Internal): the caller of [`Sink::commit`] has a bug.
+    pub fn validate(&self) -> Result<()> {
+        let mut streams = BTreeSet::new();
+        match self.parts.iter().find(|part| !streams.insert(part.stream.as_str())) {
+            None => Ok(()),
+            Some(StreamCommit { stream, .. }) => {
+                Err(Error::internal(format!("a commit of {} has two parts of the stream {stream:?}", self.resource))
+                    .with_help("put all changes of a stream into one part, or commit them one after the other"))
+            }
+        }
     }
 }
 
@@ -385,8 +400,8 @@ fn cannot_select(name: &str) -> Error {
 /// 10. `unseen` returns, ordered by key, the live records of the table that no commit has marked for this reconciliation, and
 ///     `live_rows` counts them. A mark does not rewrite the row. Marks are durable with their commit, and deleted by `Finish`. A
 ///     reconcile run of one stream neither marks nor finishes anything of another.
-/// 11. A commit for a table or resource that `ensure_streams` was not called for is an [`Internal`](crate::ErrorKind::Internal) error, and
-///     changes nothing.
+/// 11. A commit for a table or resource that `ensure_streams` was not called for, or with [two parts](Commit::validate) of one stream, is
+///     an [`Internal`](crate::ErrorKind::Internal) error, and changes nothing.
 /// 12. The run record of a part's change is stored with the counts of that part (see [`StateChange::count`]).
 /// 13. A row is identified by its [path](Record::path): the same key below two parents is two rows.
 /// 14. The commits that insert, change, delete or revive rows of a stream of a resource are numbered from 1 in the order in which they

@@ -37,7 +37,7 @@ impl ConnectContext {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ReadRequest {
-    /// The resource.
+    /// The resource; for a [source-wide](crate::StreamSpec::source_wide) stream, [the one](Resource::source_wide) that stands for the source.
     pub resource: Resource,
     /// The stream.
     pub stream: String,
@@ -119,7 +119,7 @@ impl ReadRequest {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct VerifyRequest {
-    /// The resource.
+    /// The resource, as in [`ReadRequest`].
     pub resource: Resource,
     /// The last checkpoint of the reconciliation; if it has none, that of incremental reads.
     pub checkpoint: Option<Checkpoint>,

@@ -120,22 +120,28 @@ impl SourceSpec {
                     .with_help("in the source, declare each stream once, with all its columns"));
             }
             stream.validate()?;
-            if let Some(required) = stream.requires()
-                && self.streams[..index].iter().all(|other| other.name != required || !other.has_table())
-            {
-                let name = &stream.name;
+            let Some(required) = stream.requires() else { continue };
+            let name = &stream.name;
+            let found = self.streams[..index].iter().find(|other| other.name == required && other.has_table());
+            let Some(found) = found else {
                 return Err(Error::internal(format!(
                     "the stream {name:?} depends on the table {required:?}, which no stream before it declares"
                 ))
                 .with_help("in the source, declare the parent, or the target of deletions, before the stream that depends on it"));
+            };
+            if found.is_source_wide != stream.is_source_wide {
+                return Err(Error::internal(format!(
+                    "one of the streams {required:?} and {name:?}, which depends on it, is source-wide, and the other is not"
+                ))
+                .with_help("in the source, declare both with `StreamSpec::source_wide`, or neither"));
             }
         }
         Ok(())
     }
 
-    /// The stream that a resource's name alone stands for: the only one with a table, or the only default one of these.
+    /// The stream that a resource's name alone stands for: the only one of its own with a table, or the only default one of these.
     pub(crate) fn sole_stream(&self) -> Option<&str> {
-        let with_table = || self.streams.iter().filter(|stream| stream.has_table());
+        let with_table = || self.streams.iter().filter(|stream| stream.has_table() && !stream.is_source_wide);
         let all: Vec<&StreamSpec> = with_table().collect();
         let defaults: Vec<&StreamSpec> = with_table().filter(|stream| stream.is_default).collect();
         match (all.as_slice(), defaults.as_slice()) {
@@ -153,9 +159,11 @@ impl SourceSpec {
         }
     }
 
-    /// Adds a stream. A child comes after its parent.
+    /// Adds a stream. A child comes after its parent, and is [source-wide](StreamSpec::source_wide) if that is.
     #[must_use]
-    pub fn stream(mut self, stream: StreamSpec) -> Self {
+    pub fn stream(mut self, mut stream: StreamSpec) -> Self {
+        let required = self.streams.iter().find(|other| stream.requires() == Some(&other.name));
+        stream.is_source_wide |= required.is_some_and(|required| required.is_source_wide);
         self.streams.push(stream);
         self
     }

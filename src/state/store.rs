@@ -190,7 +190,8 @@ pub trait StateStore: Debug + Send + Sync + 'static {
     async fn runs(&self, query: RunQuery) -> Result<Vec<RunRecord>>;
 
     /// Removes all but the newest `keep` entries and the newest `keep` runs of a key, and keeps at least one of each.
-    /// Returns the number of removed rows.
+    /// Returns the number of removed rows. A run without a stream, as older versions recorded it, is removed if the newest `keep` runs of
+    /// the key are newer.
     async fn prune(&self, key: &StateKey, keep: usize) -> Result<u64>;
 
     /// Returns the newest entry and the newest run of each of these keys. Override it if every query costs a round trip.

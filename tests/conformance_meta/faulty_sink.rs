@@ -301,7 +301,8 @@ impl FaultySink {
     fn end(&self, table_key: &TableKey, at: Timestamp, run: RunId) {
         let mut contents = self.contents();
         if !self.is(Fault::MarksOutliveFinish) {
-            contents.seen.remove(&run);
+            let is_shared = self.is(Fault::FinishDeletesMarksOfOtherStreams);
+            contents.seen.entry(run).or_default().retain(|(of, _)| of != table_key && !is_shared);
         }
         if self.is(Fault::FinishEndsOtherReconciliations) {
             contents.seen.values_mut().for_each(|marks| marks.retain(|(of, _)| of == table_key));
@@ -335,6 +336,9 @@ impl Sink for FaultySink {
 
     async fn commit(&self, mut commit: Commit) -> Result<CommitReport> {
         let _guard = self.commit_lock.write().await;
+        if !self.is(Fault::PartsOfOneStreamAreJoined) {
+            commit.validate()?;
+        }
         self.refuse_unknown_tables(&commit)?;
         if self.is(Fault::StateIsStoredBeforeTheRows) {
             let mut changes: Vec<_> = commit.parts.iter_mut().filter(|part| part.sweep != Some(Sweep::Fence)).collect();

@@ -47,6 +47,7 @@ pub(super) enum Fault {
     MarksReachOtherStreams,
     FinishEndsOtherReconciliations,
     FinishSweepsOtherStreams,
+    FinishDeletesMarksOfOtherStreams,
     OlderNeverReplaces,
     OlderAlwaysReplaces,
     OlderIsAlwaysMarked,
@@ -61,6 +62,7 @@ pub(super) enum Fault {
     FenceNeverStoresState,
     FenceAlwaysStoresState,
     UnknownTablesAreConfigurationErrors,
+    PartsOfOneStreamAreJoined,
 }
 
 fn failing_checks(fault: Fault) -> Vec<&'static str> {
@@ -73,7 +75,7 @@ fn failing_checks(fault: Fault) -> Vec<&'static str> {
 
 #[test]
 fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
-    let expected: [(Fault, &[&str]); 51] = [
+    let expected: [(Fault, &[&str]); 53] = [
         (Fault::None, &[]),
         (Fault::EnsureForgetsTombstones, &["clause_1_ensure_streams_is_idempotent_and_removes_nothing"]),
         (Fault::FailedCommitKeepsRejects, &["clause_2_a_failed_commit_changes_nothing_and_can_be_retried"]),
@@ -208,6 +210,7 @@ fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
                 "clause_10_reconciliations_do_not_share_marks_and_finish_deletes_them",
                 "clause_10_live_rows_counts_what_unseen_returns",
                 "clause_10_a_reconcile_run_of_one_stream_leaves_the_others_alone",
+                "clause_10_streams_do_not_share_marks_of_one_id",
             ],
         ),
         (
@@ -223,11 +226,26 @@ fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
             &[
                 "clause_10_reconciliations_do_not_share_marks_and_finish_deletes_them",
                 "clause_10_a_reconcile_run_of_one_stream_leaves_the_others_alone",
+                "clause_10_streams_do_not_share_marks_of_one_id",
             ],
         ),
         (Fault::MarksReachOtherStreams, &["clause_10_a_reconcile_run_of_one_stream_leaves_the_others_alone"]),
-        (Fault::FinishEndsOtherReconciliations, &["clause_10_a_reconcile_run_of_one_stream_leaves_the_others_alone"]),
-        (Fault::FinishSweepsOtherStreams, &["clause_10_a_reconcile_run_of_one_stream_leaves_the_others_alone"]),
+        (
+            Fault::FinishEndsOtherReconciliations,
+            &[
+                "clause_10_a_reconcile_run_of_one_stream_leaves_the_others_alone",
+                "clause_10_streams_do_not_share_marks_of_one_id",
+            ],
+        ),
+        (
+            Fault::FinishSweepsOtherStreams,
+            &[
+                "clause_10_a_reconcile_run_of_one_stream_leaves_the_others_alone",
+                "clause_10_streams_do_not_share_marks_of_one_id",
+            ],
+        ),
+        (Fault::FinishDeletesMarksOfOtherStreams, &["clause_10_streams_do_not_share_marks_of_one_id"]),
+        (Fault::PartsOfOneStreamAreJoined, &["clause_11_two_parts_of_one_stream_are_refused"]),
         (
             Fault::OlderNeverReplaces,
             &[

@@ -130,6 +130,16 @@ async fn an_invalid_declaration_fails_before_anything_is_read() {
         (with("help", &[table("t", &["raw"])]), "\"raw\""),
         (with("help", &[table("t", &["deleted_at"])]), "\"deleted_at\""),
         (with("help", &[table("t", &["a-b"])]), "\"a-b\""),
+        (with("help", &[valid.clone().optional()]), "no stream by default"),
+        (with("help", &[StreamSpec::child("c", "t"), valid.clone()]), "\"c\" depends on the table \"t\""),
+        (
+            with("help", &[valid.clone(), StreamSpec::deletions_of("d", "t"), StreamSpec::child("c", "d")]),
+            "table \"d\"",
+        ),
+        (
+            with("help", &[valid.clone(), StreamSpec::child("c", "t").source_wide()]),
+            "is source-wide, and the other is not",
+        ),
     ] {
         let memory = Memory::new();
         let connector = Connector::new(DeclaredSource(spec), Arc::new(memory.clone()));

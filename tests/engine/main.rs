@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 mod append;
+mod check;
 mod children;
 mod contract;
 mod deletion_feeds;
@@ -20,6 +21,7 @@ mod rejects;
 mod runs;
 mod serve;
 mod snapshots;
+mod source_wide;
 mod split_stores;
 mod state_size;
 mod store;

@@ -15,6 +15,7 @@ use snowfeed::{
     Backend, Commit, Limits, RowPath, RowQuery, RowSelection, RunId, RunRecord, RunStatus, SelectedRow, Sequence,
     StateKey, StoredRecord, StreamCommit, StreamKind, VerifyRequest,
 };
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::support::{Hold, resource};
@@ -47,6 +48,8 @@ struct State {
     active: BTreeSet<String>,
     /// When each request was sent.
     times: BTreeMap<String, Instant>,
+    /// The permits of the source's connection, if it has only some.
+    permits: Option<Arc<Semaphore>>,
 }
 
 impl fmt::Debug for Tree {
@@ -136,8 +139,18 @@ impl Tree {
         self.state().holds.remove(request);
     }
 
+    /// Limits the requests under way.
+    pub(crate) fn limit_requests(&self, count: usize) {
+        self.state().permits = Some(Arc::new(Semaphore::new(count)));
+    }
+
     /// Notes a request, and waits where it is held.
     async fn request(&self, name: &str) {
+        let permits = self.state().permits.clone();
+        let _permit = match &permits {
+            Some(permits) => Some(permits.acquire().await.unwrap()),
+            None => None,
+        };
         let hold = {
             let mut state = self.state();
             state.requests.push(name.to_owned());
@@ -374,7 +387,9 @@ impl Bench {
 
     async fn rows(&self, stream: &str) -> Vec<SelectedRow> {
         let everything = RowSelection::Changed { from: Sequence(0), after: None, until: Sequence(u64::MAX) };
-        let query = RowQuery::new(resource("r"), stream, everything, usize::MAX).documents();
+        let is_source_wide = self.tree.spec().streams.iter().any(|spec| spec.name == stream && spec.is_source_wide);
+        let owner = if is_source_wide { Resource::source_wide() } else { resource("r") };
+        let query = RowQuery::new(owner, stream, everything, usize::MAX).documents();
         let mut rows = self.backend.select_rows(query).await.unwrap();
         rows.sort_by(|a, b| a.position.path.cmp(&b.position.path));
         rows

@@ -92,7 +92,12 @@ fn procedures_work_in_any_order_and_twice() {
 
 #[test]
 fn streams_are_selected_and_have_their_own_status() {
-    pytest(&["test_streams.py"], &[("SNOWFEED_APP", app_with_streams())]);
+    pytest(&["test_streams.py", "test_source_wide.py"], &[("SNOWFEED_APP", app_with_streams())]);
+}
+
+#[test]
+fn some_streams_are_read_or_reset() {
+    pytest(&["test_some_streams.py"], &[("SNOWFEED_APP", app_with_streams())]);
 }
 
 #[test]

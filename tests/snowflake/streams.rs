@@ -14,7 +14,7 @@ use snowfeed::{
     StateVersion, StreamCommit, Sweep, UnseenQuery,
 };
 
-use crate::bad_input::cell;
+use crate::bad_input::{cell, edit};
 use crate::mocks::{InterceptingClient, Outcome};
 use crate::support::{TestDatabase, change_of, commit_of, resource};
 
@@ -121,6 +121,40 @@ async fn each_stream_has_its_own_versions_history_and_runs() {
     assert_eq!(db.snowflake.prune(&keys[1], 1).await.unwrap(), 2, "an entry and a run");
     assert_eq!(db.snowflake.history(&keys[0], 9).await.unwrap().len(), 1);
     assert_eq!(db.snowflake.runs(RunQuery::new(9)).await.unwrap().len(), 2);
+}
+
+/// An older version recorded runs for all streams of a resource. They have no stream, or the empty one.
+#[tokio::test]
+async fn a_run_without_a_stream_is_pruned_with_the_runs_of_its_time() {
+    let db = ensured(usize::MAX).await;
+    for (base, stream) in [(0, "planets"), (1, "planets"), (0, "moons")] {
+        db.snowflake.commit(commit_of(&resource("r"), part(stream, 1, base))).await.unwrap();
+    }
+    for (resource, id, stream, year) in [
+        ("r", "old", "NULL", 1999),
+        ("r", "empty", "''", 1999),
+        ("r", "new", "NULL", 2999),
+        ("s", "other", "NULL", 1999),
+    ] {
+        let insert = format!(
+            "INSERT INTO STATE.\"SNOWFEED_RUN\" (\"ID\", \"RECORDED_AT\", \"RESOURCE\", \"STREAM\", \"STATUS\", \"STARTED_AT\", \
+             \"DOCUMENT\") SELECT '{id}', '{year}-01-02 03:04:05', '{resource}', {stream}, 'complete', '{year}-01-02 03:04:05', '{{}}'"
+        );
+        edit(&db, &insert).await;
+    }
+    let left = async || {
+        let ids = "SELECT LISTAGG(\"ID\", ' ') WITHIN GROUP (ORDER BY \"ID\") AS N FROM DB.STATE.\"SNOWFEED_RUN\" WHERE \
+                   LENGTH(\"ID\") < 9";
+        (cell(&db, ids).await, db.snowflake.runs(RunQuery::new(9).resource("r")).await.unwrap().len())
+    };
+    assert_eq!(db.snowflake.prune(&key("comets"), 1).await.unwrap(), 0, "it has no run of its own");
+    assert_eq!(db.snowflake.prune(&key("planets"), 3).await.unwrap(), 0);
+    assert_eq!(left().await, ("empty new old other".to_owned(), 3));
+    assert_eq!(db.snowflake.prune(&key("planets"), 2).await.unwrap(), 2);
+    assert_eq!(left().await, ("new other".to_owned(), 3), "two newer runs of the stream are left");
+    assert_eq!(db.snowflake.prune(&key("moons"), 1).await.unwrap(), 0);
+    assert_eq!(db.snowflake.prune(&key("planets"), 1).await.unwrap(), 2, "an entry and a run");
+    assert_eq!(left().await, ("new other".to_owned(), 2));
 }
 
 #[tokio::test]

@@ -366,3 +366,18 @@ async fn an_unreadable_state_does_not_stop_the_upgrade() {
         assert_eq!(rows(&old.path(), streams[0]), before);
     }
 }
+
+/// The run of the old version is that of both streams.
+#[tokio::test]
+async fn a_run_of_several_streams_is_pruned_with_the_runs_of_its_time() {
+    let old = OldFile::new(&["one", "two"]);
+    let (connector, sqlite) = old.open();
+    ingest(&connector, Mode::Incremental).await;
+    let one = StateKey::new("r", "one");
+    for (keep, left) in [(2, 3), (1, 2)] {
+        sqlite.prune(&one, keep).await.unwrap();
+        let runs = sqlite.runs(RunQuery::new(9)).await.unwrap();
+        assert_eq!(runs.len(), left, "{runs:?}");
+        assert_eq!(runs.iter().filter(|run| run.stream.is_empty()).count(), left - 2);
+    }
+}

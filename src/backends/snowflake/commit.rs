@@ -158,9 +158,13 @@ impl Snowflake {
     ) -> Result<()> {
         let Some(Sweep::Finish(sweep_run) | Sweep::Abandon(sweep_run)) = part.sweep else { return Ok(()) };
         let held = fence.map(|fence| sql!(" AND {held}", held = fence.is_held())).unwrap_or_default();
-        let forget =
-            sql!("DELETE FROM {seen} WHERE \"RUN\" = ?{held}", held, seen = self.0.names.state("SNOWFEED_SEEN"));
-        session.execute(Statement::new(forget).bind(sweep_run.to_string())).await?;
+        let forget = sql!(
+            "DELETE FROM {seen} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ?{held}",
+            held,
+            seen = self.0.names.state("SNOWFEED_SEEN")
+        );
+        let forget = Statement::new(forget).bind(sweep_run.to_string()).bind(commit.resource.name());
+        session.execute(forget.bind(part.stream.as_str())).await?;
         match part.sweep {
             Some(Sweep::Finish(_)) => self.delete_stale_rejects(session, commit, part, sweep_run, &held).await,
             _ => Ok(()),

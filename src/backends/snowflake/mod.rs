@@ -274,6 +274,7 @@ impl Sink for Snowflake {
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
+        commit.validate()?;
         self.0.known_sequences.forget(commit.resource.name());
         let unknown = UnknownOutcome::new();
         let committed = transaction::with_retry(|| self.try_commit(&commit, &unknown)).await;

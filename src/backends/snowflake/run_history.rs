@@ -125,10 +125,13 @@ impl Snowflake {
     /// Removes all but the newest `keep` runs of a key, and returns their number.
     pub(super) async fn prune_runs(&self, session: &mut dyn Session, key: &StateKey, keep: i64) -> Result<u64> {
         let runs = self.0.names.state("SNOWFEED_RUN");
+        // A run without a stream, which an older version has recorded for all streams, goes with the stream's own runs of its time.
         let old_runs = sql!(
-            "DELETE FROM {runs} WHERE \"RESOURCE\" = ? AND \"STREAM\" = ? AND \"ID\" NOT IN (SELECT n.\"ID\" FROM (SELECT \"ID\", \
-             ROW_NUMBER() OVER (ORDER BY \"STARTED_AT\" DESC, \"ID\" DESC) AS \"N\" FROM {ingestion_run} WHERE \"RESOURCE\" = ? AND \
-             \"STREAM\" = ?) n WHERE n.\"N\" <= ?)",
+            "DELETE FROM {runs} WHERE \"RESOURCE\" = ? AND \"ID\" IN (SELECT n.\"ID\" FROM (SELECT o.\"ID\", o.\"OWN\", \
+             SUM(o.\"OWN\") OVER (ORDER BY o.\"STARTED_AT\" DESC, o.\"ID\" DESC ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) \
+             AS \"N\" FROM (SELECT \"ID\", \"STARTED_AT\", CASE WHEN \"STREAM\" = ? THEN 1 ELSE 0 END AS \"OWN\" FROM \
+             {ingestion_run} WHERE \"RESOURCE\" = ? AND (\"STREAM\" = ? OR COALESCE(\"STREAM\", '') = '')) o) n WHERE n.\"N\" - \
+             n.\"OWN\" >= ?)",
             runs,
             ingestion_run = self.0.names.state("INGESTION_RUN")
         );

@@ -54,10 +54,10 @@ fn commit_part(
     counts.rejected += rejected;
     match part.sweep {
         Some(Sweep::Finish(run)) => {
-            delete_sweep(transaction, run)?;
+            delete_marks(transaction, run, part, ids)?;
             rejects::delete_unseen(transaction, &commit.resource, &part.stream, run)?;
         }
-        Some(Sweep::Abandon(run)) => delete_sweep(transaction, run)?,
+        Some(Sweep::Abandon(run)) => delete_marks(transaction, run, part, ids)?,
         Some(Sweep::Mark(..) | Sweep::Fence) | None => {}
     }
     let version = part.counted_change(&counts).map(|change| state::append(transaction, &change)).transpose()?;
@@ -204,12 +204,21 @@ fn begin_sweep(transaction: &Transaction<'_>, run: RunId) -> SqliteResult<i64> {
     Ok(transaction.last_insert_rowid())
 }
 
-/// Deletes the marks of a reconcile run.
-fn delete_sweep(transaction: &Transaction<'_>, run: RunId) -> SqliteResult<()> {
-    if let Some(id) = sweep_id(transaction, run)? {
-        transaction.execute("DELETE FROM snowfeed_seen WHERE sweep_id = ?1", [id])?;
-        transaction.execute("DELETE FROM snowfeed_sweep WHERE id = ?1", [id])?;
-    }
+/// Deletes the marks of a reconcile run of a stream.
+fn delete_marks(transaction: &Transaction<'_>, run: RunId, part: &StreamCommit, ids: TableIds) -> SqliteResult<()> {
+    let Some(sweep) = sweep_id(transaction, run)? else { return Ok(()) };
+    let TableIds { resource_id, stream_id } = ids;
+    // Those of another resource stay, if it has used the same id.
+    let raw = raw_table(&part.stream);
+    transaction.execute(
+        &format!(
+            "DELETE FROM snowfeed_seen WHERE sweep_id = ?1 AND stream_id = ?2 AND NOT EXISTS \
+             (SELECT 1 FROM {raw} t WHERE t.id = row_id AND t.resource_id <> ?3)"
+        ),
+        [sweep, stream_id, resource_id],
+    )?;
+    let is_used = "SELECT 1 FROM snowfeed_seen WHERE sweep_id = ?1";
+    transaction.execute(&format!("DELETE FROM snowfeed_sweep WHERE id = ?1 AND NOT EXISTS ({is_used})"), [sweep])?;
     Ok(())
 }
 

@@ -19,6 +19,7 @@ impl Sink for Sqlite {
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
+        commit.validate()?;
         self.write(move |transaction| commit::commit(transaction, &commit)).await
     }
 

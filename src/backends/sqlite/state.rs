@@ -189,7 +189,14 @@ impl StateStore for Sqlite {
                      FROM INGESTION_RUN WHERE resource = ?1 AND stream = ?2 ORDER BY started_at DESC, id DESC LIMIT 1 OFFSET ?3)",
                 )?
                 .execute(params![key.resource, key.stream, keep])?;
-            Ok((entries + runs) as u64)
+            // A run without a stream, which an older version has recorded for all streams, goes with the stream's own runs of its time.
+            let of_all_streams = transaction
+                .prepare_cached(
+                    "DELETE FROM INGESTION_RUN WHERE resource = ?1 AND stream = '' AND (started_at, id) < (SELECT started_at, id \
+                     FROM INGESTION_RUN WHERE resource = ?1 AND stream = ?2 ORDER BY started_at DESC, id DESC LIMIT 1 OFFSET ?3 - 1)",
+                )?
+                .execute(params![key.resource, key.stream, keep])?;
+            Ok((entries + runs + of_all_streams) as u64)
         })
         .await
     }

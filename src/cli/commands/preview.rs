@@ -36,13 +36,14 @@ pub(super) async fn preview<S: Source>(
         Some(stream) => stream,
         None => read.first().or(spec.streams.first().as_ref()).map(|stream| stream.name.clone()).unwrap_or_default(),
     };
+    let declared = find_stream(&spec, &stream)?;
+    let owner = declared.owner(&resource);
     let is_read = read.iter().any(|read| read.name == stream);
-    if !is_read && !was_read(&connector, &resource, &stream).await? {
+    if !is_read && !was_read(&connector, &owner, &stream).await? {
         return Err(Error::new(ErrorKind::NotFound, format!("the stream {stream} of {resource} was never read"))
             .with_help(format!("`enable {resource} --streams` selects the streams to read")));
     }
-    let declared = find_stream(&spec, &stream)?;
-    let preview = store.preview(&resource, declared.table(), limit).await?;
+    let preview = store.preview(&owner, declared.table(), limit).await?;
     if preview.rows.is_empty() {
         output.note(&format!("{} has no rows yet", Labels::new(&spec).label(resource.name(), &stream)));
     }

@@ -10,33 +10,35 @@ use super::session::Session;
 use crate::cli::Exit;
 use crate::cli::args;
 use crate::cli::destination::Destinations;
+use crate::cli::labels::Labels;
 use crate::cli::output::{Output, counted, table};
+use crate::cli::progress::Progress;
 use crate::cli::settings::parse_argument;
-use crate::engine::Event;
+use crate::engine::{Connector, Event, StreamCheck};
 use crate::error::REDACTED;
 use crate::{Error, Result, Source, SourceSpec};
 
 /// One check and its result.
 #[derive(Debug, Serialize)]
 struct Check {
-    name: &'static str,
+    name: String,
     ok: bool,
     detail: String,
 }
 
-/// All checks, and their errors.
+/// All checks, and the errors of those that failed, by name.
 #[derive(Default)]
 struct Checks {
     all: Vec<Check>,
-    errors: Vec<Error>,
+    errors: Vec<(String, Error)>,
 }
 
 impl Checks {
-    fn add(&mut self, name: &'static str, result: Result<String>) {
-        let ok = result.is_ok();
+    fn add(&mut self, name: impl Into<String>, result: Result<String>) {
+        let (name, ok) = (name.into(), result.is_ok());
         let detail = result.unwrap_or_else(|error| {
             let text = error.to_string();
-            self.errors.push(error);
+            self.errors.push((name.clone(), error));
             text
         });
         self.all.push(Check { name, ok, detail });
@@ -52,15 +54,15 @@ impl Checks {
 pub(super) async fn check<S: Source>(session: Session<S>) -> Result<Exit> {
     let (output, spec) = (session.output, session.spec.clone());
     let checks = run_checks(session).await;
-    let error = checks.errors.first().map(Error::report);
+    let error = checks.errors.first().map(|(_, error)| error.report());
     let document = json!({"source": spec.name, "version": spec.version, "checks": checks.all, "error": error});
     output.result(&document, || checks.table())?;
     if !output.is_json() {
-        for error in &checks.errors {
-            output.error(error);
+        for (name, error) in &checks.errors {
+            output.report(Some(name), &error.report());
         }
     }
-    Ok(checks.errors.first().map_or(Exit::Complete, |error| Exit::from_kind(error.kind())))
+    Ok(checks.errors.first().map_or(Exit::Complete, |(_, error)| Exit::from_kind(error.kind())))
 }
 
 /// Runs the checks in order, until one fails on which the others depend.
@@ -86,12 +88,32 @@ async fn run_checks<S: Source>(session: Session<S>) -> Checks {
     };
     checks.add("settings", connector.settings().await.map(|_| given));
     if checks.errors.is_empty() {
-        let progress = session.progress.clone();
-        let connector = connector.observer(move |event: &Event| progress.event(event));
-        let answer = session.progress.watch(&name, connector.check()).await;
+        let (progress, watching) = (session.progress.clone(), session.progress.clone());
+        let connector = connector.observer(move |event: &Event| watching.event(event));
+        let answer = progress.watch(&name, connector.check()).await;
         checks.add("remote", answer.map(|()| format!("{name} answers")));
+        if checks.errors.is_empty() {
+            check_streams(&mut checks, &connector, &progress).await;
+        }
     }
     checks
+}
+
+/// Checks the selected streams of the enabled resources.
+async fn check_streams(checks: &mut Checks, connector: &Connector, progress: &Progress) {
+    let labels = Labels::new(connector.spec());
+    match progress.watch(&connector.spec().name, connector.check_streams()).await {
+        Ok(streams) => {
+            for StreamCheck { resource, stream, result, .. } in streams {
+                let detail = |read: Option<()>| match read {
+                    Some(()) => "can be read".to_owned(),
+                    None => "not checked: none of the records to which its records belong is stored yet".to_owned(),
+                };
+                checks.add(labels.label(resource.name(), &stream), result.map(detail));
+            }
+        }
+        Err(error) => checks.add("streams", Err(error)),
+    }
 }
 
 pub(super) async fn discover<S: Source>(session: Session<S>) -> Result<Exit> {

@@ -172,11 +172,18 @@ impl ResourceEntry {
     }
 }
 
+/// The keys of a resource's streams, and of the source-wide ones that it selects.
+fn keys(connector: &Connector, resource: &Resource, config: &ResourceConfig) -> Vec<StateKey> {
+    let mut keys = connector.keys(resource, Some(config));
+    keys.extend(connector.source_wide_keys(Some(config)));
+    keys
+}
+
 /// The status of all resources.
 async fn entries(connector: &Connector) -> Result<Vec<ResourceEntry>> {
     let resources = connector.resources().await?;
     let keys: Vec<Vec<StateKey>> =
-        resources.iter().map(|(resource, config)| connector.keys(resource, Some(config))).collect();
+        resources.iter().map(|(resource, config)| keys(connector, resource, config)).collect();
     let mut found = connector.statuses(&keys.concat()).await?.into_iter();
     let rejects = match connector.rejects(RejectQuery::default()).await {
         Err(error) if error.kind() == ErrorKind::Unsupported => None,

@@ -47,6 +47,8 @@ pub(super) struct Context {
     privileges: Vec<Privilege>,
     secrets: Vec<Secret>,
     streams: Vec<Stream>,
+    /// See [`SourceSpec::sole_stream`].
+    sole_stream: Option<String>,
     /// The JSON Schema of the settings, without references.
     schema: Value,
     /// The statements that create the engine's own tables.
@@ -106,6 +108,8 @@ struct Stream {
     name: String,
     /// Whether it is read where the user selects no streams.
     is_default: bool,
+    /// Whether it is read once for the source, not once per resource.
+    is_source_wide: bool,
     /// The stream that is selected with it.
     requires: Option<String>,
     /// Whether it has a table of its own.
@@ -169,11 +173,13 @@ impl Context {
                 .map(|stream| Stream {
                     name: stream.name.clone(),
                     is_default: stream.is_default,
+                    is_source_wide: stream.is_source_wide,
                     requires: stream.requires().map(Into::into),
                     has_table: stream.has_table(),
                     columns: stream.columns.iter().map(|column| column.name.clone()).collect(),
                 })
                 .collect(),
+            sole_stream: spec.sole_stream().map(Into::into),
             schema: inline_references(spec.settings.schema().as_value().clone()),
             state_sql: STATE_SQL,
             longest_text: LONGEST_TEXT,

@@ -93,7 +93,9 @@ macro_rules! __sink_clauses {
             clause_10_a_refused_commit_marks_nothing
             clause_10_live_rows_counts_what_unseen_returns
             clause_10_a_reconcile_run_of_one_stream_leaves_the_others_alone
+            clause_10_streams_do_not_share_marks_of_one_id
             clause_11_a_table_or_resource_that_was_not_ensured_is_refused
+            clause_11_two_parts_of_one_stream_are_refused
             clause_12_the_run_record_includes_the_counts_of_its_commit
             clause_13_the_same_key_below_two_parents_is_two_rows
             clause_13_any_texts_make_a_path

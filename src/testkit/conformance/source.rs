@@ -147,7 +147,8 @@ impl SourceCase {
     }
 
     fn request(&self, stream: &str, mode: Mode, checkpoint: Option<Checkpoint>, monitor: Monitor) -> ReadRequest {
-        ReadRequest { monitor, ..ReadRequest::new(self.resource.clone(), stream).mode(mode).checkpoint(checkpoint) }
+        let resource = self.spec_of(stream).owner(&self.resource);
+        ReadRequest { monitor, ..ReadRequest::new(resource, stream).mode(mode).checkpoint(checkpoint) }
     }
 
     /// Connects with the case's settings.

@@ -213,6 +213,53 @@ async fn documents_about_several_streams_match_the_schema() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn check_says_which_stream_cannot_be_read() {
+    let program = mixed().await;
+    let ended = program.run(&["check"]).await.expect(7);
+    let shown: Vec<_> = rows(&ended.stdout).into_iter().filter(|row| row[0].starts_with("acme")).collect();
+    assert_eq!(shown[0], ["acme", "ok", "can be read"]);
+    assert_eq!(shown[1], ["acme (comments)", "ok", "can be read"]);
+    assert_eq!(shown[2][..2], ["acme (events)", "failed"]);
+    assert!(ended.stderr.contains("error: acme (events): events cannot be read"), "{}", ended.stderr);
+    let document = program.run(&["--json", "check"]).await.expect(7).json();
+    assert_fits("check", &document);
+    assert_eq!(document["checks"].as_array().unwrap().last().unwrap()["name"], "acme (events)");
+    assert_eq!(document["error"]["message"], "events cannot be read");
+    // No run was recorded.
+    assert_eq!(program.json(&["runs"]).await["runs"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_wide_stream_is_shown_with_each_resource_that_selects_it() {
+    let program = declaring("+issues,+*users");
+    program.write("acme", "issues", &[r#"{"id":1}"#]);
+    program.write("*", "users", &[r#"{"id":5}"#, "odd"]);
+    program.run(&["enable", "beta", "--streams", "issues"]).await.expect(0);
+    let ended = program.run(&["ingest", "acme", "beta"]).await.expect(3);
+    let shown: Vec<_> = rows(&ended.stdout)[1..].iter().map(|row| row[..4].to_vec()).collect();
+    assert_eq!(
+        shown,
+        [["*", "users", "partial", "1"], ["acme", "issues", "complete", "1"], ["beta", "issues", "complete", "0"]]
+    );
+    assert!(ended.stderr.contains("\nusers: partial, 1 inserted"), "{}", ended.stderr);
+    let status = program.json(&["status"]).await;
+    let streams = |index: usize| {
+        let streams = status["resources"][index]["streams"].as_array().unwrap();
+        streams.iter().map(|stream| json!([stream["stream"], stream["state"], stream["rejects"]])).collect::<Vec<_>>()
+    };
+    assert_eq!(status["resources"].as_array().unwrap().len(), 2, "the source is no resource");
+    assert_eq!(streams(0), [json!(["issues", "complete", 0]), json!(["users", "partial", 1])]);
+    assert_eq!(streams(1), [json!(["issues", "complete", 0])]);
+    assert_eq!(program.json(&["preview", "acme", "--stream", "users"]).await["rows"][0]["id"], 5);
+    assert_eq!(program.json(&["runs", "--stream", "users"]).await["runs"][0]["resource"], "*");
+    program.run(&["reset", "acme", "--streams", "users", "--yes"]).await.expect(0);
+    let again = program.run(&["ingest", "acme"]).await.expect(3);
+    assert_eq!(rows(&again.stdout)[1][..3], ["*", "users", "partial"]);
+    let refused = program.run(&["enable", "*"]).await.expect(4).stderr;
+    assert!(refused.contains("* is not the name of a project: it stands for all of them"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn help_lists_the_streams() {
     let help = projects().run(&["enable", "--help"]).await.expect(0).stdout;
     assert!(help.contains("--streams <STREAMS>") && help.contains("issues (default), comments, events"), "{help}");

@@ -14,7 +14,7 @@ use snowfeed::prelude::*;
 
 use crate::support::{ARGUMENTS, BEGIN, Program, SEPARATOR};
 
-/// The variable with the declared streams: `+` marks the default ones, `child<parent` child streams.
+/// The variable with the declared streams: `+` marks the default ones, `*` source-wide ones, `child<parent` child streams.
 const STREAMS: &str = "PROJECTS_STREAMS";
 
 /// The program over a source with one default stream and two others.
@@ -56,11 +56,13 @@ struct Projects;
 
 fn declared(stream: &str) -> StreamSpec {
     let (name, is_default) = stream.strip_prefix('+').map_or((stream, false), |name| (name, true));
+    let (name, is_source_wide) = name.strip_prefix('*').map_or((name, false), |name| (name, true));
     let spec = match name.split_once('<') {
         Some((child, parent)) => StreamSpec::child(child, parent),
         None => StreamSpec::new(name),
     };
     let spec = spec.column("id", "id", ColumnType::Integer);
+    let spec = if is_source_wide { spec.source_wide() } else { spec };
     if is_default { spec } else { spec.optional() }
 }
 

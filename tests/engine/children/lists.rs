@@ -19,6 +19,7 @@ on_each_backend! {
     an_unchanged_list_deletes_nothing
     a_list_is_not_read_before_it_may_show_the_change
     ten_thousand_children_of_one_parent_are_compared_in_steps
+    the_first_list_is_read_and_verified_while_others_wait_for_the_source
 }
 
 fn streams(children: StreamSpec) -> [StreamSpec; 2] {
@@ -228,4 +229,20 @@ async fn ten_thousand_children_of_one_parent_are_compared_in_steps(kind: Kind) {
     assert_eq!(bench.live("children").await, live.join(" "));
     let size = bench.checkpoint("children").await.to_string().len();
     assert!(size < 100, "the checkpoint has {size} bytes");
+}
+
+/// The lists behind the first one are begun meanwhile. They must not keep the only request that the source allows at a time.
+async fn the_first_list_is_read_and_verified_while_others_wait_for_the_source(kind: Kind) {
+    let bench = Bench::new(kind, streams(children()));
+    bench.tree.limit_requests(1);
+    bench.tree.set("parents", "p1@1 p2@1 p3@1 p4@1");
+    bench.tree.set("children/p1", "!not_found");
+    bench.tree.verify_as("parents/p1", "-");
+    let more_than_is_begun = "x".repeat(300 << 10);
+    bench.tree.set("children/p2", &format!("a@1={more_than_is_begun} | b@1"));
+    bench.tree.set("children/p3", "a@1 | b@1");
+    bench.tree.set("children/p4", "a@1 | b@1");
+    tokio::time::timeout(Duration::from_secs(60), bench.complete(Mode::Incremental)).await.expect("the run hangs");
+    assert_eq!(bench.live("children").await.split(' ').count(), 6);
+    assert_eq!(bench.deleted("parents").await, "p1");
 }

@@ -85,6 +85,32 @@ async fn many_streams_share_one_read_budget_without_a_deadlock() {
     }
 }
 
+/// A reader without capacity is not polled: its query of stored rows must not keep the connection that the commits wait for.
+#[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_waits_for_capacity_does_not_block_commits() {
+    use crate::tree::{Bench, Kind, run};
+    use snowfeed::StreamSpec;
+    let (large, lists) = (["a", "b", "c"], ["l1", "l2", "l3", "l4", "l5"]);
+    let streams = large.map(StreamSpec::new).into_iter().chain(lists.map(|name| StreamSpec::snapshot(name).exact()));
+    let bench = Bench::new(Kind::Sqlite, streams);
+    let text = "x".repeat(5_000);
+    let page = |number: usize| (0..5).map(|n| format!("{number}-{n}@1={text}")).collect::<Vec<_>>().join(" ");
+    for name in large {
+        bench.tree.set(name, &(0..40).map(page).collect::<Vec<_>>().join("|"));
+    }
+    for name in lists {
+        bench.tree.set(name, &page(0));
+    }
+    let connector = bench.connector().limits(Limits::default().read_ahead(64 << 10));
+    for _ in 0..5 {
+        let streams = large.into_iter().chain(lists).map(str::to_owned).collect();
+        let runs = tokio::time::timeout(Duration::from_secs(60), run(&connector, Mode::Incremental, streams));
+        let runs = runs.await.expect("the runs hang");
+        assert!(runs.values().all(|run| run.status == RunStatus::Complete));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_resource_with_many_streams_does_not_make_the_others_wait_for_all_of_them() {
     let source = Scripted::with_streams(["a", "b", "c", "d", "e", "f"]);

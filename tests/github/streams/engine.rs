@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use github_server::{GithubServer, Mutations, RecordKind};
+use github_server::{Fault, GithubServer, Mutations, ReceivedRequest, RecordKind};
 use serde_json::json;
 use snowfeed::backends::{Memory, Sqlite};
-use snowfeed::engine::{Connector, IngestReport, IngestRequest};
+use snowfeed::engine::{Connector, EnableRequest, IngestReport, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::{Backend, Mode, Resource, RowQuery, RowSelection, RunStatus, Sequence};
+use snowfeed::{Backend, Limits, Mode, Resource, RowQuery, RowSelection, RunStatus, Sequence};
 
 use super::{LISTS, settings, truth};
 use crate::support::REPOSITORY;
@@ -127,5 +128,47 @@ async fn changes_while_reading_lose_and_duplicate_no_row_of_any_stream() {
             complete(&connector, mode).await;
         }
         assert_same(&upstream, backend.as_ref()).await;
+    }
+}
+
+/// Where pages have pull requests only, a read that goes on asks whether the repository still has its issues. Two such reads must not wait for
+/// each other's requests.
+#[tokio::test]
+async fn reads_that_go_on_share_few_requests() {
+    let builder = GithubServer::builder().repository(REPOSITORY, 600).pulls(600);
+    let upstream = builder.records(RecordKind::IssueComment, 600).start().await.unwrap();
+    let settings = settings(&upstream, json!({ "concurrency": 2, "page_size": 20, "retries": 0 }));
+    let connector = Connector::new(GithubIssues::default(), Arc::new(Memory::new()))
+        .with_settings(settings.values().clone())
+        .limits(Limits::default().commit_rows(1));
+    let ingest = || {
+        let request = IngestRequest::new([Resource::new(REPOSITORY).unwrap()]).streams(["issues", "issue_comments"]);
+        tokio::time::timeout(Duration::from_secs(30), connector.ingest(request))
+    };
+    upstream.fault_while(|request| request.number() > 20, Fault::status(502));
+    assert_eq!(ingest().await.unwrap().unwrap().status(), RunStatus::Partial);
+    upstream.clear_faults();
+    assert_eq!(ingest().await.expect("the runs hang").unwrap().status(), RunStatus::Complete);
+}
+
+/// `check` says which streams the token may not read.
+#[tokio::test]
+async fn a_check_names_the_streams_that_the_token_may_not_read() {
+    let upstream = upstream(30, 30).await;
+    let connector = connector(&upstream, Arc::new(Sqlite::in_memory().unwrap()));
+    let request = EnableRequest::new(Resource::new(REPOSITORY).unwrap()).streams(STREAMS);
+    connector.enable(request).await.unwrap();
+    complete(&connector, Mode::Incremental).await;
+    let body = json!({ "message": "Resource not accessible by personal access token" }).to_string();
+    let is_denied =
+        |request: &ReceivedRequest| request.path().ends_with("/labels") || request.path().contains("/pulls/");
+    upstream.fault_while(is_denied, Fault::Body { code: 403, body });
+    upstream.requests();
+    let checks = connector.check_streams().await.unwrap();
+    assert_eq!(checks.len(), STREAMS.len());
+    let denied = checks.iter().filter(|check| check.result.is_err()).map(|check| check.stream.as_str());
+    assert_eq!(denied.collect::<Vec<_>>(), ["review_comments", "labels", "pulls", "reviews"]);
+    for check in checks.into_iter().filter(|check| check.result.is_ok()) {
+        assert_eq!(check.result.unwrap(), Some(()), "{}", check.stream);
     }
 }

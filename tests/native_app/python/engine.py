@@ -142,6 +142,7 @@ def ingesting(real, rows=3, **details):
         if "ingest" not in args:
             return json.dumps(
                 {
+                    "schema_version": 1,
                     "source": "github",
                     "version": "1.0.0",
                     "checks": [{"name": "remote", "ok": True, "detail": "github answers"}],
@@ -152,7 +153,7 @@ def ingesting(real, rows=3, **details):
         runs = [
             record(resource, inserted=rows, mode=mode, stream=stream, **details)
             for resource in resources
-            for stream in selected(real, database, resource)
+            for stream in named(args) or selected(real, database, resource)
         ]
         for run in runs:
             fill(real, database, run["resource"], rows, run["stream"])
@@ -183,6 +184,11 @@ def unconfirmed(real, **error):
         raise JobFailed(log=json.dumps({"schema_version": 1, "error": error}))
 
     return job
+
+
+def named(args):
+    """The streams that the arguments name."""
+    return args[args.index("--streams") + 1].split(",") if "--streams" in args else []
 
 
 def selected(real, database, resource):

@@ -11,9 +11,10 @@ def choice(shown, key):
 
 
 def lines(shown):
-    """The rows of the table of resources: stream, whether it is read, state, changed rows."""
+    """The rows of the table of resources: stream if there is such a column, whether it is read, state, changed rows."""
     table = shown.run.dataframe[0].value
-    return list(table[["Stream", "Enabled", "State", "Rows changed"]].itertuples(index=False, name=None))
+    streams = ["Stream"] if "Stream" in table else []
+    return list(table[[*streams, "Enabled", "State", "Rows changed"]].itertuples(index=False, name=None))
 
 
 def test_the_default_streams_are_preselected_and_not_stored(page, app):
@@ -22,8 +23,8 @@ def test_the_default_streams_are_preselected_and_not_stored(page, app):
     assert choice(shown, "new_streams").value == ["issues"] and choice(shown, "new_streams").options == ALL
     shown.fill("new_resource", "a/b").press("Enable").says("Enabled.")
     assert app.resources() == {"a/b": {"enabled": True}}
-    assert lines(shown) == [("issues", "yes", "waiting for a machine", 0)]
-    assert lines(shown.ended()) == [("issues", "yes", "complete", 3)]
+    assert lines(shown) == [("yes", "waiting for a machine", 0)]
+    assert lines(shown.ended()) == [("yes", "complete", 3)]
 
 
 def test_streams_are_selected_when_a_resource_is_enabled(page, app):
@@ -82,10 +83,18 @@ def test_a_failing_stream_is_named(page, app):
     assert lines(shown) == [("issues", "yes", "complete", 3), ("comments", "yes", "failed", 3)]
     table = shown.run.dataframe[0].value
     assert list(table["Message"]) == ["", DENIED["message"]]
-    shown.says(f"a/b · comments: {DENIED['message']}").says("Failing 1")
-    assert "a/b · issues:" not in shown.text().replace("\\", "")
+    shown.says(f"a/b (comments): {DENIED['message']}").says("Failing 1")
+    assert "a/b:" not in shown.text().replace("\\", ""), "only comments failed"
     choice(shown, "streams_a/b").set_value(["issues"])
     shown.press("Set streams").says("Failing 0")
+
+
+def test_the_sole_default_stream_goes_by_the_name_of_its_resource(page, app):
+    app.account.job = engine.failing(app.real)
+    shown = configure(page()).fill("new_resource", "a/b").press("Enable").ended().says("Failing 1").says("a/b: ")
+    assert "(issues)" not in shown.text().replace("\\", "")
+    shown = page(VIEWER).says("a/b: ")
+    assert "(issues)" not in shown.text().replace("\\", "")
 
 
 def test_runs_have_a_stream_and_are_filtered_by_it(page, app):
@@ -105,11 +114,11 @@ def test_runs_have_a_stream_and_are_filtered_by_it(page, app):
 def test_each_stream_has_its_own_preview(page, app):
     app.account.job = engine.ingesting(app.real)
     shown = configure(page()).fill("new_resource", "a/b").press("Enable").ended()
-    assert shown.field("preview_of").options == ["a/b · issues"]
+    assert shown.field("preview_of").options == ["a/b"]
     app.ok("enable_resource", "a/b", BOTH)
     app.ok("ingest_data", "a/b")
     shown.ended()
-    assert shown.field("preview_of").options == ["a/b · comments", "a/b · issues"]
+    assert shown.field("preview_of").options == ["a/b (comments)", "a/b"]
 
 
 def test_deletions_of_streams_are_confirmed_together(page, app):
@@ -130,11 +139,11 @@ def test_a_database_of_an_older_version_is_shown(page, app):
     older = Older(app)
     shown.fill("new_resource", "a/b").press("Enable")
     older.ingest("a/b")
-    assert lines(shown.ended()) == [("issues", "yes", "complete", 2)]
+    assert lines(shown.ended()) == [("yes", "complete", 2)]
     for shown, at in ((shown, 1), (page(VIEWER), 0)):
         history = shown.run.dataframe[at].value
         assert "Stream" not in history and list(history["Inserted"]) == [2]
     older.migrate()
     for shown, at in ((page(), 1), (page(VIEWER), 0)):
         history = shown.run.dataframe[at].value
-        assert list(history["Stream"]) == ["issues"] and shown.field("runs_of_stream").options == ["All", *ALL]
+        assert "Stream" not in history and list(history["Inserted"]) == [2] and shown.field("runs_of_stream").options == ["All", *ALL]

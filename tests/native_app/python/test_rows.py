@@ -130,6 +130,7 @@ def test_hand_edited_records_break_neither_the_status_nor_a_schedule(configured)
         configured.rows(f'UPDATE {name} SET "DOCUMENT" = \'{{"counts": 7, "error": "x"}}\' WHERE "{column}" = \'c/d\'')
     jobs = f'"{configured.name}"."STATE"."INGESTION_JOB"'
     old = {"old": '{"resources": "a/b"}', "older": '{"resources": ["a/b"], "started_at": "yesterday"}', "text": '"x"'}
+    old["streams"] = '{"resources": ["a/b"], "streams": "issues", "started_at": "2026-01-01T00:00:00+00:00", "after": ""}'
     for key, value in old.items():
         configured.rows(f'INSERT INTO {jobs} ("KEY", "VALUE", "DOCUMENT") SELECT ?, PARSE_JSON(?), ?', key, value, value)
     own = f'"{configured.name}"."STATE"."APP_CONFIGURATION"'

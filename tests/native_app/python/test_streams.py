@@ -6,7 +6,10 @@ import pytest
 
 import engine
 import ingestion
+import streams
+import texts
 from account import JobFailed
+from spec import SPEC
 
 HALF_HOUR = "SCHEDULE_30_20_MINUTE"
 ALL = ["issues", "comments", "reactions"]
@@ -30,7 +33,7 @@ def without_comments(app, rows=3):
 
     def job(account, args):
         for resource in args[args.index("--") + 1 :] if "--" in args else engine.enabled(app.real, app.data):
-            for stream in engine.selected(app.real, app.data, resource):
+            for stream in engine.named(args) or engine.selected(app.real, app.data, resource):
                 failed = {} if stream == "issues" else {"status": "failed", "error": DENIED}
                 engine.fill(app.real, app.data, resource, rows, stream)
                 engine.write(app.real, app.data, engine.record(resource, inserted=rows, stream=stream, **failed))
@@ -96,6 +99,18 @@ def test_a_failing_stream_is_reported_and_does_not_stop_the_others(configured):
     assert len(configured.account.jobs) == ingestion.MAX_FAILURES + 3
 
 
+@pytest.mark.parametrize(("sole", "named"), [("issues", ["comments"]), ("comments", ["issues"]), (None, BOTH)])
+def test_a_stream_is_named_where_the_name_of_its_resource_does_not_stand_for_it(monkeypatch, sole, named):
+    assert SPEC["sole_stream"] == "issues"
+    monkeypatch.setitem(SPEC, "sole_stream", sole)
+    monkeypatch.setitem(SPEC["streams"][2], "is_source_wide", True)
+    status = {"sole_stream": sole, "source_wide_streams": streams.source_wide()}
+    expected = [f"a/b ({stream})" if stream in named else "a/b" for stream in BOTH]
+    assert [streams.label("a/b", stream) for stream in ALL] == [*expected, "reactions"]
+    assert [texts.name(status, "a/b", stream) for stream in ALL] == [*expected, "reactions"], "on the page, too"
+    assert streams.label("a/b", None) == texts.name(status, "a/b", None) == "a/b"
+
+
 def test_a_resource_of_which_every_stream_fails_is_no_longer_started(configured):
     configured.account.job = without_comments(configured)
     configured.ok("enable_resource", "a/b", ["comments"])
@@ -154,7 +169,7 @@ def test_deleting_data_deletes_that_of_all_streams_and_stops_their_runs(configur
     states = f'SELECT "STREAM", "VERSION" FROM "{configured.data}"."STATE"."APP_STATE" ORDER BY "STREAM"'
     assert max(row["VERSION"] for row in configured.rows(states)) == 2
     configured.ok("delete_resource", "a/b", True)
-    assert configured.rows(states) == [{"STREAM": name, "VERSION": 3} for name in sorted(ALL)], "newer than the state of each stream"
+    assert configured.rows(states) == [{"STREAM": name, "VERSION": 3} for name in sorted(BOTH)], "newer than the state of each stream"
     for name in ("a/b", "a/b/comments"):
         assert configured.rows(f'SELECT * FROM "{configured.data}"."PUBLIC"."{name}"') == []
     assert configured.rows(f'SELECT * FROM "{configured.data}"."STATE"."INGESTION_RUN"') == []
@@ -164,6 +179,28 @@ def test_deleting_data_deletes_that_of_all_streams_and_stops_their_runs(configur
     assert list(found) == BOTH and all("from the start" in stream["state"]["message"] for stream in found.values())
     configured.account.end_jobs()
     assert statuses(configured) == {"issues": "complete", "comments": "complete"}
+
+
+def test_deleting_data_leaves_no_state_of_a_stream_that_was_never_read(configured):
+    def left(resource):
+        table = f'"{configured.data}"."STATE"."APP_STATE"'
+        found = configured.rows(f'SELECT "STREAM" FROM {table} WHERE "KEY" = ? ORDER BY "STREAM"', resource)
+        return [row["STREAM"] for row in found]
+
+    configured.ok("pause_connector")
+    configured.ok("enable_resource", "a/b", ALL)
+    configured.ok("delete_resource", "a/b", True)
+    assert left("a/b") == []
+    configured.ok("resume_connector")
+    configured.ok("enable_resource", "c/d", BOTH)
+    configured.ok("delete_resource", "c/d", True)
+    assert left("c/d") == ["comments", "issues"], "its container may be reading them"
+    configured.account.job = engine.ingesting(configured.real)
+    configured.ok("enable_resource", "e/f", ["comments"])
+    configured.ended("e/f")
+    configured.ok("ingest_data", "e/f", ["issues"])
+    configured.ok("delete_resource", "e/f", True)
+    assert left("e/f") == ["comments", "issues"], "one was read, and one is being read"
 
 
 def test_the_views_are_by_resource_and_stream(configured):
@@ -194,6 +231,14 @@ def test_the_views_are_by_resource_and_stream(configured):
     ]
     engine.write(configured.real, configured.data, engine.record("a/b", "running", stream="comments"))
     assert rows("SYNC_STATUS", '"STATUS"') == [("SYNCING_DATA",)]
+    configured.ok("enable_resource", "a/b", ["issues"])
+    assert rows("SYNC_STATUS", '"STATUS"') == [("LAST_SYNCED",)], "the killed run of a stream that is no longer read"
+    history = f'UPDATE "{configured.data}"."STATE"."SNOWFEED_RUN" SET "STREAM" = NULL, "STARTED_AT" = ? WHERE "STATUS" = \'running\''
+    for at, expected in (("2020-01-01 00:00:00", "LAST_SYNCED"), ("2999-01-01 00:00:00", "SYNCING_DATA")):
+        configured.rows(history, at)
+        assert rows("SYNC_STATUS", '"STATUS"') == [(expected,)], "that of an older version"
+    configured.ok("delete_resource", "a/b")
+    assert rows("SYNC_STATUS", '"STATUS"') == [("LAST_SYNCED",)]
 
 
 def test_viewers_see_streams_without_messages(configured):

@@ -298,10 +298,10 @@ INSERT INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "STREAM", "MODE", "ST
 
 DELETE
     FROM "DB"."STATE"."SNOWFEED_SEEN"
-    WHERE "RUN" = ? AND EXISTS (SELECT 1 AS "ONE"
+    WHERE "RUN" = ? AND "RESOURCE" = ? AND "STREAM" = ? AND EXISTS (SELECT 1 AS "ONE"
         FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
         WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
--- bound: 'id'
+-- bound: 'id', 'acme/widgets', 'issues'
 
 DELETE
     FROM "DB"."STATE"."REJECTED_RECORD"

@@ -11,7 +11,7 @@ def choose(status, key):
     tables = {}
     for resource in status["resources"]:
         for table in resource["tables"]:
-            tables[name_of(status, resource, table)] = table
+            tables[texts.name(status, resource["name"], table["stream"])] = table
     if not tables:
         st.info("Nothing has been ingested yet.")
         return None, 0
@@ -19,13 +19,6 @@ def choose(status, key):
     name = left.selectbox(status["resource_kind"].capitalize(), list(tables), key=f"{key}_of")
     limit = right.number_input("Rows", min_value=1, max_value=1000, value=20, key=f"{key}_limit")
     return tables[name], int(limit)
-
-
-def name_of(status, resource, table):
-    """The name of a table: that of its resource, with the stream if there may be others."""
-    if len(resource["tables"]) == 1:
-        return texts.name(status, resource["name"], table["stream"])
-    return f"{resource['name']} · {table['stream']}"
 
 
 def show(status):

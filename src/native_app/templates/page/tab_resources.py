@@ -63,14 +63,14 @@ def enable(name, *streams, doing="Working…"):
 
 
 def table(status):
-    """The table of all resources: a row for each stream if the source has several."""
-    schedule, several = status["configuration"]["schedule"], len(status["streams"]) > 1
+    """The table of all resources: a row for each stream, with its name where a resource's name does not stand for it."""
+    resources, schedule = status["resources"], status["configuration"]["schedule"]
+    named = any(texts.needs_name(status, stream["name"]) for resource in resources for stream in resource["streams"])
     lines = []
-    for resource in status["resources"]:
-        if several and resource["streams"]:
-            lines += [line(resource, stream, schedule, {"Stream": stream["name"]}) for stream in resource["streams"]]
-        else:
-            lines.append(line(resource, resource, schedule, {"Stream": ""} if several else {}))
+    for resource in resources:
+        lines += [line(resource, stream, schedule, {"Stream": stream["name"]} if named else {}) for stream in resource["streams"]]
+        if not resource["streams"]:
+            lines.append(line(resource, resource, schedule, {"Stream": ""} if named else {}))
     return pandas.DataFrame(lines).set_index("Name")
 
 
@@ -158,19 +158,33 @@ def change(status, resource):
 
 
 def run(status, resource):
-    """The buttons that start a run, and Reset."""
+    """The buttons that start a run, and Reset; with a choice of streams if the source has several."""
     if status["configuration"]["scheduler"] == "outside":
         return
+    name, only = resource["name"], choose_some_streams(status, resource)
     left, middle, right, _ = st.columns([1, 1, 1, 3])
     blocked = cannot_start(status, resource)
     if left.button("Ingest now", key="ingest", disabled=blocked, help="Reads new and changed records."):
-        data.run_action("INGEST_DATA", resource["name"], doing="Starting a container…")
+        data.run_action("INGEST_DATA", name, *only, doing="Starting a container…")
     if middle.button(
         "Reconcile", key="reconcile", disabled=blocked, help="Reads everything, and marks missing rows as deleted."
     ):
-        data.run_action("RECONCILE_RESOURCE", resource["name"], doing="Starting a container…")
+        data.run_action("RECONCILE_RESOURCE", name, *([False, *only] if only else []), doing="Starting a container…")
     if right.button("Reset", key="reset", help="The next run reads everything again. Rows stay."):
-        data.run_action("RESET_RESOURCE", resource["name"], doing="Resetting…")
+        data.run_action("RESET_RESOURCE", name, *only, doing="Resetting…")
+
+
+def choose_some_streams(status, resource):
+    """Lets the user choose the only streams to read or to reset. Returns a list with them as an argument, or an empty list."""
+    if len(status["streams"]) == 1:
+        return []
+    chosen = st.multiselect(
+        "Only these streams",
+        status["streams"],
+        key=f"only_{resource['name']}",
+        help="If empty, a run reads the selected streams, and Reset resets all.",
+    )
+    return [chosen] if chosen else []
 
 
 def cannot_start(status, resource):
@@ -185,7 +199,8 @@ def confirm_deletions(status, resource):
     if asked is None:
         return
     rows = "1 row" if asked["rows"] == 1 else f"{int(asked['rows'])} rows"
-    streams = f" of {', '.join(asked['streams'])}" if len(status["streams"]) > 1 else ""
+    named = any(texts.needs_name(status, stream) for stream in asked["streams"])
+    streams = f" of {', '.join(asked['streams'])}" if named else ""
     st.warning(
         f"The last reconcile run{texts.escaped(streams)} marked nothing as deleted and needs your confirmation. The source no longer "
         f"lists {rows} that are "

@@ -48,7 +48,7 @@ def show(status):
     if not len(runs):
         st.info("No run has changed any data yet.")
         return
-    history(runs, several)
+    history(runs, several and any(texts.needs_name(status, stream) for stream in runs["STREAM"]))
 
 
 def chosen(name):
@@ -86,8 +86,8 @@ def figures(resources):
     three.metric("Last change (UTC)", newest or "none yet")
 
 
-def history(runs, several):
-    """The table of runs, with their streams if there are several, and charts of rows, duration and waiting."""
+def history(runs, has_streams):
+    """The table of runs, with their streams if `has_streams`, and charts of rows, duration and waiting."""
     runs = runs.assign(SECONDS=runs["TOTAL_MS"].astype(float) / 1000, WAITED=runs["WAITED_MS"].astype(float) / 1000)
     counts = ["INSERTED", "UPDATED", "DELETED"]
     ordered = runs.iloc[::-1].reset_index(drop=True)
@@ -102,8 +102,8 @@ def history(runs, several):
     with right:
         st.markdown("**Time spent waiting for rate limits, in seconds**")
         st.bar_chart(ordered[["WAITED"]].rename(columns=SHOWN), use_container_width=True)
-    shown = runs[[name for name in SHOWN if several or name != "STREAM"]].rename(columns=SHOWN)
+    shown = runs[[name for name in SHOWN if has_streams or name != "STREAM"]].rename(columns=SHOWN)
     shown["Started"] = shown["Started"].map(texts.format_time)
-    for column in ("Resource", "Stream", "Error") if several else ("Resource", "Error"):
+    for column in ("Resource", "Stream", "Error") if has_streams else ("Resource", "Error"):
         shown[column] = shown[column].fillna("").map(texts.plain)
     st.dataframe(shown.set_index("Started"), use_container_width=True)

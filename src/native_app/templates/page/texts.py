@@ -152,8 +152,16 @@ def sentence(text):
 
 
 def name(status, resource, stream):
-    """The name of a stream of a resource; the resource's name if the source has only one stream."""
-    return f"{resource} · {stream}" if len(status["streams"]) > 1 else resource
+    """The name of a stream of a resource: `acme/widgets (comments)`, or the resource's name if it alone stands for the stream. A
+    source-wide stream is named alone."""
+    if stream in status["source_wide_streams"]:
+        return stream
+    return f"{resource} ({stream})" if needs_name(status, stream) else resource
+
+
+def needs_name(status, stream):
+    """Whether a stream has to be named beside its resource. A run of an older version has none."""
+    return bool(stream) and stream != status["sole_stream"]
 
 
 def describe(answer):

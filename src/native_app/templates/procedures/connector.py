@@ -119,15 +119,16 @@ def delete_resource(session, name, drop_data=False):
 
 
 @returns_response
-def ingest_data(session, name):
-    """Starts a run that reads new and changed records of a resource."""
-    return resources.ingest(session, name)
+def ingest_data(session, name, streams=None):
+    """Starts a run that reads new and changed records of a resource, or only of these `streams`."""
+    return resources.ingest(session, name, streams)
 
 
 @returns_response
-def reconcile_resource(session, name, allow_deletions=False):
-    """Starts a reconcile run, which reads all of a resource and marks missing rows as deleted; `allow_deletions` lifts the limit."""
-    return resources.ingest(session, name, "reconcile", allow_deletions)
+def reconcile_resource(session, name, allow_deletions=False, streams=None):
+    """Starts a reconcile run, which reads all of a resource, or of these `streams`, and marks missing rows as deleted;
+    `allow_deletions` lifts the limit."""
+    return resources.ingest(session, name, streams, "reconcile", allow_deletions)
 
 
 @returns_response
@@ -143,9 +144,9 @@ def run_schedule(session, schedule):
 
 
 @returns_response
-def reset_resource(session, name):
-    """Makes the next run of a resource read it from the start."""
-    return resources.reset(session, name)
+def reset_resource(session, name, streams=None):
+    """Makes the next run of a resource read it, or only these `streams`, from the start."""
+    return resources.reset(session, name, streams)
 
 
 @returns_response

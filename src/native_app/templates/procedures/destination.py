@@ -9,7 +9,6 @@ from snowflake.snowpark.exceptions import SnowparkSQLException
 
 import history
 import roles
-import streams
 from names import qualified, quoted
 from responses import MISSING, NOT_ALLOWED, ProcedureError, attempt
 from spec import SPEC
@@ -130,10 +129,11 @@ def append_state(session, states, entry):
     ).collect()
 
 
-def delete_data(session, database, resource):
+def delete_data(session, database, resource, being_read):
     """Deletes the rows and the states of all streams of a resource, so that it would be read from the start. Its empty tables stay.
 
-    A state with a new version is left for each stream: the commit of an active run builds on an older version, and is rejected.
+    A state with a new version is left for each stream that has one or is `being_read`: the commit of an active run builds on an older
+    version, or on none, and is rejected. Streams that were never read get no state.
     """
     raws = [entry["raw"] for entry in tables(session, database).get(resource, [])]
     fence, states = fence_of(session, database, resource), qualified(database, "STATE", "APP_STATE")
@@ -160,7 +160,7 @@ def delete_data(session, database, resource):
         }
         at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z"
         entry = {"KEY": resource, "VERSION": version, "AT": at, "DOCUMENT": json.dumps(state)}
-        for stream in sorted({*streams.names(), *(row["STREAM"] for row in stored)} - {""}) if has_streams else [None]:
+        for stream in sorted({*being_read, *(row["STREAM"] for row in stored)} - {""}) if has_streams else [None]:
             append_state(session, states, entry if stream is None else {**entry, "STREAM": stream})
         session.sql("COMMIT").collect()
     except Exception:

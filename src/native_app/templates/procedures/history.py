@@ -9,6 +9,7 @@ import logging
 
 from snowflake.snowpark.exceptions import SnowparkSQLException
 
+import streams
 from names import qualified
 from responses import UNKNOWN_COLUMN
 
@@ -41,6 +42,7 @@ class ByStream:
         An entry without a stream is an older version's. It stands for each stream of which the resource has a table, and for all
         streams if it has none. With the empty name, the migration has ended it: any entry of the stream itself is newer.
         """
+        resource = streams.owner(resource, stream)
         found, ended = [self.entries.get((resource, stream))], None
         if stream in self.tables.get(resource, [stream]):
             found.append(self.entries.get((resource, None)))

@@ -82,24 +82,28 @@ def incomplete(session, configuration, due, resources):
     ]
 
 
-def launch_one(session, configuration, name, mode="incremental", allow_deletions=False):
-    """Starts a container for a resource and returns its name. Raises ALREADY_RUNNING."""
+def launch_one(session, configuration, name, mode="incremental", allow_deletions=False, only=None):
+    """Starts a container for a resource, with `only` for these streams, and returns its name. Raises ALREADY_RUNNING."""
     for job in record_ended_jobs(session, configuration):
         if name in job["resources"]:
             raise ProcedureError(
                 "ALREADY_RUNNING", f"{name} has been ingesting since {job['started_at'][:19]} UTC", job=job["name"]
             )
-    return launch(session, configuration, [name], mode, allow_deletions=allow_deletions)
+    return launch(session, configuration, [name], mode, allow_deletions=allow_deletions, only=only)
 
 
-def launch(session, configuration, names, mode="incremental", every=False, allow_deletions=False):
-    """Starts a container for these resources and returns its name; `every` if they are all the enabled ones."""
+def launch(session, configuration, names, mode="incremental", every=False, allow_deletions=False, only=None):
+    """Starts a container for these resources and returns its name; `every` if they are all the enabled ones, `only` as for
+    `launch_one`."""
     job, rows = jobs.new_name(), store.job_store(session)
     options = ["--reconcile", *(["--allow-deletions"] if allow_deletions else [])] if mode == "reconcile" else []
-    arguments = ["ingest", *options, *([] if every else ["--", *names])]
+    arguments = ["ingest", *options, *streams.option(only), *([] if every else ["--", *names])]
     after = history.newest_run(session, configuration.destination_database)
+    stored = {"resources": names, "mode": mode, "started_at": now().isoformat(), "after": after}
+    if only:
+        stored["streams"] = only
     # Insert the row first: a container without one would be started twice.
-    rows.put(job, {"resources": names, "mode": mode, "started_at": now().isoformat(), "after": after})
+    rows.put(job, stored)
     try:
         jobs.start(session, configuration.destination_database, job, arguments)
     except ProcedureError:
@@ -153,23 +157,30 @@ def outcome(session, configuration, name, job, state, failure):
     """The outcome of a finished container, from the records of its runs. A run without changes has no record."""
     records = {}
     for run in history.runs_after(session, configuration.destination_database, job["after"]):
-        if run["resource"] in job["resources"]:
+        if run["resource"] in [*job["resources"], streams.SOURCE]:
             records.setdefault((run["resource"], run["stream"]), run)
     resources = ConfiguredResources(session, configuration)
-    read = [(resource, stream) for resource in job["resources"] for stream in resources.streams_of(resource)]
+    selected = [(resource, stream) for resource in job["resources"] for stream in resources.streams_of(resource)]
+    only = job.get("streams")
+    read = [(resource, stream) for resource in job["resources"] for stream in only] if only else selected
     bad = {key: run for key, run in records.items() if run["status"] != "complete"}
     failed = {key: run for key, run in bad.items() if run["status"] == "failed"}
     died = [key for key, run in bad.items() if run["status"] == "running"]
     if failure and not bad:
-        died = [(resource, stream) for resource, stream in read if not {(resource, stream), (resource, None)} & set(records)]
+        died = [(resource, stream) for resource, stream in read if not recorded_as(resource, stream) & set(records)]
     stopped = {*failed, *died}
-    count_failures(session, job["resources"], without_progress(read, stopped))
+    not_read = [(resource, stream) for resource, stream in read if stopped & {(resource, stream), *recorded_as(resource, stream)}]
+    affected = {resource for resource, _ in not_read} | {resource for resource, _ in stopped if resource in job["resources"]}
+    # A failing stream does not keep the others from being read: only a resource of which every stream has failed counts. A container
+    # that failed with some of the selected streams tells nothing about the others.
+    stuck = affected - {resource for resource, _ in set(read) - set(not_read)}
+    undecided = stuck & {resource for resource, stream in selected if (resource, stream) not in read}
+    count_failures(session, set(job["resources"]) - undecided, stuck - undecided)
     end = {"ended_at": now().isoformat(), "status": state or "GONE", "runs": [run["id"] for run in records.values()]}
-    end["failed"] = sorted({resource for resource, _ in stopped})
+    end["failed"] = sorted(affected)
     end["failed_streams"] = {}
-    for resource, stream in read:
-        if stopped & {(resource, stream), (resource, None)}:
-            end["failed_streams"].setdefault(resource, []).append(stream)
+    for resource, stream in not_read:
+        end["failed_streams"].setdefault(resource, []).append(stream)
     if died:
         ended = jobs.Job(name, failure or "the container ended before the run", jobs.log(session, name))
         message = error_message(ended.document().get("error") or {}) or ended.failure_summary()
@@ -185,10 +196,9 @@ def outcome(session, configuration, name, job, state, failure):
     return {**end, "code": "OK", "message": summary(records.values())}
 
 
-def without_progress(read, stopped):
-    """The resources of which every stream has failed. A failing stream does not keep the others from being read."""
-    rest = {resource for resource, stream in read if not stopped & {(resource, stream), (resource, None)}}
-    return {resource for resource, _ in stopped} - rest
+def recorded_as(resource, stream):
+    """What the runs of a stream of a resource may be recorded as. An older version recorded no stream."""
+    return {(streams.owner(resource, stream), stream), (resource, None)}
 
 
 def count_failures(session, resources, failed):
@@ -219,6 +229,13 @@ def newest_jobs(session):
     return found
 
 
+def being_read(session, resource, selected):
+    """The resource's own streams that containers whose end is not recorded may be reading; by default they read the `selected` ones."""
+    active = [job for job in known_jobs(store.job_store(session)).values() if resource in job["resources"] and not job.get("ended_at")]
+    found = {stream for job in active for stream in job.get("streams") or selected}
+    return {stream for stream in found if streams.owner(resource, stream) == resource}
+
+
 def forget_old(rows):
     """Removes the oldest finished containers."""
     ended = sorted((job["ended_at"], name) for name, job in known_jobs(rows).items() if job.get("ended_at"))
@@ -233,9 +250,10 @@ def known_jobs(rows):
 
 def is_job(job):
     """Whether a row has the form that `launch` stores."""
-    names, ended = job.get("resources"), job.get("ended_at")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        return False
+    ended = job.get("ended_at")
+    for names in (job.get("resources"), job.get("streams", [])):
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            return False
     try:
         started = datetime.fromisoformat(job.get("started_at"))
     except (TypeError, ValueError):

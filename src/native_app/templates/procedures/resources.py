@@ -151,19 +151,23 @@ def delete_data(resource, drop_data):
     """Resets the failure count of a deleted resource and, with `drop_data`, deletes its rows and state."""
     ingestion.reset_failures(resource.session, resource.name)
     if drop_data:
-        destination.delete_data(resource.session, resource.database, resource.name)
+        being_read = ingestion.being_read(resource.session, resource.name, streams.selected(resource.before or {}))
+        destination.delete_data(resource.session, resource.database, resource.name, being_read)
 
 
-def ingest(session, given, mode="incremental", allow_deletions=False):
-    """Starts a run of a resource in its own container."""
+def ingest(session, given, only=None, mode="incremental", allow_deletions=False):
+    """Starts a run of a resource in its own container. It reads the selected streams, or with `only` these and those that they
+    require."""
     resource = Resource(session, given)
+    read = None if only is None else streams.with_required(streams.parse_names(only))
     resource.require_configured()
     status.require_started(session)
     if not resource.is_enabled():
         raise ProcedureError("RESOURCE_NOT_ENABLED", f"{resource.name} is disabled: enable it first", resource=resource.name)
     require_container(resource.require_valid_name().configuration)
-    job = ingestion.launch_one(session, resource.configuration, resource.name, mode, allow_deletions)
-    return ok("started in a container, which takes a few minutes to start", resource=resource.name, job=job)
+    job = ingestion.launch_one(session, resource.configuration, resource.name, mode, allow_deletions, read)
+    read = read or streams.selected(resource.stored)
+    return ok("started in a container, which takes a few minutes to start", resource=resource.name, streams=read, job=job)
 
 
 def ingest_all(session):
@@ -198,14 +202,17 @@ def run_schedule(session, schedule):
     return answer
 
 
-def reset(session, given):
-    """Resets the state of a resource, so that its next run reads it from the start. Its rows stay."""
+def reset(session, given, only=None):
+    """Resets the states of a resource's streams, with `only` those of these, so that the next run reads them from the start. Its rows
+    stay."""
     resource = Resource(session, given)
+    named = None if only is None else streams.parse_names(only)
     require_container(resource.configuration)
-    job = jobs.run(session, resource.database, ["reset", "--yes", "--", resource.name])
+    job = jobs.run(session, resource.database, ["reset", "--yes", *streams.option(named), "--", resource.name])
     if job.failure:
         raise job_error(job, resource=resource.name)
-    return ok("reset; the next run reads everything", resource=resource.name)
+    read = "everything" if named is None else f"{', '.join(named)} from the start"
+    return ok(f"reset; the next run reads {read}", resource=resource.name, streams=named)
 
 
 def require_container(configuration):

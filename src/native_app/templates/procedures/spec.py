@@ -17,6 +17,8 @@ SPEC = {
     # The source's streams. A resource reads the default ones unless the user selects others; a stream that another one requires is
     # read with it.
     "streams": "<<streams>>",
+    # The stream that a resource's name alone stands for; None if each stream is named.
+    "sole_stream": "<<sole_stream>>",
     "default_schedule": "<<schedule>>",
     # A regular expression for the tokens of well-known services.
     "token_pattern": "<<token_pattern>>",

@@ -157,6 +157,8 @@ def report(session):
         "resource_form": (SPEC["resource_names"] or {}).get("form", ""),
         "streams": streams.names(),
         "default_streams": streams.default(),
+        "sole_stream": SPEC["sole_stream"],
+        "source_wide_streams": streams.source_wide(),
         "default_schedule": SPEC["default_schedule"],
         "default_scheduler": SPEC["default_scheduler"],
         "schedulers": settings.schedulers(),
@@ -198,13 +200,27 @@ def report(session):
 def viewer_report(session):
     """The status report for viewers: without settings, and without messages, which may mention settings."""
     full = report(session)
-    kept = ("name", "title", "resource_kind", "streams", "runs_have_streams", "version", "status", "configuration_status")
-    answer = {name: full[name] for name in kept}
+    answer = {name: full[name] for name in OF_CONNECTOR}
     answer["problem"] = full.get("problem")
     answer["scheduler_problem"] = (full["scheduler_problem"] or {}).get("response_code")
     answer["runs"] = app_database.app_object(session, "VIEWS", "CONNECTOR_STATS")
     answer["resources"] = [seen_by_viewers(resource) for resource in full["resources"]]
     return ok(answer["status"].lower(), **answer)
+
+
+# The members of the status report that viewers see as they are.
+OF_CONNECTOR = (
+    "name",
+    "title",
+    "resource_kind",
+    "streams",
+    "sole_stream",
+    "source_wide_streams",
+    "runs_have_streams",
+    "version",
+    "status",
+    "configuration_status",
+)
 
 
 def seen_by_viewers(resource):
@@ -270,7 +286,7 @@ def resource_reports(session, configuration, jobs, progress):
                 "failures": failures.get(name, 0),
                 "suspended": failures.get(name, 0) >= ingestion.MAX_FAILURES,
                 "deletions_to_confirm": all_deletions_to_confirm(relevant),
-                "tables": progress.tables.get(name, []),
+                "tables": progress.tables_of(name, reads),
             }
         )
     return entries, configured.skipped()
@@ -289,7 +305,14 @@ class Progress:
     def kept(self):
         """The resources with data. One whose data was deleted still has tables and a state, but no run: a finished run has a
         record."""
-        return {name for name in self.tables if name in self.runs.resources() or self.is_running(name)}
+        found = {name for name in self.tables if name in self.runs.resources() or self.is_running(name)}
+        return found - {streams.SOURCE} if streams.source_wide() else found
+
+    def tables_of(self, resource, selected):
+        """The tables of a resource's streams, and of the source-wide ones among the selected streams."""
+        shared = [stream for stream in selected if streams.owner(resource, stream) != resource]
+        source = [table for table in self.tables.get(streams.SOURCE, []) if table["stream"] in shared]
+        return [*self.tables.get(resource, []), *source]
 
     def is_running(self, resource):
         """Whether a run of a resource has begun and not ended."""

@@ -6,10 +6,23 @@ from spec import SPEC
 # The word for the default streams, also those that a later version adds. No stream has this name.
 DEFAULT = "default"
 
+# The resource that stands for the source as a whole: the states, runs and rows of source-wide streams belong to it.
+SOURCE = "*"
+
 
 def names():
     """The source's streams. A stream comes after the one that it requires."""
     return [stream["name"] for stream in SPEC["streams"]]
+
+
+def source_wide():
+    """The streams that are read once for the source, not once per resource."""
+    return [stream["name"] for stream in SPEC["streams"] if stream["is_source_wide"]]
+
+
+def owner(resource, stream):
+    """The resource to which the states, runs and rows of a stream belong that this resource reads."""
+    return SOURCE if stream in source_wide() else resource
 
 
 def default():
@@ -28,9 +41,15 @@ def with_required(selected):
 
 def parse(given):
     """The selection to store for a given one; None for the default streams. Raises INVALID_INPUT."""
+    named = parse_names(given)
+    return None if given == [DEFAULT] else with_required(named)
+
+
+def parse_names(given):
+    """The streams that a caller names, in the source's order. Raises INVALID_INPUT."""
     known = names()
     if given == [DEFAULT]:
-        return None
+        return [stream["name"] for stream in SPEC["streams"] if stream["is_default"]]
     if not isinstance(given, list) or not given:
         message = f"select at least one stream of {', '.join(known)}, or {DEFAULT!r}"
         raise ProcedureError("INVALID_INPUT", message, streams=known)
@@ -40,7 +59,12 @@ def parse(given):
     if unknown:
         message = f"unknown stream {quote_input(unknown[0])}; known streams: {', '.join(known)}"
         raise ProcedureError("INVALID_INPUT", message, streams=known)
-    return with_required(given)
+    return [name for name in known if name in given]
+
+
+def option(named):
+    """The program's option for these streams; without them, none."""
+    return ["--streams", ",".join(named)] if named else []
 
 
 def violation(row):
@@ -67,5 +91,8 @@ def dropped(row):
 
 
 def label(resource, stream):
-    """A stream of a resource, for a message. The only stream of a source is not named."""
-    return f"{resource} ({stream})" if stream and len(names()) > 1 else resource
+    """A stream of a resource, for a message: `acme/widgets (comments)`, or only the resource if its name alone stands for the stream. A
+    source-wide stream is named alone."""
+    if stream in source_wide():
+        return stream
+    return resource if stream in (None, SPEC["sole_stream"]) else f"{resource} ({stream})"

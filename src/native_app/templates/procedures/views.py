@@ -59,9 +59,11 @@ def definitions(session, database, has_streams):
     own = app_object(session, "STATE", "APP_CONFIGURATION")
     changed = '"INSERTED" + "UPDATED" + "DELETED"'
     newest_run = (
-        f'SELECT "STATUS", "ENDED_AT" FROM {run} QUALIFY ROW_NUMBER() OVER '
-        f'(PARTITION BY "RESOURCE", {stream} ORDER BY "STARTED_AT" DESC, "ID" DESC) = 1'
+        f'SELECT "RESOURCE", {stream} AS "STREAM", "STATUS", "ENDED_AT", "STARTED_AT", MAX("STARTED_AT") OVER (PARTITION BY "RESOURCE") '
+        f'AS "NEWEST" FROM {run} QUALIFY ROW_NUMBER() OVER (PARTITION BY "RESOURCE", {stream} ORDER BY "STARTED_AT" DESC, "ID" DESC) = 1'
     )
+    # A run that was killed stays `running` until the next one of its stream; an older version's, until any of its resource.
+    of_selected = 's."STREAM" = n."STREAM" OR (n."STREAM" IS NULL AND n."STARTED_AT" = n."NEWEST")'
     return {
         "CONNECTOR_CONFIGURATION": (
             'SELECT c."KEY" AS "CONFIG_GROUP", f."KEY" AS "CONFIG_KEY", f."VALUE" AS "VALUE" '
@@ -86,25 +88,31 @@ def definitions(session, database, has_streams):
         ),
         "SYNC_STATUS": (
             "SELECT CASE WHEN MAX(p.\"STATUS\") = 'PAUSED' THEN 'PAUSED' "
-            "WHEN MAX(CASE WHEN n.\"STATUS\" = 'running' THEN 1 ELSE 0 END) = 1 THEN 'SYNCING_DATA' "
+            "WHEN MAX(CASE WHEN n.\"STATUS\" = 'running' AND s.\"RESOURCE\" IS NOT NULL THEN 1 ELSE 0 END) = 1 THEN 'SYNCING_DATA' "
             "WHEN MAX(n.\"ENDED_AT\") IS NULL THEN 'NOT_SYNCING' ELSE 'LAST_SYNCED' END AS \"STATUS\", "
             'MAX(n."ENDED_AT") AS "LAST_SYNCED_AT" FROM (SELECT MAX("VALUE":status::VARCHAR) AS "STATUS" '
-            f"FROM {own} WHERE \"KEY\" = 'status') p LEFT JOIN ({newest_run}) n ON TRUE"
+            f"FROM {own} WHERE \"KEY\" = 'status') p LEFT JOIN ({newest_run}) n ON TRUE "
+            f'LEFT JOIN ({selected_streams(database)}) s ON s."OWNER" = n."RESOURCE" AND ({of_selected})'
         ),
     }
 
 
+def selected_streams(database):
+    """The selected streams of each resource. OWNER is the resource to which the states and runs of the stream belong."""
+    default = f"PARSE_JSON({literal(json.dumps(streams.default()))})"
+    shared, owner = ", ".join(map(literal, streams.source_wide())), 'r."KEY"'
+    if shared:
+        owner = f'CASE WHEN f."VALUE"::VARCHAR IN ({shared}) THEN {literal(streams.SOURCE)} ELSE {owner} END'
+    return (
+        f'SELECT r."KEY" AS "RESOURCE", f."VALUE"::VARCHAR AS "STREAM", {owner} AS "OWNER", r."VALUE":enabled::BOOLEAN AS '
+        f'"IS_ENABLED", r."VALUE":schedule::VARCHAR AS "SCHEDULE" FROM {qualified(database, "STATE", "RESOURCE_CONFIGURATION")} r, '
+        f'LATERAL FLATTEN(input => CASE WHEN IS_ARRAY(r."VALUE":streams) THEN r."VALUE":streams ELSE {default} END) f'
+    )
+
+
 def ingestion_definitions(database, has_streams):
     """The selected streams of each resource with their newest states, by the rule of `ByStream.newest`."""
-    configured, state, table = (
-        qualified(database, "STATE", name) for name in ("RESOURCE_CONFIGURATION", "APP_STATE", "SNOWFEED_TABLE")
-    )
-    default = f"PARSE_JSON({literal(json.dumps(streams.default()))})"
-    selected = (
-        'SELECT r."KEY" AS "RESOURCE", f."VALUE"::VARCHAR AS "STREAM", r."VALUE":enabled::BOOLEAN AS "IS_ENABLED", '
-        f'r."VALUE":schedule::VARCHAR AS "SCHEDULE" FROM {configured} r, LATERAL FLATTEN(input => '
-        f'CASE WHEN IS_ARRAY(r."VALUE":streams) THEN r."VALUE":streams ELSE {default} END) f'
-    )
+    state, table = (qualified(database, "STATE", name) for name in ("APP_STATE", "SNOWFEED_TABLE"))
     stream = f"NULLIF({'s.' if has_streams else ''}{history.stream_column(has_streams)}, '')"
     # An entry that the migration has ended is older than any of the stream itself.
     order = "CASE WHEN s.\"STREAM\" = '' THEN -1 ELSE s.\"VERSION\" END" if has_streams else 's."VERSION"'
@@ -116,7 +124,7 @@ def ingestion_definitions(database, has_streams):
     return (
         'SELECT d."RESOURCE", d."STREAM", d."IS_ENABLED", d."SCHEDULE", '
         "CASE s.\"STATUS\" WHEN 'DONE' THEN 'complete' ELSE LOWER(s.\"STATUS\") END AS \"STATUS\", s.\"TIMESTAMP\" AS \"STATUS_SINCE\" "
-        f'FROM ({selected}) d LEFT JOIN ({states}) s ON s."RESOURCE" = d."RESOURCE" AND '
+        f'FROM ({selected_streams(database)}) d LEFT JOIN ({states}) s ON s."RESOURCE" = d."OWNER" AND '
         '(s."STREAM" = d."STREAM" OR s."STREAM" IS NULL) '
         'QUALIFY ROW_NUMBER() OVER (PARTITION BY d."RESOURCE", d."STREAM" ORDER BY s."ORDER" DESC NULLS LAST) = 1'
     )

@@ -1,6 +1,6 @@
 //! The stream of a read: sends the requests of the [read plan](super::read_plan) concurrently.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use futures::future::{self, BoxFuture, FutureExt, TryFutureExt};
@@ -77,6 +77,8 @@ struct UpdatesRead {
     monitor: Monitor,
     plan: ReadPlan,
     in_flight: InFlight,
+    /// Answers that have arrived while the read waited for something else.
+    answered: VecDeque<Answered>,
     page_size: PageSize,
     pull_requests: bool,
     overlap: i64,
@@ -157,6 +159,7 @@ impl UpdatesRead {
             monitor,
             plan,
             in_flight,
+            answered: VecDeque::new(),
             page_size: PageSize { wanted: settings.page_size, now: settings.page_size, good: 0 },
             pull_requests: settings.pull_requests,
             overlap,
@@ -181,18 +184,34 @@ impl UpdatesRead {
             if self.plan.is_done() {
                 return Ok(None);
             }
-            let Some((step, api, size, reply)) = self.in_flight.next().await else { return Ok(None) };
+            let answered = match self.answered.pop_front() {
+                Some(answered) => Some(answered),
+                None => self.in_flight.next().await,
+            };
+            let Some((step, api, size, reply)) = answered else { return Ok(None) };
             if let Ok(Reply::Page(PageResponse::Page(page))) = &reply
                 && !self.has_issues
             {
                 // If issues were disabled meanwhile, the list may continue with pull requests only.
                 if page.rows.iter().all(|row| row.is_pull_request) {
-                    api.must_have_issues(&self.monitor).await?;
+                    self.while_in_flight(api.must_have_issues(&self.monitor.clone())).await?;
                 }
                 self.has_issues = true;
             }
             if let Some(batch) = self.apply(&step, &api, size, reply)? {
                 return Ok(Some(batch));
+            }
+        }
+    }
+
+    /// Waits for something else, and receives answers meanwhile: otherwise the requests under way would keep what it may wait for.
+    async fn while_in_flight<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                Some(answered) = self.in_flight.next() => self.answered.push_back(answered),
             }
         }
     }

@@ -7,7 +7,7 @@ use futures::future::join_all;
 
 use super::super::Fresh;
 use super::super::fixture::{
-    TABLE, assert_refused, at, change, delete, document, key, must, run_record, tables, upsert, widgets,
+    TABLE, assert_refused, at, change, delete, document, key, must, resource, run_record, tables, upsert, widgets,
 };
 use super::{SinkProbe, Subject};
 use crate::sink::{LiveRows, RejectQuery, StalePolicy, StreamCommit, Sweep, UnseenQuery};
@@ -263,6 +263,50 @@ pub(super) async fn clause_9_streams_do_not_share_rejects(fresh: Fresh<dyn SinkP
     must(subject.sink.commit(parts(2, [finish, part(COMMENTS, [])])).await);
     assert_eq!(of(TABLE).await, (vec![], 0));
     assert_eq!(of(COMMENTS).await, both, "the end of a reconcile run deleted another stream's rejects");
+}
+
+/// Marks belong to a stream of a resource, whatever the id: the end of a reconcile run deletes those of its own stream only.
+pub(super) async fn clause_10_streams_do_not_share_marks_of_one_id(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::with_two_streams(&fresh).await;
+    let (gadgets, id) = (resource("acme/gadgets"), RunId::new());
+    must(subject.sink.ensure_streams(&gadgets, &tables()).await);
+    let all = || ["a", "b"].map(|key| upsert(key, 1, "x"));
+    must(subject.sink.commit(parts(0, [part(TABLE, all()), part(COMMENTS, all())])).await);
+    must(subject.sink.commit(Commit::new(gadgets.clone(), at(0)).part(part(TABLE, all()))).await);
+    let mark = |stream| part(stream, [upsert("a", 1, "x")]).sweep(Sweep::Mark(id, StalePolicy::Skip));
+    must(subject.sink.commit(Commit::new(gadgets.clone(), at(1)).part(mark(TABLE))).await);
+    let unseen_of_gadgets = async || {
+        let query = UnseenQuery { resource: gadgets.clone(), table: TABLE.into(), sweep: id, after: None, limit: 9 };
+        must(subject.sink.live_rows(query).await).unseen
+    };
+    for (seconds, end) in [(2, Sweep::Finish(id)), (3, Sweep::Abandon(id))] {
+        must(subject.sink.commit(parts(seconds, [mark(TABLE), mark(COMMENTS)])).await);
+        let counted = [subject.unseen_of(TABLE, id).await.1.unseen, subject.unseen_of(COMMENTS, id).await.1.unseen];
+        assert_eq!((counted, unseen_of_gadgets().await), ([1, 1], 1));
+        must(subject.sink.commit(parts(seconds, [part(TABLE, []).sweep(end)])).await);
+        assert_eq!(subject.unseen_of(TABLE, id).await.1.unseen, 2, "{end:?} left its own marks");
+        assert_eq!(subject.unseen_of(COMMENTS, id).await.0, ["b"], "{end:?} deleted the marks of another stream");
+        assert_eq!(unseen_of_gadgets().await, 1, "{end:?} deleted the marks of another resource");
+    }
+}
+
+/// The caller has a bug if it commits two parts of one stream: nothing is stored.
+pub(super) async fn clause_11_two_parts_of_one_stream_are_refused(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::with_two_streams(&fresh).await;
+    let states = subject.probe.states();
+    let stored = async || match &states {
+        Some(states) => must(states.latest(&comments()).await),
+        None => None,
+    };
+    let twice = || {
+        let first = part(TABLE, [upsert("a", 1, "x")]).rejects([reject("no id")]);
+        let other = part(COMMENTS, [upsert("c", 1, "x")]).change(change(&comments(), StateVersion::NONE, 0, "first"));
+        parts(0, [first, other, part(TABLE, [upsert("b", 1, "x")])])
+    };
+    assert_refused(subject.sink.commit(twice()).await, ErrorKind::Internal);
+    assert_eq!((subject.rows_of(TABLE).await, subject.rows_of(COMMENTS).await), (vec![], vec![]));
+    assert_eq!(subject.probe.rejects(&widgets(), TABLE).await, []);
+    assert_eq!(stored().await, None);
 }
 
 /// A reconcile run of one stream neither marks nor finishes anything of another one, whether that one is in the same commit or not.

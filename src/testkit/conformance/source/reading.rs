@@ -330,7 +330,7 @@ pub(super) async fn clause_9_verify_returns_only_requested_records(fresh: Fresh<
         records.dedup_by(|a, b| a.key == b.key);
         let request = VerifyRequest {
             checkpoint: batches.iter().rev().find_map(|batch| batch.checkpoint.clone()),
-            ..VerifyRequest::new(case.resource.clone(), stream, records.clone())
+            ..VerifyRequest::new(case.spec_of(&stream).owner(&case.resource), stream, records.clone())
         };
         let returned =
             case.reader().await.verify(request).await.unwrap_or_else(|error| panic!("verify failed: {error:?}"));

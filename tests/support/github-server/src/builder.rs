@@ -27,6 +27,7 @@ pub struct GithubServerBuilder {
     repositories: Vec<(String, Issues)>,
     organizations: Vec<String>,
     counts: RecordCounts,
+    pulls: Option<u32>,
     mutated: Vec<RecordKind>,
     pub(crate) settings: Settings,
 }
@@ -74,6 +75,7 @@ impl Default for GithubServerBuilder {
             repositories: Vec::new(),
             organizations: Vec::new(),
             counts: RecordCounts::default(),
+            pulls: None,
             mutated: Vec::new(),
             settings: Settings {
                 latency: Duration::ZERO,
@@ -120,10 +122,17 @@ impl GithubServerBuilder {
     }
 
     /// Generates this many records of a kind in each repository: none unless set, but 12 labels and 6 milestones, which
-    /// generated issues bear. Records that belong to an issue or a pull request need some to be there. Three in ten
+    /// generated issues bear. Records that belong to an issue or a pull request need some to be there. [Some](Self::pulls)
     /// generated issues are pull requests.
     pub fn records(mut self, kind: RecordKind, count: u32) -> Self {
         self.counts.set(kind, count);
+        self
+    }
+
+    /// Makes this many of the generated issues of each repository pull requests, evenly spread; three in ten, at random, unless
+    /// set.
+    pub fn pulls(mut self, count: u32) -> Self {
+        self.pulls = Some(count);
         self
     }
 
@@ -263,7 +272,10 @@ impl GithubServerBuilder {
             let repository = &mut data.repositories[index];
             match issues {
                 Issues::Generated(count) => {
-                    let issues = generate::issues(count, repository.seed, |number| repository.id_of(number), now);
+                    let mut issues = generate::issues(count, repository.seed, |number| repository.id_of(number), now);
+                    if let Some(pulls) = self.pulls {
+                        generate::spread_pulls(&mut issues, pulls);
+                    }
                     repository.fill(issues);
                 }
                 Issues::Loaded(texts) => {

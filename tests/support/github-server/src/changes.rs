@@ -26,13 +26,9 @@ pub(crate) fn create(data: &mut ServerData, repository: usize, now: u32) -> u32 
 pub(crate) fn create_pull(data: &mut ServerData, repository: usize, now: u32) -> u32 {
     let repository = &mut data.repositories[repository];
     let number = repository.take_number();
-    let id = repository.id_of(number);
-    let mut seed = mix(repository.seed, u64::from(number));
-    let mut issue = Issue::generated(id, number, seed, now);
-    while !issue.pull {
-        seed = mix(seed, 1);
-        issue = Issue::generated(id, number, seed, now);
-    }
+    let seed = mix(repository.seed, u64::from(number));
+    let mut issue = Issue::generated(repository.id_of(number), number, seed, now);
+    issue.draw_until(true);
     repository.put(issue);
     number
 }

@@ -52,6 +52,15 @@ pub(crate) fn issues(count: u32, seed: u64, first_id: impl Fn(u32) -> u64, now: 
         .collect()
 }
 
+/// Makes this many of the issues pull requests, evenly spread over all of them.
+pub(crate) fn spread_pulls(issues: &mut [Issue], pulls: u32) {
+    let count = issues.len() as u64;
+    for (index, issue) in (0_u64..).zip(issues) {
+        let before = |index: u64| index * u64::from(pulls) / count;
+        issue.draw_until(before(index + 1) > before(index));
+    }
+}
+
 /// Returns `count` records of a kind, none of them newer than `now`; none at all where there is no issue or pull request
 /// that they could belong to.
 pub(crate) fn records(

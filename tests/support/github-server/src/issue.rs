@@ -8,6 +8,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::clock::second_of;
+use crate::generate::mix;
 use crate::timeline::Times;
 
 /// The origin of an issue's JSON.
@@ -63,6 +64,16 @@ impl Issue {
         let content = IssueText::Seed(seed);
         let (created, updated, closed, revision, comments, open) = (now, now, 0, 0, 0, true);
         Self { id, content, number, created, updated, closed, revision, comments, open, pull }
+    }
+
+    /// Makes a generated issue a pull request, or none: draws other seeds until one says so.
+    pub(crate) fn draw_until(&mut self, pull: bool) {
+        while let IssueText::Seed(seed) = &mut self.content
+            && self.pull != pull
+        {
+            *seed = mix(*seed, 1);
+            self.pull = draw_pull(&mut fastrand::Rng::with_seed(*seed));
+        }
     }
 
     /// The id of the pull request that the issue is; no issue has it.

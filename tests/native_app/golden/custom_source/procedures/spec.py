@@ -27,6 +27,7 @@ SPEC = {
         {
             "name": "lines",
             "is_default": True,
+            "is_source_wide": False,
             "requires": None,
             "has_table": True,
             "columns": ["id", "name"],
@@ -34,11 +35,14 @@ SPEC = {
         {
             "name": "revisions",
             "is_default": False,
+            "is_source_wide": False,
             "requires": None,
             "has_table": True,
             "columns": ["id", "name"],
         },
     ],
+    # The stream that a resource's name alone stands for; None if each stream is named.
+    "sole_stream": "lines",
     "default_schedule": "30m",
     # A regular expression for the tokens of well-known services.
     "token_pattern": "(^|[^A-Za-z0-9])(gh[oprsu]_[A-Za-z0-9]{8}|github_pat_[A-Za-z0-9_]{8}|glpat-[A-Za-z0-9_-]{8}|xox[abeprs]-[A-Za-z0-9-]{8}|sk-[A-Za-z0-9_-]{16}|[sr]k_(live|test)_[A-Za-z0-9]{8}|(AKIA|ASIA)[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{30}|eyJ[A-Za-z0-9_-]{8,}\\.[A-Za-z0-9_-]{8}|npm_[A-Za-z0-9]{30}|pypi-[A-Za-z0-9_-]{16}|hf_[A-Za-z0-9]{16}|-----BEGIN [A-Z ]*PRIVATE KEY)",

@@ -161,6 +161,7 @@ SPEC = {
         {
             "name": "issues",
             "is_default": True,
+            "is_source_wide": False,
             "requires": None,
             "has_table": True,
             "columns": [
@@ -200,6 +201,7 @@ SPEC = {
         {
             "name": "issue_comments",
             "is_default": False,
+            "is_source_wide": False,
             "requires": None,
             "has_table": True,
             "columns": [
@@ -222,6 +224,7 @@ SPEC = {
         {
             "name": "review_comments",
             "is_default": False,
+            "is_source_wide": False,
             "requires": None,
             "has_table": True,
             "columns": [
@@ -257,6 +260,7 @@ SPEC = {
         {
             "name": "labels",
             "is_default": False,
+            "is_source_wide": False,
             "requires": None,
             "has_table": True,
             "columns": ["id", "name", "color", "description", "is_default", "url", "node_id"],
@@ -264,6 +268,7 @@ SPEC = {
         {
             "name": "milestones",
             "is_default": False,
+            "is_source_wide": False,
             "requires": None,
             "has_table": True,
             "columns": [
@@ -289,6 +294,7 @@ SPEC = {
         {
             "name": "releases",
             "is_default": False,
+            "is_source_wide": False,
             "requires": None,
             "has_table": True,
             "columns": [
@@ -321,6 +327,7 @@ SPEC = {
         {
             "name": "issue_events",
             "is_default": False,
+            "is_source_wide": False,
             "requires": None,
             "has_table": True,
             "columns": [
@@ -356,6 +363,7 @@ SPEC = {
         {
             "name": "pulls",
             "is_default": False,
+            "is_source_wide": False,
             "requires": "issues",
             "has_table": True,
             "columns": [
@@ -420,6 +428,7 @@ SPEC = {
         {
             "name": "reviews",
             "is_default": False,
+            "is_source_wide": False,
             "requires": "pulls",
             "has_table": True,
             "columns": [
@@ -439,6 +448,7 @@ SPEC = {
         {
             "name": "commits",
             "is_default": False,
+            "is_source_wide": False,
             "requires": None,
             "has_table": True,
             "columns": [
@@ -467,6 +477,8 @@ SPEC = {
             ],
         },
     ],
+    # The stream that a resource's name alone stands for; None if each stream is named.
+    "sole_stream": "issues",
     "default_schedule": "30m",
     # A regular expression for the tokens of well-known services.
     "token_pattern": "(^|[^A-Za-z0-9])(gh[oprsu]_[A-Za-z0-9]{8}|github_pat_[A-Za-z0-9_]{8}|glpat-[A-Za-z0-9_-]{8}|xox[abeprs]-[A-Za-z0-9-]{8}|sk-[A-Za-z0-9_-]{16}|[sr]k_(live|test)_[A-Za-z0-9]{8}|(AKIA|ASIA)[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{30}|eyJ[A-Za-z0-9_-]{8,}\\.[A-Za-z0-9_-]{8}|npm_[A-Za-z0-9]{30}|pypi-[A-Za-z0-9_-]{16}|hf_[A-Za-z0-9]{16}|-----BEGIN [A-Z ]*PRIVATE KEY)",

@@ -79,6 +79,17 @@ async fn an_issue_is_not_a_pull_request_and_a_broken_one_fails() {
 }
 
 #[tokio::test]
+async fn as_many_issues_are_pull_requests_as_were_asked_for() {
+    for count in [0, 1, 7, 20] {
+        let builder = github_server::GithubServer::builder().repository(WIDGETS, 20).pulls(count);
+        let upstream = builder.start().await.unwrap();
+        assert_eq!(upstream.pulls(WIDGETS).len(), count as usize);
+        let says_so = upstream.snapshot(WIDGETS).into_iter().filter(|issue| issue.text.contains("\"pull_request\":{"));
+        assert_eq!(says_so.count(), count as usize);
+    }
+}
+
+#[tokio::test]
 async fn loaded_issues_are_pull_requests_if_they_say_so() {
     let text = |number: u32, link: &str| {
         format!(
