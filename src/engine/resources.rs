@@ -236,13 +236,6 @@ impl Connector {
         own.chain(self.dropped_streams(config)).map(|stream| StateKey::new(resource.name(), stream)).collect()
     }
 
-    /// The keys of the source-wide streams that a resource selects.
-    pub(crate) fn source_wide_keys(&self, config: Option<&ResourceConfig>) -> Vec<StateKey> {
-        let source = Resource::source_wide();
-        let selected = self.streams(config).into_iter().filter(|stream| stream.is_source_wide);
-        selected.map(|stream| StateKey::new(source.name(), &stream.name)).collect()
-    }
-
     /// The newest states of these streams, where they have one.
     async fn states(&self, keys: &[StateKey]) -> Result<Vec<(StateKey, StateEntry)>> {
         let statuses = self.statuses(keys).await?;

@@ -175,7 +175,8 @@ impl ResourceEntry {
 /// The keys of a resource's streams, and of the source-wide ones that it selects.
 fn keys(connector: &Connector, resource: &Resource, config: &ResourceConfig) -> Vec<StateKey> {
     let mut keys = connector.keys(resource, Some(config));
-    keys.extend(connector.source_wide_keys(Some(config)));
+    let source_wide = connector.streams(Some(config)).into_iter().filter(|stream| stream.is_source_wide);
+    keys.extend(source_wide.map(|stream| StateKey::new(stream.owner(resource).name(), &stream.name)));
     keys
 }
 

@@ -201,6 +201,7 @@ async fn a_removed_project_is_read_from_the_start_also_where_it_was_not_selected
     assert_eq!(status["resources"][0]["streams"][0]["selected"], true, "the default ones are selected again");
 }
 
+/// Rule 21: it selects all ancestors, and says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn selecting_a_child_selects_its_parent() {
     let program = declaring("+issues,pulls,reviews<pulls,replies<reviews");

@@ -28,6 +28,7 @@ fn backends() -> [Arc<dyn Backend>; 2] {
     [Arc::new(Memory::new()), Arc::new(Sqlite::in_memory().unwrap())]
 }
 
+/// Rule 2: the others commit.
 #[tokio::test]
 async fn a_conflict_in_one_stream_does_not_stop_the_others() {
     let hold = Arc::<Hold>::default();
@@ -53,6 +54,7 @@ async fn a_conflict_in_one_stream_does_not_stop_the_others() {
     assert_eq!((live(&memory, "b").len(), live(&memory, "c").len()), (2, 2));
 }
 
+/// Rule 1: each stream has a fence of its own.
 #[tokio::test]
 async fn two_programs_that_read_different_streams_at_once_do_not_disturb_each_other() {
     let hold = Arc::<Hold>::default();
@@ -76,7 +78,7 @@ async fn two_programs_that_read_different_streams_at_once_do_not_disturb_each_ot
     assert_eq!(live(&memory, "a"), ["a1", "a2"]);
 }
 
-/// A reads the list and waits; another program stores a newer state of a record; A continues with the older state.
+/// Rule 3: A reads the list and waits; another program stores a newer state of a record; A continues with the older state.
 #[tokio::test]
 async fn a_run_without_checkpoints_that_read_before_another_one_stored_a_row_is_refused() {
     for mode in [Mode::Incremental, Mode::Reconcile] {

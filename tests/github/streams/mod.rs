@@ -21,7 +21,7 @@ use snowfeed::{
 use crate::support::{REPOSITORY, config, connect};
 
 /// The streams of records that are neither issues nor pull requests.
-const LISTS: [(&str, RecordKind); 8] = [
+pub(crate) const LISTS: [(&str, RecordKind); 8] = [
     ("issue_comments", RecordKind::IssueComment),
     ("review_comments", RecordKind::ReviewComment),
     ("labels", RecordKind::Label),
