@@ -53,7 +53,7 @@ pub use error::{Error, ErrorKind, ErrorReport, Result, Retry};
 pub use monitor::{Monitor, SourceEvent, Traffic, WaitGuard};
 #[cfg(any(feature = "http", feature = "snowflake"))]
 pub use net::RetryConfig;
-pub use record::{Batch, Operation, Position, Record, Reject, RowPath, Sequence, Version};
+pub use record::{Batch, Evidence, Operation, Position, Record, Reject, RowPath, Sequence, Version};
 pub use resource::{Resource, ResourceNames};
 pub use secret::SecretRef;
 pub use sink::merge;

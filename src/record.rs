@@ -51,6 +51,22 @@ pub enum Operation {
     Delete,
 }
 
+/// Why a record holds, which decides whether it replaces a stored state with a higher version.
+///
+/// It is exhaustive: a destination that ignored a new kind would keep wrong rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Evidence {
+    /// The source has listed it, perhaps from a replica that lags behind: the version decides.
+    #[default]
+    Listed,
+    /// The source was [asked](crate::Reader::verify) about this very record, or a reconcile run has listed the children of its parent: it
+    /// replaces the stored state, whatever the version.
+    Verified,
+    /// A run of another stream has asked about it: it replaces the stored state, whatever the version, if the row still has this sequence.
+    /// Otherwise, the row has changed since, and stays as it is.
+    VerifiedAt(Sequence),
+}
+
 /// The state of one key, as raw JSON.
 ///
 /// The engine rejects a record whose key is empty or longer than [`MAX_KEY`](Self::MAX_KEY), and one whose document is not JSON.
@@ -66,6 +82,8 @@ pub struct Record {
     is_parsed: bool,
     /// The row that it belongs to; see [`parent`](Self::parent).
     parent: RowPath,
+    /// See [`evidence`](Self::evidence).
+    evidence: Evidence,
 }
 
 impl Record {
@@ -74,19 +92,16 @@ impl Record {
 
     /// Sets the state of a key. `json` is a complete JSON text; sinks store it unchanged.
     pub fn upsert(key: impl Into<String>, version: impl Into<Version>, json: impl Into<ByteString>) -> Self {
-        let operation = Operation::Upsert(json.into());
-        Self { key: key.into(), version: version.into(), operation, is_parsed: false, parent: RowPath::ROOT }
+        Self::new(key.into(), version.into(), Operation::Upsert(json.into()))
     }
 
     /// Deletes a key that the source no longer has.
     pub fn delete(key: impl Into<String>, version: impl Into<Version>) -> Self {
-        Self {
-            key: key.into(),
-            version: version.into(),
-            operation: Operation::Delete,
-            is_parsed: false,
-            parent: RowPath::ROOT,
-        }
+        Self::new(key.into(), version.into(), Operation::Delete)
+    }
+
+    fn new(key: String, version: Version, operation: Operation) -> Self {
+        Self { key, version, operation, is_parsed: false, parent: RowPath::ROOT, evidence: Evidence::Listed }
     }
 
     /// Declares that the document has been parsed, as `http::json::elements` does, so that the engine does not validate it again.
@@ -114,6 +129,18 @@ impl Record {
     /// Its path: that of its parent, and its key.
     pub fn path(&self) -> RowPath {
         self.parent.child(&self.key)
+    }
+
+    /// Why it holds. The engine sets it: what a reader returns from [`read`](crate::Reader::read) is listed.
+    pub fn evidence(&self) -> Evidence {
+        self.evidence
+    }
+
+    /// Sets why it holds.
+    #[must_use]
+    pub(crate) fn with_evidence(mut self, evidence: Evidence) -> Self {
+        self.evidence = evidence;
+        self
     }
 
     /// Why a sink cannot store this record, as a message for people; `None` if it can.
@@ -154,10 +181,10 @@ pub(crate) fn document_of(key: &str) -> String {
 }
 
 impl PartialEq for Record {
-    /// Compares path, version and operation.
+    /// Compares path, version, operation and evidence.
     fn eq(&self, other: &Self) -> bool {
-        (&self.parent, &self.key, self.version, &self.operation)
-            == (&other.parent, &other.key, other.version, &other.operation)
+        (&self.parent, &self.key, self.version, &self.operation, self.evidence)
+            == (&other.parent, &other.key, other.version, &other.operation, other.evidence)
     }
 }
 
@@ -223,6 +250,8 @@ pub struct Batch {
     pub is_unchanged: bool,
     /// Rows of the parent stream that are gone: set by the engine.
     pub(crate) gone: Vec<Position>,
+    /// Records of the parent stream that were verified to exist: set by the engine.
+    pub(crate) verified_parents: Vec<Record>,
 }
 
 impl Batch {
@@ -279,7 +308,7 @@ impl Batch {
 
     /// The memory that this batch takes, in bytes.
     pub fn size(&self) -> usize {
-        self.records.iter().map(Record::size).sum::<usize>()
+        self.records.iter().chain(&self.verified_parents).map(Record::size).sum::<usize>()
             + self
                 .rejects
                 .iter()

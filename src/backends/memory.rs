@@ -124,9 +124,9 @@ impl Table {
     ) -> Merge {
         let path = record.path();
         let stored = self.rows.get_mut(&path);
-        let version = stored.as_ref().map(|SequencedRow { row, .. }| {
+        let version = stored.as_ref().map(|SequencedRow { row, sequence: stamp }| {
             let hash = row.json.as_ref().map(|json| content_hash(json));
-            StoredVersion::new(row.version, hash, row.deleted_at.is_some())
+            StoredVersion::new(row.version, hash, row.deleted_at.is_some()).sequence(*stamp)
         });
         let (policy, is_marked) =
             marks.as_ref().map_or((StalePolicy::Skip, false), |(policy, marks)| (*policy, marks.contains(&path)));
@@ -141,6 +141,7 @@ impl Table {
         };
         let version = merge.version;
         match (merge.action, stored) {
+            (MergeAction::Unchanged | MergeAction::Skip, _) => {}
             (MergeAction::Insert | MergeAction::InsertDeleted, _) | (_, None) => {
                 let deleted_at = json.is_none().then_some(at);
                 let key = record.key;
@@ -158,7 +159,6 @@ impl Table {
                 stored.sequence = sequence;
             }
             (MergeAction::BumpVersion, Some(stored)) => stored.row.version = version,
-            (MergeAction::Unchanged | MergeAction::Skip, Some(_)) => {}
         }
         merge
     }

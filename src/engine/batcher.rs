@@ -101,6 +101,8 @@ pub(super) struct Rows {
     pub(super) corrected: Vec<Reject>,
     /// Rows of the parent stream that are gone.
     pub(super) gone: Vec<Position>,
+    /// Records of the parent stream that were verified to exist.
+    pub(super) verified_parents: Vec<Record>,
 }
 
 /// Batches collected for one commit.
@@ -135,6 +137,7 @@ impl CommitBuffer {
         self.rows.rejects.extend(batch.rejects);
         self.rows.corrected.extend(batch.corrected);
         self.rows.gone.extend(batch.gone);
+        self.rows.verified_parents.extend(batch.verified_parents);
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -13,8 +13,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::list::{ListReader, stored_record};
 use crate::{
-    Batch, BatchStream, Checkpoint, ChildOf, Error, ErrorKind, Parent, Position, Result, Revisit, RowPath, RowQuery,
-    RowSelection, SelectedRow, Sequence, SourceEvent,
+    Batch, BatchStream, Checkpoint, ChildOf, Error, ErrorKind, Evidence, Parent, Position, Record, Result, Revisit,
+    RowPath, RowQuery, RowSelection, SelectedRow, Sequence, SourceEvent,
 };
 
 /// The number of lists to read at once.
@@ -103,8 +103,8 @@ struct Visit {
 enum Failure {
     /// It is gone, and so are its children.
     Gone,
-    /// It exists: its list is owed.
-    Owed(Error),
+    /// It exists: its list is owed. The record is its state, if only this answer can repair the stored one.
+    Owed(Error, Option<Record>),
     /// The source cannot tell.
     Unknown,
 }
@@ -157,7 +157,8 @@ impl ChildReader {
                                 batch.gone.push(parent.position.clone());
                             }
                             Failure::Unknown => batch = batch.exclude(PARENT_NOT_FOUND, 1),
-                            Failure::Owed(error) => {
+                            Failure::Owed(error, verified) => {
+                                batch.verified_parents.extend(verified);
                                 progress.owed.push(parent.position.path.clone());
                                 in_a_row += 1;
                                 failures.add(error, &parent);
@@ -313,9 +314,9 @@ impl ChildReader {
         match error.kind() {
             _ if parent.is_deleted => Err(error),
             ErrorKind::NotFound => self.verify_parent(parent, error).await,
-            ErrorKind::Unavailable | ErrorKind::InvalidData => Ok(Failure::Owed(error)),
+            ErrorKind::Unavailable | ErrorKind::InvalidData => Ok(Failure::Owed(error, None)),
             // The credentials may see the others.
-            ErrorKind::Authentication if error.status() == Some(403) => Ok(Failure::Owed(error)),
+            ErrorKind::Authentication if error.status() == Some(403) => Ok(Failure::Owed(error, None)),
             _ => Err(error),
         }
     }
@@ -336,11 +337,16 @@ impl ChildReader {
         let query = self.query(RowSelection::Paths(vec![path.clone()])).documents();
         let Some(record) = self.lists.select(query).await?.pop().and_then(stored_record) else { return Ok(unknown()) };
         let mut verified = self.lists.verify_records(&self.child.parent, vec![record]).await?;
-        match verified.pop() {
-            None => Ok(unknown()),
-            Some(record) if record.json().is_none() => Ok(Failure::Gone),
-            Some(_) => Ok(Failure::Owed(error)),
-        }
+        Ok(match verified.pop() {
+            None => unknown(),
+            Some(record) if record.json().is_none() => Failure::Gone,
+            // The parents' own stream brings a newer state, and none that is older.
+            Some(record) if record.version >= parent.version || record.defect().is_some() => Failure::Owed(error, None),
+            Some(record) => {
+                let evidence = Evidence::VerifiedAt(parent.position.sequence);
+                Failure::Owed(error, Some(record.of_parent(path.parent()).with_evidence(evidence)))
+            }
+        })
     }
 }
 

@@ -13,8 +13,9 @@ use crate::record::content_hash;
 use crate::sink::LiveRows;
 use crate::stream::Listing;
 use crate::{
-    Batch, BatchStream, Checkpoint, Error, Limits, Mode, Monitor, Parent, ReadRequest, Reader, Record, Resource,
-    Result, RowPath, RowQuery, RowSelection, SelectedRow, Sink, StoredRecord, StreamKind, StreamSpec, VerifyRequest,
+    Batch, BatchStream, Checkpoint, Error, Evidence, Limits, Mode, Monitor, Parent, ReadRequest, Reader, Record,
+    Resource, Result, RowPath, RowQuery, RowSelection, SelectedRow, Sink, StoredRecord, StreamKind, StreamSpec,
+    VerifyRequest,
 };
 
 /// The number of rows to select, to verify and to delete at once.
@@ -229,7 +230,8 @@ impl ListReader {
         let paths: Vec<RowPath> = rows.iter().map(|row| row.position.path.clone()).collect();
         let query = RowQuery::new(self.resource.clone(), &self.stream.name, RowSelection::Paths(paths), rows.len());
         let records = self.select(query.documents()).await?.into_iter().filter_map(stored_record).collect();
-        self.verify_records(&self.stream.name, records).await
+        let verified = self.verify_records(&self.stream.name, records).await?.into_iter();
+        Ok(verified.map(|record| record.with_evidence(Evidence::Verified)).collect())
     }
 
     /// Verifies records of a stream one by one.

@@ -16,8 +16,9 @@ use super::reject_tracker::RejectTracker;
 use super::{Connector, Event};
 use crate::state::{Reconciliation, StreamState};
 use crate::{
-    Checkpoint, Counts, Error, ErrorKind, Mode, Monitor, OutstandingRejects, Reader, Resource, Result, RunRecord,
-    RunStatus, Settings, SourceEvent, StateChange, StateKey, StateVersion, StreamCommit, StreamKind, StreamSpec, Sweep,
+    Checkpoint, Counts, Error, ErrorKind, Evidence, Mode, Monitor, OutstandingRejects, Reader, Record, Resource,
+    Result, RunRecord, RunStatus, Settings, SourceEvent, StateChange, StateKey, StateVersion, StreamCommit, StreamKind,
+    StreamSpec, Sweep,
 };
 
 /// How a run ended without an error.
@@ -219,7 +220,7 @@ impl<'a> Run<'a> {
     }
 
     async fn commit_buffer(&mut self, buffer: CommitBuffer) -> Result<()> {
-        let CommitBuffer { rows, excluded, checkpoint, .. } = buffer;
+        let CommitBuffer { mut rows, excluded, checkpoint, .. } = buffer;
         if let Some(checkpoint) = &checkpoint
             && self.is_new()
         {
@@ -227,6 +228,11 @@ impl<'a> Run<'a> {
         }
         let (mut next, mut reconcile) = (self.checkpoint.clone(), self.reconcile.clone());
         let sweep = self.reconciliation().map(|reconcile| self.mark(reconcile));
+        if sweep.is_some() && self.stream.child_of().is_some() {
+            // The list of one parent is as current as a verification, also of a row that an earlier part of the reconciliation has marked.
+            let verified = |record: Record| record.with_evidence(Evidence::Verified);
+            rows.records = rows.records.into_iter().map(verified).collect();
+        }
         match &mut reconcile {
             Some(reconcile) if sweep.is_some() => reconcile.checkpoint = checkpoint.or(reconcile.checkpoint.take()),
             _ => next = checkpoint.or(next),
@@ -282,7 +288,9 @@ impl<'a> Run<'a> {
         let offered = rows.records.len() as u64 + rejected;
         // Rows without progress also advance the state if a row changes, so that a reconcile run cannot replace them with what it
         // read before.
-        let is_plain = !has_progressed && !has_written && !changes_rejects;
+        let changes_parents = !rows.gone.is_empty() || !rows.verified_parents.is_empty();
+        // A metered sink finds the number of a change of the parents in the state.
+        let is_plain = !has_progressed && !has_written && !changes_rejects && !changes_parents;
         let fence = (is_plain && self.connector.is_transactional()).then_some(Sweep::Fence);
         let sweep = sweep.or(fence);
         // A step of a reconciliation that another run or a reset has ended must be refused: its marks and deletions would be
@@ -290,8 +298,7 @@ impl<'a> Run<'a> {
         let fenced = !is_plain || sweep.is_some();
         let state = fenced.then(|| self.state(RunStatus::Running, None, checkpoint.clone(), reconcile.clone()));
         let mut is_stored = false;
-        if offered > 0 || corrects_rejects || !rows.gone.is_empty() || (state.is_some() && sweep != Some(Sweep::Fence))
-        {
+        if offered > 0 || corrects_rejects || changes_parents || (state.is_some() && sweep != Some(Sweep::Fence)) {
             let change = state.clone().map(|state| self.change_of_commit(at, state, &excluded_counts));
             let at_checkpoint = |reconcile: &Option<Reconciliation>| {
                 reconcile.as_ref().and_then(|reconcile| reconcile.checkpoint.clone())
@@ -301,9 +308,11 @@ impl<'a> Run<'a> {
             });
             let ends_reconcile = matches!(sweep, Some(Sweep::Finish(_) | Sweep::Abandon(_)));
             let order = if is_progress && !ends_reconcile { WriteOrder::RowsFirst } else { WriteOrder::StateFirst };
-            let Rows { records, rejects, corrected, gone } = rows;
+            let Rows { records, rejects, corrected, gone, verified_parents } = rows;
             let (run, parent) = (self.record.id, self.stream.child_of().map(|child| child.parent.clone()));
-            let parent = parent.filter(|_| !gone.is_empty()).map(|parent| StreamCommit::new(parent, run).gone(gone));
+            let parent = parent
+                .filter(|_| changes_parents)
+                .map(|parent| StreamCommit::new(parent, run).gone(gone).records(verified_parents));
             let stream = self.stream.table().to_owned();
             let part = StreamCommit { stream, run, records, rejects, corrected, gone: Vec::new(), sweep, change };
             let delivered = self.connector.deliver(&self.resource, at, part, parent, order, &mut self.base).await;

@@ -10,7 +10,8 @@ use crate::sink::StalePolicy;
 use crate::state::Reconciliation;
 use crate::stream::Listing;
 use crate::{
-    Error, ErrorKind, Mode, Reader, Record, Result, SourceEvent, StoredRecord, Sweep, UnseenQuery, VerifyRequest,
+    Error, ErrorKind, Evidence, Mode, Reader, Record, Result, SourceEvent, StoredRecord, Sweep, UnseenQuery,
+    VerifyRequest,
 };
 
 /// The number of records to verify in one step.
@@ -43,18 +44,10 @@ impl Run<'_> {
             // Without transactions, rows of a superseded run are not refused, so versions alone must decide.
             () if !self.connector.is_transactional() => StalePolicy::Skip,
             () if reconcile.is_reset || self.connector.spec.is_authoritative => StalePolicy::Replace,
-            // The list of one parent is as current as a verification.
-            () if self.stream.child_of().is_some() => StalePolicy::Replace,
             () if self.sweeps() => StalePolicy::Verify,
             () if self.stream.listing == Listing::Exact => StalePolicy::Replace,
             () => StalePolicy::Skip,
         };
-        Sweep::Mark(reconcile.id, policy)
-    }
-
-    /// Returns the marks for a commit of verified records, which are authoritative.
-    fn mark_verified(&self, reconcile: &Reconciliation) -> Sweep {
-        let policy = if self.connector.is_transactional() { StalePolicy::Replace } else { StalePolicy::Skip };
         Sweep::Mark(reconcile.id, policy)
     }
 
@@ -141,7 +134,8 @@ impl Run<'_> {
     async fn commit_verified(&mut self, records: Vec<Record>) -> Result<()> {
         let Some(mut reconcile) = self.reconcile.clone() else { return Ok(()) };
         reconcile.deleted += records.iter().filter(|record| record.json().is_none()).count() as u64;
-        let sweep = self.mark_verified(&reconcile);
+        // Those that the source has verified win without a policy.
+        let sweep = Sweep::Mark(reconcile.id, StalePolicy::Skip);
         self.commit(admit_records(records), Some(sweep), self.checkpoint.clone(), Some(reconcile)).await
     }
 
@@ -161,7 +155,10 @@ impl Run<'_> {
             allow_deletions: self.allow_deletions,
             monitor: self.monitor.clone(),
         };
-        verification::verify(reader, request).await
+        let verified = verification::verify(reader, request).await?.into_iter();
+        // Without transactions, rows of a superseded run are not refused, so versions alone must decide.
+        let evidence = if self.connector.is_transactional() { Evidence::Verified } else { Evidence::Listed };
+        Ok(verified.map(|record| record.with_evidence(evidence)).collect())
     }
 }
 

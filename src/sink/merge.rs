@@ -21,7 +21,7 @@
 pub use crate::record::content_hash;
 
 use super::StalePolicy;
-use crate::{Counts, Record, Version};
+use crate::{Counts, Evidence, Record, Sequence, Version};
 
 /// The part of a stored row that merging compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,12 +33,21 @@ pub struct StoredVersion {
     pub hash: Option<[u8; 16]>,
     /// Whether it is marked deleted.
     pub deleted: bool,
+    /// The number of the commit that changed it last; `None` if the sink does not number its commits, or if this commit has changed it.
+    pub sequence: Option<Sequence>,
 }
 
 impl StoredVersion {
     /// Describes a stored row.
     pub fn new(version: Version, hash: Option<[u8; 16]>, deleted: bool) -> Self {
-        Self { version, hash, deleted }
+        Self { version, hash, deleted, sequence: None }
+    }
+
+    /// Sets the number of the commit that changed it last.
+    #[must_use]
+    pub fn sequence(mut self, sequence: Sequence) -> Self {
+        self.sequence = Some(sequence);
+        self
     }
 }
 
@@ -59,7 +68,7 @@ pub enum MergeAction {
     BumpVersion,
     /// Write nothing: the state is the stored one.
     Unchanged,
-    /// Write nothing: the state is older than the stored one.
+    /// Write nothing: the state is older than the stored one, or the row has changed since it was verified.
     Skip,
 }
 
@@ -84,12 +93,19 @@ impl Merge {
     /// whether the same reconciliation has marked the key before; it matters only for records older than the stored row.
     pub fn new(stored: Option<StoredVersion>, record: &Record, policy: StalePolicy, is_marked: bool) -> Self {
         let hash = record.json().map(|json| content_hash(json));
+        if let Evidence::VerifiedAt(seen) = record.evidence()
+            && stored.is_none_or(|stored| stored.sequence != Some(seen))
+        {
+            return Self { action: MergeAction::Skip, version: record.version, hash, marks: false };
+        }
         let Some(stored) = stored else {
             let action = if hash.is_some() { MergeAction::Insert } else { MergeAction::InsertDeleted };
             return Self { action, version: record.version, hash, marks: true };
         };
         let is_older = record.version < stored.version;
+        let is_verified = record.evidence() != Evidence::Listed;
         let replaces = match policy {
+            _ if is_verified => true,
             StalePolicy::Skip => false,
             StalePolicy::Verify => stored.deleted && hash.is_some() && !is_marked,
             StalePolicy::Replace => !is_marked,
@@ -102,7 +118,7 @@ impl Merge {
             _ => MergeAction::Unchanged,
         };
         let version = if hash.is_none() { stored.version.max(record.version) } else { record.version };
-        Self { action, version, hash, marks: policy != StalePolicy::Verify || !is_older }
+        Self { action, version, hash, marks: is_verified || policy != StalePolicy::Verify || !is_older }
     }
 
     /// Counts the record.

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::config::ConfigStore;
 use crate::state::{Counts, RunId, StateChange, StateKey, StateStore, StateVersion};
-use crate::{Error, ErrorKind, Position, Record, Reject, Resource, Result, Sequence, StreamSpec};
+use crate::{Error, ErrorKind, Evidence, Position, Record, Reject, Resource, Result, Sequence, StreamSpec};
 
 pub use stored::{
     LiveRows, OutstandingRejects, RejectQuery, RowQuery, RowSelection, SelectedRow, StoredRecord, StoredReject,
@@ -240,6 +240,19 @@ impl StreamCommit {
         self
     }
 
+    /// Adds records that the source was asked about one by one: each replaces the stored state, [whatever the version](Evidence::Verified).
+    #[must_use]
+    pub fn verified(self, records: impl IntoIterator<Item = Record>) -> Self {
+        self.records(records.into_iter().map(|record| record.with_evidence(Evidence::Verified)))
+    }
+
+    /// Adds a record that a run of another stream has asked the source about: it replaces the stored state if the row still has
+    /// [this sequence](Evidence::VerifiedAt).
+    #[must_use]
+    pub fn verified_at(self, sequence: Sequence, record: Record) -> Self {
+        self.records([record.with_evidence(Evidence::VerifiedAt(sequence))])
+    }
+
     /// Adds rejects.
     #[must_use]
     pub fn rejects(mut self, rejects: impl IntoIterator<Item = Reject>) -> Self {
@@ -369,7 +382,8 @@ fn cannot_select(name: &str) -> Error {
 ///    failed commit can be retried.
 /// 3. Of two states of a key the one with the higher version wins, in whatever order they arrive. An equal version
 ///    replaces the stored state if the text or the operation differs; of two in one commit the later one wins.
-///    In a commit that marks, [`StalePolicy`] decides about the first state of a key in that reconciliation.
+///    In a commit that marks, [`StalePolicy`] decides about the first state of a key in that reconciliation. A
+///    [verified](Evidence::Verified) record wins, whatever its version, in every commit.
 /// 4. An upsert that changes nothing rewrites nothing: neither the row nor its metadata.
 /// 5. A deletion keeps the row and its last document and marks it `deleted_at`. A deletion of an unknown key is
 ///    stored, so that an older upsert that arrives later does not revive it. An upsert that wins revives the row.
@@ -394,7 +408,8 @@ fn cannot_select(name: &str) -> Error {
 ///     become visible, and each such row gets the number of its commit, its [sequence](Sequence). Other rows keep theirs; a row written
 ///     before the sink numbered commits has 0. `sequences` returns the newest number of each stream, and `select_rows` finds rows by it.
 /// 15. A row in [`gone`](StreamCommit::gone) is marked deleted, with a new sequence, if it is live and has exactly that sequence; otherwise
-///     nothing happens to it.
+///     nothing happens to it. A record [verified at a sequence](Evidence::VerifiedAt) wins, whatever its version, if its row has exactly
+///     that sequence; otherwise it is skipped.
 ///
 /// Clauses 13 to 15 are for sinks that hold snapshots and child streams; the engine refuses those streams for others.
 ///

@@ -161,8 +161,10 @@ pub trait Reader: Debug + Send + Sync + 'static {
     /// Reads a resource. The source starts when the stream is polled.
     fn read(&self, request: ReadRequest) -> BatchStream;
 
-    /// Verifies records that a reconcile run has not seen, or has seen in a state older than the stored one. Returns a deletion for each
-    /// one that is gone, and the current state of each one that still exists. Records that it does not return stay unchanged.
+    /// Verifies records that a reconcile run has not seen, or has seen in a state older than the stored one; that a list lacks which may
+    /// have drifted; or whose children were not found. Returns a deletion for each one that is gone, and the current state of each one
+    /// that still exists, which replaces the stored one [whatever its version](crate::Evidence). Records that it does not return stay
+    /// unchanged.
     ///
     /// The default returns nothing, with a warning. A source that is [authoritative](SourceSpec::authoritative) is not asked.
     async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {

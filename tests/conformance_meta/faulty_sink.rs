@@ -8,7 +8,7 @@ use snowfeed::backends::Memory;
 use snowfeed::jiff::Timestamp;
 use snowfeed::testkit::conformance::SinkProbe;
 use snowfeed::{
-    Commit, CommitReport, Counts, Error, ErrorKind, LiveRows, Operation, OutstandingRejects, Record, Reject,
+    Commit, CommitReport, Counts, Error, ErrorKind, Evidence, LiveRows, Operation, OutstandingRejects, Record, Reject,
     RejectQuery, Resource, Result, RunId, Sink, StalePolicy, StateChange, StateKey, StateStore, StateVersion,
     StoredRecord, StoredReject, StoredRow, StreamCommit, StreamReport, StreamSpec, Sweep, UnseenQuery,
 };
@@ -87,7 +87,8 @@ impl FaultySink {
         let seen = contents.seen.entry(one).or_default();
         let is_marked = seen.contains(&mark) && !self.is(Fault::OlderAlwaysReplaces);
         let is_newer = stored.is_none_or(|(version, _)| record.version >= version);
-        if policy != StalePolicy::Verify || is_newer || self.is(Fault::OlderIsAlwaysMarked) {
+        let is_answer = record.evidence() == Evidence::Verified && !self.is(Fault::VerifiedIsNotMarked);
+        if policy != StalePolicy::Verify || is_newer || is_answer || self.is(Fault::OlderIsAlwaysMarked) {
             seen.insert(mark);
         }
         let wins = match policy {
@@ -107,7 +108,14 @@ impl FaultySink {
         counts: &mut Counts,
     ) {
         let marking = marks.is_some();
-        let wins = marks.is_some_and(|(run, policy)| self.marks(table_key, &record, run, policy));
+        let is_verified = record.evidence() == Evidence::Verified;
+        let mut wins = marks.is_some_and(|(run, policy)| self.marks(table_key, &record, run, policy));
+        wins |= match self.fault {
+            Fault::VerifiedIsListed => false,
+            Fault::VerifiedWinsInMarkingCommitsOnly => is_verified && marking,
+            Fault::VerifiedNeverDeletes => is_verified && record.json().is_some(),
+            _ => is_verified,
+        };
         let mut contents = self.contents();
         let rows = contents.tables.entry(table_key.clone()).or_default();
         counts.offered += 1;
@@ -231,7 +239,15 @@ impl FaultySink {
             marks = marks.or_else(|| all.iter().find_map(marks_of));
         }
         let mut counts = Counts::default();
-        for record in part.records.iter().cloned() {
+        let any_verified = part.records.iter().any(|record| record.evidence() == Evidence::Verified);
+        let mut records = part.records.clone();
+        if self.is(Fault::VerifiedComesLast) {
+            records.sort_by_key(|record| record.evidence() == Evidence::Verified);
+        }
+        if self.is(Fault::AllRecordsBesideVerifiedOnesWin) && any_verified {
+            records = StreamCommit::new("", part.run).verified(records).records;
+        }
+        for record in records {
             self.merge(table_key, record.clone(), at, marks, &mut counts);
             if self.is(Fault::StreamsShareRows) {
                 let siblings: Vec<_> =

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use snowfeed::backends::Memory;
 use snowfeed::testkit::conformance::SinkProbe;
 use snowfeed::{
-    Commit, CommitReport, ErrorKind, JsonPath, LiveRows, OutstandingRejects, Position, Record, Reject, RejectQuery,
-    Resource, Result, RowPath, RowQuery, RowSelection, SelectedRow, Sequence, Sink, StateStore, StoredRecord,
-    StoredRow, StreamCommit, StreamSpec, UnseenQuery,
+    Commit, CommitReport, ErrorKind, Evidence, JsonPath, LiveRows, OutstandingRejects, Position, Record, Reject,
+    RejectQuery, Resource, Result, RowPath, RowQuery, RowSelection, RunId, SelectedRow, Sequence, Sink, StateStore,
+    StoredRecord, StoredRow, StreamCommit, StreamSpec, UnseenQuery,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,11 @@ pub(crate) enum Fault {
     GoneIsNotCounted,
     GoneSurvivesARefusal,
     GoneIsIgnored,
+    VerifiedIgnoresTheNumber,
+    VerifiedIncludesOlderNumbers,
+    VerifiedIncludesNewerNumbers,
+    VerifiedIsListedElsewhere,
+    VerifiedIsIgnored,
 }
 
 type TableKey = (Resource, String);
@@ -145,6 +150,26 @@ impl NumberingSink {
         let gone = rows.values().filter(|row| part.gone.iter().any(|gone| is_gone(&gone, row)));
         let delete = |row: &StoredRow| Record::delete(&row.key, row.version).of_parent(row.parent.clone());
         if self.is(Fault::GoneIsIgnored) { Vec::new() } else { gone.map(delete).collect() }
+    }
+
+    /// A record as the inner sink merges it: with its own numbers, one that was verified wins, or does nothing.
+    fn verified(&self, key: &TableKey, record: &Record) -> Record {
+        let Evidence::VerifiedAt(Sequence(seen)) = record.evidence() else { return record.clone() };
+        let (stamp, exists) = (self.stamp(key, &record.path()), self.rows(key).contains_key(&record.path()));
+        let is_at_number = match self.fault {
+            Fault::VerifiedIgnoresTheNumber => true,
+            Fault::VerifiedIncludesOlderNumbers => stamp <= seen,
+            Fault::VerifiedIncludesNewerNumbers => stamp >= seen,
+            Fault::VerifiedIsIgnored => false,
+            _ => stamp == seen,
+        };
+        let part = StreamCommit::new("", RunId::new());
+        let part = match is_at_number && exists {
+            true => part.verified([record.clone()]),
+            false if self.is(Fault::VerifiedIsListedElsewhere) => return listed(record),
+            false => part.verified_at(Sequence(u64::MAX), record.clone()),
+        };
+        part.records.into_iter().next().unwrap()
     }
 
     /// Gives the rows that a commit has changed their numbers.
@@ -253,6 +278,15 @@ impl NumberingSink {
     }
 }
 
+/// The same record without its evidence.
+fn listed(record: &Record) -> Record {
+    let new = match record.json() {
+        Some(json) => Record::upsert(&record.key, record.version, json.clone()),
+        None => Record::delete(&record.key, record.version),
+    };
+    new.of_parent(record.parent().clone())
+}
+
 /// The values at the paths of a document.
 fn fields(paths: &[JsonPath], json: &str) -> Vec<serde_json::Value> {
     use snowfeed::Step;
@@ -290,9 +324,11 @@ impl Sink for NumberingSink {
         let mut uncounted = BTreeMap::new();
         for part in &mut stored.parts {
             let deletions = self.deletions(&commit.resource, part);
+            let key = (commit.resource.clone(), part.stream.clone());
             part.gone.clear();
             for record in &mut part.records {
                 *record = record.clone().of_parent(self.stored_parent(record.parent()));
+                *record = self.verified(&key, record);
             }
             if self.is(Fault::GoneSurvivesARefusal) && !deletions.is_empty() {
                 let early = StreamCommit::new(&*part.stream, part.run).records(deletions.clone());

@@ -21,7 +21,7 @@ fn failing_checks(fault: Fault) -> Vec<&'static str> {
 
 #[test]
 fn a_sink_that_breaks_a_rule_about_numbers_fails_the_checks_of_that_rule() {
-    let expected: [(Fault, &[&str]); 37] = [
+    let expected: [(Fault, &[&str]); 42] = [
         (Fault::None, &[]),
         (
             Fault::KeysIgnoreTheirParent,
@@ -33,6 +33,7 @@ fn a_sink_that_breaks_a_rule_about_numbers_fails_the_checks_of_that_rule() {
                 "clause_14_streams_and_resources_are_numbered_separately",
                 "clause_15_only_the_row_at_the_path_is_gone",
                 "clause_15_gone_rows_belong_to_the_whole_commit",
+                "clause_15_a_record_verified_at_a_number_wins_only_there",
             ],
         ),
         (Fault::PathsAreJoinedBySlashes, &["clause_13_any_texts_make_a_path"]),
@@ -65,6 +66,7 @@ fn a_sink_that_breaks_a_rule_about_numbers_fails_the_checks_of_that_rule() {
                 "clause_14_only_commits_that_change_rows_are_numbered",
                 "clause_14_a_commit_stamps_only_the_rows_that_it_changes",
                 "clause_14_streams_and_resources_are_numbered_separately",
+                "clause_15_a_record_verified_at_a_number_wins_only_there",
             ],
         ),
         (
@@ -73,6 +75,7 @@ fn a_sink_that_breaks_a_rule_about_numbers_fails_the_checks_of_that_rule() {
                 "clause_14_only_commits_that_change_rows_are_numbered",
                 "clause_14_streams_and_resources_are_numbered_separately",
                 "clause_15_a_row_is_gone_only_at_the_number_that_was_seen",
+                "clause_15_a_record_verified_at_a_number_wins_only_there",
             ],
         ),
         (
@@ -81,6 +84,7 @@ fn a_sink_that_breaks_a_rule_about_numbers_fails_the_checks_of_that_rule() {
                 "clause_14_only_commits_that_change_rows_are_numbered",
                 "clause_14_a_commit_stamps_only_the_rows_that_it_changes",
                 "clause_15_a_row_is_gone_only_at_the_number_that_was_seen",
+                "clause_15_a_record_verified_at_a_number_wins_only_there",
             ],
         ),
         (
@@ -109,6 +113,7 @@ fn a_sink_that_breaks_a_rule_about_numbers_fails_the_checks_of_that_rule() {
                 "clause_14_only_commits_that_change_rows_are_numbered",
                 "clause_14_a_commit_stamps_only_the_rows_that_it_changes",
                 "clause_15_a_row_is_gone_only_at_the_number_that_was_seen",
+                "clause_15_a_record_verified_at_a_number_wins_only_there",
             ],
         ),
         (
@@ -122,6 +127,7 @@ fn a_sink_that_breaks_a_rule_about_numbers_fails_the_checks_of_that_rule() {
                 "clause_15_a_row_is_gone_only_at_the_number_that_was_seen",
                 "clause_15_only_the_row_at_the_path_is_gone",
                 "clause_15_gone_rows_belong_to_the_whole_commit",
+                "clause_15_a_record_verified_at_a_number_wins_only_there",
             ],
         ),
         (
@@ -148,6 +154,7 @@ fn a_sink_that_breaks_a_rule_about_numbers_fails_the_checks_of_that_rule() {
                 "clause_14_a_refused_commit_takes_no_number",
                 "clause_14_nothing_appears_below_a_number_that_was_read",
                 "clause_15_gone_rows_belong_to_the_whole_commit",
+                "clause_15_a_record_verified_at_a_number_wins_only_there",
             ],
         ),
         (
@@ -227,6 +234,11 @@ fn a_sink_that_breaks_a_rule_about_numbers_fails_the_checks_of_that_rule() {
                 "clause_15_gone_rows_belong_to_the_whole_commit",
             ],
         ),
+        (Fault::VerifiedIgnoresTheNumber, &["clause_15_a_record_verified_at_a_number_wins_only_there"]),
+        (Fault::VerifiedIncludesOlderNumbers, &["clause_15_a_record_verified_at_a_number_wins_only_there"]),
+        (Fault::VerifiedIncludesNewerNumbers, &["clause_15_a_record_verified_at_a_number_wins_only_there"]),
+        (Fault::VerifiedIsListedElsewhere, &["clause_15_a_record_verified_at_a_number_wins_only_there"]),
+        (Fault::VerifiedIsIgnored, &["clause_15_a_record_verified_at_a_number_wins_only_there"]),
     ];
     let found = expected.map(|(fault, checks)| (fault, failing_checks(fault), checks));
     let wrong: Vec<_> = found.iter().filter(|(_, failed, checks)| failed != checks).collect();

@@ -52,6 +52,12 @@ pub(super) enum Fault {
     OlderAlwaysReplaces,
     OlderIsAlwaysMarked,
     DeletionsLowerTheVersion,
+    VerifiedIsListed,
+    VerifiedWinsInMarkingCommitsOnly,
+    VerifiedNeverDeletes,
+    VerifiedIsNotMarked,
+    VerifiedComesLast,
+    AllRecordsBesideVerifiedOnesWin,
     LiveRowsCountsDeletions,
     FenceNeverStoresState,
     FenceAlwaysStoresState,
@@ -69,7 +75,7 @@ fn failing_checks(fault: Fault) -> Vec<&'static str> {
 
 #[test]
 fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
-    let expected: [(Fault, &[&str]); 47] = [
+    let expected: [(Fault, &[&str]); 53] = [
         (Fault::None, &[]),
         (Fault::EnsureForgetsTombstones, &["clause_1_ensure_streams_is_idempotent_and_removes_nothing"]),
         (Fault::FailedCommitKeepsRejects, &["clause_2_a_failed_commit_changes_nothing_and_can_be_retried"]),
@@ -106,11 +112,18 @@ fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
         (
             Fault::UnchangedIsRewritten,
             &[
+                "clause_3_a_verified_record_wins_over_a_newer_version",
                 "clause_4_an_upsert_that_changes_nothing_rewrites_nothing",
                 "clause_10_a_reconcile_run_of_one_stream_leaves_the_others_alone",
             ],
         ),
-        (Fault::DeletionDropsTheDocument, &["clause_5_a_deletion_keeps_the_row_and_its_last_document"]),
+        (
+            Fault::DeletionDropsTheDocument,
+            &[
+                "clause_3_a_verified_record_wins_over_a_newer_version",
+                "clause_5_a_deletion_keeps_the_row_and_its_last_document",
+            ],
+        ),
         (Fault::RepeatedDeletionIsCounted, &["clause_6_a_deletion_of_a_deleted_key_is_unchanged"]),
         (
             Fault::RefusedRowsAreStored,
@@ -257,7 +270,38 @@ fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
                 "clause_3_an_older_state_pending_verification_restores_the_row",
             ],
         ),
-        (Fault::DeletionsLowerTheVersion, &["clause_3_a_verified_deletion_wins_and_never_lowers_the_version"]),
+        (
+            Fault::DeletionsLowerTheVersion,
+            &[
+                "clause_3_a_verified_deletion_wins_and_never_lowers_the_version",
+                "clause_3_a_verified_record_wins_over_a_newer_version",
+            ],
+        ),
+        (
+            Fault::VerifiedIsListed,
+            &[
+                "clause_3_a_verified_record_wins_over_a_newer_version",
+                "clause_3_verified_records_are_merged_in_their_order",
+                "clause_3_a_verified_record_wins_in_a_reconcile_run_and_is_marked",
+            ],
+        ),
+        (
+            Fault::VerifiedWinsInMarkingCommitsOnly,
+            &[
+                "clause_3_a_verified_record_wins_over_a_newer_version",
+                "clause_3_verified_records_are_merged_in_their_order",
+            ],
+        ),
+        (Fault::VerifiedNeverDeletes, &["clause_3_a_verified_record_wins_over_a_newer_version"]),
+        (Fault::VerifiedIsNotMarked, &["clause_3_a_verified_record_wins_in_a_reconcile_run_and_is_marked"]),
+        (Fault::VerifiedComesLast, &["clause_3_verified_records_are_merged_in_their_order"]),
+        (
+            Fault::AllRecordsBesideVerifiedOnesWin,
+            &[
+                "clause_3_a_verified_record_wins_over_a_newer_version",
+                "clause_3_verified_records_are_merged_in_their_order",
+            ],
+        ),
         (
             Fault::FenceNeverStoresState,
             &[

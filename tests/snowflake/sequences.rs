@@ -162,6 +162,50 @@ async fn a_commit_of_a_child_records_the_number_of_the_rows_that_are_gone() {
     assert_eq!(recorded().await, [Some("1".into()), Some("issues".into()), Some("2".into())]);
 }
 
+/// Between the plan of a commit and its transaction, a run of the parents stores a newer state of the parent that was verified.
+#[tokio::test]
+async fn a_parent_that_changes_after_a_commit_was_planned_is_not_replaced() {
+    let db = database().await;
+    db.snowflake.commit(commit(&resource("r"), "issues", vec![upsert("1", 9), upsert("2", 9)])).await.unwrap();
+    let (other, has_changed) = (db.snowflake.clone(), Arc::new(AtomicBool::new(false)));
+    let once = has_changed.clone();
+    let intercept = Arc::new(move |statement: &Statement| {
+        let (other, is_first) =
+            (other.clone(), &*statement.sql == "BEGIN TRANSACTION" && !once.swap(true, Ordering::SeqCst));
+        async move {
+            if is_first {
+                other.commit(commit(&resource("r"), "issues", vec![upsert("1", 10)])).await.unwrap();
+            }
+            Outcome::Runs
+        }
+        .boxed()
+    });
+    let racing = db.over(InterceptingClient { client: Arc::new(db.recording.clone()), intercept });
+    let part = StreamCommit::new("issues", RunId::new());
+    let part = part.verified_at(Sequence(1), upsert("1", 5)).verified_at(Sequence(1), upsert("2", 5));
+    let counts = racing.commit(commit_of(&resource("r"), part)).await.unwrap().counts();
+    assert!(has_changed.load(Ordering::SeqCst));
+    assert_eq!((counts.updated, counts.skipped_total()), (1, 1), "{counts:?}");
+    let select = "SELECT \"KEY\", CAST(\"VERSION\" AS VARCHAR) AS \"V\", CAST(\"SEQ\" AS VARCHAR) AS \"S\" FROM {raw} ORDER BY \"KEY\"";
+    let stored = run(&db, select).await.rows.iter().map(|row| row.0.clone()).collect::<Vec<_>>();
+    let expected = [["1", "10", "2"], ["2", "5", "3"]];
+    assert_eq!(stored, expected.map(|row| row.map(|text| Some(text.into())).to_vec()));
+}
+
+#[tokio::test]
+async fn a_commit_of_a_child_records_the_number_of_its_verified_parent() {
+    let db = TestDatabase::new(usize::MAX);
+    db.snowflake.ensure_streams(&resource("r"), &streams()).await.unwrap();
+    db.snowflake.commit(commit(&resource("r"), "issues", vec![upsert("1", 9)])).await.unwrap();
+    let change = change_of(StateKey::new("r", "comments"), StateVersion::NONE);
+    let child = StreamCommit::new("comments", RunId::new()).change(change);
+    let parent = StreamCommit::new("issues", RunId::new()).verified_at(Sequence(1), upsert("1", 5));
+    let report = db.snowflake.commit(commit_of(&resource("r"), child).part(parent)).await.unwrap();
+    assert_eq!((report.streams["issues"].counts.updated, report.streams["issues"].version), (1, None));
+    let select = "SELECT \"PARENT_STREAM\", CAST(\"PARENT_SEQUENCE\" AS VARCHAR) AS \"P\" FROM {state}.\"APP_STATE\"";
+    assert_eq!(run(&db, select).await.rows[0].0, [Some("issues".into()), Some("2".into())]);
+}
+
 #[tokio::test]
 async fn a_selection_is_one_statement_and_transfers_documents_only_on_demand() {
     let db = database().await;

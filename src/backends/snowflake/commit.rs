@@ -13,7 +13,7 @@ use crate::sink::merge::StoredVersion;
 use crate::sink::not_ensured;
 use crate::sink::{Commit, CommitReport, StalePolicy, StreamCommit, StreamReport, Sweep};
 use crate::snowflake::{Bind, Session, Sql, Statement, sql};
-use crate::{Counts, Error, ErrorKind, Record, Result, RunId, StateChange, Version};
+use crate::{Counts, Error, ErrorKind, Evidence, Record, Result, RunId, Sequence, StateChange, Version};
 
 /// The writes of one part of a commit.
 struct PartWrite<'a> {
@@ -121,14 +121,15 @@ impl Snowflake {
             }
         }
         // The state of another stream records the number of a part that has none.
-        let mut gone = writes.iter().find(|write| !write.part.gone.is_empty() && write.change.is_none());
+        let changes_rows = |write: &&PartWrite<'_>| !write.part.gone.is_empty() || write.counts.changed();
+        let mut unstated = writes.iter().filter(|write| write.change.is_none()).find(changes_rows);
         let mut report = CommitReport::new();
         for write in writes {
             let raw = |write: &PartWrite<'_>| self.0.names.raw(&write.target.name);
             let version = match &write.change {
                 Some(change) => {
-                    let gone = gone.take().map(|gone| (gone.part.stream.as_str(), raw(gone)));
-                    let numbers = CommitNumbers { raw: Some(raw(write)), expected: write.expected, gone };
+                    let unstated = unstated.take().map(|other| (other.part.stream.as_str(), raw(other)));
+                    let numbers = CommitNumbers { raw: Some(raw(write)), expected: write.expected, unstated };
                     Some(self.append_in(session, change, fence, &numbers).await?)
                 }
                 None => None,
@@ -198,6 +199,12 @@ impl Snowflake {
         if ids.is_empty() {
             return Ok(ExistingRows::default());
         }
+        // Read only for records that depend on it.
+        let has_condition = |record: &Record| matches!(record.evidence(), Evidence::VerifiedAt(_));
+        let (stamp, no_stamp) = match records.iter().any(has_condition) {
+            false => ("", ""),
+            true => (", CAST(COALESCE(t.\"SEQ\", 0) AS VARCHAR) AS \"SEQ\"", ", NULL AS \"SEQ\""),
+        };
         let (column, no_mark, marks) = match sweep_run {
             None => ("", "", Sql::default()),
             Some(_) => (
@@ -214,13 +221,15 @@ impl Snowflake {
         let newest = NewestSequence::new(&self.0.names, &raw, &commit.resource, &part.stream);
         let select = sql!(
             "SELECT t.\"KEY\", s.\"PARENT\", CAST(t.\"VERSION\" AS VARCHAR) AS \"VERSION\", t.\"HASH\", \
-             CASE WHEN t.\"DELETED_AT\" IS NULL THEN '0' ELSE '1' END AS \"DELETED\"{column} FROM {raw} t JOIN \
+             CASE WHEN t.\"DELETED_AT\" IS NULL THEN '0' ELSE '1' END AS \"DELETED\"{column}{stamp} FROM {raw} t JOIN \
              (SELECT f.value:k::VARCHAR AS \"KEY\", COALESCE(f.value:q::VARCHAR, '') AS \"PARENT\" FROM (SELECT PARSE_JSON(?) AS \
              \"ROWS\") b, LATERAL FLATTEN(input => b.\"ROWS\") f) s ON t.\"KEY\" = s.\"KEY\" AND COALESCE(t.\"PARENT\", '') = \
              s.\"PARENT\"{marks} UNION ALL SELECT NULL AS \"KEY\", NULL AS \"PARENT\", CAST({newest} AS VARCHAR) AS \"VERSION\", NULL AS \
-             \"HASH\", '0' AS \"DELETED\"{no_mark}",
+             \"HASH\", '0' AS \"DELETED\"{no_mark}{no_stamp}",
             column,
+            stamp,
             no_mark,
+            no_stamp,
             marks,
             raw = &raw,
             newest = &newest.sql
@@ -239,8 +248,12 @@ impl Snowflake {
             };
             let hash = row.get(3)?.and_then(|hash| unhex(hash));
             let version = row.integer(2).map_err(|error| unreadable_row(&raw, key, error))?;
-            let present = StoredVersion::new(Version(version), hash, row.boolean(4)?);
+            let mut present = StoredVersion::new(Version(version), hash, row.boolean(4)?);
             let is_marked = if sweep_run.is_some() { row.boolean(5)? } else { false };
+            if !stamp.is_empty() {
+                let stamp = row.integer(5 + usize::from(sweep_run.is_some()))?;
+                present = present.sequence(Sequence(stamp.unsigned_abs()));
+            }
             let of_parent = found.rows.entry(row.text(1)?.to_string()).or_default();
             of_parent.insert(key.to_string(), ExistingRow { present, is_marked });
         }
@@ -275,7 +288,7 @@ impl Snowflake {
         let newest = NewestSequence::new(&self.0.names, &table, &commit.resource, &part.stream);
         if let Some(merge) = input.merge(session, &table, &time::ntz_text(commit.at), &newest, fence).await? {
             let merged = session.execute(merge).await?;
-            if fence.is_some() && merged.rows_affected()? == 0 {
+            if fence.is_some() && input.lacks_rows(merged.rows_affected()?) {
                 return Err(transaction::lost());
             }
         }

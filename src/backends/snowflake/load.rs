@@ -41,10 +41,15 @@ pub(super) struct Staged {
     rows: u64,
     /// Whether a row replaces one of a higher version.
     replaces: bool,
+    /// Whether a row must have a certain sequence.
+    is_conditional: bool,
 }
 
 /// The additional column if a row replaces one of a higher version.
 const REPLACES: &str = "CASE WHEN f.value:f::BOOLEAN THEN 1 ELSE 0 END AS \"REPLACES\"";
+
+/// The additional column if a row must have a certain sequence.
+const SEEN: &str = "f.value:s::NUMBER(38, 0) AS \"SEEN\"";
 
 /// The rows of a bound value as columns; `f.value` is one row, and `b` holds the time and the number of the commit.
 const ROWS: &str = "f.value:k::VARCHAR AS \"KEY\", COALESCE(f.value:q::VARCHAR, '') AS \"PARENT\", f.value:v::NUMBER(38, 0) AS \"VERSION\", f.value:o::VARCHAR AS \"ACT\", \
@@ -77,6 +82,7 @@ impl Snowflake {
         session.execute(Statement::new(create)).await?;
         let folder = format!("{}/{}/{}", names.state("SNOWFEED_STAGE"), target.run, uuid::Uuid::now_v7().simple());
         let (rows, replaces) = (writes.len() as u64, writes.iter().any(RowWrite::replaces));
+        let is_conditional = writes.iter().any(RowWrite::is_conditional);
         let mut writes = writes.into_iter().peekable();
         for number in 0.. {
             if writes.peek().is_none() {
@@ -89,7 +95,7 @@ impl Snowflake {
             let (stage, name) = (folder.clone(), file_name(target.run, number));
             session.put(StagedFile { stage, name, content: file.finish()? }).await?;
         }
-        Ok(MergeInput::Staged(Staged { folder, table, rows, replaces }))
+        Ok(MergeInput::Staged(Staged { folder, table, rows, replaces, is_conditional }))
     }
 }
 
@@ -97,7 +103,7 @@ impl MergeInput<'_> {
     /// Returns the statement that merges the rows into a raw table, after loading staged files in the same transaction.
     ///
     /// The MERGE checks the version of each row again: a commit without a fence may have come between. A row that replaces a higher
-    /// version is not checked, because the engine fences every such commit.
+    /// version is not checked, because the engine fences every such commit, or names the sequence that the row must have.
     ///
     /// Rows that it changes get the number after `newest`. It changes none if the transaction no longer holds the fence: rows that became
     /// visible on their own could share their number with another commit.
@@ -110,7 +116,12 @@ impl MergeInput<'_> {
         fence: Option<&Fence>,
     ) -> Result<Option<Statement>> {
         let held = fence.map(|fence| sql!(" WHERE {held}", held = fence.is_held())).unwrap_or_default();
-        let columns = if self.replaces() { sql!("{ROWS}, {REPLACES}", ROWS, REPLACES) } else { ROWS.into() };
+        let mut columns: Sql = ROWS.into();
+        for (is_needed, column) in [(self.replaces(), REPLACES), (self.is_conditional(), SEEN)] {
+            if is_needed {
+                columns = sql!("{columns}, {column}", columns, column);
+            }
+        }
         let (rows, bind) = match self {
             Self::Empty => return Ok(None),
             Self::Bound(writes) => {
@@ -136,9 +147,14 @@ impl MergeInput<'_> {
             }
         };
         let newer = match self.replaces() {
-            true => "WHEN MATCHED AND (s.\"VERSION\" >= t.\"VERSION\" OR s.\"REPLACES\" = 1) AND s.\"ACT\" =",
-            false => "WHEN MATCHED AND s.\"VERSION\" >= t.\"VERSION\" AND s.\"ACT\" =",
+            true => "(s.\"VERSION\" >= t.\"VERSION\" OR s.\"REPLACES\" = 1)",
+            false => "s.\"VERSION\" >= t.\"VERSION\"",
         };
+        let seen = match self.is_conditional() {
+            true => " AND (s.\"SEEN\" IS NULL OR COALESCE(t.\"SEQ\", 0) = s.\"SEEN\")",
+            false => "",
+        };
+        let newer = sql!("WHEN MATCHED AND {newer}{seen} AND s.\"ACT\" =", newer, seen);
         let merge = Statement::new(sql!(
             "MERGE INTO {table} t USING ({rows}) s ON t.\"KEY\" = s.\"KEY\" AND COALESCE(t.\"PARENT\", '') = s.\"PARENT\" \
              {newer} 'write' THEN UPDATE SET \"VERSION\" = s.\"VERSION\", \"HASH\" = s.\"HASH\", \"RAW\" = s.\"RAW\", \
@@ -167,6 +183,26 @@ impl MergeInput<'_> {
             Self::Bound(writes) => writes.iter().any(RowWrite::replaces),
             Self::Staged(staged) => staged.replaces,
         }
+    }
+
+    /// Whether a row must have a certain sequence.
+    fn is_conditional(&self) -> bool {
+        match self {
+            Self::Empty => false,
+            Self::Bound(writes) => writes.iter().any(RowWrite::is_conditional),
+            Self::Staged(staged) => staged.is_conditional,
+        }
+    }
+
+    /// Whether a MERGE that has changed this many rows has left out one that it should have changed, as far as it matters: of rows
+    /// without a condition, at least one is changed.
+    pub(super) fn lacks_rows(&self, changed: u64) -> bool {
+        let rows = match self {
+            Self::Empty => 0,
+            Self::Bound(writes) => writes.len() as u64,
+            Self::Staged(staged) => staged.rows,
+        };
+        changed < if self.is_conditional() { rows } else { rows.min(1) }
     }
 
     /// Removes staged files and the load table; a later run removes what cannot be removed now. A transaction that could be neither

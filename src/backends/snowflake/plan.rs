@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::backends::surrogates;
 use crate::sink::StalePolicy;
 use crate::sink::merge::{Merge, MergeAction, StoredVersion};
-use crate::{Counts, Operation, Record, RowPath, Version};
+use crate::{Counts, Evidence, Operation, Record, RowPath, Sequence, Version};
 
 /// A row to write. Its JSON has short names: they repeat in every row that is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,6 +40,9 @@ pub(super) struct RowWrite<'a> {
     /// Whether it replaces a row of a higher version.
     #[serde(rename = "f", skip_serializing_if = "std::ops::Not::not")]
     replaces: bool,
+    /// The sequence that the existing row must have; `None`: any.
+    #[serde(rename = "s", skip_serializing_if = "Option::is_none")]
+    seen: Option<u64>,
 }
 
 /// The identity of a row in its table, by the text of its parent's path, which is empty without a parent. Its JSON has the names of a
@@ -98,6 +101,11 @@ impl RowWrite<'_> {
     pub(super) fn replaces(&self) -> bool {
         self.replaces
     }
+
+    /// Whether the existing row must have a certain sequence.
+    pub(super) fn is_conditional(&self) -> bool {
+        self.seen.is_some()
+    }
 }
 
 /// A row of the raw table.
@@ -140,6 +148,7 @@ struct PendingRow<'a> {
     touched: bool,
     is_marked: bool,
     replaces: bool,
+    seen: Option<u64>,
 }
 
 /// Plans the writes of records, given the existing rows that they concern.
@@ -167,7 +176,7 @@ pub(super) fn plan<'a>(mut found: ExistingRows, records: &'a [Record], policy: S
 impl<'a> PendingRow<'a> {
     fn new(found: Option<ExistingRow>) -> Self {
         let (present, is_marked) = found.map_or((None, false), |found| (Some(found.present), found.is_marked));
-        Self { present, document: None, changed: false, touched: false, is_marked, replaces: false }
+        Self { present, document: None, changed: false, touched: false, is_marked, replaces: false, seen: None }
     }
 
     fn apply(&mut self, record: &'a Record, policy: StalePolicy) -> Merge {
@@ -179,6 +188,9 @@ impl<'a> PendingRow<'a> {
             MergeAction::Insert | MergeAction::Update => false,
             MergeAction::InsertDeleted | MergeAction::Delete | MergeAction::BumpVersion => true,
         };
+        if let Evidence::VerifiedAt(Sequence(seen)) = record.evidence() {
+            self.seen = Some(seen);
+        }
         self.replaces |= self.present.is_some_and(|present| merge.version < present.version);
         self.present = Some(StoredVersion::new(merge.version, merge.hash.or(stored), deleted));
         self.changed |= merge.action != MergeAction::BumpVersion;
@@ -190,7 +202,7 @@ impl<'a> PendingRow<'a> {
     }
 
     fn into_write(self, id: RowId<'a>) -> Option<RowWrite<'a>> {
-        let StoredVersion { version: Version(version), hash, deleted } = self.present?;
+        let StoredVersion { version: Version(version), hash, deleted, .. } = self.present?;
         let document = self.document.map(|document| &**document);
         Some(RowWrite {
             id,
@@ -206,6 +218,7 @@ impl<'a> PendingRow<'a> {
                 (None, false) => WriteKind::BumpVersion,
             },
             replaces: self.replaces,
+            seen: self.seen,
         })
     }
 }

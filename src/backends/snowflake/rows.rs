@@ -48,8 +48,8 @@ pub(super) struct CommitNumbers<'a> {
     pub(super) raw: Option<Sql>,
     /// The number that the stream must have for the commit to count: another transaction may have changed rows since it was planned.
     pub(super) expected: Option<i64>,
-    /// The stream whose rows the commit found to be gone, and its raw table.
-    pub(super) gone: Option<(&'a str, Sql)>,
+    /// A stream whose rows the commit changes without a state of its own, and its raw table.
+    pub(super) unstated: Option<(&'a str, Sql)>,
 }
 
 /// Parts of the statement that stores a state, over the previous entries `n`.
@@ -71,7 +71,7 @@ impl CommitNumbers<'_> {
             Some(_) => sql!("GREATEST(COALESCE(r.\"SEQ\", 0), COALESCE(n.\"SEQUENCE\", 0))"),
             None => sql!("n.\"SEQUENCE\""),
         };
-        let parent_sequence = match &self.gone {
+        let parent_sequence = match &self.unstated {
             Some(_) => sql!("GREATEST(COALESCE(p.\"SEQ\", 0), COALESCE(n.\"PARENT_SEQUENCE\", 0))"),
             None => sql!("n.\"PARENT_SEQUENCE\""),
         };
@@ -79,13 +79,14 @@ impl CommitNumbers<'_> {
             Some(_) => sql!(" AND {sequence} = CAST(? AS NUMBER(38, 0))", sequence = &sequence),
             None => Sql::default(),
         };
-        let tables = [self.raw.as_ref().map(|raw| table(raw, "r")), self.gone.as_ref().map(|(_, raw)| table(raw, "p"))];
+        let tables =
+            [self.raw.as_ref().map(|raw| table(raw, "r")), self.unstated.as_ref().map(|(_, raw)| table(raw, "p"))];
         let tables = Sql::join(&tables.into_iter().flatten().collect::<Vec<_>>(), "");
         NumberColumns { sequence, parent_sequence, tables, unchanged }
     }
 
-    pub(super) fn gone_stream(&self) -> Option<String> {
-        self.gone.as_ref().map(|(stream, _)| (*stream).to_owned())
+    pub(super) fn unstated_stream(&self) -> Option<String> {
+        self.unstated.as_ref().map(|(stream, _)| (*stream).to_owned())
     }
 
     pub(super) fn bind_expected(&self, statement: Statement) -> Statement {

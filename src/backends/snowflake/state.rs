@@ -73,7 +73,7 @@ impl Snowflake {
                 .map_err(|error| Error::internal("a state cannot be written as JSON").with_source(error))?;
             let StateKey { resource, stream } = &change.key;
             let insert = Statement::new(insert).bind(resource.as_str()).bind(stream.as_str()).bind(base);
-            let insert = insert.bind(time::rfc3339(change.at)).bind(document).bind(numbers.gone_stream());
+            let insert = insert.bind(time::rfc3339(change.at)).bind(document).bind(numbers.unstated_stream());
             let insert = numbers.bind_expected(insert.bind(resource.as_str()).bind(stream.as_str()));
             if session.execute(insert).await?.rows_affected()? == 0 {
                 return Err(conflict(&change.key, change.base, change.base));

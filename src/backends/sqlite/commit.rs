@@ -12,7 +12,7 @@ use crate::sink::merge::{Merge, MergeAction, StoredVersion};
 use crate::sink::{
     Commit, CommitReport, LiveRows, StalePolicy, StoredRecord, StreamCommit, StreamReport, Sweep, UnseenQuery,
 };
-use crate::{Counts, Position, RowPath, RunId, Version};
+use crate::{Counts, Position, RowPath, RunId, Sequence, Version};
 
 /// Applies a commit.
 pub(super) fn commit(transaction: &Transaction<'_>, commit: &Commit) -> SqliteResult<CommitReport> {
@@ -114,7 +114,7 @@ fn merge_rows(
     let raw = raw_table(&part.stream);
     let prepare = |sql: String| transaction.prepare_cached(&sql);
     let mut find = prepare(format!(
-        "SELECT id, version, hash, deleted_at IS NOT NULL FROM {raw} WHERE resource_id = ?1 AND parent = ?2 AND key = ?3"
+        "SELECT id, version, hash, deleted_at IS NOT NULL, seq FROM {raw} WHERE resource_id = ?1 AND parent = ?2 AND key = ?3"
     ))?;
     let mut insert = prepare(format!(
         "INSERT INTO {raw} (resource_id, key, version, hash, first_seen, changed_at, deleted_at, raw, repaired, parent, seq) \
@@ -191,7 +191,8 @@ fn read_present(row: &Row<'_>) -> rusqlite::Result<(i64, StoredVersion)> {
         ValueRef::Blob(hash) => hash.try_into().ok(),
         _ => None,
     };
-    Ok((row.get(0)?, StoredVersion::new(Version(row.get(1)?), hash, row.get(3)?)))
+    let sequence = Sequence(row.get::<_, i64>(4)?.cast_unsigned());
+    Ok((row.get(0)?, StoredVersion::new(Version(row.get(1)?), hash, row.get(3)?).sequence(sequence)))
 }
 
 /// The id of a reconcile run in the marks; assigns one if necessary.

@@ -7,6 +7,7 @@ mod reconcile;
 mod rejects;
 mod sequences;
 mod streams;
+mod verified;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use reconcile::*;
 use rejects::*;
 use sequences::*;
 use streams::*;
+use verified::*;
 
 use super::fixture::{TABLE, must, reported, tables, widgets};
 use super::{Clause, Fresh};
@@ -58,6 +60,9 @@ macro_rules! __sink_clauses {
             clause_3_an_older_state_pending_verification_is_not_marked
             clause_3_an_older_state_pending_verification_restores_the_row
             clause_3_skipped_older_states_are_marked
+            clause_3_a_verified_record_wins_over_a_newer_version
+            clause_3_verified_records_are_merged_in_their_order
+            clause_3_a_verified_record_wins_in_a_reconcile_run_and_is_marked
             clause_4_an_upsert_that_changes_nothing_rewrites_nothing
             clause_5_a_deletion_keeps_the_row_and_its_last_document
             clause_5_a_deletion_of_an_unknown_key_is_remembered
@@ -107,6 +112,7 @@ macro_rules! __sink_clauses {
             clause_15_a_row_is_gone_only_at_the_number_that_was_seen
             clause_15_only_the_row_at_the_path_is_gone
             clause_15_gone_rows_belong_to_the_whole_commit
+            clause_15_a_record_verified_at_a_number_wins_only_there
         }
     };
 }
@@ -198,7 +204,8 @@ mod tests {
             include_str!("sink/streams.rs"),
             include_str!("sink/atomicity.rs"),
             include_str!("sink/paths.rs"),
-            include_str!("sink/sequences.rs")
+            include_str!("sink/sequences.rs"),
+            include_str!("sink/verified.rs")
         );
         super::super::assert_complete(text, &super::clauses());
     }

@@ -7,11 +7,13 @@ use async_trait::async_trait;
 use serde_json::Value;
 use snowfeed::prelude::*;
 use snowfeed::{
-    Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Limits, LiveRows, Namespace, OutstandingRejects,
-    RejectQuery, RowPath, RowQuery, RowSelection, RunQuery, RunRecord, SelectedRow, Sequence, Sink, StateChange,
-    StateEntry, StateKey, StateStore, StateVersion, StoredRecord, StreamCommit, StreamStatus, UnseenQuery,
+    Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Evidence, Limits, LiveRows, Namespace,
+    OutstandingRejects, RejectQuery, RowPath, RowQuery, RowSelection, RunQuery, RunRecord, SelectedRow, Sequence, Sink,
+    StateChange, StateEntry, StateKey, StateStore, StateVersion, StoredRecord, StreamCommit, StreamStatus, Sweep,
+    UnseenQuery,
 };
 
+use super::oracle;
 use super::source::{CHILDREN, GRANDCHILDREN, LABELS, PARENTS, Shared};
 use super::upstream::{Engine, Paging};
 
@@ -75,14 +77,69 @@ impl ModelBackend {
         }
     }
 
+    /// A row; `None` if it is missing.
+    fn row(&self, resource: &Resource, stream: &str, path: &RowPath) -> Option<SelectedRow> {
+        let selection = RowSelection::Paths(vec![path.clone()]);
+        let found = self.backend.select_rows(RowQuery::new(resource.clone(), stream, selection, 1).documents());
+        futures::executor::block_on(found).unwrap().pop()
+    }
+
     /// Whether a row is marked deleted, or missing.
     fn is_deleted(&self, resource: &Resource, stream: &str, path: &RowPath) -> bool {
-        if path.keys().is_empty() {
-            return false;
+        !path.keys().is_empty() && self.row(resource, stream, path).is_none_or(|row| row.is_deleted)
+    }
+
+    /// The verified records of a commit that must win. Of the others, the row has changed since.
+    fn winning(&self, commit: &Commit) -> Vec<(String, Record)> {
+        let mut winning = Vec::new();
+        for part in &commit.parts {
+            for (index, record) in part.records.iter().enumerate() {
+                let path = record.path();
+                let wins = match record.evidence() {
+                    Evidence::Listed => continue,
+                    Evidence::Verified => true,
+                    Evidence::VerifiedAt(seen) => {
+                        self.row(&commit.resource, &part.stream, &path).is_some_and(|row| row.position.sequence == seen)
+                    }
+                };
+                self.check_answer(&part.stream, record, wins, matches!(part.sweep, Some(Sweep::Mark(..))));
+                if wins && part.records[index + 1..].iter().all(|later| later.path() != path) {
+                    winning.push((part.stream.clone(), record.clone()));
+                }
+            }
         }
-        let selection = RowSelection::Paths(vec![path.clone()]);
-        let found = self.backend.select_rows(RowQuery::new(resource.clone(), stream, selection, 1));
-        futures::executor::block_on(found).unwrap().iter().all(|row| row.is_deleted)
+        winning
+    }
+
+    /// Checks that a verified record is what the source has said about it, or what a walk over the parents has listed.
+    fn check_answer(&self, stream: &str, record: &Record, wins: bool, is_reconciled: bool) {
+        let path = record.path();
+        let text = record.json().map(|json| oracle::text(json));
+        let mut upstream = self.upstream.lock();
+        let answer = upstream.answers.get_mut(&(self.engine, stream.to_owned(), path.keys().to_vec()));
+        let Some(answer) = answer.filter(|answer| answer.text == text) else {
+            if is_reconciled && [CHILDREN, GRANDCHILDREN].contains(&stream) {
+                return;
+            }
+            upstream.faults.push(format!("nothing has verified {stream} {path}"));
+            return;
+        };
+        let replaces = std::mem::take(&mut answer.must_replace) && wins && !is_reconciled;
+        upstream.replacements += u64::from(replaces);
+    }
+
+    /// Checks rule 26: what the source has said about single records is stored, whatever the versions.
+    fn check_verified(&self, resource: &Resource, verified: Vec<(String, Record)>) {
+        for (stream, record) in verified {
+            let path = record.path();
+            let is_stored = self.row(resource, &stream, &path).is_some_and(|row| match record.json() {
+                Some(json) => !row.is_deleted && row.version == record.version && row.json.as_ref() == Some(json),
+                None => row.is_deleted,
+            });
+            if !is_stored {
+                self.upstream.lock().faults.push(format!("the verified record {stream} {path} has not won"));
+            }
+        }
     }
 
     /// Counts a commit that has changed something. One that was refused has deleted nothing: the faults are those of before.
@@ -147,8 +204,12 @@ impl Sink for ModelBackend {
         for part in &commit.parts {
             self.check_deletions(&commit.resource, part);
         }
+        let verified = self.winning(&commit);
         let done = futures::executor::block_on(self.backend.commit(commit.clone()));
         self.note(&commit, &done);
+        if done.is_ok() {
+            self.check_verified(&commit.resource, verified);
+        }
         self.count(&done, checked);
         // The answer may be lost.
         let is_lost = self.fails();

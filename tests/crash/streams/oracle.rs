@@ -15,15 +15,20 @@ type Rows = BTreeMap<Vec<String>, (u64, bool)>;
 /// The texts that the upstream has.
 type Texts = BTreeMap<Vec<String>, u64>;
 
-async fn rows(backend: &dyn Backend, resource: &Resource, stream: &str) -> Rows {
+/// The text of a record.
+pub(super) fn text(json: &str) -> u64 {
     #[derive(Deserialize)]
     struct Document {
         text: u64,
     }
+    serde_json::from_str::<Document>(json).unwrap().text
+}
+
+async fn rows(backend: &dyn Backend, resource: &Resource, stream: &str) -> Rows {
     let everything = RowSelection::Changed { from: Sequence(0), after: None, until: Sequence(u64::MAX) };
     let query = RowQuery::new(resource.clone(), stream, everything, usize::MAX).documents();
     let rows = backend.select_rows(query).await.unwrap().into_iter().map(|row| {
-        let text = row.json.map_or(0, |json| serde_json::from_str::<Document>(&json).unwrap().text);
+        let text = row.json.map_or(0, |json| text(&json));
         (row.position.path.keys().to_vec(), (text, row.is_deleted))
     });
     rows.collect()
@@ -39,6 +44,11 @@ struct Allowed<'a> {
 impl Allowed<'_> {
     fn by_reconciling(&self) -> bool {
         !self.is_reconciled && self.upstream.traits.parents != ParentKind::Snapshot
+    }
+
+    /// Whether the version of a record or of an ancestor has fallen, which an ordinary list does not repair.
+    fn has_fallen(&self, path: &[String]) -> bool {
+        !self.is_reconciled && (1..=path.len()).any(|keys| self.upstream.fallen.contains(&path[..keys]))
     }
 
     /// Whether the list of a record's parent fails.
@@ -79,6 +89,7 @@ pub(super) async fn compare(
             let name = RowPath::from(path.clone());
             match stored.get(path) {
                 _ if has_parent && allowed.is_broken(path) => {}
+                _ if of_parents && allowed.has_fallen(path) => {}
                 None if of_parents && allowed.is_unknown(path) => {}
                 None => wrong.push(format!("{stream} {name} is lost")),
                 Some((_, true)) => wrong.push(format!("{stream} {name} is marked deleted, but exists")),
@@ -89,7 +100,8 @@ pub(super) async fn compare(
             }
         }
         for (path, _) in stored.iter().filter(|(path, (_, is_deleted))| !is_deleted && !texts.contains_key(*path)) {
-            let excused = of_parents && allowed.is_left_over(stream, path) || has_parent && allowed.is_broken(path);
+            let excused = of_parents && (allowed.is_left_over(stream, path) || allowed.has_fallen(path))
+                || has_parent && allowed.is_broken(path);
             if !excused {
                 wrong.push(format!("{stream} {} is gone, but live", RowPath::from(path.clone())));
             }

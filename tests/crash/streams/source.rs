@@ -11,7 +11,7 @@ use snowfeed::prelude::*;
 use snowfeed::{StoredRecord, VerifyRequest};
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
-use super::upstream::{Engine, LAG, LATE_EVENTS, Paging, ParentKind, Traits, Upstream};
+use super::upstream::{Answer, Engine, LAG, LATE_EVENTS, Paging, ParentKind, Traits, Upstream};
 
 pub(super) const PARENTS: &str = "parents";
 pub(super) const CHILDREN: &str = "children";
@@ -82,6 +82,18 @@ fn batch(rows: &[Row]) -> Batch {
 }
 
 impl ModelSource {
+    /// Notes what `verify` says about a record.
+    fn note_answer(&self, stream: &str, stored: &StoredRecord, found: Option<&Row>) {
+        let path = stored.parent.child(&stored.key).keys().to_vec();
+        let must_replace = found.is_some_and(|(_, version, _)| *version < stored.version.0);
+        let mut upstream = self.upstream.lock();
+        if must_replace {
+            upstream.note(format!("engine {} learns that {stream} {path:?} has fallen: {found:?}", self.engine));
+        }
+        let answer = Answer { text: found.map(|(_, _, text)| *text), must_replace };
+        upstream.answers.insert((self.engine, stream.to_owned(), path), answer);
+    }
+
     /// Sends a request, and returns the answer of the moment at which the upstream gets it.
     async fn request<T>(&self, answer: impl FnOnce(&mut Upstream) -> T) -> T {
         self.upstream.pass_time(self.engine).await;
@@ -287,6 +299,15 @@ impl Upstream {
         if self.broken.contains(parent) {
             return Err(Error::unavailable(format!("the list of {parent} fails")).exhausted());
         }
+        let mut offset = if after.is_some() { 0 } else { offset };
+        if rest.is_empty() && offset > 0 && self.traits.drifts && !self.is_quiet && self.chance(50) {
+            // As if a record of the page before had been deleted while the server was restored.
+            if let Some(key) = self.parents.get(parent).and_then(|found| found.children.keys().nth(offset).cloned()) {
+                let what = self.lower_child(parent, &key).unwrap_or_default();
+                self.note(format!("a page lacks {parent}/{key}; {what}"));
+                offset += 1;
+            }
+        }
         let is_missed = self.traits.is_flaky && !self.is_quiet && self.chance(4);
         let not_found = || Error::new(ErrorKind::NotFound, format!("{path:?} is not found"));
         let parent = self.parents.get(parent).filter(|_| !is_missed).ok_or_else(not_found)?;
@@ -303,7 +324,6 @@ impl Upstream {
         if !self.traits.has_versions {
             rows.iter_mut().for_each(|row| row.1 = 0);
         }
-        let offset = if after.is_some() { 0 } else { offset };
         Ok(rows
             .into_iter()
             .filter(|row| after.is_none_or(|after| row.0.as_str() > after))
@@ -410,11 +430,13 @@ impl Reader for ModelSource {
 
     async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
         let mut verified = Vec::new();
-        for StoredRecord { parent, key, version, .. } in request.records {
-            let found = self.request(|upstream| upstream.find(&request.stream, parent.keys(), &key)).await;
+        for stored in request.records {
+            let StoredRecord { parent, key, .. } = &stored;
+            let found = self.request(|upstream| upstream.find(&request.stream, parent.keys(), key)).await;
+            self.note_answer(&request.stream, &stored, found.as_ref());
             verified.push(match found {
                 Some(row) => record(&row),
-                None => Record::delete(key, version),
+                None => Record::delete(stored.key, stored.version),
             });
         }
         Ok(verified)

@@ -60,6 +60,8 @@ pub(super) struct Traits {
     pub(super) breaks_promises: bool,
     /// Whether versions fall, as on a server that was restored from a backup.
     pub(super) falls: bool,
+    /// Whether pages of children, by offset, lack a record whose version has just fallen, and which can be verified.
+    pub(super) drifts: bool,
     /// Whether the list of one parent fails permanently.
     pub(super) is_poisoned: bool,
 }
@@ -67,7 +69,7 @@ pub(super) struct Traits {
 impl Traits {
     pub(super) fn new(random: &mut Rng) -> Self {
         let mut chance = |percent: u8| random.u8(0..100) < percent;
-        Self {
+        let mut traits = Self {
             coarse: if chance(50) { 1 } else { 3 },
             lags: chance(20),
             reuses_keys: chance(50),
@@ -81,11 +83,16 @@ impl Traits {
             is_flaky: chance(40),
             is_paged: chance(60),
             breaks_promises: chance(10),
-            falls: chance(15),
+            falls: chance(30),
             is_poisoned: chance(10),
+            drifts: false,
             paging: [Paging::Exact, Paging::Verifiable, Paging::Twice][random.usize(0..3)],
             parents: [ParentKind::Ordered, ParentKind::Unordered, ParentKind::Snapshot][random.usize(0..3)],
-        }
+        };
+        traits.drifts = traits.falls && traits.paging == Paging::Verifiable;
+        traits.is_paged |= traits.drifts;
+        traits.has_versions |= traits.drifts;
+        traits
     }
 }
 
@@ -115,6 +122,15 @@ pub(super) struct Child {
 pub(super) struct Label {
     pub(super) text: u64,
     pub(super) born: Instant,
+}
+
+/// An answer about a single record.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    /// The text; `None` if the record is gone.
+    pub(super) text: Option<u64>,
+    /// Whether its version is lower than the stored one, and the engine has not stored it yet.
+    pub(super) must_replace: bool,
 }
 
 /// The requests that the upstream has answered.
@@ -153,6 +169,12 @@ pub(super) struct Upstream {
     pub(super) list_begun: BTreeMap<(Engine, String, Vec<String>), Instant>,
     /// Until when each engine stands still.
     pub(super) frozen: BTreeMap<Engine, Instant>,
+    /// The paths of records whose versions have fallen, even if they have moved since.
+    pub(super) fallen: BTreeSet<Vec<String>>,
+    /// The last answer to each engine about a single record, by stream and path.
+    pub(super) answers: BTreeMap<(Engine, String, Vec<String>), Answer>,
+    /// How many answers have replaced a higher version outside reconcile runs.
+    pub(super) replacements: u64,
     /// The commits that have changed a row or a state.
     pub(super) commits: u64,
     /// Why the result is wrong.
@@ -178,6 +200,9 @@ impl Upstream {
             requests: Requests::default(),
             list_begun: BTreeMap::new(),
             frozen: BTreeMap::new(),
+            fallen: BTreeSet::new(),
+            answers: BTreeMap::new(),
+            replacements: 0,
             commits: 0,
             faults: Vec::new(),
             history: Vec::new(),
@@ -270,8 +295,9 @@ impl Upstream {
             60..70 => self.delete_child(),
             70..78 if self.traits.moves => self.move_child(),
             78..86 => self.change_grandchild(),
-            86..93 => self.change_label(),
-            93..95 if self.traits.falls => self.lower_a_version(),
+            86..88 => self.change_label(),
+            88..97 if self.traits.falls => self.lower_a_version(),
+            88..93 => self.change_label(),
             _ => self.insert_event(),
         };
         if let Some(what) = what {
@@ -383,6 +409,9 @@ impl Upstream {
             child.version = version;
         }
         self.parents.get_mut(&to)?.children.insert(key.clone(), child);
+        if self.fallen.contains(&vec![from.clone(), key.clone()]) {
+            self.fallen.insert(vec![to.clone(), key.clone()]);
+        }
         self.touch(&from);
         self.touch(&to);
         Some(format!("move {from}/{key} to {to}"))
@@ -433,18 +462,26 @@ impl Upstream {
 
     /// The server was restored: a record has an older version, and another text.
     fn lower_a_version(&mut self) -> Option<String> {
-        let text = self.text();
         if self.chance(50) {
-            let key = self.any_parent()?;
+            let (key, text) = (self.any_parent()?, self.text());
             let parent = self.parents.get_mut(&key)?;
             (parent.version, parent.text) = (parent.version - 5, text);
-            return Some(format!("lower the version of {key} to {}, = {text}", parent.version));
+            let what = format!("lower the version of {key} to {}, = {text}", parent.version);
+            self.fallen.insert(vec![key]);
+            return Some(what);
         }
         let (parent, key) = self.any_child()?;
-        let child = self.child_mut(&parent, &key)?;
+        self.lower_child(&parent, &key)
+    }
+
+    /// Gives a child an older version, and another text.
+    pub(super) fn lower_child(&mut self, parent: &str, key: &str) -> Option<String> {
+        let text = self.text();
+        let child = self.child_mut(parent, key)?;
         (child.version, child.text) = (child.version - 5, text);
         let what = format!("lower the version of {parent}/{key} to {}, = {text}", child.version);
-        self.touch(&parent);
+        self.touch(parent);
+        self.fallen.insert(vec![parent.to_owned(), key.to_owned()]);
         Some(what)
     }
 

@@ -12,6 +12,8 @@ on_each_backend! {
     more_than_a_thousand_owed_parents_stop_the_position
     a_parent_that_is_gone_is_deleted_with_its_children
     a_parent_that_is_not_found_and_exists_is_owed
+    a_parent_that_is_not_found_and_has_fallen_is_replaced
+    a_parent_that_changes_meanwhile_is_not_replaced
     a_parent_that_cannot_be_verified_keeps_its_children
     a_parent_that_changes_meanwhile_is_not_deleted
     a_child_that_is_gone_is_deleted_in_the_table_of_its_stream
@@ -167,6 +169,48 @@ async fn a_parent_that_is_not_found_and_exists_is_owed(kind: Kind) {
     bench.tree.set("children/p1", "b@1");
     bench.complete(Mode::Incremental).await;
     assert_eq!(bench.live("children").await, "p1/b@1 p2/a@1 p3/a@1");
+}
+
+/// Rule 26: the answer about the parent wins over a newer version, also in the run of its children. Other child streams see the change.
+async fn a_parent_that_is_not_found_and_has_fallen_is_replaced(kind: Kind) {
+    let mut streams = family();
+    streams.push(StreamSpec::child("labels", "parents"));
+    let bench = Bench::new(kind, streams);
+    bench.tree.set("parents", "p1@9=new p2@1");
+    bench.tree.set("children/p1", "!unavailable");
+    bench.run(Mode::Incremental).await;
+    bench.run_only(Mode::Incremental, ["labels"]).await;
+    bench.tree.requests();
+    bench.tree.set("parents", "p1@5=restored p2@1");
+    bench.tree.set("children/p1", "!not_found");
+    assert_ne!(bench.run_only(Mode::Incremental, ["children"]).await["children"].status, RunStatus::Complete);
+    assert_eq!(bench.live("parents").await, "p1@5=restored p2@1");
+    bench.run_only(Mode::Incremental, ["labels"]).await;
+    assert_eq!(bench.tree.requests(), ["children/p1", "labels/p1", "parents", "parents", "verify parents/p1"]);
+    // The same answer again changes nothing.
+    let before = bench.versions(["parents"]).await;
+    bench.run(Mode::Incremental).await;
+    assert_eq!(bench.versions(["parents"]).await, before);
+    bench.tree.set("children/p1", "a@1");
+    bench.complete(Mode::Incremental).await;
+    assert_eq!(bench.live("children").await, "p1/a@1");
+    assert_eq!(bench.live("parents").await, "p1@5=restored p2@1");
+}
+
+/// Rule 26, and 9: no fence of the parents protects the row, so the answer holds only for the row that was seen.
+async fn a_parent_that_changes_meanwhile_is_not_replaced(kind: Kind) {
+    let bench = bench(kind).await;
+    bench.tree.set("parents", "p1@9 p2@1 p3@1");
+    bench.tree.set("children/p1", "!not_found");
+    bench.tree.verify_as("parents/p1", "p1@5");
+    let hold = bench.tree.hold("verify parents/p1");
+    let run = bench.start(Mode::Incremental);
+    hold.reached.notified().await;
+    // It changes, and the run of another process stores it, between the answer and the commit.
+    bench.write("parents", "p1@10").await;
+    hold.resume.notify_one();
+    run.await.unwrap();
+    assert_eq!(bench.live("parents").await, "p1@10 p2@1 p3@1");
 }
 
 /// Rule 15: then it is skipped, and counted; the next reconcile run decides.

@@ -9,7 +9,9 @@ on_each_backend! {
     an_interrupted_reconcile_run_continues_and_keeps_the_newer_position
     parents_that_came_to_be_owed_meanwhile_stay_owed
     the_list_of_a_reconcile_run_wins_over_a_newer_version
+    a_reconcile_run_that_owes_a_list_does_not_keep_later_ones_from_winning
     an_ordinary_list_does_not_win_over_a_newer_version
+    an_answer_of_verify_wins_over_a_newer_version
 }
 
 async fn bench(kind: Kind, parents: usize) -> Bench {
@@ -94,6 +96,18 @@ async fn the_list_of_a_reconcile_run_wins_over_a_newer_version(kind: Kind) {
     assert_eq!(bench.live("children").await, "p1/a@2=older p2/a@1");
 }
 
+/// Rules 14 and 26: a list that always fails prolongs the reconciliation, which has marked the other rows.
+async fn a_reconcile_run_that_owes_a_list_does_not_keep_later_ones_from_winning(kind: Kind) {
+    let bench = bench(kind, 2).await;
+    bench.tree.set("children/p1", "a@9=new");
+    bench.tree.set("children/p2", "!unavailable");
+    bench.run(Mode::Reconcile).await;
+    assert_eq!(bench.live("children").await, "p1/a@9=new p2/a@1");
+    bench.tree.set("children/p1", "a@5=restored");
+    bench.run(Mode::Reconcile).await;
+    assert_eq!(bench.live("children").await, "p1/a@5=restored p2/a@1");
+}
+
 /// Parents, and children that can be verified. The list of `p1` has fallen versions, and lacks b.
 async fn drifted(kind: Kind) -> Bench {
     let children = StreamSpec::child("children", "parents").verifiable();
@@ -112,4 +126,9 @@ async fn drifted(kind: Kind) -> Bench {
 async fn an_ordinary_list_does_not_win_over_a_newer_version(kind: Kind) {
     let live = drifted(kind).await.live("children").await;
     assert!(live.starts_with("p1/a@9=new p1/b@") && live.ends_with(" p1/c@9=new"), "{live}");
+}
+
+/// Rule 26: an answer about one record is not from a replica.
+async fn an_answer_of_verify_wins_over_a_newer_version(kind: Kind) {
+    assert_eq!(drifted(kind).await.live("children").await, "p1/a@9=new p1/b@5=verified p1/c@9=new");
 }

@@ -126,24 +126,19 @@ SELECT t."KEY", CAST(t."VERSION" AS VARCHAR) AS "VERSION", t."DOCUMENT"
     ORDER BY t."KEY" LIMIT 500;
 -- bound: 'id', 'acme/widgets', 'issues', ''
 
-SELECT t."KEY", s."PARENT", CAST(t."VERSION" AS VARCHAR) AS "VERSION", t."HASH", CASE WHEN t."DELETED_AT" IS NULL THEN '0' ELSE '1' END AS "DELETED",
-    CASE WHEN m."KEY" IS NULL THEN '0' ELSE '1' END AS "MARKED"
+SELECT t."KEY", s."PARENT", CAST(t."VERSION" AS VARCHAR) AS "VERSION", t."HASH", CASE WHEN t."DELETED_AT" IS NULL THEN '0' ELSE '1' END AS "DELETED"
     FROM "DB"."PUBLIC_RAW"."acme/widgets" t
     JOIN (SELECT f.value:k::VARCHAR AS "KEY", COALESCE(f.value:q::VARCHAR, '') AS "PARENT"
         FROM (SELECT PARSE_JSON(?) AS "ROWS") b,
         LATERAL FLATTEN(input => b."ROWS") f) s
     ON t."KEY" = s."KEY" AND COALESCE(t."PARENT", '') = s."PARENT"
-    LEFT JOIN (SELECT DISTINCT "KEY", COALESCE("PARENT", '') AS "PARENT"
-        FROM "DB"."STATE"."SNOWFEED_SEEN"
-        WHERE "RUN" = ? AND "RESOURCE" = ? AND "STREAM" = ?) m
-    ON m."KEY" = t."KEY" AND m."PARENT" = s."PARENT"
     UNION ALL SELECT NULL AS "KEY", NULL AS "PARENT", CAST((SELECT COALESCE(MAX(u."SEQ"), 0)
             FROM (SELECT MAX("SEQ") AS "SEQ"
                 FROM "DB"."PUBLIC_RAW"."acme/widgets"
                 UNION ALL SELECT MAX("SEQUENCE") AS "SEQ"
                 FROM "DB"."STATE"."APP_STATE"
-                WHERE "KEY" = ? AND "STREAM" = ?) u) AS VARCHAR) AS "VERSION", NULL AS "HASH", '0' AS "DELETED", '0' AS "MARKED";
--- bound: […], 'id', 'acme/widgets', 'issues', 'acme/widgets', 'issues'
+                WHERE "KEY" = ? AND "STREAM" = ?) u) AS VARCHAR) AS "VERSION", NULL AS "HASH", '0' AS "DELETED";
+-- bound: […], 'acme/widgets', 'issues'
 
 BEGIN TRANSACTION;
 

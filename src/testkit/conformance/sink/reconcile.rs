@@ -10,7 +10,7 @@ use crate::{Commit, Record, RunId, Sink, Version};
 
 impl Subject {
     /// Commits records as part of a reconcile run; the report must add up.
-    async fn put_marked(
+    pub(super) async fn put_marked(
         &self,
         seconds: i64,
         run: RunId,
@@ -131,7 +131,7 @@ pub(super) async fn clause_10_live_rows_counts_what_unseen_returns(fresh: Fresh<
 }
 
 /// Returns the keys that `unseen` returns for a run.
-async fn unseen(sink: &dyn Sink, sweep: RunId, after: Option<&str>, limit: usize) -> Vec<String> {
+pub(super) async fn unseen(sink: &dyn Sink, sweep: RunId, after: Option<&str>, limit: usize) -> Vec<String> {
     let query = UnseenQuery { resource: widgets(), table: TABLE.into(), sweep, after: after.map(str::to_owned), limit };
     must(sink.unseen(query).await).into_iter().map(|record| record.key).collect()
 }

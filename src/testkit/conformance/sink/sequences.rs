@@ -460,3 +460,39 @@ pub(super) async fn clause_15_gone_rows_belong_to_the_whole_commit(fresh: Fresh<
     assert_eq!(subject.stamps(TABLE).await, [(path(&["a"]), 2), (path(&["b"]), 1)].into());
     assert_eq!(subject.stamps(CHILDREN).await, [(path(&["a", "k"]), 2)].into());
 }
+
+/// A record that another stream's run has verified wins at the number that was seen. Of a row that has changed since, or that there is not,
+/// nothing is known.
+pub(super) async fn clause_15_a_record_verified_at_a_number_wins_only_there(fresh: Fresh<dyn SinkProbe>) {
+    let Some(subject) = Numbered::new(&fresh).await else { return };
+    let [one, two] = [path(&["a/\"1"]), path(&["2"])];
+    let below = |parent: &RowPath, version, title| upsert("k", version, title).of_parent(parent.clone());
+    subject.put(0, CHILDREN, [below(&one, 9, "x"), below(&two, 9, "x")]).await;
+    subject.put(1, CHILDREN, [below(&two, 9, "changed")]).await;
+    let verified = |version, title| {
+        let part = part(CHILDREN, []).verified_at(Sequence(1), below(&one, version, title));
+        part.verified_at(Sequence(1), below(&two, version, title))
+    };
+    let report = subject.put_part(2, verified(3, "verified")).await;
+    assert_eq!((report.counts.updated, report.counts.skipped_total()), (1, 1), "{:?}", report.counts);
+    let state = |title: &str| vec![("k".to_owned(), document(title))];
+    assert_eq!(subject.children(&one).await, state("verified"));
+    assert_eq!(subject.children(&two).await, state("changed"));
+    assert_eq!(subject.stamps(CHILDREN).await, [(one.child("k"), 3), (two.child("k"), 2)].into());
+    // The row has another number now. A newer version does not win, either: what was verified is older than the row.
+    let report = subject.put_part(3, verified(12, "late")).await;
+    assert_eq!((report.counts.skipped_total(), report.counts.offered), (2, 2), "{:?}", report.counts);
+    let later = part(CHILDREN, []).verified_at(Sequence(4), below(&one, 12, "late"));
+    let unknown = below(&path(&["unknown"]), 12, "late");
+    let report = subject.put_part(4, later.verified_at(Sequence(0), unknown)).await;
+    assert_eq!((report.counts.skipped_total(), report.counts.offered), (2, 2), "{:?}", report.counts);
+    assert_eq!(subject.number(CHILDREN).await, 3);
+    assert_eq!(subject.children(&one).await, state("verified"));
+    assert_eq!(subject.stamps(CHILDREN).await.len(), 2);
+    // With the right number, it does, beside other records.
+    let last = part(CHILDREN, [upsert("new", 1, "x").of_parent(two.clone())]);
+    let report = subject.put_part(5, last.verified_at(Sequence(3), below(&one, 1, "again"))).await;
+    assert_eq!((report.counts.updated, report.counts.inserted), (1, 1), "{:?}", report.counts);
+    assert_eq!(subject.children(&one).await, state("again"));
+    assert_eq!(subject.number(CHILDREN).await, 4);
+}
