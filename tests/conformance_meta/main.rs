@@ -8,6 +8,7 @@ mod sequences;
 mod sinks;
 mod sources;
 mod stores;
+mod ticks;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
