@@ -171,11 +171,11 @@ impl Connector {
         self.config.put(Namespace::Resource, resource.name(), &value).await
     }
 
-    /// Returns the resources that a user means by these names: a known one with the same [canonical form](Source::resource), otherwise
+    /// Returns the resources that a user means by these names: a known one with the same [canonical form](crate::Source::resource), otherwise
     /// a new one in that form.
     ///
     /// # Errors
-    /// Returns the errors of [`Source::resource`] and of the configuration store.
+    /// Returns the errors of [`Source::resource`](crate::Source::resource) and of the configuration store.
     pub async fn resolve<N: AsRef<str>>(&self, names: impl IntoIterator<Item = N>) -> Result<Vec<Resource>> {
         let ConfigSnapshot { connector, resources } = self.config.snapshot().await?;
         let config = self.unchecked_settings(connector);
@@ -207,7 +207,7 @@ impl Connector {
         self.reset_keys(&resource, config.as_ref(), &keys).await
     }
 
-    /// Resets only these streams of a resource, selected or not; see [`reset`](Self::reset). A [source-wide](StreamSpec::source_wide)
+    /// Resets only these streams of a resource, selected or not; see [`reset`](Self::reset). A [source-wide](crate::StreamSpec::source_wide)
     /// stream is reset for all resources.
     ///
     /// # Errors
