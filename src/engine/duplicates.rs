@@ -3,6 +3,7 @@
 
 use super::identity::ClaimError;
 use super::run::Run;
+use super::snapshot;
 use crate::{Checkpoint, Error, ErrorKind, Resource, Result, StateKey, StreamState};
 
 impl Run<'_> {
@@ -43,7 +44,8 @@ impl Run<'_> {
         let identity_of = |state: &StreamState| {
             let reconcile = state.reconcile.as_ref().and_then(|reconcile| reconcile.checkpoint.as_ref());
             let checkpoints = [state.checkpoint.as_ref(), reconcile, state.claim.as_ref()];
-            checkpoints.into_iter().flatten().find_map(|checkpoint| self.connector.source.identity(checkpoint))
+            let mut own = checkpoints.into_iter().flatten().cloned().map(snapshot::last_list);
+            own.find_map(|checkpoint| self.connector.source.identity(&checkpoint))
         };
         let identities: Vec<Option<String>> =
             statuses.iter().map(|status| status.entry.as_ref().and_then(|entry| identity_of(&entry.state))).collect();

@@ -33,6 +33,7 @@ mod schedule;
 mod selection;
 mod serve;
 mod settings;
+mod snapshot;
 mod sweep;
 mod timetable;
 mod verification;

@@ -9,6 +9,7 @@ use super::append::{self, AppendProgress};
 use super::children::{ChildProgress, ChildReader};
 use super::list::ListReader;
 use super::run::Run;
+use super::snapshot;
 use crate::{
     Batch, BatchStream, Checkpoint, ChildOf, Error, ErrorKind, Mode, ReadRequest, Reader, Reject, Result, Revisit,
     Sequence, StateKey, StreamKind, StreamSpec,
@@ -37,7 +38,8 @@ impl Run<'_> {
                 Ok(append::read(reader, request, progress, append.overlap))
             }
             StreamKind::Snapshot => {
-                Ok(self.lists(reader, true, self.checkpoint.clone())?.read(None, request.checkpoint, None))
+                let known = self.checkpoint.clone().map(snapshot::last_list);
+                Ok(self.lists(reader, true, known)?.read(None, request.checkpoint.and_then(snapshot::validators), None))
             }
             StreamKind::Child(child) => self.children(reader, child.clone(), request).await,
             StreamKind::DeletionsOf(_) => {
@@ -81,7 +83,7 @@ impl Run<'_> {
         }
         let Some(top) = top.filter(|top| !matches!(top.kind, StreamKind::Append(_))) else { return Ok(None) };
         let entry = self.connector.state(&StateKey::new(self.resource.name(), &top.name)).await?;
-        Ok(entry.and_then(|entry| entry.state.checkpoint))
+        Ok(entry.and_then(|entry| entry.state.checkpoint).map(snapshot::last_list))
     }
 
     /// # Errors

@@ -13,6 +13,7 @@ use super::connector::WriteOrder;
 use super::identity::IdentityClaim;
 use super::planned::{PlannedStream, PrefetchedState, ResourceTables};
 use super::reject_tracker::RejectTracker;
+use super::snapshot;
 use super::{Connector, Event};
 use crate::state::{Reconciliation, StreamState};
 use crate::{
@@ -232,6 +233,10 @@ impl<'a> Run<'a> {
             // The list of one parent is as current as a verification, also of a row that an earlier part of the reconciliation has marked.
             let verified = |record: Record| record.with_evidence(Evidence::Verified);
             rows.records = rows.records.into_iter().map(verified).collect();
+        }
+        let ends_list = checkpoint.is_some() && sweep.is_none();
+        if self.stream.kind == StreamKind::Snapshot && !rows.records.is_empty() && !ends_list {
+            next = next.map(snapshot::incomplete).transpose()?;
         }
         match &mut reconcile {
             Some(reconcile) if sweep.is_some() => reconcile.checkpoint = checkpoint.or(reconcile.checkpoint.take()),

@@ -5,6 +5,7 @@ use super::admission::admit_records;
 use super::batcher::Rows;
 use super::deletions::Deletions;
 use super::run::Run;
+use super::snapshot;
 use super::verification;
 use crate::sink::StalePolicy;
 use crate::state::Reconciliation;
@@ -149,7 +150,7 @@ impl Run<'_> {
                 .reconcile
                 .as_ref()
                 .and_then(|reconcile| reconcile.checkpoint.clone())
-                .or_else(|| self.checkpoint.clone()),
+                .or_else(|| self.checkpoint.clone().map(snapshot::last_list)),
             stream: self.stream.name.clone(),
             records: unseen,
             allow_deletions: self.allow_deletions,

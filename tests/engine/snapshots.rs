@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use snowfeed::backends::Memory;
 use snowfeed::engine::Connector;
-use snowfeed::{ErrorKind, Mode, RunStatus, StreamSpec};
+use snowfeed::{ErrorKind, Limits, Mode, RunStatus, StreamSpec};
 
 use crate::tree::{Bench, Kind, family, on_each_backend, run};
 
 on_each_backend! {
     a_list_replaces_what_it_lacks
     a_list_that_does_not_end_deletes_nothing_and_stores_no_validators
+    a_list_that_becomes_the_last_complete_one_again_is_read_whole
     an_unchanged_list_costs_no_commit
     pages_that_have_drifted_leave_no_validators
     what_cannot_be_verified_is_deleted_after_a_second_list
@@ -54,7 +56,7 @@ async fn a_list_that_does_not_end_deletes_nothing_and_stores_no_validators(kind:
     bench.tree.set_with("labels", "a@0 d@0 | !unavailable", "v2");
     assert_eq!(bench.run(Mode::Incremental).await["labels"].status, RunStatus::Partial);
     assert_eq!(bench.live("labels").await, "a@0 b@0 c@0 d@0");
-    assert_eq!(bench.checkpoint("labels").await, "v1");
+    assert_eq!(bench.checkpoint("labels").await, json!({ "snowfeed_incomplete_since": "v1" }));
     // A crash after the last page, and before the deletions.
     bench.tree.set_with("labels", "a@0 d@0 | e@0", "v2");
     let hold = bench.tree.hold("labels#2");
@@ -63,9 +65,29 @@ async fn a_list_that_does_not_end_deletes_nothing_and_stores_no_validators(kind:
     running.abort();
     assert!(running.await.is_err());
     bench.tree.release("labels#2");
-    assert_eq!(bench.checkpoint("labels").await, "v1");
+    assert_eq!(bench.checkpoint("labels").await, json!({ "snowfeed_incomplete_since": "v1" }));
     bench.complete(Mode::Incremental).await;
     assert_eq!((bench.live("labels").await.as_str(), bench.checkpoint("labels").await), ("a@0 d@0 e@0", "v2".into()));
+}
+
+/// Rules 5 and 27: rows of a list that did not end are no complete list, so that the validators of the last one no longer hold.
+async fn a_list_that_becomes_the_last_complete_one_again_is_read_whole(kind: Kind) {
+    for mode in [Mode::Incremental, Mode::Reconcile] {
+        let bench = bench(kind, labels().exact()).await;
+        bench.tree.answer_conditionally();
+        bench.complete(Mode::Incremental).await;
+        assert_eq!(bench.tree.requests(), ["labels"], "unchanged");
+        bench.tree.set_with("labels", "a@0 b@0 new@0 | !unavailable", "v2");
+        assert_eq!(bench.run(mode).await["labels"].status, RunStatus::Partial);
+        assert_eq!(bench.live("labels").await, "a@0 b@0 c@0 new@0");
+        bench.tree.set_with("labels", "a@0 b@0 | c@0", "v1");
+        bench.complete(Mode::Incremental).await;
+        assert_eq!(bench.live("labels").await, "a@0 b@0 c@0", "after a run of mode {mode:?}");
+        bench.complete(mode).await;
+        bench.tree.requests();
+        bench.complete(Mode::Incremental).await;
+        assert_eq!((bench.tree.requests(), bench.checkpoint("labels").await), (vec!["labels".to_owned()], "v1".into()));
+    }
 }
 
 /// Rules 27 and 31.
@@ -81,9 +103,10 @@ async fn an_unchanged_list_costs_no_commit(kind: Kind) {
         (bench.versions(["labels"]).await, bench.live("labels").await.as_str()),
         (versions.clone(), "a@0 b@0 c@0")
     );
-    // The same records as before, without validators.
+    // The same records as before, in one commit.
     bench.tree.set_with("labels", "a@0 b@0 | c@0", "v1");
-    bench.complete(Mode::Incremental).await;
+    let connector = bench.connector().limits(Limits::default());
+    run(&connector, Mode::Incremental, vec!["labels".to_owned()]).await;
     assert_eq!(bench.versions(["labels"]).await, versions);
     // An answer that is both is a bug of the source.
     bench.tree.set("labels", "a@0 | ~");

@@ -48,6 +48,8 @@ struct State {
     active: BTreeSet<String>,
     /// When each request was sent.
     times: BTreeMap<String, Instant>,
+    /// Whether a list with the checkpoint of its last page is unchanged.
+    is_conditional: bool,
     /// The permits of the source's connection, if it has only some.
     permits: Option<Arc<Semaphore>>,
 }
@@ -139,6 +141,11 @@ impl Tree {
         self.state().holds.remove(request);
     }
 
+    /// Answers that a list has not changed if the request has the checkpoint of its last page.
+    pub(crate) fn answer_conditionally(&self) {
+        self.state().is_conditional = true;
+    }
+
     /// Limits the requests under way.
     pub(crate) fn limit_requests(&self, count: usize) {
         self.state().permits = Some(Arc::new(Semaphore::new(count)));
@@ -176,8 +183,18 @@ impl Tree {
     }
 
     /// The pages of a list.
-    fn list(self, list: String) -> BatchStream {
+    fn list(self, list: String, checkpoint: Option<Checkpoint>) -> BatchStream {
         try_stream! {
+            let validators = checkpoint.map(|checkpoint| checkpoint.parse::<String>()).transpose()?;
+            let is_unchanged = {
+                let state = self.state();
+                state.is_conditional && validators.is_some() && validators.as_ref() == state.validators.get(&list)
+            };
+            if is_unchanged {
+                self.request(&list).await;
+                yield Batch::unchanged();
+                return;
+            }
             let is_first = self.state().active.insert(list.clone());
             assert!(is_first || !list.contains('/'), "{list} is read twice at once");
             let _reading = Reading(self.clone(), list.clone());
@@ -296,7 +313,8 @@ impl Reader for Tree {
         let spec = self.streams.iter().find(|spec| spec.name == request.stream).unwrap();
         match spec.kind {
             StreamKind::Append(_) => self.clone().log(names.join("/"), request.checkpoint),
-            _ => self.clone().list(names.join("/")),
+            StreamKind::Snapshot => self.clone().list(names.join("/"), request.checkpoint),
+            _ => self.clone().list(names.join("/"), None),
         }
     }
 
