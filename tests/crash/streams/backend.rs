@@ -15,7 +15,8 @@ use snowfeed::{
 
 use super::oracle;
 use super::source::{CHILDREN, GRANDCHILDREN, LABELS, PARENTS, Shared};
-use super::upstream::{Engine, Paging};
+use super::traits::Paging;
+use super::upstream::Engine;
 
 /// A backend of one engine.
 #[derive(Debug)]

@@ -7,6 +7,7 @@
 mod backend;
 mod oracle;
 mod source;
+mod traits;
 mod upstream;
 
 use std::sync::Arc;

@@ -7,7 +7,8 @@ use snowfeed::prelude::*;
 use snowfeed::{Backend, RowPath, RowQuery, RowSelection, Sequence};
 
 use super::source::{CHILDREN, EVENTS, GRANDCHILDREN, LABELS, PARENTS};
-use super::upstream::{Paging, ParentKind, Upstream};
+use super::traits::{Paging, ParentKind};
+use super::upstream::Upstream;
 
 /// A stored row: its text, and whether it is marked deleted.
 type Rows = BTreeMap<Vec<String>, (u64, bool)>;

@@ -11,7 +11,8 @@ use snowfeed::prelude::*;
 use snowfeed::{StoredRecord, VerifyRequest};
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
-use super::upstream::{Answer, Engine, LAG, LATE_EVENTS, Paging, ParentKind, Traits, Upstream};
+use super::traits::{Paging, ParentKind, Traits};
+use super::upstream::{Answer, Engine, LAG, LATE_EVENTS, Upstream};
 
 pub(super) const PARENTS: &str = "parents";
 pub(super) const CHILDREN: &str = "children";
