@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
-use tokio_util::task::AbortOnDropHandle;
 
+use super::task::{SOURCE_PANICKED, Task};
 use crate::{Batch, BatchStream, Checkpoint, Error, Limits, Position, Record, Reject, Result};
 
 /// The bytes that may be read ahead for all resources together, in units of [`UNIT`].
@@ -154,7 +154,7 @@ impl CommitBuffer {
 #[derive(Debug)]
 pub(super) struct ReadAhead {
     batches: mpsc::UnboundedReceiver<(Result<Batch>, OwnedSemaphorePermit)>,
-    reader: Option<AbortOnDropHandle<Result<()>>>,
+    reader: Option<Task<()>>,
     budget: ReadBudget,
     limits: Limits,
     /// The current buffer; kept here so that dropping the future of `next` loses nothing.
@@ -170,7 +170,7 @@ impl ReadAhead {
         // Bounded by the budget, in bytes.
         let (sender, batches) = mpsc::unbounded_channel();
         let capacity = budget.clone();
-        let reader = tokio::spawn(async move {
+        let reader = async move {
             loop {
                 // Reading on without capacity would make each resource hold one batch more than the budget.
                 let item = tokio::select! {
@@ -189,10 +189,10 @@ impl ReadAhead {
                 }
             }
             Ok(())
-        });
+        };
         Self {
             batches,
-            reader: Some(AbortOnDropHandle::new(reader)),
+            reader: Some(Task::start(reader, SOURCE_PANICKED)),
             budget,
             limits,
             pending: CommitBuffer::default(),
@@ -255,16 +255,10 @@ impl ReadAhead {
 
     /// Distinguishes the end of the stream from a panic of the reader.
     async fn ended(&mut self) -> Result<()> {
-        match self.reader.as_mut() {
-            None => Ok(()),
-            Some(reader) => {
-                let ended = reader.await;
-                self.reader = None;
-                ended.unwrap_or_else(|panic| {
-                    Err(Error::internal("the source panicked while it was read").with_source(panic))
-                })
-            }
-        }
+        let Some(reader) = &mut self.reader else { return Ok(()) };
+        let ended = reader.await;
+        self.reader = None;
+        ended
     }
 }
 

@@ -9,9 +9,9 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio_util::task::AbortOnDropHandle;
 
 use super::list::{ListReader, stored_record};
+use super::task::{SOURCE_PANICKED, Task};
 use crate::{
     Batch, BatchStream, Checkpoint, ChildOf, Error, ErrorKind, Evidence, Parent, Position, Record, Result, Revisit,
     RowPath, RowQuery, RowSelection, SelectedRow, Sequence, SourceEvent,
@@ -267,13 +267,8 @@ impl ChildReader {
 
     /// Visits a parent in a task of its own: while the list before it is read or verified, it is not polled here, and would keep the requests
     /// that this list needs.
-    fn start_visit(self: &Arc<Self>, queued: QueuedParent) -> impl Future<Output = Result<Visit>> + use<> {
-        let task = AbortOnDropHandle::new(tokio::spawn(self.clone().visit(queued)));
-        async {
-            task.await.unwrap_or_else(|panic| {
-                Err(Error::internal("the source panicked while it was read").with_source(panic))
-            })
-        }
+    fn start_visit(self: &Arc<Self>, queued: QueuedParent) -> Task<Visit> {
+        Task::start(self.clone().visit(queued), SOURCE_PANICKED)
     }
 
     /// Reads the beginning of a parent's list. A deleted parent takes its children with it.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use async_stream::try_stream;
 use futures::{StreamExt, TryStreamExt};
-use tokio_util::task::AbortOnDropHandle;
 
 use super::deletions::Deletions;
+use super::task::Task;
 use super::verification;
 use crate::record::content_hash;
 use crate::sink::LiveRows;
@@ -221,8 +221,7 @@ impl ListReader {
     /// wait for, such as the sink's connection.
     pub(super) async fn select(&self, query: RowQuery) -> Result<Vec<SelectedRow>> {
         let sink = self.sink.clone();
-        let selected = AbortOnDropHandle::new(tokio::spawn(async move { sink.select_rows(query).await })).await;
-        selected.unwrap_or_else(|panic| Err(Error::internal("the sink panicked").with_source(panic)))
+        Task::start(async move { sink.select_rows(query).await }, "the sink panicked").await
     }
 
     /// Verifies rows of this stream one by one.

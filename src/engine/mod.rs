@@ -35,6 +35,7 @@ mod serve;
 mod settings;
 mod snapshot;
 mod sweep;
+mod task;
 mod timetable;
 mod verification;
 
