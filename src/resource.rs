@@ -44,11 +44,6 @@ impl Resource {
         Self(SOURCE_WIDE.into())
     }
 
-    /// Whether it is [the one](Self::source_wide) that stands for the source as a whole.
-    pub fn is_source_wide(&self) -> bool {
-        self.0 == SOURCE_WIDE
-    }
-
     /// The name, as it was given.
     pub fn name(&self) -> &str {
         &self.0
