@@ -197,19 +197,25 @@ async fn a_parent_that_is_not_found_and_has_fallen_is_replaced(kind: Kind) {
     assert_eq!(bench.live("parents").await, "p1@5=restored p2@1");
 }
 
-/// Rule 26, and 9: no fence of the parents protects the row, so the answer holds only for the row that was seen.
-async fn a_parent_that_changes_meanwhile_is_not_replaced(kind: Kind) {
+/// The parent `listed`, of which the list of children is not found, is verified as `answer`. Between the answer and the commit, it changes, and
+/// the run of another process stores it as `stored`.
+async fn overtaken(kind: Kind, listed: &str, answer: &str, stored: &str) -> Bench {
     let bench = bench(kind).await;
-    bench.tree.set("parents", "p1@9 p2@1 p3@1");
+    bench.tree.set("parents", &format!("{listed} p2@1 p3@1"));
     bench.tree.set("children/p1", "!not_found");
-    bench.tree.verify_as("parents/p1", "p1@5");
+    bench.tree.verify_as("parents/p1", answer);
     let hold = bench.tree.hold("verify parents/p1");
     let run = bench.start(Mode::Incremental);
     hold.reached.notified().await;
-    // It changes, and the run of another process stores it, between the answer and the commit.
-    bench.write("parents", "p1@10").await;
+    bench.write("parents", stored).await;
     hold.resume.notify_one();
     run.await.unwrap();
+    bench
+}
+
+/// Rule 26, and 9: no fence of the parents protects the row, so the answer holds only for the row that was seen.
+async fn a_parent_that_changes_meanwhile_is_not_replaced(kind: Kind) {
+    let bench = overtaken(kind, "p1@9", "p1@5", "p1@10").await;
     assert_eq!(bench.live("parents").await, "p1@10 p2@1 p3@1");
 }
 
@@ -234,17 +240,8 @@ async fn a_parent_that_cannot_be_verified_keeps_its_children(kind: Kind) {
 
 /// Rule 15: the tombstone is applied only while the parent's row is the one that was seen.
 async fn a_parent_that_changes_meanwhile_is_not_deleted(kind: Kind) {
-    let bench = bench(kind).await;
-    bench.tree.set("parents", "p1@2 p2@1 p3@1");
-    bench.tree.set("children/p1", "!not_found");
-    bench.tree.verify_as("parents/p1", "-");
-    let hold = bench.tree.hold("verify parents/p1");
-    let run = bench.start(Mode::Incremental);
-    hold.reached.notified().await;
-    // It is restored, and the run of another process stores it, between the answer and the commit.
-    bench.write("parents", "p1@3").await;
-    hold.resume.notify_one();
-    run.await.unwrap();
+    // It is restored.
+    let bench = overtaken(kind, "p1@2", "-", "p1@3").await;
     assert_eq!(bench.live("parents").await, "p1@3 p2@1 p3@1");
     bench.tree.release("verify parents/p1");
     bench.tree.set("parents", "p1@3 p2@1 p3@1");
