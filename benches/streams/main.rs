@@ -77,15 +77,15 @@ impl Size {
 
     fn builder(self) -> github_server::GithubServerBuilder {
         let builder = GithubServer::builder().oddities(false).repository(REPOSITORY, self.issues).pulls(self.pulls);
-        let kinds = STREAMS.into_iter().filter_map(|(_, kind)| kind);
-        kinds.fold(builder, |builder, kind| builder.records(kind, self.of(kind)))
+        RecordKind::STREAMS.into_iter().fold(builder, |builder, (_, kind)| builder.records(kind, self.of(kind)))
     }
 
     /// How many records a stream has, and the fewest requests that return them: pages, and parents that have a list or a
     /// document of their own.
-    fn least(self, (stream, kind): (&str, Option<RecordKind>)) -> (u64, u64) {
+    fn least(self, stream: &str) -> (u64, u64) {
         let (issues, pulls) = (u64::from(self.issues), u64::from(self.pulls));
-        match kind {
+        let kind = RecordKind::STREAMS.into_iter().find(|(name, _)| *name == stream);
+        match kind.map(|(_, kind)| kind) {
             None if stream == "pulls" => (pulls, pulls),
             None => (issues, issues.div_ceil(PAGE)),
             // Their pull requests have a few each.
@@ -95,18 +95,17 @@ impl Size {
     }
 }
 
-/// The streams, each with the kind that the upstream has of its records, unless they are issues or pull requests.
-const STREAMS: [(&str, Option<RecordKind>); 10] = [
-    ("issues", None),
-    ("issue_comments", Some(RecordKind::IssueComment)),
-    ("review_comments", Some(RecordKind::ReviewComment)),
-    ("labels", Some(RecordKind::Label)),
-    ("milestones", Some(RecordKind::Milestone)),
-    ("releases", Some(RecordKind::Release)),
-    ("issue_events", Some(RecordKind::IssueEvent)),
-    ("pulls", None),
-    ("reviews", Some(RecordKind::Review)),
-    ("commits", Some(RecordKind::Commit)),
+const STREAMS: [&str; 10] = [
+    "issues",
+    "issue_comments",
+    "review_comments",
+    "labels",
+    "milestones",
+    "releases",
+    "issue_events",
+    "pulls",
+    "reviews",
+    "commits",
 ];
 
 /// Prints the figures of each stream and those of the runs, and fails if a number of requests or the size of a state exceeds
@@ -124,18 +123,18 @@ fn table(divisor: u32) -> Outcome<()> {
     println!("| stream | rows | pages and parents | requests | idle run | checkpoint, bytes | state, bytes |");
     println!("|---|--:|--:|--:|--:|--:|--:|");
     let mut least = 0;
-    for one in STREAMS {
-        let (expected, pages) = size.least(one);
-        let (first, idle) = (first.stream(one.0)?, idle.stream(one.0)?);
+    for stream in STREAMS {
+        let (expected, pages) = size.least(stream);
+        let (first, idle) = (first.stream(stream)?, idle.stream(stream)?);
         let StreamFigures { rows, requests, .. } = first;
         if (*rows, idle.rows) != (expected, 0) {
             return Err(
-                format!("{}: {rows} rows and {} when idle instead of {expected} and 0", one.0, idle.rows).into()
+                format!("{}: {rows} rows and {} when idle instead of {expected} and 0", stream, idle.rows).into()
             );
         }
         println!(
             "| {} | {rows} | {pages} | {requests} | {} | {} | {} |",
-            one.0, idle.requests, first.checkpoint, first.state
+            stream, idle.requests, first.checkpoint, first.state
         );
         least += pages;
     }

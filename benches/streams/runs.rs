@@ -65,7 +65,7 @@ pub(crate) fn measure(url: &str, file: &Path) -> Outcome<()> {
 async fn ingest(url: &str, backend: Arc<dyn Backend>) -> Outcome<BTreeMap<String, StreamFigures>> {
     let settings = [("api_url".to_owned(), Value::from(url))];
     let connector = Connector::new(GithubIssues::default(), backend).with_settings(settings);
-    let request = IngestRequest::new([Resource::new(REPOSITORY)?]).streams(STREAMS.map(|(stream, _)| stream));
+    let request = IngestRequest::new([Resource::new(REPOSITORY)?]).streams(STREAMS);
     let report = connector.ingest(request).await?;
     if report.status() != RunStatus::Complete {
         return Err(format!("{:?}", report.runs).into());

@@ -9,13 +9,12 @@ use snowfeed::sources::github::GithubIssues;
 use snowfeed::testkit::conformance::SourceCase;
 use snowfeed::{Resource, Settings};
 
-use crate::streams::LISTS;
 use crate::support::REPOSITORY;
 
 /// 150 issues, of which 5 are pull requests, and 60 records of each other kind, on pages of 20.
 async fn case() -> SourceCase {
     let builder = GithubServer::builder().seed(11).repository(REPOSITORY, 150).pulls(5);
-    let builder = LISTS.into_iter().fold(builder, |builder, (_, kind)| builder.records(kind, 60));
+    let builder = RecordKind::STREAMS.into_iter().fold(builder, |builder, (_, kind)| builder.records(kind, 60));
     let upstream = Arc::new(builder.start().await.unwrap());
     // What the server does not generate, so that each column has a value.
     let first = |kind| upstream.records(REPOSITORY, kind)[0].id;

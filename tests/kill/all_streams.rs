@@ -12,18 +12,6 @@ use crate::peers::environment::number;
 use crate::process::{Process, Scenario};
 use crate::target::SqliteFiles;
 
-/// The streams of records that are neither issues nor pull requests.
-const LISTS: [(&str, RecordKind); 8] = [
-    ("issue_comments", RecordKind::IssueComment),
-    ("review_comments", RecordKind::ReviewComment),
-    ("labels", RecordKind::Label),
-    ("milestones", RecordKind::Milestone),
-    ("releases", RecordKind::Release),
-    ("issue_events", RecordKind::IssueEvent),
-    ("reviews", RecordKind::Review),
-    ("commits", RecordKind::Commit),
-];
-
 const STREAMS: &str =
     "issues,issue_comments,review_comments,labels,milestones,releases,issue_events,pulls,reviews,commits";
 
@@ -86,7 +74,7 @@ impl AllStreams<'_> {
             self.upstream.pulls(REPOSITORY).into_iter().map(|(number, _)| self.upstream.pull(REPOSITORY, number));
         let issues = self.upstream.snapshot(REPOSITORY).into_iter().map(|issue| issue.text);
         let mut expected = vec![("issues", issues.collect()), ("pulls", pulls.collect())];
-        for (stream, kind) in LISTS {
+        for (stream, kind) in RecordKind::STREAMS {
             let records = self.upstream.records(REPOSITORY, kind).into_iter();
             expected.push((stream, records.map(|record| record.text).collect()));
         }
@@ -136,13 +124,13 @@ pub(crate) fn kill_and_compare() {
     let seed = number("SNOWFEED_SEED").unwrap_or(9);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let builder = GithubServer::builder().seed(seed).repository(REPOSITORY, ISSUES);
-    let builder = LISTS.into_iter().fold(builder, |builder, (_, kind)| match kind {
+    let builder = RecordKind::STREAMS.into_iter().fold(builder, |builder, (_, kind)| match kind {
         // The server has no more of these.
         RecordKind::Milestone | RecordKind::Release => builder.records(kind, RECORDS.min(90)),
         _ => builder.records(kind, RECORDS),
     });
     let upstream = runtime.block_on(builder.start()).unwrap();
-    upstream.mutate_records(LISTS.map(|(_, kind)| kind));
+    upstream.mutate_records(RecordKind::STREAMS.map(|(_, kind)| kind));
     let files = SqliteFiles::new();
     let mut all = AllStreams { upstream: &upstream, files: &files, rng: fastrand::Rng::with_seed(seed) };
     let (mut killed, mut databases) = (0, 0);

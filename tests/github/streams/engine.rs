@@ -11,7 +11,7 @@ use snowfeed::engine::{Connector, EnableRequest, IngestReport, IngestRequest};
 use snowfeed::sources::github::GithubIssues;
 use snowfeed::{Backend, Limits, Mode, Resource, RowQuery, RowSelection, RunStatus, Sequence};
 
-use super::{LISTS, settings, truth};
+use super::{settings, truth};
 use crate::support::REPOSITORY;
 
 const STREAMS: [&str; 10] = [
@@ -34,7 +34,12 @@ async fn upstream(issues: u32, records: u32) -> GithubServer {
         RecordKind::Milestone | RecordKind::Release => records.min(90),
         _ => records,
     };
-    LISTS.into_iter().fold(builder, |builder, (_, kind)| builder.records(kind, count(kind))).start().await.unwrap()
+    RecordKind::STREAMS
+        .into_iter()
+        .fold(builder, |builder, (_, kind)| builder.records(kind, count(kind)))
+        .start()
+        .await
+        .unwrap()
 }
 
 fn connector(upstream: &GithubServer, backend: Arc<dyn Backend>) -> Connector {
@@ -72,7 +77,7 @@ async fn assert_same(upstream: &GithubServer, backend: &dyn Backend) {
     expected.insert("issues", upstream.snapshot(REPOSITORY).into_iter().map(|issue| issue.text).collect());
     let pulls = upstream.pulls(REPOSITORY).into_iter();
     expected.insert("pulls", pulls.map(|(number, _)| upstream.pull(REPOSITORY, number)).collect());
-    for (stream, kind) in LISTS {
+    for (stream, kind) in RecordKind::STREAMS {
         expected.insert(stream, truth(upstream, kind).into_values().collect());
     }
     for (stream, documents) in expected {
@@ -116,7 +121,7 @@ async fn all_streams_are_read_once_and_an_idle_run_costs_at_most_ten_requests() 
 async fn changes_while_reading_lose_and_duplicate_no_row_of_any_stream() {
     for backend in backends() {
         let upstream = upstream(120, 110).await;
-        upstream.mutate_records(LISTS.map(|(_, kind)| kind));
+        upstream.mutate_records(RecordKind::STREAMS.map(|(_, kind)| kind));
         upstream.set_mutations(Mutations { changes: 2, deletions: true, bulk_edits: false });
         let connector = connector(&upstream, backend.clone());
         for _ in 0..3 {

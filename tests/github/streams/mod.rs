@@ -20,18 +20,6 @@ use snowfeed::{
 
 use crate::support::{REPOSITORY, config, connect};
 
-/// The streams of records that are neither issues nor pull requests.
-pub(crate) const LISTS: [(&str, RecordKind); 8] = [
-    ("issue_comments", RecordKind::IssueComment),
-    ("review_comments", RecordKind::ReviewComment),
-    ("labels", RecordKind::Label),
-    ("milestones", RecordKind::Milestone),
-    ("releases", RecordKind::Release),
-    ("issue_events", RecordKind::IssueEvent),
-    ("reviews", RecordKind::Review),
-    ("commits", RecordKind::Commit),
-];
-
 /// One stream of the repository, and what was read of it.
 pub(crate) struct StreamReading {
     reader: Box<dyn Reader>,
@@ -211,7 +199,7 @@ async fn a_stream_that_the_token_may_not_read_names_the_permission() {
 #[tokio::test]
 async fn every_stream_follows_a_renamed_repository_and_refuses_another_one_with_its_name() {
     // Reviews are listed below a pull request.
-    let kinds = LISTS.into_iter().filter(|(_, kind)| *kind != RecordKind::Review);
+    let kinds = RecordKind::STREAMS.into_iter().filter(|(_, kind)| *kind != RecordKind::Review);
     for (stream, kind) in kinds {
         let upstream = upstream_of(kind, 20).await;
         let mut reading = StreamReading::new(&upstream, stream).await;

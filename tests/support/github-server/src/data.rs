@@ -31,12 +31,12 @@ pub(crate) struct ServerData {
 
 /// How many records of each kind a repository starts with.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct RecordCounts([u32; RecordKind::ALL.len()]);
+pub(crate) struct RecordCounts([u32; RecordKind::STREAMS.len()]);
 
 impl Default for RecordCounts {
     /// The labels and milestones that generated issues have, and nothing else.
     fn default() -> Self {
-        let mut counts = Self([0; RecordKind::ALL.len()]);
+        let mut counts = Self([0; RecordKind::STREAMS.len()]);
         counts.set(RecordKind::Label, 12);
         counts.set(RecordKind::Milestone, 6);
         counts

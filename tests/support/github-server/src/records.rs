@@ -163,7 +163,7 @@ fn touch_by_review(repository: &mut Repository, kind: RecordKind, parent: u32, n
 /// Removes all records that belong to an issue.
 pub(crate) fn take_children(repository: &mut Repository, parent: u32) -> Vec<(RecordKind, Record)> {
     let mut taken = Vec::new();
-    for kind in RecordKind::ALL.into_iter().filter(|kind| kind.belongs_to_pull().is_some()) {
+    for (_, kind) in RecordKind::STREAMS.into_iter().filter(|(_, kind)| kind.belongs_to_pull().is_some()) {
         let table = repository.table_mut(kind);
         let numbers: Vec<u32> = table.children(parent).collect();
         taken.extend(numbers.into_iter().filter_map(|number| table.take(number)).map(|record| (kind, record)));

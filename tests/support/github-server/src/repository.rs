@@ -93,7 +93,7 @@ pub(crate) struct Repository {
     /// Fields that issues have from a number on, as JSON text.
     pub(crate) new_fields: Vec<(String, u32, String)>,
     pub(crate) fragments: Fragments,
-    tables: [Table; RecordKind::ALL.len()],
+    tables: [Table; RecordKind::STREAMS.len()],
     issue_orders: OrdersByState,
     pull_orders: OrdersByState,
     next_number: u32,

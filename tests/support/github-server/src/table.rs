@@ -29,15 +29,16 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
-    pub(crate) const ALL: [Self; 8] = [
-        Self::IssueComment,
-        Self::ReviewComment,
-        Self::Label,
-        Self::Milestone,
-        Self::Release,
-        Self::IssueEvent,
-        Self::Review,
-        Self::Commit,
+    /// All kinds, each with the name of the source's stream of its records.
+    pub const STREAMS: [(&str, Self); 8] = [
+        ("issue_comments", Self::IssueComment),
+        ("review_comments", Self::ReviewComment),
+        ("labels", Self::Label),
+        ("milestones", Self::Milestone),
+        ("releases", Self::Release),
+        ("issue_events", Self::IssueEvent),
+        ("reviews", Self::Review),
+        ("commits", Self::Commit),
     ];
 
     /// The path of the list below its repository; reviews are below their pull request.
