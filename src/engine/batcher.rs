@@ -111,6 +111,8 @@ pub(super) struct CommitBuffer {
     pub(super) rows: Rows,
     pub(super) excluded: BTreeMap<String, u64>,
     pub(super) checkpoint: Option<Checkpoint>,
+    /// Whether nothing follows it in the stream. A buffer that was committed before that was known is not.
+    pub(super) is_last: bool,
     records: usize,
     batches: usize,
     /// The part of the budget reserved until the rows are committed and dropped.
@@ -159,6 +161,10 @@ pub(super) struct ReadAhead {
     limits: Limits,
     /// The current buffer; kept here so that dropping the future of `next` loses nothing.
     pending: CommitBuffer,
+    /// The batch that follows a full buffer.
+    following: Option<(Batch, OwnedSemaphorePermit)>,
+    /// Whether to wait, with a full buffer, until it is known whether it is the last one.
+    finds_last: bool,
     /// When `pending` must be committed.
     due: Instant,
     /// The error that ended the stream, to be returned after `pending`.
@@ -196,9 +202,18 @@ impl ReadAhead {
             budget,
             limits,
             pending: CommitBuffer::default(),
+            following: None,
+            finds_last: false,
             due: Instant::now(),
             failed: None,
         }
+    }
+
+    /// Waits, with a full buffer, until it is known whether the stream has [ended](CommitBuffer::is_last) with it, unless the buffer must be
+    /// committed first.
+    pub(super) fn finding_last(mut self) -> Self {
+        self.finds_last = true;
+        self
     }
 
     /// Returns the next commit; `None` at the end of the stream. Passes each batch to `seen` as it arrives.
@@ -206,36 +221,54 @@ impl ReadAhead {
     /// # Cancellation
     /// A dropped future keeps the buffer for the next call, or for [`take`](Self::take).
     pub(super) async fn next(&mut self, mut seen: impl FnMut(&Batch)) -> Result<Option<CommitBuffer>> {
-        while self.failed.is_none() && !self.is_full() {
-            let arrived = if self.pending.is_empty() {
-                self.batches.recv().await
-            } else {
-                tokio::select! {
-                    biased;
-                    arrived = self.batches.recv() => arrived,
-                    () = self.budget.is_stuck() => break,
-                    () = sleep_until(self.due) => break,
+        if let Some((batch, reserved)) = self.following.take() {
+            self.add(batch, reserved, &mut seen);
+        }
+        while self.failed.is_none() && !self.pending.is_last && (!self.is_full() || self.finds_last) {
+            match self.arrival().await {
+                Some(following) if self.is_full() => {
+                    self.following = Some(following);
+                    break;
                 }
-            };
-            match arrived {
-                Some((Ok(batch), reserved)) => {
-                    if self.pending.is_empty() {
-                        self.due = Instant::now() + self.limits.commit_after;
-                    }
-                    seen(&batch);
-                    self.pending.add(batch, reserved);
-                }
-                Some((Err(error), _)) => self.failed = Some(error),
-                None => match self.ended().await {
-                    Ok(()) => break,
-                    Err(error) => self.failed = Some(error),
-                },
+                Some((batch, reserved)) => self.add(batch, reserved, &mut seen),
+                None => break,
             }
         }
         match self.take() {
             buffer if !buffer.is_empty() => Ok(Some(buffer)),
             _ => self.failed.take().map_or(Ok(None), Err),
         }
+    }
+
+    fn add(&mut self, batch: Batch, reserved: OwnedSemaphorePermit, seen: &mut impl FnMut(&Batch)) {
+        if self.pending.is_empty() {
+            self.due = Instant::now() + self.limits.commit_after;
+        }
+        seen(&batch);
+        self.pending.add(batch, reserved);
+    }
+
+    /// Returns the next batch; `None` if the stream has ended or failed, or if the buffer must be committed first.
+    async fn arrival(&mut self) -> Option<(Batch, OwnedSemaphorePermit)> {
+        let arrived = if self.pending.is_empty() {
+            self.batches.recv().await
+        } else {
+            tokio::select! {
+                biased;
+                arrived = self.batches.recv() => arrived,
+                () = self.budget.is_stuck() => return None,
+                () = sleep_until(self.due) => return None,
+            }
+        };
+        match arrived {
+            Some((Ok(batch), reserved)) => return Some((batch, reserved)),
+            Some((Err(error), _)) => self.failed = Some(error),
+            None => match self.ended().await {
+                Ok(()) => self.pending.is_last = true,
+                Err(error) => self.failed = Some(error),
+            },
+        }
+        None
     }
 
     /// Takes the current buffer.
@@ -302,6 +335,32 @@ mod tests {
             sizes.push((buffer.records, buffer.checkpoint.unwrap().parse::<usize>().unwrap()));
         }
         assert_eq!(sizes, [(3, 3), (6 - 3, 6), (1, 7)]);
+    }
+
+    #[tokio::test]
+    async fn a_full_buffer_waits_for_the_end_of_the_stream_if_that_matters() {
+        for (batches, sizes) in [(6, vec![(3, false), (3, true)]), (7, vec![(3, false), (3, false), (1, true)])] {
+            let mut ahead = start(stream::iter((1..=batches).map(|key| Ok(batch(key)))), limits()).finding_last();
+            let mut found = Vec::new();
+            while let Some(buffer) = ahead.next(|_| ()).await.unwrap() {
+                found.push((buffer.records, buffer.is_last));
+            }
+            assert_eq!(found, sizes);
+        }
+        // Its failure is not an end.
+        let failing = stream::iter([Ok(batch(1)), Err(Error::unavailable("down"))]);
+        let mut ahead = start(failing, Limits { commit_rows: 1, ..limits() }).finding_last();
+        assert!(!ahead.next(|_| ()).await.unwrap().unwrap().is_last);
+        assert!(ahead.next(|_| ()).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_buffer_is_committed_in_time_while_the_source_is_silent() {
+        let silent = stream::iter([Ok(batch(1))]).chain(stream::pending());
+        let mut ahead = start(silent, Limits { commit_rows: 1, ..limits() }).finding_last();
+        let began = Instant::now();
+        assert!(!ahead.next(|_| ()).await.unwrap().unwrap().is_last);
+        assert_eq!(began.elapsed(), limits().commit_after);
     }
 
     #[tokio::test(start_paused = true)]

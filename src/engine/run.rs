@@ -60,8 +60,19 @@ pub(super) struct Run<'a> {
     columns: ColumnCheck,
     cancel: CancellationToken,
     began: Instant,
+    /// The end of the run as its last commit has recorded it.
+    recorded_end: Option<RecordedEnd>,
     /// Whether the observer has received the start of the run, but not its end.
     is_observed: bool,
+}
+
+/// What a run record says about the end of its run. Times are left out: a commit cannot know how long it takes itself.
+#[derive(PartialEq)]
+struct RecordedEnd {
+    status: RunStatus,
+    counts: Counts,
+    commits: u64,
+    empty_columns: Vec<String>,
 }
 
 impl<'a> Run<'a> {
@@ -98,6 +109,7 @@ impl<'a> Run<'a> {
             claim: None,
             cancel,
             began: Instant::now(),
+            recorded_end: None,
             is_observed: false,
         }
     }
@@ -190,6 +202,9 @@ impl<'a> Run<'a> {
         let stream = self.batches(reader).await?;
         let stream = admit(stream, self.columns.clone());
         let mut ahead = ReadAhead::start(stream, budget, self.connector.limits);
+        if self.records_end() {
+            ahead = ahead.finding_last();
+        }
         let (connector, monitor) = (self.connector, self.monitor.clone());
         let (resource, stream) = (self.resource.clone(), self.stream.name.clone());
         let seen = |batch: &crate::Batch| {
@@ -221,7 +236,7 @@ impl<'a> Run<'a> {
     }
 
     async fn commit_buffer(&mut self, buffer: CommitBuffer) -> Result<()> {
-        let CommitBuffer { mut rows, excluded, checkpoint, .. } = buffer;
+        let CommitBuffer { mut rows, excluded, checkpoint, is_last, .. } = buffer;
         if let Some(checkpoint) = &checkpoint
             && self.is_new()
         {
@@ -247,7 +262,13 @@ impl<'a> Run<'a> {
             excluded_counts.offered += count;
             excluded_counts.skip(reason, count);
         }
-        self.commit_with(excluded_counts, rows, sweep, next, reconcile).await
+        let is_end = is_last && !matches!(sweep, Some(Sweep::Mark(..)));
+        self.commit_with(excluded_counts, rows, sweep, next, reconcile, is_end).await
+    }
+
+    /// Whether the last commit of a run also records its end: in a metered store, that saves a transaction.
+    fn records_end(&self) -> bool {
+        self.connector.is_transactional() && self.connector.state.is_metered()
     }
 
     /// Whether no checkpoint identifies the resource yet. The checkpoints of the other kinds are the engine's, and those of a source-wide
@@ -268,10 +289,12 @@ impl<'a> Run<'a> {
         checkpoint: Option<Checkpoint>,
         reconcile: Option<Reconciliation>,
     ) -> Result<()> {
-        self.commit_with(Counts::default(), rows, sweep, checkpoint, reconcile).await
+        // Nothing follows the end of a reconciliation.
+        let is_end = matches!(sweep, Some(Sweep::Finish(_)));
+        self.commit_with(Counts::default(), rows, sweep, checkpoint, reconcile, is_end).await
     }
 
-    /// Commits rows together with the state that they lead to, and counts what was excluded.
+    /// Commits rows together with the state that they lead to, and counts what was excluded. `is_end` says that nothing follows in the run.
     async fn commit_with(
         &mut self,
         excluded_counts: Counts,
@@ -279,6 +302,7 @@ impl<'a> Run<'a> {
         sweep: Option<Sweep>,
         checkpoint: Option<Checkpoint>,
         reconcile: Option<Reconciliation>,
+        is_end: bool,
     ) -> Result<()> {
         let began = Instant::now();
         let at = self.connector.now();
@@ -301,10 +325,15 @@ impl<'a> Run<'a> {
         // A step of a reconciliation that another run or a reset has ended must be refused: its marks and deletions would be
         // wrong.
         let fenced = !is_plain || sweep.is_some();
-        let state = fenced.then(|| self.state(RunStatus::Running, None, checkpoint.clone(), reconcile.clone()));
+        let is_end = is_end && self.records_end();
+        let (status, message) = match is_end {
+            true => completed(self.record.counts.rejected + rejected),
+            false => (RunStatus::Running, None),
+        };
+        let state = fenced.then(|| self.state(status, message, checkpoint.clone(), reconcile.clone()));
         let mut is_stored = false;
         if offered > 0 || corrects_rejects || changes_parents || (state.is_some() && sweep != Some(Sweep::Fence)) {
-            let change = state.clone().map(|state| self.change_of_commit(at, state, &excluded_counts));
+            let change = state.clone().map(|state| self.change_of_commit(at, state, &excluded_counts, is_end));
             let at_checkpoint = |reconcile: &Option<Reconciliation>| {
                 reconcile.as_ref().and_then(|reconcile| reconcile.checkpoint.clone())
             };
@@ -338,6 +367,7 @@ impl<'a> Run<'a> {
         self.record.counts += &excluded_counts;
         if is_stored {
             self.stored = state;
+            self.recorded_end = is_end.then(|| self.end(status));
         }
         self.checkpoint = checkpoint;
         self.reconcile = reconcile;
@@ -356,10 +386,7 @@ impl<'a> Run<'a> {
         record.traffic = self.monitor.traffic();
         record.timings.total_ms = millis(self.began.elapsed());
         let (status, message) = match &ended {
-            Ok(Outcome::Complete) if record.counts.rejected > 0 => {
-                (RunStatus::Partial, Some(rejected(record.counts.rejected)))
-            }
-            Ok(Outcome::Complete) => (RunStatus::Complete, None),
+            Ok(Outcome::Complete) => completed(record.counts.rejected),
             Ok(Outcome::Interrupted) => {
                 (RunStatus::Interrupted, Some("interrupted; the next run continues from its last commit".to_owned()))
             }
@@ -376,10 +403,14 @@ impl<'a> Run<'a> {
         if metered && same && record_is_idle(&self.record) {
             return;
         }
+        if same && self.recorded_end == Some(self.end(status)) {
+            self.prune_metered(self.base).await;
+            return;
+        }
         let written = self.connector.state.append(self.change(now, (!same && !superseded).then_some(state))).await;
         match written {
-            Ok(newest) if !metered || newest.0 / PRUNE_EVERY > self.began_at.0 / PRUNE_EVERY => self.prune().await,
-            Ok(_) => {}
+            Ok(_) if !metered => self.prune().await,
+            Ok(newest) => self.prune_metered(newest).await,
             Err(error) => {
                 tracing::error!(resource = %self.resource, %error, "the end of the run could not be recorded");
                 self.record.error.get_or_insert_with(|| error.report());
@@ -397,6 +428,13 @@ impl<'a> Run<'a> {
     async fn record_without_state(&self, now: jiff::Timestamp) {
         if let Err(error) = self.connector.state.append(self.change(now, None)).await {
             tracing::error!(resource = %self.resource, %error, "the record of the run could not be stored");
+        }
+    }
+
+    /// Prunes a metered store now and then.
+    async fn prune_metered(&self, newest: StateVersion) {
+        if newest.0 / PRUNE_EVERY > self.began_at.0 / PRUNE_EVERY {
+            self.prune().await;
         }
     }
 
@@ -435,10 +473,28 @@ impl<'a> Run<'a> {
         StateChange { key: self.key.clone(), base: self.base, at, state, run: Some(run) }
     }
 
+    /// The end of the run with this status, as far as its record has got.
+    fn end(&self, status: RunStatus) -> RecordedEnd {
+        let empty_columns = self.columns.missing(MIN_RECORDS);
+        RecordedEnd { status, counts: self.record.counts.clone(), commits: self.record.commits, empty_columns }
+    }
+
     /// The change for a commit. Its record includes the commit itself; the sink adds the counts of the rows.
-    fn change_of_commit(&self, at: jiff::Timestamp, state: StreamState, excluded_counts: &Counts) -> StateChange {
+    fn change_of_commit(
+        &self,
+        at: jiff::Timestamp,
+        state: StreamState,
+        excluded_counts: &Counts,
+        is_end: bool,
+    ) -> StateChange {
+        let status = state.status;
         let mut change = self.change(at, Some(state));
         if let Some(run) = &mut change.run {
+            if is_end {
+                run.status = status;
+                run.ended_at = Some(at.max(run.started_at));
+                run.empty_columns = self.columns.missing(MIN_RECORDS);
+            }
             run.commits += 1;
             run.counts += excluded_counts;
             run.timings.total_ms = millis(self.began.elapsed());
@@ -462,6 +518,11 @@ impl Drop for Run<'_> {
             self.connector.emit(Event::Ended(Box::new(self.record.clone())));
         }
     }
+}
+
+/// The status and the message of a run that has read everything, and rejected this many records.
+fn completed(rejects: u64) -> (RunStatus, Option<String>) {
+    if rejects == 0 { (RunStatus::Complete, None) } else { (RunStatus::Partial, Some(rejected(rejects))) }
 }
 
 /// Returns the message of a run that rejected records.
