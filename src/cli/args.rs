@@ -106,7 +106,7 @@ pub(super) enum Command {
     Ingest(Ingest),
     /// Ingest each enabled {kind} on its schedule, until stopped
     #[command(
-        after_help = "Without a schedule of its own, each is ingested every 30 minutes. Being stopped by Ctrl-C or \
+        after_help = "Without a schedule of its own, each is ingested every 30 minutes, on the hour and the half hour. Being stopped by Ctrl-C or \
         SIGTERM is the normal end: exit code 0."
     )]
     Run {

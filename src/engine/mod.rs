@@ -47,6 +47,7 @@ pub use resources::EnableRequest;
 #[cfg(feature = "cli")]
 pub(crate) use resources::unknown_resource;
 pub use schedule::Schedule;
+pub(crate) use schedule::next_due;
 pub use selection::StreamSelection;
 #[cfg(feature = "cli")]
 pub(crate) use selection::{find_stream, list_streams};

@@ -11,7 +11,11 @@ use crate::config::SHORTEST_SCHEDULE;
 use crate::{Error, Result};
 
 /// The schedule of a resource, parsed from an interval such as `30m`, or from a cron expression (in UTC) of five fields, or six with
-/// seconds first. An interval is the time from the start of one run to the start of the next.
+/// seconds first.
+///
+/// Intervals follow a common clock: `30m` is due at every full and every half hour UTC, `24h` at midnight, whenever the last run was.
+/// Resources with the same interval are therefore due together. Beats are the multiples of the interval since 1970-01-01T00:00:00Z. A
+/// beat is skipped if the last run started less than a tenth of the interval before it.
 ///
 /// ```
 /// use snowfeed::engine::Schedule;
@@ -27,7 +31,7 @@ pub struct Schedule(Kind);
 
 #[derive(Clone, PartialEq)]
 enum Kind {
-    /// An interval from the start of one run to the start of the next.
+    /// At the multiples of this interval since the epoch.
     Every(SignedDuration),
     Cron(Box<Cron>),
 }
@@ -62,16 +66,37 @@ impl Schedule {
         Ok(())
     }
 
-    /// Returns when a run is due after one that began at `after`; `None` if never, or beyond the calendar.
+    /// Returns when a run is due after one that began at `after`; `None` if never, or beyond the calendar. Of an interval, it is the
+    /// first beat that is at least a tenth of the interval later.
     pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
         match &self.0 {
-            Kind::Every(interval) => after.checked_add(*interval).ok(),
+            Kind::Every(interval) => {
+                let interval = interval.as_nanos();
+                let earliest = after.as_nanosecond() + interval / 10;
+                let beat = -(-earliest).div_euclid(interval) * interval;
+                Timestamp::from_nanosecond(beat).ok()
+            }
             Kind::Cron(cron) => {
                 let after = after.to_zoned(TimeZone::UTC);
                 cron.find_next_occurrence(&after, false).ok().map(|next| next.timestamp())
             }
         }
     }
+}
+
+/// The allowed difference between the clocks of two machines. Runs dated further in the future are clock errors and are ignored.
+const SKEW: SignedDuration = SignedDuration::from_mins(1);
+
+/// Returns when the first of several schedules is due after the latest of these starts of runs; the past if there is none, and `None` if
+/// no schedule is ever due.
+pub(crate) fn next_due<'a>(
+    schedules: impl IntoIterator<Item = &'a Schedule>,
+    starts: impl IntoIterator<Item = Timestamp>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let last = starts.into_iter().filter(|start| start.duration_since(now) <= SKEW).max();
+    let Some(last) = last else { return Some(Timestamp::MIN) };
+    schedules.into_iter().filter_map(|schedule| schedule.next(last)).min()
 }
 
 impl FromStr for Schedule {
@@ -121,6 +146,46 @@ mod tests {
             let schedule: Schedule = text.parse().unwrap();
             assert_eq!(schedule.to_string().parse::<Schedule>().unwrap(), schedule, "{text}");
         }
+    }
+
+    fn time(text: &str) -> Timestamp {
+        format!("2026-01-02T{text}Z").parse().unwrap()
+    }
+
+    #[test]
+    fn an_interval_is_due_at_its_next_beat_unless_that_follows_the_last_run_too_closely() {
+        for (schedule, last, next) in [
+            ("30m", "12:00:00", "12:30:00"),
+            ("30m", "12:00:07.5", "12:30:00"),
+            // Late by a beat, or run by hand.
+            ("30m", "12:19:00", "12:30:00"),
+            ("30m", "12:27:00", "12:30:00"),
+            ("30m", "12:27:00.000000001", "13:00:00"),
+            // Started by a machine whose clock is behind.
+            ("30m", "11:59:59.9", "12:30:00"),
+            ("1h 30m", "12:00:00", "13:30:00"),
+            ("90s", "12:00:10", "12:01:30"),
+            ("8h", "12:00:00", "16:00:00"),
+            ("24h", "00:00:00", "24:00:00"),
+        ] {
+            let next = if next == "24:00:00" { "2026-01-03T00:00:00Z".parse().unwrap() } else { time(next) };
+            assert_eq!(schedule.parse::<Schedule>().unwrap().next(time(last)), Some(next), "{schedule} after {last}");
+        }
+        let thirty = Schedule::default();
+        assert_eq!(thirty.next(Timestamp::from_second(-1).unwrap()), Some(Timestamp::from_second(1_800).unwrap()));
+        assert_eq!(thirty.next(Timestamp::MAX), None);
+    }
+
+    #[test]
+    fn one_that_never_ran_or_only_in_the_future_is_due_at_once() {
+        let (hourly, nightly) = ("1h".parse().unwrap(), "15 2 * * *".parse().unwrap());
+        let due = |starts: &[&str]| next_due([&hourly, &nightly], starts.iter().map(|at| time(at)), time("01:30:00"));
+        assert_eq!(due(&[]), Some(Timestamp::MIN));
+        assert_eq!(due(&["01:31:01"]), Some(Timestamp::MIN));
+        assert_eq!(due(&["01:31:00"]), Some(time("02:00:00")));
+        assert_eq!(due(&["00:00:00", "01:10:00", "09:00:00"]), Some(time("02:00:00")));
+        assert_eq!(next_due([&nightly], [time("01:10:00")], time("01:30:00")), Some(time("02:15:00")));
+        assert_eq!(next_due([], [time("01:10:00")], time("01:30:00")), None);
     }
 
     #[test]

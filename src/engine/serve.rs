@@ -20,14 +20,18 @@ use crate::{Mode, Resource, Result, RunStatus, Settings, StateKey};
 /// How often the configuration is read again, to notice what another program has enabled or disabled.
 const REFRESH: Duration = Duration::from_secs(15);
 
-/// How often in a metered store, which is also read whenever a resource is due.
+/// How often in a metered store, which is also read when a resource becomes due.
 const REFRESH_METERED: Duration = Duration::from_secs(30 * 60);
 
+/// Resources of a metered store that become due within this time of a read share it.
+const CYCLE: Duration = Duration::from_secs(60);
+
 impl Connector {
-    /// Runs every enabled resource on its schedule until `cancel` is cancelled, with at most `concurrency` concurrent runs. Runs of a
-    /// stream never overlap, one run makes up for all missed ones, and a stream that takes long delays no other stream of its resource.
-    /// Changes to the enabled resources, their streams and their schedules take effect within 15 seconds; in a
-    /// [metered](crate::StateStore::is_metered) store, when a resource is due next, or after 30 minutes.
+    /// Runs every enabled resource on its [schedule](Schedule) until `cancel` is cancelled, with at most `concurrency` concurrent runs.
+    /// Runs of a stream never overlap, one run makes up for all missed ones, and a stream that takes long delays no other stream of its
+    /// resource. Changes to the enabled resources, their streams and their schedules take effect within 15 seconds; in a
+    /// [metered](crate::StateStore::is_metered) store, when a resource becomes due a minute or more after the last read, or after 30
+    /// minutes.
     ///
     /// The failure of a run is reported to the [observer](super::Observer) and does not stop the others.
     ///
@@ -42,19 +46,19 @@ impl Connector {
         let (mut config, plan) = read?;
         let mut timetable = Timetable::new(plan);
         timetable.replan();
-        let mut read_at = Instant::now();
+        let (mut read_at, mut cycle_ends) = (Instant::now(), None);
         let mut reading = pin!(Fuse::terminated());
         let mut runs = FuturesUnordered::new();
         let (ended, mut ends) = mpsc::unbounded_channel();
         while !cancel.is_cancelled() {
-            let due = metered && timetable.is_due(self.now()) && read_at.elapsed() >= REFRESH;
+            // One reading of the clock: what became due between two readings would be neither started nor waited for.
+            let now = self.now();
+            let due = metered && timetable.became_due(*cycle_ends.get_or_insert(now + CYCLE), now);
             if reading.is_terminated() && (due || read_at.elapsed() >= every) {
                 // Concurrently with the runs: one of them may hold what this read waits for, and must be polled.
                 reading.set(self.plan().fuse());
             }
             let is_reading = !reading.is_terminated();
-            // One reading of the clock: what became due between two readings would be neither started nor waited for.
-            let now = self.now();
             // During a read, start nothing: the resource may have been disabled.
             let starting = if is_reading { Vec::new() } else { timetable.start(now, concurrency) };
             for (resource, streams) in starting {
@@ -72,7 +76,7 @@ impl Connector {
                 Some((resource, stream)) = ends.recv() => timetable.end(&resource, &stream),
                 Some(()) = runs.next() => {}
                 read = &mut reading => {
-                    read_at = Instant::now();
+                    (read_at, cycle_ends) = (Instant::now(), None);
                     match read {
                         Ok(read) => (config, timetable.plan) = read,
                         Err(error) => {

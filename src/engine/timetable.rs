@@ -3,14 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::Schedule;
 use super::planned::PlannedStream;
+use super::schedule::next_due;
 use crate::{Resource, StateKey};
-
-/// The allowed difference between the clocks of two machines. Runs dated further in the future are clock errors and are ignored.
-const SKEW: SignedDuration = SignedDuration::from_mins(1);
 
 /// The schedule and the last runs of a resource.
 #[derive(Debug)]
@@ -109,9 +107,10 @@ impl Timetable {
         until.unwrap_or(max).clamp(Duration::from_millis(10), max)
     }
 
-    /// Whether a stream that is not running is due.
-    pub(super) fn is_due(&self, now: Timestamp) -> bool {
-        self.waiting(now).any(|(due, _)| due <= now)
+    /// Whether a stream that is not running has become due since `then`. One that was due before, and still waits for a free place, has
+    /// not.
+    pub(super) fn became_due(&self, then: Timestamp, now: Timestamp) -> bool {
+        self.waiting(now).any(|(due, _)| then < due && due <= now)
     }
 
     /// The resources with streams that are not running, and the times when these are due: by the schedule after the last run, or at once
@@ -148,10 +147,8 @@ impl Timetable {
 
     /// When all streams of a resource are due.
     fn scheduled(&self, resource: &Resource, planned: &PlannedResource, now: Timestamp) -> Option<Timestamp> {
-        let is_past = |began: &Timestamp| began.duration_since(now) <= SKEW;
-        let last = planned.last.filter(is_past).max(self.started.get(resource).copied().filter(is_past));
-        let Some(last) = last else { return Some(Timestamp::MIN) };
-        planned.schedules.iter().filter_map(|schedule| schedule.next(last)).min()
+        let started = self.started.get(resource).copied();
+        next_due(&planned.schedules, planned.last.into_iter().chain(started), now)
     }
 }
 
@@ -181,11 +178,11 @@ mod tests {
         streams.into_iter().map(|stream| stream.stream.name).collect()
     }
 
-    /// Resources with these streams that are due at these times, and run every minute.
+    /// Resources with these streams that are due at these full minutes, and run every minute.
     fn timetable_of(due: &[(&str, i64)], streams: &[&str]) -> Timetable {
         let planned = |resource: &Resource, second| PlannedResource {
             schedules: vec!["1m".parse().unwrap()],
-            last: Some(at(second - 60)),
+            last: Some(at(second - 30)),
             is_unfinished: false,
             streams: PlannedStream::all(resource, streams.iter().map(|name| StreamSpec::new(*name)).collect()),
             unread: BTreeSet::new(),
@@ -201,72 +198,81 @@ mod tests {
 
     #[test]
     fn a_running_stream_delays_no_other_stream_of_its_resource() {
-        let mut timetable = timetable_of(&[("a", 1)], &["quick", "slow"]);
-        assert_eq!(streams(timetable.start(at(5), 1)), ["quick", "slow"]);
-        assert!(timetable.start(at(65), 1).is_empty());
+        let mut timetable = timetable_of(&[("a", 60)], &["quick", "slow"]);
+        assert_eq!(streams(timetable.start(at(65), 1)), ["quick", "slow"]);
+        assert!(timetable.start(at(120), 1).is_empty());
         timetable.end(&resource("a"), "quick");
-        assert!(timetable.start(at(64), 1).is_empty(), "it is due after a minute");
-        assert_eq!(streams(timetable.start(at(65), 1)), ["quick"]);
+        assert!(timetable.start(at(119), 1).is_empty(), "it is due at the full minute");
+        assert_eq!(streams(timetable.start(at(120), 1)), ["quick"]);
         timetable.end(&resource("a"), "quick");
         timetable.end(&resource("a"), "slow");
-        assert_eq!(streams(timetable.start(at(125), 1)), ["quick", "slow"]);
+        assert_eq!(streams(timetable.start(at(180), 1)), ["quick", "slow"]);
     }
 
     #[test]
     fn a_resource_keeps_its_place_while_one_of_its_streams_runs() {
-        let mut timetable = timetable_of(&[("a", 1), ("b", 2)], &["quick", "slow"]);
-        assert_eq!(names(timetable.start(at(5), 1)), [resource("a")]);
+        let mut timetable = timetable_of(&[("a", 60), ("b", 120)], &["quick", "slow"]);
+        assert_eq!(names(timetable.start(at(60), 1)), [resource("a")]);
         timetable.end(&resource("a"), "quick");
-        assert_eq!(names(timetable.start(at(65), 1)), [resource("a")]);
-        assert_eq!(names(timetable.start(at(65), 2)), [resource("b")]);
+        assert_eq!(names(timetable.start(at(120), 1)), [resource("a")]);
+        assert_eq!(names(timetable.start(at(120), 2)), [resource("b")]);
     }
 
     #[test]
     fn a_stream_that_is_selected_later_starts_at_once_and_alone() {
-        let mut timetable = timetable_of(&[("a", 1)], &["old", "new"]);
+        let mut timetable = timetable_of(&[("a", 60)], &["old", "new"]);
         let plan = |timetable: &mut Timetable| {
             let planned = timetable.plan.get_mut(&resource("a")).unwrap();
             planned.unread.insert("new".to_owned());
         };
         timetable.plan.get_mut(&resource("a")).unwrap().streams.pop();
-        assert_eq!(streams(timetable.start(at(5), 1)), ["old"]);
+        assert_eq!(streams(timetable.start(at(65), 1)), ["old"]);
         timetable.end(&resource("a"), "old");
-        timetable.plan = timetable_of(&[("a", 65)], &["old", "new"]).plan;
+        timetable.plan = timetable_of(&[("a", 120)], &["old", "new"]).plan;
         plan(&mut timetable);
-        assert_eq!(streams(timetable.start(at(20), 1)), ["new"]);
+        assert_eq!(streams(timetable.start(at(80), 1)), ["new"]);
         timetable.end(&resource("a"), "new");
-        assert!(timetable.start(at(21), 1).is_empty(), "without a record, it waits for its schedule like the others");
-        assert_eq!(streams(timetable.start(at(65), 1)), ["old", "new"]);
+        assert!(timetable.start(at(81), 1).is_empty(), "without a record, it waits for its schedule like the others");
+        assert_eq!(streams(timetable.start(at(120), 1)), ["old", "new"]);
     }
 
     #[test]
     fn a_running_resource_is_not_started_again() {
-        let mut timetable = timetable(&[("a", 1)]);
-        assert_eq!(names(timetable.start(at(5), 4)), [resource("a")]);
-        assert!(names(timetable.start(at(99), 4)).is_empty());
+        let mut timetable = timetable(&[("a", 60)]);
+        assert_eq!(names(timetable.start(at(65), 4)), [resource("a")]);
+        assert!(names(timetable.start(at(150), 4)).is_empty());
         timetable.end(&resource("a"), "t");
-        assert_eq!(names(timetable.start(at(99), 4)), [resource("a")]);
+        assert_eq!(names(timetable.start(at(150), 4)), [resource("a")]);
     }
 
     #[test]
-    fn a_run_without_a_record_is_retried_only_after_a_pause() {
-        let mut timetable = timetable(&[("a", 1)]);
-        names(timetable.start(at(5), 4));
+    fn a_run_without_a_record_is_retried_only_at_the_next_beat() {
+        let mut timetable = timetable(&[("a", 60)]);
+        names(timetable.start(at(65), 4));
         timetable.end(&resource("a"), "t");
-        assert!(names(timetable.start(at(6), 4)).is_empty());
-        assert_eq!(names(timetable.start(at(65), 4)), [resource("a")]);
+        assert!(names(timetable.start(at(66), 4)).is_empty());
+        assert_eq!(names(timetable.start(at(120), 4)), [resource("a")]);
+    }
+
+    #[test]
+    fn several_missed_beats_are_made_up_by_one_run() {
+        let mut timetable = timetable(&[("a", 60)]);
+        assert_eq!(names(timetable.start(at(1_000), 4)), [resource("a")]);
+        timetable.end(&resource("a"), "t");
+        assert!(names(timetable.start(at(1_019), 4)).is_empty());
+        assert_eq!(names(timetable.start(at(1_020), 4)), [resource("a")]);
     }
 
     #[test]
     fn a_resource_that_never_ran_is_due_at_once() {
-        let mut timetable = timetable(&[("a", 1)]);
+        let mut timetable = timetable(&[("a", 60)]);
         timetable.plan.values_mut().for_each(|planned| planned.last = None);
         assert_eq!(names(timetable.start(at(0), 1)), [resource("a")]);
     }
 
     #[test]
     fn a_future_dated_run_delays_nothing() {
-        let mut timetable = timetable(&[("a", 9_999)]);
+        let mut timetable = timetable(&[("a", 9_960)]);
         assert_eq!(names(timetable.start(at(5), 4)), [resource("a")]);
         timetable.end(&resource("a"), "t");
         assert!(names(timetable.start(at(6), 4)).is_empty());
@@ -274,14 +280,25 @@ mod tests {
 
     #[test]
     fn the_longest_waiting_resources_start_first() {
-        let mut timetable = timetable(&[("a", 3), ("b", 1), ("c", 2), ("d", 60)]);
-        assert_eq!(names(timetable.start(at(5), 2)), [resource("b"), resource("c")]);
-        assert!(names(timetable.start(at(5), 2)).is_empty());
+        let mut timetable = timetable(&[("a", 180), ("b", 60), ("c", 120), ("d", 240)]);
+        assert_eq!(names(timetable.start(at(200), 2)), [resource("b"), resource("c")]);
+        assert!(names(timetable.start(at(200), 2)).is_empty());
+    }
+
+    #[test]
+    fn a_resource_that_waits_for_a_place_became_due_only_once() {
+        let mut timetable = timetable(&[("a", 60), ("b", 60)]);
+        assert!(!timetable.became_due(at(0), at(59)));
+        assert!(timetable.became_due(at(0), at(61)));
+        assert_eq!(names(timetable.start(at(61), 1)), [resource("a")]);
+        assert!(timetable.became_due(at(0), at(65)) && !timetable.became_due(at(61), at(65)));
+        timetable.end(&resource("a"), "t");
+        assert!(!timetable.became_due(at(61), at(119)) && timetable.became_due(at(61), at(120)));
     }
 
     #[test]
     fn the_pause_ends_when_the_next_one_is_due() {
-        assert_eq!(timetable(&[("a", 8), ("b", 6)]).pause(at(5), REFRESH), Duration::from_secs(1));
+        assert_eq!(timetable(&[("a", 120), ("b", 60)]).pause(at(59), REFRESH), Duration::from_secs(1));
         assert_eq!(timetable(&[("a", 60)]).pause(at(5), REFRESH), REFRESH);
         assert_eq!(timetable(&[]).pause(at(5), REFRESH), REFRESH);
     }

@@ -119,10 +119,11 @@ async fn two_idle_cycles_of_a_thousand_resources_are_four_statements_without_bin
     for name in names(COUNT) {
         made.ensure_streams(&resource(&name), &crate::source::tables()).await.unwrap();
     }
-    accept_all.enable(names(COUNT));
+    accept_all.enable(names(COUNT).into_iter().map(|name| (name, "30m")).collect(), &crate::source::tables());
     let recording = RecordingClient::new(Arc::new(accept_all.client()));
     let ended = Arc::new(AtomicUsize::new(0));
-    let (counted, began, start) = (ended.clone(), tokio::time::Instant::now(), jiff::Timestamp::now());
+    let (counted, began) = (ended.clone(), tokio::time::Instant::now());
+    let start: jiff::Timestamp = "2100-01-01T00:00:01Z".parse().unwrap();
     let connector = Connector::new(Issues::default(), Arc::new(backend(recording.clone(), usize::MAX)))
         .clock(move || start + began.elapsed())
         .observer(move |event: &snowfeed::engine::Event| {

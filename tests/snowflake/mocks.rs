@@ -12,7 +12,7 @@ use mockall::mock;
 use serde_json::{Value, json};
 use snowfeed::backends::Snowflake;
 use snowfeed::internals::snowflake::{Bind, Client, QueryResult, Row, Session, StagedFile, Statement, Usage};
-use snowfeed::{Error, ErrorKind, Result};
+use snowfeed::{Error, ErrorKind, Result, StateKey, StateVersion, StreamSpec};
 
 mock! {
     #[derive(Debug)]
@@ -47,8 +47,10 @@ struct Memory {
     catalog: BTreeMap<(String, String), Value>,
     /// How many rows have been staged in each folder.
     staged: BTreeMap<String, u64>,
-    /// The resources that are enabled, every 30 minutes, and ran an hour ago.
-    enabled: Vec<String>,
+    /// The resources that are enabled, with their schedules, and ran an hour ago.
+    enabled: Vec<(String, &'static str)>,
+    /// The streams that ran.
+    streams: Vec<String>,
 }
 
 /// Responses for sessions.
@@ -107,9 +109,11 @@ impl AcceptAll {
         Ok(rows(vec![row(&[Some("1")])]))
     }
 
-    /// Enables resources that ran an hour ago.
-    pub(crate) fn enable(&self, resources: Vec<String>) {
-        self.0.lock().unwrap().enabled = resources;
+    /// Enables resources on these schedules, whose streams ran an hour ago.
+    pub(crate) fn enable(&self, resources: Vec<(String, &'static str)>, streams: &[StreamSpec]) {
+        let mut memory = self.0.lock().unwrap();
+        memory.enabled = resources;
+        memory.streams = streams.iter().map(|stream| stream.name.clone()).collect();
     }
 
     /// Accepts a file.
@@ -164,9 +168,11 @@ impl Memory {
 
     /// The settings of the resources, followed by the catalog if the query includes it.
     fn configuration(&self, with_catalog: bool) -> Vec<Row> {
-        let settings = Some("{\"enabled\":true,\"schedule\":\"30m\"}");
         let empty = Row(vec![None; if with_catalog { 5 } else { 0 }]);
-        let enabled = self.enabled.iter().map(|name| row(&[Some("resource"), Some(name), settings]));
+        let enabled = self.enabled.iter().map(|(name, schedule)| {
+            let settings = json!({"enabled": true, "schedule": schedule}).to_string();
+            row(&[Some("resource"), Some(name), Some(&settings)])
+        });
         let mut all: Vec<Row> = enabled.map(|cells| Row([cells.0, empty.0.clone()].concat())).collect();
         if let Some(catalog) = self.catalog().ok().filter(|_| with_catalog) {
             all.extend(catalog.rows.into_iter().map(|cells| Row([vec![None; 3], cells.0].concat())));
@@ -175,13 +181,13 @@ impl Memory {
     }
 
     fn statuses(&self) -> Vec<Row> {
-        let status = |name: &String| {
-            let change = crate::support::change(&crate::support::resource(name), snowfeed::StateVersion::NONE);
+        let status = |name: &str, stream: &str| {
+            let change = crate::support::change_of(StateKey::new(name, stream), StateVersion::NONE);
             let mut run = change.run.unwrap();
             run.started_at -= jiff::SignedDuration::from_hours(1);
             let state = serde_json::to_string(&change.state).unwrap();
             let run = serde_json::to_string(&run).unwrap();
-            let stream = Some("issues");
+            let stream = Some(stream);
             [
                 row(&[
                     Some("entry"),
@@ -197,7 +203,9 @@ impl Memory {
                 row(&[Some("run"), Some(name), None, None, Some(&run), stream, None, None, None]),
             ]
         };
-        self.enabled.iter().flat_map(status).collect()
+        let of =
+            |(name, _): &(String, _)| self.streams.iter().flat_map(|stream| status(name, stream)).collect::<Vec<_>>();
+        self.enabled.iter().flat_map(of).collect()
     }
 
     fn change(&mut self, statement: &Statement) {

@@ -8,7 +8,7 @@ use super::session::Session;
 use crate::cli::Exit;
 use crate::cli::labels::Labels;
 use crate::cli::output::{count, table, time};
-use crate::engine::{Connector, Schedule};
+use crate::engine::{Connector, Schedule, next_due};
 use crate::{
     ErrorKind, OutstandingRejects, RejectQuery, Resource, ResourceConfig, Result, RunRecord, RunStatus, Source,
     StateKey, StreamStatus,
@@ -112,15 +112,13 @@ impl ResourceEntry {
         config: &ResourceConfig,
         streams: Vec<StreamEntry>,
         rejects: Option<&OutstandingRejects>,
+        now: Timestamp,
     ) -> Result<Self> {
         let schedule: Schedule = config.schedule.as_deref().map(str::parse).transpose()?.unwrap_or_default();
-        let now = Timestamp::now();
         let read = || streams.iter().filter(|stream| stream.is_read());
-        // Ignore future-dated runs: a clock was wrong.
-        let start = |run: &RunRecord| Some(run.started_at).filter(|start| *start <= now);
         // The earliest, as in a schedule: a stream that was selected only now is read at once.
-        let last = read().map(|stream| stream.last_run.as_ref().and_then(start)).min().flatten();
-        let due = last.map_or(Some(now), |last| schedule.next(last).map(|due| due.max(now)));
+        let last = read().map(|stream| stream.last_run.as_ref().map(|run| run.started_at)).min().flatten();
+        let due = next_due([&schedule], last, now).map(|due| due.max(now));
         let is_scheduled = config.enabled && read().next().is_some();
         // Of several, the first one declared.
         let worst = read().rev().max_by_key(|stream| stream.severity());
@@ -200,7 +198,7 @@ async fn entries(connector: &Connector) -> Result<Vec<ResourceEntry>> {
             StreamEntry::new(key, [selected, exists], found, rejects.as_ref())
         };
         let streams = keys.iter().zip(&mut found).map(stream).filter(|stream| !stream.is_unused()).collect();
-        entries.push(ResourceEntry::new(resource, &config, streams, rejects.as_ref())?);
+        entries.push(ResourceEntry::new(resource, &config, streams, rejects.as_ref(), Timestamp::now())?);
     }
     Ok(entries)
 }
@@ -250,7 +248,7 @@ mod tests {
 
     fn resource(streams: Vec<StreamEntry>) -> ResourceEntry {
         let config = ResourceConfig { enabled: true, ..ResourceConfig::default() };
-        ResourceEntry::new(Resource::new("r").unwrap(), &config, streams, None).unwrap()
+        ResourceEntry::new(Resource::new("r").unwrap(), &config, streams, None, at(4_000)).unwrap()
     }
 
     #[test]
@@ -298,15 +296,15 @@ mod tests {
 
     #[test]
     fn the_schedule_counts_from_the_stream_that_was_read_first() {
-        let now = Timestamp::now().as_second();
         let complete = |second| found(RunStatus::Complete, second, None);
-        let due = |streams| resource(streams).next_due.unwrap().as_second() - now;
-        let one = || stream("one", true, true, complete(now - 60));
-        assert!((28 * 60..=30 * 60).contains(&due(vec![one()])));
-        assert!(due(vec![one(), stream("two", true, true, complete(now - 29 * 60))]) <= 61);
-        assert!(due(vec![one(), stream("new", true, true, StreamStatus::new(None, None))]) <= 1);
-        assert!(due(vec![one(), stream("dropped", true, false, StreamStatus::new(None, None))]) > 60);
-        assert_eq!(resource(vec![stream("dropped", true, false, complete(now))]).next_due, None);
+        let due = |streams| resource(streams).next_due;
+        let one = || stream("one", true, true, complete(3_605));
+        assert_eq!(due(vec![one()]), Some(at(5_400)), "at the next half hour, and it is 4,000 now");
+        assert_eq!(due(vec![one(), stream("two", true, true, complete(1_805))]), Some(at(4_000)), "a beat was missed");
+        assert_eq!(due(vec![one(), stream("new", true, true, StreamStatus::new(None, None))]), Some(at(4_000)));
+        let dropped = || stream("dropped", true, false, StreamStatus::new(None, None));
+        assert_eq!(due(vec![one(), dropped()]), Some(at(5_400)));
+        assert_eq!(due(vec![dropped()]), None);
     }
 
     #[test]
