@@ -35,6 +35,7 @@ mod transport;
 mod wire;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -94,6 +95,9 @@ pub trait Session: Debug + Send + Sync + 'static {
     /// If a COMMIT, or a write outside a transaction, gets no response, the error reports an unknown outcome. After that, or
     /// after a lost transaction, the session may be unusable; see [`is_idle`](Self::is_idle).
     async fn execute(&mut self, statement: Statement) -> Result<QueryResult>;
+
+    /// Tags each following statement with this text, instead of the session's own QUERY_TAG. It sends nothing.
+    fn set_query_tag(&mut self, _tag: Arc<str>) {}
 
     /// Uploads a file to a stage, replacing one of the same name.
     async fn put(&mut self, file: StagedFile) -> Result<()>;

@@ -17,7 +17,7 @@ use super::login::{self, SessionTokens, TokenPair};
 use super::polling::poll_until_done;
 use super::stage::{self, Origin};
 use super::statement::StatementKind;
-use super::wire::{Bindings, Empty, Query, QueryData, Response, TOKEN_EXPIRED};
+use super::wire::{Bindings, Empty, Query, QueryData, Response, StatementParameters, TOKEN_EXPIRED};
 use super::{IssuedToken, QueryResult, Session, StagedFile, Statement, error, result, wire};
 use crate::{Error, ErrorKind, Result, Retry};
 
@@ -47,6 +47,8 @@ pub(super) struct HttpSession {
     phase: SessionState,
     sequence: u64,
     used: Instant,
+    /// The tag of the statements; `None` for the session's own.
+    query_tag: Option<Arc<str>>,
 }
 
 impl HttpSession {
@@ -58,6 +60,7 @@ impl HttpSession {
             phase: SessionState::Idle,
             sequence: 0,
             used: Instant::now(),
+            query_tag: None,
         }
     }
 
@@ -157,6 +160,7 @@ impl HttpSession {
             query_submission_time: Timestamp::now().as_millisecond(),
             is_internal: false,
             bindings: Bindings(&statement.binds),
+            parameters: self.query_tag.as_deref().map(|query_tag| StatementParameters { query_tag }),
         };
         let cancel_guard = self.cleanup.cancel_on_drop(session_tokens, &statement.sql, request_id);
         let transport = &self.client.transport;
@@ -279,6 +283,10 @@ impl Session for HttpSession {
         let data = self.run(&statement).await?;
         let session_tokens = self.tokens().map_err(SendError::into_error)?;
         result::collect_rows(&self.client.transport, session_tokens, data).await
+    }
+
+    fn set_query_tag(&mut self, tag: Arc<str>) {
+        self.query_tag = Some(tag);
     }
 
     async fn put(&mut self, file: StagedFile) -> Result<()> {

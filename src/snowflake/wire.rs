@@ -122,6 +122,15 @@ pub(super) struct Query<'a> {
     pub(super) is_internal: bool,
     #[serde(skip_serializing_if = "Bindings::is_empty")]
     pub(super) bindings: Bindings<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) parameters: Option<StatementParameters<'a>>,
+}
+
+/// Session parameters that apply to one statement.
+#[derive(Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(super) struct StatementParameters<'a> {
+    pub(super) query_tag: &'a str,
 }
 
 /// Bound values, numbered from 1, serialized in place.

@@ -29,6 +29,7 @@ mod login;
 mod migration;
 mod mocks;
 mod parameters;
+mod query_tags;
 mod redirects;
 mod rules;
 mod sequences;

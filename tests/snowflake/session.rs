@@ -48,6 +48,19 @@ async fn a_statement_carries_its_values_and_the_session_token() {
 }
 
 #[tokio::test]
+async fn a_statement_carries_its_own_tag() {
+    let server = ScriptedServer::start().await;
+    let mut session = server.client().open().await.unwrap();
+    run(&mut session, "SELECT 1").await.unwrap();
+    session.set_query_tag(r#"{"app":"snowfeed"}"#.into());
+    run(&mut session, "SELECT 2").await.unwrap();
+    let asked = server.requests(QUERY);
+    assert!(asked[0].body.get("parameters").is_none(), "the session's own tag counts");
+    assert_eq!(asked[1].body["parameters"], json!({ "QUERY_TAG": r#"{"app":"snowfeed"}"# }));
+    assert_eq!(asked.len(), 2, "none to set it");
+}
+
+#[tokio::test]
 async fn every_statement_has_a_request_id_and_a_number_of_its_own() {
     let server = ScriptedServer::start().await;
     let mut session = server.client().open().await.unwrap();

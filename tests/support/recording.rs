@@ -13,6 +13,8 @@ use snowfeed::internals::snowflake::{Client, QueryResult, Session, StagedFile, S
 pub(crate) struct Call {
     pub(crate) session: usize,
     pub(crate) operation: Operation,
+    /// The query tag.
+    pub(crate) tag: Option<Arc<str>>,
 }
 
 /// A request to Snowflake.
@@ -61,7 +63,8 @@ impl RecordingClient {
 impl Client for RecordingClient {
     async fn open(&self) -> Result<Box<dyn Session>> {
         let number = self.opened.fetch_add(1, Ordering::SeqCst) + 1;
-        let recorded = RecordingSession { session: self.client.open().await?, number, log: self.log.clone() };
+        let recorded =
+            RecordingSession { session: self.client.open().await?, number, log: self.log.clone(), tag: None };
         recorded.record(Operation::Login);
         Ok(Box::new(recorded))
     }
@@ -76,11 +79,12 @@ struct RecordingSession {
     session: Box<dyn Session>,
     number: usize,
     log: Log,
+    tag: Option<Arc<str>>,
 }
 
 impl RecordingSession {
     fn record(&self, operation: Operation) {
-        self.log.lock().unwrap().push(Call { session: self.number, operation });
+        self.log.lock().unwrap().push(Call { session: self.number, operation, tag: self.tag.clone() });
     }
 }
 
@@ -89,6 +93,11 @@ impl Session for RecordingSession {
     async fn execute(&mut self, statement: Statement) -> Result<QueryResult> {
         self.record(Operation::Statement(statement.clone()));
         self.session.execute(statement).await
+    }
+
+    fn set_query_tag(&mut self, tag: Arc<str>) {
+        self.tag = Some(tag.clone());
+        self.session.set_query_tag(tag);
     }
 
     async fn put(&mut self, file: StagedFile) -> Result<()> {

@@ -84,6 +84,7 @@ impl Snowflake {
         checked: &'a SizeChecked<'a>,
         index: usize,
     ) -> Result<PartWrite<'a>> {
+        self.tag(session, commit.resource.name(), Some(&part.stream), Some(part.run));
         let name = self.numbered_name(session, &commit.resource, &part.stream).await?;
         let target = LoadTarget { name, run: part.run, index };
         let (policy, sweep_run) = match part.sweep {
@@ -283,6 +284,7 @@ impl Snowflake {
         fence: Option<&Fence>,
     ) -> Result<()> {
         let part = write.part;
+        self.tag(session, commit.resource.name(), Some(&part.stream), Some(part.run));
         let PartWrite { target, input, unmarked, .. } = &*write;
         let table = self.0.names.raw(&target.name);
         let newest = NewestSequence::new(&self.0.names, &table, &commit.resource, &part.stream);

@@ -10,12 +10,12 @@ use crate::stream::{Column, Reserved};
 
 /// A backend over any client.
 pub fn backend(client: Arc<dyn Client>, database: &str, schema: &str) -> Snowflake {
-    Snowflake(Arc::new(Inner::new(client, database, schema)))
+    Snowflake(Arc::new(Inner::new(client, None, database, schema)))
 }
 
 /// The same, with a limit for bound rows.
 pub fn backend_with(client: Arc<dyn Client>, database: &str, schema: &str, max_bind_bytes: usize) -> Snowflake {
-    Snowflake(Arc::new(Inner { max_bind_bytes, ..Inner::new(client, database, schema) }))
+    Snowflake(Arc::new(Inner { max_bind_bytes, ..Inner::new(client, None, database, schema) }))
 }
 
 pub fn identifier(name: &str) -> String {

@@ -19,6 +19,7 @@ mod names;
 mod plan;
 mod pool;
 mod preview;
+mod query_tag;
 mod rejects;
 mod rows;
 mod run_history;
@@ -50,6 +51,7 @@ use crate::{Error, Resource, Result, RetryConfig, Sequence, StreamSpec};
 use catalog::Catalog;
 use names::Names;
 use pool::{PooledSession, SessionPool, UnknownOutcome};
+use query_tag::QueryTags;
 
 pub use check::Finding;
 
@@ -163,18 +165,21 @@ impl SnowflakeBuilder {
         };
         let schema = self.connection.schema.clone().unwrap_or_else(|| DEFAULT_SCHEMA.to_owned());
         let warehouse = self.connection.warehouse.clone();
+        let tag = self.connection.own_query_tag().map(str::to_owned);
         let client = Arc::new(HttpClient::with_retry(self.connection, self.retry)?);
-        let inner = Inner { warehouse, max_bind_bytes: self.max_bind_bytes, ..Inner::new(client, &database, &schema) };
+        let mut inner = Inner::new(client, tag.as_deref(), &database, &schema);
+        (inner.warehouse, inner.max_bind_bytes) = (warehouse, self.max_bind_bytes);
         Ok(Snowflake(Arc::new(inner)))
     }
 }
 
 impl Inner {
     /// Names are read as Snowflake reads them: without quotes they mean upper case, `"in quotes"` they mean themselves.
-    fn new(client: Arc<dyn Client>, database: &str, schema: &str) -> Self {
+    fn new(client: Arc<dyn Client>, tag: Option<&str>, database: &str, schema: &str) -> Self {
+        let names = Names::new(database, schema);
         Self {
-            pool: SessionPool::new(client),
-            names: Names::new(database, schema),
+            pool: SessionPool::new(client, QueryTags::new(&names.database, tag)),
+            names,
             warehouse: None,
             catalog: Mutex::new(None),
             max_bind_bytes: DEFAULT_MAX_BIND_BYTES,
@@ -268,6 +273,7 @@ impl Sink for Snowflake {
         transaction::with_retry(|| async {
             let mut session = self.session().await?;
             let mut catalog = self.catalog(&mut *session).await?;
+            self.tag(&mut *session, resource.name(), None, None);
             catalog.ensure(&mut *session, &self.0.names, resource, tables).await
         })
         .await

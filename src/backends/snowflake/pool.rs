@@ -3,6 +3,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::query_tag::QueryTags;
 use crate::snowflake::{Client, Session, Statement};
 use crate::{Error, Result};
 
@@ -10,25 +11,31 @@ use crate::{Error, Result};
 #[derive(Debug, Clone)]
 pub(super) struct SessionPool {
     client: Arc<dyn Client>,
+    tags: QueryTags,
     idle: Arc<Mutex<Vec<Box<dyn Session>>>>,
 }
 
 impl SessionPool {
-    pub(super) fn new(client: Arc<dyn Client>) -> Self {
-        Self { client, idle: Arc::default() }
+    pub(super) fn new(client: Arc<dyn Client>, tags: QueryTags) -> Self {
+        Self { client, tags, idle: Arc::default() }
     }
 
     pub(super) fn client(&self) -> &dyn Client {
         &*self.client
     }
 
-    /// Takes a session out of the pool, or opens one.
+    pub(super) fn tags(&self) -> &QueryTags {
+        &self.tags
+    }
+
+    /// Takes a session out of the pool, or opens one. Its statements carry the constant tag.
     pub(super) async fn session(&self) -> Result<PooledSession> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let session = match idle {
+        let mut session = match idle {
             Some(session) => session,
             None => self.client.open().await?,
         };
+        session.set_query_tag(self.tags.constant());
         Ok(PooledSession { session: Some(session), pool: self.clone() })
     }
 

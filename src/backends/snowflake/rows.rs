@@ -154,6 +154,7 @@ impl Snowflake {
     /// Returns the selected rows.
     pub(super) async fn find_rows(&self, query: &RowQuery) -> Result<Vec<SelectedRow>> {
         let mut session = self.session().await?;
+        self.tag(&mut *session, query.resource.name(), Some(&query.stream), None);
         let name = self.numbered_name(&mut *session, &query.resource, &query.stream).await?;
         let Some(select) = select(&self.0.names.raw(&name), query)? else { return Ok(Vec::new()) };
         let answer = session.execute(select).await?;
@@ -166,6 +167,7 @@ impl Snowflake {
             return Ok(known);
         }
         let mut session = self.session().await?;
+        self.tag(&mut *session, resource.name(), None, None);
         let tables: Vec<(String, Sql)> = {
             let catalog = self.catalog(&mut *session).await?;
             let tables = catalog.numbered_tables(resource);

@@ -42,6 +42,7 @@ impl Snowflake {
         numbers: &CommitNumbers<'_>,
     ) -> Result<StateVersion> {
         let mut version = change.base;
+        self.tag(session, &change.key.resource, Some(&change.key.stream), change.state.as_ref().map(|state| state.run));
         if let (Some(state), Some(fence)) = (&change.state, fence) {
             let base = i64::try_from(change.base.0).unwrap_or(i64::MAX);
             let entries = self.0.names.state("APP_STATE");
@@ -173,6 +174,7 @@ impl StateStore for Snowflake {
         // The run that reads its state anew must not meet numbers from before.
         self.0.known_sequences.forget(&key.resource);
         let mut session = self.session().await?;
+        self.tag(&mut *session, &key.resource, Some(&key.stream), None);
         let newest = entry_rows(&mut *session, &self.0.names, key, 1).await?;
         newest.rows.first().map(|row| named_entry(&self.0.names, key, row, 0)).transpose()
     }
@@ -195,6 +197,7 @@ impl StateStore for Snowflake {
             entries = self.0.names.state("APP_STATE")
         );
         let mut session = self.session().await?;
+        self.tag(&mut *session, &key.resource, Some(&key.stream), None);
         self.catalog(&mut *session).await?.ensure_schema(&mut *session, &self.0.names).await?;
         let (resource, stream) = (key.resource.as_str(), key.stream.as_str());
         let old_entries =

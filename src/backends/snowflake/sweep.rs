@@ -12,6 +12,7 @@ impl Snowflake {
     /// Returns the live records that a reconcile run has not seen.
     pub(super) async fn find_unseen(&self, query: &UnseenQuery) -> Result<Vec<StoredRecord>> {
         let mut session = self.session().await?;
+        self.tag(&mut *session, query.resource.name(), Some(&query.table), Some(query.sweep));
         let name = self.numbered_name(&mut *session, &query.resource, &query.table).await?;
         let (from, after) = query.after.as_deref().map_or((">=", ""), |after| (">", after));
         let select = sql!(
@@ -36,6 +37,7 @@ impl Snowflake {
     /// one, and a MERGE would update both rows and never remove either.
     pub(super) async fn count_live_rows(&self, query: &UnseenQuery) -> Result<LiveRows> {
         let mut session = self.session().await?;
+        self.tag(&mut *session, query.resource.name(), Some(&query.table), Some(query.sweep));
         let name = self.numbered_name(&mut *session, &query.resource, &query.table).await?;
         let raw = self.0.names.raw(&name);
         let select = sql!(

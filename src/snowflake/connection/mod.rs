@@ -56,7 +56,8 @@ pub struct ConnectionConfig {
     pub schema: Option<String>,
     /// The credentials.
     pub credentials: Credentials,
-    /// The tag of all statements in the account's query history.
+    /// The tag of all statements in the account's query history. The statements of [`Snowflake`](crate::backends::Snowflake) carry it
+    /// as the member `tag` of their own tag.
     pub query_tag: Option<String>,
     /// The file of the token that identifies the surrounding container to Snowflake; sent with each login.
     pub spcs_token_file: Option<PathBuf>,
@@ -193,6 +194,15 @@ impl ConnectionConfig {
     pub fn session_parameters(mut self, parameters: serde_json::Map<String, serde_json::Value>) -> Self {
         self.session_parameters = parameters;
         self
+    }
+
+    /// The tag that sessions of this connection have at login.
+    pub(crate) fn own_query_tag(&self) -> Option<&str> {
+        let parameter = self.session_parameters.iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("QUERY_TAG"));
+        match parameter {
+            Some((_, tag)) => tag.as_str(),
+            None => self.query_tag.as_deref(),
+        }
     }
 
     /// Rejects settings that cannot reach an account, or would expose a secret on the way.
