@@ -66,6 +66,14 @@ impl Schedule {
         Ok(())
     }
 
+    /// The interval; `None` for a cron expression.
+    fn interval(&self) -> Option<SignedDuration> {
+        match self.0 {
+            Kind::Every(interval) => Some(interval),
+            Kind::Cron(_) => None,
+        }
+    }
+
     /// Returns when a run is due after one that began at `after`; `None` if never, or beyond the calendar. Of an interval, it is the
     /// first beat that is at least a tenth of the interval later.
     pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
@@ -88,7 +96,7 @@ impl Schedule {
 const SKEW: SignedDuration = SignedDuration::from_mins(1);
 
 /// Returns when the first of several schedules is due after the latest of these starts of runs; the past if there is none, and `None` if
-/// no schedule is ever due.
+/// no schedule is ever due. Of intervals, the shortest decides: the beats of a longer one would only add runs.
 pub(crate) fn next_due<'a>(
     schedules: impl IntoIterator<Item = &'a Schedule>,
     starts: impl IntoIterator<Item = Timestamp>,
@@ -96,7 +104,10 @@ pub(crate) fn next_due<'a>(
 ) -> Option<Timestamp> {
     let last = starts.into_iter().filter(|start| start.duration_since(now) <= SKEW).max();
     let Some(last) = last else { return Some(Timestamp::MIN) };
-    schedules.into_iter().filter_map(|schedule| schedule.next(last)).min()
+    let schedules: Vec<&Schedule> = schedules.into_iter().collect();
+    let shortest = schedules.iter().filter_map(|schedule| schedule.interval()).min();
+    let counts = |schedule: &&Schedule| schedule.interval().is_none_or(|interval| Some(interval) == shortest);
+    schedules.into_iter().filter(counts).filter_map(|schedule| schedule.next(last)).min()
 }
 
 impl FromStr for Schedule {
@@ -186,6 +197,9 @@ mod tests {
         assert_eq!(due(&["00:00:00", "01:10:00", "09:00:00"]), Some(time("02:00:00")));
         assert_eq!(next_due([&nightly], [time("01:10:00")], time("01:30:00")), Some(time("02:15:00")));
         assert_eq!(next_due([], [time("01:10:00")], time("01:30:00")), None);
+        // The beats of 25 minutes add none to those of ten.
+        let (ten, longer) = ("10m".parse().unwrap(), "25m".parse().unwrap());
+        assert_eq!(next_due([&ten, &longer], [time("00:20:00")], time("00:21:00")), Some(time("00:30:00")));
     }
 
     #[test]

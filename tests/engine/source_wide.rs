@@ -140,7 +140,8 @@ async fn it_is_read_on_the_most_frequent_schedule(kind: Kind) {
         bench.connector().enable(request).await.unwrap();
     }
     let stop = CancellationToken::new();
-    let connector = bench.connector();
+    let (start, began): (jiff::Timestamp, _) = ("2100-01-01T00:00:00Z".parse().unwrap(), tokio::time::Instant::now());
+    let connector = bench.connector().clock(move || start + began.elapsed());
     let stopped = async {
         tokio::time::sleep(Duration::from_secs(3_601)).await;
         stop.cancel();

@@ -66,7 +66,7 @@ async fn an_error_within_a_transaction_rolls_it_back_and_is_in_the_record_of_the
     let error = run.error.unwrap();
     assert_eq!((error.kind, error.message.contains("the warehouse is suspended")), (ErrorKind::Configuration, true));
     assert_eq!(ends(&sent, "MERGE INTO \"DB\".\"PUBLIC_RAW\""), ["ROLLBACK"]);
-    assert!(sent.iter().any(|sql| sql.starts_with("INSERT INTO \"DB\".\"STATE\".\"SNOWFEED_RUN\"")), "{sent:?}");
+    assert!(sent.iter().any(|sql| sql.starts_with("INSERT ALL") && sql.contains("SNOWFEED_RUN")), "{sent:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -260,7 +260,7 @@ async fn a_commit_without_a_response_is_retried_and_counted_once() {
             "{run:?}"
         );
         let latest = db.snowflake.latest(&key("r")).await.unwrap().unwrap();
-        assert_eq!(latest.version, StateVersion(2), "one for the rows, one for the end");
+        assert_eq!(latest.version, StateVersion(1), "one for the rows and the end");
     }
 }
 

@@ -25,6 +25,7 @@ mod expiry;
 mod fakesnow;
 mod golden;
 mod hostile;
+mod idle_day;
 mod login;
 mod migration;
 mod mocks;

@@ -30,8 +30,8 @@ async fn a_statement_that_writes_rows_or_state_names_resource_stream_and_run() {
         source.page("acme/widgets", 1..3);
         let connector = Connector::new(source, Arc::new(db.snowflake.clone()));
         connector.ingest(IngestRequest::new([resource("acme/widgets")])).await.unwrap();
-        let run = connector.runs(snowfeed::RunQuery::default()).await.unwrap().remove(0).id;
-        let writes = ["PUT", "COPY INTO", "MERGE INTO", "INSERT INTO"];
+        let run = connector.runs(snowfeed::RunQuery::new(1)).await.unwrap().remove(0).id;
+        let writes = ["PUT", "COPY INTO", "MERGE INTO", "INSERT INTO", "INSERT ALL"];
         let tables = ["PUBLIC_RAW", "APP_STATE", "SNOWFEED_STAGE"];
         let mut count = 0;
         for (statement, tag) in sent(db.recording.take()) {

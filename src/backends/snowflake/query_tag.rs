@@ -1,7 +1,8 @@
 //! Query tags: they say for which stream a statement runs, so that its cost can be attributed.
 //!
 //! A tag is a JSON object. Each statement sends its own, so that none is needed to set it. The reads of an idle cycle all carry the
-//! same one: whether a different tag keeps Snowflake from answering out of its result cache is not documented.
+//! same one: whether a different tag keeps Snowflake from answering out of its result cache is not documented. Unverified: see
+//! docs/unverified.md#query-tags.
 
 use std::sync::Arc;
 

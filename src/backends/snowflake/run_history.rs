@@ -3,102 +3,119 @@
 use super::names::Names;
 use super::rejects::where_all;
 use super::state_tables::StateTables;
-use super::transaction::{self, Fence};
 use super::{Snowflake, time};
 use crate::snowflake::{Bind, Row, Session, Sql, Statement, sql};
 use crate::state::{RunQuery, RunRecord, StateChange, StateKey};
-use crate::{Result, RunStatus};
+use crate::{Error, Result, RunStatus};
+
+/// The names of the columns of [`RunRows`] begin with this, and continue with the names of the table's columns.
+const PREFIX: &str = "RUN_";
+
+/// The records that a change of state adds to the run history, as a query.
+pub(super) struct RunRows {
+    /// A row with 1 in `IS_FIRST`, which is the record of the change's run, or without an id if the change has none. Then, with 0, the
+    /// newest records of the running runs that the change supersedes, as interrupted: if one of these runs is still alive, its own
+    /// later record counts.
+    pub(super) sql: Sql,
+    binds: Vec<Bind>,
+}
+
+impl RunRows {
+    /// Binds the values of the query.
+    pub(super) fn bind(self, statement: Statement) -> Statement {
+        self.binds.into_iter().fold(statement, Statement::bind)
+    }
+
+    /// The clause of a multi-table INSERT that stores the rows.
+    pub(super) fn clause(names: &Names) -> Sql {
+        let columns: Vec<Sql> = record_columns().into_iter().map(|(column, _)| column.into()).collect();
+        let quoted = |prefix: &'static str| {
+            let columns: Vec<Sql> = columns.iter().map(|column| sql!("\"{prefix}{column}\"", prefix, column)).collect();
+            Sql::join(&columns, ", ")
+        };
+        sql!(
+            "WHEN \"{PREFIX}ID\" IS NOT NULL THEN INTO {run} ({columns}) VALUES ({values})",
+            PREFIX,
+            run = names.state("SNOWFEED_RUN"),
+            columns = quoted(""),
+            values = quoted(PREFIX)
+        )
+    }
+}
 
 impl Snowflake {
-    /// Appends the record of a change's run. A change with a new state also records that it interrupts the runs that it supersedes.
-    pub(super) async fn record_run(
-        &self,
-        session: &mut dyn Session,
-        change: &StateChange,
-        fence: Option<&Fence>,
-    ) -> Result<()> {
-        let superseding = fence.filter(|_| change.state.is_some());
-        match (&change.run, superseding) {
-            (Some(run), superseding) => self.record(session, run, fence, superseding).await,
-            (None, Some(fence)) => self.end_superseded(session, &change.key, fence).await,
-            (None, None) => Ok(()),
-        }
-    }
-
-    /// Appends the record of a run, if the fence is held; with `superseding`, also ends the runs that it supersedes.
-    async fn record(
-        &self,
-        session: &mut dyn Session,
-        run: &RunRecord,
-        fence: Option<&Fence>,
-        superseding: Option<&Fence>,
-    ) -> Result<()> {
-        let held = fence.map(|fence| sql!(" WHERE {held}", held = fence.is_held())).unwrap_or_default();
-        let (columns, select) = record_columns();
-        let superseded = superseding
-            .map(|fence| sql!(" UNION ALL {superseded}", superseded = self.superseded(fence)))
-            .unwrap_or_default();
-        let insert = sql!(
-            "INSERT INTO {run} ({columns}) SELECT {select} FROM (SELECT PARSE_JSON(?) AS \"RUN\", CAST(? AS NUMBER(38, 0)) AS \
-             \"SKIPPED\", CAST(? AS TIMESTAMP_NTZ) AS \"RECORDED_AT\", CAST(? AS TIMESTAMP_NTZ) AS \"STARTED_AT\", CAST(? AS \
-             TIMESTAMP_NTZ) AS \"ENDED_AT\", CAST(? AS VARCHAR) AS \"DOCUMENT\") b{held}{superseded}",
-            columns,
-            select,
-            held,
-            superseded,
-            run = self.0.names.state("SNOWFEED_RUN")
-        );
-        let document = Bind::json(run)?;
-        let skipped = i64::try_from(run.counts.skipped_total()).unwrap_or(i64::MAX);
-        let recorded_at = time::ntz_text(self.0.run_clock.next());
-        let insert = Statement::new(insert).bind(document.clone()).bind(skipped).bind(recorded_at);
-        let mut insert =
-            insert.bind(time::ntz_text(run.started_at)).bind(run.ended_at.map(time::ntz_text)).bind(document);
-        if superseding.is_some() {
-            insert = insert.bind(run.resource.as_str()).bind(run.stream.as_str()).bind(run.id.to_string());
-        }
-        if session.execute(insert).await?.rows_affected()? == 0 { Err(transaction::lost()) } else { Ok(()) }
-    }
-
-    /// Interrupts the running runs of a key that a change without a run supersedes.
-    async fn end_superseded(&self, session: &mut dyn Session, key: &StateKey, fence: &Fence) -> Result<()> {
-        let (columns, _) = record_columns();
-        let insert = sql!(
-            "INSERT INTO {run} ({columns}) {fence}",
-            columns,
-            run = self.0.names.state("SNOWFEED_RUN"),
-            fence = self.superseded(fence)
-        );
-        let insert = Statement::new(insert).bind(key.resource.as_str()).bind(key.stream.as_str());
-        session.execute(insert.bind("")).await.map(drop)
-    }
-
-    /// Selects the newest records of the other running runs of a key, as interrupted. If one of these runs is still alive, its own
-    /// later record counts. A run without a stream belongs to an older version, which can no longer commit.
-    fn superseded(&self, fence: &Fence) -> Sql {
+    /// The records that a change with a new state adds to the run history.
+    pub(super) fn run_rows(&self, change: &StateChange) -> Result<RunRows> {
         let [running, interrupted] =
             [RunStatus::Running, RunStatus::Interrupted].map(|status| Sql::assert_safe(status.to_string()));
-        let (columns, _) = record_columns();
-        let values = columns
-            .replace_fragment("\"STATUS\"", &sql!("'{interrupted}'", interrupted))
-            .replace_fragment("\"RECORDED_AT\"", &"DATEADD(MICROSECOND, 1, r.\"RECORDED_AT\")")
-            .replace_fragment(
-                "\"DOCUMENT\"",
-                &sql!(
+        let columns = record_columns();
+        let own: Vec<Sql> = columns
+            .iter()
+            .map(|&(column, ref value)| sql!("{value} AS \"{PREFIX}{column}\"", value, PREFIX, column))
+            .collect();
+        let superseded: Vec<Sql> = columns
+            .iter()
+            .map(|&(column, _)| match column {
+                "STATUS" => sql!("'{interrupted}'", interrupted = &interrupted),
+                "RECORDED_AT" => "DATEADD(MICROSECOND, 1, r.\"RECORDED_AT\")".into(),
+                "DOCUMENT" => sql!(
                     "REPLACE(r.\"DOCUMENT\", '\"status\":\"{running}\"', '\"status\":\"{interrupted}\"')",
-                    running,
-                    interrupted
+                    running = &running,
+                    interrupted = &interrupted
                 ),
-            );
-        sql!(
-            "SELECT {values} FROM (SELECT * FROM {run} WHERE \"RESOURCE\" = ? AND (\"STREAM\" = ? OR \"STREAM\" IS NULL) QUALIFY \
-             ROW_NUMBER() OVER (PARTITION BY \"ID\" ORDER BY \"RECORDED_AT\" DESC) = 1) r WHERE r.\"ID\" <> ? AND r.\"STATUS\" = \
-             '{running}' AND {held}",
-            values,
-            running,
+                column => sql!("r.\"{column}\"", column),
+            })
+            .collect();
+        // A run without a stream belongs to an older version, which can no longer commit.
+        let sql = sql!(
+            "SELECT 1 AS \"IS_FIRST\", {own} FROM {record} UNION ALL SELECT 0 AS \"IS_FIRST\", {superseded} FROM (SELECT * FROM \
+             {run} WHERE \"RESOURCE\" = ? AND (\"STREAM\" = ? OR \"STREAM\" IS NULL) QUALIFY ROW_NUMBER() OVER (PARTITION BY \"ID\" \
+             ORDER BY \"RECORDED_AT\" DESC) = 1) r WHERE r.\"ID\" <> ? AND r.\"STATUS\" = '{running}'",
+            own = Sql::join(&own, ", "),
+            record = RECORD,
+            superseded = Sql::join(&superseded, ", "),
             run = self.0.names.state("SNOWFEED_RUN"),
-            held = fence.is_held()
-        )
+            running
+        );
+        let mut binds = self.record_binds(change.run.as_ref())?;
+        let id = change.run.as_ref().map(|run| run.id.to_string()).unwrap_or_default();
+        binds.extend([change.key.resource.as_str().into(), change.key.stream.as_str().into(), id.into()]);
+        Ok(RunRows { sql, binds })
+    }
+
+    /// Appends the record of a run that changes no state.
+    pub(super) async fn record_run(&self, session: &mut dyn Session, run: &RunRecord) -> Result<()> {
+        let columns = record_columns();
+        let named: Vec<Sql> = columns.iter().map(|&(column, _)| sql!("\"{column}\"", column)).collect();
+        let values: Vec<Sql> = columns.into_iter().map(|(_, value)| value).collect();
+        let insert = sql!(
+            "INSERT INTO {run} ({columns}) SELECT {values} FROM {record}",
+            run = self.0.names.state("SNOWFEED_RUN"),
+            columns = Sql::join(&named, ", "),
+            values = Sql::join(&values, ", "),
+            record = RECORD
+        );
+        let insert = self.record_binds(Some(run))?.into_iter().fold(Statement::new(insert), Statement::bind);
+        session.execute(insert).await.map(drop)
+    }
+
+    /// The values of [`RECORD`].
+    fn record_binds(&self, run: Option<&RunRecord>) -> Result<Vec<Bind>> {
+        let document = run.map(serde_json::to_string).transpose();
+        let document =
+            document.map_err(|error| Error::internal("a run cannot be written as JSON").with_source(error))?;
+        let skipped = run.map_or(0, |run| i64::try_from(run.counts.skipped_total()).unwrap_or(i64::MAX));
+        let started_at = run.map(|run| time::ntz_text(run.started_at));
+        let ended_at = run.and_then(|run| run.ended_at).map(time::ntz_text);
+        let recorded_at = time::ntz_text(self.0.run_clock.next());
+        Ok(vec![
+            document.clone().into(),
+            skipped.into(),
+            recorded_at.into(),
+            started_at.into(),
+            ended_at.into(),
+            document.into(),
+        ])
     }
 
     /// Returns the selected runs, the newest first.
@@ -148,9 +165,14 @@ impl Snowflake {
     }
 }
 
+/// The record of a run in bound values, as `b`.
+const RECORD: &str = "(SELECT PARSE_JSON(?) AS \"RUN\", CAST(? AS NUMBER(38, 0)) AS \"SKIPPED\", CAST(? AS TIMESTAMP_NTZ) AS \
+                      \"RECORDED_AT\", CAST(? AS TIMESTAMP_NTZ) AS \"STARTED_AT\", CAST(? AS TIMESTAMP_NTZ) AS \"ENDED_AT\", \
+                      CAST(? AS VARCHAR) AS \"DOCUMENT\") b";
+
 /// The columns of the run history, and their values over `b`.
-fn record_columns() -> (Sql, Sql) {
-    const NUMBERS: [(&str, &str); 12] = [
+fn record_columns() -> Vec<(&'static str, Sql)> {
+    const NUMBERS: [(&str, &str); 11] = [
         ("OFFERED", "counts.offered"),
         ("INSERTED", "counts.inserted"),
         ("UPDATED", "counts.updated"),
@@ -162,7 +184,6 @@ fn record_columns() -> (Sql, Sql) {
         ("BYTES", "traffic.bytes"),
         ("WAITED_MS", "traffic.waited_ms"),
         ("TOTAL_MS", "timings.total_ms"),
-        ("SKIPPED", ""),
     ];
     const TEXTS: [(&str, &str); 6] = [
         ("ID", "id"),
@@ -172,18 +193,11 @@ fn record_columns() -> (Sql, Sql) {
         ("STATUS", "status"),
         ("ERROR", "error.message"),
     ];
-    let mut values: Vec<(&'static str, Sql)> = Vec::new();
-    values.extend(TEXTS.map(|(column, path)| (column, sql!("b.\"RUN\":{path}::VARCHAR", path))));
-    values.extend(NUMBERS.map(|(column, path)| match path {
-        "" => (column, "b.\"SKIPPED\"".into()),
-        path => (column, sql!("b.\"RUN\":{path}::NUMBER(38, 0)", path)),
-    }));
-    values.extend(
-        ["RECORDED_AT", "STARTED_AT", "ENDED_AT", "DOCUMENT"].map(|column| (column, sql!("b.\"{column}\"", column))),
-    );
-    let columns: Vec<Sql> = values.iter().map(|&(column, _)| sql!("\"{column}\"", column)).collect();
-    let select: Vec<Sql> = values.into_iter().map(|(_, value)| value).collect();
-    (Sql::join(&columns, ", "), Sql::join(&select, ", "))
+    const OTHERS: [&str; 5] = ["SKIPPED", "RECORDED_AT", "STARTED_AT", "ENDED_AT", "DOCUMENT"];
+    let texts = TEXTS.map(|(column, path)| (column, sql!("b.\"RUN\":{path}::VARCHAR", path)));
+    let numbers = NUMBERS.map(|(column, path)| (column, sql!("b.\"RUN\":{path}::NUMBER(38, 0)", path)));
+    let others = OTHERS.map(|column| (column, sql!("b.\"{column}\"", column)));
+    texts.into_iter().chain(numbers).chain(others).collect()
 }
 
 /// Reads the record whose document and stream begin at a column; `None`, with a warning, if it is unreadable. The document of an older

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use super::names::{Names, literal};
 use super::pool::UnknownOutcome;
 use super::rows::CommitNumbers;
-use super::run_history::run;
+use super::run_history::{RunRows, run};
 use super::state_tables::StateTables;
 use super::transaction::{self, Fence};
 use super::{Snowflake, rows, time};
@@ -21,6 +21,10 @@ use crate::state::{
     RunQuery, RunRecord, StateChange, StateEntry, StateKey, StateStore, StateVersion, StreamState, StreamStatus,
 };
 use crate::{Error, ErrorKind, Result};
+
+/// The columns of `APP_STATE`.
+const COLUMNS: &str = "\"TIMESTAMP\", \"KEY\", \"STREAM\", \"VALUE\", \"VERSION\", \"AT\", \"DOCUMENT\", \"SEQUENCE\", \
+                       \"PARENT_STREAM\", \"PARENT_SEQUENCE\"";
 
 /// The fence of changes of one resource; `None` if none of them has a state.
 pub(super) fn fence<'a>(names: &Names, changes: impl IntoIterator<Item = &'a StateChange>) -> Option<Fence> {
@@ -41,48 +45,51 @@ impl Snowflake {
         fence: Option<&Fence>,
         numbers: &CommitNumbers<'_>,
     ) -> Result<StateVersion> {
-        let mut version = change.base;
-        self.tag(session, &change.key.resource, Some(&change.key.stream), change.state.as_ref().map(|state| state.run));
-        if let (Some(state), Some(fence)) = (&change.state, fence) {
-            let base = i64::try_from(change.base.0).unwrap_or(i64::MAX);
-            let entries = self.0.names.state("APP_STATE");
-            let numbered = numbers.columns();
-            // An invalid time that a user wrote by hand counts as the earliest.
-            let insert = sql!(
-                "INSERT INTO {entries} (\"TIMESTAMP\", \"KEY\", \"STREAM\", \"VALUE\", \"VERSION\", \"AT\", \"DOCUMENT\", \
-                 \"SEQUENCE\", \"PARENT_STREAM\", \"PARENT_SEQUENCE\") SELECT \
-                 CAST(REPLACE(REPLACE(e.\"AT\", 'T', ' '), 'Z', '') AS TIMESTAMP_NTZ), e.\"KEY\", e.\"STREAM\", \
-                 PARSE_JSON(e.\"DOCUMENT\"), e.\"BASE\" + 1, e.\"AT\", e.\"DOCUMENT\", e.\"SEQUENCE\", e.\"PARENT_STREAM\", \
-                 e.\"PARENT_SEQUENCE\" FROM (SELECT b.\"KEY\", b.\"STREAM\", b.\"BASE\", b.\"DOCUMENT\", CASE WHEN n.\"AT\" > b.\"AT\" \
-                 THEN n.\"AT\" ELSE b.\"AT\" END AS \"AT\", {sequence} AS \"SEQUENCE\", COALESCE(b.\"PARENT_STREAM\", \
-                 n.\"PARENT_STREAM\") AS \"PARENT_STREAM\", {parent_sequence} AS \"PARENT_SEQUENCE\" FROM (SELECT \
-                 CAST(? AS VARCHAR) AS \"KEY\", CAST(? AS VARCHAR) AS \"STREAM\", CAST(? AS NUMBER(38, 0)) AS \"BASE\", CAST(? AS \
-                 VARCHAR) AS \"AT\", CAST(? AS VARCHAR) AS \"DOCUMENT\", CAST(? AS VARCHAR) AS \"PARENT_STREAM\") b CROSS JOIN \
-                 (SELECT MAX(\"VERSION\") AS \"VERSION\", MAX(\"SEQUENCE\") AS \"SEQUENCE\", MAX(\"PARENT_STREAM\") AS \
-                 \"PARENT_STREAM\", MAX(\"PARENT_SEQUENCE\") AS \"PARENT_SEQUENCE\", MAX(CASE WHEN REGEXP_LIKE(\"AT\", \
-                 '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}[.][0-9]{{9}}Z$') THEN \"AT\" END) AS \"AT\" \
-                 FROM {entries} WHERE \"KEY\" = ? AND (\"STREAM\" = ? OR \"STREAM\" IS NULL)) n{tables} WHERE COALESCE(n.\"VERSION\", 0) = \
-                 b.\"BASE\"{unchanged}) e WHERE {held}",
-                entries,
-                sequence = numbered.sequence,
-                parent_sequence = numbered.parent_sequence,
-                tables = numbered.tables,
-                unchanged = numbered.unchanged,
-                held = fence.is_held()
-            );
-            let document = serde_json::to_string(state)
-                .map_err(|error| Error::internal("a state cannot be written as JSON").with_source(error))?;
-            let StateKey { resource, stream } = &change.key;
-            let insert = Statement::new(insert).bind(resource.as_str()).bind(stream.as_str()).bind(base);
-            let insert = insert.bind(time::rfc3339(change.at)).bind(document).bind(numbers.unstated_stream());
-            let insert = numbers.bind_expected(insert.bind(resource.as_str()).bind(stream.as_str()));
-            if session.execute(insert).await?.rows_affected()? == 0 {
-                return Err(conflict(&change.key, change.base, change.base));
+        let (Some(state), Some(fence)) = (&change.state, fence) else {
+            if let Some(run) = &change.run {
+                self.record_run(session, run).await?;
             }
-            version = StateVersion(change.base.0 + 1);
+            return Ok(change.base);
+        };
+        let base = i64::try_from(change.base.0).unwrap_or(i64::MAX);
+        let names = &self.0.names;
+        let (numbered, runs) = (numbers.columns(), self.run_rows(change)?);
+        // One statement stores the state and the records of runs. Unverified: see docs/unverified.md#multi-table-insert. An invalid time that a user wrote by hand counts as
+        // the earliest.
+        let insert = sql!(
+            "INSERT ALL WHEN \"IS_FIRST\" = 1 THEN INTO {entries} ({COLUMNS}) VALUES ({COLUMNS}) {run_clause} SELECT \
+             CAST(REPLACE(REPLACE(e.\"AT\", 'T', ' '), 'Z', '') AS TIMESTAMP_NTZ) AS \"TIMESTAMP\", e.\"KEY\", e.\"STREAM\", \
+             PARSE_JSON(e.\"DOCUMENT\") AS \"VALUE\", e.\"BASE\" + 1 AS \"VERSION\", e.\"AT\", e.\"DOCUMENT\", e.\"SEQUENCE\", \
+             e.\"PARENT_STREAM\", e.\"PARENT_SEQUENCE\", r.* FROM (SELECT b.\"KEY\", b.\"STREAM\", b.\"BASE\", b.\"DOCUMENT\", CASE \
+             WHEN n.\"AT\" > b.\"AT\" THEN n.\"AT\" ELSE b.\"AT\" END AS \"AT\", {sequence} AS \"SEQUENCE\", \
+             COALESCE(b.\"PARENT_STREAM\", n.\"PARENT_STREAM\") AS \"PARENT_STREAM\", {parent_sequence} AS \"PARENT_SEQUENCE\" FROM \
+             (SELECT CAST(? AS VARCHAR) AS \"KEY\", CAST(? AS VARCHAR) AS \"STREAM\", CAST(? AS NUMBER(38, 0)) AS \"BASE\", CAST(? AS \
+             VARCHAR) AS \"AT\", CAST(? AS VARCHAR) AS \"DOCUMENT\", CAST(? AS VARCHAR) AS \"PARENT_STREAM\") b CROSS JOIN \
+             (SELECT MAX(\"VERSION\") AS \"VERSION\", MAX(\"SEQUENCE\") AS \"SEQUENCE\", MAX(\"PARENT_STREAM\") AS \
+             \"PARENT_STREAM\", MAX(\"PARENT_SEQUENCE\") AS \"PARENT_SEQUENCE\", MAX(CASE WHEN REGEXP_LIKE(\"AT\", \
+             '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}[.][0-9]{{9}}Z$') THEN \"AT\" END) AS \"AT\" \
+             FROM {entries} WHERE \"KEY\" = ? AND (\"STREAM\" = ? OR \"STREAM\" IS NULL)) n{tables} WHERE COALESCE(n.\"VERSION\", 0) = \
+             b.\"BASE\"{unchanged}) e CROSS JOIN ({run_rows}) r WHERE {held}",
+            entries = names.state("APP_STATE"),
+            COLUMNS,
+            run_clause = RunRows::clause(names),
+            sequence = numbered.sequence,
+            parent_sequence = numbered.parent_sequence,
+            tables = numbered.tables,
+            unchanged = numbered.unchanged,
+            run_rows = &runs.sql,
+            held = fence.is_held()
+        );
+        let document = serde_json::to_string(state)
+            .map_err(|error| Error::internal("a state cannot be written as JSON").with_source(error))?;
+        let StateKey { resource, stream } = &change.key;
+        let insert = Statement::new(insert).bind(resource.as_str()).bind(stream.as_str()).bind(base);
+        let insert = insert.bind(time::rfc3339(change.at)).bind(document).bind(numbers.unstated_stream());
+        let insert = numbers.bind_expected(insert.bind(resource.as_str()).bind(stream.as_str()));
+        if session.execute(runs.bind(insert)).await?.rows_affected()? == 0 {
+            return Err(conflict(&change.key, change.base, change.base));
         }
-        self.record_run(session, change, fence).await?;
-        Ok(version)
+        Ok(StateVersion(change.base.0 + 1))
     }
 }
 

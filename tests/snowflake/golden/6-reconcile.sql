@@ -1,8 +1,8 @@
 -- A reconcile run: one issue of three is gone.
--- 32 statements:
---     8 begin or end a transaction
+-- 24 statements:
+--     6 begin or end a transaction
 --     7 read
---    17 write
+--    11 write
 
 SELECT 'connector' AS "WHAT", "KEY", CASE WHEN TO_JSON(TRY_PARSE_JSON("DOCUMENT", 'd')) = TO_JSON("VALUE") THEN "DOCUMENT" ELSE COALESCE(TO_JSON("VALUE"),
         "DOCUMENT") END AS "TEXT"
@@ -55,10 +55,21 @@ INSERT INTO "DB"."STATE"."SNOWFEED_SEEN" ("RUN", "RESOURCE", "STREAM", "KEY", "P
     LATERAL FLATTEN(input => b."ROWS") f;
 -- bound: 'id', 'acme/widgets', 'issues', […]
 
-INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "STREAM", "VALUE", "VERSION", "AT", "DOCUMENT",
-        "SEQUENCE", "PARENT_STREAM", "PARENT_SEQUENCE") SELECT CAST(REPLACE(REPLACE(e."AT", 'T', ' '),
-            'Z', '') AS TIMESTAMP_NTZ), e."KEY", e."STREAM", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1, e."AT",
-    e."DOCUMENT", e."SEQUENCE", e."PARENT_STREAM", e."PARENT_SEQUENCE"
+INSERT ALL
+    WHEN "IS_FIRST" = 1 THEN INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "STREAM", "VALUE", "VERSION",
+        "AT", "DOCUMENT", "SEQUENCE", "PARENT_STREAM", "PARENT_SEQUENCE")
+    VALUES ("TIMESTAMP", "KEY", "STREAM", "VALUE", "VERSION", "AT", "DOCUMENT", "SEQUENCE", "PARENT_STREAM",
+        "PARENT_SEQUENCE")
+    WHEN "RUN_ID" IS NOT NULL THEN INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "STREAM", "MODE", "STATUS",
+        "ERROR", "OFFERED", "INSERTED", "UPDATED", "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS",
+        "BYTES", "WAITED_MS", "TOTAL_MS", "SKIPPED", "RECORDED_AT", "STARTED_AT", "ENDED_AT", "DOCUMENT")
+    VALUES ("RUN_ID", "RUN_RESOURCE", "RUN_STREAM", "RUN_MODE", "RUN_STATUS", "RUN_ERROR", "RUN_OFFERED",
+        "RUN_INSERTED", "RUN_UPDATED", "RUN_UNCHANGED", "RUN_DELETED", "RUN_REJECTED", "RUN_COMMITS",
+        "RUN_REQUESTS", "RUN_BYTES", "RUN_WAITED_MS", "RUN_TOTAL_MS", "RUN_SKIPPED", "RUN_RECORDED_AT",
+        "RUN_STARTED_AT", "RUN_ENDED_AT", "RUN_DOCUMENT") SELECT CAST(REPLACE(REPLACE(e."AT", 'T', ' '),
+            'Z', '') AS TIMESTAMP_NTZ) AS "TIMESTAMP", e."KEY", e."STREAM", PARSE_JSON(e."DOCUMENT") AS "VALUE",
+    e."BASE" + 1 AS "VERSION", e."AT", e."DOCUMENT", e."SEQUENCE", e."PARENT_STREAM", e."PARENT_SEQUENCE",
+    r.*
     FROM (SELECT b."KEY", b."STREAM", b."BASE", b."DOCUMENT", CASE WHEN n."AT" > b."AT" THEN n."AT" ELSE b."AT" END AS "AT",
         GREATEST(COALESCE(r."SEQ", 0), COALESCE(n."SEQUENCE", 0)) AS "SEQUENCE", COALESCE(b."PARENT_STREAM",
             n."PARENT_STREAM") AS "PARENT_STREAM", n."PARENT_SEQUENCE" AS "PARENT_SEQUENCE"
@@ -71,38 +82,32 @@ INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "STREAM", "VALUE", "VE
         CROSS JOIN (SELECT MAX("SEQ") AS "SEQ"
             FROM "DB"."PUBLIC_RAW"."acme/widgets") r
         WHERE COALESCE(n."VERSION", 0) = b."BASE" AND GREATEST(COALESCE(r."SEQ", 0), COALESCE(n."SEQUENCE", 0)) = CAST(? AS NUMBER(38, 0))) e
+    CROSS JOIN (SELECT 1 AS "IS_FIRST", b."RUN":id::VARCHAR AS "RUN_ID", b."RUN":resource::VARCHAR AS "RUN_RESOURCE",
+        b."RUN":stream::VARCHAR AS "RUN_STREAM", b."RUN":mode::VARCHAR AS "RUN_MODE", b."RUN":status::VARCHAR AS "RUN_STATUS",
+        b."RUN":error.message::VARCHAR AS "RUN_ERROR", b."RUN":counts.offered::NUMBER(38, 0) AS "RUN_OFFERED",
+        b."RUN":counts.inserted::NUMBER(38, 0) AS "RUN_INSERTED", b."RUN":counts.updated::NUMBER(38, 0) AS "RUN_UPDATED",
+        b."RUN":counts.unchanged::NUMBER(38, 0) AS "RUN_UNCHANGED", b."RUN":counts.deleted::NUMBER(38, 0) AS "RUN_DELETED",
+        b."RUN":counts.rejected::NUMBER(38, 0) AS "RUN_REJECTED", b."RUN":commits::NUMBER(38, 0) AS "RUN_COMMITS",
+        b."RUN":traffic.requests::NUMBER(38, 0) AS "RUN_REQUESTS", b."RUN":traffic.bytes::NUMBER(38, 0) AS "RUN_BYTES",
+        b."RUN":traffic.waited_ms::NUMBER(38, 0) AS "RUN_WAITED_MS", b."RUN":timings.total_ms::NUMBER(38, 0) AS "RUN_TOTAL_MS",
+        b."SKIPPED" AS "RUN_SKIPPED", b."RECORDED_AT" AS "RUN_RECORDED_AT", b."STARTED_AT" AS "RUN_STARTED_AT",
+        b."ENDED_AT" AS "RUN_ENDED_AT", b."DOCUMENT" AS "RUN_DOCUMENT"
+        FROM (SELECT PARSE_JSON(?) AS "RUN", CAST(? AS NUMBER(38, 0)) AS "SKIPPED", CAST(? AS TIMESTAMP_NTZ) AS "RECORDED_AT",
+            CAST(? AS TIMESTAMP_NTZ) AS "STARTED_AT", CAST(? AS TIMESTAMP_NTZ) AS "ENDED_AT", CAST(? AS VARCHAR) AS "DOCUMENT") b
+        UNION ALL SELECT 0 AS "IS_FIRST", r."ID", r."RESOURCE", r."STREAM", r."MODE", 'interrupted', r."ERROR",
+        r."OFFERED", r."INSERTED", r."UPDATED", r."UNCHANGED", r."DELETED", r."REJECTED", r."COMMITS",
+        r."REQUESTS", r."BYTES", r."WAITED_MS", r."TOTAL_MS", r."SKIPPED", DATEADD(MICROSECOND, 1, r."RECORDED_AT"),
+        r."STARTED_AT", r."ENDED_AT", REPLACE(r."DOCUMENT", '"status":"running"', '"status":"interrupted"')
+        FROM (SELECT *
+            FROM "DB"."STATE"."SNOWFEED_RUN"
+            WHERE "RESOURCE" = ? AND ("STREAM" = ? OR "STREAM" IS NULL)
+            QUALIFY ROW_NUMBER() OVER (PARTITION BY "ID"
+                ORDER BY "RECORDED_AT" DESC) = 1) r
+        WHERE r."ID" <> ? AND r."STATUS" = 'running') r
     WHERE EXISTS (SELECT 1 AS "ONE"
         FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
         WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
--- bound: 'acme/widgets', 'issues', 4, the time, {…}, null, 'acme/widgets', 'issues', 2
-
-INSERT INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "STREAM", "MODE", "STATUS", "ERROR", "OFFERED",
-        "INSERTED", "UPDATED", "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS",
-        "TOTAL_MS", "SKIPPED", "RECORDED_AT", "STARTED_AT", "ENDED_AT", "DOCUMENT") SELECT b."RUN":id::VARCHAR,
-    b."RUN":resource::VARCHAR, b."RUN":stream::VARCHAR, b."RUN":mode::VARCHAR, b."RUN":status::VARCHAR,
-    b."RUN":error.message::VARCHAR, b."RUN":counts.offered::NUMBER(38, 0), b."RUN":counts.inserted::NUMBER(38, 0),
-    b."RUN":counts.updated::NUMBER(38, 0), b."RUN":counts.unchanged::NUMBER(38, 0), b."RUN":counts.deleted::NUMBER(38, 0),
-    b."RUN":counts.rejected::NUMBER(38, 0), b."RUN":commits::NUMBER(38, 0), b."RUN":traffic.requests::NUMBER(38, 0),
-    b."RUN":traffic.bytes::NUMBER(38, 0), b."RUN":traffic.waited_ms::NUMBER(38, 0), b."RUN":timings.total_ms::NUMBER(38, 0),
-    b."SKIPPED", b."RECORDED_AT", b."STARTED_AT", b."ENDED_AT", b."DOCUMENT"
-    FROM (SELECT PARSE_JSON(?) AS "RUN", CAST(? AS NUMBER(38, 0)) AS "SKIPPED", CAST(? AS TIMESTAMP_NTZ) AS "RECORDED_AT",
-        CAST(? AS TIMESTAMP_NTZ) AS "STARTED_AT", CAST(? AS TIMESTAMP_NTZ) AS "ENDED_AT", CAST(? AS VARCHAR) AS "DOCUMENT") b
-    WHERE EXISTS (SELECT 1 AS "ONE"
-        FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
-        WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR))
-    UNION ALL SELECT "ID", "RESOURCE", "STREAM", "MODE", 'interrupted', "ERROR", "OFFERED", "INSERTED", "UPDATED",
-    "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS", "SKIPPED",
-    DATEADD(MICROSECOND, 1, r."RECORDED_AT"), "STARTED_AT", "ENDED_AT", REPLACE(r."DOCUMENT", '"status":"running"',
-        '"status":"interrupted"')
-    FROM (SELECT *
-        FROM "DB"."STATE"."SNOWFEED_RUN"
-        WHERE "RESOURCE" = ? AND ("STREAM" = ? OR "STREAM" IS NULL)
-        QUALIFY ROW_NUMBER() OVER (PARTITION BY "ID"
-            ORDER BY "RECORDED_AT" DESC) = 1) r
-    WHERE r."ID" <> ? AND r."STATUS" = 'running' AND EXISTS (SELECT 1 AS "ONE"
-        FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
-        WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
--- bound: {…}, 0, the time, the time, null, {…}, 'acme/widgets', 'issues', 'id'
+-- bound: 'acme/widgets', 'issues', 2, the time, {…}, null, 'acme/widgets', 'issues', 2, {…}, 0, the time, the time, null, {…}, 'acme/widgets', 'issues', 'id'
 
 COMMIT;
 
@@ -180,10 +185,21 @@ INSERT INTO "DB"."STATE"."SNOWFEED_SEEN" ("RUN", "RESOURCE", "STREAM", "KEY", "P
     LATERAL FLATTEN(input => b."ROWS") f;
 -- bound: 'id', 'acme/widgets', 'issues', […]
 
-INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "STREAM", "VALUE", "VERSION", "AT", "DOCUMENT",
-        "SEQUENCE", "PARENT_STREAM", "PARENT_SEQUENCE") SELECT CAST(REPLACE(REPLACE(e."AT", 'T', ' '),
-            'Z', '') AS TIMESTAMP_NTZ), e."KEY", e."STREAM", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1, e."AT",
-    e."DOCUMENT", e."SEQUENCE", e."PARENT_STREAM", e."PARENT_SEQUENCE"
+INSERT ALL
+    WHEN "IS_FIRST" = 1 THEN INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "STREAM", "VALUE", "VERSION",
+        "AT", "DOCUMENT", "SEQUENCE", "PARENT_STREAM", "PARENT_SEQUENCE")
+    VALUES ("TIMESTAMP", "KEY", "STREAM", "VALUE", "VERSION", "AT", "DOCUMENT", "SEQUENCE", "PARENT_STREAM",
+        "PARENT_SEQUENCE")
+    WHEN "RUN_ID" IS NOT NULL THEN INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "STREAM", "MODE", "STATUS",
+        "ERROR", "OFFERED", "INSERTED", "UPDATED", "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS",
+        "BYTES", "WAITED_MS", "TOTAL_MS", "SKIPPED", "RECORDED_AT", "STARTED_AT", "ENDED_AT", "DOCUMENT")
+    VALUES ("RUN_ID", "RUN_RESOURCE", "RUN_STREAM", "RUN_MODE", "RUN_STATUS", "RUN_ERROR", "RUN_OFFERED",
+        "RUN_INSERTED", "RUN_UPDATED", "RUN_UNCHANGED", "RUN_DELETED", "RUN_REJECTED", "RUN_COMMITS",
+        "RUN_REQUESTS", "RUN_BYTES", "RUN_WAITED_MS", "RUN_TOTAL_MS", "RUN_SKIPPED", "RUN_RECORDED_AT",
+        "RUN_STARTED_AT", "RUN_ENDED_AT", "RUN_DOCUMENT") SELECT CAST(REPLACE(REPLACE(e."AT", 'T', ' '),
+            'Z', '') AS TIMESTAMP_NTZ) AS "TIMESTAMP", e."KEY", e."STREAM", PARSE_JSON(e."DOCUMENT") AS "VALUE",
+    e."BASE" + 1 AS "VERSION", e."AT", e."DOCUMENT", e."SEQUENCE", e."PARENT_STREAM", e."PARENT_SEQUENCE",
+    r.*
     FROM (SELECT b."KEY", b."STREAM", b."BASE", b."DOCUMENT", CASE WHEN n."AT" > b."AT" THEN n."AT" ELSE b."AT" END AS "AT",
         GREATEST(COALESCE(r."SEQ", 0), COALESCE(n."SEQUENCE", 0)) AS "SEQUENCE", COALESCE(b."PARENT_STREAM",
             n."PARENT_STREAM") AS "PARENT_STREAM", n."PARENT_SEQUENCE" AS "PARENT_SEQUENCE"
@@ -196,38 +212,32 @@ INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "STREAM", "VALUE", "VE
         CROSS JOIN (SELECT MAX("SEQ") AS "SEQ"
             FROM "DB"."PUBLIC_RAW"."acme/widgets") r
         WHERE COALESCE(n."VERSION", 0) = b."BASE" AND GREATEST(COALESCE(r."SEQ", 0), COALESCE(n."SEQUENCE", 0)) = CAST(? AS NUMBER(38, 0))) e
+    CROSS JOIN (SELECT 1 AS "IS_FIRST", b."RUN":id::VARCHAR AS "RUN_ID", b."RUN":resource::VARCHAR AS "RUN_RESOURCE",
+        b."RUN":stream::VARCHAR AS "RUN_STREAM", b."RUN":mode::VARCHAR AS "RUN_MODE", b."RUN":status::VARCHAR AS "RUN_STATUS",
+        b."RUN":error.message::VARCHAR AS "RUN_ERROR", b."RUN":counts.offered::NUMBER(38, 0) AS "RUN_OFFERED",
+        b."RUN":counts.inserted::NUMBER(38, 0) AS "RUN_INSERTED", b."RUN":counts.updated::NUMBER(38, 0) AS "RUN_UPDATED",
+        b."RUN":counts.unchanged::NUMBER(38, 0) AS "RUN_UNCHANGED", b."RUN":counts.deleted::NUMBER(38, 0) AS "RUN_DELETED",
+        b."RUN":counts.rejected::NUMBER(38, 0) AS "RUN_REJECTED", b."RUN":commits::NUMBER(38, 0) AS "RUN_COMMITS",
+        b."RUN":traffic.requests::NUMBER(38, 0) AS "RUN_REQUESTS", b."RUN":traffic.bytes::NUMBER(38, 0) AS "RUN_BYTES",
+        b."RUN":traffic.waited_ms::NUMBER(38, 0) AS "RUN_WAITED_MS", b."RUN":timings.total_ms::NUMBER(38, 0) AS "RUN_TOTAL_MS",
+        b."SKIPPED" AS "RUN_SKIPPED", b."RECORDED_AT" AS "RUN_RECORDED_AT", b."STARTED_AT" AS "RUN_STARTED_AT",
+        b."ENDED_AT" AS "RUN_ENDED_AT", b."DOCUMENT" AS "RUN_DOCUMENT"
+        FROM (SELECT PARSE_JSON(?) AS "RUN", CAST(? AS NUMBER(38, 0)) AS "SKIPPED", CAST(? AS TIMESTAMP_NTZ) AS "RECORDED_AT",
+            CAST(? AS TIMESTAMP_NTZ) AS "STARTED_AT", CAST(? AS TIMESTAMP_NTZ) AS "ENDED_AT", CAST(? AS VARCHAR) AS "DOCUMENT") b
+        UNION ALL SELECT 0 AS "IS_FIRST", r."ID", r."RESOURCE", r."STREAM", r."MODE", 'interrupted', r."ERROR",
+        r."OFFERED", r."INSERTED", r."UPDATED", r."UNCHANGED", r."DELETED", r."REJECTED", r."COMMITS",
+        r."REQUESTS", r."BYTES", r."WAITED_MS", r."TOTAL_MS", r."SKIPPED", DATEADD(MICROSECOND, 1, r."RECORDED_AT"),
+        r."STARTED_AT", r."ENDED_AT", REPLACE(r."DOCUMENT", '"status":"running"', '"status":"interrupted"')
+        FROM (SELECT *
+            FROM "DB"."STATE"."SNOWFEED_RUN"
+            WHERE "RESOURCE" = ? AND ("STREAM" = ? OR "STREAM" IS NULL)
+            QUALIFY ROW_NUMBER() OVER (PARTITION BY "ID"
+                ORDER BY "RECORDED_AT" DESC) = 1) r
+        WHERE r."ID" <> ? AND r."STATUS" = 'running') r
     WHERE EXISTS (SELECT 1 AS "ONE"
         FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
         WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
--- bound: 'acme/widgets', 'issues', 5, the time, {…}, null, 'acme/widgets', 'issues', 3
-
-INSERT INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "STREAM", "MODE", "STATUS", "ERROR", "OFFERED",
-        "INSERTED", "UPDATED", "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS",
-        "TOTAL_MS", "SKIPPED", "RECORDED_AT", "STARTED_AT", "ENDED_AT", "DOCUMENT") SELECT b."RUN":id::VARCHAR,
-    b."RUN":resource::VARCHAR, b."RUN":stream::VARCHAR, b."RUN":mode::VARCHAR, b."RUN":status::VARCHAR,
-    b."RUN":error.message::VARCHAR, b."RUN":counts.offered::NUMBER(38, 0), b."RUN":counts.inserted::NUMBER(38, 0),
-    b."RUN":counts.updated::NUMBER(38, 0), b."RUN":counts.unchanged::NUMBER(38, 0), b."RUN":counts.deleted::NUMBER(38, 0),
-    b."RUN":counts.rejected::NUMBER(38, 0), b."RUN":commits::NUMBER(38, 0), b."RUN":traffic.requests::NUMBER(38, 0),
-    b."RUN":traffic.bytes::NUMBER(38, 0), b."RUN":traffic.waited_ms::NUMBER(38, 0), b."RUN":timings.total_ms::NUMBER(38, 0),
-    b."SKIPPED", b."RECORDED_AT", b."STARTED_AT", b."ENDED_AT", b."DOCUMENT"
-    FROM (SELECT PARSE_JSON(?) AS "RUN", CAST(? AS NUMBER(38, 0)) AS "SKIPPED", CAST(? AS TIMESTAMP_NTZ) AS "RECORDED_AT",
-        CAST(? AS TIMESTAMP_NTZ) AS "STARTED_AT", CAST(? AS TIMESTAMP_NTZ) AS "ENDED_AT", CAST(? AS VARCHAR) AS "DOCUMENT") b
-    WHERE EXISTS (SELECT 1 AS "ONE"
-        FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
-        WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR))
-    UNION ALL SELECT "ID", "RESOURCE", "STREAM", "MODE", 'interrupted', "ERROR", "OFFERED", "INSERTED", "UPDATED",
-    "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS", "SKIPPED",
-    DATEADD(MICROSECOND, 1, r."RECORDED_AT"), "STARTED_AT", "ENDED_AT", REPLACE(r."DOCUMENT", '"status":"running"',
-        '"status":"interrupted"')
-    FROM (SELECT *
-        FROM "DB"."STATE"."SNOWFEED_RUN"
-        WHERE "RESOURCE" = ? AND ("STREAM" = ? OR "STREAM" IS NULL)
-        QUALIFY ROW_NUMBER() OVER (PARTITION BY "ID"
-            ORDER BY "RECORDED_AT" DESC) = 1) r
-    WHERE r."ID" <> ? AND r."STATUS" = 'running' AND EXISTS (SELECT 1 AS "ONE"
-        FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
-        WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
--- bound: {…}, 0, the time, the time, null, {…}, 'acme/widgets', 'issues', 'id'
+-- bound: 'acme/widgets', 'issues', 3, the time, {…}, null, 'acme/widgets', 'issues', 3, {…}, 0, the time, the time, null, {…}, 'acme/widgets', 'issues', 'id'
 
 COMMIT;
 
@@ -247,10 +257,21 @@ UPDATE "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" SET "TXN" = CAST(CURRENT_TRANS
     "RUN" = ?;
 -- bound: 'id'
 
-INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "STREAM", "VALUE", "VERSION", "AT", "DOCUMENT",
-        "SEQUENCE", "PARENT_STREAM", "PARENT_SEQUENCE") SELECT CAST(REPLACE(REPLACE(e."AT", 'T', ' '),
-            'Z', '') AS TIMESTAMP_NTZ), e."KEY", e."STREAM", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1, e."AT",
-    e."DOCUMENT", e."SEQUENCE", e."PARENT_STREAM", e."PARENT_SEQUENCE"
+INSERT ALL
+    WHEN "IS_FIRST" = 1 THEN INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "STREAM", "VALUE", "VERSION",
+        "AT", "DOCUMENT", "SEQUENCE", "PARENT_STREAM", "PARENT_SEQUENCE")
+    VALUES ("TIMESTAMP", "KEY", "STREAM", "VALUE", "VERSION", "AT", "DOCUMENT", "SEQUENCE", "PARENT_STREAM",
+        "PARENT_SEQUENCE")
+    WHEN "RUN_ID" IS NOT NULL THEN INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "STREAM", "MODE", "STATUS",
+        "ERROR", "OFFERED", "INSERTED", "UPDATED", "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS",
+        "BYTES", "WAITED_MS", "TOTAL_MS", "SKIPPED", "RECORDED_AT", "STARTED_AT", "ENDED_AT", "DOCUMENT")
+    VALUES ("RUN_ID", "RUN_RESOURCE", "RUN_STREAM", "RUN_MODE", "RUN_STATUS", "RUN_ERROR", "RUN_OFFERED",
+        "RUN_INSERTED", "RUN_UPDATED", "RUN_UNCHANGED", "RUN_DELETED", "RUN_REJECTED", "RUN_COMMITS",
+        "RUN_REQUESTS", "RUN_BYTES", "RUN_WAITED_MS", "RUN_TOTAL_MS", "RUN_SKIPPED", "RUN_RECORDED_AT",
+        "RUN_STARTED_AT", "RUN_ENDED_AT", "RUN_DOCUMENT") SELECT CAST(REPLACE(REPLACE(e."AT", 'T', ' '),
+            'Z', '') AS TIMESTAMP_NTZ) AS "TIMESTAMP", e."KEY", e."STREAM", PARSE_JSON(e."DOCUMENT") AS "VALUE",
+    e."BASE" + 1 AS "VERSION", e."AT", e."DOCUMENT", e."SEQUENCE", e."PARENT_STREAM", e."PARENT_SEQUENCE",
+    r.*
     FROM (SELECT b."KEY", b."STREAM", b."BASE", b."DOCUMENT", CASE WHEN n."AT" > b."AT" THEN n."AT" ELSE b."AT" END AS "AT",
         GREATEST(COALESCE(r."SEQ", 0), COALESCE(n."SEQUENCE", 0)) AS "SEQUENCE", COALESCE(b."PARENT_STREAM",
             n."PARENT_STREAM") AS "PARENT_STREAM", n."PARENT_SEQUENCE" AS "PARENT_SEQUENCE"
@@ -263,38 +284,32 @@ INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "STREAM", "VALUE", "VE
         CROSS JOIN (SELECT MAX("SEQ") AS "SEQ"
             FROM "DB"."PUBLIC_RAW"."acme/widgets") r
         WHERE COALESCE(n."VERSION", 0) = b."BASE") e
+    CROSS JOIN (SELECT 1 AS "IS_FIRST", b."RUN":id::VARCHAR AS "RUN_ID", b."RUN":resource::VARCHAR AS "RUN_RESOURCE",
+        b."RUN":stream::VARCHAR AS "RUN_STREAM", b."RUN":mode::VARCHAR AS "RUN_MODE", b."RUN":status::VARCHAR AS "RUN_STATUS",
+        b."RUN":error.message::VARCHAR AS "RUN_ERROR", b."RUN":counts.offered::NUMBER(38, 0) AS "RUN_OFFERED",
+        b."RUN":counts.inserted::NUMBER(38, 0) AS "RUN_INSERTED", b."RUN":counts.updated::NUMBER(38, 0) AS "RUN_UPDATED",
+        b."RUN":counts.unchanged::NUMBER(38, 0) AS "RUN_UNCHANGED", b."RUN":counts.deleted::NUMBER(38, 0) AS "RUN_DELETED",
+        b."RUN":counts.rejected::NUMBER(38, 0) AS "RUN_REJECTED", b."RUN":commits::NUMBER(38, 0) AS "RUN_COMMITS",
+        b."RUN":traffic.requests::NUMBER(38, 0) AS "RUN_REQUESTS", b."RUN":traffic.bytes::NUMBER(38, 0) AS "RUN_BYTES",
+        b."RUN":traffic.waited_ms::NUMBER(38, 0) AS "RUN_WAITED_MS", b."RUN":timings.total_ms::NUMBER(38, 0) AS "RUN_TOTAL_MS",
+        b."SKIPPED" AS "RUN_SKIPPED", b."RECORDED_AT" AS "RUN_RECORDED_AT", b."STARTED_AT" AS "RUN_STARTED_AT",
+        b."ENDED_AT" AS "RUN_ENDED_AT", b."DOCUMENT" AS "RUN_DOCUMENT"
+        FROM (SELECT PARSE_JSON(?) AS "RUN", CAST(? AS NUMBER(38, 0)) AS "SKIPPED", CAST(? AS TIMESTAMP_NTZ) AS "RECORDED_AT",
+            CAST(? AS TIMESTAMP_NTZ) AS "STARTED_AT", CAST(? AS TIMESTAMP_NTZ) AS "ENDED_AT", CAST(? AS VARCHAR) AS "DOCUMENT") b
+        UNION ALL SELECT 0 AS "IS_FIRST", r."ID", r."RESOURCE", r."STREAM", r."MODE", 'interrupted', r."ERROR",
+        r."OFFERED", r."INSERTED", r."UPDATED", r."UNCHANGED", r."DELETED", r."REJECTED", r."COMMITS",
+        r."REQUESTS", r."BYTES", r."WAITED_MS", r."TOTAL_MS", r."SKIPPED", DATEADD(MICROSECOND, 1, r."RECORDED_AT"),
+        r."STARTED_AT", r."ENDED_AT", REPLACE(r."DOCUMENT", '"status":"running"', '"status":"interrupted"')
+        FROM (SELECT *
+            FROM "DB"."STATE"."SNOWFEED_RUN"
+            WHERE "RESOURCE" = ? AND ("STREAM" = ? OR "STREAM" IS NULL)
+            QUALIFY ROW_NUMBER() OVER (PARTITION BY "ID"
+                ORDER BY "RECORDED_AT" DESC) = 1) r
+        WHERE r."ID" <> ? AND r."STATUS" = 'running') r
     WHERE EXISTS (SELECT 1 AS "ONE"
         FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
         WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
--- bound: 'acme/widgets', 'issues', 6, the time, {…}, null, 'acme/widgets', 'issues'
-
-INSERT INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "STREAM", "MODE", "STATUS", "ERROR", "OFFERED",
-        "INSERTED", "UPDATED", "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS",
-        "TOTAL_MS", "SKIPPED", "RECORDED_AT", "STARTED_AT", "ENDED_AT", "DOCUMENT") SELECT b."RUN":id::VARCHAR,
-    b."RUN":resource::VARCHAR, b."RUN":stream::VARCHAR, b."RUN":mode::VARCHAR, b."RUN":status::VARCHAR,
-    b."RUN":error.message::VARCHAR, b."RUN":counts.offered::NUMBER(38, 0), b."RUN":counts.inserted::NUMBER(38, 0),
-    b."RUN":counts.updated::NUMBER(38, 0), b."RUN":counts.unchanged::NUMBER(38, 0), b."RUN":counts.deleted::NUMBER(38, 0),
-    b."RUN":counts.rejected::NUMBER(38, 0), b."RUN":commits::NUMBER(38, 0), b."RUN":traffic.requests::NUMBER(38, 0),
-    b."RUN":traffic.bytes::NUMBER(38, 0), b."RUN":traffic.waited_ms::NUMBER(38, 0), b."RUN":timings.total_ms::NUMBER(38, 0),
-    b."SKIPPED", b."RECORDED_AT", b."STARTED_AT", b."ENDED_AT", b."DOCUMENT"
-    FROM (SELECT PARSE_JSON(?) AS "RUN", CAST(? AS NUMBER(38, 0)) AS "SKIPPED", CAST(? AS TIMESTAMP_NTZ) AS "RECORDED_AT",
-        CAST(? AS TIMESTAMP_NTZ) AS "STARTED_AT", CAST(? AS TIMESTAMP_NTZ) AS "ENDED_AT", CAST(? AS VARCHAR) AS "DOCUMENT") b
-    WHERE EXISTS (SELECT 1 AS "ONE"
-        FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
-        WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR))
-    UNION ALL SELECT "ID", "RESOURCE", "STREAM", "MODE", 'interrupted', "ERROR", "OFFERED", "INSERTED", "UPDATED",
-    "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS", "SKIPPED",
-    DATEADD(MICROSECOND, 1, r."RECORDED_AT"), "STARTED_AT", "ENDED_AT", REPLACE(r."DOCUMENT", '"status":"running"',
-        '"status":"interrupted"')
-    FROM (SELECT *
-        FROM "DB"."STATE"."SNOWFEED_RUN"
-        WHERE "RESOURCE" = ? AND ("STREAM" = ? OR "STREAM" IS NULL)
-        QUALIFY ROW_NUMBER() OVER (PARTITION BY "ID"
-            ORDER BY "RECORDED_AT" DESC) = 1) r
-    WHERE r."ID" <> ? AND r."STATUS" = 'running' AND EXISTS (SELECT 1 AS "ONE"
-        FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
-        WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
--- bound: {…}, 0, the time, the time, null, {…}, 'acme/widgets', 'issues', 'id'
+-- bound: 'acme/widgets', 'issues', 4, the time, {…}, null, 'acme/widgets', 'issues', {…}, 0, the time, the time, the time, {…}, 'acme/widgets', 'issues', 'id'
 
 DELETE
     FROM "DB"."STATE"."SNOWFEED_SEEN"
@@ -309,60 +324,5 @@ DELETE
         FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
         WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
 -- bound: 'acme/widgets', 'issues', 'id'
-
-COMMIT;
-
-BEGIN TRANSACTION;
-
-UPDATE "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" SET "TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR),
-    "RUN" = ?;
--- bound: 'id'
-
-INSERT INTO "DB"."STATE"."APP_STATE" ("TIMESTAMP", "KEY", "STREAM", "VALUE", "VERSION", "AT", "DOCUMENT",
-        "SEQUENCE", "PARENT_STREAM", "PARENT_SEQUENCE") SELECT CAST(REPLACE(REPLACE(e."AT", 'T', ' '),
-            'Z', '') AS TIMESTAMP_NTZ), e."KEY", e."STREAM", PARSE_JSON(e."DOCUMENT"), e."BASE" + 1, e."AT",
-    e."DOCUMENT", e."SEQUENCE", e."PARENT_STREAM", e."PARENT_SEQUENCE"
-    FROM (SELECT b."KEY", b."STREAM", b."BASE", b."DOCUMENT", CASE WHEN n."AT" > b."AT" THEN n."AT" ELSE b."AT" END AS "AT",
-        n."SEQUENCE" AS "SEQUENCE", COALESCE(b."PARENT_STREAM", n."PARENT_STREAM") AS "PARENT_STREAM",
-        n."PARENT_SEQUENCE" AS "PARENT_SEQUENCE"
-        FROM (SELECT CAST(? AS VARCHAR) AS "KEY", CAST(? AS VARCHAR) AS "STREAM", CAST(? AS NUMBER(38, 0)) AS "BASE",
-            CAST(? AS VARCHAR) AS "AT", CAST(? AS VARCHAR) AS "DOCUMENT", CAST(? AS VARCHAR) AS "PARENT_STREAM") b
-        CROSS JOIN (SELECT MAX("VERSION") AS "VERSION", MAX("SEQUENCE") AS "SEQUENCE", MAX("PARENT_STREAM") AS "PARENT_STREAM",
-            MAX("PARENT_SEQUENCE") AS "PARENT_SEQUENCE", MAX(CASE WHEN REGEXP_LIKE("AT", '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{9}Z$') THEN "AT" END) AS "AT"
-            FROM "DB"."STATE"."APP_STATE"
-            WHERE "KEY" = ? AND ("STREAM" = ? OR "STREAM" IS NULL)) n
-        WHERE COALESCE(n."VERSION", 0) = b."BASE") e
-    WHERE EXISTS (SELECT 1 AS "ONE"
-        FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
-        WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
--- bound: 'acme/widgets', 'issues', 7, the time, {…}, null, 'acme/widgets', 'issues'
-
-INSERT INTO "DB"."STATE"."SNOWFEED_RUN" ("ID", "RESOURCE", "STREAM", "MODE", "STATUS", "ERROR", "OFFERED",
-        "INSERTED", "UPDATED", "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS",
-        "TOTAL_MS", "SKIPPED", "RECORDED_AT", "STARTED_AT", "ENDED_AT", "DOCUMENT") SELECT b."RUN":id::VARCHAR,
-    b."RUN":resource::VARCHAR, b."RUN":stream::VARCHAR, b."RUN":mode::VARCHAR, b."RUN":status::VARCHAR,
-    b."RUN":error.message::VARCHAR, b."RUN":counts.offered::NUMBER(38, 0), b."RUN":counts.inserted::NUMBER(38, 0),
-    b."RUN":counts.updated::NUMBER(38, 0), b."RUN":counts.unchanged::NUMBER(38, 0), b."RUN":counts.deleted::NUMBER(38, 0),
-    b."RUN":counts.rejected::NUMBER(38, 0), b."RUN":commits::NUMBER(38, 0), b."RUN":traffic.requests::NUMBER(38, 0),
-    b."RUN":traffic.bytes::NUMBER(38, 0), b."RUN":traffic.waited_ms::NUMBER(38, 0), b."RUN":timings.total_ms::NUMBER(38, 0),
-    b."SKIPPED", b."RECORDED_AT", b."STARTED_AT", b."ENDED_AT", b."DOCUMENT"
-    FROM (SELECT PARSE_JSON(?) AS "RUN", CAST(? AS NUMBER(38, 0)) AS "SKIPPED", CAST(? AS TIMESTAMP_NTZ) AS "RECORDED_AT",
-        CAST(? AS TIMESTAMP_NTZ) AS "STARTED_AT", CAST(? AS TIMESTAMP_NTZ) AS "ENDED_AT", CAST(? AS VARCHAR) AS "DOCUMENT") b
-    WHERE EXISTS (SELECT 1 AS "ONE"
-        FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
-        WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR))
-    UNION ALL SELECT "ID", "RESOURCE", "STREAM", "MODE", 'interrupted', "ERROR", "OFFERED", "INSERTED", "UPDATED",
-    "UNCHANGED", "DELETED", "REJECTED", "COMMITS", "REQUESTS", "BYTES", "WAITED_MS", "TOTAL_MS", "SKIPPED",
-    DATEADD(MICROSECOND, 1, r."RECORDED_AT"), "STARTED_AT", "ENDED_AT", REPLACE(r."DOCUMENT", '"status":"running"',
-        '"status":"interrupted"')
-    FROM (SELECT *
-        FROM "DB"."STATE"."SNOWFEED_RUN"
-        WHERE "RESOURCE" = ? AND ("STREAM" = ? OR "STREAM" IS NULL)
-        QUALIFY ROW_NUMBER() OVER (PARTITION BY "ID"
-            ORDER BY "RECORDED_AT" DESC) = 1) r
-    WHERE r."ID" <> ? AND r."STATUS" = 'running' AND EXISTS (SELECT 1 AS "ONE"
-        FROM "DB"."STATE"."SNOWFEED_FENCE/acme/widgets" f
-        WHERE f."TXN" = CAST(CURRENT_TRANSACTION() AS VARCHAR));
--- bound: {…}, 0, the time, the time, the time, {…}, 'acme/widgets', 'issues', 'id'
 
 COMMIT;

@@ -1,0 +1,150 @@
+//! A day of `run` in virtual time: the statements of each hour, of many resources with ten streams each, on several schedules.
+//!
+//! Small by default (20 resources). The number of reads does not depend on it:
+//! `SNOWFEED_LOAD_RESOURCES=1000 cargo test --release --all-features --test snowflake idle_day -- --nocapture`
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use snowfeed::engine::{Connector, Event};
+use snowfeed::internals::snowflake::Statement;
+use snowfeed::prelude::*;
+use snowfeed::{RunStatus, Sink};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::mocks::{AcceptAll, backend};
+use crate::peers::environment::number;
+use crate::recording::RecordingClient;
+
+const STREAMS: u32 = 10;
+const CONCURRENCY: u32 = 16;
+
+/// A source with ten streams, in which one of twenty reads finds a new record.
+#[derive(Debug, Clone)]
+struct Rarely {
+    reads: Arc<AtomicUsize>,
+    /// How long a read takes.
+    pause: Duration,
+}
+
+#[async_trait]
+impl Source for Rarely {
+    fn spec(&self) -> SourceSpec {
+        let stream = |number| StreamSpec::new(format!("s{number}")).column("id", "id", ColumnType::Integer);
+        (0..STREAMS).map(stream).fold(SourceSpec::new("rarely", "1").authoritative(), SourceSpec::stream)
+    }
+
+    async fn connect(&self, _: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Reader for Rarely {
+    async fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn discover(&self) -> ResourceStream {
+        stream::empty().boxed()
+    }
+
+    fn read(&self, request: ReadRequest) -> BatchStream {
+        let (read, pause) = (self.reads.fetch_add(1, Ordering::SeqCst), self.pause);
+        let checkpoint = request.checkpoint.unwrap();
+        let record = || Record::upsert(read.to_string(), Version(1), format!("{{\"id\":{read}}}"));
+        let records = (read % 20 == 19).then(record);
+        let batch = async move {
+            sleep(pause).await;
+            Ok(Batch::new().records(records).checkpoint(checkpoint))
+        };
+        stream::once(batch).boxed()
+    }
+}
+
+/// The reads of cycles and the other statements among those sent.
+fn sorted(sent: Vec<Statement>) -> (Vec<Statement>, Vec<Statement>) {
+    // The first read of a process also reads the catalog.
+    const READS: [&str; 3] = ["SELECT s.*", "SELECT 'connector'", "SELECT 'entry'"];
+    sent.into_iter().partition(|sent| READS.iter().any(|read| sent.sql.starts_with(read)))
+}
+
+/// Beats of 30 minutes and an hour, a daily time, and a time 40 seconds after a beat, which shares its cycle.
+fn schedule(number: u64) -> &'static str {
+    match number % 20 {
+        0 => "1h",
+        1 => "15 2 * * *",
+        2 => "40 0 12 * * *",
+        _ => "30m",
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_day_of_run_is_two_constant_reads_for_each_beat() {
+    let resources = number("SNOWFEED_LOAD_RESOURCES").unwrap_or(20);
+    // All runs of a beat take four minutes, so resources wait for a place for longer than the time that a cycle is shared.
+    let pause = Duration::from_secs(4 * 60) * CONCURRENCY / (resources as u32 * STREAMS);
+    let (accept_all, source) = (AcceptAll::default(), Rarely { reads: Arc::default(), pause });
+    let streams = source.spec().streams;
+    let made = backend(accept_all.client(), usize::MAX);
+    let names: Vec<_> = (0..resources).map(|number| (format!("r{number}"), schedule(number))).collect();
+    for (name, _) in &names {
+        made.ensure_streams(&crate::support::resource(name), &streams).await.unwrap();
+    }
+    accept_all.enable(names, &streams);
+    let recording = RecordingClient::new(Arc::new(accept_all.client()));
+    let began = Instant::now();
+    let start: Timestamp = "2100-01-01T00:10:00Z".parse().unwrap();
+    let runs = Arc::new(Mutex::new(BTreeMap::<usize, usize>::new()));
+    let counted = runs.clone();
+    let serve = async |time: Duration| {
+        let counted = counted.clone();
+        let connector = Connector::new(source.clone(), Arc::new(backend(recording.clone(), usize::MAX)))
+            .clock(move || start + began.elapsed())
+            .observer(move |event: &Event| {
+                if let Event::Ended(run) = event {
+                    assert!(matches!(run.status, RunStatus::Complete | RunStatus::Interrupted), "{run:?}");
+                    *counted.lock().unwrap().entry(began.elapsed().as_secs() as usize / 3_600).or_default() += 1;
+                }
+            });
+        let cancel = CancellationToken::new();
+        let stop = async {
+            sleep(time).await;
+            cancel.cancel();
+        };
+        tokio::join!(connector.serve(CONCURRENCY as usize, cancel.clone()), stop).0.unwrap();
+    };
+    let count = async {
+        let mut hours = Vec::new();
+        println!("| hour | runs | reads of cycles | other statements |\n|--:|--:|--:|--:|");
+        for hour in 0..24 {
+            sleep(Duration::from_secs(3_600)).await;
+            let (reads, other) = sorted(recording.statements());
+            let runs = runs.lock().unwrap().get(&hour).copied().unwrap_or(0);
+            println!("| {hour} | {runs} | {} | {} |", reads.len(), other.len());
+            hours.push((reads, other.len()));
+        }
+        hours
+    };
+    let day = async {
+        // From ten past midnight until a quarter to one, and after a restart until the next day.
+        serve(Duration::from_secs(12 * 3_600 + 35 * 60)).await;
+        serve(Duration::from_secs(11 * 3_600 + 25 * 60 + 1)).await;
+    };
+    let (hours, ()) = tokio::join!(count, day);
+    let reads: Vec<Statement> = hours.iter().flat_map(|(reads, _)| reads.clone()).collect();
+    let texts: BTreeSet<String> = reads.iter().map(|sent| sent.sql.as_str().to_owned()).collect();
+    assert_eq!(texts.len(), 3, "{texts:?}");
+    assert!(reads.iter().all(|sent| sent.binds.is_empty()));
+    // The start, the beats of a day, a quarter past two, and the restart.
+    assert_eq!(reads.len(), 2 * (1 + 48 + 1 + 1));
+    assert!(hours.iter().all(|(reads, _)| reads.len() <= 6), "at most a start and two beats in an hour");
+    assert!(hours.iter().map(|(_, other)| other).sum::<usize>() > 0, "no run has found anything");
+    assert!(runs.lock().unwrap().values().sum::<usize>() > 40 * (resources as usize) * (STREAMS as usize));
+}
