@@ -76,7 +76,7 @@ fn sorted(sent: Vec<Statement>) -> (Vec<Statement>, Vec<Statement>) {
 }
 
 /// Beats of 30 minutes and an hour, a daily time, and a time 40 seconds after a beat, which shares its cycle.
-fn schedule(number: u64) -> &'static str {
+fn schedule(number: u32) -> &'static str {
     match number % 20 {
         0 => "1h",
         1 => "15 2 * * *",
@@ -87,9 +87,9 @@ fn schedule(number: u64) -> &'static str {
 
 #[tokio::test(start_paused = true)]
 async fn a_day_of_run_is_two_constant_reads_for_each_beat() {
-    let resources = number("SNOWFEED_LOAD_RESOURCES").unwrap_or(20);
+    let resources = u32::try_from(number("SNOWFEED_LOAD_RESOURCES").unwrap_or(20)).unwrap();
     // All runs of a beat take four minutes, so resources wait for a place for longer than the time that a cycle is shared.
-    let pause = Duration::from_secs(4 * 60) * CONCURRENCY / (resources as u32 * STREAMS);
+    let pause = Duration::from_secs(4 * 60) * CONCURRENCY / (resources * STREAMS);
     let (accept_all, source) = (AcceptAll::default(), Rarely { reads: Arc::default(), pause });
     let streams = source.spec().streams;
     let made = backend(accept_all.client(), usize::MAX);
@@ -110,7 +110,11 @@ async fn a_day_of_run_is_two_constant_reads_for_each_beat() {
             .observer(move |event: &Event| {
                 if let Event::Ended(run) = event {
                     assert!(matches!(run.status, RunStatus::Complete | RunStatus::Interrupted), "{run:?}");
-                    *counted.lock().unwrap().entry(began.elapsed().as_secs() as usize / 3_600).or_default() += 1;
+                    *counted
+                        .lock()
+                        .unwrap()
+                        .entry(usize::try_from(began.elapsed().as_secs() / 3_600).unwrap())
+                        .or_default() += 1;
                 }
             });
         let cancel = CancellationToken::new();
@@ -146,5 +150,5 @@ async fn a_day_of_run_is_two_constant_reads_for_each_beat() {
     assert_eq!(reads.len(), 2 * (1 + 48 + 1 + 1));
     assert!(hours.iter().all(|(reads, _)| reads.len() <= 6), "at most a start and two beats in an hour");
     assert!(hours.iter().map(|(_, other)| other).sum::<usize>() > 0, "no run has found anything");
-    assert!(runs.lock().unwrap().values().sum::<usize>() > 40 * (resources as usize) * (STREAMS as usize));
+    assert!(runs.lock().unwrap().values().sum::<usize>() > 40 * (resources * STREAMS) as usize);
 }
