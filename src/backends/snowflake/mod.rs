@@ -46,7 +46,7 @@ use crate::sink::{
     UnseenQuery,
 };
 use crate::snowflake::{Client, HttpClient, Session};
-use crate::{Error, Resource, Result, RetryConfig, Sequence, StreamSpec};
+use crate::{Error, Resource, Result, RetryConfig, RunId, Sequence, StreamSpec};
 
 use catalog::Catalog;
 use names::Names;
@@ -220,6 +220,11 @@ impl Snowflake {
 
     async fn session(&self) -> Result<PooledSession> {
         self.0.pool.session().await
+    }
+
+    /// Tags the statements of a session from now on, until it returns to the pool.
+    pub(super) fn tag(&self, session: &mut dyn Session, resource: &str, stream: Option<&str>, run: Option<RunId>) {
+        session.set_query_tag(self.0.pool.tags().write(Some(resource), stream, run));
     }
 
     /// Returns the cached catalog, and reads it first if needed. The lock keeps other tasks from creating tables meanwhile.

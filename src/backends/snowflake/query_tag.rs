@@ -8,9 +8,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::Snowflake;
 use crate::RunId;
-use crate::snowflake::Session;
 
 /// The members of a tag. Snowflake accepts at most 2,000 characters; the limits of the texts add up to less.
 #[derive(Serialize)]
@@ -55,7 +53,7 @@ impl QueryTags {
     }
 
     /// The tag of a resource's, a stream's or a run's statements.
-    fn write(&self, resource: Option<&str>, stream: Option<&str>, run: Option<RunId>) -> Arc<str> {
+    pub(super) fn write(&self, resource: Option<&str>, stream: Option<&str>, run: Option<RunId>) -> Arc<str> {
         let tag = Tag {
             app: APP,
             database: cut(&self.database, MAX_DATABASE),
@@ -65,13 +63,6 @@ impl QueryTags {
             tag: self.connection_tag.as_deref().map(|tag| cut(tag, MAX_CONNECTION_TAG)),
         };
         serde_json::to_string(&tag).unwrap_or_else(|error| unreachable!("a tag consists of texts: {error}")).into()
-    }
-}
-
-impl Snowflake {
-    /// Tags the statements of a session from now on, until it returns to the pool.
-    pub(super) fn tag(&self, session: &mut dyn Session, resource: &str, stream: Option<&str>, run: Option<RunId>) {
-        session.set_query_tag(self.0.pool.tags().write(Some(resource), stream, run));
     }
 }
 
