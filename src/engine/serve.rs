@@ -23,15 +23,12 @@ const REFRESH: Duration = Duration::from_secs(15);
 /// How often in a metered store, which is also read when a resource becomes due.
 const REFRESH_METERED: Duration = Duration::from_secs(30 * 60);
 
-/// Resources of a metered store that become due within this time of a read share it.
-const CYCLE: Duration = Duration::from_secs(60);
-
 impl Connector {
     /// Runs every enabled resource on its [schedule](Schedule) until `cancel` is cancelled, with at most `concurrency` concurrent runs.
     /// Runs of a stream never overlap, one run makes up for all missed ones, and a stream that takes long delays no other stream of its
     /// resource. Changes to the enabled resources, their streams and their schedules take effect within 15 seconds; in a
-    /// [metered](crate::StateStore::is_metered) store, when a resource becomes due a minute or more after the last read, or after 30
-    /// minutes.
+    /// [metered](crate::StateStore::is_metered) store, when a resource becomes due again, or becomes due a minute or more after the last
+    /// read, or after 30 minutes.
     ///
     /// The failure of a run is reported to the [observer](super::Observer) and does not stop the others.
     ///
@@ -46,14 +43,14 @@ impl Connector {
         let (mut config, plan) = read?;
         let mut timetable = Timetable::new(plan);
         timetable.replan();
-        let (mut read_at, mut cycle_ends) = (Instant::now(), None);
+        let (mut read_at, mut cycle) = (Instant::now(), None);
         let mut reading = pin!(Fuse::terminated());
         let mut runs = FuturesUnordered::new();
         let (ended, mut ends) = mpsc::unbounded_channel();
         while !cancel.is_cancelled() {
             // One reading of the clock: what became due between two readings would be neither started nor waited for.
             let now = self.now();
-            let due = metered && timetable.became_due(*cycle_ends.get_or_insert(now + CYCLE), now);
+            let due = metered && timetable.begins_cycle(*cycle.get_or_insert(now), now);
             if reading.is_terminated() && (due || read_at.elapsed() >= every) {
                 // Concurrently with the runs: one of them may hold what this read waits for, and must be polled.
                 reading.set(self.plan().fuse());
@@ -76,7 +73,7 @@ impl Connector {
                 Some((resource, stream)) = ends.recv() => timetable.end(&resource, &stream),
                 Some(()) = runs.next() => {}
                 read = &mut reading => {
-                    (read_at, cycle_ends) = (Instant::now(), None);
+                    (read_at, cycle) = (Instant::now(), None);
                     match read {
                         Ok(read) => (config, timetable.plan) = read,
                         Err(error) => {

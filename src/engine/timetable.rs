@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Schedule;
 use super::planned::PlannedStream;
 use super::schedule::next_due;
 use crate::{Resource, StateKey};
+
+/// Resources of a metered store that become due within this time of a read share it.
+const CYCLE: SignedDuration = SignedDuration::from_mins(1);
 
 /// The schedule and the last runs of a resource.
 #[derive(Debug)]
@@ -107,10 +110,12 @@ impl Timetable {
         until.unwrap_or(max).clamp(Duration::from_millis(10), max)
     }
 
-    /// Whether a stream that is not running has become due since `then`. One that was due before, and still waits for a free place, has
-    /// not.
-    pub(super) fn became_due(&self, then: Timestamp, now: Timestamp) -> bool {
-        self.waiting(now).any(|(due, _)| then < due && due <= now)
+    /// Whether a resource is due that cannot share the read of the cycle that began at `began`: one that was started with it, so that its
+    /// prefetched states are used up, or one that became due later than [`CYCLE`]. One that only waits for a free place can.
+    pub(super) fn begins_cycle(&self, began: Timestamp, now: Timestamp) -> bool {
+        let has_started = |resource| self.started.get(resource).is_some_and(|started| *started >= began);
+        let is_late = |due: Timestamp| due.duration_since(began) > CYCLE;
+        self.waiting(now).any(|(due, resource)| due <= now && (is_late(due) || has_started(resource)))
     }
 
     /// The resources with streams that are not running, and the times when these are due: by the schedule after the last run, or at once
@@ -286,14 +291,15 @@ mod tests {
     }
 
     #[test]
-    fn a_resource_that_waits_for_a_place_became_due_only_once() {
+    fn a_resource_begins_a_cycle_if_it_is_late_or_due_again() {
         let mut timetable = timetable(&[("a", 60), ("b", 60)]);
-        assert!(!timetable.became_due(at(0), at(59)));
-        assert!(timetable.became_due(at(0), at(61)));
+        assert!(!timetable.begins_cycle(at(-1), at(59)) && timetable.begins_cycle(at(-1), at(60)), "late");
+        assert!(!timetable.begins_cycle(at(0), at(61)), "it shares the cycle");
         assert_eq!(names(timetable.start(at(61), 1)), [resource("a")]);
-        assert!(timetable.became_due(at(0), at(65)) && !timetable.became_due(at(61), at(65)));
         timetable.end(&resource("a"), "t");
-        assert!(!timetable.became_due(at(61), at(119)) && timetable.became_due(at(61), at(120)));
+        // `b` still waits for a place. At 120, `a` has used up the states that were read with the cycle.
+        assert!(!timetable.begins_cycle(at(55), at(119)) && timetable.begins_cycle(at(55), at(120)));
+        assert!(!timetable.begins_cycle(at(119), at(121)), "they were read again");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use github_server::GithubServer;
 use serde_json::json;
@@ -23,6 +23,9 @@ const SCHEDULE: &str = "1m";
 
 /// A shorter schedule than `enable` accepts, stored directly so that the test is fast.
 const STORED_SCHEDULE: &str = "20s";
+
+/// The interval of [`STORED_SCHEDULE`].
+const BEAT: Duration = Duration::from_secs(20);
 
 const DATABASE: u32 = 0;
 
@@ -157,7 +160,7 @@ fn polled(upstream: &GithubServer, times: usize) -> bool {
 }
 
 #[test]
-fn two_idle_cycles_of_a_thousand_resources_send_at_most_four_statements_without_binds() {
+fn each_beat_of_a_thousand_idle_resources_is_two_statements_without_binds() {
     let Some(account) = SnowflakeDatabases::new() else { return };
     let runtime = crate::runtime();
     let upstream = (0..COUNT).fold(GithubServer::builder(), |upstream, number| upstream.repository(name(number), 0));
@@ -185,16 +188,21 @@ fn two_idle_cycles_of_a_thousand_resources_send_at_most_four_statements_without_
     let in_first_cycle = proxy.sent().len();
     assert!(in_first_cycle < 10, "the first cycle is not idle: {:?}", proxy.names());
     proxy.expect(None);
+    let began = Instant::now();
     cycle(3);
     let sent = proxy.sent();
     run.kill();
+    // The polls of one beat may still run at the next one.
+    let beats = began.elapsed().as_secs() / BEAT.as_secs() + 1;
 
-    let mut report =
-        format!("{COUNT} idle resources: {in_first_cycle} statements in the first cycle, {} in two more\n", sent.len());
+    let mut report = format!(
+        "{COUNT} idle resources: {in_first_cycle} statements in the first cycle, {} in the next {beats} beats\n",
+        sent.len()
+    );
     sent.iter().for_each(|sent| writeln!(report, "  {} (binds: {})", sent.sql, sent.has_binds).unwrap());
     // Bypasses the test's own capture: this output is the purpose of the test.
     std::io::stderr().write_all(report.as_bytes()).unwrap();
     assert!(!sent.is_empty(), "the proxy saw no statement, not even a read of the configuration");
-    assert!(sent.len() <= 4, "{} statements", sent.len());
+    assert!(sent.len() as u64 <= 2 * beats, "{} statements in {beats} beats", sent.len());
     assert!(sent.iter().all(|sent| !sent.has_binds && sent.sql.starts_with("SELECT ")), "{sent:?}");
 }
