@@ -21,6 +21,7 @@ mod deletions;
 mod discover;
 mod duplicates;
 mod event;
+mod finish;
 mod identity;
 mod ingest;
 mod list;
@@ -47,6 +48,7 @@ pub use resources::EnableRequest;
 #[cfg(feature = "cli")]
 pub(crate) use resources::unknown_resource;
 pub use schedule::Schedule;
+#[cfg(feature = "cli")]
 pub(crate) use schedule::next_due;
 pub use selection::StreamSelection;
 #[cfg(feature = "cli")]

@@ -24,13 +24,10 @@ use crate::{
 
 /// How a run ended without an error.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+pub(super) enum Outcome {
     Complete,
     Interrupted,
 }
-
-/// In a metered store, the engine prunes when the state's version passes a multiple of this.
-const PRUNE_EVERY: u64 = 16;
 
 /// One run of one stream of a resource.
 pub(super) struct Run<'a> {
@@ -45,10 +42,10 @@ pub(super) struct Run<'a> {
     /// Whether the deletion of any number of records is confirmed.
     pub(super) allow_deletions: bool,
     /// The newest state that this run has read or written, and its version.
-    stored: Option<StreamState>,
-    base: StateVersion,
+    pub(super) stored: Option<StreamState>,
+    pub(super) base: StateVersion,
     /// The version at the start of the run.
-    began_at: StateVersion,
+    pub(super) began_at: StateVersion,
     /// Where an incremental read resumes, and the reconciliation in progress: as committed.
     pub(super) checkpoint: Option<Checkpoint>,
     pub(super) reconcile: Option<Reconciliation>,
@@ -59,16 +56,16 @@ pub(super) struct Run<'a> {
     /// The columns that had a value in at least one record.
     columns: ColumnCheck,
     cancel: CancellationToken,
-    began: Instant,
+    pub(super) began: Instant,
     /// The end of the run as its last commit has recorded it.
-    recorded_end: Option<RecordedEnd>,
+    pub(super) recorded_end: Option<RecordedEnd>,
     /// Whether the observer has received the start of the run, but not its end.
     is_observed: bool,
 }
 
 /// What a run record says about the end of its run. Times are left out: a commit cannot know how long it takes itself.
 #[derive(PartialEq)]
-struct RecordedEnd {
+pub(super) struct RecordedEnd {
     status: RunStatus,
     counts: Counts,
     commits: u64,
@@ -262,7 +259,7 @@ impl<'a> Run<'a> {
             excluded_counts.offered += count;
             excluded_counts.skip(reason, count);
         }
-        let is_end = is_last && !matches!(sweep, Some(Sweep::Mark(..)));
+        let is_end = is_last && sweep.is_none();
         self.commit_with(excluded_counts, rows, sweep, next, reconcile, is_end).await
     }
 
@@ -333,7 +330,7 @@ impl<'a> Run<'a> {
         let state = fenced.then(|| self.state(status, message, checkpoint.clone(), reconcile.clone()));
         let mut is_stored = false;
         if offered > 0 || corrects_rejects || changes_parents || (state.is_some() && sweep != Some(Sweep::Fence)) {
-            let change = state.clone().map(|state| self.change_of_commit(at, state, &excluded_counts, is_end));
+            let change = state.clone().map(|state| self.change_of_commit(at, state, &excluded_counts));
             let at_checkpoint = |reconcile: &Option<Reconciliation>| {
                 reconcile.as_ref().and_then(|reconcile| reconcile.checkpoint.clone())
             };
@@ -378,74 +375,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Records how the run ended. In a metered store, records nothing if nothing has changed.
-    async fn finish(&mut self, ended: Result<Outcome>) {
-        let now = self.connector.now();
-        let record = &mut self.record;
-        record.ended_at = Some(now.max(record.started_at));
-        record.traffic = self.monitor.traffic();
-        record.timings.total_ms = millis(self.began.elapsed());
-        let (status, message) = match &ended {
-            Ok(Outcome::Complete) => completed(record.counts.rejected),
-            Ok(Outcome::Interrupted) => {
-                (RunStatus::Interrupted, Some("interrupted; the next run continues from its last commit".to_owned()))
-            }
-            Err(error) if record.commits > 0 => (RunStatus::Partial, Some(error.to_string())),
-            Err(error) => (RunStatus::Failed, Some(error.to_string())),
-        };
-        record.status = status;
-        let superseded = ended.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict);
-        record.error = ended.err().map(|error| error.report());
-        let state = self.state(status, message, self.checkpoint.clone(), self.reconcile.clone());
-        let same =
-            self.stored.as_ref().is_some_and(|stored| *stored == StreamState { run: stored.run, ..state.clone() });
-        let metered = self.connector.state.is_metered();
-        if metered && same && record_is_idle(&self.record) {
-            return;
-        }
-        if same && self.recorded_end == Some(self.end(status)) {
-            self.prune_metered(self.base).await;
-            return;
-        }
-        let written = self.connector.state.append(self.change(now, (!same && !superseded).then_some(state))).await;
-        match written {
-            Ok(_) if !metered => self.prune().await,
-            Ok(newest) => self.prune_metered(newest).await,
-            Err(error) => {
-                tracing::error!(resource = %self.resource, %error, "the end of the run could not be recorded");
-                self.record.error.get_or_insert_with(|| error.report());
-                if self.record.status == RunStatus::Complete {
-                    self.record.status = RunStatus::Partial;
-                }
-                if error.kind() == ErrorKind::Conflict {
-                    self.record_without_state(now).await;
-                }
-            }
-        }
-    }
-
-    /// Records how the run ended without a state, because another run has written a newer one.
-    async fn record_without_state(&self, now: jiff::Timestamp) {
-        if let Err(error) = self.connector.state.append(self.change(now, None)).await {
-            tracing::error!(resource = %self.resource, %error, "the record of the run could not be stored");
-        }
-    }
-
-    /// Prunes a metered store now and then.
-    async fn prune_metered(&self, newest: StateVersion) {
-        if newest.0 / PRUNE_EVERY > self.began_at.0 / PRUNE_EVERY {
-            self.prune().await;
-        }
-    }
-
-    async fn prune(&self) {
-        let pruned = self.connector.state.prune(&self.key, self.connector.limits.history).await;
-        if let Err(error) = pruned {
-            tracing::warn!(resource = %self.resource, %error, "old state could not be pruned");
-        }
-    }
-
-    fn state(
+    pub(super) fn state(
         &self,
         status: RunStatus,
         message: Option<String>,
@@ -467,30 +397,25 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn change(&self, at: jiff::Timestamp, state: Option<StreamState>) -> StateChange {
+    pub(super) fn change(&self, at: jiff::Timestamp, state: Option<StreamState>) -> StateChange {
         let mut run = self.record.clone();
         run.traffic = self.monitor.traffic();
         StateChange { key: self.key.clone(), base: self.base, at, state, run: Some(run) }
     }
 
     /// The end of the run with this status, as far as its record has got.
-    fn end(&self, status: RunStatus) -> RecordedEnd {
+    pub(super) fn end(&self, status: RunStatus) -> RecordedEnd {
         let empty_columns = self.columns.missing(MIN_RECORDS);
         RecordedEnd { status, counts: self.record.counts.clone(), commits: self.record.commits, empty_columns }
     }
 
-    /// The change for a commit. Its record includes the commit itself; the sink adds the counts of the rows.
-    fn change_of_commit(
-        &self,
-        at: jiff::Timestamp,
-        state: StreamState,
-        excluded_counts: &Counts,
-        is_end: bool,
-    ) -> StateChange {
+    /// The change for a commit. Its record includes the commit itself, and the end of the run if the state does; the sink adds the counts
+    /// of the rows.
+    fn change_of_commit(&self, at: jiff::Timestamp, state: StreamState, excluded_counts: &Counts) -> StateChange {
         let status = state.status;
         let mut change = self.change(at, Some(state));
         if let Some(run) = &mut change.run {
-            if is_end {
+            if status != RunStatus::Running {
                 run.status = status;
                 run.ended_at = Some(at.max(run.started_at));
                 run.empty_columns = self.columns.missing(MIN_RECORDS);
@@ -521,7 +446,7 @@ impl Drop for Run<'_> {
 }
 
 /// The status and the message of a run that has read everything, and rejected this many records.
-fn completed(rejects: u64) -> (RunStatus, Option<String>) {
+pub(super) fn completed(rejects: u64) -> (RunStatus, Option<String>) {
     if rejects == 0 { (RunStatus::Complete, None) } else { (RunStatus::Partial, Some(rejected(rejects))) }
 }
 
@@ -531,11 +456,6 @@ fn rejected(count: u64) -> String {
     format!("{count} {records} rejected; {they_are} kept in a separate table, and listed by `rejects`")
 }
 
-/// Whether a run completed and found nothing new.
-fn record_is_idle(run: &RunRecord) -> bool {
-    run.status == RunStatus::Complete && !run.counts.wrote()
-}
-
-fn millis(time: Duration) -> u64 {
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

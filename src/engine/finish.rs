@@ -1,0 +1,82 @@
+//! Records how a run ended, and prunes the history.
+
+use super::run::{Outcome, Run, completed, millis};
+use crate::state::StreamState;
+use crate::{ErrorKind, Result, RunRecord, RunStatus, StateVersion};
+
+/// In a metered store, the engine prunes when the state's version passes a multiple of this.
+const PRUNE_EVERY: u64 = 16;
+
+impl Run<'_> {
+    /// Records how the run ended. In a metered store, records nothing if nothing has changed.
+    pub(super) async fn finish(&mut self, ended: Result<Outcome>) {
+        let now = self.connector.now();
+        let record = &mut self.record;
+        record.ended_at = Some(now.max(record.started_at));
+        record.traffic = self.monitor.traffic();
+        record.timings.total_ms = millis(self.began.elapsed());
+        let (status, message) = match &ended {
+            Ok(Outcome::Complete) => completed(record.counts.rejected),
+            Ok(Outcome::Interrupted) => {
+                (RunStatus::Interrupted, Some("interrupted; the next run continues from its last commit".to_owned()))
+            }
+            Err(error) if record.commits > 0 => (RunStatus::Partial, Some(error.to_string())),
+            Err(error) => (RunStatus::Failed, Some(error.to_string())),
+        };
+        record.status = status;
+        let superseded = ended.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict);
+        record.error = ended.err().map(|error| error.report());
+        let state = self.state(status, message, self.checkpoint.clone(), self.reconcile.clone());
+        let same =
+            self.stored.as_ref().is_some_and(|stored| *stored == StreamState { run: stored.run, ..state.clone() });
+        let metered = self.connector.state.is_metered();
+        if metered && same && record_is_idle(&self.record) {
+            return;
+        }
+        if same && self.recorded_end == Some(self.end(status)) {
+            self.prune_metered(self.base).await;
+            return;
+        }
+        let written = self.connector.state.append(self.change(now, (!same && !superseded).then_some(state))).await;
+        match written {
+            Ok(_) if !metered => self.prune().await,
+            Ok(newest) => self.prune_metered(newest).await,
+            Err(error) => {
+                tracing::error!(resource = %self.resource, %error, "the end of the run could not be recorded");
+                self.record.error.get_or_insert_with(|| error.report());
+                if self.record.status == RunStatus::Complete {
+                    self.record.status = RunStatus::Partial;
+                }
+                if error.kind() == ErrorKind::Conflict {
+                    self.record_without_state(now).await;
+                }
+            }
+        }
+    }
+
+    /// Records how the run ended without a state, because another run has written a newer one.
+    async fn record_without_state(&self, now: jiff::Timestamp) {
+        if let Err(error) = self.connector.state.append(self.change(now, None)).await {
+            tracing::error!(resource = %self.resource, %error, "the record of the run could not be stored");
+        }
+    }
+
+    /// Prunes a metered store now and then.
+    async fn prune_metered(&self, newest: StateVersion) {
+        if newest.0 / PRUNE_EVERY > self.began_at.0 / PRUNE_EVERY {
+            self.prune().await;
+        }
+    }
+
+    async fn prune(&self) {
+        let pruned = self.connector.state.prune(&self.key, self.connector.limits.history).await;
+        if let Err(error) = pruned {
+            tracing::warn!(resource = %self.resource, %error, "old state could not be pruned");
+        }
+    }
+}
+
+/// Whether a run completed and found nothing new.
+fn record_is_idle(run: &RunRecord) -> bool {
+    run.status == RunStatus::Complete && !run.counts.wrote()
+}
