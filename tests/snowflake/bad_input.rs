@@ -5,17 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
+use snowfeed::backends::Snowflake;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::internals::snowflake::{Sql, Statement};
 use snowfeed::{
-    ColumnType, ConfigStore, Namespace, Record, RunQuery, RunStatus, Sink, StateStore, StateVersion, StreamSpec,
-    Version,
+    ColumnType, ConfigStore, Namespace, Record, RunQuery, RunStatus, Sink, StateStore, StateVersion, StreamCommit,
+    StreamSpec, Version,
 };
 
 use crate::mocks::{AcceptAll, MockClient, MockSession, backend, row, rows};
 use crate::recording::RecordingClient;
 use crate::source::Issues;
-use crate::support::{TestDatabase, change, commit, resource};
+use crate::support::{TestDatabase, change, commit, commit_of, resource};
 
 /// Runs a statement, in which the schema of the connector's own tables is `STATE`.
 pub(crate) async fn edit(db: &TestDatabase, sql: &str) {
@@ -251,23 +252,43 @@ async fn a_policy_on_a_view_survives_new_resources_and_new_columns() {
     assert_eq!(cell(&db, "SELECT COUNT(*)::VARCHAR AS N FROM DB.PUBLIC.\"ISSUES\"").await, "2");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_transaction_ended_by_snowflake_is_retried_and_none_of_it_counts() {
+/// How the transactions end of work in which the first INSERT of a state or run record meets no fence.
+async fn ends_of_lost(work: impl AsyncFnOnce(Snowflake)) -> Vec<String> {
     let accept_all = AcceptAll::default();
     let (mut session, tries) = (MockSession::new(), Arc::new(AtomicUsize::new(0)));
-    let counted = tries.clone();
     let is_lost = move |statement: &Statement| {
-        statement.sql.starts_with("INSERT ALL") && counted.fetch_add(1, Ordering::SeqCst) == 0
+        let records = ["INSERT ALL", "INSERT INTO \"DB\".\"STATE\".\"SNOWFEED_RUN\" ("];
+        records.iter().any(|begin| statement.sql.starts_with(begin)) && tries.fetch_add(1, Ordering::SeqCst) == 0
     };
-    session.expect_execute().withf(is_lost).returning(|_| Ok(rows(vec![row(&[Some("0"), Some("0")])])));
+    session.expect_execute().withf(is_lost).returning(|_| Ok(rows(vec![row(&[Some("0")])])));
     accept_all.complete(&mut session);
     let mut client = MockClient::new();
     client.expect_open().times(1).return_once(move || Ok(Box::new(session)));
     let recording = RecordingClient::new(Arc::new(client));
-    let snowflake = backend(recording.clone(), usize::MAX);
-    let version = snowflake.append(change(&resource("r"), StateVersion::NONE)).await.unwrap();
-    assert_eq!(version, StateVersion(1));
-    let ends: Vec<String> = recording.statements().into_iter().map(|statement| statement.sql.into()).collect();
-    let ends: Vec<&str> = ends.iter().map(String::as_str).filter(|sql| ["COMMIT", "ROLLBACK"].contains(sql)).collect();
-    assert_eq!(ends, ["ROLLBACK", "COMMIT"]);
+    work(backend(recording.clone(), usize::MAX)).await;
+    let sent = recording.statements().into_iter().map(|statement| statement.sql.into());
+    sent.filter(|sql: &String| ["COMMIT", "ROLLBACK"].contains(&sql.as_str())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_ended_by_snowflake_is_retried_and_none_of_it_counts() {
+    let ends = ends_of_lost(async |snowflake| {
+        let version = snowflake.append(change(&resource("r"), StateVersion::NONE)).await.unwrap();
+        assert_eq!(version, StateVersion(1));
+    });
+    assert_eq!(ends.await, ["ROLLBACK", "COMMIT"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_record_without_a_state_is_not_stored_outside_of_its_transaction() {
+    let ends = ends_of_lost(async |snowflake| {
+        let one = resource("r");
+        snowflake.ensure_streams(&one, &crate::source::tables()).await.unwrap();
+        let mut change = change(&one, StateVersion::NONE);
+        change.state = None;
+        let record = Record::upsert("1", Version(1), "{}");
+        let part = StreamCommit::new("issues", change.run.as_ref().unwrap().id).records([record]).change(change);
+        snowflake.commit(commit_of(&one, part)).await.unwrap();
+    });
+    assert_eq!(ends.await, ["ROLLBACK", "COMMIT"]);
 }

@@ -3,6 +3,7 @@
 use super::names::Names;
 use super::rejects::where_all;
 use super::state_tables::StateTables;
+use super::transaction::{self, Fence};
 use super::{Snowflake, time};
 use crate::snowflake::{Bind, Row, Session, Sql, Statement, sql};
 use crate::state::{RunQuery, RunRecord, StateChange, StateKey};
@@ -28,17 +29,12 @@ impl RunRows {
 
     /// The clause of a multi-table INSERT that stores the rows.
     pub(super) fn clause(names: &Names) -> Sql {
-        let columns: Vec<Sql> = record_columns().into_iter().map(|(column, _)| column.into()).collect();
-        let quoted = |prefix: &'static str| {
-            let columns: Vec<Sql> = columns.iter().map(|column| sql!("\"{prefix}{column}\"", prefix, column)).collect();
-            Sql::join(&columns, ", ")
-        };
         sql!(
             "WHEN \"{PREFIX}ID\" IS NOT NULL THEN INTO {run} ({columns}) VALUES ({values})",
             PREFIX,
             run = names.state("SNOWFEED_RUN"),
-            columns = quoted(""),
-            values = quoted(PREFIX)
+            columns = column_list(""),
+            values = column_list(PREFIX)
         )
     }
 }
@@ -83,20 +79,24 @@ impl Snowflake {
         Ok(RunRows { sql, binds })
     }
 
-    /// Appends the record of a run that changes no state.
-    pub(super) async fn record_run(&self, session: &mut dyn Session, run: &RunRecord) -> Result<()> {
-        let columns = record_columns();
-        let named: Vec<Sql> = columns.iter().map(|&(column, _)| sql!("\"{column}\"", column)).collect();
-        let values: Vec<Sql> = columns.into_iter().map(|(_, value)| value).collect();
+    /// Appends the record of a run that changes no state; within a transaction, only if it still holds the fence.
+    pub(super) async fn record_run(
+        &self,
+        session: &mut dyn Session,
+        run: &RunRecord,
+        fence: Option<&Fence>,
+    ) -> Result<()> {
+        let values: Vec<Sql> = record_columns().into_iter().map(|(_, value)| value).collect();
         let insert = sql!(
-            "INSERT INTO {run} ({columns}) SELECT {values} FROM {record}",
+            "INSERT INTO {run} ({columns}) SELECT {values} FROM {record}{held}",
             run = self.0.names.state("SNOWFEED_RUN"),
-            columns = Sql::join(&named, ", "),
+            columns = column_list(""),
             values = Sql::join(&values, ", "),
-            record = RECORD
+            record = RECORD,
+            held = fence.map(|fence| sql!(" WHERE {held}", held = fence.is_held())).unwrap_or_default()
         );
         let insert = self.record_binds(Some(run))?.into_iter().fold(Statement::new(insert), Statement::bind);
-        session.execute(insert).await.map(drop)
+        if session.execute(insert).await?.rows_affected()? == 0 { Err(transaction::lost()) } else { Ok(()) }
     }
 
     /// The values of [`RECORD`].
@@ -198,6 +198,12 @@ fn record_columns() -> Vec<(&'static str, Sql)> {
     let numbers = NUMBERS.map(|(column, path)| (column, sql!("b.\"RUN\":{path}::NUMBER(38, 0)", path)));
     let others = OTHERS.map(|column| (column, sql!("b.\"{column}\"", column)));
     texts.into_iter().chain(numbers).chain(others).collect()
+}
+
+/// The names of the columns of the run history, each with a prefix.
+fn column_list(prefix: &'static str) -> Sql {
+    let names = record_columns().into_iter().map(|(column, _)| sql!("\"{prefix}{column}\"", prefix, column));
+    Sql::join(&names.collect::<Vec<_>>(), ", ")
 }
 
 /// Reads the record whose document and stream begin at a column; `None`, with a warning, if it is unreadable. The document of an older

@@ -47,7 +47,7 @@ impl Snowflake {
     ) -> Result<StateVersion> {
         let (Some(state), Some(fence)) = (&change.state, fence) else {
             if let Some(run) = &change.run {
-                self.record_run(session, run).await?;
+                self.record_run(session, run, fence).await?;
             }
             return Ok(change.base);
         };
