@@ -43,6 +43,7 @@ use secrecy::SecretString;
 
 pub use client::HttpClient;
 pub use connection::{ConnectionConfig, Credentials, Protocol};
+pub(crate) use parameters::query_tag;
 pub use row::{QueryResult, Row};
 pub use sql::{Sql, SqlFragment};
 pub(crate) use sql::{fragment, sql};

@@ -115,6 +115,14 @@ pub(super) fn of(connection: &ConnectionConfig) -> Map<String, Value> {
     parameters
 }
 
+/// Returns the tag that sessions of the connection have from login on.
+pub(crate) fn query_tag(connection: &ConnectionConfig) -> Option<String> {
+    match of(connection).into_iter().find(|(name, _)| same_name(name, "QUERY_TAG")) {
+        Some((_, Value::String(tag))) => Some(tag),
+        _ => None,
+    }
+}
+
 /// Warns about parameters of the connection that have no effect.
 pub(super) fn warn_about_ignored(connection: &ConnectionConfig) {
     for name in connection.session_parameters.keys() {

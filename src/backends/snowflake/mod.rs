@@ -45,7 +45,7 @@ use crate::sink::{
     Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, RowQuery, SelectedRow, Sink, StoredRecord,
     UnseenQuery,
 };
-use crate::snowflake::{Client, HttpClient, Session};
+use crate::snowflake::{Client, HttpClient, Session, query_tag};
 use crate::{Error, Resource, Result, RetryConfig, RunId, Sequence, StreamSpec};
 
 use catalog::Catalog;
@@ -165,7 +165,7 @@ impl SnowflakeBuilder {
         };
         let schema = self.connection.schema.clone().unwrap_or_else(|| DEFAULT_SCHEMA.to_owned());
         let warehouse = self.connection.warehouse.clone();
-        let tag = self.connection.own_query_tag().map(str::to_owned);
+        let tag = query_tag(&self.connection);
         let client = Arc::new(HttpClient::with_retry(self.connection, self.retry)?);
         let mut inner = Inner::new(client, tag.as_deref(), &database, &schema);
         (inner.warehouse, inner.max_bind_bytes) = (warehouse, self.max_bind_bytes);
@@ -223,7 +223,7 @@ impl Snowflake {
     }
 
     /// Tags the statements of a session from now on, until it returns to the pool.
-    pub(super) fn tag(&self, session: &mut dyn Session, resource: &str, stream: Option<&str>, run: Option<RunId>) {
+    fn tag(&self, session: &mut dyn Session, resource: &str, stream: Option<&str>, run: Option<RunId>) {
         session.set_query_tag(self.0.pool.tags().write(Some(resource), stream, run));
     }
 

@@ -11,13 +11,13 @@ use crate::{Error, Result};
 #[derive(Debug, Clone)]
 pub(super) struct SessionPool {
     client: Arc<dyn Client>,
-    tags: QueryTags,
+    tags: Arc<QueryTags>,
     idle: Arc<Mutex<Vec<Box<dyn Session>>>>,
 }
 
 impl SessionPool {
     pub(super) fn new(client: Arc<dyn Client>, tags: QueryTags) -> Self {
-        Self { client, tags, idle: Arc::default() }
+        Self { client, tags: Arc::new(tags), idle: Arc::default() }
     }
 
     pub(super) fn client(&self) -> &dyn Client {

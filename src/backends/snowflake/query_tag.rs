@@ -4,7 +4,7 @@
 //! same one: whether a different tag keeps Snowflake from answering out of its result cache is not documented. Unverified: see
 //! docs/unverified.md#query-tags.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 
@@ -35,21 +35,26 @@ const MAX_STREAM: usize = 300;
 const MAX_CONNECTION_TAG: usize = 500;
 
 /// Writes the tags of one backend.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct QueryTags {
-    database: Arc<str>,
-    connection_tag: Option<Arc<str>>,
+    database: String,
+    connection_tag: Option<String>,
+    constant: OnceLock<Arc<str>>,
 }
 
 impl QueryTags {
     /// The tags of a database, and the tag that the connection sets itself.
     pub(super) fn new(database: &str, connection_tag: Option<&str>) -> Self {
-        Self { database: database.into(), connection_tag: connection_tag.map(Into::into) }
+        Self {
+            database: database.to_owned(),
+            connection_tag: connection_tag.map(str::to_owned),
+            constant: OnceLock::new(),
+        }
     }
 
     /// The tag of statements that concern no particular resource. It never changes.
     pub(super) fn constant(&self) -> Arc<str> {
-        self.write(None, None, None)
+        self.constant.get_or_init(|| self.write(None, None, None)).clone()
     }
 
     /// The tag of a resource's, a stream's or a run's statements.

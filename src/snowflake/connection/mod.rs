@@ -196,15 +196,6 @@ impl ConnectionConfig {
         self
     }
 
-    /// The tag that sessions of this connection have at login.
-    pub(crate) fn own_query_tag(&self) -> Option<&str> {
-        let parameter = self.session_parameters.iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("QUERY_TAG"));
-        match parameter {
-            Some((_, tag)) => tag.as_str(),
-            None => self.query_tag.as_deref(),
-        }
-    }
-
     /// Rejects settings that cannot reach an account, or would expose a secret on the way.
     fn check(&self) -> Result<()> {
         account::check(&self.account)?;
