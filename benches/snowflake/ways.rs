@@ -88,11 +88,7 @@ fn database() -> String {
 fn connection(port: u16) -> ConnectionConfig {
     let connection = ConnectionConfig::new("bench", "bench", Credentials::Password("bench".into()));
     let connection = connection.host("127.0.0.1").port(port).protocol(Protocol::Http).database(database());
-    let mut connection = connection.schema("PUBLIC");
-    // The server does not know these statements, and reports success.
-    let unknown = ["^REMOVE ", "^LIST "].map(serde_json::Value::from).to_vec();
-    connection.session_parameters.insert("nop_regexes".into(), unknown.into());
-    connection
+    connection.schema("PUBLIC")
 }
 
 /// Bytes of records in a file: as many as snowfeed commits at once.

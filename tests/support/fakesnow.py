@@ -221,7 +221,6 @@ async def login(request):
     databases.begin(session, database and plain_or_quoted(database), plain_or_quoted(schema or "PUBLIC"))
     answer["data"]["sessionInfo"] = {"databaseName": session.database, "schemaName": session.schema}
     begin_session(session, data.get("ACCOUNT_NAME", ""), data.get("LOGIN_NAME", ""), data.get("SESSION_PARAMETERS") or {})
-    session.nop_regexes = [*(session.nop_regexes or []), "^REMOVE ", "^LIST "]
     session.user, session.role = data.get("LOGIN_NAME", "").upper(), role
     # A warehouse that the role may not use is silently treated as none.
     session.warehouse = warehouse if warehouse in WAREHOUSES and role != "NOBODY" else None

@@ -129,11 +129,7 @@ pub(crate) mod snowflake {
     /// A connection to an account of the Snowflake test server.
     pub(crate) fn connection_to(server: &Server, account: &str) -> ConnectionConfig {
         let connection = ConnectionConfig::new(account, "user", Credentials::Password("password".into()));
-        let mut connection = connection.host("127.0.0.1").port(server.port).protocol(Protocol::Http);
-        // The server does not know these statements, and reports success.
-        let unknown = ["^REMOVE ", "^LIST "].map(serde_json::Value::from).to_vec();
-        connection.session_parameters.insert("nop_regexes".into(), unknown.into());
-        connection
+        connection.host("127.0.0.1").port(server.port).protocol(Protocol::Http)
     }
 
     /// A name that no other database of this process has.

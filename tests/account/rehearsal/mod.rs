@@ -107,11 +107,7 @@ struct Servers {
 
 fn connection(port: u16) -> ConnectionConfig {
     let connection = ConnectionConfig::new("test", "rehearsal", Credentials::Password(PASSWORD.into()));
-    let mut connection = connection.host("127.0.0.1").port(port).protocol(Protocol::Http);
-    // The imitation does not know these statements, and reports success.
-    let unknown = ["^REMOVE ", "^LIST "].map(serde_json::Value::from).to_vec();
-    connection.session_parameters.insert("nop_regexes".into(), unknown.into());
-    connection
+    connection.host("127.0.0.1").port(port).protocol(Protocol::Http)
 }
 
 impl Endpoints for Servers {

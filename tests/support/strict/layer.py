@@ -1,5 +1,6 @@
 """Processes statements in the strict layer."""
 
+import contextlib
 import threading
 import time
 
@@ -20,6 +21,7 @@ from strict import (
     settings,
     shortcuts,
     sizes,
+    stages,
     statements,
     tables,
     transactions,
@@ -51,24 +53,31 @@ def parse_or_prepared(sql):
 
 def translating(execute):
     def translated(cursor, transformed, params=None):
-        try:
+        with translation(cursor):
             execute(cursor, transformed, params)
             if isinstance(transformed, exp.Create):
                 merges.check_candidates(cursor, transformed)
-        except duckdb.InterruptException:
-            session = cursor._conn
-            raise settings.timed_out(session) if session.timed_out else refused(604, "57014", "SQL execution canceled")
-        except duckdb.Error as error:
-            if (known := tables.translated(error)) is None:
-                raise
-            raise known from error
-        except ProgrammingError as error:
-            # fakesnow's own code for it is that of a missing object.
-            if (known := tables.unknown_column(error.__cause__)) is None:
-                raise
-            raise known from error
 
     return translated
+
+
+@contextlib.contextmanager
+def translation(cursor):
+    """Raises Snowflake's errors for those of DuckDB."""
+    try:
+        yield
+    except duckdb.InterruptException:
+        session = cursor._conn
+        raise settings.timed_out(session) if session.timed_out else refused(604, "57014", "SQL execution canceled")
+    except duckdb.Error as error:
+        if (known := tables.translated(error)) is None:
+            raise
+        raise known from error
+    except ProgrammingError as error:
+        # fakesnow's own code for it is that of a missing object.
+        if (known := tables.unknown_column(error.__cause__)) is None:
+            raise
+        raise known from error
 
 
 def begin_session(session, account, user, parameters):
@@ -136,6 +145,8 @@ def perform(cursor, session, statement, execute, arguments, of_the_account):
     ):
         transactions.end(session, keep=True)
         return succeed(cursor)
+    if kind == statements.OTHER and stages.answer(cursor, session, statement.sql):
+        return None
     objects.check_names(statement, session, statements.key)
     if isinstance(statement.ast, exp.Alter) and isinstance(table := statement.ast.this, exp.Table):
         transactions.end(session, keep=True)
