@@ -12,7 +12,7 @@ use crate::probes::snowflake::{HOSTILE, connection, connection_to, fresh_databas
 use crate::support::{change, key, resource};
 
 /// A client in a separate database, and the name of the user.
-async fn client() -> (HttpClient, String) {
+pub(crate) async fn client() -> (HttpClient, String) {
     let server = peers::fakesnow().expect("python3, which the Snowflake server of the tests needs");
     let database = fresh_database();
     let mut maker = HttpClient::new(connection(server)).unwrap().open().await.unwrap();
@@ -25,11 +25,11 @@ async fn client() -> (HttpClient, String) {
     (HttpClient::new(connection).unwrap(), user)
 }
 
-async fn run(session: &mut Box<dyn Session>, sql: &str) -> QueryResult {
+pub(crate) async fn run(session: &mut Box<dyn Session>, sql: &str) -> QueryResult {
     session.execute(Statement::new(Sql::assert_safe(sql))).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
 }
 
-fn code(error: &Error) -> String {
+pub(crate) fn code(error: &Error) -> String {
     error.code().unwrap_or("none").to_owned()
 }
 

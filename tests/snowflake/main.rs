@@ -26,6 +26,7 @@ mod fakesnow;
 mod golden;
 mod hostile;
 mod idle_day;
+mod loads;
 mod login;
 mod migration;
 mod mocks;

@@ -14,6 +14,7 @@ from sqlglot import exp
 from strict import (
     collations,
     databases,
+    loads,
     merges,
     objects,
     policies,
@@ -148,6 +149,8 @@ def perform(cursor, session, statement, execute, arguments, of_the_account):
     if kind == statements.OTHER and stages.answer(cursor, session, statement.sql):
         return None
     objects.check_names(statement, session, statements.key)
+    if loads.is_load(statement.ast):
+        return load(cursor, session, statement)
     if isinstance(statement.ast, exp.Alter) and isinstance(table := statement.ast.this, exp.Table):
         transactions.end(session, keep=True)
         with transactions.definitions:
@@ -183,6 +186,16 @@ def perform(cursor, session, statement, execute, arguments, of_the_account):
         settings.shape_result(cursor, session)
     else:
         work(cursor)
+
+
+def load(cursor, session, statement):
+    load = loads.Load(session, statement, described)
+
+    def work(used):
+        with translation(used):
+            load.run(used)
+
+    transactions.change(cursor, session, statement, work)
 
 
 def succeed(cursor):
