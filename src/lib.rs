@@ -59,8 +59,8 @@ pub use secret::SecretRef;
 pub use sink::merge;
 pub use sink::{
     Backend, Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, RowQuery, RowSelection,
-    SelectedRow, Sink, StalePolicy, StoredRecord, StoredReject, StoredRow, StreamCommit, StreamReport, Sweep,
-    UnseenQuery,
+    SelectedRow, Sink, Stage, StagedRecords, StalePolicy, StoredRecord, StoredReject, StoredRow, StreamCommit,
+    StreamReport, Sweep, UnseenQuery,
 };
 pub use source::{
     BatchStream, ConnectContext, Parent, ReadRequest, Reader, ResourceStream, Source, SourceSpec, VerifyRequest,

@@ -153,9 +153,19 @@ impl Record {
             let begin: String = self.key.chars().take(32).collect();
             return Some(format!("the key {begin:?}… has {length} bytes, of which {} are allowed", Self::MAX_KEY));
         }
-        let json = self.json().filter(|_| !self.is_parsed)?;
-        let error = serde_json::from_str::<IgnoredAny>(json).err()?;
+        let error = self.syntax_error()?;
         Some(format!("{}is not JSON: {error}", document_of(&self.key)))
+    }
+
+    /// Whether the document is JSON. A deletion has none.
+    #[cfg(feature = "snowflake")]
+    pub(crate) fn is_json(&self) -> bool {
+        self.syntax_error().is_none()
+    }
+
+    fn syntax_error(&self) -> Option<serde_json::Error> {
+        let json = self.json().filter(|_| !self.is_parsed)?;
+        serde_json::from_str::<IgnoredAny>(json).err()
     }
 
     /// The JSON text, unless this is a deletion.

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::task::{SOURCE_PANICKED, Task};
-use crate::{Batch, BatchStream, Checkpoint, Error, Limits, Position, Record, Reject, Result};
+use crate::{Batch, BatchStream, Checkpoint, Error, Limits, Position, Record, Reject, Result, StagedRecords};
 
 /// The bytes that may be read ahead for all resources together, in units of [`UNIT`].
 ///
@@ -96,6 +96,8 @@ impl ReadBudget {
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     pub(super) records: Vec<Record>,
+    /// Records that the sink has accepted already. Then `records` is empty.
+    pub(super) staged: Option<StagedRecords>,
     pub(super) rejects: Vec<Reject>,
     /// Stored rejects that no longer hold.
     pub(super) corrected: Vec<Reject>,
@@ -103,6 +105,15 @@ pub(super) struct Rows {
     pub(super) gone: Vec<Position>,
     /// Records of the parent stream that were verified to exist.
     pub(super) verified_parents: Vec<Record>,
+    /// Whether they change the outstanding rejects; `None` if the rejects have not been tracked.
+    pub(super) changes_rejects: Option<bool>,
+}
+
+impl Rows {
+    /// The number of records, with those that are staged.
+    pub(super) fn count(&self) -> u64 {
+        self.records.len() as u64 + self.staged.as_ref().map_or(0, StagedRecords::records)
+    }
 }
 
 /// Batches collected for one commit.
@@ -113,6 +124,8 @@ pub(super) struct CommitBuffer {
     pub(super) checkpoint: Option<Checkpoint>,
     /// Whether nothing follows it in the stream. A buffer that was committed before that was known is not.
     pub(super) is_last: bool,
+    /// Whether it must be committed now, because its rows have waited long enough.
+    pub(super) is_due: bool,
     records: usize,
     batches: usize,
     /// The part of the budget reserved until the rows are committed and dropped.
@@ -142,6 +155,20 @@ impl CommitBuffer {
         self.rows.verified_parents.extend(batch.verified_parents);
     }
 
+    /// Adds a buffer whose records are staged, and gives back its part of the budget.
+    pub(super) fn append_staged(&mut self, buffer: Self) {
+        let CommitBuffer { rows, excluded, checkpoint, is_last, batches, .. } = buffer;
+        self.batches += batches;
+        self.is_last |= is_last;
+        self.checkpoint = checkpoint.or(self.checkpoint.take());
+        for (reason, count) in excluded {
+            *self.excluded.entry(reason).or_default() += count;
+        }
+        self.rows.rejects.extend(rows.rejects);
+        let changes_rejects = self.rows.changes_rejects.unwrap_or_default() | rows.changes_rejects.unwrap_or_default();
+        self.rows.changes_rejects = Some(changes_rejects);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.batches == 0
     }
@@ -167,6 +194,8 @@ pub(super) struct ReadAhead {
     finds_last: bool,
     /// When `pending` must be committed.
     due: Instant,
+    /// When rows that were taken before, and are not committed yet, must be.
+    staged_due: Option<Instant>,
     /// The error that ended the stream, to be returned after `pending`.
     failed: Option<Error>,
 }
@@ -205,6 +234,7 @@ impl ReadAhead {
             following: None,
             finds_last: false,
             due: Instant::now(),
+            staged_due: None,
             failed: None,
         }
     }
@@ -214,6 +244,12 @@ impl ReadAhead {
     pub(super) fn finding_last(mut self) -> Self {
         self.finds_last = true;
         self
+    }
+
+    /// Sets when rows that were taken out, and are not committed yet, must be. Then a buffer that is [due](CommitBuffer::is_due) is returned,
+    /// even if it is empty. `None` if everything is committed.
+    pub(super) fn set_staged_due(&mut self, due: Option<Instant>) {
+        self.staged_due = due;
     }
 
     /// Returns the next commit; `None` at the end of the stream. Passes each batch to `seen` as it arrives.
@@ -235,14 +271,14 @@ impl ReadAhead {
             }
         }
         match self.take() {
-            buffer if !buffer.is_empty() => Ok(Some(buffer)),
+            buffer if !buffer.is_empty() || buffer.is_due => Ok(Some(buffer)),
             _ => self.failed.take().map_or(Ok(None), Err),
         }
     }
 
     fn add(&mut self, batch: Batch, reserved: OwnedSemaphorePermit, seen: &mut impl FnMut(&Batch)) {
         if self.pending.is_empty() {
-            self.due = Instant::now() + self.limits.commit_after;
+            self.due = self.staged_due.unwrap_or_else(|| Instant::now() + self.limits.commit_after);
         }
         seen(&batch);
         self.pending.add(batch, reserved);
@@ -250,14 +286,15 @@ impl ReadAhead {
 
     /// Returns the next batch; `None` if the stream has ended or failed, or if the buffer must be committed first.
     async fn arrival(&mut self) -> Option<(Batch, OwnedSemaphorePermit)> {
-        let arrived = if self.pending.is_empty() {
-            self.batches.recv().await
-        } else {
-            tokio::select! {
-                biased;
-                arrived = self.batches.recv() => arrived,
-                () = self.budget.is_stuck() => return None,
-                () = sleep_until(self.due) => return None,
+        let is_empty = self.pending.is_empty();
+        let due = if is_empty { self.staged_due } else { Some(self.due) };
+        let arrived = tokio::select! {
+            biased;
+            arrived = self.batches.recv() => arrived,
+            () = self.budget.is_stuck(), if !is_empty => return None,
+            () = at(due) => {
+                self.pending.is_due = true;
+                return None;
             }
         };
         match arrived {
@@ -292,6 +329,14 @@ impl ReadAhead {
         let ended = reader.await;
         self.reader = None;
         ended
+    }
+}
+
+/// Waits until a time, or forever.
+async fn at(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -259,8 +259,10 @@ impl ConcurrentRuns {
     pub(super) fn new(connector: &Connector, concurrency: usize) -> Self {
         let mut connector = connector.clone();
         let limits = &mut connector.limits;
-        // Pending commits take part of the read budget, and must leave room for reading.
-        limits.commit_bytes = limits.commit_bytes.min(limits.read_ahead / 2 / concurrency);
+        // Pending commits take part of the read budget, and must leave room for reading. Where they are staged, a lack of room makes no
+        // commit, so that their size need not depend on the number of runs.
+        let runs = if limits.stage { 1 } else { concurrency };
+        limits.commit_bytes = limits.commit_bytes.min(limits.read_ahead / 2 / runs);
         let permits = Semaphore::new(concurrency);
         Self { budget: ReadBudget::new(limits), connector, permits, allow_deletions: false }
     }

@@ -14,6 +14,7 @@ use super::identity::IdentityClaim;
 use super::planned::{PlannedStream, PrefetchedState, ResourceTables};
 use super::reject_tracker::RejectTracker;
 use super::snapshot;
+use super::staging::StagedCommit;
 use super::{Connector, Event};
 use crate::state::{Reconciliation, StreamState};
 use crate::{
@@ -53,6 +54,8 @@ pub(super) struct Run<'a> {
     pub(super) claim: Option<IdentityClaim>,
     /// The outstanding rejects.
     rejects: RejectTracker,
+    /// What is staged for the next commit.
+    pub(super) staged: Option<StagedCommit>,
     /// The columns that had a value in at least one record.
     columns: ColumnCheck,
     cancel: CancellationToken,
@@ -91,6 +94,7 @@ impl<'a> Run<'a> {
             }),
             columns: ColumnCheck::new(&stream),
             rejects: RejectTracker::new(stream.table(), &connector.source, OutstandingRejects::default()),
+            staged: None,
             connector,
             resource,
             stream,
@@ -148,7 +152,7 @@ impl<'a> Run<'a> {
             None => self.connector.state(&self.key).await?,
         };
         (self.base, self.began_at) = (StateVersion::NONE, StateVersion::NONE);
-        (self.checkpoint, self.reconcile, self.stored) = (None, None, None);
+        (self.checkpoint, self.reconcile, self.stored, self.staged) = (None, None, None, None);
         if let Some(entry) = entry {
             self.began_at = entry.version;
             self.base = entry.version;
@@ -217,37 +221,50 @@ impl<'a> Run<'a> {
             };
             self.record.timings.read_ms += millis(waited.elapsed());
             match next {
-                Some(Ok(Some(buffer))) => self.commit_buffer(buffer).await?,
-                Some(Ok(None)) => return Ok(Outcome::Complete),
-                Some(Err(error)) => return Err(error),
+                Some(Ok(Some(buffer))) => self.commit_or_stage(buffer, &mut ahead).await?,
+                Some(Ok(None)) => {
+                    self.commit_staged().await?;
+                    return Ok(Outcome::Complete);
+                }
+                Some(Err(error)) => {
+                    self.commit_staged().await?;
+                    return Err(error);
+                }
                 None => {
                     // The collected batches are complete: committing them saves the next run from reading them again.
-                    let buffer = ahead.take();
-                    if !buffer.is_empty() {
-                        self.commit_buffer(buffer).await?;
-                    }
+                    let mut buffer = ahead.take();
+                    buffer.is_due = true;
+                    self.commit_or_stage(buffer, &mut ahead).await?;
                     return Ok(Outcome::Interrupted);
                 }
             }
         }
     }
 
-    async fn commit_buffer(&mut self, buffer: CommitBuffer) -> Result<()> {
-        let CommitBuffer { mut rows, excluded, checkpoint, is_last, .. } = buffer;
-        if let Some(checkpoint) = &checkpoint
+    /// Checks what a buffer says about its resource, and completes its rows, before they are staged or committed.
+    pub(super) async fn prepare(&mut self, buffer: &mut CommitBuffer) -> Result<()> {
+        if let Some(checkpoint) = &buffer.checkpoint
             && self.is_new()
+            && self.claim.is_none()
         {
             self.check_identity(checkpoint).await?;
         }
-        let (mut next, mut reconcile) = (self.checkpoint.clone(), self.reconcile.clone());
-        let sweep = self.reconciliation().map(|reconcile| self.mark(reconcile));
-        if sweep.is_some() && self.stream.child_of().is_some() {
+        let rows = &mut buffer.rows;
+        if self.reconciliation().is_some() && self.stream.child_of().is_some() {
             // The list of one parent is as current as a verification, also of a row that an earlier part of the reconciliation has marked.
             let verified = |record: Record| record.with_evidence(Evidence::Verified);
-            rows.records = rows.records.into_iter().map(verified).collect();
+            rows.records = std::mem::take(&mut rows.records).into_iter().map(verified).collect();
         }
+        rows.changes_rejects = Some(self.rejects.track(&self.connector.source, rows));
+        Ok(())
+    }
+
+    pub(super) async fn commit_buffer(&mut self, buffer: CommitBuffer) -> Result<()> {
+        let CommitBuffer { rows, excluded, checkpoint, is_last, .. } = buffer;
+        let (mut next, mut reconcile) = (self.checkpoint.clone(), self.reconcile.clone());
+        let sweep = self.reconciliation().map(|reconcile| self.mark(reconcile));
         let ends_list = checkpoint.is_some() && sweep.is_none();
-        if self.stream.kind == StreamKind::Snapshot && !rows.records.is_empty() && !ends_list {
+        if self.stream.kind == StreamKind::Snapshot && rows.count() > 0 && !ends_list {
             next = next.map(snapshot::incomplete).transpose()?;
         }
         match &mut reconcile {
@@ -307,11 +324,13 @@ impl<'a> Run<'a> {
             self.stored.as_ref().is_none_or(|s| s.checkpoint != checkpoint || s.reconcile != reconcile);
         // Once a run has written the state, every commit must update its record.
         let has_written = self.stored.as_ref().is_some_and(|stored| stored.run == self.record.id);
-        let had_rejects = self.rejects.may_have_any();
-        let changes_rejects = self.rejects.track(&self.connector.source, &mut rows);
+        let changes_rejects = match rows.changes_rejects {
+            Some(changes) => changes,
+            None => self.rejects.track(&self.connector.source, &mut rows),
+        };
         let corrects_rejects = !rows.corrected.is_empty();
         let rejected = rows.rejects.len() as u64;
-        let offered = rows.records.len() as u64 + rejected;
+        let offered = rows.count() + rejected;
         // Rows without progress also advance the state if a row changes, so that a reconcile run cannot replace them with what it
         // read before.
         let changes_parents = !rows.gone.is_empty() || !rows.verified_parents.is_empty();
@@ -339,16 +358,19 @@ impl<'a> Run<'a> {
             });
             let ends_reconcile = matches!(sweep, Some(Sweep::Finish(_) | Sweep::Abandon(_)));
             let order = if is_progress && !ends_reconcile { WriteOrder::RowsFirst } else { WriteOrder::StateFirst };
-            let Rows { records, rejects, corrected, gone, verified_parents } = rows;
+            let Rows { records, staged, rejects, corrected, gone, verified_parents, .. } = rows;
             let (run, parent) = (self.record.id, self.stream.child_of().map(|child| child.parent.clone()));
             let parent = parent
                 .filter(|_| changes_parents)
                 .map(|parent| StreamCommit::new(parent, run).gone(gone).records(verified_parents));
             let stream = self.stream.table().to_owned();
-            let part = StreamCommit { stream, run, records, rejects, corrected, gone: Vec::new(), sweep, change };
+            let gone = Vec::new();
+            let part = StreamCommit { stream, run, records, staged, rejects, corrected, gone, sweep, change };
             let delivered = self.connector.deliver(&self.resource, at, part, parent, order, &mut self.base).await;
             // If the commit failed, the rejects that it corrects are still outstanding.
-            if had_rejects && delivered.is_err() || delivered.as_ref().is_ok_and(|it| it.counts.rejected > rejected) {
+            if corrects_rejects && delivered.is_err()
+                || delivered.as_ref().is_ok_and(|it| it.counts.rejected > rejected)
+            {
                 self.rejects.note_untracked();
             }
             let report = delivered?;

@@ -1,6 +1,7 @@
 //! The trait that a destination implements, and the types of its methods.
 
 pub mod merge;
+mod stage;
 mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ use crate::config::ConfigStore;
 use crate::state::{Counts, RunId, StateChange, StateKey, StateStore, StateVersion};
 use crate::{Error, ErrorKind, Evidence, Position, Record, Reject, Resource, Result, Sequence, StreamSpec};
 
+pub use stage::{Stage, StagedRecords};
 pub use stored::{
     LiveRows, OutstandingRejects, RejectQuery, RowQuery, RowSelection, SelectedRow, StoredRecord, StoredReject,
     StoredRow, UnseenQuery,
@@ -38,6 +40,9 @@ pub struct Limits {
     pub commit_bytes: usize,
     /// … or when the oldest of them has waited this long.
     pub commit_after: Duration,
+    /// Whether to [stage](Sink::stage) records while they are read. Then records that reach `commit_rows` or `commit_bytes` are staged
+    /// instead, and committed when the stage is full, at the end of the stream, or after `commit_after`.
+    pub stage: bool,
     /// The number of state entries and of runs to keep for each stream of a resource.
     pub history: usize,
     /// A reconcile run marks at most this many rows of a table deleted, or [`max_deleted_percent`](Self::max_deleted_percent) of
@@ -56,6 +61,7 @@ impl Default for Limits {
             commit_rows: 5_000,
             commit_bytes: 3 << 20,
             commit_after: Duration::from_secs(1),
+            stage: false,
             history: 200,
             max_deleted_rows: 10,
             max_deleted_percent: 10,
@@ -89,6 +95,13 @@ impl Limits {
     #[must_use]
     pub fn commit_after(mut self, after: Duration) -> Self {
         self.commit_after = after;
+        self
+    }
+
+    /// Sets [`stage`](Self::stage).
+    #[must_use]
+    pub fn stage(mut self, stage: bool) -> Self {
+        self.stage = stage;
         self
     }
 
@@ -180,11 +193,17 @@ impl Commit {
         self
     }
 
-    /// Checks that no two parts are of the same stream. A sink calls it before it writes anything.
+    /// Checks that no two parts are of the same stream, and that no part has both records and staged ones. A sink calls it before it
+    /// writes anything.
     ///
     /// # Errors
     /// [`Internal`](crate::ErrorKind::Internal): the caller of [`Sink::commit`] has a bug.
     pub fn validate(&self) -> Result<()> {
+        if let Some(part) = self.parts.iter().find(|part| part.staged.is_some() && !part.records.is_empty()) {
+            let both =
+                format!("a commit of {} has records and staged ones of the stream {:?}", self.resource, part.stream);
+            return Err(Error::internal(both).with_help("commit what is staged first, and then the records"));
+        }
         let mut streams = BTreeSet::new();
         match self.parts.iter().find(|part| !streams.insert(part.stream.as_str())) {
             None => Ok(()),
@@ -206,6 +225,8 @@ pub struct StreamCommit {
     pub run: RunId,
     /// The records, in order.
     pub records: Vec<Record>,
+    /// Records that a [`Stage`] of the same sink has accepted. Then there are no other records.
+    pub staged: Option<StagedRecords>,
     /// Rejects, to be kept beside the tables.
     pub rejects: Vec<Reject>,
     /// Stored rejects to be deleted because they no longer hold. None of them is among `rejects`.
@@ -225,6 +246,7 @@ impl StreamCommit {
             stream: stream.into(),
             run,
             records: Vec::new(),
+            staged: None,
             rejects: Vec::new(),
             corrected: Vec::new(),
             gone: Vec::new(),
@@ -237,6 +259,13 @@ impl StreamCommit {
     #[must_use]
     pub fn records(mut self, records: impl IntoIterator<Item = Record>) -> Self {
         self.records.extend(records);
+        self
+    }
+
+    /// Sets the staged records.
+    #[must_use]
+    pub fn staged(mut self, staged: StagedRecords) -> Self {
+        self.staged = Some(staged);
         self
     }
 
@@ -433,6 +462,16 @@ pub trait Sink: Debug + Send + Sync + 'static {
 
     /// Makes rows and state visible together.
     async fn commit(&self, commit: Commit) -> Result<CommitReport>;
+
+    /// Begins to stage records of a stream for its next commit. The engine calls it if [`Limits::stage`] is set.
+    ///
+    /// # Errors
+    /// The default returns [`Unsupported`](crate::ErrorKind::Unsupported).
+    async fn stage(&self, resource: &Resource, stream: &str, run: RunId) -> Result<Box<dyn Stage>> {
+        let _ = (resource, stream, run);
+        Err(Error::new(ErrorKind::Unsupported, "this destination takes records with their commit only")
+            .with_help("leave `Limits::stage` unset"))
+    }
 
     /// Returns the live records of a table that a reconcile run has not seen, ordered by key.
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>>;

@@ -10,13 +10,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::sink::{
-    Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, RowQuery, SelectedRow, Sink, StoredRecord,
-    UnseenQuery,
+    Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, RowQuery, SelectedRow, Sink, Stage,
+    StoredRecord, UnseenQuery,
 };
 use crate::state::{RunQuery, RunRecord, StateChange, StateEntry, StateKey, StateStore, StateVersion, StreamStatus};
 use crate::{
     Backend, BatchStream, Checkpoint, ConfigSnapshot, ConfigStore, ConnectContext, Error, Namespace, ReadRequest,
-    Reader, Record, Resource, ResourceStream, Result, Sequence, Settings, Source, SourceSpec, StreamSpec,
+    Reader, Record, Resource, ResourceStream, Result, RunId, Sequence, Settings, Source, SourceSpec, StreamSpec,
     VerifyRequest,
 };
 
@@ -116,6 +116,10 @@ impl<B: Backend> Sink for CrashingBackend<B> {
         }
         let done = backend.commit(commit).await;
         if self.crash == CrashPoint::AfterCommit(number) { self.crash_now() } else { done }
+    }
+
+    async fn stage(&self, resource: &Resource, stream: &str, run: RunId) -> Result<Box<dyn Stage>> {
+        self.alive()?.stage(resource, stream, run).await
     }
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {

@@ -14,8 +14,8 @@ use serde_json::Value;
 use snowfeed::prelude::*;
 use snowfeed::{
     Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Limits, LiveRows, Namespace, OutstandingRejects,
-    RejectQuery, RowQuery, RunQuery, RunRecord, SelectedRow, Sequence, Sink, StateChange, StateEntry, StateKey,
-    StateStore, StateVersion, StoredRecord, StreamStatus, UnseenQuery, VerifyRequest,
+    RejectQuery, RowQuery, RunId, RunQuery, RunRecord, SelectedRow, Sequence, Sink, Stage, StateChange, StateEntry,
+    StateKey, StateStore, StateVersion, StoredRecord, StreamStatus, UnseenQuery, VerifyRequest,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -123,6 +123,10 @@ impl Sink for CrashingBackend {
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
         self.write(self.backend.commit(commit)).await
+    }
+
+    async fn stage(&self, resource: &Resource, stream: &str, run: RunId) -> Result<Box<dyn Stage>> {
+        self.backend.stage(resource, stream, run).await
     }
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {

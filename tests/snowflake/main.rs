@@ -41,6 +41,7 @@ mod sizes;
 mod source;
 mod sql;
 mod stage;
+mod staging;
 mod stream_migration;
 mod streams;
 mod support;

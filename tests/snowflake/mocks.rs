@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use snowfeed::backends::Snowflake;
 use snowfeed::internals::snowflake::{Bind, Client, QueryResult, Row, Session, StagedFile, Statement, Usage};
 use snowfeed::{Error, ErrorKind, Result, StateKey, StateVersion, StreamSpec};
+use tokio::sync::Notify;
 
 mock! {
     #[derive(Debug)]
@@ -45,8 +46,10 @@ struct Memory {
     made: bool,
     /// The entries of the catalog, by resource and stream.
     catalog: BTreeMap<(String, String), Value>,
-    /// How many rows have been staged in each folder.
-    staged: BTreeMap<String, u64>,
+    /// How many rows of each round have been staged in each folder.
+    staged: BTreeMap<String, Vec<u64>>,
+    /// How many rows of each round the last COPY has loaded.
+    loaded: Vec<u64>,
     /// The resources that are enabled, with their schedules, and ran an hour ago.
     enabled: Vec<(String, &'static str)>,
     /// The streams that ran.
@@ -71,6 +74,14 @@ pub(crate) fn loaded(count: u64) -> QueryResult {
     let columns = ["file", "status", "rows_loaded"].map(str::to_owned).to_vec();
     let file = row(&[Some("f.json.gz"), Some("LOADED"), Some(&count.to_string())]);
     QueryResult { columns, ..rows(vec![file]) }
+}
+
+/// The result of a MERGE that has inserted this many rows, and of the statement that counts them.
+pub(crate) fn merged(inserted: u64) -> QueryResult {
+    let columns = ["number of rows inserted", "number of rows updated", "c", "d", "e", "f"].map(str::to_owned).to_vec();
+    let inserted = inserted.to_string();
+    let zero = Some("0");
+    QueryResult { columns, ..rows(vec![row(&[Some(&inserted), zero, zero, zero, zero, zero])]) }
 }
 
 /// The error for an object that does not exist.
@@ -99,8 +110,13 @@ impl AcceptAll {
             return if memory.made || sql.contains("INFORMATION_SCHEMA") { Ok(rows(vec![])) } else { Err(missing()) };
         }
         if let Some((_, from)) = sql.rsplit_once(" FROM ").filter(|_| sql.starts_with("COPY INTO ")) {
-            let (location, _) = from.split_once(" FILE_FORMAT").unwrap();
-            return Ok(loaded(memory.staged[location.trim_matches('\'').trim_matches(['@', '/'])]));
+            let (location, _) = from.split_once(" FILES = (").unwrap();
+            memory.loaded = memory.staged[location.trim_matches('\'').trim_matches(['@', '/'])].clone();
+            return Ok(loaded(memory.loaded.iter().sum()));
+        }
+        if let Some((_, round)) = sql.split_once("WHERE l.\"ROUND\" = ").filter(|_| !sql.starts_with("INSERT")) {
+            let round: usize = round.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap();
+            return Ok(merged(memory.loaded[round]));
         }
         if sql.starts_with("SELECT") || sql.starts_with("LIST") {
             return Ok(rows(vec![]));
@@ -121,7 +137,14 @@ impl AcceptAll {
         let mut text = String::new();
         let bytes = file.content.concat();
         MultiGzDecoder::new(bytes.as_slice()).read_to_string(&mut text).unwrap();
-        *self.0.lock().unwrap().staged.entry(file.stage.clone()).or_default() += text.lines().count() as u64;
+        let mut memory = self.0.lock().unwrap();
+        let rounds = memory.staged.entry(file.stage.clone()).or_default();
+        for line in text.lines() {
+            let row: Value = serde_json::from_str(line).unwrap();
+            let round = usize::try_from(row["ROUND"].as_u64().unwrap()).unwrap();
+            rounds.resize(rounds.len().max(round + 1), 0);
+            rounds[round] += 1;
+        }
     }
 
     /// A session that accepts everything its mock has no expectation for.
@@ -241,6 +264,12 @@ fn bound_text(bind: &Bind) -> &str {
     }
 }
 
+/// Tells that the process stops here, and never goes on.
+pub(crate) async fn stop<T>(stopped: Arc<Notify>) -> T {
+    stopped.notify_one();
+    std::future::pending().await
+}
+
 /// A backend over a client, which sends up to this many bytes of rows as bound values.
 pub(crate) fn backend(client: impl Client, max_bind_bytes: usize) -> Snowflake {
     snowfeed::internals::snowflake::backend_with(Arc::new(client), "DB", "PUBLIC", max_bind_bytes)
@@ -254,6 +283,8 @@ pub(crate) enum Outcome {
     Unanswered,
     /// It is not run, and the session is lost.
     Lost,
+    /// It is run, but the process stops before it gets the response.
+    Stops(Arc<Notify>),
 }
 
 /// Decides about each statement; may wait.
@@ -305,13 +336,29 @@ impl Session for InterceptingSession {
             Outcome::Runs => return session.execute(statement).await,
             Outcome::Unanswered => drop(session.execute(statement).await.unwrap()),
             Outcome::Lost => {}
+            Outcome::Stops(stopped) => {
+                session.execute(statement).await.unwrap();
+                return stop(stopped).await;
+            }
         }
         self.session = None;
         Err(Error::unavailable("the connection broke"))
     }
 
     async fn put(&mut self, file: StagedFile) -> Result<()> {
-        self.session.as_mut().expect("a lost session is not used").put(file).await
+        let outcome = (self.intercept)(&file.put_statement()?).await;
+        let session = self.session.as_mut().expect("a lost session is not used");
+        match outcome {
+            Outcome::Runs => return session.put(file).await,
+            Outcome::Unanswered => session.put(file).await.unwrap(),
+            Outcome::Lost => {}
+            Outcome::Stops(stopped) => {
+                session.put(file).await.unwrap();
+                return stop(stopped).await;
+            }
+        }
+        self.session = None;
+        Err(Error::unavailable("the connection broke"))
     }
 
     fn is_idle(&self) -> bool {

@@ -29,7 +29,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from strict import databases, objects, policies, settings, statements, transactions
+from strict import databases, objects, policies, settings, statements, temporaries, transactions
 from strict.layer import begin_session
 
 # `from fakesnow import server` would import a function of that name.
@@ -67,6 +67,7 @@ def end(session):
     session.ended = True
     with session.busy:
         transactions.end(session, keep=False)
+        temporaries.end(session)
 
 
 class Sessions(dict):

@@ -1,28 +1,44 @@
 //! Commits: rows, marks, rejects and state in one transaction.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::load::{LoadTarget, MergeInput};
-use super::plan::{ExistingRow, ExistingRows, MergePlan, RowId, plan, row_ids, unhex};
+use super::plan::{ExistingRow, ExistingRows, MergePlan, RowId, RowWrite, plan, row_ids, unhex};
 use super::pool::{UnknownOutcome, is_missing};
-use super::rejects::{SizeChecked, unreadable_row};
+use super::rejects::{Oversized, unreadable_row};
 use super::rows::{CommitNumbers, NewestSequence};
+use super::staged_merge::StagedMerge;
+use super::staging::{FileStage, StagedFiles};
 use super::transaction::{self, Fence};
-use super::{Snowflake, state, time};
+use super::{Snowflake, load, state, time};
 use crate::sink::merge::StoredVersion;
 use crate::sink::not_ensured;
 use crate::sink::{Commit, CommitReport, StalePolicy, StreamCommit, StreamReport, Sweep};
 use crate::snowflake::{Bind, Session, Sql, Statement, sql};
-use crate::{Counts, Error, ErrorKind, Evidence, Record, Result, RunId, Sequence, StateChange, Version};
+use crate::{
+    Counts, Error, ErrorKind, Evidence, Record, Result, RowPath, RunId, Sequence, Stage, StagedRecords, StateChange,
+    Version,
+};
+
+/// What a part of a commit writes.
+enum PartInput<'a> {
+    /// Rows whose changes were planned from the existing ones.
+    Planned {
+        writes: Vec<RowWrite<'a>>,
+        /// The rows that a marking part leaves unmarked.
+        unmarked: HashSet<RowId<'a>>,
+    },
+    /// Records on the stage, which Snowflake merges.
+    Staged(StagedMerge<'a>),
+}
 
 /// The writes of one part of a commit.
 struct PartWrite<'a> {
     part: &'a StreamCommit,
-    target: LoadTarget,
-    checked: &'a SizeChecked<'a>,
-    input: MergeInput<'a>,
-    /// The rows that a marking part leaves unmarked.
-    unmarked: HashSet<RowId<'a>>,
+    /// The name of the raw table.
+    name: String,
+    input: PartInput<'a>,
+    oversized: &'a [Oversized],
     counts: Counts,
     /// The number that the stream must have after the rows are written; `None` if none was looked for.
     expected: Option<i64>,
@@ -33,23 +49,49 @@ impl PartWrite<'_> {
     /// Whether it may change rows, or stores a state.
     fn needs_fence(&self) -> bool {
         let has_state = self.change.as_ref().is_some_and(|change| change.state.is_some());
-        has_state || self.counts.changed() || !self.part.gone.is_empty()
+        let is_staged = matches!(self.input, PartInput::Staged(_));
+        has_state || is_staged || self.counts.changed() || !self.part.gone.is_empty()
     }
 }
 
+/// The records of a part of a commit.
+pub(super) enum PartRecords<'a> {
+    /// Few enough for a bound value.
+    Bound {
+        records: Cow<'a, [Record]>,
+        /// Those that are too large for a row.
+        oversized: Vec<Oversized>,
+    },
+    Staged(StagedRecords),
+}
+
 impl Snowflake {
+    /// Stages the records of a part that are too many for a bound value. A retry of the commit uses the same files.
+    pub(super) async fn part_records<'a>(&self, commit: &Commit, part: &'a StreamCommit) -> Result<PartRecords<'a>> {
+        if let Some(staged) = &part.staged {
+            return Ok(PartRecords::Staged(staged.clone()));
+        }
+        if part.records.iter().map(bound_size).sum::<usize>() <= self.0.max_bind_bytes {
+            let (records, oversized) = Oversized::split(&part.records);
+            return Ok(PartRecords::Bound { records, oversized });
+        }
+        let mut stage = FileStage::new(self, &commit.resource, &part.stream, part.run);
+        stage.add_all(&part.records).await?;
+        Ok(PartRecords::Staged(Box::new(stage).finish().await?))
+    }
+
     /// Runs a commit once.
     pub(super) async fn try_commit(
         &self,
         commit: &Commit,
+        records: &[PartRecords<'_>],
         unknown: &UnknownOutcome<CommitReport>,
     ) -> Result<CommitReport> {
         let mut session = self.session().await?;
         self.check_ensured(&mut *session, commit).await?;
-        let checked: Vec<_> = commit.parts.iter().map(|part| SizeChecked::of(&part.records)).collect();
         let mut writes = Vec::with_capacity(commit.parts.len());
-        for (index, (part, checked)) in commit.parts.iter().zip(&checked).enumerate() {
-            writes.push(self.prepare(&mut *session, commit, part, checked, index).await?);
+        for (part, records) in commit.parts.iter().zip(records) {
+            writes.push(self.prepare(&mut *session, commit, part, records).await?);
         }
         // Tables of a resource are always locked in the order of its streams, which prevents deadlocks.
         writes.sort_by(|a, b| a.part.stream.cmp(&b.part.stream));
@@ -62,17 +104,21 @@ impl Snowflake {
         }
         let written = self.write_all(&mut *session, commit, &mut writes, fence.as_ref()).await;
         let ended = session.finish(written, unknown).await;
-        let mut changes = Vec::with_capacity(writes.len());
-        for PartWrite { input, change, .. } in writes {
-            input.discard(&mut *session).await;
-            changes.extend(change);
-        }
-        match ended {
+        let changes: Vec<StateChange> = writes.into_iter().filter_map(|write| write.change).collect();
+        let ended = match ended {
             Err(error) if error.kind() == ErrorKind::Conflict && !changes.is_empty() => {
                 state::resolve_unknown_commit(&mut *session, &self.0.names, &changes, error, unknown.take()).await
             }
             ended => ended,
+        };
+        if ended.is_ok() {
+            for (part, records) in commit.parts.iter().zip(records) {
+                if let PartRecords::Staged(staged) = records {
+                    self.remove_staged(&mut *session, staged_files(staged)?, part.run).await;
+                }
+            }
         }
+        ended
     }
 
     /// Plans the writes of a part, before the transaction begins.
@@ -81,26 +127,39 @@ impl Snowflake {
         session: &mut dyn Session,
         commit: &Commit,
         part: &'a StreamCommit,
-        checked: &'a SizeChecked<'a>,
-        index: usize,
+        records: &'a PartRecords<'a>,
     ) -> Result<PartWrite<'a>> {
         self.tag(session, commit.resource.name(), Some(&part.stream), Some(part.run));
         let name = self.numbered_name(session, &commit.resource, &part.stream).await?;
-        let target = LoadTarget { name, run: part.run, index };
-        let (policy, sweep_run) = match part.sweep {
-            Some(Sweep::Mark(sweep_run, policy)) => (policy, Some(sweep_run).filter(|_| policy != StalePolicy::Skip)),
-            _ => (StalePolicy::Skip, None),
+        let (input, mut counts, sequence) = match records {
+            PartRecords::Staged(staged) => {
+                let merge = StagedMerge::new(self, &name, staged_files(staged)?);
+                merge.create_table(session).await?;
+                (PartInput::Staged(merge), Counts::default(), None)
+            }
+            PartRecords::Bound { records, .. } => {
+                let (policy, sweep_run) = match part.sweep {
+                    Some(Sweep::Mark(sweep_run, policy)) => {
+                        (policy, Some(sweep_run).filter(|_| policy != StalePolicy::Skip))
+                    }
+                    _ => (StalePolicy::Skip, None),
+                };
+                let found = self.existing_rows(session, commit, part, &name, records, sweep_run).await?;
+                let sequence = found.sequence;
+                let MergePlan { writes, counts, unmarked } = plan(found, records, policy);
+                (PartInput::Planned { writes, unmarked }, counts, sequence)
+            }
         };
-        let found = self.existing_rows(session, commit, part, &target, &checked.records, sweep_run).await?;
-        let sequence = found.sequence;
-        let MergePlan { writes, mut counts, unmarked } = plan(found, &checked.records, policy);
-        let rejected = part.rejects.len() as u64 + checked.rejected();
+        let oversized = match records {
+            PartRecords::Bound { oversized, .. } => oversized,
+            PartRecords::Staged(staged) => &staged_files(staged)?.oversized,
+        };
+        let rejected = (part.rejects.len() + oversized.len()) as u64;
         counts.offered += rejected;
         counts.rejected += rejected;
-        let input = self.merge_input(session, &target, writes).await?;
         let change = part.counted_change(&counts);
         let expected = sequence.map(|sequence| sequence + i64::from(counts.changed()));
-        Ok(PartWrite { part, target, checked, input, unmarked, counts, expected, change })
+        Ok(PartWrite { part, name, input, oversized, counts, expected, change })
     }
 
     /// Writes everything, in the caller's transaction. Statements that lock tables of all resources come last, to hold those locks
@@ -117,7 +176,7 @@ impl Snowflake {
         }
         let (writes, mut met) = (&*writes, Vec::new());
         for write in writes {
-            if self.insert_rejects(session, commit, write.part, write.checked).await? {
+            if self.insert_rejects(session, commit, write.part, write.oversized).await? {
                 met.push(write);
             }
         }
@@ -126,7 +185,7 @@ impl Snowflake {
         let mut unstated = writes.iter().filter(|write| write.change.is_none()).find(changes_rows);
         let mut report = CommitReport::new();
         for write in writes {
-            let raw = |write: &PartWrite<'_>| self.0.names.raw(&write.target.name);
+            let raw = |write: &PartWrite<'_>| self.0.names.raw(&write.name);
             let version = match &write.change {
                 Some(change) => {
                     let unstated = unstated.take().map(|other| (other.part.stream.as_str(), raw(other)));
@@ -141,7 +200,7 @@ impl Snowflake {
             self.delete_corrected(session, commit, write.part).await?;
         }
         for write in met {
-            self.update_last_seen(session, commit, write.part, write.checked).await?;
+            self.update_last_seen(session, commit, write.part, write.oversized).await?;
         }
         for write in writes {
             self.end_sweep(session, commit, write.part, fence).await?;
@@ -192,7 +251,7 @@ impl Snowflake {
         session: &mut dyn Session,
         commit: &Commit,
         part: &StreamCommit,
-        target: &LoadTarget,
+        name: &str,
         records: &[Record],
         sweep_run: Option<RunId>,
     ) -> Result<ExistingRows> {
@@ -218,7 +277,7 @@ impl Snowflake {
                 ),
             ),
         };
-        let raw = self.0.names.raw(&target.name);
+        let raw = self.0.names.raw(name);
         let newest = NewestSequence::new(&self.0.names, &raw, &commit.resource, &part.stream);
         let select = sql!(
             "SELECT t.\"KEY\", s.\"PARENT\", CAST(t.\"VERSION\" AS VARCHAR) AS \"VERSION\", t.\"HASH\", \
@@ -240,7 +299,7 @@ impl Snowflake {
             select = select.bind(sweep_run.to_string()).bind(commit.resource.name()).bind(part.stream.as_str());
         }
         let answer = session.execute(newest.bind(select)).await;
-        let answer = answer.map_err(|error| self.missing_table(error, target))?;
+        let answer = answer.map_err(|error| self.missing_table(error, name))?;
         let mut found = ExistingRows::default();
         for row in &answer.rows {
             let Some(key) = row.get(0)? else {
@@ -262,11 +321,11 @@ impl Snowflake {
     }
 
     /// A dropped raw table is not recreated automatically: the state claims that its rows exist.
-    fn missing_table(&self, error: Error, target: &LoadTarget) -> Error {
+    fn missing_table(&self, error: Error, name: &str) -> Error {
         if !is_missing(&error) {
             return error;
         }
-        let (table, catalog) = (self.0.names.raw(&target.name), self.0.names.state("SNOWFEED_TABLE"));
+        let (table, catalog) = (self.0.names.raw(name), self.0.names.state("SNOWFEED_TABLE"));
         Error::new(ErrorKind::NotFound, format!("the table {table} is gone, or this role may not use it"))
             .with_help(format!(
                 "bring it back (UNDROP TABLE {table}); or, to read the resource from the start, remove its row from \
@@ -285,28 +344,18 @@ impl Snowflake {
     ) -> Result<()> {
         let part = write.part;
         self.tag(session, commit.resource.name(), Some(&part.stream), Some(part.run));
-        let PartWrite { target, input, unmarked, .. } = &*write;
-        let table = self.0.names.raw(&target.name);
-        let newest = NewestSequence::new(&self.0.names, &table, &commit.resource, &part.stream);
-        if let Some(merge) = input.merge(session, &table, &time::ntz_text(commit.at), &newest, fence).await? {
-            let merged = session.execute(merge).await?;
-            if fence.is_some() && input.lacks_rows(merged.rows_affected()?) {
-                return Err(transaction::lost());
+        let table = self.0.names.raw(&write.name);
+        match (&write.input, fence) {
+            (PartInput::Planned { writes, unmarked }, fence) => {
+                self.write_planned(session, commit, part, &table, writes, fence).await?;
+                self.mark_planned(session, commit, part, unmarked).await?;
             }
-        }
-        if let Some(Sweep::Mark(sweep_run, _)) = part.sweep {
-            let marked: Vec<_> = row_ids(&part.records).filter(|id| !unmarked.contains(id)).collect();
-            if !marked.is_empty() {
-                let mark = sql!(
-                    "INSERT INTO {seen} (\"RUN\", \"RESOURCE\", \"STREAM\", \"KEY\", \"PARENT\") SELECT b.\"RUN\", b.\"RESOURCE\", \
-                     b.\"STREAM\", f.value:k::VARCHAR, f.value:q::VARCHAR FROM (SELECT CAST(? AS VARCHAR) AS \"RUN\", CAST(? AS \
-                     VARCHAR) AS \"RESOURCE\", CAST(? AS VARCHAR) AS \"STREAM\", PARSE_JSON(?) AS \"ROWS\") b, \
-                     LATERAL FLATTEN(input => b.\"ROWS\") f",
-                    seen = self.0.names.state("SNOWFEED_SEEN")
-                );
-                let mark = Statement::new(mark).bind(sweep_run.to_string()).bind(commit.resource.name());
-                session.execute(mark.bind(part.stream.as_str()).bind(Bind::json(&marked)?)).await?;
+            (PartInput::Staged(merge), Some(fence)) => {
+                let counts = merge.write(self, session, commit, part, fence).await;
+                write.counts += &counts.map_err(|error| self.missing_table(error, &write.name))?;
+                write.change = part.counted_change(&write.counts);
             }
+            (PartInput::Staged(_), None) => return Err(Error::internal("staged records are merged without the fence")),
         }
         let was_numbered = write.counts.changed();
         let deleted = self.delete_gone(session, commit, part, &table, was_numbered).await?;
@@ -318,4 +367,59 @@ impl Snowflake {
         }
         Ok(())
     }
+
+    async fn write_planned(
+        &self,
+        session: &mut dyn Session,
+        commit: &Commit,
+        part: &StreamCommit,
+        table: &Sql,
+        writes: &[RowWrite<'_>],
+        fence: Option<&Fence>,
+    ) -> Result<()> {
+        let newest = NewestSequence::new(&self.0.names, table, &commit.resource, &part.stream);
+        let Some(merge) = load::merge(writes, table, &time::ntz_text(commit.at), &newest, fence)? else {
+            return Ok(());
+        };
+        let merged = session.execute(merge).await?;
+        if fence.is_some() && load::lacks_rows(writes, merged.rows_affected()?) {
+            return Err(transaction::lost());
+        }
+        Ok(())
+    }
+
+    /// Marks the keys of planned rows, if the part marks.
+    async fn mark_planned(
+        &self,
+        session: &mut dyn Session,
+        commit: &Commit,
+        part: &StreamCommit,
+        unmarked: &HashSet<RowId<'_>>,
+    ) -> Result<()> {
+        let Some(Sweep::Mark(sweep_run, _)) = part.sweep else { return Ok(()) };
+        let marked: Vec<_> = row_ids(&part.records).filter(|id| !unmarked.contains(id)).collect();
+        if marked.is_empty() {
+            return Ok(());
+        }
+        let mark = sql!(
+            "INSERT INTO {seen} (\"RUN\", \"RESOURCE\", \"STREAM\", \"KEY\", \"PARENT\") SELECT b.\"RUN\", b.\"RESOURCE\", \
+             b.\"STREAM\", f.value:k::VARCHAR, f.value:q::VARCHAR FROM (SELECT CAST(? AS VARCHAR) AS \"RUN\", CAST(? AS \
+             VARCHAR) AS \"RESOURCE\", CAST(? AS VARCHAR) AS \"STREAM\", PARSE_JSON(?) AS \"ROWS\") b, \
+             LATERAL FLATTEN(input => b.\"ROWS\") f",
+            seen = self.0.names.state("SNOWFEED_SEEN")
+        );
+        let mark = Statement::new(mark).bind(sweep_run.to_string()).bind(commit.resource.name());
+        session.execute(mark.bind(part.stream.as_str()).bind(Bind::json(&marked)?)).await.map(drop)
+    }
+}
+
+/// The files of staged records.
+fn staged_files(staged: &StagedRecords) -> Result<&StagedFiles> {
+    staged.content().ok_or_else(|| Error::internal("a commit names records that another sink has staged"))
+}
+
+/// The approximate size of a record in a bound value, in bytes.
+fn bound_size(record: &Record) -> usize {
+    let parent = if *record.parent() == RowPath::ROOT { 0 } else { record.parent().to_text().len() };
+    record.key.len() + parent + record.json().map_or(0, |json| json.len() + json.len() / 8) + 96
 }

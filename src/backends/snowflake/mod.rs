@@ -24,6 +24,8 @@ mod rejects;
 mod rows;
 mod run_history;
 mod schema;
+mod staged_merge;
+mod staging;
 mod state;
 mod state_tables;
 mod sweep;
@@ -34,7 +36,6 @@ mod view;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -42,8 +43,8 @@ use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::sink::not_ensured;
 use crate::sink::{
-    Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, RowQuery, SelectedRow, Sink, StoredRecord,
-    UnseenQuery,
+    Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, RowQuery, SelectedRow, Sink, Stage,
+    StoredRecord, UnseenQuery,
 };
 use crate::snowflake::{Client, HttpClient, Session, query_tag};
 use crate::{Error, Resource, Result, RetryConfig, RunId, Sequence, StreamSpec};
@@ -52,6 +53,7 @@ use catalog::Catalog;
 use names::Names;
 use pool::{PooledSession, SessionPool, UnknownOutcome};
 use query_tag::QueryTags;
+use staging::{FileStage, Stages};
 
 pub use check::Finding;
 
@@ -115,7 +117,7 @@ struct Inner {
     warehouse: Option<String>,
     catalog: Mutex<Option<Catalog>>,
     max_bind_bytes: usize,
-    cleaned: AtomicBool,
+    stages: Arc<Stages>,
     /// The times of run records.
     run_clock: time::MonotonicClock,
     /// The sequences that `latest_many` has read along.
@@ -183,7 +185,7 @@ impl Inner {
             warehouse: None,
             catalog: Mutex::new(None),
             max_bind_bytes: DEFAULT_MAX_BIND_BYTES,
-            cleaned: AtomicBool::new(false),
+            stages: Arc::default(),
             run_clock: time::MonotonicClock::default(),
             known_sequences: known_sequences::KnownSequences::default(),
         }
@@ -287,10 +289,18 @@ impl Sink for Snowflake {
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {
         commit.validate()?;
         self.0.known_sequences.forget(commit.resource.name());
+        let mut records = Vec::with_capacity(commit.parts.len());
+        for part in &commit.parts {
+            records.push(self.part_records(&commit, part).await?);
+        }
         let unknown = UnknownOutcome::new();
-        let committed = transaction::with_retry(|| self.try_commit(&commit, &unknown)).await;
+        let committed = transaction::with_retry(|| self.try_commit(&commit, &records, &unknown)).await;
         self.0.known_sequences.forget(commit.resource.name());
         committed
+    }
+
+    async fn stage(&self, resource: &Resource, stream: &str, run: RunId) -> Result<Box<dyn Stage>> {
+        Ok(Box::new(FileStage::new(self, resource, stream, run)))
     }
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
@@ -318,8 +328,10 @@ impl Sink for Snowflake {
         Limits {
             read_ahead: 16 << 20,
             commit_rows: 100_000,
-            commit_bytes: 8 << 20,
-            commit_after: Duration::from_secs(60),
+            // What is less at the end of a stream travels as a bound value.
+            commit_bytes: (self.0.max_bind_bytes / 2).min(8 << 20),
+            commit_after: Duration::from_secs(5 * 60),
+            stage: true,
             ..Limits::default()
         }
     }

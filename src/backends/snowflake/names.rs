@@ -124,12 +124,12 @@ pub(super) fn digest(text: &str) -> String {
     format!("{:032x}", XxHash3_128::oneshot(text.as_bytes()))
 }
 
-/// The length of what [`load_name`] appends.
-const LOAD_SUFFIX: usize = 7 + 36 + 3;
+/// The length of what earlier editions appended for load tables. The names of existing tables depend on it.
+const LOAD_SUFFIX: usize = 46;
 
-/// The name of the load table of a commit. In no other name does `=` follow an odd number of `^`, except at the beginning.
-pub(super) fn load_name(raw: &str, run: &str, number: usize) -> String {
-    format!("{raw}^=load/{run}/{number}")
+/// The name of the load table of a raw table. In no other name does `=` follow an odd number of `^`, except at the beginning.
+pub(super) fn load_name(raw: &str) -> String {
+    format!("{raw}^=load")
 }
 
 /// The name of a key's fence. Keys that differ only in case or beyond the cut share one, and merely wait for each other.
@@ -144,16 +144,6 @@ const FENCE_KEY: usize = 200;
 /// The name of the union view of a stream, among the raw tables.
 pub(super) fn union_name(stream: &str) -> String {
     format!("{}^=all", upper_name(stream))
-}
-
-/// The run that a table with a [`load_name`] belongs to.
-pub(super) fn load_table_run(load_name: &str) -> Option<uuid::Uuid> {
-    let (raw, of_run) = load_name.rsplit_once("^=load/")?;
-    let before = raw.len() - raw.trim_end_matches('^').len();
-    if raw.is_empty() || before % 2 == 1 {
-        return None;
-    }
-    of_run.split('/').next()?.parse().ok()
 }
 
 /// The name of a stream's view, or of a column: upper case, so that it needs no quotes.
@@ -214,8 +204,7 @@ mod tests {
         let (a, b) = ("x".repeat(300) + "a", "x".repeat(300) + "b");
         let names = [a, b].map(|resource| resource_name(&resource, "issues", true, &free));
         assert_ne!(names[0], names[1]);
-        let run = uuid::Uuid::now_v7().to_string();
-        assert!(names.iter().all(|name| load_name(name, &run, 99).chars().count() <= MAX_NAME_CHARS), "{names:?}");
+        assert!(names.iter().all(|name| load_name(name).chars().count() <= MAX_NAME_CHARS), "{names:?}");
     }
 
     #[test]
@@ -228,12 +217,12 @@ mod tests {
     }
 
     #[test]
-    fn no_resource_table_is_mistaken_for_a_leftover_load_table() {
-        let run = uuid::Uuid::now_v7();
-        for resource in [format!("a^=load/{run}/1"), format!("^=load/{run}/1"), format!("a^^=load/{run}/1")] {
-            let name = resource_name(&resource, "issues", true, &|_| false);
-            assert_eq!(load_table_run(&name), None, "{name}");
-            assert_eq!(load_table_run(&load_name(&name, &run.to_string(), 7)), Some(run), "{name}");
+    fn no_table_of_a_resource_is_the_load_table_of_another() {
+        let name = |resource: &str| resource_name(resource, "issues", true, &|_| false);
+        for resource in ["a^=load", "^=load", "a^^=load", "a^^^=load"] {
+            for other in ["a", "", "a^", "a^^", "^"] {
+                assert_ne!(name(resource), load_name(&name(other)));
+            }
         }
     }
 

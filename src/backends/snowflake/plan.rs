@@ -55,6 +55,13 @@ pub(super) struct RowId<'a> {
     parent: Arc<str>,
 }
 
+impl RowId<'_> {
+    /// The text of the parent's path.
+    pub(super) fn parent(&self) -> &str {
+        &self.parent
+    }
+}
+
 fn serialize_text<S: serde::Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(text)
 }
@@ -87,16 +94,6 @@ enum WriteKind {
 }
 
 impl RowWrite<'_> {
-    /// The approximate size as JSON, in bytes.
-    pub(super) fn size(&self) -> usize {
-        let text = |text: &str| text.len() + text.len() / 8;
-        self.id.key.len()
-            + self.id.parent.len()
-            + self.document.map_or(0, text)
-            + self.variant.as_deref().map_or(0, text)
-            + 96
-    }
-
     /// Whether it replaces a row of a higher version.
     pub(super) fn replaces(&self) -> bool {
         self.replaces

@@ -34,62 +34,70 @@ const REJECTS: &str = "(SELECT b.\"RESOURCE\", b.\"STREAM\", b.\"RUN\", b.\"AT\"
 const SAME_REJECT: &str = "t.\"RESOURCE\" = s.\"RESOURCE\" AND t.\"STREAM\" = s.\"STREAM\" AND \
              t.\"REASON\" = s.\"REASON\" AND t.\"HASH\" = s.\"HASH\"";
 
-/// The records of a table, split by whether they fit in a row.
-pub(super) struct SizeChecked<'a> {
-    pub(super) records: Cow<'a, [Record]>,
-    oversized: Vec<(&'a str, &'a str)>,
+/// A record that is too large for a row.
+#[derive(Debug, Clone)]
+pub(super) struct Oversized {
+    reason: String,
+    /// The beginning of its document.
+    raw: String,
+    hash: String,
 }
 
-impl<'a> SizeChecked<'a> {
-    pub(super) fn of(records: &'a [Record]) -> Self {
-        let long = |record: &'a Record| {
-            let json = record.json().filter(|json| json.len() > MAX_DOCUMENT_BYTES)?;
-            Some((record.key.as_str(), &**json))
-        };
-        let oversized: Vec<_> = records.iter().filter_map(long).collect();
-        let records = match oversized.is_empty() {
-            true => Cow::Borrowed(records),
-            false => records.iter().filter(|record| long(record).is_none()).cloned().collect(),
-        };
-        Self { records, oversized }
+impl Oversized {
+    /// Returns what is kept of a record, if it is too large.
+    pub(super) fn of(record: &Record) -> Option<Self> {
+        let document = record.json().filter(|json| json.len() > MAX_DOCUMENT_BYTES)?;
+        let reason = format!(
+            "{}has {} bytes, and a row in Snowflake holds {MAX_DOCUMENT_BYTES} at most; its beginning is kept here",
+            document_of(&record.key),
+            document.len()
+        );
+        Some(Self { reason, raw: beginning(document).to_owned(), hash: hex(&content_hash(document)) })
     }
 
-    pub(super) fn rejected(&self) -> u64 {
-        self.oversized.len() as u64
+    /// Splits records by whether they fit in a row.
+    pub(super) fn split(records: &[Record]) -> (Cow<'_, [Record]>, Vec<Self>) {
+        let oversized: Vec<_> = records.iter().filter_map(Self::of).collect();
+        if oversized.is_empty() {
+            return (Cow::Borrowed(records), oversized);
+        }
+        let fits = |record: &&Record| record.json().is_none_or(|json| json.len() <= MAX_DOCUMENT_BYTES);
+        (records.iter().filter(fits).cloned().collect(), oversized)
     }
+}
+
+/// The part of a reject that is kept.
+fn beginning(raw: &str) -> &str {
+    let mut end = raw.len().min(MAX_RAW_BYTES);
+    while !raw.is_char_boundary(end) {
+        end -= 1;
+    }
+    &raw[..end]
 }
 
 /// A stored reject.
 #[derive(Serialize, PartialEq, Eq)]
 struct RejectEntry<'a> {
-    reason: Cow<'a, str>,
+    reason: &'a str,
     raw: &'a str,
-    hash: String,
+    hash: Cow<'a, str>,
 }
 
 impl<'a> RejectEntry<'a> {
-    fn new(reason: Cow<'a, str>, raw: &'a str) -> Self {
-        let mut end = raw.len().min(MAX_RAW_BYTES);
-        while !raw.is_char_boundary(end) {
-            end -= 1;
-        }
-        Self { reason, raw: &raw[..end], hash: hex(&content_hash(raw)) }
+    fn new(reject: &'a Reject) -> Self {
+        let hash = hex(&content_hash(&reject.raw));
+        Self { reason: &reject.reason, raw: beginning(&reject.raw), hash: hash.into() }
+    }
+
+    fn oversized(record: &'a Oversized) -> Self {
+        Self { reason: &record.reason, raw: &record.raw, hash: record.hash.as_str().into() }
     }
 }
 
 /// The rejects of one table, without duplicates.
-fn entries<'a>(rejects: &'a [Reject], oversized: &[(&'a str, &'a str)]) -> Vec<RejectEntry<'a>> {
-    let given = rejects.iter().map(|reject| RejectEntry::new(reject.reason.as_str().into(), &reject.raw));
-    let long = oversized.iter().map(|(key, document)| {
-        let reason = format!(
-            "{}has {} bytes, and a row in Snowflake holds {MAX_DOCUMENT_BYTES} at most; its beginning is kept here",
-            document_of(key),
-            document.len()
-        );
-        RejectEntry::new(reason.into(), document)
-    });
+fn entries<'a>(rejects: &'a [Reject], oversized: &'a [Oversized]) -> Vec<RejectEntry<'a>> {
     let mut once: Vec<RejectEntry<'a>> = Vec::new();
-    for entry in given.chain(long) {
+    for entry in rejects.iter().map(RejectEntry::new).chain(oversized.iter().map(RejectEntry::oversized)) {
         if !once.contains(&entry) {
             once.push(entry);
         }
@@ -104,10 +112,10 @@ impl Snowflake {
         session: &mut dyn Session,
         commit: &Commit,
         part: &StreamCommit,
-        checked: &SizeChecked<'_>,
+        oversized: &[Oversized],
     ) -> Result<bool> {
         let mut was_met = false;
-        for batch in batches(&entries(&part.rejects, &checked.oversized)) {
+        for batch in batches(&entries(&part.rejects, oversized)) {
             // An INSERT takes no lock, so that other resources need not wait.
             let insert = sql!(
                 "INSERT INTO {table} (\"RESOURCE\", \"STREAM\", \"REASON\", \"RAW\", \"HASH\", \"FIRST_SEEN\", \"LAST_SEEN\", \"RUN\") \
@@ -129,9 +137,9 @@ impl Snowflake {
         session: &mut dyn Session,
         commit: &Commit,
         part: &StreamCommit,
-        checked: &SizeChecked<'_>,
+        oversized: &[Oversized],
     ) -> Result<()> {
-        for batch in batches(&entries(&part.rejects, &checked.oversized)) {
+        for batch in batches(&entries(&part.rejects, oversized)) {
             let merge = sql!(
                 "MERGE INTO {table} t USING {REJECTS} s ON {SAME_REJECT} WHEN MATCHED AND s.\"RUN\" >= t.\"RUN\" THEN \
                  UPDATE SET \"LAST_SEEN\" = s.\"AT\", \"RUN\" = s.\"RUN\"",
@@ -290,9 +298,9 @@ mod tests {
             Record::upsert("fits", Version(1), "x".repeat(MAX_DOCUMENT_BYTES)),
             Record::upsert("long", Version(1), "é".repeat(MAX_DOCUMENT_BYTES / 2 + 1)),
         ];
-        let checked = SizeChecked::of(&records);
-        assert_eq!((checked.records.len(), checked.rejected()), (2, 1));
-        let kept = entries(&[], &checked.oversized);
+        let (fitting, oversized) = Oversized::split(&records);
+        assert_eq!((fitting.len(), oversized.len()), (2, 1));
+        let kept = entries(&[], &oversized);
         assert_eq!(kept[0].raw.len(), MAX_RAW_BYTES);
         assert!(
             kept[0].reason.contains("\"long\" has 133169154 bytes") && kept[0].reason.contains("133169152 at most")

@@ -1,12 +1,9 @@
-//! Reconcile runs: the rows that they have not seen. Also removes leftovers of crashed runs.
+//! Reconcile runs: the rows that they have not seen.
 
-use super::{Snowflake, names};
+use super::Snowflake;
 use crate::sink::{LiveRows, StoredRecord, UnseenQuery};
-use crate::snowflake::{Session, Statement, sql, stage_reference};
+use crate::snowflake::{Statement, sql};
 use crate::{Error, Result, Version};
-
-/// The age after which staged data counts as a leftover, by the clock of the run that created it.
-const LEFTOVER: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 impl Snowflake {
     /// Returns the live records that a reconcile run has not seen.
@@ -61,52 +58,4 @@ impl Snowflake {
         }
         Ok(LiveRows { live, unseen: live.saturating_sub(seen) })
     }
-
-    /// Removes files and load tables of crashed runs, once for each process. The next process retries failures.
-    pub(super) async fn clean_up(&self, session: &mut dyn Session) {
-        if self.0.cleaned.swap(true, std::sync::atomic::Ordering::Relaxed) {
-            return;
-        }
-        if let Err(error) = self.try_clean_up(session).await {
-            tracing::warn!(%error, "leftovers of earlier runs could not be removed");
-        }
-    }
-
-    async fn try_clean_up(&self, session: &mut dyn Session) -> Result<()> {
-        let names = &self.0.names;
-        let find = sql!(
-            "SELECT \"TABLE_NAME\" FROM {schema}.\"TABLES\" WHERE \"TABLE_SCHEMA\" = ? AND CONTAINS(\"TABLE_NAME\", '^=load/')",
-            schema = names.schema_name("INFORMATION_SCHEMA")
-        );
-        let tables = session.execute(Statement::new(find).bind(names.raw_schema())).await?;
-        for row in tables.rows {
-            let table = row.text(0)?;
-            if names::load_table_run(table).is_some_and(is_leftover) {
-                session.execute(Statement::new(sql!("DROP TABLE IF EXISTS {raw}", raw = names.raw(table)))).await?;
-            }
-        }
-        let stage = names.state("SNOWFEED_STAGE");
-        let files = session.execute(Statement::new(sql!("LIST {stage}", stage = stage_reference(&stage)))).await?;
-        let mut runs: Vec<uuid::Uuid> = Vec::new();
-        for row in files.rows {
-            // The name begins with the stage's name.
-            let run = row.text(0)?.split('/').find_map(|part| part.parse().ok());
-            runs.extend(run.filter(|run| is_leftover(*run)));
-        }
-        runs.sort_unstable();
-        runs.dedup();
-        for run in runs {
-            let location = stage_reference(&format!("{stage}/{run}/"));
-            session.execute(Statement::new(sql!("REMOVE {location}", location))).await?;
-        }
-        Ok(())
-    }
-}
-
-/// Whether the run with this id began long enough ago to be over.
-fn is_leftover(run: uuid::Uuid) -> bool {
-    let Some(began) = run.get_timestamp() else { return false };
-    let (seconds, nanos) = began.to_unix();
-    let began = std::time::UNIX_EPOCH + std::time::Duration::new(seconds, nanos);
-    began.elapsed().is_ok_and(|age| age > LEFTOVER)
 }

@@ -10,9 +10,6 @@ use serde::Serialize;
 use super::super::blocking;
 use crate::{Error, Result};
 
-/// The compressed size at which a file is [full](GzipLines::is_full): 100 MB, from which on Snowflake loads a file efficiently.
-pub const FULL_FILE_BYTES: u64 = 100_000_000;
-
 /// The best trade of size and speed. Issues of GitHub shrink 5.4, 6.8, 7.2 and 7.9 times at levels 1, 2, 3 and 6; one core compresses 416, 305,
 /// 253 and 180 MB of them per second.
 const LEVEL: Compression = Compression::new(2);
@@ -125,11 +122,6 @@ impl GzipLines {
     /// [`add`](Self::add) pending lines of up to a mebibyte.
     pub fn size(&self) -> u64 {
         self.size
-    }
-
-    /// Whether to start another file: the compressed size has reached [`FULL_FILE_BYTES`].
-    pub fn is_full(&self) -> bool {
-        self.size() >= FULL_FILE_BYTES
     }
 
     /// Finishes the file and returns its content.
@@ -248,10 +240,10 @@ mod tests {
             file.push(&state).unwrap();
             text.push_str(&format!("{state}\n"));
         }
-        let (size, is_full) = (file.size(), file.is_full());
+        let size = file.size();
         let pieces = file.finish().unwrap();
         let all: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
-        assert!((size..size + 100_000).contains(&all) && !is_full, "{size} {all}");
+        assert!((size..size + 100_000).contains(&all), "{size} {all}");
         assert!(pieces.iter().all(|piece| piece.len() <= PIECE) && pieces.len() <= 5);
         assert!(unpacked(&pieces) == text);
     }

@@ -17,13 +17,12 @@ mod put_response;
 mod upload;
 
 use bytes::Bytes;
-use uuid::Uuid;
 
-pub use gzip_lines::{FULL_FILE_BYTES, GzipLines};
+pub use gzip_lines::GzipLines;
 pub use location::Origin;
 pub use put_response::PutResponse;
 
-use crate::{Error, Result, RunId};
+use crate::{Error, Result};
 
 /// Uploads a file as `name` to the location in a PUT response, and returns its size in bytes. A file of the same name is replaced.
 ///
@@ -53,12 +52,6 @@ pub async fn upload(answer: &PutResponse, origin: Origin, name: &str, content: &
     u64::try_from(size).map_err(|error| Error::internal("a file is larger than can be counted").with_source(error))
 }
 
-/// Returns a name for the file with this number in a run. It differs with every call, so that a leftover of one attempt is never
-/// taken for the file of the next.
-pub fn file_name(run: RunId, number: usize) -> String {
-    format!("{run}-{}-{number:05}.json.gz", Uuid::now_v7().simple())
-}
-
 /// Whether a name needs no escaping in a URL, in SQL and in a folder.
 fn is_plain(name: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
@@ -68,14 +61,6 @@ fn is_plain(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn file_names_are_plain_and_never_the_same() {
-        let run = RunId::new();
-        let (one, other) = (file_name(run, 7), file_name(run, 7));
-        assert_ne!(one, other);
-        assert!(is_plain(&one) && one.starts_with(&run.to_string()) && one.ends_with("-00007.json.gz"), "{one}");
-    }
 
     #[test]
     fn names_with_a_path_are_not_plain() {

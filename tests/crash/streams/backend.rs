@@ -8,9 +8,9 @@ use serde_json::Value;
 use snowfeed::prelude::*;
 use snowfeed::{
     Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Evidence, Limits, LiveRows, Namespace,
-    OutstandingRejects, RejectQuery, RowPath, RowQuery, RowSelection, RunQuery, RunRecord, SelectedRow, Sequence, Sink,
-    StateChange, StateEntry, StateKey, StateStore, StateVersion, StoredRecord, StreamCommit, StreamStatus, Sweep,
-    UnseenQuery,
+    OutstandingRejects, RejectQuery, RowPath, RowQuery, RowSelection, RunId, RunQuery, RunRecord, SelectedRow,
+    Sequence, Sink, Stage, StateChange, StateEntry, StateKey, StateStore, StateVersion, StoredRecord, StreamCommit,
+    StreamStatus, Sweep, UnseenQuery,
 };
 
 use super::oracle;
@@ -216,6 +216,10 @@ impl Sink for ModelBackend {
         let is_lost = self.fails();
         self.upstream.pass_time(self.engine).await;
         if is_lost { Err(unavailable()) } else { done }
+    }
+
+    async fn stage(&self, resource: &Resource, stream: &str, run: RunId) -> Result<Box<dyn Stage>> {
+        self.call(self.backend.stage(resource, stream, run)).await
     }
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {

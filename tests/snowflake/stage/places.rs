@@ -8,7 +8,7 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use snowfeed::RunId;
-use snowfeed::internals::snowflake::stage::{GzipLines, Origin, file_name, upload};
+use snowfeed::internals::snowflake::stage::{GzipLines, Origin, upload};
 
 use super::{LARGE, answer, azure, content, gcs, s3, store};
 use crate::peers::{self, Server};
@@ -168,7 +168,7 @@ async fn lines_uploaded_for_a_put_statement_are_loaded_by_a_copy_statement() {
         for line in 0..500 {
             file.push(&json!({ "k": number * 500 + line, "text": "line one\nline \"two\" ü" })).unwrap();
         }
-        let name = file_name(run, number);
+        let name = format!("{number:05}.json.gz");
         let put =
             format!("PUT 'file:///snowfeed/{name}' @STAGING.S.FILES/{run} AUTO_COMPRESS = FALSE OVERWRITE = TRUE");
         let answer = serde_json::from_value(snowflake.run(&put).await).unwrap();

@@ -25,6 +25,7 @@ from strict import (
     stages,
     statements,
     tables,
+    temporaries,
     transactions,
     types,
     values,
@@ -95,7 +96,7 @@ def run(cursor, sql, execute, arguments, of_the_account):
     """Runs a statement. `execute` is fakesnow's; `of_the_account` rewrites statements about the account."""
     session, binds = cursor._conn, arguments.get("binding_params")
     ignore_case = settings.is_true(session.parameters["QUOTED_IDENTIFIERS_IGNORE_CASE"])
-    statement = statements.read(sql, ignore_case)
+    statement = temporaries.of_session(statements.read(sql, ignore_case), session)
     sizes.check(statement, binds)
     if session.lost is not None:
         lost, session.lost = session.lost, None
@@ -163,6 +164,7 @@ def perform(cursor, session, statement, execute, arguments, of_the_account):
     text = of_the_account(statement.sql)
     if text is not statement.sql and text != statement.sql:
         statement = statements.read(text, settings.is_true(session.parameters["QUOTED_IDENTIFIERS_IGNORE_CASE"]))
+        statement = temporaries.of_session(statement, session)
     ast = prepare(statement, session, arguments.get("binding_params"), of_the_account)
 
     def work(used):

@@ -1,0 +1,471 @@
+//! Stages records as compressed files while a source is read, and removes what dead runs have left on the stage.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::names::digest;
+use super::plan::{hex, row_ids};
+use super::rejects::Oversized;
+use super::{Snowflake, transaction};
+use crate::backends::surrogates;
+use crate::record::content_hash;
+use crate::snowflake::stage::GzipLines;
+use crate::snowflake::{Session, StagedFile, Statement, sql, stage_reference};
+use crate::{Error, Evidence, Record, Resource, Result, RunId, Sequence, Stage, StagedRecords};
+
+/// The folder of all staged files, in the stage.
+const FOLDER: &str = "load";
+
+/// The largest compressed size of a file, in bytes. Snowflake reads about eight files at once with its smallest warehouse.
+const MAX_FILE_BYTES: usize = 12 << 20;
+const MIN_FILE_BYTES: usize = 1 << 20;
+
+/// The memory for the files that all stages of a process are filling, in bytes, as long as none becomes smaller than [`MIN_FILE_BYTES`].
+const FILLING_BYTES: usize = 32 << 20;
+
+/// How many files a process uploads at once.
+const UPLOADS: usize = 2;
+
+/// What one commit loads at most: compressed bytes, …
+const MAX_COMMIT_BYTES: u64 = 192 << 20;
+/// … records, of which each takes some bytes of memory, …
+const MAX_COMMIT_RECORDS: u64 = 400_000;
+/// … files, of which COPY names at most 1,000, …
+const MAX_COMMIT_FILES: usize = 900;
+/// … and records of one key, of which each takes a MERGE.
+const MAX_ROUNDS: usize = 8;
+
+/// The age after which staged files count as leftovers, by the clock of the run that wrote them.
+const LEFTOVER: Duration = Duration::from_secs(24 * 3600);
+
+/// What the stages of a backend share.
+#[derive(Debug)]
+pub(super) struct Stages {
+    open: AtomicUsize,
+    uploads: Arc<Semaphore>,
+    /// Folders of this process whose commit has failed.
+    abandoned: Mutex<Vec<String>>,
+    /// Folders of other runs that this process has found at its first commit; `None` before.
+    found: Mutex<Option<Vec<RunFolder>>>,
+}
+
+/// The folder of a run.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct RunFolder {
+    /// In the stage.
+    path: String,
+    run: String,
+}
+
+impl Default for Stages {
+    fn default() -> Self {
+        Self {
+            open: AtomicUsize::new(0),
+            uploads: Arc::new(Semaphore::new(UPLOADS)),
+            abandoned: Mutex::default(),
+            found: Mutex::default(),
+        }
+    }
+}
+
+/// A record as a line of a file. Its members are the columns of the load table.
+#[derive(Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+struct StagedRow<'a> {
+    /// How many records of the key come before it in the commit.
+    round: usize,
+    key: &'a str,
+    /// The text of the parent's path.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    parent: &'a str,
+    version: i64,
+    /// `None` for a deletion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document: Option<&'a str>,
+    /// The document for the VARIANT, if it differs: without lone surrogates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    json: Option<String>,
+    /// Set if the document is not JSON.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_invalid: bool,
+    /// Whether it replaces a row of a higher version.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_verified: bool,
+    /// The sequence that the row must have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen: Option<u64>,
+}
+
+/// The columns of a load table.
+pub(super) const LOAD_COLUMNS: &str = "\"ROUND\" NUMBER(9, 0), \"KEY\" VARCHAR, \"PARENT\" VARCHAR, \"VERSION\" NUMBER(38, 0), \
+                                       \"HASH\" VARCHAR, \"DOCUMENT\" VARCHAR(134217728), \"JSON\" VARCHAR(134217728), \
+                                       \"IS_INVALID\" BOOLEAN, \"IS_VERIFIED\" BOOLEAN, \"SEEN\" NUMBER(38, 0)";
+
+/// Staged records of one part of a commit.
+#[derive(Debug)]
+pub(super) struct StagedFiles {
+    pub(super) folder: Folder,
+    /// The names in the folder, with the number of lines.
+    pub(super) files: Vec<(String, u64)>,
+    /// The number of records in each round. Those of one round have different keys.
+    pub(super) rounds: Vec<u64>,
+    pub(super) traits: RecordTraits,
+    /// Records that are too large for a row, which are in no file.
+    pub(super) oversized: Vec<Oversized>,
+}
+
+/// What the records of a commit include besides plain upserts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct RecordTraits {
+    pub(super) has_deletions: bool,
+    pub(super) has_verified: bool,
+    /// Whether a row must have a certain sequence.
+    pub(super) has_conditions: bool,
+}
+
+/// A folder on the stage. If it is dropped before it was removed, a later commit removes it.
+pub(super) struct Folder {
+    stages: Arc<Stages>,
+    /// The stage, and the folder in it.
+    path: String,
+    /// The folder of all runs of the stream, without the stage.
+    stream: String,
+    has_files: bool,
+    is_removed: AtomicBool,
+}
+
+impl Folder {
+    fn new(snowflake: &Snowflake, resource: &str, stream: &str, run: RunId) -> Self {
+        // Any text is a legal name.
+        let named = format!("{}/{resource}/{stream}", resource.len());
+        let stream = format!("{FOLDER}/{}/", digest(&named));
+        let path = format!("{}/{stream}{run}/{}", snowflake.0.names.state("SNOWFEED_STAGE"), Uuid::now_v7().simple());
+        Self {
+            stages: Arc::clone(&snowflake.0.stages),
+            path,
+            stream,
+            has_files: false,
+            is_removed: AtomicBool::new(false),
+        }
+    }
+
+    /// The stage, and the folder in it.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl fmt::Debug for Folder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Folder").field(&self.path).finish()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.has_files && !self.is_removed.load(Ordering::Relaxed) {
+            lock(&self.stages.abandoned).push(mem::take(&mut self.path));
+        }
+    }
+}
+
+/// Counts a stage for as long as it is being filled.
+#[derive(Debug)]
+struct OpenStage(Arc<Stages>);
+
+impl OpenStage {
+    fn new(stages: &Arc<Stages>) -> Self {
+        stages.open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(stages))
+    }
+
+    /// The compressed size at which a file is full. The more stages there are, the smaller their files, so that memory stays bounded.
+    fn file_bytes(&self) -> u64 {
+        let bytes = FILLING_BYTES / self.0.open.load(Ordering::Relaxed).max(1);
+        bytes.clamp(MIN_FILE_BYTES, MAX_FILE_BYTES) as u64
+    }
+}
+
+impl Drop for OpenStage {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Writes the records of a commit into files, and uploads each while the next one fills.
+pub(super) struct FileStage {
+    snowflake: Snowflake,
+    resource: String,
+    stream: String,
+    run: RunId,
+    staged: StagedFiles,
+    file: GzipLines,
+    /// The compressed size of the files before it.
+    bytes: u64,
+    uploads: JoinSet<Result<()>>,
+    /// The number of records of each row, by the hash of its path. Two rows that share a hash only need more rounds.
+    occurrences: HashMap<u64, usize>,
+    open: OpenStage,
+}
+
+impl FileStage {
+    pub(super) fn new(snowflake: &Snowflake, resource: &Resource, stream: &str, run: RunId) -> Self {
+        let staged = StagedFiles {
+            folder: Folder::new(snowflake, resource.name(), stream, run),
+            files: Vec::new(),
+            rounds: Vec::new(),
+            traits: RecordTraits::default(),
+            oversized: Vec::new(),
+        };
+        Self {
+            open: OpenStage::new(&snowflake.0.stages),
+            snowflake: snowflake.clone(),
+            resource: resource.name().to_owned(),
+            stream: stream.to_owned(),
+            run,
+            staged,
+            file: GzipLines::new(),
+            bytes: 0,
+            uploads: JoinSet::new(),
+            occurrences: HashMap::new(),
+        }
+    }
+
+    /// Adds records.
+    pub(super) async fn add_all(&mut self, records: &[Record]) -> Result<()> {
+        for (id, record) in row_ids(records).zip(records) {
+            if let Some(oversized) = Oversized::of(record) {
+                self.staged.oversized.push(oversized);
+                continue;
+            }
+            let occurrences = self.occurrences.entry(hash(&id)).or_default();
+            let round = *occurrences;
+            *occurrences += 1;
+            let document = record.json().map(|json| &**json);
+            let seen = match record.evidence() {
+                Evidence::VerifiedAt(Sequence(seen)) => Some(seen),
+                Evidence::Listed | Evidence::Verified => None,
+            };
+            let row = StagedRow {
+                round,
+                key: &record.key,
+                parent: id.parent(),
+                version: record.version.0,
+                hash: document.map(|document| hex(&content_hash(document))),
+                document,
+                json: document.and_then(surrogates::replaced),
+                is_invalid: !record.is_json(),
+                is_verified: record.evidence() != Evidence::Listed,
+                seen,
+            };
+            self.staged.traits.has_deletions |= document.is_none();
+            self.staged.traits.has_verified |= row.is_verified;
+            self.staged.traits.has_conditions |= seen.is_some();
+            self.file.add(&row).await?;
+            if self.staged.rounds.len() == round {
+                self.staged.rounds.push(0);
+            }
+            self.staged.rounds[round] += 1;
+            if self.file.size() >= self.open.file_bytes() {
+                self.upload().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the current file, and uploads it in the background. Waits while other uploads take all the memory for them.
+    async fn upload(&mut self) -> Result<()> {
+        let file = mem::replace(&mut self.file, GzipLines::new());
+        let lines = file.lines();
+        let content: Vec<Bytes> = file.finish()?;
+        self.bytes += content.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        let slot = Arc::clone(&self.snowflake.0.stages.uploads).acquire_owned().await;
+        let slot = slot.map_err(|error| Error::internal("no memory is available for an upload").with_source(error))?;
+        while let Some(uploaded) = self.uploads.try_join_next() {
+            uploaded.map_err(panicked)??;
+        }
+        let name = format!("{:05}.json.gz", self.staged.files.len());
+        self.staged.files.push((name.clone(), lines));
+        self.staged.folder.has_files = true;
+        let file = StagedFile { stage: self.staged.folder.path.clone(), name, content };
+        let (snowflake, run) = (self.snowflake.clone(), self.run);
+        let (resource, stream) = (self.resource.clone(), self.stream.clone());
+        self.uploads.spawn(async move {
+            let _slot = slot;
+            transaction::with_retry(|| async {
+                let mut session = snowflake.session().await?;
+                snowflake.tag(&mut *session, &resource, Some(&stream), Some(run));
+                session.put(file.clone()).await
+            })
+            .await
+        });
+        Ok(())
+    }
+
+    /// Uploads the last file, and waits until all are stored.
+    pub(super) async fn into_files(mut self) -> Result<StagedFiles> {
+        if self.file.lines() > 0 {
+            self.upload().await?;
+        }
+        while let Some(uploaded) = self.uploads.join_next().await {
+            uploaded.map_err(panicked)??;
+        }
+        Ok(self.staged)
+    }
+}
+
+fn panicked(error: tokio::task::JoinError) -> Error {
+    Error::internal("an upload panicked").with_source(error)
+}
+
+fn hash(id: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl fmt::Debug for FileStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileStage").field("staged", &self.staged).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Stage for FileStage {
+    fn accepts(&self, records: &[Record]) -> bool {
+        let mut occurrences: HashMap<u64, usize> = HashMap::new();
+        row_ids(records).all(|id| {
+            let hash = hash(&id);
+            let more = occurrences.entry(hash).or_default();
+            *more += 1;
+            *more + self.occurrences.get(&hash).copied().unwrap_or_default() <= MAX_ROUNDS
+        })
+    }
+
+    async fn add(&mut self, records: Vec<Record>) -> Result<()> {
+        self.add_all(&records).await
+    }
+
+    fn is_full(&self) -> bool {
+        let records: u64 = self.staged.rounds.iter().sum();
+        self.bytes + self.file.size() >= MAX_COMMIT_BYTES
+            || records >= MAX_COMMIT_RECORDS
+            || self.staged.files.len() >= MAX_COMMIT_FILES
+    }
+
+    async fn finish(self: Box<Self>) -> Result<StagedRecords> {
+        let files = self.into_files().await?;
+        let records = files.rounds.iter().sum::<u64>() + files.oversized.len() as u64;
+        Ok(StagedRecords::new(records, files))
+    }
+}
+
+impl Snowflake {
+    /// Removes the files of a commit that has succeeded, and what earlier runs of its stream have left: a run that began before this
+    /// commit can no longer commit. A later commit removes what cannot be removed now.
+    pub(super) async fn remove_staged(&self, session: &mut dyn Session, files: &StagedFiles, run: RunId) {
+        let stages = &self.0.stages;
+        let mut folders = mem::take(&mut *lock(&stages.abandoned));
+        if files.folder.has_files {
+            folders.push(files.folder.path.clone());
+            files.folder.is_removed.store(true, Ordering::Relaxed);
+        }
+        match self.leftovers(session, &files.folder.stream, run).await {
+            Ok(found) => folders.extend(found),
+            Err(error) => tracing::warn!(%error, "leftovers of earlier runs could not be looked for"),
+        }
+        for folder in folders {
+            let location = stage_reference(&format!("{folder}/"));
+            if let Err(error) = session.execute(Statement::new(sql!("REMOVE {location}", location))).await {
+                tracing::warn!(%error, "staged files could not be removed; a later commit removes them");
+                lock(&stages.abandoned).push(folder);
+            }
+        }
+    }
+
+    /// Takes the folders of other runs of a stream, and those that are so old that their run must have ended.
+    async fn leftovers(&self, session: &mut dyn Session, stream: &str, own: RunId) -> Result<Vec<String>> {
+        let stage = self.0.names.state("SNOWFEED_STAGE");
+        let is_searched = lock(&self.0.stages.found).is_some();
+        if !is_searched {
+            let files = session.execute(Statement::new(sql!("LIST {stage}", stage = stage_reference(&stage)))).await?;
+            let names = files.rows.iter().map(|row| row.text(0));
+            let found = names.filter_map(|name| name.map(|name| RunFolder::of_file(name)).transpose());
+            let found = found.collect::<Result<BTreeSet<RunFolder>>>()?;
+            *lock(&self.0.stages.found) = Some(found.into_iter().collect());
+        }
+        let mut found = lock(&self.0.stages.found);
+        let own = own.to_string();
+        let is_leftover = |folder: &mut RunFolder| {
+            folder.run != own && (folder.path.starts_with(stream) || folder.run.parse().is_ok_and(is_old))
+        };
+        let taken = found.iter_mut().flat_map(|found| found.extract_if(.., is_leftover));
+        Ok(taken.map(|folder| format!("{stage}/{}", folder.path)).collect())
+    }
+}
+
+impl RunFolder {
+    /// The folder of a staged file, whose name begins with the stage's. Earlier editions had one for each run.
+    fn of_file(name: &str) -> Option<Self> {
+        let (_, path) = name.split_once('/')?;
+        let mut parts = path.split('/');
+        match parts.next()? {
+            FOLDER => {
+                let (stream, run) = (parts.next()?, parts.next()?);
+                Some(Self { path: format!("{FOLDER}/{stream}/{run}"), run: run.to_owned() })
+            }
+            run => Some(Self { path: run.to_owned(), run: run.to_owned() }),
+        }
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether the run with this id began long enough ago to be over.
+fn is_old(run: Uuid) -> bool {
+    let Some(began) = run.get_timestamp() else { return false };
+    let (seconds, nanos) = began.to_unix();
+    let began = UNIX_EPOCH + Duration::new(seconds, nanos);
+    began.elapsed().is_ok_and(|age| age > LEFTOVER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_a_run_is_found_in_the_name_of_its_files() {
+        let folder = |name: &str| RunFolder::of_file(name).map(|folder| (folder.path, folder.run));
+        let found = folder("snowfeed_stage/load/ab/run/commit/00000.json.gz");
+        assert_eq!(found, Some(("load/ab/run".to_owned(), "run".to_owned())));
+        assert_eq!(folder("snowfeed_stage/run/commit/x.json.gz"), Some(("run".to_owned(), "run".to_owned())));
+        assert_eq!(folder("snowfeed_stage"), None);
+    }
+
+    #[test]
+    fn the_more_stages_are_open_the_smaller_are_their_files() {
+        let stages = Arc::new(Stages::default());
+        let one = OpenStage::new(&stages);
+        assert_eq!(one.file_bytes(), MAX_FILE_BYTES as u64);
+        let others: Vec<_> = (0..39).map(|_| OpenStage::new(&stages)).collect();
+        assert_eq!(one.file_bytes(), MIN_FILE_BYTES as u64);
+        drop(others);
+        assert_eq!(one.file_bytes(), MAX_FILE_BYTES as u64);
+    }
+}
