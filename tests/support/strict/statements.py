@@ -24,8 +24,8 @@ COPY_OPTIONS = re.compile(
 
 
 class Statement:
-    def __init__(self, sql, ast, copies_tags):
-        self.sql, self.ast, self.copies_tags = sql, ast, copies_tags
+    def __init__(self, sql, ast, ignores_case, copies_tags):
+        self.sql, self.ast, self.ignores_case, self.copies_tags = sql, ast, ignores_case, copies_tags
         self.kind = kind(ast)
         self.tables = [table for table in ast.find_all(exp.Table) if isinstance(table.this, exp.Identifier)]
         # Names of common table expressions are not tables.
@@ -129,7 +129,7 @@ def parse(sql, ignore_case):
         ast = exp.Command(this=verb.upper(), expression=f" {rest}")
     if ignore_case:
         ast = ast.transform(upper_case, copy=False)
-    return Statement(sql, ast, bool(options and re.search("TAGS", options[2], re.IGNORECASE)))
+    return Statement(sql, ast, ignore_case, bool(options and re.search("TAGS", options[2], re.IGNORECASE)))
 
 
 def without_tags(found):
