@@ -165,15 +165,15 @@ def perform(cursor, session, statement, execute, arguments, of_the_account):
     if text is not statement.sql and text != statement.sql:
         statement = statements.read(text, settings.is_true(session.parameters["QUOTED_IDENTIFIERS_IGNORE_CASE"]))
     binds, columns = arguments.get("binding_params"), columns_of(session)
-    key = plans.key_of(session, statement, binds, columns)
-    plan = plans.find(key, lambda: prepare(statement, session, binds, columns, of_the_account))
+    plan = plans.Plan(session, statement, binds, columns)
+    ast = prepare(statement, session, binds, columns, of_the_account) if plan.steps is None else None
 
     def work(used):
         if plan.steps is not None:
-            return plan.run(used, binds)
-        prepared.ast = plan.ast.copy()
+            return plan.run(used)
+        prepared.ast = ast.copy()
         try:
-            plan.note(lambda: execute(used, statement.sql, **arguments), binds)
+            plan.note(lambda: execute(used, statement.sql, **arguments))
         finally:
             prepared.ast = None
 
