@@ -41,7 +41,7 @@ fn written(name: &str, app: &App) -> PathBuf {
 
 /// Runs pytest on these files, and prints its last line. `settings` are additional environment variables.
 pub(super) fn pytest(files: &[&str], settings: &[(&str, &Path)]) {
-    let (Some(python), Some(server)) = (python("native-app"), peers::fakesnow()) else { return };
+    let (Some(python), Some(server)) = (python("native-app"), peers::next_fakesnow()) else { return };
     let mut command = Command::new(python);
     command
         .args(["-m", "pytest", "-p", "no:cacheprovider", "-q", "--tb=short"])

@@ -210,6 +210,43 @@ async fn a_bind_may_be_null_text_or_a_number() {
     assert_eq!(answer.rows[0].get(2).unwrap(), None);
 }
 
+/// The server keeps what it makes of a statement, also for databases of other names.
+#[tokio::test]
+async fn a_statement_means_what_its_tables_and_its_session_say() {
+    let Some((_, mut session)) = database("KEPT1_1").await else { return };
+    let Some((_, mut other)) = database("KEPT1_2").await else { return };
+    let insert = |name: &str| Statement::new(Sql::assert_safe(format!("INSERT INTO {name}.S.T SELECT ?")));
+    run(&mut session, "CREATE TABLE KEPT1_1.S.T (v VARCHAR)").await;
+    run(&mut other, "CREATE TABLE KEPT1_2.S.T (v VARCHAR)").await;
+    session.execute(insert("KEPT1_1").bind("a")).await.unwrap();
+    other.execute(insert("KEPT1_2").bind("b")).await.unwrap();
+    other.execute(insert("KEPT1_2").bind("c")).await.unwrap();
+    assert_eq!((count(&mut session, "KEPT1_1.S.T").await, count(&mut other, "KEPT1_2.S.T").await), (1, 2));
+    assert_eq!((count(&mut session, "T").await, count(&mut other, "T").await), (1, 2));
+    for (session, name) in [(&mut session, "KEPT1_1"), (&mut other, "KEPT1_2")] {
+        let answer = run(session, &format!("SELECT '{name}' AS a, CURRENT_DATABASE() AS b")).await;
+        let row: Vec<_> = answer.rows[0].0.iter().flatten().map(|text| text.to_string()).collect();
+        assert_eq!(row, [name, name]);
+    }
+
+    run(&mut session, "CREATE OR REPLACE TABLE KEPT1_1.S.T (v VARIANT)").await;
+    for _ in 0..2 {
+        let error = session.execute(insert("KEPT1_1").bind("a")).await.unwrap_err();
+        assert!(error.to_string().contains("002023"), "a text is no VARIANT: {error}");
+        session.execute(insert("KEPT1_1").bind(1)).await.unwrap();
+    }
+
+    let date = "SELECT '2024-01-02'::DATE::VARCHAR AS d";
+    for (format, shown) in [("YYYY-MM-DD", "2024-01-02"), ("DD/MM/YYYY", "02/01/2024")] {
+        run(&mut session, &format!("ALTER SESSION SET DATE_OUTPUT_FORMAT = '{format}'")).await;
+        assert_eq!(&**run(&mut session, date).await.rows[0].text(0).unwrap(), shown);
+    }
+
+    run(&mut other, "CREATE ROW ACCESS POLICY none AS (v VARCHAR) RETURNS BOOLEAN -> FALSE").await;
+    run(&mut other, "ALTER TABLE KEPT1_2.S.T ADD ROW ACCESS POLICY none ON (v)").await;
+    assert_eq!(count(&mut other, "KEPT1_2.S.T").await, 0);
+}
+
 #[tokio::test]
 async fn a_file_on_a_stage_is_loaded_from_there() {
     let Some((client, mut session)) = database("STAGED").await else { return };

@@ -33,7 +33,7 @@ impl TestDatabase {
 
     /// The same in a database of this name, which is created.
     pub(crate) fn in_database(database: String, max_bind_bytes: usize) -> Self {
-        let server = peers::fakesnow().expect("python3, which the Snowflake server of the tests needs");
+        let server = peers::next_fakesnow().expect("python3, which the Snowflake server of the tests needs");
         let connection = connection(server).database(&database).schema("PUBLIC");
         let client: Arc<dyn Client> = Arc::new(HttpClient::new(connection).unwrap());
         let recording = RecordingClient::new(client.clone());

@@ -420,6 +420,8 @@ def execute_in_account(self, sql, *args, **kwargs):
 
 
 FakeSnowflakeCursor.execute = execute_in_account
+# Each statement runs in a thread of its own. More of them for one small statement only cost time.
+server.shared_fs.duck_conn.execute("SET threads = 1")
 strict.install(server, server.shared_fs.duck_conn)
 
 

@@ -7,6 +7,7 @@ from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.transforms import file_format, stage
 from sqlglot import exp
 
+from strict.merges import INTERNAL
 from strict.statements import parts_of
 
 # A name that needs no quotes and occurs in no statement.
@@ -82,6 +83,8 @@ class Quoting:
         if found := SET_SCHEMA.fullmatch(sql):
             sql = f"SET schema = {path(*found.groups())}"
         elif found := OF_FILES.fullmatch(sql):
+            if INTERNAL.fullmatch(arguments[0][1]):
+                return self  # nothing is loaded into it
             sql = f"DELETE FROM {quoted(found[1])}{found[2]}"
         return self.duck.execute(sql, *arguments)
 

@@ -17,6 +17,7 @@ from strict import (
     loads,
     merges,
     objects,
+    plans,
     policies,
     results,
     settings,
@@ -43,7 +44,7 @@ def install(server, duck):
     shortcuts.install()
     server.parse_one = lambda sql: statements.read(sql).ast
     fakesnow_cursor.parse_one = parse_or_prepared
-    FakeSnowflakeCursor._execute = translating(FakeSnowflakeCursor._execute)
+    FakeSnowflakeCursor._execute = plans.noting(translating(FakeSnowflakeCursor._execute))
 
 
 def parse_or_prepared(sql):
@@ -164,13 +165,16 @@ def perform(cursor, session, statement, execute, arguments, of_the_account):
     text = of_the_account(statement.sql)
     if text is not statement.sql and text != statement.sql:
         statement = statements.read(text, settings.is_true(session.parameters["QUOTED_IDENTIFIERS_IGNORE_CASE"]))
-        statement = temporaries.of_session(statement, session)
-    ast = prepare(statement, session, arguments.get("binding_params"), of_the_account)
+    binds, columns = arguments.get("binding_params"), columns_of(session)
+    plan = plans.Plan(session, statement, binds, columns)
+    ast = prepare(statement, session, binds, columns, of_the_account) if plan.steps is None else None
 
     def work(used):
+        if plan.steps is not None:
+            return plan.run(used)
         prepared.ast = ast.copy()
         try:
-            execute(used, statement.sql, **arguments)
+            plan.note(lambda: execute(used, statement.sql, **arguments))
         finally:
             prepared.ast = None
 
@@ -204,7 +208,7 @@ def succeed(cursor):
     FakeSnowflakeCursor._execute(cursor, transforms.SUCCESS_NOP.copy())
 
 
-def prepare(statement, session, binds, of_the_account):
+def prepare(statement, session, binds, columns, of_the_account):
     """The tree for fakesnow: checked, with the session's parameters applied."""
     ast = statement.ast.copy()
     if isinstance(ast, exp.Create):
@@ -213,7 +217,6 @@ def prepare(statement, session, binds, of_the_account):
         tables.add_columns(ast, session)
     if statement.kind not in (statements.QUERY, statements.CHANGE) and not isinstance(ast, exp.Create):
         return ast
-    columns = columns_of(session)
     policies.apply(ast, lambda table: statements.key(table, session), columns, of_the_account)
     known = types.Types(ast, columns, binds)
     types.check(ast, known, columns)

@@ -2,8 +2,10 @@
 
 import importlib
 import itertools
+import re
 
 from fakesnow import transforms
+from fakesnow.transforms.stage import TableStages
 from sqlglot import exp
 
 from strict import settings
@@ -12,6 +14,21 @@ from strict.errors import compilation, refused
 # `from fakesnow.transforms import merge` would import a function of that name.
 merge = importlib.import_module("fakesnow.transforms.merge")
 numbers = itertools.count(1)
+
+# The tables in which fakesnow and this module keep rows between the steps of a statement. They have no stage and no load history:
+# that would be a second database in the transaction, which DuckDB refuses.
+INTERNAL = re.compile(r"MERGE_CANDIDATES|MULTI_INSERT_\d+", re.IGNORECASE)
+
+record = TableStages.record_temporary_table
+
+
+def record_of_user(stages, expression, catalog, schema):
+    if isinstance(expression, exp.Create) and not INTERNAL.fullmatch(expression.this.name):
+        record(stages, expression, catalog, schema)
+
+
+TableStages.record_temporary_table = record_of_user
+
 candidates = merge._create_merge_candidates
 
 

@@ -4,6 +4,7 @@ They run here all the same; only the history says that they did not. Snowflake d
 nothing is taken from the cache here.
 """
 
+import functools
 import threading
 
 import duckdb
@@ -15,8 +16,10 @@ from strict import policies, settings, transactions
 
 lock = threading.Lock()
 
-# How often each table or view has been defined, by its key.
-defined = {}
+# How often each table or view has been defined, by its key, and the number of all definitions.
+defined, definitions = {}, 0
+# All views, and the number of definitions before they were looked up.
+views = None, {}
 # The versions of all tables that each query read when it last ran.
 answered = {}
 
@@ -25,7 +28,9 @@ NOT_REUSED = (exp.Rand, exp.Uuid, exp.CurrentTimestamp, exp.CurrentTime, exp.Ano
 
 
 def define(keys):
+    global definitions
     with lock:
+        definitions += 1
         for key in keys:
             defined[key] = defined.get(key, 0) + 1
 
@@ -53,8 +58,13 @@ def is_reused(session, statement, binds, key):
 
 
 def views_of(session):
-    rows = session._duck_conn.execute("SELECT database_name, schema_name, view_name, sql FROM duckdb_views() WHERE NOT internal")
-    return {tuple(part.upper() for part in row[:3]): row[3] for row in rows.fetchall()}
+    """The texts of all views. They are looked up once for each definition."""
+    global views
+    number = definitions
+    if views[0] != number:
+        rows = session._duck_conn.execute("SELECT database_name, schema_name, view_name, sql FROM duckdb_views() WHERE NOT internal")
+        views = number, {tuple(part.upper() for part in row[:3]): row[3] for row in rows.fetchall()}
+    return views[1]
 
 
 def behind(names, views, session, key):
@@ -66,6 +76,12 @@ def behind(names, views, session, key):
             continue
         found.add(name)
         if name in views:
-            ast = sqlglot.parse_one(views[name], read="duckdb")
-            left += [key(table, session) for table in ast.find_all(exp.Table) if isinstance(table.this, exp.Identifier)]
+            left += [key(table, session) for table in named_in(views[name])]
     return found
+
+
+@functools.lru_cache(1000)
+def named_in(view):
+    """The tables and views in the text of a view."""
+    ast = sqlglot.parse_one(view, read="duckdb")
+    return [table for table in ast.find_all(exp.Table) if isinstance(table.this, exp.Identifier)]

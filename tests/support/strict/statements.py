@@ -9,6 +9,8 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError
 
+from strict import names
+
 QUERY, CHANGE, DEFINITION, BEGIN, COMMIT, ROLLBACK, SESSION, OTHER = range(8)
 
 # UPDATE, DELETE, MERGE and TRUNCATE lock their table; INSERT and COPY do not.
@@ -24,8 +26,10 @@ COPY_OPTIONS = re.compile(
 
 
 class Statement:
-    def __init__(self, sql, ast, copies_tags):
-        self.sql, self.ast, self.copies_tags = sql, ast, copies_tags
+    def __init__(self, sql, ast, ignores_case, copies_tags):
+        self.sql, self.ast, self.ignores_case, self.copies_tags = sql, ast, ignores_case, copies_tags
+        self.names = names.found_in(sql)
+        self.template = names.hidden(sql, self.names)
         self.kind = kind(ast)
         self.tables = [table for table in ast.find_all(exp.Table) if isinstance(table.this, exp.Identifier)]
         # Names of common table expressions are not tables.
@@ -85,7 +89,8 @@ def parts_of(text):
 
 
 lock = threading.Lock()
-cache = collections.OrderedDict()
+# Statements by their texts, with this many characters in all; the newest is kept, however long it is.
+cache, SIZE, size = collections.OrderedDict(), 2_000_000, 0
 
 
 def upper_case(node):
@@ -96,16 +101,33 @@ def upper_case(node):
 
 def read(sql, ignore_case=False):
     """Parses a statement, with a cache. Callers must not change the tree."""
+    global size
     with lock:
         if found := cache.get((sql, ignore_case)):
             cache.move_to_end((sql, ignore_case))
             return found
-    statement = parse(sql, ignore_case)
+    statement = of_template(sql, ignore_case) or parse(sql, ignore_case)
     with lock:
+        if (sql, ignore_case) not in cache:
+            size += len(sql)
         cache[sql, ignore_case] = statement
-        while len(cache) > 500:
-            cache.popitem(last=False)
+        while size > SIZE and len(cache) > 1:
+            (text, _), _ = cache.popitem(last=False)
+            size -= len(text)
     return statement
+
+
+def of_template(sql, ignore_case):
+    """Makes a statement from one that has other names and ids; nothing if it has none."""
+    given = names.found_in(sql)
+    if not given:
+        return None
+    try:
+        known = read(names.hidden(sql, given), ignore_case)
+    except ParseError:
+        return None  # the error quotes the text
+    ast = names.replaced(known.ast, lambda text: names.shown(text, given))
+    return Statement(sql, ast, ignore_case, known.copies_tags)
 
 
 def kind_of(sql):
@@ -129,7 +151,7 @@ def parse(sql, ignore_case):
         ast = exp.Command(this=verb.upper(), expression=f" {rest}")
     if ignore_case:
         ast = ast.transform(upper_case, copy=False)
-    return Statement(sql, ast, bool(options and re.search("TAGS", options[2], re.IGNORECASE)))
+    return Statement(sql, ast, ignore_case, bool(options and re.search("TAGS", options[2], re.IGNORECASE)))
 
 
 def without_tags(found):

@@ -3,41 +3,36 @@
 DuckDB has them in a catalog of its own only. Here each is a table whose name only its session knows.
 """
 
-import itertools
+import re
+import uuid
 
 from sqlglot import exp
 
-from strict.statements import Statement, full_name, key
+from strict import statements
+from strict.statements import key
 
-numbers = itertools.count(1)
+TEMPORARY = re.compile(r"\A(\s*CREATE\s+(?:OR\s+REPLACE\s+)?)(?:LOCAL\s+|GLOBAL\s+)?TEMP(?:ORARY)?\s+(?=TABLE\b)", re.IGNORECASE)
 
 
 def of_session(statement, session):
     """The statement with the session's own tables instead of those that it names."""
     if not hasattr(session, "temporary"):
-        session.temporary, session.number_of_temporaries = {}, next(numbers)
-    table = created(statement.ast)
-    if table is not None:
-        session.temporary[key(table, session)] = f"{full_name(table.this)}^=temporary/{session.number_of_temporaries}"
-    if not any(key(table, session) in session.temporary for table in statement.tables):
+        session.temporary = {}
+    if created := TEMPORARY.match(statement.sql):
+        table = statement.ast.this.find(exp.Table)
+        session.temporary[key(table, session)] = f"{table.name}/{uuid.uuid4()}"
+    own = {table.this: session.temporary[name] for table in statement.tables if (name := key(table, session)) in session.temporary}
+    if not own:
         return statement
-    ast = statement.ast.copy()
-    for table in ast.find_all(exp.Table):
-        if isinstance(table.this, exp.Identifier) and (own := session.temporary.get(key(table, session))):
-            table.set("this", exp.to_identifier(own, quoted=True))
-    for kind in list(ast.find_all(exp.TemporaryProperty)):
-        kind.pop()
-    if isinstance(ast, exp.Drop):
+    text = TEMPORARY.sub(r"\1", statement.sql) if created else statement.sql
+    for name, unique in own.items():
+        quoted = '"' + name.name.replace('"', '""') + '"'
+        written = re.escape(quoted) if name.args.get("quoted") else rf'(?<![\w$"]){re.escape(name.name)}(?![\w$"])'
+        text = re.sub(written, lambda _: '"' + unique.replace('"', '""') + '"', text)
+    if isinstance(statement.ast, exp.Drop):
         for table in statement.tables:
             session.temporary.pop(key(table, session), None)
-    return Statement(statement.sql, ast, statement.copies_tags)
-
-
-def created(ast):
-    """The name of the temporary table that a statement creates."""
-    if not isinstance(ast, exp.Create) or ast.args.get("kind") != "TABLE" or ast.find(exp.TemporaryProperty) is None:
-        return None
-    return ast.this.find(exp.Table) if isinstance(ast.this, exp.Schema) else ast.this
+    return statements.read(text, statement.ignores_case)
 
 
 def end(session):
