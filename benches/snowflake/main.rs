@@ -1,4 +1,4 @@
-//! Rows into Snowflake beside their lower bound: the same bytes compressed, PUT and COPYed by hand.
+//! Rows into Snowflake beside their lower bound: the same bytes in files of 100 MB, one COPY and one MERGE, by hand.
 //!
 //! The server is an imitation of Snowflake on this machine, so its own time does not matter; only the client's CPU and
 //! memory count. Each measurement is a separate process. See `docs/benchmarks.md`.

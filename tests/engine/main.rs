@@ -23,6 +23,7 @@ mod serve;
 mod snapshots;
 mod source_wide;
 mod split_stores;
+mod staging;
 mod state_size;
 mod store;
 mod streams;

@@ -57,8 +57,10 @@ pub(super) struct Stages {
     uploads: Arc<Semaphore>,
     /// Folders of this process whose commit has failed.
     abandoned: Mutex<Vec<String>>,
-    /// Folders of other runs that this process has found at its first commit; `None` before.
+    /// Folders of runs before this process that its first commit has found; `None` before.
     found: Mutex<Option<Vec<RunFolder>>>,
+    /// Greater than the ids of runs before this process.
+    began: String,
 }
 
 /// The folder of a run.
@@ -76,6 +78,7 @@ impl Default for Stages {
             uploads: Arc::new(Semaphore::new(UPLOADS)),
             abandoned: Mutex::default(),
             found: Mutex::default(),
+            began: Uuid::now_v7().to_string(),
         }
     }
 }
@@ -406,7 +409,8 @@ impl Snowflake {
             let names = files.rows.iter().map(|row| row.text(0));
             let found = names.filter_map(|name| name.map(|name| RunFolder::of_file(name)).transpose());
             let found = found.collect::<Result<BTreeSet<RunFolder>>>()?;
-            *lock(&self.0.stages.found) = Some(found.into_iter().collect());
+            let earlier = found.into_iter().filter(|folder| folder.run < self.0.stages.began);
+            *lock(&self.0.stages.found) = Some(earlier.collect());
         }
         let mut found = lock(&self.0.stages.found);
         let own = own.to_string();
