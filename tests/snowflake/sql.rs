@@ -70,15 +70,20 @@ async fn every_statement_parses_in_the_snowflake_dialect() {
             verbs.extend(sql.split(' ').next().map(str::to_owned));
         }
     }
-    let all = "BEGIN COMMIT COPY CREATE DELETE DROP INSERT LIST MERGE PUT REMOVE ROLLBACK SELECT UPDATE";
+    let all = "BEGIN COMMIT COPY CREATE DELETE INSERT LIST MERGE PUT REMOVE ROLLBACK SELECT UPDATE";
     assert_eq!(verbs.into_iter().collect::<Vec<_>>().join(" "), all, "a statement is new, or no longer sent");
 }
 
 #[tokio::test]
 async fn the_parser_refuses_a_statement_that_is_cut_short() {
-    // The parser is lenient about the end of a list of options.
+    // The parser is lenient about a list of options, which is all that follows the names in a COPY.
     let cut = |sql: &str| sql.rsplit_once(')').filter(|(_, rest)| !rest.is_empty()).map(|(cut, _)| cut.to_owned());
-    let cut: Vec<String> = sent_to_mock(&HARMLESS).await.iter().filter_map(|sent| cut(&sent.sql)).collect();
+    let cut: Vec<String> = sent_to_mock(&HARMLESS)
+        .await
+        .iter()
+        .filter(|sent| !sent.sql.starts_with("COPY"))
+        .filter_map(|sent| cut(&sent.sql))
+        .collect();
     let read: Vec<&String> = cut.iter().filter(|cut| parse(cut).is_ok()).collect();
     assert!(cut.len() > 50 && read.is_empty(), "{read:?}");
 }

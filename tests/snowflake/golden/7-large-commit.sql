@@ -1,9 +1,9 @@
 -- A run with one large commit, whose rows travel through the stage.
--- 12 statements:
+-- 11 statements:
 --     2 begin or end a transaction
 --     1 make or drop something
 --     2 read
---     3 store or remove files
+--     2 store or remove files
 --     4 write
 
 SELECT 'connector' AS "WHAT", "KEY", CASE WHEN TO_JSON(TRY_PARSE_JSON("DOCUMENT", 'd')) = TO_JSON("VALUE") THEN "DOCUMENT" ELSE COALESCE(TO_JSON("VALUE"),
@@ -124,5 +124,3 @@ INSERT ALL
 COMMIT;
 
 REMOVE @"DB"."STATE"."SNOWFEED_STAGE"/load/id/id/id/;
-
-REMOVE @"DB"."STATE"."SNOWFEED_STAGE"/load/id/id/;
