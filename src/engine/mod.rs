@@ -35,6 +35,7 @@ mod selection;
 mod serve;
 mod settings;
 mod snapshot;
+mod staged_commit;
 mod staging;
 mod sweep;
 mod task;

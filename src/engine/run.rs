@@ -14,7 +14,7 @@ use super::identity::IdentityClaim;
 use super::planned::{PlannedStream, PrefetchedState, ResourceTables};
 use super::reject_tracker::RejectTracker;
 use super::snapshot;
-use super::staging::StagedCommit;
+use super::staged_commit::StagedCommit;
 use super::{Connector, Event};
 use crate::state::{Reconciliation, StreamState};
 use crate::{

@@ -1,56 +1,11 @@
 //! Records that the sink stages while a source is read, until they are committed together.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use super::batcher::{CommitBuffer, ReadAhead};
 use super::run::{Run, millis};
-use crate::{Record, Reject, Result, Stage};
-
-/// What is staged for the next commit of a run.
-#[derive(Debug)]
-pub(super) struct StagedCommit {
-    stage: Box<dyn Stage>,
-    /// Everything but the records.
-    buffer: CommitBuffer,
-    /// The memory of its rejects, in bytes.
-    reject_bytes: usize,
-    /// When it must be committed.
-    due: Instant,
-}
-
-impl StagedCommit {
-    /// `after` is the time until it must be committed.
-    fn new(stage: Box<dyn Stage>, after: Duration) -> Self {
-        Self { stage, buffer: CommitBuffer::default(), reject_bytes: 0, due: Instant::now() + after }
-    }
-
-    /// Whether a buffer can be committed together with what is staged. Of a reject that comes twice, the later one must be stored later.
-    fn accepts(&self, buffer: &CommitBuffer) -> bool {
-        let is_staged = |reject: &Reject| self.buffer.rows.rejects.contains(reject);
-        !buffer.rows.rejects.iter().any(is_staged) && self.stage.accepts(&buffer.rows.records)
-    }
-
-    /// Stages the records of a buffer, and frees their memory.
-    async fn add(&mut self, mut buffer: CommitBuffer) -> Result<()> {
-        let records: Vec<Record> = std::mem::take(&mut buffer.rows.records);
-        if !records.is_empty() {
-            self.stage.add(records).await?;
-        }
-        let size = |reject: &Reject| reject.raw.len() + reject.reason.len();
-        self.reject_bytes += buffer.rows.rejects.iter().map(size).sum::<usize>();
-        self.buffer.append_staged(buffer);
-        Ok(())
-    }
-
-    /// The commit of everything that was staged.
-    async fn finish(self) -> Result<CommitBuffer> {
-        let mut buffer = self.buffer;
-        buffer.rows.staged = Some(self.stage.finish().await?);
-        Ok(buffer)
-    }
-}
+use super::staged_commit::StagedCommit;
+use crate::Result;
 
 impl Run<'_> {
     /// Commits a buffer, or stages its records until a commit is due.
@@ -73,11 +28,15 @@ impl Run<'_> {
             Some(staged) => staged,
             None => {
                 let stage = self.connector.sink.stage(&self.resource, self.stream.table(), self.record.id).await?;
-                StagedCommit::new(stage, limits.commit_after)
+                let new = StagedCommit::new(stage, limits.commit_after);
+                if !new.accepts(&buffer) {
+                    return self.commit_buffer(buffer).await;
+                }
+                new
             }
         };
         staged.add(buffer).await?;
-        let is_full = staged.stage.is_full() || staged.reject_bytes > limits.commit_bytes;
+        let is_full = staged.is_full(limits.commit_bytes);
         ahead.set_staged_due(Some(staged.due));
         self.staged = Some(staged);
         self.record.timings.commit_ms += millis(began.elapsed());

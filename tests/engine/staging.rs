@@ -54,7 +54,8 @@ struct MemoryStage {
 #[async_trait]
 impl Stage for MemoryStage {
     fn accepts(&self, records: &[Record]) -> bool {
-        records.iter().all(|record| self.records.iter().all(|staged| staged.key != record.key))
+        let all: Vec<&str> = self.records.iter().chain(records).map(|record| record.key.as_str()).collect();
+        all.iter().enumerate().all(|(at, key)| !all[..at].contains(key))
     }
 
     async fn add(&mut self, records: Vec<Record>) -> Result<()> {
@@ -246,12 +247,19 @@ async fn a_stage_that_fails_fails_the_run_and_commits_nothing() {
 
 #[tokio::test]
 async fn records_that_the_stage_does_not_accept_are_committed_after_it() {
-    let steps = vec![Step::Batch(&["a"], 1), Step::Batch(&["b"], 1), Step::Batch(&["a"], 2), Step::Batch(&["c"], 1)];
+    let steps = vec![
+        // Repeats a key in itself.
+        Step::Batch(&["e", "e"], 1),
+        Step::Batch(&["a"], 1),
+        Step::Batch(&["b"], 1),
+        Step::Batch(&["a"], 2),
+        Step::Batch(&["c"], 1),
+    ];
     let (staging, source) = (Staging::default(), Scripted::new(steps));
     let run = ingest(&staging.connector(&source), Mode::Incremental).await;
-    assert_eq!((run.counts.inserted, run.counts.updated), (3, 1));
-    assert_eq!(staging.commits(), [(2, 0), (0, 1), (0, 1)]);
-    assert_eq!(live(&staging.memory), keys(&[("a", 2), ("b", 1), ("c", 1)]));
+    assert_eq!((run.counts.inserted, run.counts.updated, run.counts.unchanged), (4, 1, 1));
+    assert_eq!(staging.commits(), [(0, 2), (2, 0), (0, 1), (0, 1)]);
+    assert_eq!(live(&staging.memory), keys(&[("a", 2), ("b", 1), ("c", 1), ("e", 1)]));
 }
 
 #[tokio::test]

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use super::oversized::Oversized;
 use super::plan::{ExistingRow, ExistingRows, MergePlan, RowId, RowWrite, plan, row_ids, unhex};
 use super::pool::{UnknownOutcome, is_missing};
-use super::rejects::{Oversized, unreadable_row};
+use super::rejects::unreadable_row;
 use super::rows::{CommitNumbers, NewestSequence};
 use super::staged_merge::StagedMerge;
 use super::staging::{FileStage, StagedFiles};
@@ -75,7 +76,7 @@ impl Snowflake {
             let (records, oversized) = Oversized::split(&part.records);
             return Ok(PartRecords::Bound { records, oversized });
         }
-        let mut stage = FileStage::new(self, &commit.resource, &part.stream, part.run);
+        let mut stage = FileStage::new(&self.0.stages, &commit.resource, &part.stream, part.run);
         stage.add_all(&part.records).await?;
         Ok(PartRecords::Staged(Box::new(stage).finish().await?))
     }
@@ -114,7 +115,7 @@ impl Snowflake {
         if ended.is_ok() {
             for (part, records) in commit.parts.iter().zip(records) {
                 if let PartRecords::Staged(staged) = records {
-                    self.remove_staged(&mut *session, staged_files(staged)?, part.run).await;
+                    self.0.stages.remove(&mut *session, staged_files(staged)?, part.run).await;
                 }
             }
         }

@@ -16,6 +16,7 @@ mod known_sequences;
 mod load;
 mod migration;
 mod names;
+mod oversized;
 mod plan;
 mod pool;
 mod preview;
@@ -179,13 +180,15 @@ impl Inner {
     /// Names are read as Snowflake reads them: without quotes they mean upper case, `"in quotes"` they mean themselves.
     fn new(client: Arc<dyn Client>, tag: Option<&str>, database: &str, schema: &str) -> Self {
         let names = Names::new(database, schema);
+        let pool = SessionPool::new(client, QueryTags::new(&names.database, tag));
+        let stages = Arc::new(Stages::new(pool.clone(), names.state("SNOWFEED_STAGE")));
         Self {
-            pool: SessionPool::new(client, QueryTags::new(&names.database, tag)),
+            pool,
             names,
             warehouse: None,
             catalog: Mutex::new(None),
             max_bind_bytes: DEFAULT_MAX_BIND_BYTES,
-            stages: Arc::default(),
+            stages,
             run_clock: time::MonotonicClock::default(),
             known_sequences: known_sequences::KnownSequences::default(),
         }
@@ -300,7 +303,7 @@ impl Sink for Snowflake {
     }
 
     async fn stage(&self, resource: &Resource, stream: &str, run: RunId) -> Result<Box<dyn Stage>> {
-        Ok(Box::new(FileStage::new(self, resource, stream, run)))
+        Ok(Box::new(FileStage::new(&self.0.stages, resource, stream, run)))
     }
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {

@@ -5,21 +5,14 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::oversized::{Oversized, beginning};
 use super::plan::hex;
 use super::state_tables::or_empty;
 use super::{Snowflake, time};
 use crate::record::content_hash;
-use crate::record::document_of;
 use crate::sink::{Commit, OutstandingRejects, RejectQuery, StoredReject, StreamCommit};
 use crate::snowflake::{Bind, Session, Sql, Statement, sql};
-use crate::{Error, Record, Reject, Resource, Result, RunId, StateKey};
-
-/// The maximum size of a document, in bytes: VARIANT and VARCHAR hold 128 MiB, and the file that loads the document also holds
-/// its key.
-pub(super) const MAX_DOCUMENT_BYTES: usize = (128 << 20) - (1 << 20);
-
-/// The number of bytes of a reject that are kept.
-const MAX_RAW_BYTES: usize = 1 << 20;
+use crate::{Error, Reject, Resource, Result, RunId, StateKey};
 
 /// The maximum size of the rejects in one statement, in bytes.
 const MAX_STATEMENT_BYTES: usize = 4 << 20;
@@ -33,47 +26,6 @@ const REJECTS: &str = "(SELECT b.\"RESOURCE\", b.\"STREAM\", b.\"RUN\", b.\"AT\"
 /// The condition that a row `t` of `REJECTED_RECORD` is the reject `s`.
 const SAME_REJECT: &str = "t.\"RESOURCE\" = s.\"RESOURCE\" AND t.\"STREAM\" = s.\"STREAM\" AND \
              t.\"REASON\" = s.\"REASON\" AND t.\"HASH\" = s.\"HASH\"";
-
-/// A record that is too large for a row.
-#[derive(Debug, Clone)]
-pub(super) struct Oversized {
-    reason: String,
-    /// The beginning of its document.
-    raw: String,
-    hash: String,
-}
-
-impl Oversized {
-    /// Returns what is kept of a record, if it is too large.
-    pub(super) fn of(record: &Record) -> Option<Self> {
-        let document = record.json().filter(|json| json.len() > MAX_DOCUMENT_BYTES)?;
-        let reason = format!(
-            "{}has {} bytes, and a row in Snowflake holds {MAX_DOCUMENT_BYTES} at most; its beginning is kept here",
-            document_of(&record.key),
-            document.len()
-        );
-        Some(Self { reason, raw: beginning(document).to_owned(), hash: hex(&content_hash(document)) })
-    }
-
-    /// Splits records by whether they fit in a row.
-    pub(super) fn split(records: &[Record]) -> (Cow<'_, [Record]>, Vec<Self>) {
-        let oversized: Vec<_> = records.iter().filter_map(Self::of).collect();
-        if oversized.is_empty() {
-            return (Cow::Borrowed(records), oversized);
-        }
-        let fits = |record: &&Record| record.json().is_none_or(|json| json.len() <= MAX_DOCUMENT_BYTES);
-        (records.iter().filter(fits).cloned().collect(), oversized)
-    }
-}
-
-/// The part of a reject that is kept.
-fn beginning(raw: &str) -> &str {
-    let mut end = raw.len().min(MAX_RAW_BYTES);
-    while !raw.is_char_boundary(end) {
-        end -= 1;
-    }
-    &raw[..end]
-}
 
 /// A stored reject.
 #[derive(Serialize, PartialEq, Eq)]
@@ -288,24 +240,8 @@ pub(super) fn unreadable_row(table: &str, key: &str, error: Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::oversized::MAX_RAW_BYTES;
     use super::*;
-    use crate::Version;
-
-    #[test]
-    fn an_oversized_document_is_recognized_and_its_beginning_is_kept() {
-        let records = [
-            Record::upsert("small", Version(1), "{}"),
-            Record::upsert("fits", Version(1), "x".repeat(MAX_DOCUMENT_BYTES)),
-            Record::upsert("long", Version(1), "é".repeat(MAX_DOCUMENT_BYTES / 2 + 1)),
-        ];
-        let (fitting, oversized) = Oversized::split(&records);
-        assert_eq!((fitting.len(), oversized.len()), (2, 1));
-        let kept = entries(&[], &oversized);
-        assert_eq!(kept[0].raw.len(), MAX_RAW_BYTES);
-        assert!(
-            kept[0].reason.contains("\"long\" has 133169154 bytes") && kept[0].reason.contains("133169152 at most")
-        );
-    }
 
     #[test]
     fn rejects_are_sent_in_batches_and_none_is_lost() {

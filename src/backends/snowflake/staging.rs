@@ -16,13 +16,14 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::names::digest;
+use super::oversized::Oversized;
 use super::plan::{hex, row_ids};
-use super::rejects::Oversized;
-use super::{Snowflake, transaction};
+use super::pool::SessionPool;
+use super::transaction;
 use crate::backends::surrogates;
 use crate::record::content_hash;
 use crate::snowflake::stage::GzipLines;
-use crate::snowflake::{Session, StagedFile, Statement, sql, stage_reference};
+use crate::snowflake::{Session, Sql, StagedFile, Statement, sql, stage_reference};
 use crate::{Error, Evidence, Record, Resource, Result, RunId, Sequence, Stage, StagedRecords};
 
 /// The folder of all staged files, in the stage.
@@ -53,7 +54,11 @@ const LEFTOVER: Duration = Duration::from_secs(24 * 3600);
 /// What the stages of a backend share.
 #[derive(Debug)]
 pub(super) struct Stages {
-    open: AtomicUsize,
+    pool: SessionPool,
+    /// The whole name of the stage.
+    location: Sql,
+    /// The number of stages that are being filled.
+    open: Arc<AtomicUsize>,
     uploads: Arc<Semaphore>,
     /// Folders of this process whose commit has failed.
     abandoned: Mutex<Vec<String>>,
@@ -71,10 +76,12 @@ struct RunFolder {
     run: String,
 }
 
-impl Default for Stages {
-    fn default() -> Self {
+impl Stages {
+    pub(super) fn new(pool: SessionPool, location: Sql) -> Self {
         Self {
-            open: AtomicUsize::new(0),
+            pool,
+            location,
+            open: Arc::default(),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
             abandoned: Mutex::default(),
             found: Mutex::default(),
@@ -152,18 +159,12 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    fn new(snowflake: &Snowflake, resource: &str, stream: &str, run: RunId) -> Self {
+    fn new(stages: &Arc<Stages>, resource: &str, stream: &str, run: RunId) -> Self {
         // Any text is a legal name.
         let named = format!("{}/{resource}/{stream}", resource.len());
         let stream = format!("{FOLDER}/{}/", digest(&named));
-        let path = format!("{}/{stream}{run}/{}", snowflake.0.names.state("SNOWFEED_STAGE"), Uuid::now_v7().simple());
-        Self {
-            stages: Arc::clone(&snowflake.0.stages),
-            path,
-            stream,
-            has_files: false,
-            is_removed: AtomicBool::new(false),
-        }
+        let path = format!("{}/{stream}{run}/{}", stages.location, Uuid::now_v7().simple());
+        Self { stages: Arc::clone(stages), path, stream, has_files: false, is_removed: AtomicBool::new(false) }
     }
 
     /// The stage, and the folder in it.
@@ -188,30 +189,30 @@ impl Drop for Folder {
 
 /// Counts a stage for as long as it is being filled.
 #[derive(Debug)]
-struct OpenStage(Arc<Stages>);
+struct OpenStage(Arc<AtomicUsize>);
 
 impl OpenStage {
-    fn new(stages: &Arc<Stages>) -> Self {
-        stages.open.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(stages))
+    fn new(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(open))
     }
 
     /// The compressed size at which a file is full. The more stages there are, the smaller their files, so that memory stays bounded.
     fn file_bytes(&self) -> u64 {
-        let bytes = FILLING_BYTES / self.0.open.load(Ordering::Relaxed).max(1);
+        let bytes = FILLING_BYTES / self.0.load(Ordering::Relaxed).max(1);
         bytes.clamp(MIN_FILE_BYTES, MAX_FILE_BYTES) as u64
     }
 }
 
 impl Drop for OpenStage {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// Writes the records of a commit into files, and uploads each while the next one fills.
 pub(super) struct FileStage {
-    snowflake: Snowflake,
+    stages: Arc<Stages>,
     resource: String,
     stream: String,
     run: RunId,
@@ -226,17 +227,17 @@ pub(super) struct FileStage {
 }
 
 impl FileStage {
-    pub(super) fn new(snowflake: &Snowflake, resource: &Resource, stream: &str, run: RunId) -> Self {
+    pub(super) fn new(stages: &Arc<Stages>, resource: &Resource, stream: &str, run: RunId) -> Self {
         let staged = StagedFiles {
-            folder: Folder::new(snowflake, resource.name(), stream, run),
+            folder: Folder::new(stages, resource.name(), stream, run),
             files: Vec::new(),
             rounds: Vec::new(),
             traits: RecordTraits::default(),
             oversized: Vec::new(),
         };
         Self {
-            open: OpenStage::new(&snowflake.0.stages),
-            snowflake: snowflake.clone(),
+            open: OpenStage::new(&stages.open),
+            stages: Arc::clone(stages),
             resource: resource.name().to_owned(),
             stream: stream.to_owned(),
             run,
@@ -296,7 +297,7 @@ impl FileStage {
         let lines = file.lines();
         let content: Vec<Bytes> = file.finish()?;
         self.bytes += content.iter().map(|piece| piece.len() as u64).sum::<u64>();
-        let slot = Arc::clone(&self.snowflake.0.stages.uploads).acquire_owned().await;
+        let slot = Arc::clone(&self.stages.uploads).acquire_owned().await;
         let slot = slot.map_err(|error| Error::internal("no memory is available for an upload").with_source(error))?;
         while let Some(uploaded) = self.uploads.try_join_next() {
             uploaded.map_err(panicked)??;
@@ -305,13 +306,13 @@ impl FileStage {
         self.staged.files.push((name.clone(), lines));
         self.staged.folder.has_files = true;
         let file = StagedFile { stage: self.staged.folder.path.clone(), name, content };
-        let (snowflake, run) = (self.snowflake.clone(), self.run);
-        let (resource, stream) = (self.resource.clone(), self.stream.clone());
+        let pool = self.stages.pool.clone();
+        let tag = pool.tags().write(Some(&self.resource), Some(&self.stream), Some(self.run));
         self.uploads.spawn(async move {
             let _slot = slot;
             transaction::with_retry(|| async {
-                let mut session = snowflake.session().await?;
-                snowflake.tag(&mut *session, &resource, Some(&stream), Some(run));
+                let mut session = pool.session().await?;
+                session.set_query_tag(Arc::clone(&tag));
                 session.put(file.clone()).await
             })
             .await
@@ -377,12 +378,11 @@ impl Stage for FileStage {
     }
 }
 
-impl Snowflake {
+impl Stages {
     /// Removes the files of a commit that has succeeded, and what earlier runs of its stream have left: a run that began before this
     /// commit can no longer commit. A later commit removes what cannot be removed now.
-    pub(super) async fn remove_staged(&self, session: &mut dyn Session, files: &StagedFiles, run: RunId) {
-        let stages = &self.0.stages;
-        let mut folders = mem::take(&mut *lock(&stages.abandoned));
+    pub(super) async fn remove(&self, session: &mut dyn Session, files: &StagedFiles, run: RunId) {
+        let mut folders = mem::take(&mut *lock(&self.abandoned));
         if files.folder.has_files {
             folders.push(files.folder.path.clone());
             files.folder.is_removed.store(true, Ordering::Relaxed);
@@ -395,24 +395,24 @@ impl Snowflake {
             let location = stage_reference(&format!("{folder}/"));
             if let Err(error) = session.execute(Statement::new(sql!("REMOVE {location}", location))).await {
                 tracing::warn!(%error, "staged files could not be removed; a later commit removes them");
-                lock(&stages.abandoned).push(folder);
+                lock(&self.abandoned).push(folder);
             }
         }
     }
 
     /// Takes the folders of other runs of a stream, and those that are so old that their run must have ended.
     async fn leftovers(&self, session: &mut dyn Session, stream: &str, own: RunId) -> Result<Vec<String>> {
-        let stage = self.0.names.state("SNOWFEED_STAGE");
-        let is_searched = lock(&self.0.stages.found).is_some();
+        let stage = &self.location;
+        let is_searched = lock(&self.found).is_some();
         if !is_searched {
-            let files = session.execute(Statement::new(sql!("LIST {stage}", stage = stage_reference(&stage)))).await?;
+            let files = session.execute(Statement::new(sql!("LIST {stage}", stage = stage_reference(stage)))).await?;
             let names = files.rows.iter().map(|row| row.text(0));
             let found = names.filter_map(|name| name.map(|name| RunFolder::of_file(name)).transpose());
             let found = found.collect::<Result<BTreeSet<RunFolder>>>()?;
-            let earlier = found.into_iter().filter(|folder| folder.run < self.0.stages.began);
-            *lock(&self.0.stages.found) = Some(earlier.collect());
+            let earlier = found.into_iter().filter(|folder| folder.run < self.began);
+            *lock(&self.found) = Some(earlier.collect());
         }
-        let mut found = lock(&self.0.stages.found);
+        let mut found = lock(&self.found);
         let own = own.to_string();
         let is_leftover = |folder: &mut RunFolder| {
             folder.run != own && (folder.path.starts_with(stream) || folder.run.parse().is_ok_and(is_old))
@@ -464,10 +464,10 @@ mod tests {
 
     #[test]
     fn the_more_stages_are_open_the_smaller_are_their_files() {
-        let stages = Arc::new(Stages::default());
-        let one = OpenStage::new(&stages);
+        let open = Arc::default();
+        let one = OpenStage::new(&open);
         assert_eq!(one.file_bytes(), MAX_FILE_BYTES as u64);
-        let others: Vec<_> = (0..39).map(|_| OpenStage::new(&stages)).collect();
+        let others: Vec<_> = (0..39).map(|_| OpenStage::new(&open)).collect();
         assert_eq!(one.file_bytes(), MIN_FILE_BYTES as u64);
         drop(others);
         assert_eq!(one.file_bytes(), MAX_FILE_BYTES as u64);
