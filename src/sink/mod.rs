@@ -439,7 +439,11 @@ fn cannot_select(name: &str) -> Error {
 /// 15. A row in [`gone`](StreamCommit::gone) is marked deleted, with a new sequence, if it is live and has exactly that sequence; otherwise
 ///     nothing happens to it. A record [verified at a sequence](Evidence::VerifiedAt) wins, whatever its version, if its row has exactly
 ///     that sequence; otherwise it is skipped.
+/// 16. A [`Stage`] accepts records for the next commit of a stream. Nothing of them is visible before a commit [names](StreamCommit::staged)
+///     them; that commit does with them, and reports, what it would do with the same records. What no commit names changes nothing. A part
+///     that has records beside staged ones is an [`Internal`](crate::ErrorKind::Internal) error.
 ///
+/// Clause 16 is for sinks that [stage](Limits::stage) records; `stage` of others returns [`Unsupported`](crate::ErrorKind::Unsupported).
 /// Clauses 13 to 15 are for sinks that hold snapshots and child streams; the engine refuses those streams for others.
 ///
 /// [`merge`] implements clauses 3 to 6. `sink_conformance!` of the test kit tests all of them.

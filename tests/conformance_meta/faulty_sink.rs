@@ -1,7 +1,7 @@
 //! A sink that is correct except for its fault.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use async_trait::async_trait;
 use snowfeed::backends::Memory;
@@ -9,8 +9,8 @@ use snowfeed::jiff::Timestamp;
 use snowfeed::testkit::conformance::SinkProbe;
 use snowfeed::{
     Commit, CommitReport, Counts, Error, ErrorKind, Evidence, LiveRows, Operation, OutstandingRejects, Record, Reject,
-    RejectQuery, Resource, Result, RunId, Sink, StalePolicy, StateChange, StateKey, StateStore, StateVersion,
-    StoredRecord, StoredReject, StoredRow, StreamCommit, StreamReport, StreamSpec, Sweep, UnseenQuery,
+    RejectQuery, Resource, Result, RunId, Sink, Stage, StagedRecords, StalePolicy, StateChange, StateKey, StateStore,
+    StateVersion, StoredRecord, StoredReject, StoredRow, StreamCommit, StreamReport, StreamSpec, Sweep, UnseenQuery,
 };
 
 use super::sinks::Fault;
@@ -39,6 +39,7 @@ struct Contents {
 /// A sink with a fault.
 #[derive(Debug)]
 pub(super) struct FaultySink {
+    this: Weak<Self>,
     fault: Fault,
     contents: Mutex<Contents>,
     states: Memory,
@@ -47,8 +48,12 @@ pub(super) struct FaultySink {
 }
 
 impl FaultySink {
-    pub(super) fn new(fault: Fault) -> Self {
-        Self { fault, contents: Mutex::default(), states: Memory::new(), commit_lock: Default::default() }
+    pub(super) fn new(fault: Fault) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self::over(this.clone(), fault))
+    }
+
+    fn over(this: Weak<Self>, fault: Fault) -> Self {
+        Self { this, fault, contents: Mutex::default(), states: Memory::new(), commit_lock: Default::default() }
     }
 
     fn is(&self, fault: Fault) -> bool {
@@ -316,6 +321,40 @@ impl FaultySink {
     }
 }
 
+/// Keeps records in memory until a commit names them.
+#[derive(Debug)]
+struct MemoryStage {
+    sink: Arc<FaultySink>,
+    table_key: TableKey,
+    records: Vec<Record>,
+}
+
+#[async_trait]
+impl Stage for MemoryStage {
+    /// A new stage accepts one record of each key.
+    fn accepts(&self, records: &[Record]) -> bool {
+        records.iter().all(|record| self.records.iter().all(|staged| staged.key != record.key))
+    }
+
+    async fn add(&mut self, records: Vec<Record>) -> Result<()> {
+        if self.sink.is(Fault::StagedIsVisibleAtOnce) {
+            for record in records.clone() {
+                self.sink.merge(&self.table_key, record, Timestamp::now(), None, &mut Counts::default());
+            }
+        }
+        self.records.extend(records);
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    async fn finish(self: Box<Self>) -> Result<StagedRecords> {
+        Ok(StagedRecords::new(self.records.len() as u64, self.records))
+    }
+}
+
 /// A part that was merged: its stream, its counts, and the change of state to store.
 type Accepted = (String, Counts, Option<StateChange>);
 
@@ -340,6 +379,17 @@ impl Sink for FaultySink {
             commit.validate()?;
         }
         self.refuse_unknown_tables(&commit)?;
+        for part in &mut commit.parts {
+            if let Some(staged) = part.staged.take() {
+                part.records.extend(staged.content::<Vec<Record>>().unwrap().iter().cloned());
+                if self.is(Fault::StagedIsNotMarked) && matches!(part.sweep, Some(Sweep::Mark(..))) {
+                    part.sweep = None;
+                }
+                if self.is(Fault::StagedDeletionsAreSkipped) {
+                    part.records.retain(|record| record.json().is_some());
+                }
+            }
+        }
         if self.is(Fault::StateIsStoredBeforeTheRows) {
             let mut changes: Vec<_> = commit.parts.iter_mut().filter(|part| part.sweep != Some(Sweep::Fence)).collect();
             for change in changes.iter().filter_map(|part| part.change.as_ref()) {
@@ -394,6 +444,11 @@ impl Sink for FaultySink {
             report = CommitReport::new().stream(&*commit.parts[0].stream, joined);
         }
         Ok(report)
+    }
+
+    async fn stage(&self, resource: &Resource, stream: &str, _: RunId) -> Result<Box<dyn Stage>> {
+        let (sink, table_key) = (self.this.upgrade().unwrap(), self.table_key(resource, stream));
+        Ok(Box::new(MemoryStage { sink, table_key, records: Vec::new() }))
     }
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
@@ -458,6 +513,10 @@ impl SinkProbe for FaultySinkProbe {
 
     fn states(&self) -> Option<Arc<dyn StateStore>> {
         Some(Arc::new(self.0.states.clone()))
+    }
+
+    fn stages(&self) -> bool {
+        true
     }
 
     /// See `sequences.rs` for faults of those that do.

@@ -57,6 +57,9 @@ pub(super) enum Fault {
     VerifiedNeverDeletes,
     VerifiedIsNotMarked,
     VerifiedComesLast,
+    StagedIsVisibleAtOnce,
+    StagedIsNotMarked,
+    StagedDeletionsAreSkipped,
     AllRecordsBesideVerifiedOnesWin,
     LiveRowsCountsDeletions,
     FenceNeverStoresState,
@@ -67,15 +70,13 @@ pub(super) enum Fault {
 
 fn failing_checks(fault: Fault) -> Vec<&'static str> {
     let fresh: Fresh<dyn SinkProbe> =
-        Fresh::new(
-            move || async move { Arc::new(FaultySinkProbe(Arc::new(FaultySink::new(fault)))) as Arc<dyn SinkProbe> },
-        );
+        Fresh::new(move || async move { Arc::new(FaultySinkProbe(FaultySink::new(fault))) as Arc<dyn SinkProbe> });
     failing(sink(), &fresh)
 }
 
 #[test]
 fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
-    let expected: [(Fault, &[&str]); 53] = [
+    let expected: [(Fault, &[&str]); 56] = [
         (Fault::None, &[]),
         (Fault::EnsureForgetsTombstones, &["clause_1_ensure_streams_is_idempotent_and_removes_nothing"]),
         (Fault::FailedCommitKeepsRejects, &["clause_2_a_failed_commit_changes_nothing_and_can_be_retried"]),
@@ -245,7 +246,25 @@ fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
             ],
         ),
         (Fault::FinishDeletesMarksOfOtherStreams, &["clause_10_streams_do_not_share_marks_of_one_id"]),
-        (Fault::PartsOfOneStreamAreJoined, &["clause_11_two_parts_of_one_stream_are_refused"]),
+        (
+            Fault::PartsOfOneStreamAreJoined,
+            &["clause_11_two_parts_of_one_stream_are_refused", "clause_16_records_beside_staged_ones_are_refused"],
+        ),
+        (
+            Fault::StagedIsVisibleAtOnce,
+            &[
+                "clause_16_staged_records_become_visible_with_their_commit",
+                "clause_16_what_no_commit_names_changes_nothing",
+                "clause_16_staged_records_are_merged_like_others",
+                "clause_16_staged_records_are_marked_like_others",
+                "clause_16_records_beside_staged_ones_are_refused",
+            ],
+        ),
+        (Fault::StagedIsNotMarked, &["clause_16_staged_records_are_marked_like_others"]),
+        (
+            Fault::StagedDeletionsAreSkipped,
+            &["clause_16_staged_records_are_merged_like_others", "clause_16_staged_records_are_marked_like_others"],
+        ),
         (
             Fault::OlderNeverReplaces,
             &[

@@ -208,6 +208,10 @@ pub(crate) mod snowflake {
             Some(Arc::new(self.snowflake.clone()))
         }
 
+        fn stages(&self) -> bool {
+            true
+        }
+
         async fn rows(&self, resource: &Resource, table: &str) -> Vec<StoredRow> {
             let Some(raw) = self.raw(resource, table).await else { return vec![] };
             let time =

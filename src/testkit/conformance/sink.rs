@@ -6,6 +6,7 @@ mod paths;
 mod reconcile;
 mod rejects;
 mod sequences;
+mod staging;
 mod streams;
 mod verified;
 
@@ -20,6 +21,7 @@ use paths::*;
 use reconcile::*;
 use rejects::*;
 use sequences::*;
+use staging::*;
 use streams::*;
 use verified::*;
 
@@ -113,6 +115,11 @@ macro_rules! __sink_clauses {
             clause_15_only_the_row_at_the_path_is_gone
             clause_15_gone_rows_belong_to_the_whole_commit
             clause_15_a_record_verified_at_a_number_wins_only_there
+            clause_16_staged_records_become_visible_with_their_commit
+            clause_16_what_no_commit_names_changes_nothing
+            clause_16_staged_records_are_merged_like_others
+            clause_16_staged_records_are_marked_like_others
+            clause_16_records_beside_staged_ones_are_refused
         }
     };
 }
@@ -141,6 +148,11 @@ pub trait SinkProbe: Send + Sync + 'static {
     /// [`sequences`](Sink::sequences) and [`select_rows`](Sink::select_rows) are unsupported.
     fn numbers_commits(&self) -> bool {
         true
+    }
+
+    /// Whether the sink [stages](Sink::stage) records. If not, the checks of clause 16 only test that this is unsupported.
+    fn stages(&self) -> bool {
+        false
     }
 
     /// All rows of a resource in a table, including deleted ones, in any order.
@@ -205,6 +217,7 @@ mod tests {
             include_str!("sink/atomicity.rs"),
             include_str!("sink/paths.rs"),
             include_str!("sink/sequences.rs"),
+            include_str!("sink/staging.rs"),
             include_str!("sink/verified.rs")
         );
         super::super::assert_complete(text, &super::clauses());
