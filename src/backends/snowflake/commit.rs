@@ -11,7 +11,7 @@ use super::rows::{CommitNumbers, NewestSequence};
 use super::staged_merge::StagedMerge;
 use super::staging::{FileStage, StagedFiles};
 use super::transaction::{self, Fence};
-use super::{Snowflake, load, state, time};
+use super::{Snowflake, planned_merge, state, time};
 use crate::sink::merge::StoredVersion;
 use crate::sink::not_ensured;
 use crate::sink::{Commit, CommitReport, StalePolicy, StreamCommit, StreamReport, Sweep};
@@ -379,11 +379,11 @@ impl Snowflake {
         fence: Option<&Fence>,
     ) -> Result<()> {
         let newest = NewestSequence::new(&self.0.names, table, &commit.resource, &part.stream);
-        let Some(merge) = load::merge(writes, table, &time::ntz_text(commit.at), &newest, fence)? else {
+        let Some(merge) = planned_merge::merge(writes, table, &time::ntz_text(commit.at), &newest, fence)? else {
             return Ok(());
         };
         let merged = session.execute(merge).await?;
-        if fence.is_some() && load::lacks_rows(writes, merged.rows_affected()?) {
+        if fence.is_some() && planned_merge::lacks_rows(writes, merged.rows_affected()?) {
             return Err(transaction::lost());
         }
         Ok(())

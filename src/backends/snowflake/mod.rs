@@ -13,11 +13,12 @@ mod cost;
 #[doc(hidden)]
 pub mod internals;
 mod known_sequences;
-mod load;
+
 mod migration;
 mod names;
 mod oversized;
 mod plan;
+mod planned_merge;
 mod pool;
 mod preview;
 mod query_tag;
