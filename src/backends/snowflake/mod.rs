@@ -330,7 +330,7 @@ impl Sink for Snowflake {
     /// Few, large commits: each takes several statements, and a warehouse is billed by the second, with a minimum of sixty.
     fn limits(&self) -> Limits {
         Limits {
-            read_ahead: 16 << 20,
+            read_ahead: 8 << 20,
             commit_rows: 100_000,
             // What is less at the end of a stream travels as a bound value.
             commit_bytes: (self.0.max_bind_bytes / 2).min(8 << 20),

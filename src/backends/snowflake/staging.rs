@@ -30,7 +30,7 @@ use crate::{Error, Evidence, Record, Resource, Result, RunId, Sequence, Stage, S
 const FOLDER: &str = "load";
 
 /// The largest compressed size of a file, in bytes. Snowflake reads about eight files at once with its smallest warehouse.
-const MAX_FILE_BYTES: usize = 12 << 20;
+const MAX_FILE_BYTES: usize = 10 << 20;
 const MIN_FILE_BYTES: usize = 1 << 20;
 
 /// The memory for the files that all stages of a process are filling, in bytes, as long as none becomes smaller than [`MIN_FILE_BYTES`].
