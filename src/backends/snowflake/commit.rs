@@ -91,8 +91,8 @@ impl Snowflake {
         let mut session = self.session().await?;
         self.check_ensured(&mut *session, commit).await?;
         let mut writes = Vec::with_capacity(commit.parts.len());
-        for (part, records) in commit.parts.iter().zip(records) {
-            writes.push(self.prepare(&mut *session, commit, part, records).await?);
+        for (index, (part, records)) in commit.parts.iter().zip(records).enumerate() {
+            writes.push(self.prepare(&mut *session, commit, part, index, records).await?);
         }
         // Tables of a resource are always locked in the order of its streams, which prevents deadlocks.
         writes.sort_by(|a, b| a.part.stream.cmp(&b.part.stream));
@@ -128,13 +128,14 @@ impl Snowflake {
         session: &mut dyn Session,
         commit: &Commit,
         part: &'a StreamCommit,
+        index: usize,
         records: &'a PartRecords<'a>,
     ) -> Result<PartWrite<'a>> {
         self.tag(session, commit.resource.name(), Some(&part.stream), Some(part.run));
         let name = self.numbered_name(session, &commit.resource, &part.stream).await?;
         let (input, mut counts, sequence) = match records {
             PartRecords::Staged(staged) => {
-                let merge = StagedMerge::new(self, &name, staged_files(staged)?);
+                let merge = StagedMerge::new(self, &name, index, staged_files(staged)?);
                 merge.create_table(session).await?;
                 (PartInput::Staged(merge), Counts::default(), None)
             }

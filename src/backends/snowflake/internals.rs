@@ -37,7 +37,3 @@ pub fn select_list(columns: &[Column]) -> String {
 pub fn resource_name(resource: &str, table: &str, sole: bool, reserved: Reserved<'_>) -> String {
     names::resource_name(resource, table, sole, reserved)
 }
-
-pub fn load_name(raw: &str) -> String {
-    names::load_name(raw)
-}

@@ -127,11 +127,6 @@ pub(super) fn digest(text: &str) -> String {
 /// The length of what earlier editions appended for load tables. The names of existing tables depend on it.
 const LOAD_SUFFIX: usize = 46;
 
-/// The name of the load table of a raw table. In no other name does `=` follow an odd number of `^`, except at the beginning.
-pub(super) fn load_name(raw: &str) -> String {
-    format!("{raw}^=load")
-}
-
 /// The name of a key's fence. Keys that differ only in case or beyond the cut share one, and merely wait for each other.
 pub(super) fn fence_name(key: &str) -> String {
     let readable = key.chars().take(FENCE_KEY).map(|c| if c.is_control() { '_' } else { c.to_ascii_lowercase() });
@@ -204,7 +199,7 @@ mod tests {
         let (a, b) = ("x".repeat(300) + "a", "x".repeat(300) + "b");
         let names = [a, b].map(|resource| resource_name(&resource, "issues", true, &free));
         assert_ne!(names[0], names[1]);
-        assert!(names.iter().all(|name| load_name(name).chars().count() <= MAX_NAME_CHARS), "{names:?}");
+        assert!(names.iter().all(|name| name.chars().count() <= MAX_NAME_CHARS), "{names:?}");
     }
 
     #[test]
@@ -214,16 +209,6 @@ mod tests {
         let long = format!("{}^{}", "x".repeat(174), "y".repeat(200));
         let hash = name(&long).rsplit_once('#').unwrap().1.to_owned();
         assert_ne!(name(&format!("{}^#{hash}", "x".repeat(174))), name(&long));
-    }
-
-    #[test]
-    fn no_table_of_a_resource_is_the_load_table_of_another() {
-        let name = |resource: &str| resource_name(resource, "issues", true, &|_| false);
-        for resource in ["a^=load", "^=load", "a^^=load", "a^^^=load"] {
-            for other in ["a", "", "a^", "a^^", "^"] {
-                assert_ne!(name(resource), load_name(&name(other)));
-            }
-        }
     }
 
     proptest! {

@@ -72,9 +72,10 @@ impl RoundCounts {
 }
 
 impl<'a> StagedMerge<'a> {
-    pub(super) fn new(snowflake: &Snowflake, name: &str, files: &'a StagedFiles) -> Self {
+    /// `index` is that of the part in its commit. Load tables belong to their session, which replaces the last one's content.
+    pub(super) fn new(snowflake: &Snowflake, name: &str, index: usize, files: &'a StagedFiles) -> Self {
         let names = &snowflake.0.names;
-        Self { files, load: names.raw(&super::names::load_name(name)), raw: names.raw(name) }
+        Self { files, load: names.state(&format!("SNOWFEED_LOAD_{index}")), raw: names.raw(name) }
     }
 
     /// Creates the load table. DDL commits a transaction, so that this comes before it begins. The table ends with its session.
