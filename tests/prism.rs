@@ -11,7 +11,6 @@
 #[path = "support/peers.rs"]
 mod peers;
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -43,7 +42,7 @@ impl Drop for Prism {
 
 impl Prism {
     async fn start(modules: &Path) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        let port = peers::free_port().to_string();
         let mut command = Command::new("node");
         // Without npx in between, there is one process to stop.
         command.arg(modules.join("@stoplight/prism-cli/dist/index.js"));

@@ -6,12 +6,13 @@
 pub(crate) mod environment;
 
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::net::{TcpListener, TcpStream};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -76,9 +77,21 @@ impl Drop for Server {
     }
 }
 
-/// A free port.
+/// The first port for a server that takes a while to listen, and how many there are. Their range is below the ephemeral ports of
+/// Linux (from 32768) and macOS (from 49152), so that no connection and no other listener of a test takes such a port meanwhile.
+const FIRST_PORT: u16 = 10_000;
+const PORTS: u16 = 20_000;
+
+/// A free port, which this process gives out once. Other processes begin elsewhere.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: OnceLock<AtomicU16> = OnceLock::new();
+    let next = NEXT.get_or_init(|| {
+        let [low, high, ..] = RandomState::new().hash_one(()).to_ne_bytes();
+        AtomicU16::new(u16::from_ne_bytes([low, high]))
+    });
+    std::iter::repeat_with(|| FIRST_PORT + next.fetch_add(1, Ordering::Relaxed) % PORTS)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .unwrap()
 }
 
 /// The URL of a server that reads a request and closes the connection, and the number of its connections.

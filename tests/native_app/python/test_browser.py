@@ -1,7 +1,9 @@
 """End-to-end test in a browser: grant, configure, enable, ingest, view. Screenshots are kept."""
 
+import contextlib
 import os
 import pathlib
+import random
 import socket
 import subprocess
 import sys
@@ -30,15 +32,21 @@ PATIENCE = 300_000
 PYTHONS = {"newest": sys.executable, "oldest": os.environ.get("SNOWFEED_OLDEST_STREAMLIT")}
 
 
+def free_port():
+    """Returns a free port below the ephemeral ones, so that nothing else takes it until the server listens."""
+    while True:
+        port = random.randrange(10_000, 30_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
 @pytest.fixture(params=list(PYTHONS))
 def server(request):
     """Starts a server of the page; returns its Streamlit version and address."""
     python = PYTHONS[request.param]
     if python is None:
         pytest.skip("SNOWFEED_OLDEST_STREAMLIT names no Python")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     options = ["--server.headless=true", "--browser.gatherUsageStats=false", "--server.fileWatcherType=none"]
     command = [
         python,
