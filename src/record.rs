@@ -111,6 +111,11 @@ impl Record {
         self
     }
 
+    /// Notes that the document has been validated.
+    pub(crate) fn set_parsed(&mut self) {
+        self.is_parsed = true;
+    }
+
     /// The path of the parent's row in the parent's stream; [`RowPath::ROOT`] unless this is a record of a child stream. A key identifies a
     /// record only among those of the same parent.
     ///

@@ -26,7 +26,11 @@ pub(super) fn admit_records(records: Vec<Record>) -> Rows {
 /// Moves invalid records to the rejects, and redacts credentials in the reasons.
 fn reject_defects(records: &mut Vec<Record>, rejects: &mut Vec<Reject>) {
     records.retain_mut(|record| match record.defect() {
-        None => true,
+        None => {
+            // A sink need not parse the document again.
+            record.set_parsed();
+            true
+        }
         Some(reason) => {
             let raw = record.json().cloned().unwrap_or_else(|| record.key.as_str().into());
             rejects.push(Reject { reason, raw });

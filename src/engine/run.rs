@@ -221,7 +221,10 @@ impl<'a> Run<'a> {
             };
             self.record.timings.read_ms += millis(waited.elapsed());
             match next {
-                Some(Ok(Some(buffer))) => self.commit_or_stage(buffer, &mut ahead).await?,
+                Some(Ok(Some(buffer))) => {
+                    self.commit_or_stage(buffer).await?;
+                    ahead.set_staged_due(self.staged.as_ref().map(|staged| staged.due));
+                }
                 Some(Ok(None)) => {
                     self.commit_staged().await?;
                     return Ok(Outcome::Complete);
@@ -234,7 +237,7 @@ impl<'a> Run<'a> {
                     // The collected batches are complete: committing them saves the next run from reading them again.
                     let mut buffer = ahead.take();
                     buffer.is_due = true;
-                    self.commit_or_stage(buffer, &mut ahead).await?;
+                    self.commit_or_stage(buffer).await?;
                     return Ok(Outcome::Interrupted);
                 }
             }

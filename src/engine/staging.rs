@@ -2,25 +2,26 @@
 
 use tokio::time::Instant;
 
-use super::batcher::{CommitBuffer, ReadAhead};
+use super::batcher::CommitBuffer;
 use super::run::{Run, millis};
 use super::staged_commit::StagedCommit;
 use crate::Result;
 
 impl Run<'_> {
     /// Commits a buffer, or stages its records until a commit is due.
-    pub(super) async fn commit_or_stage(&mut self, mut buffer: CommitBuffer, ahead: &mut ReadAhead) -> Result<()> {
+    pub(super) async fn commit_or_stage(&mut self, mut buffer: CommitBuffer) -> Result<()> {
         self.prepare(&mut buffer).await?;
         let limits = self.connector.limits;
         let is_end = buffer.is_last || buffer.is_due;
         // What concerns other rows than its records is rare, and needs an order.
         let is_plain =
             buffer.rows.corrected.is_empty() && buffer.rows.gone.is_empty() && buffer.rows.verified_parents.is_empty();
-        let is_staged = self.staged.is_some();
-        let can_stage = limits.stage && is_plain && if is_staged { self.accepts(&buffer) } else { !is_end };
-        if !can_stage {
+        let joins = match &self.staged {
+            Some(staged) => staged.accepts(&buffer),
+            None => !is_end,
+        };
+        if !limits.stage || !is_plain || !joins {
             self.commit_staged().await?;
-            ahead.set_staged_due(None);
             return if buffer.is_empty() { Ok(()) } else { self.commit_buffer(buffer).await };
         }
         let began = Instant::now();
@@ -37,18 +38,12 @@ impl Run<'_> {
         };
         staged.add(buffer).await?;
         let is_full = staged.is_full(limits.commit_bytes);
-        ahead.set_staged_due(Some(staged.due));
         self.staged = Some(staged);
         self.record.timings.commit_ms += millis(began.elapsed());
         if is_end || is_full {
             self.commit_staged().await?;
-            ahead.set_staged_due(None);
         }
         Ok(())
-    }
-
-    fn accepts(&self, buffer: &CommitBuffer) -> bool {
-        self.staged.as_ref().is_some_and(|staged| staged.accepts(buffer))
     }
 
     /// Commits what is staged, if anything is.

@@ -6,33 +6,33 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use async_trait::async_trait;
 use snowfeed::backends::Memory;
 use snowfeed::jiff::Timestamp;
-use snowfeed::testkit::conformance::SinkProbe;
 use snowfeed::{
     Commit, CommitReport, Counts, Error, ErrorKind, Evidence, LiveRows, Operation, OutstandingRejects, Record, Reject,
-    RejectQuery, Resource, Result, RunId, Sink, Stage, StagedRecords, StalePolicy, StateChange, StateKey, StateStore,
-    StateVersion, StoredRecord, StoredReject, StoredRow, StreamCommit, StreamReport, StreamSpec, Sweep, UnseenQuery,
+    RejectQuery, Resource, Result, RunId, Sink, Stage, StalePolicy, StateChange, StateKey, StateStore, StateVersion,
+    StoredRecord, StoredReject, StoredRow, StreamCommit, StreamReport, StreamSpec, Sweep, UnseenQuery,
 };
 
+use super::faulty_stage::MemoryStage;
 use super::sinks::Fault;
 
-type TableKey = (Resource, String);
+pub(super) type TableKey = (Resource, String);
 
 /// A reject, when it was first and last seen, and the run that saw it last.
 #[derive(Debug, Clone)]
-struct SeenReject {
-    table_key: TableKey,
-    reject: Reject,
+pub(super) struct SeenReject {
+    pub(super) table_key: TableKey,
+    pub(super) reject: Reject,
     first_seen: Timestamp,
     last_seen: Timestamp,
     seen_by: RunId,
 }
 
 #[derive(Debug, Clone, Default)]
-struct Contents {
-    tables: BTreeMap<TableKey, BTreeMap<String, StoredRow>>,
+pub(super) struct Contents {
+    pub(super) tables: BTreeMap<TableKey, BTreeMap<String, StoredRow>>,
     /// The tables that `ensure_streams` was called for.
     ensured: BTreeSet<TableKey>,
-    rejects: Vec<SeenReject>,
+    pub(super) rejects: Vec<SeenReject>,
     seen: BTreeMap<RunId, BTreeSet<(TableKey, String)>>,
 }
 
@@ -42,9 +42,9 @@ pub(super) struct FaultySink {
     this: Weak<Self>,
     fault: Fault,
     contents: Mutex<Contents>,
-    states: Memory,
+    pub(super) states: Memory,
     /// Held during a commit, so that readers never see part of it.
-    commit_lock: tokio::sync::RwLock<()>,
+    pub(super) commit_lock: tokio::sync::RwLock<()>,
 }
 
 impl FaultySink {
@@ -56,15 +56,15 @@ impl FaultySink {
         Self { this, fault, contents: Mutex::default(), states: Memory::new(), commit_lock: Default::default() }
     }
 
-    fn is(&self, fault: Fault) -> bool {
+    pub(super) fn is(&self, fault: Fault) -> bool {
         self.fault == fault
     }
 
-    fn contents(&self) -> MutexGuard<'_, Contents> {
+    pub(super) fn contents(&self) -> MutexGuard<'_, Contents> {
         self.contents.lock().unwrap()
     }
 
-    fn table_key(&self, resource: &Resource, stream: &str) -> TableKey {
+    pub(super) fn table_key(&self, resource: &Resource, stream: &str) -> TableKey {
         let name = resource.name();
         let name = if self.is(Fault::ResourcesIgnoreCase) { name.to_lowercase() } else { name.to_owned() };
         (Resource::new(name).unwrap(), stream.to_owned())
@@ -104,7 +104,7 @@ impl FaultySink {
         wins && !is_marked && !self.is(Fault::OlderNeverReplaces)
     }
 
-    fn merge(
+    pub(super) fn merge(
         &self,
         table_key: &TableKey,
         record: Record,
@@ -321,40 +321,6 @@ impl FaultySink {
     }
 }
 
-/// Keeps records in memory until a commit names them.
-#[derive(Debug)]
-struct MemoryStage {
-    sink: Arc<FaultySink>,
-    table_key: TableKey,
-    records: Vec<Record>,
-}
-
-#[async_trait]
-impl Stage for MemoryStage {
-    /// A new stage accepts one record of each key.
-    fn accepts(&self, records: &[Record]) -> bool {
-        records.iter().all(|record| self.records.iter().all(|staged| staged.key != record.key))
-    }
-
-    async fn add(&mut self, records: Vec<Record>) -> Result<()> {
-        if self.sink.is(Fault::StagedIsVisibleAtOnce) {
-            for record in records.clone() {
-                self.sink.merge(&self.table_key, record, Timestamp::now(), None, &mut Counts::default());
-            }
-        }
-        self.records.extend(records);
-        Ok(())
-    }
-
-    fn is_full(&self) -> bool {
-        false
-    }
-
-    async fn finish(self: Box<Self>) -> Result<StagedRecords> {
-        Ok(StagedRecords::new(self.records.len() as u64, self.records))
-    }
-}
-
 /// A part that was merged: its stream, its counts, and the change of state to store.
 type Accepted = (String, Counts, Option<StateChange>);
 
@@ -448,7 +414,7 @@ impl Sink for FaultySink {
 
     async fn stage(&self, resource: &Resource, stream: &str, _: RunId) -> Result<Box<dyn Stage>> {
         let (sink, table_key) = (self.this.upgrade().unwrap(), self.table_key(resource, stream));
-        Ok(Box::new(MemoryStage { sink, table_key, records: Vec::new() }))
+        Ok(Box::new(MemoryStage::new(sink, table_key)))
     }
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
@@ -500,45 +466,5 @@ impl Sink for FaultySink {
         found.rejects.retain(|reject| query.max_raw.is_none_or(|max| reject.raw.len() <= max));
         found.rejects.truncate(query.limit);
         Ok(found)
-    }
-}
-
-pub(super) struct FaultySinkProbe(pub(super) Arc<FaultySink>);
-
-#[async_trait]
-impl SinkProbe for FaultySinkProbe {
-    fn sink(&self) -> Arc<dyn Sink> {
-        Arc::clone(&self.0) as _
-    }
-
-    fn states(&self) -> Option<Arc<dyn StateStore>> {
-        Some(Arc::new(self.0.states.clone()))
-    }
-
-    fn stages(&self) -> bool {
-        true
-    }
-
-    /// See `sequences.rs` for faults of those that do.
-    fn numbers_commits(&self) -> bool {
-        false
-    }
-
-    async fn rows(&self, resource: &Resource, table: &str) -> Vec<StoredRow> {
-        let is_dirty = self.0.is(Fault::CommitIsVisibleRowByRow);
-        let _guard = if is_dirty { None } else { Some(self.0.commit_lock.read().await) };
-        let contents = self.0.contents();
-        contents
-            .tables
-            .get(&self.0.table_key(resource, table))
-            .into_iter()
-            .flat_map(|rows| rows.values().cloned())
-            .collect()
-    }
-
-    async fn rejects(&self, resource: &Resource, table: &str) -> Vec<Reject> {
-        let table_key = self.0.table_key(resource, table);
-        let contents = self.0.contents();
-        contents.rejects.iter().filter(|seen| seen.table_key == table_key).map(|seen| seen.reject.clone()).collect()
     }
 }

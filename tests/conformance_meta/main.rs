@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod faulty_sink;
+mod faulty_sink_probe;
+mod faulty_stage;
 mod kinds;
 mod numbering_sink;
 mod sequences;

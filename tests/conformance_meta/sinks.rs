@@ -6,7 +6,8 @@ use snowfeed::testkit::conformance::SinkProbe;
 use snowfeed::testkit::conformance::suite::{Fresh, sink};
 
 use super::failing;
-use super::faulty_sink::{FaultySink, FaultySinkProbe};
+use super::faulty_sink::FaultySink;
+use super::faulty_sink_probe::FaultySinkProbe;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {

@@ -9,8 +9,8 @@ use snowfeed::backends::Snowflake;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::internals::snowflake::{Sql, Statement};
 use snowfeed::{
-    ColumnType, ConfigStore, Namespace, Record, RunQuery, RunStatus, Sink, StateStore, StateVersion, StreamCommit,
-    StreamSpec, Version,
+    ColumnType, ConfigStore, Namespace, Record, RunId, RunQuery, RunStatus, Sink, StalePolicy, StateStore,
+    StateVersion, StreamCommit, StreamSpec, Sweep, UnseenQuery, Version,
 };
 
 use crate::mocks::{AcceptAll, MockClient, MockSession, backend, row, rows};
@@ -213,6 +213,24 @@ async fn an_oversized_document_is_rejected_alone() {
         let kept = cell(&db, count).await;
         assert!(kept.starts_with("1 the document of the key \"2\" has 136314892 bytes"), "{kept}");
         assert_eq!(cell(&db, "SELECT COUNT(*)::VARCHAR AS N FROM DB.PUBLIC_RAW.\"r\"").await, "1");
+    }
+}
+
+#[tokio::test]
+async fn a_row_whose_document_has_become_oversized_counts_as_listed() {
+    for max_bind_bytes in [usize::MAX, 0] {
+        let db = TestDatabase::new(max_bind_bytes);
+        let one = resource("r");
+        db.snowflake.ensure_streams(&one, &crate::source::tables()).await.unwrap();
+        let rows = ["1", "2", "3"].map(|key| Record::upsert(key, Version(1), "{}"));
+        db.snowflake.commit(commit(&one, "issues", rows.to_vec())).await.unwrap();
+        let long = format!("{{\"title\":\"{}\"}}", "x".repeat(130 << 20));
+        let sweep = RunId::new();
+        let listed = [Record::upsert("1", Version(1), "{}"), Record::upsert("2", Version(2), long)];
+        let part = StreamCommit::new("issues", sweep).records(listed).sweep(Sweep::Mark(sweep, StalePolicy::Replace));
+        db.snowflake.commit(commit_of(&one, part)).await.unwrap();
+        let unseen = db.snowflake.unseen(UnseenQuery::new(one, "issues", sweep, 9)).await.unwrap();
+        assert_eq!(unseen.into_iter().map(|row| row.key).collect::<Vec<_>>(), ["3"]);
     }
 }
 

@@ -327,38 +327,39 @@ impl std::fmt::Debug for InterceptingSession {
     }
 }
 
-#[async_trait]
-impl Session for InterceptingSession {
-    async fn execute(&mut self, statement: Statement) -> Result<QueryResult> {
-        let outcome = (self.intercept)(&statement).await;
-        let Some(session) = self.session.as_mut() else { return Err(Error::unavailable("the connection is lost")) };
+impl InterceptingSession {
+    /// Does with a statement what was decided, where `send` sends it.
+    async fn intercept<T: Send>(
+        &mut self,
+        statement: &Statement,
+        send: impl for<'s> FnOnce(&'s mut dyn Session) -> BoxFuture<'s, Result<T>> + Send,
+    ) -> Result<T> {
+        let outcome = (self.intercept)(statement).await;
+        let Some(session) = self.session.as_deref_mut() else {
+            return Err(Error::unavailable("the connection is lost"));
+        };
         match outcome {
-            Outcome::Runs => return session.execute(statement).await,
-            Outcome::Unanswered => drop(session.execute(statement).await.unwrap()),
+            Outcome::Runs => return send(session).await,
+            Outcome::Unanswered => drop(send(session).await.unwrap()),
             Outcome::Lost => {}
             Outcome::Stops(stopped) => {
-                session.execute(statement).await.unwrap();
+                drop(send(session).await.unwrap());
                 return stop(stopped).await;
             }
         }
         self.session = None;
         Err(Error::unavailable("the connection broke"))
     }
+}
+
+#[async_trait]
+impl Session for InterceptingSession {
+    async fn execute(&mut self, statement: Statement) -> Result<QueryResult> {
+        self.intercept(&statement.clone(), |session| session.execute(statement)).await
+    }
 
     async fn put(&mut self, file: StagedFile) -> Result<()> {
-        let outcome = (self.intercept)(&file.put_statement()?).await;
-        let session = self.session.as_mut().expect("a lost session is not used");
-        match outcome {
-            Outcome::Runs => return session.put(file).await,
-            Outcome::Unanswered => session.put(file).await.unwrap(),
-            Outcome::Lost => {}
-            Outcome::Stops(stopped) => {
-                session.put(file).await.unwrap();
-                return stop(stopped).await;
-            }
-        }
-        self.session = None;
-        Err(Error::unavailable("the connection broke"))
+        self.intercept(&file.put_statement()?, |session| session.put(file)).await
     }
 
     fn is_idle(&self) -> bool {

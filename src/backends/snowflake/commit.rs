@@ -11,14 +11,13 @@ use super::rows::{CommitNumbers, NewestSequence};
 use super::staged_merge::StagedMerge;
 use super::staging::{FileStage, StagedFiles};
 use super::transaction::{self, Fence};
-use super::{Snowflake, planned_merge, state, time};
+use super::{Snowflake, marks, planned_merge, state, time};
 use crate::sink::merge::StoredVersion;
 use crate::sink::not_ensured;
-use crate::sink::{Commit, CommitReport, StalePolicy, StreamCommit, StreamReport, Sweep};
+use crate::sink::{Commit, CommitReport, StreamCommit, StreamReport, Sweep};
 use crate::snowflake::{Bind, Session, Sql, Statement, sql};
 use crate::{
-    Counts, Error, ErrorKind, Evidence, Record, Result, RowPath, RunId, Sequence, Stage, StagedRecords, StateChange,
-    Version,
+    Counts, Error, ErrorKind, Evidence, Record, Result, RunId, Sequence, Stage, StagedRecords, StateChange, Version,
 };
 
 /// What a part of a commit writes.
@@ -72,7 +71,7 @@ impl Snowflake {
         if let Some(staged) = &part.staged {
             return Ok(PartRecords::Staged(staged.clone()));
         }
-        if part.records.iter().map(bound_size).sum::<usize>() <= self.0.max_bind_bytes {
+        if bound_size(&part.records) <= self.0.max_bind_bytes {
             let (records, oversized) = Oversized::split(&part.records);
             return Ok(PartRecords::Bound { records, oversized });
         }
@@ -124,7 +123,7 @@ impl Snowflake {
 
     /// Plans the writes of a part, before the transaction begins.
     async fn prepare<'a>(
-        &self,
+        &'a self,
         session: &mut dyn Session,
         commit: &Commit,
         part: &'a StreamCommit,
@@ -135,17 +134,12 @@ impl Snowflake {
         let name = self.numbered_name(session, &commit.resource, &part.stream).await?;
         let (input, mut counts, sequence) = match records {
             PartRecords::Staged(staged) => {
-                let merge = StagedMerge::new(self, &name, index, staged_files(staged)?);
+                let merge = StagedMerge::new(&self.0.names, &name, index, staged_files(staged)?);
                 merge.create_table(session).await?;
                 (PartInput::Staged(merge), Counts::default(), None)
             }
             PartRecords::Bound { records, .. } => {
-                let (policy, sweep_run) = match part.sweep {
-                    Some(Sweep::Mark(sweep_run, policy)) => {
-                        (policy, Some(sweep_run).filter(|_| policy != StalePolicy::Skip))
-                    }
-                    _ => (StalePolicy::Skip, None),
-                };
+                let (policy, sweep_run) = marks::policy_of(part);
                 let found = self.existing_rows(session, commit, part, &name, records, sweep_run).await?;
                 let sequence = found.sequence;
                 let MergePlan { writes, counts, unmarked } = plan(found, records, policy);
@@ -225,8 +219,7 @@ impl Snowflake {
             held,
             seen = self.0.names.state("SNOWFEED_SEEN")
         );
-        let forget = Statement::new(forget).bind(sweep_run.to_string()).bind(commit.resource.name());
-        session.execute(forget.bind(part.stream.as_str())).await?;
+        session.execute(marks::bind(Statement::new(forget), sweep_run, &commit.resource, &part.stream)).await?;
         match part.sweep {
             Some(Sweep::Finish(_)) => self.delete_stale_rejects(session, commit, part, sweep_run, &held).await,
             _ => Ok(()),
@@ -267,15 +260,14 @@ impl Snowflake {
             false => ("", ""),
             true => (", CAST(COALESCE(t.\"SEQ\", 0) AS VARCHAR) AS \"SEQ\"", ", NULL AS \"SEQ\""),
         };
-        let (column, no_mark, marks) = match sweep_run {
+        let (column, no_mark, marked) = match sweep_run {
             None => ("", "", Sql::default()),
             Some(_) => (
                 ", CASE WHEN m.\"KEY\" IS NULL THEN '0' ELSE '1' END AS \"MARKED\"",
                 ", '0' AS \"MARKED\"",
                 sql!(
-                    " LEFT JOIN (SELECT DISTINCT \"KEY\", COALESCE(\"PARENT\", '') AS \"PARENT\" FROM {seen} WHERE \"RUN\" = ? AND \
-                     \"RESOURCE\" = ? AND \"STREAM\" = ?) m ON m.\"KEY\" = t.\"KEY\" AND m.\"PARENT\" = s.\"PARENT\"",
-                    seen = self.0.names.state("SNOWFEED_SEEN")
+                    " LEFT JOIN {keys} m ON m.\"KEY\" = t.\"KEY\" AND m.\"PARENT\" = s.\"PARENT\"",
+                    keys = marks::marked_keys(&self.0.names)
                 ),
             ),
         };
@@ -286,19 +278,19 @@ impl Snowflake {
              CASE WHEN t.\"DELETED_AT\" IS NULL THEN '0' ELSE '1' END AS \"DELETED\"{column}{stamp} FROM {raw} t JOIN \
              (SELECT f.value:k::VARCHAR AS \"KEY\", COALESCE(f.value:q::VARCHAR, '') AS \"PARENT\" FROM (SELECT PARSE_JSON(?) AS \
              \"ROWS\") b, LATERAL FLATTEN(input => b.\"ROWS\") f) s ON t.\"KEY\" = s.\"KEY\" AND COALESCE(t.\"PARENT\", '') = \
-             s.\"PARENT\"{marks} UNION ALL SELECT NULL AS \"KEY\", NULL AS \"PARENT\", CAST({newest} AS VARCHAR) AS \"VERSION\", NULL AS \
+             s.\"PARENT\"{marked} UNION ALL SELECT NULL AS \"KEY\", NULL AS \"PARENT\", CAST({newest} AS VARCHAR) AS \"VERSION\", NULL AS \
              \"HASH\", '0' AS \"DELETED\"{no_mark}{no_stamp}",
             column,
             stamp,
             no_mark,
             no_stamp,
-            marks,
+            marked,
             raw = &raw,
             newest = &newest.sql
         );
         let mut select = Statement::new(select).bind(Bind::json(&ids)?);
         if let Some(sweep_run) = sweep_run {
-            select = select.bind(sweep_run.to_string()).bind(commit.resource.name()).bind(part.stream.as_str());
+            select = marks::bind(select, sweep_run, &commit.resource, &part.stream);
         }
         let answer = session.execute(newest.bind(select)).await;
         let answer = answer.map_err(|error| self.missing_table(error, name))?;
@@ -350,12 +342,15 @@ impl Snowflake {
         match (&write.input, fence) {
             (PartInput::Planned { writes, unmarked }, fence) => {
                 self.write_planned(session, commit, part, &table, writes, fence).await?;
-                self.mark_planned(session, commit, part, unmarked).await?;
+                let marked = row_ids(&part.records).filter(|id| !unmarked.contains(id));
+                self.mark(session, commit, part, marked).await?;
             }
             (PartInput::Staged(merge), Some(fence)) => {
-                let counts = merge.write(self, session, commit, part, fence).await;
+                let counts = merge.write(session, commit, part, fence).await;
                 write.counts += &counts.map_err(|error| self.missing_table(error, &write.name))?;
                 write.change = part.counted_change(&write.counts);
+                // They are in no file, but the source has listed them.
+                self.mark(session, commit, part, write.oversized.iter().map(Oversized::row_id)).await?;
             }
             (PartInput::Staged(_), None) => return Err(Error::internal("staged records are merged without the fence")),
         }
@@ -390,17 +385,17 @@ impl Snowflake {
         Ok(())
     }
 
-    /// Marks the keys of planned rows, if the part marks.
-    async fn mark_planned(
+    /// Marks keys, if the part marks.
+    async fn mark(
         &self,
         session: &mut dyn Session,
         commit: &Commit,
         part: &StreamCommit,
-        unmarked: &HashSet<RowId<'_>>,
+        keys: impl Iterator<Item = RowId<'_>>,
     ) -> Result<()> {
         let Some(Sweep::Mark(sweep_run, _)) = part.sweep else { return Ok(()) };
-        let marked: Vec<_> = row_ids(&part.records).filter(|id| !unmarked.contains(id)).collect();
-        if marked.is_empty() {
+        let keys: Vec<_> = keys.collect();
+        if keys.is_empty() {
             return Ok(());
         }
         let mark = sql!(
@@ -410,8 +405,8 @@ impl Snowflake {
              LATERAL FLATTEN(input => b.\"ROWS\") f",
             seen = self.0.names.state("SNOWFEED_SEEN")
         );
-        let mark = Statement::new(mark).bind(sweep_run.to_string()).bind(commit.resource.name());
-        session.execute(mark.bind(part.stream.as_str()).bind(Bind::json(&marked)?)).await.map(drop)
+        let mark = marks::bind(Statement::new(mark), sweep_run, &commit.resource, &part.stream);
+        session.execute(mark.bind(Bind::json(&keys)?)).await.map(drop)
     }
 }
 
@@ -420,8 +415,10 @@ fn staged_files(staged: &StagedRecords) -> Result<&StagedFiles> {
     staged.content().ok_or_else(|| Error::internal("a commit names records that another sink has staged"))
 }
 
-/// The approximate size of a record in a bound value, in bytes.
-fn bound_size(record: &Record) -> usize {
-    let parent = if *record.parent() == RowPath::ROOT { 0 } else { record.parent().to_text().len() };
-    record.key.len() + parent + record.json().map_or(0, |json| json.len() + json.len() / 8) + 96
+/// The approximate size of records in a bound value, in bytes.
+fn bound_size(records: &[Record]) -> usize {
+    let size = |(id, record): (RowId<'_>, &Record)| {
+        record.key.len() + id.parent().len() + record.json().map_or(0, |json| json.len() + json.len() / 8) + 96
+    };
+    row_ids(records).zip(records).map(size).sum()
 }

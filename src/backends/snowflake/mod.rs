@@ -13,7 +13,7 @@ mod cost;
 #[doc(hidden)]
 pub mod internals;
 mod known_sequences;
-
+mod marks;
 mod migration;
 mod names;
 mod oversized;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::plan::hex;
+use super::plan::{RowId, hex};
 use crate::Record;
 use crate::record::{content_hash, document_of};
 
@@ -16,6 +16,9 @@ pub(super) const MAX_RAW_BYTES: usize = 1 << 20;
 /// A record that is too large for a row.
 #[derive(Debug, Clone)]
 pub(super) struct Oversized {
+    key: String,
+    /// The text of the parent's path.
+    parent: String,
     pub(super) reason: String,
     /// The beginning of its document.
     pub(super) raw: String,
@@ -31,7 +34,13 @@ impl Oversized {
             document_of(&record.key),
             document.len()
         );
-        Some(Self { reason, raw: beginning(document).to_owned(), hash: hex(&content_hash(document)) })
+        let (key, parent) = (record.key.clone(), record.parent().to_text());
+        Some(Self { key, parent, reason, raw: beginning(document).to_owned(), hash: hex(&content_hash(document)) })
+    }
+
+    /// The identity of its row.
+    pub(super) fn row_id(&self) -> RowId<'_> {
+        RowId::new(&self.key, &self.parent)
     }
 
     /// Splits records by whether they fit in a row.

@@ -4,13 +4,12 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use bytestring::ByteString;
 use serde::Serialize;
 
 use crate::backends::surrogates;
 use crate::sink::StalePolicy;
 use crate::sink::merge::{Merge, MergeAction, StoredVersion};
-use crate::{Counts, Evidence, Operation, Record, RowPath, Sequence, Version};
+use crate::{Counts, Evidence, Record, RowPath, Sequence, Version};
 
 /// A row to write. Its JSON has short names: they repeat in every row that is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -55,7 +54,11 @@ pub(super) struct RowId<'a> {
     parent: Arc<str>,
 }
 
-impl RowId<'_> {
+impl<'a> RowId<'a> {
+    pub(super) fn new(key: &'a str, parent: &str) -> Self {
+        Self { key, parent: parent.into() }
+    }
+
     /// The text of the parent's path.
     pub(super) fn parent(&self) -> &str {
         &self.parent
@@ -140,7 +143,8 @@ pub(super) struct MergePlan<'a> {
 /// The state of one row while records are applied.
 struct PendingRow<'a> {
     present: Option<StoredVersion>,
-    document: Option<&'a ByteString>,
+    /// The newest record with a document.
+    upsert: Option<&'a Record>,
     changed: bool,
     touched: bool,
     is_marked: bool,
@@ -173,7 +177,7 @@ pub(super) fn plan<'a>(mut found: ExistingRows, records: &'a [Record], policy: S
 impl<'a> PendingRow<'a> {
     fn new(found: Option<ExistingRow>) -> Self {
         let (present, is_marked) = found.map_or((None, false), |found| (Some(found.present), found.is_marked));
-        Self { present, document: None, changed: false, touched: false, is_marked, replaces: false, seen: None }
+        Self { present, upsert: None, changed: false, touched: false, is_marked, replaces: false, seen: None }
     }
 
     fn apply(&mut self, record: &'a Record, policy: StalePolicy) -> Merge {
@@ -192,22 +196,22 @@ impl<'a> PendingRow<'a> {
         self.present = Some(StoredVersion::new(merge.version, merge.hash.or(stored), deleted));
         self.changed |= merge.action != MergeAction::BumpVersion;
         self.touched = true;
-        if let Operation::Upsert(json) = &record.operation {
-            self.document = Some(json);
+        if record.json().is_some() {
+            self.upsert = Some(record);
         }
         merge
     }
 
     fn into_write(self, id: RowId<'a>) -> Option<RowWrite<'a>> {
         let StoredVersion { version: Version(version), hash, deleted, .. } = self.present?;
-        let document = self.document.map(|document| &**document);
+        let document = self.upsert.and_then(Record::json).map(|document| &**document);
         Some(RowWrite {
             id,
             version,
             hash: hash.filter(|_| document.is_some()).map(|hash| hex(&hash)),
             document,
             variant: document.and_then(surrogates::replaced),
-            is_json: document.is_some_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()),
+            is_json: self.upsert.is_some_and(Record::is_json),
             is_deleted: deleted,
             kind: match (document, self.changed) {
                 (Some(_), _) => WriteKind::Write,

@@ -4,7 +4,8 @@
 //! MERGE tells what a round did to how many rows or, where that is not enough, one more statement under the fence. Unverified: see
 //! docs/unverified.md#staged-merge.
 
-use super::Snowflake;
+use super::marks;
+use super::names::{Names, literal};
 use super::rows::NewestSequence;
 use super::staging::{LOAD_COLUMNS, RecordTraits, StagedFiles};
 use super::time;
@@ -15,7 +16,8 @@ use crate::{Counts, Error, Result, RunId};
 
 /// Staged records, and the tables that they pass through.
 pub(super) struct StagedMerge<'a> {
-    pub(super) files: &'a StagedFiles,
+    names: &'a Names,
+    files: &'a StagedFiles,
     /// The whole name of the load table, which is temporary.
     load: Sql,
     /// The whole name of the raw table.
@@ -73,9 +75,8 @@ impl RoundCounts {
 
 impl<'a> StagedMerge<'a> {
     /// `index` is that of the part in its commit. Load tables belong to their session, which replaces the last one's content.
-    pub(super) fn new(snowflake: &Snowflake, name: &str, index: usize, files: &'a StagedFiles) -> Self {
-        let names = &snowflake.0.names;
-        Self { files, load: names.state(&format!("SNOWFEED_LOAD_{index}")), raw: names.raw(name) }
+    pub(super) fn new(names: &'a Names, name: &str, index: usize, files: &'a StagedFiles) -> Self {
+        Self { names, files, load: names.state(&format!("SNOWFEED_LOAD_{index}")), raw: names.raw(name) }
     }
 
     /// Creates the load table. DDL commits a transaction, so that this comes before it begins. The table ends with its session.
@@ -88,18 +89,18 @@ impl<'a> StagedMerge<'a> {
         session.execute(Statement::new(create)).await.map(drop)
     }
 
-    /// Loads the files, and checks the number of rows of each: a skipped file would lose rows.
+    /// Loads the files, and checks the number of rows: a skipped file would lose some.
     async fn copy(&self, session: &mut dyn Session) -> Result<()> {
-        let names: Vec<Sql> = self.files.files.iter().map(|(name, _)| super::names::literal(name)).collect();
+        let names: Vec<Sql> = self.files.names.iter().map(|name| literal(name)).collect();
         let copy = sql!(
             "COPY INTO {load} FROM {folder} FILES = ({names}) FILE_FORMAT = (TYPE = JSON COMPRESSION = GZIP MULTI_LINE = FALSE NULL_IF = ()) \
              MATCH_BY_COLUMN_NAME = CASE_SENSITIVE ON_ERROR = ABORT_STATEMENT FORCE = TRUE",
             load = &self.load,
-            folder = stage_reference(&format!("{}/", self.files.folder.path())),
+            folder = stage_reference(&format!("{}/", self.files.folder)),
             names = Sql::join(&names, ", ")
         );
         let copied = session.execute(Statement::new(copy)).await?;
-        let staged: u64 = self.files.files.iter().map(|(_, lines)| lines).sum();
+        let staged = self.files.rows();
         let loaded = number_of(&copied, "rows_loaded")?.into_iter().sum::<u64>();
         if loaded != staged {
             return Err(Error::unavailable("Snowflake has not loaded every row that was staged")
@@ -112,32 +113,31 @@ impl<'a> StagedMerge<'a> {
     /// Loads and merges the records of a part, and marks them, in the caller's transaction, which holds the fence. Returns their counts.
     pub(super) async fn write(
         &self,
-        snowflake: &Snowflake,
         session: &mut dyn Session,
         commit: &Commit,
         part: &StreamCommit,
         fence: &Fence,
     ) -> Result<Counts> {
         let mut counts = Counts::default();
-        if self.files.files.is_empty() {
+        if self.files.names.is_empty() {
             return Ok(counts);
         }
         self.copy(session).await?;
-        let (policy, sweep) = match part.sweep {
-            Some(Sweep::Mark(run, policy)) => (policy, Some(run)),
-            _ => (StalePolicy::Skip, None),
+        let (policy, marked_by) = marks::policy_of(part);
+        let sweep = match part.sweep {
+            Some(Sweep::Mark(run, _)) => Some(run),
+            _ => None,
         };
         for (number, offered) in self.files.rounds.iter().enumerate() {
-            let marked_by = sweep.filter(|_| policy != StalePolicy::Skip);
             let round = Round { merge: self, number, policy, marked_by, commit, part, held: fence.is_held() };
             if let Some(sweep) = sweep.filter(|_| policy == StalePolicy::Verify) {
-                round.mark(snowflake, session, sweep).await?;
+                round.mark(session, sweep).await?;
             }
-            let done = round.merge(snowflake, session, *offered, counts.changed()).await?;
+            let done = round.merge(session, *offered, counts.changed()).await?;
             counts += &done;
             // Every key is in the first round.
             if let Some(sweep) = sweep.filter(|_| policy != StalePolicy::Verify && number == 0) {
-                round.mark(snowflake, session, sweep).await?;
+                round.mark(session, sweep).await?;
             }
         }
         Ok(counts)
@@ -151,48 +151,46 @@ impl Round<'_> {
     }
 
     /// Merges the round, and returns its counts. `is_numbered` says whether the commit has given its number to other rows of the table.
-    async fn merge(
-        &self,
-        snowflake: &Snowflake,
-        session: &mut dyn Session,
-        offered: u64,
-        is_numbered: bool,
-    ) -> Result<Counts> {
+    async fn merge(&self, session: &mut dyn Session, offered: u64, is_numbered: bool) -> Result<Counts> {
         let mut expected = None;
         if !self.is_plain() {
-            let counts = self.count(snowflake, session).await?;
+            let counts = self.count(session).await?;
             if counts.written() == 0 {
                 return Ok(counts.count(offered));
             }
             expected = Some(counts);
         }
-        let merged = session.execute(self.statement(snowflake, is_numbered)).await?;
+        let merged = session.execute(self.statement(is_numbered)).await?;
         match expected {
             Some(counts) if merged.rows_affected()? != counts.written() => Err(transaction::lost()),
             Some(counts) => Ok(counts.count(offered)),
             None => {
                 let [inserted, updated] = ["inserted", "updated"].map(|what| merged_rows(&merged, what));
                 let (inserted, updated) = (inserted?, updated?);
-                let skipped = match offered - (inserted + updated).min(offered) {
+                let skipped = match offered.saturating_sub(inserted + updated) {
                     0 => 0,
-                    _ => self.count_older(snowflake, session).await?,
+                    _ => self.count_older(session).await?,
                 };
-                Ok(RoundCounts { inserted, updated, won: offered - inserted - skipped, ..RoundCounts::default() }
-                    .count(offered))
+                Ok(RoundCounts {
+                    inserted,
+                    updated,
+                    won: offered.saturating_sub(inserted + skipped),
+                    ..RoundCounts::default()
+                }
+                .count(offered))
             }
         }
     }
 
     /// The records of the round, with the marks of their keys if those decide.
-    fn source(&self, snowflake: &Snowflake, columns: &'static str) -> Sql {
+    fn source(&self, columns: &'static str) -> Sql {
         let (marked, marks) = match self.marked_by {
             None => ("", Sql::default()),
             Some(_) => (
                 ", CASE WHEN m.\"KEY\" IS NULL THEN 0 ELSE 1 END AS \"MARKED\"",
                 sql!(
-                    " LEFT JOIN (SELECT DISTINCT \"KEY\", COALESCE(\"PARENT\", '') AS \"PARENT\" FROM {seen} WHERE \"RUN\" = ? AND \
-                     \"RESOURCE\" = ? AND \"STREAM\" = ?) m ON m.\"KEY\" = l.\"KEY\" AND m.\"PARENT\" = COALESCE(l.\"PARENT\", '')",
-                    seen = snowflake.0.names.state("SNOWFEED_SEEN")
+                    " LEFT JOIN {keys} m ON m.\"KEY\" = l.\"KEY\" AND m.\"PARENT\" = COALESCE(l.\"PARENT\", '')",
+                    keys = marks::marked_keys(self.merge.names)
                 ),
             ),
         };
@@ -209,9 +207,7 @@ impl Round<'_> {
     fn bind_marks(&self, statement: Statement) -> Statement {
         match self.marked_by {
             None => statement,
-            Some(run) => {
-                statement.bind(run.to_string()).bind(self.commit.resource.name()).bind(self.part.stream.as_str())
-            }
+            Some(run) => marks::bind(statement, run, &self.commit.resource, &self.part.stream),
         }
     }
 
@@ -231,14 +227,14 @@ impl Round<'_> {
     }
 
     /// The statement that merges the round.
-    fn statement(&self, snowflake: &Snowflake, is_numbered: bool) -> Statement {
-        let newest = NewestSequence::new(&snowflake.0.names, &self.merge.raw, &self.commit.resource, &self.part.stream);
+    fn statement(&self, is_numbered: bool) -> Statement {
+        let newest = NewestSequence::new(self.merge.names, &self.merge.raw, &self.commit.resource, &self.part.stream);
         let columns = ", l.\"DOCUMENT\", TRY_PARSE_JSON(CASE WHEN l.\"IS_INVALID\" IS NULL THEN COALESCE(l.\"JSON\", l.\"DOCUMENT\") END, \
                        'd') AS \"RAW\", b.\"AT\", b.\"SEQ\"";
         let rows = sql!(
             "{source} CROSS JOIN (SELECT CAST(? AS TIMESTAMP_NTZ) AS \"AT\", {newest} + {step} AS \"SEQ\") b WHERE l.\"ROUND\" = {round} \
              AND {held}",
-            source = self.source(snowflake, columns),
+            source = self.source(columns),
             newest = &newest.sql,
             step = if is_numbered { "0" } else { "1" },
             round = self.number,
@@ -266,7 +262,7 @@ impl Round<'_> {
     }
 
     /// Counts what the MERGE is going to do. No other transaction changes the table meanwhile: this one holds the fence.
-    async fn count(&self, snowflake: &Snowflake, session: &mut dyn Session) -> Result<RoundCounts> {
+    async fn count(&self, session: &mut dyn Session) -> Result<RoundCounts> {
         let matched = sql!("t.\"KEY\" IS NOT NULL AND {wins}", wins = self.wins());
         let new: Sql = "t.\"KEY\" IS NULL AND s.\"SEEN\" IS NULL".into();
         let sum = |condition: Sql| sql!("CAST(COUNT(CASE WHEN {condition} THEN 1 END) AS VARCHAR)", condition);
@@ -282,7 +278,7 @@ impl Round<'_> {
             "SELECT {counts} FROM ({source} WHERE l.\"ROUND\" = {round}) s LEFT JOIN {raw} t ON t.\"KEY\" = s.\"KEY\" AND \
              COALESCE(t.\"PARENT\", '') = s.\"PARENT\"",
             counts = Sql::join(&counts, ", "),
-            source = self.source(snowflake, ""),
+            source = self.source(""),
             round = self.number,
             raw = &self.merge.raw
         );
@@ -300,13 +296,13 @@ impl Round<'_> {
     }
 
     /// Counts the records that are older than their rows, after a plain MERGE.
-    async fn count_older(&self, snowflake: &Snowflake, session: &mut dyn Session) -> Result<u64> {
+    async fn count_older(&self, session: &mut dyn Session) -> Result<u64> {
         let select = sql!(
             "SELECT CAST(COUNT(*) AS VARCHAR) AS \"OLDER\", CASE WHEN {held} THEN '1' ELSE '0' END AS \"HELD\" FROM ({source} WHERE \
              l.\"ROUND\" = {round}) s JOIN {raw} t ON t.\"KEY\" = s.\"KEY\" AND COALESCE(t.\"PARENT\", '') = s.\"PARENT\" AND \
              s.\"VERSION\" < t.\"VERSION\"",
             held = &self.held,
-            source = self.source(snowflake, ""),
+            source = self.source(""),
             round = self.number,
             raw = &self.merge.raw
         );
@@ -319,7 +315,7 @@ impl Round<'_> {
     }
 
     /// Marks the keys of the round for a reconcile run. One that the source must be asked about is not marked.
-    async fn mark(&self, snowflake: &Snowflake, session: &mut dyn Session, run: RunId) -> Result<()> {
+    async fn mark(&self, session: &mut dyn Session, run: RunId) -> Result<()> {
         let current = match self.policy {
             StalePolicy::Skip | StalePolicy::Replace => Sql::default(),
             StalePolicy::Verify => sql!(
@@ -331,13 +327,13 @@ impl Round<'_> {
         let mark = sql!(
             "INSERT INTO {seen} (\"RUN\", \"RESOURCE\", \"STREAM\", \"KEY\", \"PARENT\") SELECT CAST(? AS VARCHAR), CAST(? AS VARCHAR), \
              CAST(? AS VARCHAR), l.\"KEY\", l.\"PARENT\" FROM {load} l WHERE l.\"ROUND\" = {round} AND l.\"SEEN\" IS NULL{current}",
-            seen = snowflake.0.names.state("SNOWFEED_SEEN"),
+            seen = self.merge.names.state("SNOWFEED_SEEN"),
             load = &self.merge.load,
             round = self.number,
             current
         );
-        let mark = Statement::new(mark).bind(run.to_string()).bind(self.commit.resource.name());
-        session.execute(mark.bind(self.part.stream.as_str())).await.map(drop)
+        let mark = marks::bind(Statement::new(mark), run, &self.commit.resource, &self.part.stream);
+        session.execute(mark).await.map(drop)
     }
 }
 

@@ -125,17 +125,21 @@ pub(super) const LOAD_COLUMNS: &str = "\"ROUND\" NUMBER(9, 0), \"KEY\" VARCHAR, 
                                        \"HASH\" VARCHAR, \"DOCUMENT\" VARCHAR(134217728), \"JSON\" VARCHAR(134217728), \
                                        \"IS_INVALID\" BOOLEAN, \"IS_VERIFIED\" BOOLEAN, \"SEEN\" NUMBER(38, 0)";
 
-/// Staged records of one part of a commit.
-#[derive(Debug)]
+/// Staged records of one part of a commit. If they are dropped before they were removed, a later commit removes them.
 pub(super) struct StagedFiles {
-    pub(super) folder: Folder,
-    /// The names in the folder, with the number of lines.
-    pub(super) files: Vec<(String, u64)>,
+    stages: Arc<Stages>,
+    /// The stage, and the folder in it.
+    pub(super) folder: String,
+    /// The folder of all runs of the stream, without the stage.
+    stream_folder: String,
+    /// The names in the folder.
+    pub(super) names: Vec<String>,
     /// The number of records in each round. Those of one round have different keys.
     pub(super) rounds: Vec<u64>,
     pub(super) traits: RecordTraits,
     /// Records that are too large for a row, which are in no file.
     pub(super) oversized: Vec<Oversized>,
+    is_removed: AtomicBool,
 }
 
 /// What the records of a commit include besides plain upserts.
@@ -147,42 +151,39 @@ pub(super) struct RecordTraits {
     pub(super) has_conditions: bool,
 }
 
-/// A folder on the stage. If it is dropped before it was removed, a later commit removes it.
-pub(super) struct Folder {
-    stages: Arc<Stages>,
-    /// The stage, and the folder in it.
-    path: String,
-    /// The folder of all runs of the stream, without the stage.
-    stream: String,
-    has_files: bool,
-    is_removed: AtomicBool,
-}
-
-impl Folder {
+impl StagedFiles {
     fn new(stages: &Arc<Stages>, resource: &str, stream: &str, run: RunId) -> Self {
         // Any text is a legal name.
         let named = format!("{}/{resource}/{stream}", resource.len());
-        let stream = format!("{FOLDER}/{}/", digest(&named));
-        let path = format!("{}/{stream}{run}/{}", stages.location, Uuid::now_v7().simple());
-        Self { stages: Arc::clone(stages), path, stream, has_files: false, is_removed: AtomicBool::new(false) }
+        let stream_folder = format!("{FOLDER}/{}/", digest(&named));
+        Self {
+            stages: Arc::clone(stages),
+            folder: format!("{}/{stream_folder}{run}/{}", stages.location, Uuid::now_v7().simple()),
+            stream_folder,
+            names: Vec::new(),
+            rounds: Vec::new(),
+            traits: RecordTraits::default(),
+            oversized: Vec::new(),
+            is_removed: AtomicBool::new(false),
+        }
     }
 
-    /// The stage, and the folder in it.
-    pub(super) fn path(&self) -> &str {
-        &self.path
+    /// The number of records in the files.
+    pub(super) fn rows(&self) -> u64 {
+        self.rounds.iter().sum()
     }
 }
 
-impl fmt::Debug for Folder {
+impl fmt::Debug for StagedFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Folder").field(&self.path).finish()
+        f.debug_struct("StagedFiles").field("folder", &self.folder).field("names", &self.names).finish_non_exhaustive()
     }
 }
 
-impl Drop for Folder {
+impl Drop for StagedFiles {
     fn drop(&mut self) {
-        if self.has_files && !self.is_removed.load(Ordering::Relaxed) {
-            lock(&self.stages.abandoned).push(mem::take(&mut self.path));
+        if !self.names.is_empty() && !self.is_removed.load(Ordering::Relaxed) {
+            lock(&self.stages.abandoned).push(mem::take(&mut self.folder));
         }
     }
 }
@@ -228,20 +229,13 @@ pub(super) struct FileStage {
 
 impl FileStage {
     pub(super) fn new(stages: &Arc<Stages>, resource: &Resource, stream: &str, run: RunId) -> Self {
-        let staged = StagedFiles {
-            folder: Folder::new(stages, resource.name(), stream, run),
-            files: Vec::new(),
-            rounds: Vec::new(),
-            traits: RecordTraits::default(),
-            oversized: Vec::new(),
-        };
         Self {
             open: OpenStage::new(&stages.open),
             stages: Arc::clone(stages),
             resource: resource.name().to_owned(),
             stream: stream.to_owned(),
             run,
-            staged,
+            staged: StagedFiles::new(stages, resource.name(), stream, run),
             file: GzipLines::new(),
             bytes: 0,
             uploads: JoinSet::new(),
@@ -294,7 +288,6 @@ impl FileStage {
     /// Ends the current file, and uploads it in the background. Waits while other uploads take all the memory for them.
     async fn upload(&mut self) -> Result<()> {
         let file = mem::replace(&mut self.file, GzipLines::new());
-        let lines = file.lines();
         let content: Vec<Bytes> = file.finish()?;
         self.bytes += content.iter().map(|piece| piece.len() as u64).sum::<u64>();
         let slot = Arc::clone(&self.stages.uploads).acquire_owned().await;
@@ -302,10 +295,9 @@ impl FileStage {
         while let Some(uploaded) = self.uploads.try_join_next() {
             uploaded.map_err(panicked)??;
         }
-        let name = format!("{:05}.json.gz", self.staged.files.len());
-        self.staged.files.push((name.clone(), lines));
-        self.staged.folder.has_files = true;
-        let file = StagedFile { stage: self.staged.folder.path.clone(), name, content };
+        let name = format!("{:05}.json.gz", self.staged.names.len());
+        self.staged.names.push(name.clone());
+        let file = StagedFile { stage: self.staged.folder.clone(), name, content };
         let pool = self.stages.pool.clone();
         let tag = pool.tags().write(Some(&self.resource), Some(&self.stream), Some(self.run));
         self.uploads.spawn(async move {
@@ -318,17 +310,6 @@ impl FileStage {
             .await
         });
         Ok(())
-    }
-
-    /// Uploads the last file, and waits until all are stored.
-    pub(super) async fn into_files(mut self) -> Result<StagedFiles> {
-        if self.file.lines() > 0 {
-            self.upload().await?;
-        }
-        while let Some(uploaded) = self.uploads.join_next().await {
-            uploaded.map_err(panicked)??;
-        }
-        Ok(self.staged)
     }
 }
 
@@ -365,16 +346,21 @@ impl Stage for FileStage {
     }
 
     fn is_full(&self) -> bool {
-        let records: u64 = self.staged.rounds.iter().sum();
         self.bytes + self.file.size() >= MAX_COMMIT_BYTES
-            || records >= MAX_COMMIT_RECORDS
-            || self.staged.files.len() >= MAX_COMMIT_FILES
+            || self.staged.rows() >= MAX_COMMIT_RECORDS
+            || self.staged.names.len() >= MAX_COMMIT_FILES
     }
 
-    async fn finish(self: Box<Self>) -> Result<StagedRecords> {
-        let files = self.into_files().await?;
-        let records = files.rounds.iter().sum::<u64>() + files.oversized.len() as u64;
-        Ok(StagedRecords::new(records, files))
+    /// Uploads the last file, and waits until all are stored.
+    async fn finish(mut self: Box<Self>) -> Result<StagedRecords> {
+        if self.file.lines() > 0 {
+            self.upload().await?;
+        }
+        while let Some(uploaded) = self.uploads.join_next().await {
+            uploaded.map_err(panicked)??;
+        }
+        let records = self.staged.rows() + self.staged.oversized.len() as u64;
+        Ok(StagedRecords::new(records, self.staged))
     }
 }
 
@@ -383,11 +369,11 @@ impl Stages {
     /// commit can no longer commit. A later commit removes what cannot be removed now.
     pub(super) async fn remove(&self, session: &mut dyn Session, files: &StagedFiles, run: RunId) {
         let mut folders = mem::take(&mut *lock(&self.abandoned));
-        if files.folder.has_files {
-            folders.push(files.folder.path.clone());
-            files.folder.is_removed.store(true, Ordering::Relaxed);
+        if !files.names.is_empty() {
+            folders.push(files.folder.clone());
+            files.is_removed.store(true, Ordering::Relaxed);
         }
-        match self.leftovers(session, &files.folder.stream, run).await {
+        match self.leftovers(session, &files.stream_folder, run).await {
             Ok(found) => folders.extend(found),
             Err(error) => tracing::warn!(%error, "leftovers of earlier runs could not be looked for"),
         }

@@ -1,6 +1,6 @@
 //! Reconcile runs: the rows that they have not seen.
 
-use super::Snowflake;
+use super::{Snowflake, marks};
 use crate::sink::{LiveRows, StoredRecord, UnseenQuery};
 use crate::snowflake::{Statement, sql};
 use crate::{Error, Result, Version};
@@ -21,8 +21,8 @@ impl Snowflake {
             seen = self.0.names.state("SNOWFEED_SEEN"),
             limit = query.limit
         );
-        let select = Statement::new(select).bind(query.sweep.to_string()).bind(query.resource.name());
-        let answer = session.execute(select.bind(query.table.as_str()).bind(after)).await?;
+        let select = marks::bind(Statement::new(select), query.sweep, &query.resource, &query.table);
+        let answer = session.execute(select.bind(after)).await?;
         let records = answer.rows.into_iter().map(|row| {
             let (key, version) = (row.text(0)?.to_string(), Version(row.integer(1)?));
             Ok(StoredRecord::new(key, version, row.text(2)?.clone()))
@@ -39,14 +39,13 @@ impl Snowflake {
         let raw = self.0.names.raw(&name);
         let select = sql!(
             "SELECT CAST(COUNT(*) AS VARCHAR) AS \"LIVE\", CAST(COUNT(s.\"KEY\") AS VARCHAR) AS \"SEEN\", \
-             CAST(COUNT(DISTINCT COALESCE(t.\"PARENT\", ''), t.\"KEY\") AS VARCHAR) AS \"KEYS\" FROM {raw} t LEFT JOIN (SELECT DISTINCT \
-             \"KEY\", COALESCE(\"PARENT\", '') AS \"PARENT\" FROM {seen} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ?) s \
+             CAST(COUNT(DISTINCT COALESCE(t.\"PARENT\", ''), t.\"KEY\") AS VARCHAR) AS \"KEYS\" FROM {raw} t LEFT JOIN {marked} s \
              ON s.\"KEY\" = t.\"KEY\" AND s.\"PARENT\" = COALESCE(t.\"PARENT\", '') WHERE t.\"DELETED_AT\" IS NULL",
             raw,
-            seen = self.0.names.state("SNOWFEED_SEEN")
+            marked = marks::marked_keys(&self.0.names)
         );
-        let select = Statement::new(select).bind(query.sweep.to_string()).bind(query.resource.name());
-        let answer = session.execute(select.bind(query.table.as_str())).await?;
+        let select = marks::bind(Statement::new(select), query.sweep, &query.resource, &query.table);
+        let answer = session.execute(select).await?;
         let row = answer.rows.first().ok_or_else(|| Error::internal("a count has no row"))?;
         let [live, seen, keys] = [row.integer(0)?, row.integer(1)?, row.integer(2)?].map(i64::unsigned_abs);
         if keys < live {
