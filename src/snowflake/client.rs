@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::client_inner::{ClientInner, UsageCounters};
+use super::client_inner::ClientInner;
 use super::connection::ConnectionConfig;
 use super::session::HttpSession;
 use super::transport::Transport;
@@ -54,8 +54,17 @@ impl HttpClient {
         Ok(Self(Arc::new(ClientInner {
             connection: Arc::new(connection),
             transport: Arc::new(transport),
-            meter: UsageCounters::default(),
+            meter: Arc::default(),
         })))
+    }
+
+    /// A client whose sessions use another warehouse. Both count the same usage.
+    #[must_use]
+    pub fn with_warehouse(&self, name: impl Into<String>) -> Self {
+        let ClientInner { connection, transport, meter } = &*self.0;
+        let connection = ConnectionConfig { warehouse: Some(name.into()), ..ConnectionConfig::clone(connection) };
+        let (transport, meter) = (Arc::clone(transport), Arc::clone(meter));
+        Self(Arc::new(ClientInner { connection: Arc::new(connection), transport, meter }))
     }
 }
 

@@ -13,7 +13,7 @@ use super::transport::Transport;
 pub(super) struct ClientInner {
     pub(super) connection: Arc<ConnectionConfig>,
     pub(super) transport: Arc<Transport>,
-    pub(super) meter: UsageCounters,
+    pub(super) meter: Arc<UsageCounters>,
 }
 
 /// How many session ids are remembered. A long-running program opens ever more sessions, and each is a branch of the statement

@@ -39,7 +39,7 @@ fn classify_statement(code: &str, state: &str, message: &str) -> Classification 
         "000606" => permanent(
             Configuration,
             "give a warehouse (`--warehouse`, or `warehouse` in the connection), or let an administrator run \
-             `ALTER USER … SET DEFAULT_WAREHOUSE = …`; the role needs USAGE on it",
+             `ALTER USER … SET DEFAULT_WAREHOUSE = …`; the role needs USAGE on it, and on that of `--load-warehouse`",
         ),
         "090073" => permanent(RateLimited, "raise the quota of the resource monitor, or wait for its next interval"),
         "090105" | "090106" => permanent(Configuration, "give a database and a schema in the connection"),

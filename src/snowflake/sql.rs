@@ -82,6 +82,7 @@ impl SqlFragment for Sql {}
 impl SqlFragment for &Sql {}
 impl SqlFragment for &'static str {}
 impl SqlFragment for i64 {}
+impl SqlFragment for u16 {}
 impl SqlFragment for u64 {}
 impl SqlFragment for usize {}
 

@@ -291,6 +291,40 @@ async fn each_problem_has_one_line_and_a_fix() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn options_come_from_arguments_and_from_the_environment() {
+    let Some(mut scenario) = Scenario::new(Program::new("github_issues")) else { return };
+    for (args, code, parts) in [
+        (
+            &["--retention-days", "91", "check"][..],
+            4,
+            &["retention_days is 91, and must be from 0 to 90", "0 to 90"][..],
+        ),
+        (&["--transient", "--retention-days=2", "check"], 4, &["transient tables keep at most 1 day", "write 0 or 1"]),
+        (&["--commit-mib", "0", "status"], 4, &["commit_mib is 0, and must be from 64 to 250", "MiB"]),
+        (&["--commit-seconds=0", "status"], 4, &["commit_seconds is 0", "10 to 3600"]),
+        (&["--load-warehouse", " ", "status"], 4, &["load_warehouse is empty"]),
+        (&["--commit-mib", "-1", "status"], 2, &["'-1'"]),
+        (&["--commit-mib=all", "status"], 2, &["invalid value 'all' for '--commit-mib <MIB>'"]),
+        (&["--transient=maybe", "status"], 2, &["invalid value 'maybe' for '--transient"]),
+        (&["--to", "sqlite", "--retention-days", "1", "status"], 4, &["--retention-days is for Snowflake"]),
+    ] {
+        assert_stderr(&scenario.program.run(args).await.expect(code), parts);
+    }
+    scenario.program.run(&["enable", "acme/gears", "--transient"]).await.expect(0);
+    let check = scenario.program.run(&["check", "--load-warehouse", "sleeping", "--transient"]).await.stdout;
+    assert!(check.contains("load warehouse  ok      \"SLEEPING\", suspended; it resumes automatically"), "{check}");
+    assert!(check.lines().any(|line| line.starts_with("raw tables") && line.contains(" ok ")), "{check}");
+    scenario.program = scenario.program.variable("SNOWFEED_COMMIT_MIB", "1");
+    assert_stderr(&scenario.program.run(&["status"]).await.expect(4), &["commit_mib is 1"]);
+    scenario.program.run(&["status", "--commit-mib", "100"]).await.expect(0);
+    scenario.program = scenario.program.variable("SNOWFEED_RETENTION_DAYS", "a week");
+    assert_stderr(
+        &scenario.program.run(&["status", "--commit-mib", "100"]).await.expect(4),
+        &["SNOWFEED_RETENTION_DAYS is \"a week\", which it cannot be", "number of days"],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failed_login_has_a_reason_and_no_secret() {
     for (variables, code, parts) in [
         (&[("SNOWFLAKE_PASSWORD", "wrong-password")][..], 5, &["Incorrect username or password", "key pair"][..]),

@@ -30,6 +30,7 @@ mod loads;
 mod login;
 mod migration;
 mod mocks;
+mod options;
 mod parameters;
 mod query_tags;
 mod redirects;

@@ -259,7 +259,8 @@ def abort_transaction(session, silently):
 
 async def set_of_user(request):
     """Sets parameters of a user for new sessions, as ALTER USER does, and limits that a test lowers: `IDLE`, the
-    seconds after which a blocking transaction of the user is aborted, and `VARIANT_BYTES`, the size limit of a VARIANT."""
+    seconds after which a blocking transaction of the user is aborted, `VARIANT_BYTES`, the size limit of a VARIANT, and
+    `MAX_RETENTION_DAYS`, the days of Time Travel that the account's edition allows."""
     given = dict(request.query_params)
     settings.of_user(given.pop("user")).update(given)
     return JSONResponse({"success": True})

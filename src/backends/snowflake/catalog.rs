@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use self::entries::{CLAIM, CatalogRow, SECOND_CLAIM, claim, finish_claim, write_columns, write_row};
-use super::migration::{self, COLLATED, LONG_TEXT};
+use super::migration::{self, COLLATED};
 use super::names::{Names, digest, disambiguated_name, resource_name, union_name, upper_name};
+use super::options::SnowflakeOptions;
 use super::pool::is_missing;
+use super::raw_table;
 use super::schema::{self, SchemaVersion};
 use super::state_tables::VERSION;
 use super::transaction::Fence;
@@ -287,6 +289,7 @@ impl Catalog {
         names: &Names,
         resource: &Resource,
         specs: &[StreamSpec],
+        options: &SnowflakeOptions,
     ) -> Result<()> {
         if self.is_current(names, resource, specs) {
             return Ok(());
@@ -298,7 +301,7 @@ impl Catalog {
         for spec in specs {
             let desired = self.desired_table(names, resource, spec, specs);
             if !self.is_table_current(names, resource, spec, &desired) {
-                self.create_table(session, names, resource, spec, desired).await?;
+                self.create_table(session, names, resource, spec, desired, options).await?;
             }
             self.ensure_views(session, names, spec).await?;
         }
@@ -313,6 +316,7 @@ impl Catalog {
         resource: &Resource,
         spec: &StreamSpec,
         desired: ResourceTable,
+        options: &SnowflakeOptions,
     ) -> Result<()> {
         let raw = names.raw(&desired.name);
         match self.table(resource, &spec.name) {
@@ -331,15 +335,7 @@ impl Catalog {
                 }
             }
             None => {
-                let create = sql!(
-                    "CREATE TABLE IF NOT EXISTS {raw} (\"KEY\" VARCHAR NOT NULL, \"VERSION\" NUMBER(38, 0) NOT NULL, \
-                     \"HASH\" VARCHAR, \"RAW\" VARIANT, \"DOCUMENT\" {LONG_TEXT}, \"FIRST_SEEN\" TIMESTAMP_NTZ NOT NULL, \
-                     \"CHANGED_AT\" TIMESTAMP_NTZ NOT NULL, \"DELETED_AT\" TIMESTAMP_NTZ, \"SEQ\" NUMBER(38, 0), \"PARENT\" VARCHAR) \
-                     DEFAULT_DDL_COLLATION = ''",
-                    raw,
-                    LONG_TEXT
-                );
-                session.execute(Statement::new(create)).await?;
+                raw_table::create(session, &raw, options).await?;
                 if !self.has_resource(resource) {
                     Fence::new(names, resource.name(), "").make(session).await?;
                 }

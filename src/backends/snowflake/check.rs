@@ -10,14 +10,16 @@ use super::catalog::Catalog;
 use super::migration;
 use super::names::{Names, identifier, normalize};
 use super::pool::is_missing;
+use super::raw_table;
 use super::schema::{self, SchemaVersion};
-use crate::snowflake::{QueryResult, Row, Session, Statement, sql};
+use super::show::{cell, find_row};
+use crate::snowflake::{Session, Statement, sql};
 use crate::{Error, ErrorKind, Result};
 
 /// The result of one check.
 #[derive(Debug)]
 pub struct Finding {
-    /// The check: `login`, `role`, `warehouse`, `database` or `tables`.
+    /// The check: `login`, `role`, `warehouse`, `load warehouse`, `database`, `tables` or `raw tables`.
     pub name: &'static str,
     /// A description, or the problem with the statement that fixes it as [help](Error::help).
     pub result: Result<String>,
@@ -28,7 +30,8 @@ const MAX_ROLES: usize = 50;
 
 impl Snowflake {
     /// Checks what an ingestion needs in the account: `login`, `role`, `warehouse`, `database`, `tables`, in this order, and stops
-    /// where later checks depend on a failed one. It creates and changes nothing. Only the last statement, which reads the
+    /// where later checks depend on a failed one. `load warehouse` comes after `warehouse` if there is one, and `raw tables` last if the
+    /// options say what they are like. It creates and changes nothing. Only the last statement, which reads the
     /// connector's own tables, uses the warehouse, and may start it.
     ///
     /// ```no_run
@@ -78,6 +81,9 @@ impl Snowflake {
         add("role", Ok(role.to_owned()));
         let names = &self.0.names;
         let has_warehouse = add("warehouse", warehouse(session, &context, self.0.warehouse.as_deref()).await);
+        if let Some(wanted) = self.0.options.load_warehouse.as_deref() {
+            add("load warehouse", self.load_warehouse(wanted).await);
+        }
         let database = DatabaseStatus::read(session, names).await;
         let (is_there, database) = match database {
             Ok(DatabaseStatus::Exists) => (true, Ok(identifier(&names.database).to_string())),
@@ -88,6 +94,17 @@ impl Snowflake {
         if add("database", database) && is_there && has_warehouse {
             add("tables", tables(session, names, role).await);
         }
+        let options = &self.0.options;
+        if is_there && (options.transient || options.retention_days.is_some()) {
+            add("raw tables", raw_table::describe(session, names, options).await);
+        }
+    }
+
+    /// Checks the warehouse of loads, in a session that uses it.
+    async fn load_warehouse(&self, wanted: &str) -> Result<String> {
+        let mut session = self.load_session().await?;
+        let context = SessionContext::read(&mut *session).await?;
+        warehouse(&mut *session, &context, Some(wanted)).await
     }
 }
 
@@ -264,25 +281,6 @@ async fn has_privilege(
         }
     }
     Ok(all_seen.then_some(false))
-}
-
-/// The text in a column of a SHOW; empty for null.
-fn cell<'a>(shown: &QueryResult, row: &'a Row, column: &str) -> Result<&'a str> {
-    let index =
-        shown.columns.iter().position(|name| name.eq_ignore_ascii_case(column)).ok_or_else(|| {
-            Error::invalid_data("the result of a SHOW lacks a column").with_context("missing", column)
-        })?;
-    Ok(row.get(index)?.map(|text| &**text).unwrap_or_default())
-}
-
-/// Finds the row with a text in a column.
-fn find_row<'a>(shown: &'a QueryResult, column: &str, text: &str) -> Result<Option<&'a Row>> {
-    for row in &shown.rows {
-        if cell(shown, row, column)? == text {
-            return Ok(Some(row));
-        }
-    }
-    Ok(None)
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ impl Snowflake {
         records: &[PartRecords<'_>],
         unknown: &UnknownOutcome<CommitReport>,
     ) -> Result<CommitReport> {
-        let mut session = self.session().await?;
+        let mut session = self.load_session().await?;
         self.check_ensured(&mut *session, commit).await?;
         let mut writes = Vec::with_capacity(commit.parts.len());
         for (index, (part, records)) in commit.parts.iter().zip(records).enumerate() {

@@ -4,18 +4,22 @@
 
 use std::sync::Arc;
 
-use super::{Inner, Snowflake, columns, names};
+use super::{Inner, Snowflake, SnowflakeOptions, columns, names};
 use crate::snowflake::Client;
 use crate::stream::{Column, Reserved};
 
 /// A backend over any client.
 pub fn backend(client: Arc<dyn Client>, database: &str, schema: &str) -> Snowflake {
-    Snowflake(Arc::new(Inner::new(client, None, database, schema)))
+    Snowflake(Arc::new(inner(client, database, schema)))
 }
 
 /// The same, with a limit for bound rows.
 pub fn backend_with(client: Arc<dyn Client>, database: &str, schema: &str, max_bind_bytes: usize) -> Snowflake {
-    Snowflake(Arc::new(Inner { max_bind_bytes, ..Inner::new(client, None, database, schema) }))
+    Snowflake(Arc::new(Inner { max_bind_bytes, ..inner(client, database, schema) }))
+}
+
+fn inner(client: Arc<dyn Client>, database: &str, schema: &str) -> Inner {
+    Inner::new(client, None, None, names::Names::new(database, schema), SnowflakeOptions::default())
 }
 
 pub fn identifier(name: &str) -> String {

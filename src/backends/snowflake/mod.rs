@@ -16,16 +16,19 @@ mod known_sequences;
 mod marks;
 mod migration;
 mod names;
+mod options;
 mod oversized;
 mod plan;
 mod planned_merge;
 mod pool;
 mod preview;
 mod query_tag;
+mod raw_table;
 mod rejects;
 mod rows;
 mod run_history;
 mod schema;
+mod show;
 mod staged_merge;
 mod staging;
 mod state;
@@ -58,6 +61,7 @@ use query_tag::QueryTags;
 use staging::{FileStage, Stages};
 
 pub use check::Finding;
+pub use options::SnowflakeOptions;
 
 pub use crate::snowflake::{ConnectionConfig, Credentials, Protocol, Usage};
 
@@ -113,7 +117,11 @@ pub(crate) use state_tables::STATE as STATE_SQL;
 pub struct Snowflake(Arc<Inner>);
 
 struct Inner {
+    /// Sessions that read settings, states, rejects and previews.
     pool: SessionPool,
+    /// Sessions that load: the same, unless loads have a warehouse of their own.
+    load_pool: SessionPool,
+    options: SnowflakeOptions,
     names: Names,
     /// The warehouse that the connection names, for the help of [`Snowflake::check`].
     warehouse: Option<String>,
@@ -139,6 +147,7 @@ pub struct SnowflakeBuilder {
     connection: ConnectionConfig,
     retry: RetryConfig,
     max_bind_bytes: usize,
+    options: SnowflakeOptions,
 }
 
 impl SnowflakeBuilder {
@@ -158,11 +167,19 @@ impl SnowflakeBuilder {
         self
     }
 
+    /// Sets what an operator may set: tables, commits, and the warehouse of loads.
+    pub fn options(mut self, options: SnowflakeOptions) -> Self {
+        self.options = options;
+        self
+    }
+
     /// Builds the backend. It sends nothing.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when the connection names no database, or is malformed.
+    /// [`Configuration`](crate::ErrorKind::Configuration) when the connection names no database or is malformed, and when an option is
+    /// out of its range.
     pub fn build(self) -> Result<Snowflake> {
+        self.options.check()?;
         let Some(database) = self.connection.database.clone() else {
             return Err(Error::configuration("the Snowflake connection names no database")
                 .with_help("give `--database`, set SNOWFLAKE_DATABASE, or `database` in the connection's file"));
@@ -170,26 +187,37 @@ impl SnowflakeBuilder {
         let schema = self.connection.schema.clone().unwrap_or_else(|| DEFAULT_SCHEMA.to_owned());
         let warehouse = self.connection.warehouse.clone();
         let tag = query_tag(&self.connection);
-        let client = Arc::new(HttpClient::with_retry(self.connection, self.retry)?);
-        let mut inner = Inner::new(client, tag.as_deref(), &database, &schema);
+        let client = HttpClient::with_retry(self.connection, self.retry)?;
+        let load_client = self.options.load_warehouse.as_deref().map(|name| client.with_warehouse(name));
+        let load_client = load_client.map(|client| Arc::new(client) as Arc<dyn Client>);
+        let names = Names::new(&database, &schema);
+        let mut inner = Inner::new(Arc::new(client), load_client, tag.as_deref(), names, self.options);
         (inner.warehouse, inner.max_bind_bytes) = (warehouse, self.max_bind_bytes);
         Ok(Snowflake(Arc::new(inner)))
     }
 }
 
 impl Inner {
-    /// Names are read as Snowflake reads them: without quotes they mean upper case, `"in quotes"` they mean themselves.
-    fn new(client: Arc<dyn Client>, tag: Option<&str>, database: &str, schema: &str) -> Self {
-        let names = Names::new(database, schema);
+    /// Without a client for loads, all sessions are of the same one.
+    fn new(
+        client: Arc<dyn Client>,
+        load_client: Option<Arc<dyn Client>>,
+        tag: Option<&str>,
+        names: Names,
+        options: SnowflakeOptions,
+    ) -> Self {
         let pool = SessionPool::new(client, QueryTags::new(&names.database, tag));
-        let stages = Arc::new(Stages::new(pool.clone(), names.state("SNOWFEED_STAGE")));
+        let load_pool = load_client.map_or_else(|| pool.clone(), |client| pool.with_client(client));
+        let stages = Stages::new(load_pool.clone(), names.state("SNOWFEED_STAGE"), &options);
         Self {
             pool,
+            load_pool,
+            options,
             names,
             warehouse: None,
             catalog: Mutex::new(None),
             max_bind_bytes: DEFAULT_MAX_BIND_BYTES,
-            stages,
+            stages: Arc::new(stages),
             run_clock: time::MonotonicClock::default(),
             known_sequences: known_sequences::KnownSequences::default(),
         }
@@ -208,7 +236,12 @@ impl Snowflake {
 
     /// Starts a builder.
     pub fn builder(connection: ConnectionConfig) -> SnowflakeBuilder {
-        SnowflakeBuilder { connection, retry: SnowflakeBuilder::DEFAULT_RETRY, max_bind_bytes: DEFAULT_MAX_BIND_BYTES }
+        SnowflakeBuilder {
+            connection,
+            retry: SnowflakeBuilder::DEFAULT_RETRY,
+            max_bind_bytes: DEFAULT_MAX_BIND_BYTES,
+            options: SnowflakeOptions::default(),
+        }
     }
 
     /// Returns what this backend has spent so far.
@@ -221,11 +254,18 @@ impl Snowflake {
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable) when Snowflake cannot be reached. Its sessions then expire after some hours.
     pub async fn close(&self) -> Result<()> {
-        self.0.pool.close().await
+        self.0.pool.close().await?;
+        self.0.load_pool.close().await
     }
 
+    /// A session with the connection's warehouse.
     async fn session(&self) -> Result<PooledSession> {
         self.0.pool.session().await
+    }
+
+    /// A session with the warehouse of loads.
+    async fn load_session(&self) -> Result<PooledSession> {
+        self.0.load_pool.session().await
     }
 
     /// Tags the statements of a session from now on, until it returns to the pool.
@@ -282,10 +322,10 @@ impl Sink for Snowflake {
             return Ok(());
         }
         transaction::with_retry(|| async {
-            let mut session = self.session().await?;
+            let mut session = self.load_session().await?;
             let mut catalog = self.catalog(&mut *session).await?;
             self.tag(&mut *session, resource.name(), None, None);
-            catalog.ensure(&mut *session, &self.0.names, resource, tables).await
+            catalog.ensure(&mut *session, &self.0.names, resource, tables, &self.0.options).await
         })
         .await
     }
@@ -334,7 +374,7 @@ impl Sink for Snowflake {
             commit_rows: 100_000,
             // What is less at the end of a stream travels as a bound value.
             commit_bytes: (self.0.max_bind_bytes / 2).min(8 << 20),
-            commit_after: Duration::from_secs(5 * 60),
+            commit_after: Duration::from_secs(self.0.options.commit_seconds.into()),
             stage: true,
             ..Limits::default()
         }

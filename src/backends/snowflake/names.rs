@@ -59,6 +59,7 @@ pub(super) struct Names {
 }
 
 impl Names {
+    /// Names are read as Snowflake reads them: without quotes they mean upper case, `"in quotes"` they mean themselves.
     pub(super) fn new(database: &str, schema: &str) -> Self {
         Self { database: normalize(database), schema: normalize(schema) }
     }

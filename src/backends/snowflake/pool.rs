@@ -20,6 +20,11 @@ impl SessionPool {
         Self { client, tags: Arc::new(tags), idle: Arc::default() }
     }
 
+    /// A pool of another client's sessions, with the same tags.
+    pub(super) fn with_client(&self, client: Arc<dyn Client>) -> Self {
+        Self { client, tags: Arc::clone(&self.tags), idle: Arc::default() }
+    }
+
     pub(super) fn client(&self) -> &dyn Client {
         &*self.client
     }

@@ -153,7 +153,7 @@ impl Snowflake {
 
     /// Returns the selected rows.
     pub(super) async fn find_rows(&self, query: &RowQuery) -> Result<Vec<SelectedRow>> {
-        let mut session = self.session().await?;
+        let mut session = self.load_session().await?;
         self.tag(&mut *session, query.resource.name(), Some(&query.stream), None);
         let name = self.numbered_name(&mut *session, &query.resource, &query.stream).await?;
         let Some(select) = select(&self.0.names.raw(&name), query)? else { return Ok(Vec::new()) };
@@ -166,7 +166,7 @@ impl Snowflake {
         if let Some(known) = self.0.known_sequences.get(resource.name()) {
             return Ok(known);
         }
-        let mut session = self.session().await?;
+        let mut session = self.load_session().await?;
         self.tag(&mut *session, resource.name(), None, None);
         let tables: Vec<(String, Sql)> = {
             let catalog = self.catalog(&mut *session).await?;

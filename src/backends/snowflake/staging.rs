@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::names::digest;
+use super::options::SnowflakeOptions;
 use super::oversized::Oversized;
 use super::plan::{hex, row_ids};
 use super::pool::SessionPool;
@@ -39,9 +40,7 @@ const FILLING_BYTES: usize = 32 << 20;
 /// How many files a process uploads at once.
 const UPLOADS: usize = 2;
 
-/// What one commit loads at most: compressed bytes, …
-const MAX_COMMIT_BYTES: u64 = 192 << 20;
-/// … records, of which each takes some bytes of memory, …
+/// What one commit loads at most, beside its size: records, of which each takes some bytes of memory, …
 const MAX_COMMIT_RECORDS: u64 = 400_000;
 /// … files, of which COPY names at most 1,000, …
 const MAX_COMMIT_FILES: usize = 900;
@@ -66,6 +65,8 @@ pub(super) struct Stages {
     found: Mutex<Option<Vec<RunFolder>>>,
     /// Greater than the ids of runs before this process.
     began: String,
+    /// The compressed size of a commit, in bytes.
+    commit_bytes: u64,
 }
 
 /// The folder of a run.
@@ -77,7 +78,7 @@ struct RunFolder {
 }
 
 impl Stages {
-    pub(super) fn new(pool: SessionPool, location: Sql) -> Self {
+    pub(super) fn new(pool: SessionPool, location: Sql, options: &SnowflakeOptions) -> Self {
         Self {
             pool,
             location,
@@ -86,6 +87,7 @@ impl Stages {
             abandoned: Mutex::default(),
             found: Mutex::default(),
             began: Uuid::now_v7().to_string(),
+            commit_bytes: u64::from(options.commit_mib) << 20,
         }
     }
 }
@@ -346,7 +348,7 @@ impl Stage for FileStage {
     }
 
     fn is_full(&self) -> bool {
-        self.bytes + self.file.size() >= MAX_COMMIT_BYTES
+        self.bytes + self.file.size() >= self.stages.commit_bytes
             || self.staged.rows() >= MAX_COMMIT_RECORDS
             || self.staged.names.len() >= MAX_COMMIT_FILES
     }
@@ -437,7 +439,9 @@ fn is_old(run: Uuid) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::query_tag::QueryTags;
     use super::*;
+    use crate::snowflake::{Client, Usage};
 
     #[test]
     fn the_folder_of_a_run_is_found_in_the_name_of_its_files() {
@@ -446,6 +450,32 @@ mod tests {
         assert_eq!(found, Some(("load/ab/run".to_owned(), "run".to_owned())));
         assert_eq!(folder("snowfeed_stage/run/commit/x.json.gz"), Some(("run".to_owned(), "run".to_owned())));
         assert_eq!(folder("snowfeed_stage"), None);
+    }
+
+    #[derive(Debug)]
+    struct NoClient;
+
+    #[async_trait]
+    impl Client for NoClient {
+        async fn open(&self) -> Result<Box<dyn Session>> {
+            Err(Error::internal("no session is needed"))
+        }
+
+        fn usage(&self) -> Usage {
+            Usage::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stage_is_full_at_the_size_of_the_options() {
+        let pool = SessionPool::new(Arc::new(NoClient), QueryTags::new("DB", None));
+        for (mib, is_full) in [(100, true), (101, false)] {
+            let options = SnowflakeOptions::default().commit_mib(mib);
+            let stages = Arc::new(Stages::new(pool.clone(), Sql::default(), &options));
+            let mut stage = FileStage::new(&stages, &Resource::new("a").unwrap(), "issues", RunId::new());
+            stage.bytes = 100 << 20;
+            assert_eq!(stage.is_full(), is_full, "{mib}");
+        }
     }
 
     #[test]

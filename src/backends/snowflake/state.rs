@@ -203,7 +203,7 @@ impl StateStore for Snowflake {
              WHERE \"KEY\" = ? AND \"STREAM\" = ?) - ?",
             entries = self.0.names.state("APP_STATE")
         );
-        let mut session = self.session().await?;
+        let mut session = self.load_session().await?;
         self.tag(&mut *session, &key.resource, Some(&key.stream), None);
         self.catalog(&mut *session).await?.ensure_schema(&mut *session, &self.0.names).await?;
         let (resource, stream) = (key.resource.as_str(), key.stream.as_str());
@@ -285,7 +285,7 @@ impl<'a> NewestRows<'a> {
 
 impl Snowflake {
     async fn try_append(&self, change: &StateChange, unknown: &UnknownOutcome<StateVersion>) -> Result<StateVersion> {
-        let mut session = self.session().await?;
+        let mut session = self.load_session().await?;
         self.catalog(&mut *session).await?.ensure_schema(&mut *session, &self.0.names).await?;
         let Some(fence) = fence(&self.0.names, [change]) else {
             return self.append_in(&mut *session, change, None, &CommitNumbers::default()).await;

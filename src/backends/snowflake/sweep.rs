@@ -8,7 +8,7 @@ use crate::{Error, Result, Version};
 impl Snowflake {
     /// Returns the live records that a reconcile run has not seen.
     pub(super) async fn find_unseen(&self, query: &UnseenQuery) -> Result<Vec<StoredRecord>> {
-        let mut session = self.session().await?;
+        let mut session = self.load_session().await?;
         self.tag(&mut *session, query.resource.name(), Some(&query.table), Some(query.sweep));
         let name = self.numbered_name(&mut *session, &query.resource, &query.table).await?;
         let (from, after) = query.after.as_deref().map_or((">=", ""), |after| (">", after));
@@ -33,7 +33,7 @@ impl Snowflake {
     /// Counts the live rows of a table, and those that a reconcile run has not seen. A duplicate key is an error: snowfeed never writes
     /// one, and a MERGE would update both rows and never remove either.
     pub(super) async fn count_live_rows(&self, query: &UnseenQuery) -> Result<LiveRows> {
-        let mut session = self.session().await?;
+        let mut session = self.load_session().await?;
         self.tag(&mut *session, query.resource.name(), Some(&query.table), Some(query.sweep));
         let name = self.numbered_name(&mut *session, &query.resource, &query.table).await?;
         let raw = self.0.names.raw(&name);

@@ -3,6 +3,9 @@
 #[cfg(feature = "sqlite")]
 use std::path::PathBuf;
 
+#[cfg(feature = "snowflake")]
+use super::options::OptionArgs;
+
 /// The built-in destinations of this program.
 #[derive(Debug, Default, clap::Args)]
 pub(in crate::cli) struct DestinationArgs {
@@ -41,6 +44,8 @@ pub(in crate::cli) struct SnowflakeArgs {
     /// The role, instead of the connection's
     #[arg(long, global = true, value_name = "ROLE")]
     pub(in crate::cli) role: Option<String>,
+    #[command(flatten)]
+    pub(in crate::cli) options: OptionArgs,
 }
 
 /// The destinations.

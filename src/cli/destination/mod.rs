@@ -2,6 +2,8 @@
 
 mod args;
 mod custom;
+#[cfg(feature = "snowflake")]
+mod options;
 mod select;
 #[cfg(feature = "snowflake")]
 pub(super) mod snowflake;

@@ -52,7 +52,8 @@ impl SnowflakeDatabase {
         }
         let connection = connection(&self.args, &self.tag)?;
         let description = describe(&connection);
-        let snowflake = Snowflake::builder(connection).retry(retries).build()?;
+        let options = self.args.options.options()?;
+        let snowflake = Snowflake::builder(connection).retry(retries).options(options).build()?;
         Ok(self.connected.get_or_init(|| Connected { snowflake, description }))
     }
 }
@@ -165,9 +166,10 @@ fn refuse_snowflake_args(args: &SnowflakeArgs) -> Result<()> {
         ("--warehouse", &args.warehouse),
         ("--role", &args.role),
     ];
-    match given.iter().find(|(_, value)| value.is_some()) {
+    let given = given.into_iter().filter_map(|(name, value)| value.is_some().then_some(name));
+    match given.chain(args.options.given()).next() {
         None => Ok(()),
-        Some((name, _)) => Err(Error::configuration(format!("{name} is for Snowflake, and the destination is a file"))
+        Some(name) => Err(Error::configuration(format!("{name} is for Snowflake, and the destination is a file"))
             .with_help("add --to snowflake")),
     }
 }

@@ -20,6 +20,7 @@ from strict import (
     plans,
     policies,
     results,
+    retention,
     settings,
     shortcuts,
     sizes,
@@ -143,6 +144,7 @@ def perform(cursor, session, statement, execute, arguments, of_the_account):
         return succeed(cursor)
     if kind == statements.DEFINITION and (
         collations.alter(session, statement.sql)
+        or retention.altered(statement.ast, session)
         or objects.answer(session, statement.sql)
         or policies.answer(session, statement.sql, lambda name: described(session, name))
     ):
@@ -186,6 +188,7 @@ def perform(cursor, session, statement, execute, arguments, of_the_account):
             transactions.commits.note(statements.key(table, session) for table in statement.tables)
         results.define(statements.key(table, session) for table in statement.tables)
         collations.defined(statement.ast, session)
+        retention.defined(statement.ast, session)
         objects.defined(statement, session, statements.key)
     elif kind == statements.QUERY:
         transactions.query(cursor, session, statement, work)
@@ -212,6 +215,7 @@ def prepare(statement, session, binds, columns, of_the_account):
     """The tree for fakesnow: checked, with the session's parameters applied."""
     ast = statement.ast.copy()
     if isinstance(ast, exp.Create):
+        retention.check(ast, session)
         tables.create(ast, session)
     if isinstance(ast, exp.Alter):
         tables.add_columns(ast, session)

@@ -5,9 +5,9 @@ import threading
 
 from sqlglot import exp
 
-from strict import policies
+from strict import policies, retention
 from strict.errors import compilation
-from strict.statements import NAME, full_name
+from strict.statements import NAME, full_name, read
 
 lock = threading.Lock()
 
@@ -34,12 +34,14 @@ def answer(session, sql):
 
 
 def described(session, sql, as_table):
-    """SHOW STREAMS, and GET_DDL of a view, as statements over constants."""
+    """SHOW STREAMS, SHOW TABLES, and GET_DDL of a view, as statements over constants."""
     if re.match(r"\s*SHOW\s+STREAMS\b", sql, re.IGNORECASE):
         with lock:
             here = [(name, on, stale) for name, (on, stale) in streams.items() if name[0] == session.database]
         rows = [(name[2], ".".join(on), str(stale).lower()) for name, on, stale in here]
         return as_table(("name", "table_name", "stale"), rows)
+    if re.match(r"\s*SHOW\s+TABLES\b", sql, re.IGNORECASE):
+        return retention.shown(session, read(sql).ast, as_table, spelled) or sql
     return definition(session, sql)
 
 

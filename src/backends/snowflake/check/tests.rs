@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 
 use super::*;
-use crate::snowflake::{Client, StagedFile, Usage};
+use crate::snowflake::{Client, QueryResult, Row, StagedFile, Usage};
 
 type Answers = Vec<(&'static str, std::result::Result<QueryResult, (&'static str, &'static str)>)>;
 

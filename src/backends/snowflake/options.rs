@@ -1,0 +1,182 @@
+//! The settings that an operator makes: what tables are like, how large commits are, and which warehouse loads.
+
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// What an operator of a Snowflake database may set. The programs take each as an argument and as an environment variable of the same
+/// name.
+///
+/// ```
+/// use snowfeed::backends::snowflake::SnowflakeOptions;
+///
+/// let options = SnowflakeOptions::default().transient(true).retention_days(0).load_warehouse("LOADING");
+/// assert!(options.check().is_ok());
+/// let options: SnowflakeOptions = serde_json::from_str(r#"{"commit_mib": 100, "commit_seconds": 600}"#)?;
+/// assert_eq!(options.commit_seconds, 600);
+/// assert!(options.commit_mib(1).check().is_err());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct SnowflakeOptions {
+    /// Whether new raw tables are transient: their storage costs less, because Snowflake keeps no copies in Fail-safe. An existing
+    /// table stays as it is: Snowflake cannot convert it.
+    pub transient: bool,
+    /// How long new raw tables keep changed and deleted rows for Time Travel, in days: 0 to 90, and at most 1 for transient tables
+    /// and in an account of the Standard Edition. `None` leaves it to the schema, the database or the account. An existing table
+    /// stays as it is.
+    pub retention_days: Option<u16>,
+    /// A commit of staged records happens when its compressed files have this size, in MiB: 64 to 250. The default is 192.
+    pub commit_mib: u32,
+    /// Or when its oldest record has waited this long, in seconds: 10 to 3,600. The default is 300.
+    pub commit_seconds: u32,
+    /// The warehouse of all statements that load: tables, commits, and the rows that a run reads. `None` means the connection's. Settings,
+    /// states, rejects and previews are read with the connection's.
+    pub load_warehouse: Option<String>,
+}
+
+const RETENTION_DAYS: RangeInclusive<u16> = 0..=90;
+const TRANSIENT_RETENTION_DAYS: RangeInclusive<u16> = 0..=1;
+const COMMIT_MIB: RangeInclusive<u32> = 64..=250;
+const COMMIT_SECONDS: RangeInclusive<u32> = 10..=3_600;
+
+impl Default for SnowflakeOptions {
+    /// Permanent tables with the account's retention; commits of 192 MiB or 5 minutes; the connection's warehouse.
+    fn default() -> Self {
+        Self { transient: false, retention_days: None, commit_mib: 192, commit_seconds: 300, load_warehouse: None }
+    }
+}
+
+impl SnowflakeOptions {
+    /// Sets [`transient`](Self::transient).
+    #[must_use]
+    pub fn transient(mut self, transient: bool) -> Self {
+        self.transient = transient;
+        self
+    }
+
+    /// Sets [`retention_days`](Self::retention_days).
+    #[must_use]
+    pub fn retention_days(mut self, days: u16) -> Self {
+        self.retention_days = Some(days);
+        self
+    }
+
+    /// Sets [`commit_mib`](Self::commit_mib).
+    #[must_use]
+    pub fn commit_mib(mut self, mib: u32) -> Self {
+        self.commit_mib = mib;
+        self
+    }
+
+    /// Sets [`commit_seconds`](Self::commit_seconds).
+    #[must_use]
+    pub fn commit_seconds(mut self, seconds: u32) -> Self {
+        self.commit_seconds = seconds;
+        self
+    }
+
+    /// Sets [`load_warehouse`](Self::load_warehouse).
+    #[must_use]
+    pub fn load_warehouse(mut self, name: impl Into<String>) -> Self {
+        self.load_warehouse = Some(name.into());
+        self
+    }
+
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) when one is out of its range; the help says what to write.
+    pub fn check(&self) -> Result<()> {
+        let days =
+            "write the number of days that Time Travel reaches back: 0 to 90, and in the Standard Edition 0 or 1";
+        let mib = "write the size of a commit's compressed files in MiB (1,048,576 bytes): 64 to 250";
+        let seconds = "write the number of seconds: 10 to 3600";
+        check("retention_days", &self.retention_days.unwrap_or(0), &RETENTION_DAYS, days)?;
+        check("commit_mib", &self.commit_mib, &COMMIT_MIB, mib)?;
+        check("commit_seconds", &self.commit_seconds, &COMMIT_SECONDS, seconds)?;
+        if let Some(days) =
+            self.retention_days.filter(|days| self.transient && !TRANSIENT_RETENTION_DAYS.contains(days))
+        {
+            return Err(Error::configuration(format!(
+                "retention_days is {days}, and transient tables keep at most 1 day"
+            ))
+            .with_help("write 0 or 1, or leave `transient` out"));
+        }
+        if self.load_warehouse.as_deref().is_some_and(|name| name.trim().is_empty()) {
+            return Err(Error::configuration("load_warehouse is empty")
+                .with_help("write the name of a warehouse, or leave it out to load with the connection's"));
+        }
+        Ok(())
+    }
+}
+
+fn check<T: PartialOrd + std::fmt::Display>(
+    name: &str,
+    value: &T,
+    range: &RangeInclusive<T>,
+    help: &'static str,
+) -> Result<()> {
+    if range.contains(value) {
+        return Ok(());
+    }
+    let (least, most) = (range.start(), range.end());
+    Err(Error::configuration(format!("{name} is {value}, and must be from {least} to {most}")).with_help(help))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_within_their_ranges_are_accepted() {
+        let options = SnowflakeOptions::default();
+        for options in [
+            options.clone(),
+            options.clone().retention_days(0),
+            options.clone().retention_days(90),
+            options.clone().transient(true).retention_days(1),
+            options.clone().commit_mib(64).commit_seconds(10),
+            options.commit_mib(250).commit_seconds(3_600).load_warehouse("my loads"),
+        ] {
+            options.check().unwrap();
+        }
+    }
+
+    #[test]
+    fn values_out_of_their_ranges_are_refused_by_name() {
+        let options = SnowflakeOptions::default();
+        for (options, message, help) in [
+            (options.clone().retention_days(91), "retention_days is 91, and must be from 0 to 90", "0 to 90"),
+            (options.clone().transient(true).retention_days(2), "retention_days is 2, and transient tables", "0 or 1"),
+            (options.clone().commit_mib(0), "commit_mib is 0, and must be from 64 to 250", "64 to 250"),
+            (options.clone().commit_mib(251), "commit_mib is 251", "MiB"),
+            (options.clone().commit_seconds(9), "commit_seconds is 9, and must be from 10 to 3600", "10 to 3600"),
+            (options.clone().commit_seconds(3_601), "commit_seconds is 3601", "seconds"),
+            (options.load_warehouse(" "), "load_warehouse is empty", "leave it out"),
+        ] {
+            let error = options.check().unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::Configuration);
+            assert!(error.to_string().contains(message), "{error}");
+            assert!(error.help().unwrap_or_default().contains(help), "{message}: {:?}", error.help());
+        }
+    }
+
+    #[test]
+    fn text_negative_numbers_and_unknown_names_are_refused() {
+        for json in [
+            r#"{"commit_mib": "a lot"}"#,
+            r#"{"retention_days": -1}"#,
+            r#"{"commit_seconds": 1.5}"#,
+            r#"{"transient": "yes"}"#,
+            r#"{"retention": 1}"#,
+        ] {
+            assert!(serde_json::from_str::<SnowflakeOptions>(json).is_err(), "{json}");
+        }
+        assert_eq!(serde_json::from_str::<SnowflakeOptions>("{}").unwrap(), SnowflakeOptions::default());
+    }
+}
