@@ -1,6 +1,7 @@
 //! The state of streams, and the history of runs.
 
 mod key;
+mod newest;
 mod run;
 mod store;
 
@@ -9,9 +10,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
-pub use key::StateKey;
+pub use key::{StateKey, StateVersion};
+pub(crate) use newest::NewestRecords;
 pub use run::{Counts, Mode, RunId, RunRecord, RunStatus, Timings};
-pub use store::{RunQuery, StateChange, StateEntry, StateStore, StateVersion, StreamStatus};
+pub use store::{RunQuery, StateChange, StateEntry, StateStore, StreamStatus};
 
 use crate::Checkpoint;
 
@@ -85,11 +87,23 @@ pub struct StreamState {
     /// Whether rejects may be outstanding: only then does a run query them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_rejects: bool,
+    /// The records that an incremental read may return again, unchanged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) newest: Option<NewestRecords>,
 }
 
 impl StreamState {
     /// The state of a stream of which nothing has been read yet, written by this run.
     pub fn new(status: RunStatus, run: RunId) -> Self {
-        Self { status, run, checkpoint: None, reconcile: None, message: None, claim: None, has_rejects: false }
+        let (checkpoint, reconcile, message, claim, newest) = (None, None, None, None, None);
+        Self { status, run, checkpoint, reconcile, message, claim, has_rejects: false, newest }
+    }
+
+    /// Forgets the newest records if the commit that stores this state, with these counts, did not store each of its own: they may be among
+    /// those that it did not.
+    pub(crate) fn confirm_newest(&mut self, counts: &Counts) {
+        if !counts.stored_all() {
+            self.newest = None;
+        }
     }
 }

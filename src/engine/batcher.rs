@@ -121,6 +121,8 @@ impl Rows {
 pub(super) struct CommitBuffer {
     pub(super) rows: Rows,
     pub(super) excluded: BTreeMap<String, u64>,
+    /// The number of records that are left out because the table has them.
+    pub(super) unchanged: u64,
     pub(super) checkpoint: Option<Checkpoint>,
     /// Whether nothing follows it in the stream. A buffer that was committed before that was known is not.
     pub(super) is_last: bool,
@@ -157,8 +159,9 @@ impl CommitBuffer {
 
     /// Adds a buffer whose records are staged, and gives back its part of the budget.
     pub(super) fn append_staged(&mut self, buffer: Self) {
-        let CommitBuffer { rows, excluded, checkpoint, is_last, batches, .. } = buffer;
+        let CommitBuffer { rows, excluded, unchanged, checkpoint, is_last, batches, .. } = buffer;
         self.batches += batches;
+        self.unchanged += unchanged;
         self.is_last |= is_last;
         self.checkpoint = checkpoint.or(self.checkpoint.take());
         for (reason, count) in excluded {

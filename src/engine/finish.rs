@@ -27,9 +27,12 @@ impl Run<'_> {
         let superseded = ended.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict);
         record.error = ended.err().map(|error| error.report());
         let state = self.state(status, message, self.checkpoint.clone(), self.reconcile.clone());
-        let same =
-            self.stored.as_ref().is_some_and(|stored| *stored == StreamState { run: stored.run, ..state.clone() });
         let metered = self.connector.state.is_metered();
+        let same = self.stored.as_ref().is_some_and(|stored| {
+            // Where a commit costs nothing, newest records alone are not worth a state, which would refuse a concurrent run.
+            let newest = if metered { state.newest.clone() } else { stored.newest.clone() };
+            *stored == StreamState { run: stored.run, newest, ..state.clone() }
+        });
         if metered && same && record_is_idle(&self.record) {
             return;
         }

@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::batcher::ReadBudget;
-use super::planned::{PlannedStream, PrefetchedState};
+use super::planned::PlannedStream;
 use super::resources::ResourceLookup;
 use super::run::Run;
 use super::selection::StoredSelection;
@@ -178,11 +178,14 @@ impl Connector {
             self.warn_of_dropped(resource, &selection.dropped);
             selected.push((resource.clone(), selection.streams));
         }
-        let streams: Vec<_> = PlannedStream::selected(&self.spec, selected).into_values().flatten().collect();
+        let mut streams: Vec<_> = PlannedStream::selected(&self.spec, selected).into_values().flatten().collect();
         let concurrency = request.concurrency.clamp(1, streams.len().max(1));
         let runner =
             ConcurrentRuns { allow_deletions: request.allow_deletions, ..ConcurrentRuns::new(self, concurrency) };
-        let streams = self.prefetch(streams).await?;
+        // Otherwise each run reads its own state.
+        if self.state.is_metered() {
+            self.prefetch(&mut streams).await?;
+        }
         let by_resource: FuturesUnordered<_> = streams
             .chunk_by(|a, b| a.resource == b.resource)
             .map(|streams| runner.run_all(streams.to_vec(), &config, request.mode, &request.cancel, |_| ()))
@@ -208,17 +211,6 @@ impl Connector {
         let now = self.now();
         let run = self.new_run(StateKey::new(name, ""), mode);
         RunRecord { status: RunStatus::Failed, ended_at: Some(now), error: Some(error.report()), ..run }
-    }
-
-    /// Prefetches the states of all streams by one call if calls cost money; otherwise each run reads its own.
-    async fn prefetch(&self, mut streams: Vec<PlannedStream>) -> Result<Vec<PlannedStream>> {
-        if self.state.is_metered() {
-            let keys: Vec<StateKey> = streams.iter().map(PlannedStream::key).collect();
-            for (planned, status) in streams.iter_mut().zip(self.statuses(&keys).await?) {
-                planned.start = PrefetchedState::new(status.entry, true);
-            }
-        }
-        Ok(streams)
     }
 
     /// Enables and returns the requested resources; without any, returns all enabled ones.

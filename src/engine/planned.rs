@@ -5,17 +5,48 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
-use crate::{Resource, Result, Sink, SourceSpec, StateEntry, StateKey, StreamSpec};
+use super::Connector;
+use super::newest::{OtherWriters, other_writers};
+use crate::{Resource, Result, Sink, SourceSpec, StateEntry, StateKey, StreamSpec, StreamStatus};
 
 /// A resource's state, read for many runs at once. It may be stale: if another program has run the resource meanwhile, the first
 /// commit is refused, and the run restarts from the newest state.
 #[derive(Debug, Clone)]
-pub(super) struct PrefetchedState(pub(super) StateEntry);
+pub(super) struct PrefetchedState {
+    pub(super) entry: StateEntry,
+    /// The other streams that may change its table.
+    pub(super) others: OtherWriters,
+}
 
-impl PrefetchedState {
-    /// `None` if the run has to read the state itself: there is none, or calls cost nothing.
-    pub(super) fn new(entry: Option<StateEntry>, is_metered: bool) -> Option<Self> {
-        entry.filter(|_| is_metered).map(Self)
+impl Connector {
+    /// Queries the statuses of streams by one call. If calls cost money, their runs begin with the states found; `None` of a stream that
+    /// has none.
+    pub(super) async fn prefetch<'a>(
+        &self,
+        planned: impl IntoIterator<Item = &'a mut PlannedStream>,
+    ) -> Result<Vec<StreamStatus>> {
+        let planned: Vec<_> = planned.into_iter().collect();
+        let own: BTreeSet<StateKey> = planned.iter().map(|planned| planned.key()).collect();
+        let mut keys: Vec<StateKey> = planned.iter().map(|planned| planned.key()).collect();
+        if !self.state.is_metered() {
+            return self.statuses(&keys).await;
+        }
+        let others = |planned: &PlannedStream| other_writers(&self.spec, &planned.stream, &planned.key());
+        let unplanned: BTreeSet<_> = planned.iter().flat_map(|planned| others(planned)).collect();
+        keys.extend(unplanned.into_iter().filter(|key| !own.contains(key)));
+        let mut statuses = self.statuses(&keys).await?;
+        let version = |status: &StreamStatus| status.entry.as_ref().map(|entry| entry.version).unwrap_or_default();
+        let versions: BTreeMap<_, _> = keys.into_iter().zip(statuses.iter().map(version)).collect();
+        statuses.truncate(planned.len());
+        for (planned, status) in planned.into_iter().zip(&statuses) {
+            let of_others = others(planned).into_iter().filter_map(|key| {
+                let version = *versions.get(&key)?;
+                Some((key.stream, version))
+            });
+            let others = of_others.collect();
+            planned.start = status.entry.clone().map(|entry| PrefetchedState { entry, others });
+        }
+        Ok(statuses)
     }
 }
 

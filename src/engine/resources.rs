@@ -269,6 +269,7 @@ impl Connector {
             reconcile: Some(Reconciliation { is_reset: true, ..Reconciliation::new(RunId::new(), self.now()) }),
             message: Some(message.into()),
             claim: None,
+            newest: None,
             ..entry.state.clone()
         };
         let (base, at, run, stream) = (entry.version, self.now(), entry.state.run, key.stream.clone());

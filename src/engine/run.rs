@@ -7,20 +7,18 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::admit;
-use super::batcher::{CommitBuffer, ReadAhead, ReadBudget, Rows};
+use super::batcher::{CommitBuffer, ReadAhead, ReadBudget};
 use super::columns::{self, ColumnCheck, MIN_RECORDS};
-use super::connector::WriteOrder;
 use super::identity::IdentityClaim;
+use super::newest::{NewestTracker, OtherWriters, other_writers};
 use super::planned::{PlannedStream, PrefetchedState, ResourceTables};
 use super::reject_tracker::RejectTracker;
-use super::snapshot;
 use super::staged_commit::StagedCommit;
 use super::{Connector, Event};
 use crate::state::{Reconciliation, StreamState};
 use crate::{
-    Checkpoint, Counts, Error, ErrorKind, Evidence, Mode, Monitor, OutstandingRejects, Reader, Record, Resource,
-    Result, RunRecord, RunStatus, Settings, SourceEvent, StateChange, StateKey, StateVersion, StreamCommit, StreamKind,
-    StreamSpec, Sweep,
+    Checkpoint, Counts, ErrorKind, Evidence, Mode, Monitor, OutstandingRejects, Reader, Record, Resource, Result,
+    RunRecord, RunStatus, Settings, SourceEvent, StateChange, StateKey, StateVersion, StreamKind, StreamSpec,
 };
 
 /// How a run ended without an error.
@@ -53,11 +51,13 @@ pub(super) struct Run<'a> {
     /// The claim on the resource's identity, if the resource was never read before.
     pub(super) claim: Option<IdentityClaim>,
     /// The outstanding rejects.
-    rejects: RejectTracker,
+    pub(super) rejects: RejectTracker,
+    /// The newest records.
+    pub(super) newest: NewestTracker,
     /// What is staged for the next commit.
     pub(super) staged: Option<StagedCommit>,
     /// The columns that had a value in at least one record.
-    columns: ColumnCheck,
+    pub(super) columns: ColumnCheck,
     cancel: CancellationToken,
     pub(super) began: Instant,
     /// The end of the run as its last commit has recorded it.
@@ -94,6 +94,7 @@ impl<'a> Run<'a> {
             }),
             columns: ColumnCheck::new(&stream),
             rejects: RejectTracker::new(stream.table(), &connector.source, OutstandingRejects::default()),
+            newest: NewestTracker::default(),
             staged: None,
             connector,
             resource,
@@ -147,9 +148,9 @@ impl<'a> Run<'a> {
     }
 
     async fn ingest(&mut self, start: Option<PrefetchedState>, budget: ReadBudget) -> Result<Outcome> {
-        let entry = match start {
-            Some(PrefetchedState(entry)) => Some(entry),
-            None => self.connector.state(&self.key).await?,
+        let (entry, others) = match start {
+            Some(PrefetchedState { entry, others }) => (Some(entry), Some(others)),
+            None => (self.connector.state(&self.key).await?, self.read_others().await?),
         };
         (self.base, self.began_at) = (StateVersion::NONE, StateVersion::NONE);
         (self.checkpoint, self.reconcile, self.stored, self.staged) = (None, None, None, None);
@@ -160,6 +161,8 @@ impl<'a> Run<'a> {
             self.reconcile = entry.state.reconcile.clone().filter(|_| self.reconciles());
             self.stored = Some(entry.state);
         }
+        let remembers = self.stream.kind == StreamKind::Incremental && self.connector.is_transactional();
+        self.newest = NewestTracker::new(self.stored.as_ref(), others.filter(|_| remembers));
         let reader = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Ok(Outcome::Interrupted),
@@ -183,6 +186,20 @@ impl<'a> Run<'a> {
         let swept = self.sweep(reader.as_ref()).await;
         self.record.timings.verify_ms = millis(began.elapsed());
         Ok(if swept? { Outcome::Complete } else { Outcome::Interrupted })
+    }
+
+    /// Reads the states of the other streams that may change the table. `None` if there are any, and a call costs money.
+    async fn read_others(&self) -> Result<Option<OtherWriters>> {
+        let keys = other_writers(&self.connector.spec, &self.stream, &self.key);
+        if !keys.is_empty() && self.connector.state.is_metered() {
+            return Ok(None);
+        }
+        let mut others = OtherWriters::new();
+        for key in keys {
+            let entry = self.connector.state(&key).await?;
+            others.insert(key.stream, entry.map(|entry| entry.version).unwrap_or_default());
+        }
+        Ok(Some(others))
     }
 
     /// Queries the outstanding rejects, if the state says that there may be any.
@@ -259,33 +276,11 @@ impl<'a> Run<'a> {
             rows.records = std::mem::take(&mut rows.records).into_iter().map(verified).collect();
         }
         rows.changes_rejects = Some(self.rejects.track(&self.connector.source, rows));
+        // A reconciliation must mark them.
+        if self.reconciliation().is_none() && self.newest.has_all(rows) {
+            buffer.unchanged += std::mem::take(&mut rows.records).len() as u64;
+        }
         Ok(())
-    }
-
-    pub(super) async fn commit_buffer(&mut self, buffer: CommitBuffer) -> Result<()> {
-        let CommitBuffer { rows, excluded, checkpoint, is_last, .. } = buffer;
-        let (mut next, mut reconcile) = (self.checkpoint.clone(), self.reconcile.clone());
-        let sweep = self.reconciliation().map(|reconcile| self.mark(reconcile));
-        let ends_list = checkpoint.is_some() && sweep.is_none();
-        if self.stream.kind == StreamKind::Snapshot && rows.count() > 0 && !ends_list {
-            next = next.map(snapshot::incomplete).transpose()?;
-        }
-        match &mut reconcile {
-            Some(reconcile) if sweep.is_some() => reconcile.checkpoint = checkpoint.or(reconcile.checkpoint.take()),
-            _ => next = checkpoint.or(next),
-        }
-        let mut excluded_counts = Counts::default();
-        for (reason, count) in excluded {
-            excluded_counts.offered += count;
-            excluded_counts.skip(reason, count);
-        }
-        let is_end = is_last && sweep.is_none();
-        self.commit_with(excluded_counts, rows, sweep, next, reconcile, is_end).await
-    }
-
-    /// Whether the last commit of a run also records its end: in a metered store, that saves a transaction.
-    fn records_end(&self) -> bool {
-        self.connector.is_transactional() && self.connector.state.is_metered()
     }
 
     /// Whether no checkpoint identifies the resource yet. The checkpoints of the other kinds are the engine's, and those of a source-wide
@@ -298,108 +293,6 @@ impl<'a> Run<'a> {
         self.checkpoint.is_none() && reconcile.is_none()
     }
 
-    /// Commits rows together with the state that they lead to.
-    pub(super) async fn commit(
-        &mut self,
-        rows: Rows,
-        sweep: Option<Sweep>,
-        checkpoint: Option<Checkpoint>,
-        reconcile: Option<Reconciliation>,
-    ) -> Result<()> {
-        // Nothing follows the end of a reconciliation.
-        let is_end = matches!(sweep, Some(Sweep::Finish(_)));
-        self.commit_with(Counts::default(), rows, sweep, checkpoint, reconcile, is_end).await
-    }
-
-    /// Commits rows together with the state that they lead to, and counts what was excluded. `is_end` says that nothing follows in the run.
-    async fn commit_with(
-        &mut self,
-        excluded_counts: Counts,
-        mut rows: Rows,
-        sweep: Option<Sweep>,
-        checkpoint: Option<Checkpoint>,
-        reconcile: Option<Reconciliation>,
-        is_end: bool,
-    ) -> Result<()> {
-        let began = Instant::now();
-        let at = self.connector.now();
-        let has_progressed =
-            self.stored.as_ref().is_none_or(|s| s.checkpoint != checkpoint || s.reconcile != reconcile);
-        // Once a run has written the state, every commit must update its record.
-        let has_written = self.stored.as_ref().is_some_and(|stored| stored.run == self.record.id);
-        let changes_rejects = match rows.changes_rejects {
-            Some(changes) => changes,
-            None => self.rejects.track(&self.connector.source, &mut rows),
-        };
-        let corrects_rejects = !rows.corrected.is_empty();
-        let rejected = rows.rejects.len() as u64;
-        let offered = rows.count() + rejected;
-        // Rows without progress also advance the state if a row changes, so that a reconcile run cannot replace them with what it
-        // read before.
-        let changes_parents = !rows.gone.is_empty() || !rows.verified_parents.is_empty();
-        // A metered sink finds the number of a change of the parents in the state.
-        let is_plain = !has_progressed && !has_written && !changes_rejects && !changes_parents;
-        let fence = (is_plain && self.connector.is_transactional()).then_some(Sweep::Fence);
-        let sweep = sweep.or(fence);
-        // A step of a reconciliation that another run or a reset has ended must be refused: its marks and deletions would be
-        // wrong.
-        let fenced = !is_plain || sweep.is_some();
-        let is_end = is_end && self.records_end();
-        let (status, message) = match is_end {
-            true => completed(self.record.counts.rejected + rejected),
-            false => (RunStatus::Running, None),
-        };
-        let state = fenced.then(|| self.state(status, message, checkpoint.clone(), reconcile.clone()));
-        let mut is_stored = false;
-        if offered > 0 || corrects_rejects || changes_parents || (state.is_some() && sweep != Some(Sweep::Fence)) {
-            let change = state.clone().map(|state| self.change_of_commit(at, state, &excluded_counts));
-            let at_checkpoint = |reconcile: &Option<Reconciliation>| {
-                reconcile.as_ref().and_then(|reconcile| reconcile.checkpoint.clone())
-            };
-            let is_progress = self.stored.as_ref().is_none_or(|stored| {
-                stored.checkpoint != checkpoint || at_checkpoint(&stored.reconcile) != at_checkpoint(&reconcile)
-            });
-            let ends_reconcile = matches!(sweep, Some(Sweep::Finish(_) | Sweep::Abandon(_)));
-            let order = if is_progress && !ends_reconcile { WriteOrder::RowsFirst } else { WriteOrder::StateFirst };
-            let Rows { records, staged, rejects, corrected, gone, verified_parents, .. } = rows;
-            let (run, parent) = (self.record.id, self.stream.child_of().map(|child| child.parent.clone()));
-            let parent = parent
-                .filter(|_| changes_parents)
-                .map(|parent| StreamCommit::new(parent, run).gone(gone).records(verified_parents));
-            let stream = self.stream.table().to_owned();
-            let gone = Vec::new();
-            let part = StreamCommit { stream, run, records, staged, rejects, corrected, gone, sweep, change };
-            let delivered = self.connector.deliver(&self.resource, at, part, parent, order, &mut self.base).await;
-            // If the commit failed, the rejects that it corrects are still outstanding.
-            if corrects_rejects && delivered.is_err()
-                || delivered.as_ref().is_ok_and(|it| it.counts.rejected > rejected)
-            {
-                self.rejects.note_untracked();
-            }
-            let report = delivered?;
-            is_stored = state.is_some() && (sweep != Some(Sweep::Fence) || report.version.is_some());
-            self.record.counts += &report.counts;
-            self.record.commits += 1;
-            if report.counts.offered != offered || !report.counts.add_up() {
-                return Err(Error::internal("the sink's report does not add up")
-                    .with_context("offered", offered)
-                    .with_context("counts", format!("{:?}", report.counts)));
-            }
-        }
-        self.record.counts += &excluded_counts;
-        if is_stored {
-            self.stored = state;
-            self.recorded_end = is_end.then(|| self.end(status));
-        }
-        self.checkpoint = checkpoint;
-        self.reconcile = reconcile;
-        self.record.timings.commit_ms += millis(began.elapsed());
-        let (resource, stream, run) = (self.resource.clone(), self.stream.name.clone(), self.record.id);
-        let (counts, commits) = (self.record.counts.clone(), self.record.commits);
-        self.connector.emit(Event::Committed { resource, stream, run, counts, commits });
-        Ok(())
-    }
-
     pub(super) fn state(
         &self,
         status: RunStatus,
@@ -407,8 +300,8 @@ impl<'a> Run<'a> {
         checkpoint: Option<Checkpoint>,
         reconcile: Option<Reconciliation>,
     ) -> StreamState {
-        let has_rejects = self.rejects.may_have_any();
-        StreamState { status, run: self.record.id, checkpoint, reconcile, message, claim: None, has_rejects }
+        let (claim, has_rejects, newest) = (None, self.rejects.may_have_any(), self.newest.known());
+        StreamState { status, run: self.record.id, checkpoint, reconcile, message, claim, has_rejects, newest }
     }
 
     /// Stores the first checkpoint before committing it, so that other programs can identify the resource. The run's next state
@@ -432,24 +325,6 @@ impl<'a> Run<'a> {
     pub(super) fn end(&self, status: RunStatus) -> RecordedEnd {
         let empty_columns = self.columns.missing(MIN_RECORDS);
         RecordedEnd { status, counts: self.record.counts.clone(), commits: self.record.commits, empty_columns }
-    }
-
-    /// The change for a commit. Its record includes the commit itself, and the end of the run if the state does; the sink adds the counts
-    /// of the rows.
-    fn change_of_commit(&self, at: jiff::Timestamp, state: StreamState, excluded_counts: &Counts) -> StateChange {
-        let status = state.status;
-        let mut change = self.change(at, Some(state));
-        if let Some(run) = &mut change.run {
-            if status != RunStatus::Running {
-                run.status = status;
-                run.ended_at = Some(at.max(run.started_at));
-                run.empty_columns = self.columns.missing(MIN_RECORDS);
-            }
-            run.commits += 1;
-            run.counts += excluded_counts;
-            run.timings.total_ms = millis(self.began.elapsed());
-        }
-        change
     }
 
     pub(super) fn cancel(&self) -> &CancellationToken {

@@ -11,11 +11,11 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::ingest::ConcurrentRuns;
-use super::planned::{PlannedStream, PrefetchedState};
+use super::planned::PlannedStream;
 use super::settings::Configured;
 use super::timetable::{PlannedResource, Timetable};
 use super::{Connector, Schedule};
-use crate::{Mode, Resource, Result, RunStatus, Settings, StateKey};
+use crate::{Mode, Resource, Result, RunStatus, Settings};
 
 /// How often the configuration is read again, to notice what another program has enabled or disabled.
 const REFRESH: Duration = Duration::from_secs(15);
@@ -134,13 +134,11 @@ impl Connector {
             (resource, PlannedResource { schedules, last, is_unfinished, streams, unread, dropped })
         };
         let mut plan: BTreeMap<_, _> = PlannedStream::selected(&self.spec, selected).into_iter().map(planned).collect();
-        let keys: Vec<StateKey> = plan.values().flat_map(|planned| &planned.streams).map(PlannedStream::key).collect();
-        let mut statuses = self.statuses(&keys).await?.into_iter();
-        let is_metered = self.state.is_metered();
+        let streams = plan.values_mut().flat_map(|planned| &mut planned.streams);
+        let mut statuses = self.prefetch(streams).await?.into_iter();
         for planned in plan.values_mut() {
             let mut starts = Vec::with_capacity(planned.streams.len());
-            for (stream, status) in planned.streams.iter_mut().zip(&mut statuses) {
-                stream.start = PrefetchedState::new(status.entry, is_metered);
+            for (stream, status) in planned.streams.iter().zip(&mut statuses) {
                 let run = status.run.as_ref();
                 match run {
                     Some(run) => starts.push(run.started_at),

@@ -36,6 +36,7 @@ impl Run<'_> {
                 new
             }
         };
+        self.newest.add(&buffer.rows.records);
         staged.add(buffer).await?;
         let is_full = staged.is_full(limits.commit_bytes);
         self.staged = Some(staged);

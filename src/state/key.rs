@@ -1,4 +1,4 @@
-//! The names of states.
+//! The names and the versions of states.
 
 use std::fmt;
 
@@ -25,4 +25,14 @@ impl fmt::Display for StateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.resource, self.stream)
     }
+}
+
+/// Numbers the entries of one key. A run that builds on an old version is refused. [`StateVersion::NONE`] is a key without entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StateVersion(pub u64);
+
+impl StateVersion {
+    /// The version of a key that has no entry.
+    pub const NONE: Self = Self(0);
 }

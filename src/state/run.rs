@@ -143,6 +143,11 @@ impl Counts {
         self.inserted + self.updated + self.deleted > 0
     }
 
+    /// Whether the tables now have every record as the source has returned it, unless a later one of the same key has replaced it.
+    pub(crate) fn stored_all(&self) -> bool {
+        self.rejected == 0 && self.skipped_total() == 0
+    }
+
     /// Whether any row was written.
     pub fn wrote(&self) -> bool {
         self.inserted + self.updated + self.deleted + self.rejected > 0

@@ -4,20 +4,9 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use super::{Counts, RunRecord, StateKey, StreamState};
+use super::{Counts, RunRecord, StateKey, StateVersion, StreamState};
 use crate::Result;
-
-/// Numbers the entries of one key. A run that builds on an old version is refused. [`StateVersion::NONE`] is a key without entries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct StateVersion(pub u64);
-
-impl StateVersion {
-    /// The version of a key that has no entry.
-    pub const NONE: Self = Self(0);
-}
 
 /// Selects records of runs. The default selects the newest of all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -138,8 +127,11 @@ impl StateChange {
     }
 
     /// Adds the counts of a commit to the run's record. A [`Sink`](crate::Sink) calls it before it stores the change, so that
-    /// rows and record agree.
+    /// rows, record and state agree.
     pub fn count(&mut self, counts: &Counts) {
+        if let Some(state) = &mut self.state {
+            state.confirm_newest(counts);
+        }
         if let Some(run) = &mut self.run {
             run.counts += counts;
         }

@@ -14,6 +14,7 @@ mod identity;
 mod metered;
 mod metered_serve;
 mod mocks;
+mod newest;
 mod operations;
 mod reconcile;
 mod records;

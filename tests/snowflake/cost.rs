@@ -75,6 +75,23 @@ async fn a_run_with_one_small_commit_is_eight_statements() {
     }
 }
 
+/// A source with an inclusive `since` returns the newest record in every read.
+#[tokio::test]
+async fn a_read_that_returns_the_newest_record_again_is_two_reads() {
+    let (db, source) = (TestDatabase::new(usize::MAX), Issues::inclusive());
+    source.pages("r", vec![1..2, 2..3]);
+    ingest(&db, &connector(&db, &source), IngestRequest::new([resource("r")])).await;
+    for process in [db.snowflake.clone(), db.another_process()] {
+        let connector = Connector::new(source.clone(), Arc::new(process));
+        let sent = ingest(&db, &connector, IngestRequest::default()).await;
+        assert_eq!(sent.len(), 2, "{sent:?}");
+        assert!(sent.iter().all(|statement| statement.binds.is_empty()), "{sent:?}");
+    }
+    // A reconcile run marks the record, and remembers it.
+    ingest(&db, &connector(&db, &source), IngestRequest::default().mode(Mode::Reconcile)).await;
+    assert_eq!(ingest(&db, &connector(&db, &source), IngestRequest::default()).await.len(), 2);
+}
+
 #[tokio::test]
 async fn a_thousand_resources_take_one_statement_for_settings_and_one_for_state() {
     let db = TestDatabase::new(usize::MAX);

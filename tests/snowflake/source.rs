@@ -12,17 +12,26 @@ use snowfeed::sources::github::GithubIssues;
 
 /// Pages of issues, by resource. A read resumes after the page that the checkpoint names; a reconcile run reads all.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Issues(Arc<Mutex<BTreeMap<String, Vec<Range<i64>>>>>);
+pub(crate) struct Issues {
+    pages: Arc<Mutex<BTreeMap<String, Vec<Range<i64>>>>>,
+    /// Whether a read begins with the page that the checkpoint names, like one with an inclusive `since`.
+    is_inclusive: bool,
+}
 
 impl Issues {
+    /// A source that returns the last page of a read again in the next one.
+    pub(crate) fn inclusive() -> Self {
+        Self { is_inclusive: true, ..Self::default() }
+    }
+
     /// Adds a page with the issues of these numbers.
     pub(crate) fn page(&self, resource: &str, numbers: Range<i64>) {
-        self.0.lock().unwrap().entry(resource.into()).or_default().push(numbers);
+        self.pages.lock().unwrap().entry(resource.into()).or_default().push(numbers);
     }
 
     /// Replaces all pages.
     pub(crate) fn pages(&self, resource: &str, pages: Vec<Range<i64>>) {
-        self.0.lock().unwrap().insert(resource.into(), pages);
+        self.pages.lock().unwrap().insert(resource.into(), pages);
     }
 }
 
@@ -56,14 +65,14 @@ impl Reader for Issues {
     }
 
     fn discover(&self) -> ResourceStream {
-        let resources: Vec<_> = self.0.lock().unwrap().keys().map(Resource::new).collect();
+        let resources: Vec<_> = self.pages.lock().unwrap().keys().map(Resource::new).collect();
         stream::iter(resources).boxed()
     }
 
     fn read(&self, request: ReadRequest) -> BatchStream {
         let done: usize = request.checkpoint.map_or(0, |checkpoint| checkpoint.parse().unwrap());
-        let pages = self.0.lock().unwrap().get(request.resource.name()).cloned().unwrap_or_default();
-        let pages = pages.into_iter().enumerate().skip(done);
+        let pages = self.pages.lock().unwrap().get(request.resource.name()).cloned().unwrap_or_default();
+        let pages = pages.into_iter().enumerate().skip(done.saturating_sub(usize::from(self.is_inclusive)));
         let batches = pages.map(|(index, numbers)| {
             Ok(Batch::new().records(numbers.map(issue)).checkpoint(Checkpoint::new(&(index + 1))?))
         });

@@ -141,16 +141,7 @@ pub(super) fn run_record(key: &StateKey, id: RunId, started: i64) -> RunRecord {
 
 /// A state with a unique message.
 pub(super) fn state(run: RunId, message: &str) -> StreamState {
-    let status = RunStatus::Running;
-    StreamState {
-        status,
-        run,
-        checkpoint: None,
-        reconcile: None,
-        message: Some(message.into()),
-        claim: None,
-        has_rejects: false,
-    }
+    StreamState { message: Some(message.into()), ..StreamState::new(RunStatus::Running, run) }
 }
 
 /// A change of state with a new run.

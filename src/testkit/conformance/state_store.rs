@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::fixture::{ODD_TEXTS, assert_refused, at, change, key, must, run_record};
 use super::{Clause, Fresh, dropped_after};
-use crate::state::{Reconciliation, StreamState};
+use crate::state::{NewestRecords, Reconciliation, StreamState};
 use crate::{
     Checkpoint, ErrorKind, RunId, RunQuery, RunRecord, RunStatus, StateChange, StateKey, StateStore, StateVersion,
 };
@@ -357,6 +357,11 @@ async fn clause_7_values_come_back_equal(fresh: Fresh<dyn StateStore>) {
         message: Some(ODD_TEXTS.join("\n")),
         claim: None,
         has_rejects: true,
+        newest: Some(NewestRecords {
+            version: i64::MIN.into(),
+            hashes: ODD_TEXTS.iter().map(|text| ((*text).to_owned(), "0f".to_owned())).collect(),
+            others: [("others".to_owned(), StateVersion(u64::MAX))].into(),
+        }),
     };
     let record = run_record(&widgets(), run, 1);
     let (key, at) = (widgets(), at(1) + jiff::SignedDuration::from_nanos(123_456_789));
