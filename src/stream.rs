@@ -26,7 +26,7 @@ pub use path::{JsonPath, Step};
 pub enum ColumnType {
     /// Text.
     Text,
-    /// A whole number of at most 64 bits.
+    /// A whole number of at most 64 bits; in Snowflake, of at most 38 digits.
     Integer,
     /// A number.
     Float,

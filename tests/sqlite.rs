@@ -254,7 +254,7 @@ async fn a_value_of_another_type_reads_as_null() {
     let documents = views::cases().into_iter().map(|(document, _)| document).enumerate();
     let records = documents.map(|(number, text)| Record::upsert(number.to_string(), Version::NONE, text.to_owned()));
     sqlite.commit(commit("one", records.collect())).await.unwrap();
-    views::assert_as_expected(sqlite.preview(&resource("one"), "issues", 99).await.unwrap());
+    views::assert_as_expected(sqlite.preview(&resource("one"), "issues", 99).await.unwrap(), &[]);
 }
 
 /// The result of a query with Python's sqlite3 on a file.

@@ -34,7 +34,8 @@ async fn a_value_of_another_type_reads_as_null() {
         db.snowflake.ensure_streams(&one, &[views::spec()]).await.unwrap();
         let documents: Vec<&str> = views::cases().into_iter().map(|(document, _)| document).collect();
         put(&db, "one", &documents).await;
-        views::assert_as_expected(db.snowflake.preview(&one, "issues", 99).await.unwrap());
+        let long = (r#"{"v":99999999999999999999}"#, json!({ "integer": "99999999999999999999" }));
+        views::assert_as_expected(db.snowflake.preview(&one, "issues", 99).await.unwrap(), &[long]);
         // The view itself is readable, too, whatever the documents contain.
         let count = query(
             &db,

@@ -7,7 +7,9 @@ use crate::{ColumnType, JsonPath};
 
 /// The typed columns over the `RAW` of a table `t`, separated by commas.
 ///
-/// A value of another type reads as null, even if a cast would succeed, as in the views of every backend.
+/// A value of another type reads as null, even if a cast would succeed, as in the views of every backend. The functions `AS_…` say
+/// exactly that, and never fail. Texts, numbers and booleans are one such function of a path, so that Snowflake can use what it
+/// knows about the path in a micro-partition. Unverified: see docs/unverified.md#pruning.
 pub(super) fn select_list(columns: &[Column]) -> Sql {
     let columns: Vec<Sql> = columns
         .iter()
@@ -22,7 +24,7 @@ pub(super) fn select_list(columns: &[Column]) -> Sql {
 pub(super) fn value_at(path: &JsonPath) -> Sql {
     let steps = path.steps();
     let each = steps.iter().position(|step| *step == Step::Each);
-    let value = walk("t.\"RAW\"".into(), &steps[..each.unwrap_or(steps.len())]);
+    let value = at_path(&steps[..each.unwrap_or(steps.len())]);
     match each {
         None => sql!("TO_JSON({value})", value),
         Some(at) => sql!("TO_JSON({array})", array = array(ColumnType::Json, &value, &steps[at + 1..])),
@@ -32,11 +34,29 @@ pub(super) fn value_at(path: &JsonPath) -> Sql {
 fn expression(column: &Column) -> Sql {
     let steps = column.path.steps();
     let each = steps.iter().position(|step| *step == Step::Each);
-    let value = walk("t.\"RAW\"".into(), &steps[..each.unwrap_or(steps.len())]);
+    let value = at_path(&steps[..each.unwrap_or(steps.len())]);
     match each {
         None => scalar(column.kind, &value),
         Some(at) => array(column.kind, &value, &steps[at + 1..]),
     }
+}
+
+/// The value at these members of the `RAW` of a table `t`.
+fn at_path(steps: &[Step]) -> Sql {
+    let names: Option<Vec<Sql>> = steps.iter().map(plain_name).collect();
+    match names {
+        Some(names) if !names.is_empty() => sql!("t.\"RAW\":{path}", path = Sql::join(&names, ".")),
+        // It means the same, and takes any text as a name.
+        _ => walk("t.\"RAW\"".into(), steps),
+    }
+}
+
+/// A member as a part of a path, if Snowflake documents that its name can be one.
+fn plain_name(step: &Step) -> Option<Sql> {
+    let Step::Member(member) = step else { return None };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let begins_plainly = member.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    (begins_plainly && member.chars().all(is_plain)).then(|| identifier(member))
 }
 
 /// The SQL that follows these members from `root`.
@@ -47,18 +67,13 @@ fn walk(root: Sql, steps: &[Step]) -> Sql {
     })
 }
 
-/// The JSON text shows the type of a VARIANT; `TYPEOF` would cost the same.
 fn scalar(kind: ColumnType, value: &Sql) -> Sql {
     let json = sql!("TO_JSON({value})", value);
     match kind {
-        ColumnType::Text => sql!("CASE WHEN LEFT({json}, 1) = '\"' THEN CAST({value} AS VARCHAR) END", json, value),
-        ColumnType::Integer => {
-            sql!("CASE WHEN REGEXP_LIKE({json}, '^-?[0-9]+$') THEN TRY_CAST({json} AS NUMBER(19, 0)) END", json)
-        }
-        ColumnType::Float => {
-            sql!("CASE WHEN REGEXP_LIKE({json}, '^-?[0-9].*$') THEN TRY_CAST({json} AS FLOAT) END", json)
-        }
-        ColumnType::Boolean => sql!("CASE {json} WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END", json),
+        ColumnType::Text => sql!("AS_VARCHAR({value})", value),
+        ColumnType::Integer => sql!("AS_INTEGER({value})", value),
+        ColumnType::Float => sql!("AS_DOUBLE({value})", value),
+        ColumnType::Boolean => sql!("AS_BOOLEAN({value})", value),
         ColumnType::Timestamp => {
             // The conversion alone would take numbers, and times without a zone. A cast would follow the
             // TIMESTAMP_INPUT_FORMAT of the reader's session.
@@ -66,13 +81,12 @@ fn scalar(kind: ColumnType, value: &Sql) -> Sql {
             let time = "[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?";
             let zone = "([Zz]|[+-][0-9]{2}:[0-9]{2})";
             sql!(
-                "CASE WHEN REGEXP_LIKE({json}, '^\"{day}[Tt ]{time}{zone}\"$') \
-                 THEN TRY_TO_TIMESTAMP_TZ(CAST({value} AS VARCHAR), 'AUTO') END",
-                json,
+                "CASE WHEN REGEXP_LIKE(AS_VARCHAR({value}), '^{day}[Tt ]{time}{zone}$') \
+                 THEN TRY_TO_TIMESTAMP_TZ(AS_VARCHAR({value}), 'AUTO') END",
+                value,
                 day,
                 time,
-                zone,
-                value
+                zone
             )
         }
         ColumnType::Json => sql!("CASE WHEN LEFT({json}, 1) IN ('{{', '[') THEN {value} END", json, value),

@@ -76,7 +76,9 @@ fn value(cell: Option<&str>, kind: Option<ColumnType>) -> Result<Value> {
         })
     };
     match kind {
-        Some(ColumnType::Integer | ColumnType::Json) => read(text),
+        // A longer one would lose digits as a JSON number.
+        Some(ColumnType::Integer) => Ok(text.parse::<i64>().map_or_else(|_| text.into(), Value::from)),
+        Some(ColumnType::Json) => read(text),
         // Without its decimal point it would become an integer in JSON.
         Some(ColumnType::Float) => Ok(read(text)?.as_f64().into()),
         Some(ColumnType::Boolean | ColumnType::Present) => read(&text.to_ascii_lowercase()),

@@ -12,6 +12,7 @@ from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
 from strict import (
+    casts,
     collations,
     databases,
     loads,
@@ -222,6 +223,8 @@ def prepare(statement, session, binds, columns, of_the_account):
     if statement.kind not in (statements.QUERY, statements.CHANGE) and not isinstance(ast, exp.Create):
         return ast
     policies.apply(ast, lambda table: statements.key(table, session), columns, of_the_account)
+    casts.chain(ast)
+    casts.apply(ast, types.Types(ast, columns, binds).of)
     known = types.Types(ast, columns, binds)
     types.check(ast, known, columns)
     if isinstance(ast, exp.Merge):
