@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::credentials::CredentialUse;
+use super::group_commits::GroupCommits;
 use super::identity::IdentityClaims;
 use super::{Event, Observer};
 use crate::{
@@ -86,6 +87,7 @@ pub struct Connector {
     pub(super) state: Arc<dyn StateStore>,
     pub(super) config: Arc<dyn ConfigStore>,
     delivery: Stores,
+    groups: GroupCommits,
     pub(super) overrides: Map<String, Value>,
     pub(super) claims: IdentityClaims,
     pub(super) limits: Limits,
@@ -163,6 +165,7 @@ impl Connector {
             state,
             config,
             delivery,
+            groups: GroupCommits::default(),
             overrides: Map::new(),
             claims: IdentityClaims::default(),
             emitter: Emitter::default(),
@@ -288,7 +291,10 @@ impl Connector {
         let commit = |part| async {
             let mut commit = Commit::new(resource.clone(), at).part(part);
             commit.parts.extend(other);
-            let mut report = self.sink.commit(commit).await?;
+            let mut report = match self.is_transactional() && self.state.is_metered() {
+                true => self.groups.commit(&self.sink, commit).await?,
+                false => self.sink.commit(commit).await?,
+            };
             report.streams.remove(&stream).ok_or_else(|| {
                 Error::internal("the sink's report lacks a stream of the commit").with_context("stream", &stream)
             })

@@ -23,6 +23,7 @@ mod discover;
 mod duplicates;
 mod event;
 mod finish;
+mod group_commits;
 mod identity;
 mod ingest;
 mod list;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 mod append;
+mod backend;
 mod check;
 mod children;
 mod contract;
@@ -10,6 +11,7 @@ mod deletion_feeds;
 mod deletions;
 mod delivery;
 mod discover;
+mod group_commits;
 mod identity;
 mod metered;
 mod metered_serve;

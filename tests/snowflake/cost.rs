@@ -8,6 +8,7 @@ use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::internals::snowflake::{Sql, Statement};
 use snowfeed::{ConfigStore, Mode, RunQuery, RunStatus, Sink, StateStore};
 
+use crate::many_streams::ManyStreams;
 use crate::mocks::{AcceptAll, backend};
 use crate::recording::RecordingClient;
 use crate::source::Issues;
@@ -90,6 +91,25 @@ async fn a_read_that_returns_the_newest_record_again_is_two_reads() {
     // A reconcile run marks the record, and remembers it.
     ingest(&db, &connector(&db, &source), IngestRequest::default().mode(Mode::Reconcile)).await;
     assert_eq!(ingest(&db, &connector(&db, &source), IngestRequest::default()).await.len(), 2);
+}
+
+/// Ten streams of one resource, each with one changed row. One after the other, each makes a commit; at once, the first one commits, and the
+/// others share a commit: three statements for each, and three for all.
+#[tokio::test]
+async fn streams_of_a_resource_share_a_commit() {
+    for (concurrency, transactions, statements) in [(1, 10, 2 + 10 * 6), (10, 2, 2 + 6 + 3 + 9 * 3)] {
+        let (db, source) = (TestDatabase::new(usize::MAX), ManyStreams::new(10, concurrency));
+        let connector = Connector::new(source.clone(), Arc::new(db.snowflake.clone()));
+        let request = |all: Vec<_>| IngestRequest::new(all).concurrency(concurrency);
+        ingest(&db, &connector, request(vec![resource("r")])).await;
+        source.change();
+        let sent = ingest(&db, &connector, request(vec![])).await;
+        let begun = sent.iter().filter(|statement| statement.sql.starts_with("BEGIN")).count();
+        assert_eq!((begun, sent.len()), (transactions, statements), "{concurrency} at once: {sent:?}");
+        let runs = db.snowflake.runs(RunQuery::new(10)).await.unwrap();
+        assert!(runs.iter().all(|run| run.counts.updated == 1 && run.status == RunStatus::Complete), "{runs:?}");
+        assert_eq!(ingest(&db, &connector, request(vec![])).await.len(), 2);
+    }
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ mod hostile;
 mod idle_day;
 mod loads;
 mod login;
+mod many_streams;
 mod migration;
 mod mocks;
 mod options;
