@@ -261,13 +261,21 @@ mod tests {
         assert!(unpacked(&file.finish().unwrap()) == text);
     }
 
-    #[tokio::test]
-    async fn a_file_whose_line_was_abandoned_is_not_used() {
-        let long = "x".repeat(2 * BLOCK);
-        let mut file = GzipLines::new();
-        assert!(futures::poll!(Box::pin(file.add(&long))).is_pending(), "it works on another thread");
-        assert_eq!(file.add(&long).await.unwrap_err().kind(), crate::ErrorKind::Internal);
-        assert!(file.finish().is_err());
+    #[test]
+    fn a_file_whose_line_was_abandoned_is_not_used() {
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            // The only thread for such work is busy, so that the line waits.
+            let (release, released) = std::sync::mpsc::channel::<()>();
+            let busy = tokio::task::spawn_blocking(move || released.recv());
+            let long = "x".repeat(2 * BLOCK);
+            let mut file = GzipLines::new();
+            assert!(futures::poll!(Box::pin(file.add(&long))).is_pending(), "it works on another thread");
+            release.send(()).unwrap();
+            busy.await.unwrap().unwrap();
+            assert_eq!(file.add(&long).await.unwrap_err().kind(), crate::ErrorKind::Internal);
+            assert!(file.finish().is_err());
+        });
     }
 
     #[tokio::test]
