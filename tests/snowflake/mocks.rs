@@ -285,6 +285,8 @@ pub(crate) enum Outcome {
     Lost,
     /// It is run, but the process stops before it gets the response.
     Stops(Arc<Notify>),
+    /// It is not run: the answer is this error.
+    Refused(Error),
 }
 
 /// Decides about each statement; may wait.
@@ -342,6 +344,7 @@ impl InterceptingSession {
             Outcome::Runs => return send(session).await,
             Outcome::Unanswered => drop(send(session).await.unwrap()),
             Outcome::Lost => {}
+            Outcome::Refused(error) => return Err(error),
             Outcome::Stops(stopped) => {
                 drop(send(session).await.unwrap());
                 return stop(stopped).await;

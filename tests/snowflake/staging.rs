@@ -9,7 +9,9 @@ use proptest::prelude::*;
 use snowfeed::backends::Snowflake;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::internals::snowflake::{Client, Sql, Statement, backend_with};
-use snowfeed::{Counts, Record, RowPath, RunId, RunStatus, Sink, StalePolicy, StreamCommit, Sweep, Version};
+use snowfeed::{
+    Counts, Error, ErrorKind, Record, RowPath, RunId, RunStatus, Sink, StalePolicy, StreamCommit, Sweep, Version,
+};
 use tokio::sync::Notify;
 
 use crate::mocks::{Intercept, InterceptingClient, Outcome, stop};
@@ -111,6 +113,40 @@ async fn a_crash_at_any_step_loses_and_doubles_nothing_and_the_next_run_removes_
             assert!(rows.iter().all(|row| row.contains("|live|")), "{rows:?}");
             assert_eq!(staged(&db).await, 0, "{step} {after}");
         }
+    }
+}
+
+/// Refuses the statements of this step: a monitor suspends the warehouse, a stage is full, or its credentials have expired.
+fn refusing(step: &'static str, kind: ErrorKind) -> Intercept {
+    Arc::new(move |statement| {
+        let is_refused = statement.sql.starts_with(step);
+        async move { if is_refused { Outcome::Refused(Error::new(kind, "refused")) } else { Outcome::Runs } }.boxed()
+    })
+}
+
+#[tokio::test]
+async fn an_error_at_any_step_loses_and_doubles_nothing_and_the_next_run_removes_its_files() {
+    use ErrorKind::{Authentication, Configuration, RateLimited};
+    let steps = [("PUT", Authentication), ("PUT", RateLimited), ("UPDATE", RateLimited), ("COPY", Configuration)];
+    for (step, kind) in steps.into_iter().chain([("MERGE", RateLimited), ("INSERT ALL", Configuration)]) {
+        let (db, source) = (TestDatabase::new(0), Issues::default());
+        source.page("r", 1..5);
+        let first = Connector::new(source.clone(), Arc::new(db.snowflake.clone()));
+        first.ingest(IngestRequest::new([resource("r")])).await.unwrap();
+        source.page("r", 3..9);
+        let intercept = refusing(step, kind);
+        let client = InterceptingClient { client: Arc::new(db.recording.clone()), intercept };
+        let failing = Connector::new(source.clone(), Arc::new(process(&db, client)));
+        let run = failing.ingest(IngestRequest::default()).await.unwrap().runs.remove(0);
+        assert_eq!((run.status, run.commits), (RunStatus::Failed, 0), "{step}: {run:?}");
+        assert_eq!(run.error.unwrap().kind, kind, "{step}");
+        drop(failing);
+        let next = Connector::new(source, Arc::new(process(&db, db.recording.clone())));
+        let run = next.ingest(IngestRequest::default()).await.unwrap().runs.remove(0);
+        assert_eq!((run.status, run.counts.inserted), (RunStatus::Complete, 4), "{step}: {run:?}");
+        let rows = contents(&db, "r").await;
+        assert!(rows.len() == 8 && rows.iter().all(|row| row.contains("|live|")), "{step}: {rows:?}");
+        assert_eq!(staged(&db).await, 0, "{step}");
     }
 }
 
