@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to measure")]
 
+mod latency;
 #[path = "../measure/mod.rs"]
 mod measure;
 #[path = "../../tests/support/peers.rs"]
@@ -14,7 +15,9 @@ mod ways;
 
 use std::error::Error;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use latency::Proxy;
 use serde::{Deserialize, Serialize};
 use ways::Way;
 
@@ -40,23 +43,33 @@ fn main() -> Outcome<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["way", way, rows, port] => ways::measure(Way::named(way)?, rows.parse()?, port.parse()?),
-        words if words.contains(&"--test") => table(2_000),
-        ["--rows", rows, ..] => table(rows.parse()?),
-        _ => table(100_000),
+        words if words.contains(&"--test") => table(2_000, 0),
+        words => table(number(words, "--rows", 100_000)?, number(words, "--latency", 0)?),
     }
 }
 
-fn table(rows: u32) -> Outcome<()> {
+/// The number after a word; without the word, the default.
+fn number(words: &[&str], name: &str, default: u32) -> Outcome<u32> {
+    match words.iter().position(|word| *word == name) {
+        None => Ok(default),
+        Some(at) => Ok(words.get(at + 1).ok_or_else(|| format!("{name} needs a number"))?.parse()?),
+    }
+}
+
+/// Measures each way; each request to the server takes this many milliseconds longer.
+fn table(rows: u32, latency: u32) -> Outcome<()> {
     let Some(server) = peers::fakesnow() else { return Ok(()) };
-    println!("{rows} records of 3 kB");
+    let proxy = Proxy::start(server.port, Duration::from_millis(latency.into()))?;
+    let port = if latency == 0 { server.port } else { proxy.port };
+    println!("{rows} records of 3 kB, {latency} ms of latency");
     println!(
         "| way | commits | statements | staged MB | client CPU s | µs a record | to the bound | wall s | rows/s | commits/s | peak MiB |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|");
-    let make = client(Way::Make, rows, server.port)?;
+    let make = client(Way::Make, rows, port)?;
     let mut bound = None;
     for way in Way::ALL {
-        let figures = if way == Way::Make { make.clone() } else { client(way, rows, server.port)? };
+        let figures = if way == Way::Make { make.clone() } else { client(way, rows, port)? };
         let Figures { commits, statements, staged, cpu, wall, peak, .. } = figures;
         // Making the records is not part of the measured work.
         let own = cpu - make.cpu;
