@@ -33,6 +33,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = templates![
     "procedures/app_database.py",
     "procedures/configured_resources.py",
     "procedures/connector.py",
+    "procedures/cost.py",
     "procedures/destination.py",
     "procedures/history.py",
     "procedures/ingestion.py",

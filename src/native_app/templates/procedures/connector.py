@@ -3,6 +3,7 @@
 import logging
 
 import app_database
+import cost
 import destination
 import ingestion
 import jobs
@@ -165,6 +166,12 @@ def resume_connector(session):
 def get_connector_status(session):
     """The status of the connector and its resources."""
     return status.report(session)
+
+
+@returns_response
+def create_cost_view(session):
+    """Creates a view of what the connector costs."""
+    return cost.create_view(session, settings.load(session).destination_database)
 
 
 @returns_response
