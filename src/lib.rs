@@ -21,6 +21,7 @@
 pub mod backends;
 mod checkpoint;
 mod config;
+pub mod cost;
 pub mod engine;
 mod error;
 mod monitor;
@@ -58,9 +59,9 @@ pub use resource::{Resource, ResourceNames};
 pub use secret::SecretRef;
 pub use sink::merge;
 pub use sink::{
-    Backend, Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, RowQuery, RowSelection,
-    SelectedRow, Sink, Stage, StagedRecords, StalePolicy, StoredRecord, StoredReject, StoredRow, StreamCommit,
-    StreamReport, Sweep, UnseenQuery,
+    Backend, Commit, CommitReport, Limits, LiveRows, Load, LoadEstimate, OutstandingRejects, RejectQuery, RowQuery,
+    RowSelection, SelectedRow, Sink, Stage, StagedRecords, StalePolicy, StoredRecord, StoredReject, StoredRow,
+    StreamCommit, StreamReport, Sweep, UnseenQuery,
 };
 pub use source::{
     BatchStream, ConnectContext, Parent, ReadRequest, Reader, ResourceStream, Source, SourceSpec, VerifyRequest,

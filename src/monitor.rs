@@ -33,6 +33,8 @@ pub enum SourceEvent {
         /// The end of the window, if the remote reports it.
         reset: Option<Timestamp>,
     },
+    /// The list that is being read has this many pages of the size of those that are read.
+    Pages(u64),
     /// A message for people that does not stop the run, such as `reading anonymously`.
     Warning(String),
 }

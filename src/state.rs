@@ -16,6 +16,7 @@ pub use run::{Counts, Mode, RunId, RunRecord, RunStatus, Timings};
 pub use store::{RunQuery, StateChange, StateEntry, StateStore, StreamStatus};
 
 use crate::Checkpoint;
+use crate::cost::Spending;
 
 /// A reconciliation in progress: a read of everything that the source has, to find what it no longer has. It may take several
 /// reconcile runs.
@@ -90,13 +91,17 @@ pub struct StreamState {
     /// The records that an incremental read may return again, unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) newest: Option<NewestRecords>,
+    /// The credits that its commits have used.
+    #[serde(default, skip_serializing_if = "Spending::is_empty")]
+    pub spending: Spending,
 }
 
 impl StreamState {
     /// The state of a stream of which nothing has been read yet, written by this run.
     pub fn new(status: RunStatus, run: RunId) -> Self {
         let (checkpoint, reconcile, message, claim, newest) = (None, None, None, None, None);
-        Self { status, run, checkpoint, reconcile, message, claim, has_rejects: false, newest }
+        let spending = Spending::default();
+        Self { status, run, checkpoint, reconcile, message, claim, has_rejects: false, newest, spending }
     }
 
     /// Forgets the newest records if the commit that stores this state, with these counts, did not store each of its own: they may be among

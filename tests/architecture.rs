@@ -18,7 +18,7 @@ use modules::{Imports, read, read_crate};
 /// import each other.
 type Layer = (&'static str, &'static [&'static str], &'static [&'static str]);
 
-/// The layers, the highest first: imports point down. `core` means the four lowest ones.
+/// The layers, the highest first: imports point down. `core` means the five lowest ones.
 const LAYERS: &[Layer] = &[
     ("cli", &["cli"], &["native_app", "snowflake", "sqlite", "preview", "connection", "engine", "net", "core"]),
     ("native_app", &["native_app"], &["snowflake", "driver", "connection", "net", "core"]),
@@ -35,13 +35,18 @@ const LAYERS: &[Layer] = &[
     ("engine", &["engine"], &["core"]),
     ("http", &["http"], &["net", "monitor", "error"]),
     ("net", &["net"], &["error"]),
-    ("traits", &["source", "sink"], &["data", "monitor", "error"]),
-    ("data", &["record", "checkpoint", "resource", "secret", "stream", "config", "state"], &["monitor", "error"]),
+    ("traits", &["source", "sink"], &["data", "cost", "monitor", "error"]),
+    (
+        "data",
+        &["record", "checkpoint", "resource", "secret", "stream", "config", "state"],
+        &["cost", "monitor", "error"],
+    ),
+    ("cost", &["cost"], &["error"]),
     ("monitor", &["monitor"], &["error"]),
     ("error", &["error"], &[]),
 ];
 
-const CORE: &[&str] = &["traits", "data", "monitor", "error"];
+const CORE: &[&str] = &["traits", "data", "cost", "monitor", "error"];
 
 /// The files that declare modules and re-export their items, and do nothing else.
 const REEXPORTS: &[&str] = &["lib.rs", "backends/mod.rs", "sources/mod.rs"];

@@ -14,6 +14,8 @@ mod commands;
 mod demo;
 #[path = "cli/errors.rs"]
 mod errors;
+#[path = "cli/estimate.rs"]
+mod estimate;
 #[path = "cli/json.rs"]
 mod json;
 #[path = "support/json_schema.rs"]

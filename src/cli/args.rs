@@ -70,11 +70,7 @@ pub(super) enum Command {
         after_help = "`KEY=` removes a stored setting. A secret is given by reference: `env:NAME` or `file:PATH`.\n\
         `schema` lists the settings."
     )]
-    Configure {
-        /// The settings to store
-        #[arg(value_name = "KEY=VALUE")]
-        settings: Vec<String>,
-    },
+    Configure(Configure),
     /// Enable a {kind} and create its tables and views
     #[command(
         after_help = "A {kind} that is already known under another spelling of its name keeps that spelling, and one that was \
@@ -115,7 +111,7 @@ pub(super) enum Command {
         concurrency: NonZeroUsize,
     },
     /// Show the status of each {kind}
-    Status,
+    Status(Status),
     /// Show the history of runs, the newest first
     Runs {
         #[command(flatten)]
@@ -196,6 +192,47 @@ pub(super) struct Only {
     pub(super) stream: Option<String>,
 }
 
+/// The arguments of `configure`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Configure {
+    /// The settings to store
+    #[arg(value_name = "KEY=VALUE")]
+    pub(super) settings: Vec<String>,
+    /// Pause while this many of Snowflake's credits are used, as the program estimates them: 1.5/day, 20/month, or none
+    #[cfg(feature = "snowflake")]
+    #[arg(long, value_name = "BUDGET")]
+    budget: Option<String>,
+}
+
+impl Configure {
+    /// The budget to store, or `none`.
+    pub(super) fn budget(&self) -> Option<&str> {
+        #[cfg(feature = "snowflake")]
+        return self.budget.as_deref();
+        #[cfg(not(feature = "snowflake"))]
+        return None;
+    }
+}
+
+/// The arguments of `status`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Status {
+    /// Show what the statements of the last 30 days have cost, which Snowflake knows after up to eight hours
+    #[cfg(feature = "snowflake")]
+    #[arg(long)]
+    cost: bool,
+}
+
+impl Status {
+    /// Whether to show the cost.
+    pub(super) fn cost(&self) -> bool {
+        #[cfg(feature = "snowflake")]
+        return self.cost;
+        #[cfg(not(feature = "snowflake"))]
+        return false;
+    }
+}
+
 /// The arguments of `ingest`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Ingest {
@@ -217,6 +254,9 @@ pub(super) struct Ingest {
     /// How many to read in parallel
     #[arg(long, value_name = "N", default_value = "4")]
     pub(super) concurrency: NonZeroUsize,
+    /// Only estimate what it would take: reads the beginning of each stream, and stores nothing
+    #[arg(long, conflicts_with = "allow_deletions")]
+    pub(super) estimate: bool,
     /// Report how long Snowflake's warehouse ran; takes one more statement
     #[cfg(feature = "snowflake")]
     #[arg(long)]
@@ -272,7 +312,12 @@ fn without_streams(command: clap::Command) -> clap::Command {
 /// Hides what only works with Snowflake as the destination.
 fn without_snowflake_only(command: clap::Command) -> clap::Command {
     #[cfg(feature = "snowflake")]
-    let command = command.mut_subcommand("ingest", |ingest| ingest.mut_arg("cost", |cost| cost.hide(true)));
+    let command = [("ingest", "cost"), ("status", "cost"), ("configure", "budget")].into_iter().fold(
+        command,
+        |command, (subcommand, argument)| {
+            command.mut_subcommand(subcommand, |subcommand| subcommand.mut_arg(argument, |arg| arg.hide(true)))
+        },
+    );
     #[cfg(feature = "native-app")]
     let command = command.mut_subcommand("app", |app| app.hide(true));
     command
@@ -307,8 +352,17 @@ pub(super) fn missing_feature(error: &clap::Error, destinations: &Destinations) 
     }
     use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-    const OF_SNOWFLAKE: [&str; 7] =
-        ["--to", "--connection", "--database", "--schema", "--warehouse", "--role", "--cost"];
+    const OF_SNOWFLAKE: [&str; 9] = [
+        "--to",
+        "--connection",
+        "--database",
+        "--schema",
+        "--warehouse",
+        "--role",
+        "--warehouse-size",
+        "--cost",
+        "--budget",
+    ];
     let ContextValue::String(argument) = error.get(ContextKind::InvalidArg)? else { return None };
     let name = argument.split(['=', ' ']).next().unwrap_or_default();
     (error.kind() == ErrorKind::UnknownArgument && OF_SNOWFLAKE.contains(&name))

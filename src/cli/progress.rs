@@ -124,6 +124,7 @@ impl Progress {
                 row.show();
             }
             Event::Committed { .. } => {}
+            Event::Paused(used) => self.note(&used.to_string()),
             Event::Ended(run) => {
                 let row = rows.remove(&StateKey::new(&run.resource, &run.stream));
                 if let Some(row) = row {
@@ -169,7 +170,7 @@ impl Progress {
             }
             SourceEvent::Resumed => row.pause = None,
             SourceEvent::Quota { remaining, .. } => row.left = Some(*remaining),
-            SourceEvent::Warning(_) => {}
+            SourceEvent::Pages(_) | SourceEvent::Warning(_) => {}
         }
         row.show();
     }

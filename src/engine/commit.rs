@@ -122,6 +122,9 @@ impl Run<'_> {
             let report = delivered?;
             is_stored = state.is_some() && (sweep != Some(Sweep::Fence) || report.version.is_some());
             self.record.counts += &report.counts;
+            self.record.credits += report.credits;
+            self.spending.add(report.credits, at);
+            self.connector.budget.add(report.credits, at);
             self.record.commits += 1;
             if report.counts.offered != offered || !report.counts.add_up() {
                 return Err(Error::internal("the sink's report does not add up")
@@ -136,6 +139,8 @@ impl Run<'_> {
         }
         self.record.counts += &left_out;
         if is_stored {
+            let spending = self.spending;
+            let state = state.map(|state| StreamState { spending, ..state });
             state.iter().for_each(|state| self.newest.stored(state));
             self.stored = state;
             self.recorded_end = is_end.then(|| self.end(status));

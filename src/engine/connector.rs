@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::budget_meter::BudgetMeter;
 use super::credentials::CredentialUse;
 use super::group_commits::GroupCommits;
 use super::identity::IdentityClaims;
@@ -94,6 +95,8 @@ pub struct Connector {
     pub(super) emitter: Emitter,
     /// The uses of credentials that this process has seen proven.
     pub(super) proven_uses: Arc<Mutex<BTreeSet<CredentialUse>>>,
+    /// The budget and what is used of it, as of the last read of the configuration.
+    pub(super) budget: BudgetMeter,
     clock: Clock,
 }
 
@@ -170,6 +173,7 @@ impl Connector {
             claims: IdentityClaims::default(),
             emitter: Emitter::default(),
             proven_uses: Arc::default(),
+            budget: BudgetMeter::default(),
             clock: Arc::new(Timestamp::now),
         }
     }
@@ -311,6 +315,7 @@ impl Connector {
         let report = commit(part).await?;
         if let Some(mut change) = change {
             change.count(&report.counts);
+            change.spend(report.credits);
             *base = self.state.append(change).await?;
         }
         Ok(report)

@@ -1,5 +1,6 @@
 //! The events of an ingestion, and their observers.
 
+use crate::cost::BudgetUse;
 use crate::{Counts, Mode, Resource, RunId, RunRecord, SourceEvent, Traffic};
 
 /// An event of an ingestion.
@@ -67,6 +68,8 @@ pub enum Event {
         /// The number of records in this step.
         records: u64,
     },
+    /// The [budget](super::Connector::set_budget) is used up: nothing starts before the pause ends.
+    Paused(BudgetUse),
     /// A run has ended; its record has the status.
     Ended(Box<RunRecord>),
 }
@@ -109,6 +112,7 @@ impl Event {
                 tracing::debug!(%resource, stream, commits, offered = counts.offered, "committed");
             }
             Self::Verifying { resource, stream, records } => tracing::info!(%resource, stream, records, "verifying"),
+            Self::Paused(used) => tracing::warn!("{used}"),
             Self::Ended(run) => match &run.error {
                 Some(error) => {
                     tracing::error!(resource = %run.resource, stream = %run.stream, status = ?run.status, error = %error.message, "run ended")

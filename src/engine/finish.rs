@@ -20,6 +20,10 @@ impl Run<'_> {
             Ok(Outcome::Interrupted) => {
                 (RunStatus::Interrupted, Some("interrupted; the next run continues from its last commit".to_owned()))
             }
+            Ok(Outcome::Paused) => (
+                RunStatus::Interrupted,
+                Some("the budget is used up; the next run continues from the last commit".to_owned()),
+            ),
             Err(error) if record.commits > 0 => (RunStatus::Partial, Some(error.to_string())),
             Err(error) => (RunStatus::Failed, Some(error.to_string())),
         };

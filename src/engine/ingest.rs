@@ -148,8 +148,8 @@ impl Connector {
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) if the settings are malformed, if the source cannot have a resource of a requested
-    /// name or has no stream of a requested name, or if no resource is requested or enabled, and nothing is stored; the errors of the
-    /// configuration store. Errors of a stream are in its record.
+    /// name or has no stream of a requested name, or if no resource is requested or enabled, and nothing is stored;
+    /// [`RateLimited`](crate::ErrorKind::RateLimited) while the [budget](Self::set_budget) is used up; the errors of the configuration store. Errors of a stream are in its record.
     ///
     /// # Cancellation
     /// Dropping the future loses nothing that was committed, and the next run continues from there. Prefer
@@ -157,7 +157,10 @@ impl Connector {
     /// [`Running`](RunStatus::Running) until the next run of the resource sets it to [`Interrupted`](RunStatus::Interrupted). The
     /// observer gets the end at once.
     pub async fn ingest(&self, request: IngestRequest) -> Result<IngestReport> {
-        let Configured { config, resources: known, unreadable } = self.configuration().await?;
+        let configured = self.configuration().await?;
+        self.read_budget(configured.budget, &configured.resources).await?;
+        self.check_budget()?;
+        let Configured { config, resources: known, unreadable, .. } = configured;
         let names = ResourceLookup::new(self, &config, known.keys().map(Resource::name));
         let requested = request.streams.map(|streams| streams.read(&self.spec)).transpose()?;
         let named = request.resources.iter().map(|one| names.find(one.name())).collect::<Result<Vec<_>>>()?;
@@ -213,6 +216,12 @@ impl Connector {
         RunRecord { status: RunStatus::Failed, ended_at: Some(now), error: Some(error.report()), ..run }
     }
 
+    /// The error for a request that names no resource.
+    pub(super) fn nothing_enabled(&self) -> Error {
+        let kind = &self.spec.resource_kind;
+        Error::configuration(format!("no {kind} is enabled")).with_help(format!("name a {kind}"))
+    }
+
     /// Enables and returns the requested resources; without any, returns all enabled ones.
     async fn select(
         &self,
@@ -231,8 +240,7 @@ impl Connector {
         }
         let enabled: Vec<_> = known.iter().filter(|(_, c)| c.enabled).map(|(resource, _)| resource.clone()).collect();
         if enabled.is_empty() && all_readable {
-            let kind = &self.spec.resource_kind;
-            return Err(Error::configuration(format!("no {kind} is enabled")).with_help(format!("name a {kind}")));
+            return Err(self.nothing_enabled());
         }
         Ok(Selection { resources: enabled, new: Vec::new() })
     }

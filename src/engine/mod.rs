@@ -12,6 +12,8 @@
 mod admission;
 mod append;
 mod batcher;
+mod budget;
+mod budget_meter;
 mod check;
 mod children;
 pub(crate) mod columns;
@@ -21,6 +23,7 @@ mod credentials;
 mod deletions;
 mod discover;
 mod duplicates;
+mod estimate;
 mod event;
 mod finish;
 mod group_commits;
@@ -47,6 +50,7 @@ mod verification;
 
 pub use check::StreamCheck;
 pub use connector::Connector;
+pub use estimate::{IngestEstimate, StreamEstimate, StreamSize};
 pub use event::{Event, Observer};
 pub use ingest::{IngestReport, IngestRequest};
 pub use resources::EnableRequest;

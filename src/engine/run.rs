@@ -15,6 +15,7 @@ use super::planned::{PlannedStream, PrefetchedState, ResourceTables};
 use super::reject_tracker::RejectTracker;
 use super::staged_commit::StagedCommit;
 use super::{Connector, Event};
+use crate::cost::Spending;
 use crate::state::{Reconciliation, StreamState};
 use crate::{
     Checkpoint, Counts, ErrorKind, Evidence, Mode, Monitor, OutstandingRejects, Reader, Record, Resource, Result,
@@ -26,6 +27,8 @@ use crate::{
 pub(super) enum Outcome {
     Complete,
     Interrupted,
+    /// The budget is used up.
+    Paused,
 }
 
 /// One run of one stream of a resource.
@@ -48,6 +51,8 @@ pub(super) struct Run<'a> {
     /// Where an incremental read resumes, and the reconciliation in progress: as committed.
     pub(super) checkpoint: Option<Checkpoint>,
     pub(super) reconcile: Option<Reconciliation>,
+    /// The credits that the stream has used.
+    pub(super) spending: Spending,
     /// The claim on the resource's identity, if the resource was never read before.
     pub(super) claim: Option<IdentityClaim>,
     /// The outstanding rejects.
@@ -108,6 +113,7 @@ impl<'a> Run<'a> {
             began_at: StateVersion::NONE,
             checkpoint: None,
             reconcile: None,
+            spending: Spending::default(),
             claim: None,
             cancel,
             began: Instant::now(),
@@ -157,6 +163,7 @@ impl<'a> Run<'a> {
         if let Some(entry) = entry {
             self.began_at = entry.version;
             self.base = entry.version;
+            self.spending = entry.state.spending;
             self.checkpoint = entry.state.checkpoint.clone();
             self.reconcile = entry.state.reconcile.clone().filter(|_| self.reconciles());
             self.stored = Some(entry.state);
@@ -173,8 +180,9 @@ impl<'a> Run<'a> {
         if self.record.mode == Mode::Reconcile && self.reconciles() {
             self.resume_reconcile();
         }
-        if self.read(reader.clone(), budget).await? == Outcome::Interrupted {
-            return Ok(Outcome::Interrupted);
+        match self.read(reader.clone(), budget).await? {
+            Outcome::Complete => {}
+            stopped => return Ok(stopped),
         }
         if !self.sweeps() {
             if self.reconciliation().is_some() {
@@ -239,8 +247,13 @@ impl<'a> Run<'a> {
             self.record.timings.read_ms += millis(waited.elapsed());
             match next {
                 Some(Ok(Some(buffer))) => {
+                    let is_last = buffer.is_last;
                     self.commit_or_stage(buffer).await?;
                     ahead.set_staged_due(self.staged.as_ref().map(|staged| staged.due));
+                    if !is_last && self.connector.paused_until().is_some() {
+                        self.commit_read(&mut ahead).await?;
+                        return Ok(Outcome::Paused);
+                    }
                 }
                 Some(Ok(None)) => {
                     self.commit_staged().await?;
@@ -251,14 +264,18 @@ impl<'a> Run<'a> {
                     return Err(error);
                 }
                 None => {
-                    // The collected batches are complete: committing them saves the next run from reading them again.
-                    let mut buffer = ahead.take();
-                    buffer.is_due = true;
-                    self.commit_or_stage(buffer).await?;
+                    self.commit_read(&mut ahead).await?;
                     return Ok(Outcome::Interrupted);
                 }
             }
         }
+    }
+
+    /// Commits the batches that are collected, which saves the next run from reading them again.
+    async fn commit_read(&mut self, ahead: &mut ReadAhead) -> Result<()> {
+        let mut buffer = ahead.take();
+        buffer.is_due = true;
+        self.commit_or_stage(buffer).await
     }
 
     /// Checks what a buffer says about its resource, and completes its rows, before they are staged or committed.
@@ -301,7 +318,8 @@ impl<'a> Run<'a> {
         reconcile: Option<Reconciliation>,
     ) -> StreamState {
         let (claim, has_rejects, newest) = (None, self.rejects.may_have_any(), self.newest.known());
-        StreamState { status, run: self.record.id, checkpoint, reconcile, message, claim, has_rejects, newest }
+        let (run, spending) = (self.record.id, self.spending);
+        StreamState { status, run, checkpoint, reconcile, message, claim, has_rejects, newest, spending }
     }
 
     /// Stores the first checkpoint before committing it, so that other programs can identify the resource. The run's next state

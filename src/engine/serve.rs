@@ -30,6 +30,8 @@ impl Connector {
     /// [metered](crate::StateStore::is_metered) store, when a resource becomes due again, or becomes due a minute or more after the last
     /// read, or after 30 minutes.
     ///
+    /// While the [budget](Self::set_budget) is used up, nothing starts; another budget takes effect within 30 minutes.
+    ///
     /// The failure of a run is reported to the [observer](super::Observer) and does not stop the others.
     ///
     /// # Errors
@@ -50,14 +52,16 @@ impl Connector {
         while !cancel.is_cancelled() {
             // One reading of the clock: what became due between two readings would be neither started nor waited for.
             let now = self.now();
-            let due = metered && timetable.begins_cycle(*cycle.get_or_insert(now), now);
+            let paused_until = self.paused_until();
+            let due = metered && paused_until.is_none() && timetable.begins_cycle(*cycle.get_or_insert(now), now);
             if reading.is_terminated() && (due || read_at.elapsed() >= every) {
                 // Concurrently with the runs: one of them may hold what this read waits for, and must be polled.
                 reading.set(self.plan().fuse());
             }
             let is_reading = !reading.is_terminated();
-            // During a read, start nothing: the resource may have been disabled.
-            let starting = if is_reading { Vec::new() } else { timetable.start(now, concurrency) };
+            // During a read, start nothing: the resource may have been disabled. Nor while the budget is used up.
+            let starting =
+                if is_reading || paused_until.is_some() { Vec::new() } else { timetable.start(now, concurrency) };
             for (resource, streams) in starting {
                 self.warn_of_dropped(&resource, timetable.dropped(&resource));
                 let (runner, config, cancel, ended) = (&runner, config.clone(), cancel.clone(), ended.clone());
@@ -67,7 +71,11 @@ impl Connector {
                     runner.run_all(streams, &config, Mode::Incremental, &cancel, end).await;
                 });
             }
-            let next_check = (read_at + every).min(Instant::now() + timetable.pause(now, every));
+            let pause = match paused_until {
+                Some(until) => Duration::try_from(until - now).unwrap_or_default(),
+                None => timetable.pause(now, every),
+            };
+            let next_check = (read_at + every).min(Instant::now() + pause);
             tokio::select! {
                 () = cancel.cancelled() => break,
                 Some((resource, stream)) = ends.recv() => timetable.end(&resource, &stream),
@@ -98,7 +106,9 @@ impl Connector {
     /// Reads the effective settings, and each enabled resource with its schedule and the start of its last run. Resources that cannot be
     /// scheduled are logged and skipped.
     async fn plan(&self) -> Result<(Settings, BTreeMap<Resource, PlannedResource>)> {
-        let Configured { config, resources: known, .. } = self.configuration().await?;
+        let configured = self.configuration().await?;
+        self.read_budget(configured.budget, &configured.resources).await?;
+        let Configured { config, resources: known, .. } = configured;
         let (mut selected, mut schedules, mut dropped) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
         for (resource, config) in known.into_iter().filter(|(_, config)| config.enabled) {
             let schedule = match config.schedule.as_deref().map(str::parse).transpose() {

@@ -6,8 +6,10 @@ use std::sync::{MutexGuard, PoisonError};
 use serde_json::{Map, Value};
 
 use super::Connector;
+use super::budget_meter::{BUDGET_KEY, parse_budget};
 use super::credentials::{BINDINGS_KEY, CredentialUse, bind, stored_uses, verify};
 use super::resources::parse_resources;
+use crate::cost::Budget;
 use crate::{ConfigSnapshot, Error, Namespace, Resource, ResourceConfig, Result, Settings};
 
 /// The key in [`Namespace::Connector`] under which the settings are stored, as in the reference system.
@@ -21,6 +23,8 @@ pub(super) struct Configured {
     pub(super) resources: BTreeMap<Resource, ResourceConfig>,
     /// The names of resources whose stored settings are unreadable, and why.
     pub(super) unreadable: Vec<(String, Error)>,
+    /// The credits that the connector may use.
+    pub(super) budget: Option<Budget>,
 }
 
 impl Connector {
@@ -63,8 +67,9 @@ impl Connector {
         let stored = parse_settings(find(CONFIG_KEY))?;
         let config = self.effective(stored.clone())?;
         self.check_bindings(&stored, find(BINDINGS_KEY)).await?;
+        let budget = parse_budget(find(BUDGET_KEY))?;
         let (resources, unreadable) = parse_resources(resources);
-        Ok(Configured { config, resources, unreadable })
+        Ok(Configured { config, resources, unreadable, budget })
     }
 
     /// Validates settings and merges them into the stored ones. A null removes a setting, even one that the source no longer

@@ -1,5 +1,6 @@
 //! The trait that a destination implements, and the types of its methods.
 
+mod estimate;
 mod limits;
 pub mod merge;
 mod stage;
@@ -12,9 +13,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::config::ConfigStore;
+use crate::cost::Credits;
 use crate::state::{Counts, RunId, StateChange, StateKey, StateStore, StateVersion};
 use crate::{Error, ErrorKind, Evidence, Position, Record, Reject, Resource, Result, Sequence, StreamSpec};
 
+pub use estimate::{Load, LoadEstimate};
 pub use limits::Limits;
 pub use stage::{Stage, StagedRecords};
 pub use stored::{
@@ -267,12 +270,21 @@ pub struct StreamReport {
     pub counts: Counts,
     /// The state's version after the commit; `None` if the commit stored no change of the stream's state.
     pub version: Option<StateVersion>,
+    /// The credits that the commit has used, as the sink estimates them. They are also in the stored change, see [`StateChange::spend`].
+    pub credits: Credits,
 }
 
 impl StreamReport {
-    /// A report.
+    /// A report of a commit without cost.
     pub fn new(counts: Counts, version: Option<StateVersion>) -> Self {
-        Self { counts, version }
+        Self { counts, version, credits: Credits::ZERO }
+    }
+
+    /// Sets the credits.
+    #[must_use]
+    pub fn credits(mut self, credits: Credits) -> Self {
+        self.credits = credits;
+        self
     }
 }
 
@@ -417,6 +429,12 @@ pub trait Sink: Debug + Send + Sync + 'static {
     /// The default returns [`Unsupported`](crate::ErrorKind::Unsupported).
     async fn sequences(&self, resource: &Resource) -> Result<BTreeMap<String, Sequence>> {
         Err(cannot_select(resource.name()))
+    }
+
+    /// Estimates what a load takes; `None`: the destination bills nothing, or cannot tell. Sends nothing.
+    fn estimate(&self, load: Load) -> Option<LoadEstimate> {
+        let _ = load;
+        None
     }
 
     /// The bounds that suit this destination, such as the size of a commit.

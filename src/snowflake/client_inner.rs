@@ -5,9 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::Usage;
+use tokio::time::Instant;
+
+use super::awake::AwakeTime;
 use super::connection::ConnectionConfig;
 use super::transport::Transport;
+use super::{Statement, Usage};
 
 /// The state shared by all sessions of a client.
 pub(super) struct ClientInner {
@@ -27,14 +30,18 @@ pub(super) struct UsageCounters {
     logins: AtomicU64,
     staged_bytes: AtomicU64,
     busy_ms: AtomicU64,
+    awake: Mutex<AwakeTime>,
     /// The numbers that Snowflake gave to the newest [`SESSIONS`] sessions, oldest first.
     sessions: Mutex<VecDeque<u64>>,
 }
 
 impl UsageCounters {
-    pub(super) fn add_statement(&self, time: Duration) {
+    /// Counts a statement that has ended now.
+    pub(super) fn add_statement(&self, statement: &Statement, began: Instant) {
+        let ended = Instant::now();
         self.statements.fetch_add(1, Ordering::Relaxed);
-        self.busy_ms.fetch_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.busy_ms.fetch_add(millis(ended - began), Ordering::Relaxed);
+        self.awake.lock().unwrap_or_else(PoisonError::into_inner).add(statement, began, ended);
     }
 
     pub(super) fn add_login(&self, session: Option<u64>) {
@@ -60,8 +67,13 @@ impl UsageCounters {
             logins: self.logins.load(Ordering::Relaxed),
             staged_bytes: self.staged_bytes.load(Ordering::Relaxed),
             busy_ms: self.busy_ms.load(Ordering::Relaxed),
+            awake_ms: millis(self.awake.lock().unwrap_or_else(PoisonError::into_inner).total()),
         }
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@
 )]
 
 mod arrow;
+mod awake;
 mod blocking;
 mod cleanup;
 mod client;
@@ -139,4 +140,7 @@ pub struct Usage {
     pub staged_bytes: u64,
     /// Time from sending statements to their results, in milliseconds. Concurrent statements each count in full.
     pub busy_ms: u64,
+    /// How long the statements kept a warehouse awake, in milliseconds: an estimate, for a warehouse that no one else uses and that
+    /// suspends itself after 60 seconds.
+    pub awake_ms: u64,
 }

@@ -71,7 +71,7 @@ impl HttpSession {
         let began = Instant::now();
         let request_id = Uuid::now_v7().to_string();
         let ended = self.execute_with_renewal(statement, &request_id, phase).await;
-        self.client.meter.add_statement(began.elapsed());
+        self.client.meter.add_statement(statement, began);
         self.used = Instant::now();
         let ended = match ended {
             Ok(Response { success: true, data, .. }) => {

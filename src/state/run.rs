@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::StateKey;
+use crate::cost::Credits;
 use crate::{ErrorReport, Traffic};
 
 /// Identifies one run of one resource. Ids of later runs sort after those of earlier ones (UUID version 7).
@@ -218,6 +219,8 @@ pub struct RunRecord {
     pub timings: Timings,
     /// Columns that were null in every record of the run, as `table.column`: a mistyped path, or a type that never fits.
     pub empty_columns: Vec<String>,
+    /// The credits that its commits have used, as the destination estimates them: its share of those that the whole program has used.
+    pub credits: Credits,
     /// Why it did not complete.
     pub error: Option<ErrorReport>,
 }
@@ -239,6 +242,7 @@ impl RunRecord {
             traffic: Traffic::default(),
             timings: Timings::default(),
             empty_columns: Vec::new(),
+            credits: Credits::ZERO,
             error: None,
         }
     }

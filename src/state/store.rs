@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::{Counts, RunRecord, StateKey, StateVersion, StreamState};
 use crate::Result;
+use crate::cost::Credits;
 
 /// Selects records of runs. The default selects the newest of all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -134,6 +135,17 @@ impl StateChange {
         }
         if let Some(run) = &mut self.run {
             run.counts += counts;
+        }
+    }
+
+    /// Adds the credits that a commit has used to the run's record and to the state. A [`Sink`](crate::Sink) that is billed calls it before
+    /// it stores the change, and [reports](crate::StreamReport::credits) the same number.
+    pub fn spend(&mut self, credits: Credits) {
+        if let Some(run) = &mut self.run {
+            run.credits += credits;
+        }
+        if let Some(state) = &mut self.state {
+            state.spending.add(credits, self.at);
         }
     }
 }

@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::sink::{
-    Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, RowQuery, SelectedRow, Sink, Stage,
-    StoredRecord, UnseenQuery,
+    Commit, CommitReport, Limits, LiveRows, Load, LoadEstimate, OutstandingRejects, RejectQuery, RowQuery, SelectedRow,
+    Sink, Stage, StoredRecord, UnseenQuery,
 };
 use crate::state::{RunQuery, RunRecord, StateChange, StateEntry, StateKey, StateStore, StateVersion, StreamStatus};
 use crate::{
@@ -140,6 +140,10 @@ impl<B: Backend> Sink for CrashingBackend<B> {
 
     async fn sequences(&self, resource: &Resource) -> Result<BTreeMap<String, Sequence>> {
         self.alive()?.sequences(resource).await
+    }
+
+    fn estimate(&self, load: Load) -> Option<LoadEstimate> {
+        self.backend.estimate(load)
     }
 
     fn limits(&self) -> Limits {

@@ -34,8 +34,8 @@ pub(crate) async fn run(scene: &Scene<'_>) -> Ended {
         Ok(time) => notes.push(format!(
             "estimated from the execution times in QUERY_HISTORY: {:.1} s on the X-Small warehouse, {:.4} credits while it works; \
              {:.4} if it was awake all the time",
-            time.as_secs_f64(),
-            time.as_secs_f64() / 3600.0,
+            time.total.as_secs_f64(),
+            time.total.as_secs_f64() / 3600.0,
             took.as_secs_f64() / 3600.0
         )),
         Err(error) => notes.push(format!("QUERY_HISTORY does not tell the time on the warehouse: {error}")),

@@ -39,6 +39,7 @@ async fn each_command_matches_the_schema() {
         ("settings", &["configure"]),
         ("enable", &["enable", "acme/gears"]),
         ("status", &["status"]),
+        ("estimate", &["ingest", "--estimate"]),
         ("ingest", &["ingest"]),
         ("ingest", &["ingest", "--reconcile"]),
         ("status", &["status"]),

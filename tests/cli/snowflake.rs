@@ -8,6 +8,7 @@ use serde_json::Value;
 use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
 use snowfeed::internals::snowflake::{Client, HttpClient, Sql, Statement};
 
+use super::estimate::{READ, assert_near};
 use super::support::{Ended, Program, end, signal, until};
 use crate::peers::{self, Server};
 
@@ -96,7 +97,7 @@ async fn every_command_works_on_snowflake_as_on_a_file() {
     let ended = program.run(&["ingest", "acme/gears"]).await.expect(0);
     assert!(ended.stdout.contains("acme/gears  complete        30"), "{}", ended.stdout);
     let spent = ended.stderr.lines().find(|line| line.starts_with("Snowflake: ")).unwrap_or_default();
-    assert!(spent.contains(" statements, 0 B staged, ") && spent.ends_with(" s in statements"), "{}", ended.stderr);
+    assert!(spent.contains(" statements, 0 B staged, ") && spent.ends_with(" credits (XSMALL)"), "{}", ended.stderr);
     let check = program.run(&["check"]).await.expect(0).stdout;
     assert!(check.contains("tables      ok      created, in "), "{check}");
 
@@ -450,4 +451,43 @@ async fn sessions_are_closed_and_statements_are_tagged() {
     let closed =
         requests.iter().filter(|r| r.url.path() == "/session" && r.url.query().unwrap().contains("delete=true"));
     assert_eq!(closed.count(), requests.iter().filter(|r| r.url.path().ends_with("login-request")).count());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cost_of_a_load_is_estimated_before_recorded_after_and_bounded_by_a_budget() {
+    let upstream = GithubServer::builder().seed(7).repository("acme/gears", 900).start().await.unwrap();
+    let Some(scenario) = Scenario::new(Program::github(upstream.url())) else { return };
+    let program = &scenario.program;
+    let arguments = ["ingest", "acme/gears", "--streams", "issues"];
+    let estimate = scenario.json(&[&arguments[..], &["--estimate"]].concat()).await;
+    let report = scenario.json(&arguments).await;
+    assert_near(&estimate, &report, &READ);
+    let load = &estimate["load"];
+    println!("estimated: {load}; happened: {}", report["destination"]);
+    // The estimate leaves out the objects of a new database.
+    let statements = report["destination"]["statements"].as_u64().unwrap();
+    assert!(load["statements"].as_u64().unwrap().abs_diff(statements) <= 30, "{load}: {statements}");
+    let credits = |credits: &Value| credits.as_f64().unwrap();
+    assert!(
+        credits(&load["credits"]) > 0.016 && credits(&report["runs"][0]["credits"]) > 0.016,
+        "a minute: {report:#}"
+    );
+
+    let wrong = program.run(&["status", "--warehouse-size", "7X"]).await.expect(2);
+    assert!(wrong.stderr.contains("\"7X\" is not the size of a warehouse"), "{}", wrong.stderr);
+    for budget in ["", "0", "-1/day", "NaN/day", "1/week"] {
+        let wrong = program.run(&["configure", &format!("--budget={budget}")]).await.expect(4);
+        assert_stderr(&wrong, &["the budget", "help: write credits and a period, such as 1.5/day or 20/month"]);
+    }
+    assert_eq!(scenario.json(&["configure", "--budget", "0.001/month"]).await["budget"], "0.001/month");
+    let status = scenario.json(&["status"]).await;
+    assert!(status["budget"]["paused_until"].is_string() && credits(&status["budget"]["used"]) > 0.016, "{status:#}");
+    assert!(program.run(&["status"]).await.expect(0).stderr.contains("budget: paused until "));
+    let paused = program.run(&["ingest"]).await.expect(7);
+    assert_stderr(&paused, &["paused until ", "configure --budget"]);
+    program.run(&["configure", "--budget", "none"]).await.expect(0);
+    assert_eq!(scenario.json(&["ingest"]).await["status"], "complete");
+
+    let unreadable = program.run(&["status", "--cost"]).await.expect(6);
+    assert_stderr(&unreadable, &["GRANT DATABASE ROLE SNOWFLAKE.USAGE_VIEWER"]);
 }

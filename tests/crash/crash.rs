@@ -13,9 +13,10 @@ use proptest::prelude::*;
 use serde_json::Value;
 use snowfeed::prelude::*;
 use snowfeed::{
-    Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Limits, LiveRows, Namespace, OutstandingRejects,
-    RejectQuery, RowQuery, RunId, RunQuery, RunRecord, SelectedRow, Sequence, Sink, Stage, StateChange, StateEntry,
-    StateKey, StateStore, StateVersion, StoredRecord, StreamStatus, UnseenQuery, VerifyRequest,
+    Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Limits, LiveRows, Load, LoadEstimate, Namespace,
+    OutstandingRejects, RejectQuery, RowQuery, RunId, RunQuery, RunRecord, SelectedRow, Sequence, Sink, Stage,
+    StateChange, StateEntry, StateKey, StateStore, StateVersion, StoredRecord, StreamStatus, UnseenQuery,
+    VerifyRequest,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -147,6 +148,10 @@ impl Sink for CrashingBackend {
 
     async fn sequences(&self, resource: &Resource) -> Result<BTreeMap<String, Sequence>> {
         self.backend.sequences(resource).await
+    }
+
+    fn estimate(&self, load: Load) -> Option<LoadEstimate> {
+        self.backend.estimate(load)
     }
 
     fn limits(&self) -> Limits {

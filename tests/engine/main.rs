@@ -4,6 +4,7 @@
 
 mod append;
 mod backend;
+mod budget;
 mod check;
 mod children;
 mod contract;

@@ -41,6 +41,7 @@ mod session;
 mod silence;
 mod sizes;
 mod source;
+mod spending;
 mod sql;
 mod stage;
 mod staging;

@@ -320,12 +320,12 @@ def table(columns, rows):
 
 
 # The columns of the history. Bytes scanned are bytes returned: the simulation has no better number.
-PAST = ("EXECUTION_TIME", "WAREHOUSE_SIZE", "QUERY_TEXT", "BYTES_SCANNED", "START_TIME")
+PAST = ("EXECUTION_TIME", "WAREHOUSE_SIZE", "QUERY_TAG", "QUERY_TEXT", "BYTES_SCANNED", "START_TIME")
 
 
 def past(sql, statements):
     """The history as a table, with the statements' texts on request."""
-    count = len(PAST) if "QUERY_TEXT" in sql else 2
+    count = len(PAST) if "QUERY_TEXT" in sql else 3
     return table(PAST[:count], [statement[:count] for statement in statements])
 
 
@@ -416,7 +416,9 @@ def execute_in_account(self, sql, *args, **kwargs):
     took = str(round((time.monotonic() - began) * 1000))
     on_warehouse = works and not session.is_reused
     read = self._arrow_table.nbytes if on_warehouse and self._arrow_table is not None else 0
-    history[session.number].append((took, "X-Small" if on_warehouse else None, sql[:100_000], str(read), str(started)))
+    tag = session.parameters.get("QUERY_TAG")
+    size = "X-Small" if on_warehouse else None
+    history[session.number].append((took, size, tag, sql[:100_000], str(read), str(started)))
     return self
 
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use super::cost::Claim;
 use super::oversized::Oversized;
 use super::plan::{ExistingRow, ExistingRows, MergePlan, RowId, RowWrite, plan, row_ids, unhex};
 use super::pool::{UnknownOutcome, is_missing};
@@ -12,6 +13,7 @@ use super::staged_merge::StagedMerge;
 use super::staging::{FileStage, StagedFiles};
 use super::transaction::{self, Fence};
 use super::{Snowflake, marks, planned_merge, state, time};
+use crate::cost::Credits;
 use crate::sink::merge::StoredVersion;
 use crate::sink::not_ensured;
 use crate::sink::{Commit, CommitReport, StreamCommit, StreamReport, Sweep};
@@ -43,6 +45,8 @@ struct PartWrite<'a> {
     /// The number that the stream must have after the rows are written; `None` if none was looked for.
     expected: Option<i64>,
     change: Option<StateChange>,
+    /// What the change records as used.
+    credits: Credits,
 }
 
 impl PartWrite<'_> {
@@ -103,7 +107,11 @@ impl Snowflake {
             None => session.begin().await?,
         }
         let written = self.write_all(&mut *session, commit, &mut writes, fence.as_ref()).await;
+        let (written, claim) = written.map_or_else(|error| (Err(error), None), |(report, claim)| (Ok(report), claim));
         let ended = session.finish(written, unknown).await;
+        if let (Ok(_), Some(claim)) = (&ended, claim) {
+            claim.keep();
+        }
         let changes: Vec<StateChange> = writes.into_iter().filter_map(|write| write.change).collect();
         let ended = match ended {
             Err(error) if error.kind() == ErrorKind::Conflict && !changes.is_empty() => {
@@ -155,7 +163,8 @@ impl Snowflake {
         counts.rejected += rejected;
         let change = part.counted_change(&counts);
         let expected = sequence.map(|sequence| sequence + i64::from(counts.changed()));
-        Ok(PartWrite { part, name, input, oversized, counts, expected, change })
+        let credits = Credits::ZERO;
+        Ok(PartWrite { part, name, input, oversized, counts, expected, change, credits })
     }
 
     /// Writes everything, in the caller's transaction. Statements that lock tables of all resources come last, to hold those locks
@@ -166,10 +175,11 @@ impl Snowflake {
         commit: &Commit,
         writes: &mut [PartWrite<'_>],
         fence: Option<&Fence>,
-    ) -> Result<CommitReport> {
+    ) -> Result<(CommitReport, Option<Claim<'_>>)> {
         for write in &mut *writes {
             self.write(session, commit, write, fence).await?;
         }
+        let claim = self.claim_credits(writes);
         let (writes, mut met) = (&*writes, Vec::new());
         for write in writes {
             if self.insert_rejects(session, commit, write.part, write.oversized).await? {
@@ -190,7 +200,9 @@ impl Snowflake {
                 }
                 None => None,
             };
-            report = report.stream(&write.part.stream, StreamReport::new(write.counts.clone(), version));
+            let credits = write.credits;
+            report =
+                report.stream(&write.part.stream, StreamReport::new(write.counts.clone(), version).credits(credits));
         }
         for write in writes {
             self.delete_corrected(session, commit, write.part).await?;
@@ -201,7 +213,19 @@ impl Snowflake {
         for write in writes {
             self.end_sweep(session, commit, write.part, fence).await?;
         }
-        Ok(report)
+        Ok((report, claim))
+    }
+
+    /// Adds what the process has used since the last commit to the first part that stores a state.
+    fn claim_credits(&self, writes: &mut [PartWrite<'_>]) -> Option<Claim<'_>> {
+        let write =
+            writes.iter_mut().find(|write| write.change.as_ref().is_some_and(|change| change.state.is_some()))?;
+        let claim = self.0.credits.claim(self.usage().awake_ms);
+        write.credits = claim.credits();
+        if let Some(change) = &mut write.change {
+            change.spend(write.credits);
+        }
+        Some(claim)
     }
 
     /// Deletes the marks of a reconcile run that a part ends, and the rejects that it has not met again.

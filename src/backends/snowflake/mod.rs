@@ -46,21 +46,24 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
+use crate::cost::Credits;
 use crate::sink::not_ensured;
 use crate::sink::{
-    Commit, CommitReport, Limits, LiveRows, OutstandingRejects, RejectQuery, RowQuery, SelectedRow, Sink, Stage,
-    StoredRecord, UnseenQuery,
+    Commit, CommitReport, Limits, LiveRows, Load, LoadEstimate, OutstandingRejects, RejectQuery, RowQuery, SelectedRow,
+    Sink, Stage, StoredRecord, UnseenQuery,
 };
 use crate::snowflake::{Client, HttpClient, Session, query_tag};
 use crate::{Error, Resource, Result, RetryConfig, RunId, Sequence, StreamSpec};
 
 use catalog::Catalog;
+use cost::CreditLedger;
 use names::Names;
 use pool::{PooledSession, SessionPool, UnknownOutcome};
 use query_tag::QueryTags;
 use staging::{FileStage, Stages};
 
 pub use check::Finding;
+pub use cost::{CostEntry, WarehouseSize, WarehouseTime};
 pub use options::SnowflakeOptions;
 
 pub use crate::snowflake::{ConnectionConfig, Credentials, Protocol, Usage};
@@ -128,6 +131,7 @@ struct Inner {
     catalog: Mutex<Option<Catalog>>,
     max_bind_bytes: usize,
     stages: Arc<Stages>,
+    credits: CreditLedger,
     /// The times of run records.
     run_clock: time::MonotonicClock,
     /// The sequences that `latest_many` has read along.
@@ -209,6 +213,7 @@ impl Inner {
         let pool = SessionPool::new(client, QueryTags::new(&names.database, tag));
         let load_pool = load_client.map_or_else(|| pool.clone(), |client| pool.with_client(client));
         let stages = Stages::new(load_pool.clone(), names.state("SNOWFEED_STAGE"), &options);
+        let credits = CreditLedger::new(options.warehouse_size);
         Self {
             pool,
             load_pool,
@@ -218,6 +223,7 @@ impl Inner {
             catalog: Mutex::new(None),
             max_bind_bytes: DEFAULT_MAX_BIND_BYTES,
             stages: Arc::new(stages),
+            credits,
             run_clock: time::MonotonicClock::default(),
             known_sequences: known_sequences::KnownSequences::default(),
         }
@@ -247,6 +253,12 @@ impl Snowflake {
     /// Returns what this backend has spent so far.
     pub fn usage(&self) -> Usage {
         self.0.pool.client().usage()
+    }
+
+    /// Estimates the credits that this backend has used so far, from [`Usage::awake_ms`] and the
+    /// [size](SnowflakeOptions::warehouse_size) of the warehouse.
+    pub fn credits(&self) -> Credits {
+        self.0.credits.size().credits(self.usage().awake_ms)
     }
 
     /// Closes the idle sessions. A later call opens new ones.
@@ -365,6 +377,10 @@ impl Sink for Snowflake {
 
     async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {
         self.find_rejects(&query).await
+    }
+
+    fn estimate(&self, load: Load) -> Option<LoadEstimate> {
+        Some(self.estimate_load(load, &self.limits()))
     }
 
     /// Few, large commits: each takes several statements, and a warehouse is billed by the second, with a minimum of sixty.

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
+use super::cost::WarehouseSize;
 use crate::{Error, Result};
 
 /// What an operator of a Snowflake database may set. The programs take each as an argument and as an environment variable of the same
@@ -37,6 +38,9 @@ pub struct SnowflakeOptions {
     /// The warehouse of all statements that load: tables, commits, and the rows that a run reads. `None` means the connection's. Settings,
     /// states, rejects and previews are read with the connection's.
     pub load_warehouse: Option<String>,
+    /// The size of the warehouse that loads, by which the [credits](crate::RunRecord::credits) of runs are estimated. The default is
+    /// `XSMALL`.
+    pub warehouse_size: WarehouseSize,
 }
 
 const RETENTION_DAYS: RangeInclusive<u16> = 0..=90;
@@ -45,9 +49,17 @@ const COMMIT_MIB: RangeInclusive<u32> = 64..=250;
 const COMMIT_SECONDS: RangeInclusive<u32> = 10..=3_600;
 
 impl Default for SnowflakeOptions {
-    /// Permanent tables with the account's retention; commits of 192 MiB or 5 minutes; the connection's warehouse.
+    /// Permanent tables with the account's retention; commits of 192 MiB or 5 minutes; the connection's warehouse, which is an
+    /// X-Small one.
     fn default() -> Self {
-        Self { transient: false, retention_days: None, commit_mib: 192, commit_seconds: 300, load_warehouse: None }
+        Self {
+            transient: false,
+            retention_days: None,
+            commit_mib: 192,
+            commit_seconds: 300,
+            load_warehouse: None,
+            warehouse_size: WarehouseSize::default(),
+        }
     }
 }
 
@@ -84,6 +96,13 @@ impl SnowflakeOptions {
     #[must_use]
     pub fn load_warehouse(mut self, name: impl Into<String>) -> Self {
         self.load_warehouse = Some(name.into());
+        self
+    }
+
+    /// Sets [`warehouse_size`](Self::warehouse_size).
+    #[must_use]
+    pub fn warehouse_size(mut self, size: WarehouseSize) -> Self {
+        self.warehouse_size = size;
         self
     }
 
@@ -174,6 +193,7 @@ mod tests {
             r#"{"commit_seconds": 1.5}"#,
             r#"{"transient": "yes"}"#,
             r#"{"retention": 1}"#,
+            r#"{"warehouse_size": "7X"}"#,
         ] {
             assert!(serde_json::from_str::<SnowflakeOptions>(json).is_err(), "{json}");
         }

@@ -52,6 +52,11 @@ impl QueryTags {
         }
     }
 
+    /// The database, as the tags name it.
+    pub(super) fn database(&self) -> &str {
+        cut(&self.database, MAX_DATABASE)
+    }
+
     /// The tag of statements that concern no particular resource. It never changes.
     pub(super) fn constant(&self) -> Arc<str> {
         self.constant.get_or_init(|| self.write(None, None, None)).clone()
@@ -61,7 +66,7 @@ impl QueryTags {
     pub(super) fn write(&self, resource: Option<&str>, stream: Option<&str>, run: Option<RunId>) -> Arc<str> {
         let tag = Tag {
             app: APP,
-            database: cut(&self.database, MAX_DATABASE),
+            database: self.database(),
             resource: resource.map(|resource| cut(resource, MAX_RESOURCE)),
             stream: stream.map(|stream| cut(stream, MAX_STREAM)),
             run,

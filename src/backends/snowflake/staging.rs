@@ -31,7 +31,7 @@ use crate::{Error, Evidence, Record, Resource, Result, RunId, Sequence, Stage, S
 const FOLDER: &str = "load";
 
 /// The largest compressed size of a file, in bytes. Snowflake reads about eight files at once with its smallest warehouse.
-const MAX_FILE_BYTES: usize = 10 << 20;
+pub(super) const MAX_FILE_BYTES: usize = 10 << 20;
 const MIN_FILE_BYTES: usize = 1 << 20;
 
 /// The memory for the files that all stages of a process are filling, in bytes, as long as none becomes smaller than [`MIN_FILE_BYTES`].
@@ -41,7 +41,7 @@ const FILLING_BYTES: usize = 32 << 20;
 const UPLOADS: usize = 2;
 
 /// What one commit loads at most, beside its size: records, of which each takes some bytes of memory, …
-const MAX_COMMIT_RECORDS: u64 = 400_000;
+pub(super) const MAX_COMMIT_RECORDS: u64 = 400_000;
 /// … files, of which COPY names at most 1,000, …
 const MAX_COMMIT_FILES: usize = 900;
 /// … and records of one key, of which each takes a MERGE.
@@ -66,7 +66,7 @@ pub(super) struct Stages {
     /// Greater than the ids of runs before this process.
     began: String,
     /// The compressed size of a commit, in bytes.
-    commit_bytes: u64,
+    pub(super) commit_bytes: u64,
 }
 
 /// The folder of a run.

@@ -4,6 +4,7 @@ use jiff::fmt::friendly::SpanPrinter;
 use serde::Serialize;
 use serde_json::json;
 
+use super::estimate::estimate;
 use super::session::Session;
 use super::streams::{note_required, selection};
 use crate::cli::Exit;
@@ -19,7 +20,7 @@ use crate::{Mode, Resource, Result, RunRecord, Source};
 pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Result<Exit> {
     let (output, progress) = (session.output, session.progress.clone());
     let destination = session.destination.clone();
-    check_cost(&*destination, ingest.cost())?;
+    check_cost(&*destination, "--cost", ingest.cost())?;
     let (labels, streams) = (Labels::new(&session.spec), ingest.streams.clone());
     let streams = streams.map(|names| selection(&session.spec, names)).transpose()?;
     streams.iter().try_for_each(|streams| note_required(&session.spec, streams, output))?;
@@ -30,6 +31,9 @@ pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Re
         .allow_deletions(ingest.allow_deletions)
         .concurrency(ingest.concurrency.get())
         .cancel(session.interrupt.listen(progress.clone(), STOPPING)?);
+    if ingest.estimate {
+        return estimate(session, request).await;
+    }
     // Without a name there must be something enabled already, so there must be a database.
     let connector = if ingest.resources.is_empty() { session.open_existing()? } else { session.open()? };
     let connector = match ingest.max_deletions {

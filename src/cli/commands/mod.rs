@@ -2,6 +2,7 @@
 
 #[cfg(feature = "native-app")]
 mod app;
+mod estimate;
 mod history;
 mod ingest;
 mod preview;
@@ -70,8 +71,7 @@ async fn perform(session: Session<impl Source>, command: Command) -> Result<Exit
     match command {
         Command::Check => setup::check(session).await,
         Command::Discover => setup::discover(session).await,
-        Command::Configure { settings } if settings.is_empty() => setup::show_settings(session).await,
-        Command::Configure { settings } => setup::configure(session, &settings).await,
+        Command::Configure(configure) => setup::configure(session, &configure).await,
         Command::Enable { resources, schedule, streams } => {
             resources::enable(session, &resources, schedule.as_deref(), streams).await
         }
@@ -80,7 +80,7 @@ async fn perform(session: Session<impl Source>, command: Command) -> Result<Exit
         Command::Remove { resources, yes } => resources::remove(session, &resources, yes).await,
         Command::Ingest(ingest) => ingest::ingest(session, ingest).await,
         Command::Run { concurrency } => ingest::run(session, concurrency.get()).await,
-        Command::Status => status::status(session).await,
+        Command::Status(args) => status::status(session, args.cost()).await,
         Command::Runs { only, limit } => history::runs(session, only, limit.get()).await,
         Command::Rejects { only, limit } => history::rejects(session, only, limit.get()).await,
         Command::Preview { resource, limit, stream } => preview::preview(session, resource, limit.get(), stream).await,

@@ -9,11 +9,13 @@ use serde_json::{Map, Value, json};
 use super::session::Session;
 use crate::cli::Exit;
 use crate::cli::args;
-use crate::cli::destination::Destinations;
+use crate::cli::args::Configure;
+use crate::cli::destination::{Destinations, check_cost};
 use crate::cli::labels::Labels;
 use crate::cli::output::{Output, counted, table};
 use crate::cli::progress::Progress;
 use crate::cli::settings::parse_argument;
+use crate::cost::Budget;
 use crate::engine::{Connector, Event, StreamCheck};
 use crate::error::REDACTED;
 use crate::{Error, Result, Source, SourceSpec};
@@ -129,24 +131,41 @@ pub(super) async fn discover<S: Source>(session: Session<S>) -> Result<Exit> {
     Ok(Exit::Complete)
 }
 
-pub(super) async fn configure<S: Source>(session: Session<S>, settings: &[String]) -> Result<Exit> {
+pub(super) async fn configure<S: Source>(session: Session<S>, given: &Configure) -> Result<Exit> {
     let (output, spec) = (session.output, session.spec.clone());
+    let settings = &given.settings;
+    if settings.is_empty() && given.budget().is_none() {
+        return show_settings(session).await;
+    }
+    check_cost(&*session.destination, "--budget", given.budget().is_some())?;
+    let budget = given.budget().map(|budget| if budget == "none" { Ok(None) } else { budget.parse().map(Some) });
+    let budget: Option<Option<Budget>> = budget.transpose()?;
     let values = settings.iter().map(|argument| stored(&spec, argument)).collect::<Result<Map<_, _>>>()?;
     // Rejected settings must not create a database.
     if session.destination.missing().is_some() {
         session.connector(&*session.destination.open_existing()?).provision(values.clone()).await?;
     }
     let connector = session.open()?;
-    connector.provision(values.clone()).await?;
+    if !values.is_empty() {
+        connector.provision(values.clone()).await?;
+    }
+    if let Some(budget) = budget {
+        connector.set_budget(budget).await?;
+    }
     let shown: Map<String, Value> =
         values.iter().map(|(name, value)| (name.clone(), shown(&spec, name, value))).collect();
-    output.result(&json!({"stored": shown}), || {
+    let document = json!({"stored": shown, "budget": given.budget()});
+    output.result(&document, || {
         let line = |(name, value): (&String, &Value)| match value {
             Value::Null => format!("removed {name}"),
             _ if spec.settings.is_hidden(name) => format!("stored {name}"),
             value => format!("stored {name} = {value}"),
         };
-        values.iter().map(line).collect::<Vec<_>>().join("\n")
+        let budget = budget.map(|budget| match budget {
+            Some(budget) => format!("stored the budget {budget}"),
+            None => "removed the budget".to_owned(),
+        });
+        values.iter().map(line).chain(budget).collect::<Vec<_>>().join("\n")
     })?;
     if let Err(error) = connector.check_credentials().await {
         // It stays stored: the credential may exist only on another machine.
@@ -177,7 +196,7 @@ struct EffectiveSetting {
     from: String,
 }
 
-pub(super) async fn show_settings<S: Source>(session: Session<S>) -> Result<Exit> {
+async fn show_settings<S: Source>(session: Session<S>) -> Result<Exit> {
     let (output, spec) = (session.output, session.spec.clone());
     let leaves = spec.settings.leaves();
     let origins: Vec<_> = leaves.iter().map(|name| session.overrides.origin(name).map(ToString::to_string)).collect();

@@ -2,17 +2,21 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::json;
 
 use super::session::Session;
 use crate::cli::Exit;
+use crate::cli::destination::{DayCost, check_cost};
 use crate::cli::labels::Labels;
 use crate::cli::output::{count, table, time};
+use crate::cost::BudgetUse;
 use crate::engine::{Connector, Schedule, next_due};
 use crate::{
     ErrorKind, OutstandingRejects, RejectQuery, Resource, ResourceConfig, Result, RunRecord, RunStatus, Source,
     StateKey, StreamStatus,
 };
+
+/// The number of days whose cost `--cost` shows.
+const DAYS: usize = 30;
 
 /// The status of one resource: that of its selected streams together, and that of each stream.
 #[derive(Debug, Serialize)]
@@ -203,23 +207,70 @@ async fn entries(connector: &Connector) -> Result<Vec<ResourceEntry>> {
     Ok(entries)
 }
 
-pub(super) async fn status<S: Source>(session: Session<S>) -> Result<Exit> {
+/// The credits that the destination bills.
+#[derive(Serialize, Default)]
+struct Cost {
+    /// How much of the budget is used.
+    budget: Option<BudgetUse>,
+    /// What the account says.
+    cost: Option<Vec<DayCost>>,
+}
+
+/// The statuses, as JSON.
+#[derive(Serialize)]
+struct StatusDocument {
+    resources: Vec<ResourceEntry>,
+    #[serde(flatten)]
+    cost: Cost,
+}
+
+pub(super) async fn status<S: Source>(session: Session<S>, with_cost: bool) -> Result<Exit> {
     let (output, kind) = (session.output, session.spec.resource_kind.clone());
+    let destination = session.destination.clone();
+    check_cost(&*destination, "--cost", with_cost)?;
     let labels = Labels::new(&session.spec);
     let connector = session.open_to_read()?;
     let entries = entries(&connector).await?;
     if entries.is_empty() {
         output.note(&format!("no {kind} is known here; `enable` or `ingest` one"));
     }
-    output.result(&json!({"resources": entries}), || {
+    let mut cost = Cost::default();
+    if destination.reports_cost() {
+        cost.budget = connector.budget().await?;
+    }
+    if with_cost {
+        cost.cost = Some(destination.cost_history(DAYS).await?);
+    }
+    let document = StatusDocument { resources: entries, cost };
+    output.result(&document, || document.text(&kind, &labels))?;
+    if !output.is_json()
+        && let Some(used) = &document.cost.budget
+    {
+        output.note(&format!("budget: {used}"));
+    }
+    Ok(Exit::Complete)
+}
+
+impl StatusDocument {
+    fn text(&self, kind: &str, labels: &Labels) -> String {
+        let entries = &self.resources;
         let streams = entries.iter().flat_map(|entry| &entry.streams);
         let has_streams = labels.need_column(streams.map(|stream| stream.stream.as_str()));
         let stream = if has_streams { &["stream"][..] } else { &[] };
         let rest = ["enabled", "schedule", "state", "last run", "ended", "next due", "rejects", "message"];
-        let header = [&[kind.as_str()], stream, &rest].concat();
-        table(&header, &["rejects"], entries.iter().flat_map(|entry| entry.rows(has_streams)))
-    })?;
-    Ok(Exit::Complete)
+        let header = [&[kind], stream, &rest].concat();
+        let mut text = table(&header, &["rejects"], entries.iter().flat_map(|entry| entry.rows(has_streams)));
+        if let Some(days) = &self.cost.cost {
+            let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "(all)".to_owned());
+            let row = |day: &DayCost| {
+                let (resource, stream) = (name(&day.resource), name(&day.stream));
+                vec![day.day.to_string(), resource, stream, count(day.statements), day.credits.to_string()]
+            };
+            let header = ["day", kind, "stream", "statements", "credits"];
+            text = format!("{text}\n\n{}", table(&header, &["statements", "credits"], days.iter().map(row)));
+        }
+        text
+    }
 }
 
 #[cfg(test)]

@@ -10,11 +10,13 @@ pub(super) mod snowflake;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+use std::collections::BTreeMap;
 #[cfg(any(feature = "snowflake", feature = "sqlite"))]
 use std::ffi::OsString;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::civil::Date;
 use serde::Serialize;
 
 pub(super) use args::DestinationArgs;
@@ -24,7 +26,8 @@ pub(super) use select::Destinations;
 
 use super::output::{bytes, counted, duration};
 use crate::backends::Preview;
-use crate::{Backend, Error, Resource, Result};
+use crate::cost::Credits;
+use crate::{Backend, Error, Resource, Result, RunId};
 
 /// The destination of a command. It opens nothing before a command needs it. By default, reading needs nothing special and nothing has
 /// a cost.
@@ -66,8 +69,24 @@ pub(super) trait Destination: Send + Sync {
         None
     }
 
+    /// What the account says that the connector's statements of the last `days` days have cost.
+    async fn cost_history(&self, days: usize) -> Result<Vec<DayCost>> {
+        let _ = days;
+        Ok(Vec::new())
+    }
+
     /// Closes open connections. A failure needs no handling: open sessions time out.
     async fn close(&self) {}
+}
+
+/// What the statements of a day for a stream of a resource have cost.
+#[derive(Debug, Serialize)]
+pub(super) struct DayCost {
+    pub(super) day: Date,
+    pub(super) resource: Option<String>,
+    pub(super) stream: Option<String>,
+    pub(super) statements: u64,
+    pub(super) credits: Credits,
 }
 
 /// An open destination.
@@ -93,8 +112,15 @@ pub(super) struct Usage {
     logins: u64,
     staged_bytes: u64,
     busy_ms: u64,
+    /// How long they kept the warehouse awake, as an estimate.
+    awake_ms: u64,
+    /// What that costs with a warehouse of this size.
+    credits: Credits,
+    warehouse_size: String,
     /// How long statements ran on a warehouse; `None` unless Snowflake was asked and answered.
     warehouse_ms: Option<u64>,
+    /// The same for each run.
+    warehouse_ms_by_run: BTreeMap<RunId, u64>,
 }
 
 impl Usage {
@@ -107,15 +133,18 @@ impl Usage {
             format!("{} in statements", duration(self.busy_ms)),
         ];
         parts.extend(self.warehouse_ms.map(|ms| format!("{} on a warehouse", duration(ms))));
+        if !self.credits.is_zero() {
+            parts.push(format!("about {} credits ({})", self.credits, self.warehouse_size));
+        }
         format!("Snowflake: {}", parts.join(", "))
     }
 }
 
-/// Rejects `--cost` for a destination that cannot report it.
-pub(super) fn check_cost(destination: &dyn Destination, cost: bool) -> Result<()> {
-    if cost && !destination.reports_cost() {
-        return Err(Error::configuration("--cost needs Snowflake as the destination")
-            .with_help("add --to snowflake, or leave --cost out"));
+/// Rejects an `argument` about cost for a destination that cannot report it.
+pub(super) fn check_cost(destination: &dyn Destination, argument: &str, is_given: bool) -> Result<()> {
+    if is_given && !destination.reports_cost() {
+        return Err(Error::configuration(format!("{argument} needs Snowflake as the destination"))
+            .with_help(format!("add --to snowflake, or leave {argument} out")));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use super::variable;
-use crate::backends::snowflake::SnowflakeOptions;
+use crate::backends::snowflake::{SnowflakeOptions, WarehouseSize};
 use crate::{Error, Result};
 
 /// The options of an operator; each has a variable `SNOWFEED_` of the same name.
@@ -24,6 +24,9 @@ pub(in crate::cli) struct OptionArgs {
     /// The warehouse that loads [default: --warehouse; environment: SNOWFEED_LOAD_WAREHOUSE]
     #[arg(long, global = true, value_name = "WAREHOUSE")]
     load_warehouse: Option<String>,
+    /// Its size, by which credits are estimated [default: XSMALL; environment: SNOWFEED_WAREHOUSE_SIZE]
+    #[arg(long, global = true, value_name = "SIZE")]
+    warehouse_size: Option<WarehouseSize>,
 }
 
 impl OptionArgs {
@@ -40,6 +43,8 @@ impl OptionArgs {
             given(self.commit_seconds, "SNOWFEED_COMMIT_SECONDS", "set it to a number of seconds, 10 to 3600")?;
         options.commit_seconds = seconds.unwrap_or(options.commit_seconds);
         options.load_warehouse = given(self.load_warehouse.clone(), "SNOWFEED_LOAD_WAREHOUSE", "set it to a name")?;
+        let size = given(self.warehouse_size, "SNOWFEED_WAREHOUSE_SIZE", "set it to a size such as XSMALL or SMALL")?;
+        options.warehouse_size = size.unwrap_or_default();
         Ok(options)
     }
 
@@ -52,6 +57,7 @@ impl OptionArgs {
             ("--commit-mib", self.commit_mib.is_some()),
             ("--commit-seconds", self.commit_seconds.is_some()),
             ("--load-warehouse", self.load_warehouse.is_some()),
+            ("--warehouse-size", self.warehouse_size.is_some()),
         ];
         given.into_iter().filter_map(|(name, is_given)| is_given.then_some(name))
     }

@@ -1,12 +1,16 @@
 //! A database of a Snowflake account.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::args::DestinationKind;
-use super::{Destination, DestinationArgs, Finding, SnowflakeArgs, Store, Usage, variable};
-use crate::backends::snowflake::{ConnectionConfig, Credentials, SnowflakeBuilder};
+use super::{DayCost, Destination, DestinationArgs, Finding, SnowflakeArgs, Store, Usage, variable};
+use crate::backends::snowflake::{
+    ConnectionConfig, CostEntry, Credentials, SnowflakeBuilder, WarehouseSize, WarehouseTime,
+};
 use crate::backends::{Preview, Snowflake};
 use crate::{Backend, Error, Resource, Result, RetryConfig, SourceSpec};
 
@@ -22,6 +26,8 @@ struct Connected {
     snowflake: Snowflake,
     /// The connection, as text for the user.
     description: String,
+    /// Says what a second of the warehouse costs.
+    warehouse_size: WarehouseSize,
 }
 
 /// Whether the arguments or the environment select Snowflake. If the destination is a file, rejects options that do not apply to
@@ -53,8 +59,9 @@ impl SnowflakeDatabase {
         let connection = connection(&self.args, &self.tag)?;
         let description = describe(&connection);
         let options = self.args.options.options()?;
+        let warehouse_size = options.warehouse_size;
         let snowflake = Snowflake::builder(connection).retry(retries).options(options).build()?;
-        Ok(self.connected.get_or_init(|| Connected { snowflake, description }))
+        Ok(self.connected.get_or_init(|| Connected { snowflake, description, warehouse_size }))
     }
 }
 
@@ -83,26 +90,48 @@ impl Destination for SnowflakeDatabase {
     }
 
     fn usage(&self) -> Option<Usage> {
-        let usage = self.connected.get()?.snowflake.usage();
+        let Connected { snowflake, warehouse_size, .. } = self.connected.get()?;
+        let usage = snowflake.usage();
         Some(Usage {
             kind: "snowflake",
             statements: usage.statements,
             logins: usage.logins,
             staged_bytes: usage.staged_bytes,
             busy_ms: usage.busy_ms,
+            awake_ms: usage.awake_ms,
+            credits: snowflake.credits(),
+            warehouse_size: warehouse_size.to_string(),
             warehouse_ms: None,
+            warehouse_ms_by_run: BTreeMap::new(),
         })
     }
 
     async fn cost(&self) -> Option<Usage> {
-        let ms = match self.connected.get()?.snowflake.warehouse_time().await {
-            Ok(time) => Some(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        let found = self.connected.get()?.snowflake.warehouse_time().await;
+        let usage = self.usage()?;
+        match found {
+            Ok(WarehouseTime { total, by_run, .. }) => {
+                let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+                let by_run = by_run.into_iter().map(|(run, time)| (run, ms(time))).collect();
+                Some(Usage { warehouse_ms: Some(ms(total)), warehouse_ms_by_run: by_run, ..usage })
+            }
             Err(error) => {
                 tracing::warn!(%error, "Snowflake did not report the warehouse's run time");
-                None
+                Some(usage)
             }
+        }
+    }
+
+    async fn cost_history(&self, days: usize) -> Result<Vec<DayCost>> {
+        let entries = self.connected(SnowflakeBuilder::DEFAULT_RETRY)?.snowflake.cost_history(days).await?;
+        let day = |CostEntry { day, resource, stream, statements, credits, .. }| DayCost {
+            day,
+            resource,
+            stream,
+            statements,
+            credits,
         };
-        self.usage().map(|usage| Usage { warehouse_ms: ms, ..usage })
+        Ok(entries.into_iter().map(day).collect())
     }
 
     async fn close(&self) {

@@ -11,7 +11,7 @@ use super::page::{self, Page};
 use super::streams::Stream;
 use super::updates::step::UnixSecond;
 use crate::http::{self, Response, Url};
-use crate::{Error, Monitor, Result};
+use crate::{Error, Monitor, Result, SourceEvent};
 
 /// How often a page is requested, if the settings allow it, before smaller ones are tried.
 const ATTEMPTS_PER_SIZE: u32 = 3;
@@ -191,13 +191,16 @@ impl Api {
         if let Some(etag) = etag {
             request = request.if_none_match(etag);
         }
-        let outcome =
-            request.send_with(
-                monitor,
-                |response| {
-                    if response.is_not_modified() { Ok(None) } else { read(&response).map(Some) }
-                },
-            );
+        let outcome = request.send_with(monitor, |response| {
+            if response.is_not_modified() {
+                return Ok(None);
+            }
+            // A server that counts pages may still send a malformed link.
+            if let Some(pages) = response.last_page().ok().flatten() {
+                monitor.event(SourceEvent::Pages(pages));
+            }
+            read(&response).map(Some)
+        });
         match outcome.await {
             Ok(page) => Ok(page),
             Err(error) if http::error::may_depend_on_size(&error) && self.answers(monitor).await => {

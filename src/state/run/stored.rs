@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Counts, Mode, RunId, RunRecord, RunStatus, Timings};
+use crate::cost::Credits;
 use crate::{ErrorReport, Traffic};
 
 /// The sentence that older versions wrote for [`Counts::OLDER`].
@@ -33,12 +34,14 @@ pub(super) struct StoredRun {
     error: Option<ErrorReport>,
     #[serde(default)]
     empty_columns: Vec<String>,
+    #[serde(default)]
+    credits: Credits,
 }
 
 impl From<StoredRun> for RunRecord {
     fn from(run: StoredRun) -> Self {
         let StoredRun { id, resource, stream, mode, started_at, ended_at, counts, commits, traffic, timings, .. } = run;
-        let (error, empty_columns) = (run.error, run.empty_columns);
+        let (error, empty_columns, credits) = (run.error, run.empty_columns, run.credits);
         let status = if run.interrupted { RunStatus::Interrupted } else { run.status };
         Self {
             id,
@@ -53,6 +56,7 @@ impl From<StoredRun> for RunRecord {
             traffic,
             timings,
             empty_columns,
+            credits,
             error,
         }
     }

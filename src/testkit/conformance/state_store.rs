@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::fixture::{ODD_TEXTS, assert_refused, at, change, key, must, run_record};
 use super::{Clause, Fresh, dropped_after};
+use crate::cost::{Credits, Spending};
 use crate::state::{NewestRecords, Reconciliation, StreamState};
 use crate::{
     Checkpoint, ErrorKind, RunId, RunQuery, RunRecord, RunStatus, StateChange, StateKey, StateStore, StateVersion,
@@ -349,6 +350,8 @@ async fn clause_7_values_come_back_equal(fresh: Fresh<dyn StateStore>) {
     let raw = RawValue::from_string(text.to_owned()).expect("valid JSON");
     let checkpoint = Checkpoint::new(&raw).expect("a checkpoint");
     let run = RunId::new();
+    let mut spending = Spending::default();
+    spending.add(Credits::from_micros(16_667), at(1));
     let state = StreamState {
         status: RunStatus::Failed,
         run,
@@ -362,6 +365,7 @@ async fn clause_7_values_come_back_equal(fresh: Fresh<dyn StateStore>) {
             hashes: ODD_TEXTS.iter().map(|text| ((*text).to_owned(), "0f".to_owned())).collect(),
             others: [("others".to_owned(), StateVersion(u64::MAX))].into(),
         }),
+        spending,
     };
     let record = run_record(&widgets(), run, 1);
     let (key, at) = (widgets(), at(1) + jiff::SignedDuration::from_nanos(123_456_789));

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use serde_json::Value;
 use snowfeed::prelude::*;
 use snowfeed::{
-    Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Evidence, Limits, LiveRows, Namespace,
-    OutstandingRejects, RejectQuery, RowPath, RowQuery, RowSelection, RunId, RunQuery, RunRecord, SelectedRow,
-    Sequence, Sink, Stage, StateChange, StateEntry, StateKey, StateStore, StateVersion, StoredRecord, StreamCommit,
-    StreamStatus, Sweep, UnseenQuery,
+    Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Evidence, Limits, LiveRows, Load, LoadEstimate,
+    Namespace, OutstandingRejects, RejectQuery, RowPath, RowQuery, RowSelection, RunId, RunQuery, RunRecord,
+    SelectedRow, Sequence, Sink, Stage, StateChange, StateEntry, StateKey, StateStore, StateVersion, StoredRecord,
+    StreamCommit, StreamStatus, Sweep, UnseenQuery,
 };
 
 use super::oracle;
@@ -240,6 +240,10 @@ impl Sink for ModelBackend {
 
     async fn rejects(&self, query: RejectQuery) -> Result<OutstandingRejects> {
         self.call(self.backend.rejects(query)).await
+    }
+
+    fn estimate(&self, load: Load) -> Option<LoadEstimate> {
+        self.backend.estimate(load)
     }
 
     fn limits(&self) -> Limits {

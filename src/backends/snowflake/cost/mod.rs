@@ -1,0 +1,11 @@
+//! What the connector's work costs: its own estimate, and what the account says.
+
+mod credits;
+mod estimate;
+mod history;
+mod warehouse_time;
+
+pub use credits::WarehouseSize;
+pub(super) use credits::{Claim, CreditLedger};
+pub use history::CostEntry;
+pub use warehouse_time::WarehouseTime;

@@ -1,0 +1,119 @@
+//! An estimate of how long statements keep a warehouse awake.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Statement;
+
+/// How long a warehouse stays awake after a statement, and at least once it is awake: `AUTO_SUSPEND = 60`, and the minimum that is
+/// billed for a start.
+const AFTER_STATEMENT: Duration = Duration::from_secs(60);
+
+/// The reads to remember.
+const MAX_READS: usize = 256;
+
+/// Adds up the time in which statements of this process keep a warehouse awake. A read with the same text and values as an earlier one
+/// is not counted if nothing was written in between: Snowflake answers it from its result cache. Unverified: see
+/// docs/unverified.md#result-cache.
+#[derive(Debug, Default)]
+pub(super) struct AwakeTime {
+    total: Duration,
+    until: Option<Instant>,
+    /// Digests of the reads since the last write.
+    reads: HashSet<u64>,
+}
+
+impl AwakeTime {
+    /// Adds a statement that ran in this time.
+    pub(super) fn add(&mut self, statement: &Statement, began: Instant, ended: Instant) {
+        match Work::of(&statement.sql) {
+            Work::Elsewhere => return,
+            Work::Write => self.reads.clear(),
+            Work::Read => {
+                if self.reads.len() >= MAX_READS {
+                    self.reads.clear();
+                }
+                if !self.reads.insert(digest(statement)) {
+                    return;
+                }
+            }
+        }
+        let until = ended + AFTER_STATEMENT;
+        // What it was awake for anyway is counted already.
+        let from = self.until.map_or(began, |until| until.max(began));
+        self.total += until.saturating_duration_since(from);
+        self.until = self.until.max(Some(until));
+    }
+
+    pub(super) fn total(&self) -> Duration {
+        self.total
+    }
+}
+
+/// What a statement needs a warehouse for.
+#[derive(Debug, PartialEq, Eq)]
+enum Work {
+    Read,
+    Write,
+    /// Snowflake's cloud services do it: transactions, DDL, stages.
+    Elsewhere,
+}
+
+impl Work {
+    fn of(sql: &str) -> Self {
+        let word = sql.split(|c: char| !c.is_ascii_alphabetic()).find(|word| !word.is_empty()).unwrap_or_default();
+        match word.to_ascii_uppercase().as_str() {
+            "SELECT" | "WITH" => Self::Read,
+            "INSERT" | "UPDATE" | "DELETE" | "MERGE" | "COPY" | "CALL" => Self::Write,
+            _ => Self::Elsewhere,
+        }
+    }
+}
+
+fn digest(statement: &Statement) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    statement.text().hash(&mut hasher);
+    format!("{:?}", statement.binds).hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlapping_statements_keep_it_awake_once() {
+        let (zero, mut awake) = (Instant::now(), AwakeTime::default());
+        let at = |second| zero + Duration::from_secs(second);
+        let mut add = |sql: &'static str, began, ended| {
+            awake.add(&Statement::new(sql), at(began), at(ended));
+            awake.total().as_secs()
+        };
+        assert_eq!(add("BEGIN TRANSACTION", 0, 1), 0);
+        assert_eq!(add("PUT file://x @y", 0, 30), 0);
+        assert_eq!(add("SELECT 1", 0, 2), 62);
+        assert_eq!(add("MERGE INTO t", 3, 5), 65, "three seconds longer");
+        assert_eq!(add("INSERT INTO t", 4, 5), 65, "at the same time");
+        assert_eq!(add("COPY INTO t", 100, 110), 135, "it had fallen asleep");
+        assert_eq!(add("UPDATE t", 90, 95), 135, "it ran before and ends earlier");
+    }
+
+    #[test]
+    fn a_read_counts_again_after_a_write() {
+        let (zero, mut awake) = (Instant::now(), AwakeTime::default());
+        let mut minutes = 0;
+        let mut add = |statement: Statement| {
+            minutes += 10;
+            let at = zero + Duration::from_secs(minutes * 60);
+            awake.add(&statement, at, at);
+            awake.total().as_secs() / 60
+        };
+        let read = || Statement::new("SELECT * FROM s");
+        assert_eq!([add(read()), add(read()), add(read())], [1, 1, 1]);
+        assert_eq!(add(read().bind("other")), 2);
+        assert_eq!([add(Statement::new("DELETE FROM s")), add(read()), add(read())], [3, 4, 4]);
+    }
+}
