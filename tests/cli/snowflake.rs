@@ -205,12 +205,19 @@ async fn ingest_json_reports_usage_and_cost_on_request() {
     let Some(scenario) = Scenario::new(Program::github(upstream.url())) else { return };
     let first = scenario.json(&["ingest", "acme/gears"]).await;
     let keys: Vec<&String> = first["destination"].as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["busy_ms", "kind", "logins", "staged_bytes", "statements", "warehouse_ms"]);
+    let expected = [
+        ["awake_ms", "busy_ms", "credits", "kind", "logins"],
+        ["staged_bytes", "statements", "warehouse_ms", "warehouse_ms_by_run", "warehouse_size"],
+    ];
+    assert_eq!(keys, expected.concat());
     assert!(first["destination"]["warehouse_ms"].is_null(), "{first}");
     let second = scenario.json(&["ingest", "--reconcile", "--cost"]).await;
     let spent = &second["destination"];
     let (busy, worked) = (spent["busy_ms"].as_u64().unwrap(), spent["warehouse_ms"].as_u64().unwrap());
     assert!(worked > 0 && worked <= busy, "{spent}");
+    let run = second["runs"][0]["id"].as_str().unwrap();
+    let of_run = spent["warehouse_ms_by_run"][run].as_u64().unwrap();
+    assert!(of_run > 0 && of_run <= worked, "{spent}");
     let idle = scenario.json(&["ingest", "--cost"]).await;
     assert_eq!(idle["destination"]["statements"], 3, "two reads and the query for the cost: {idle}");
 }

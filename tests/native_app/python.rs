@@ -71,8 +71,8 @@ fn calls_and_privileges_match_snowflake() {
 }
 
 #[test]
-fn the_setup_script_installs_and_upgrades() {
-    pytest(&["test_setup.py"], &[]);
+fn the_setup_script_installs_and_upgrades_and_the_cost_is_shown() {
+    pytest(&["test_setup.py", "test_cost.py"], &[]);
 }
 
 #[test]
