@@ -60,9 +60,9 @@ impl Connector {
         Ok(())
     }
 
-    /// Until when the connector is paused; `None` if it is not. Reports each pause once.
-    pub(super) fn paused_until(&self) -> Option<Timestamp> {
-        let used = self.budget.used(self.now())?;
+    /// Until when the connector is paused at this time; `None` if it is not. Reports each pause once.
+    pub(super) fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let used = self.budget.used(now)?;
         let until = used.paused_until?;
         if self.budget.is_new(until) {
             self.emit(Event::Paused(used));

@@ -250,7 +250,7 @@ impl<'a> Run<'a> {
                     let is_last = buffer.is_last;
                     self.commit_or_stage(buffer).await?;
                     ahead.set_staged_due(self.staged.as_ref().map(|staged| staged.due));
-                    if !is_last && self.connector.paused_until().is_some() {
+                    if !is_last && self.connector.paused_until(self.connector.now()).is_some() {
                         self.commit_read(&mut ahead).await?;
                         return Ok(Outcome::Paused);
                     }

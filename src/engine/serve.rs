@@ -52,7 +52,7 @@ impl Connector {
         while !cancel.is_cancelled() {
             // One reading of the clock: what became due between two readings would be neither started nor waited for.
             let now = self.now();
-            let paused_until = self.paused_until();
+            let paused_until = self.paused_until(now);
             let due = metered && paused_until.is_none() && timetable.begins_cycle(*cycle.get_or_insert(now), now);
             if reading.is_terminated() && (due || read_at.elapsed() >= every) {
                 // Concurrently with the runs: one of them may hold what this read waits for, and must be polled.
