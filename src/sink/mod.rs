@@ -338,7 +338,8 @@ fn cannot_select(name: &str) -> Error {
 ///     reconcile run of one stream neither marks nor finishes anything of another.
 /// 11. A commit for a table or resource that `ensure_streams` was not called for, or with [two parts](Commit::validate) of one stream, is
 ///     an [`Internal`](crate::ErrorKind::Internal) error, and changes nothing.
-/// 12. The run record of a part's change is stored with the counts of that part (see [`StateChange::count`]).
+/// 12. The run record of a part's change is stored with the counts of that part (see [`StateChange::count`]), and record and state with its
+///     credits, if the sink reports any (see [`StateChange::spend`]).
 /// 13. A row is identified by its [path](Record::path): the same key below two parents is two rows.
 /// 14. The commits that insert, change, delete or revive rows of a stream of a resource are numbered from 1 in the order in which they
 ///     become visible, and each such row gets the number of its commit, its [sequence](Sequence). Other rows keep theirs; a row written

@@ -82,8 +82,9 @@ pub(super) async fn clause_2_a_failed_commit_changes_nothing_and_can_be_retried(
 pub(super) async fn clause_2_rows_and_state_become_visible_together(fresh: Fresh<dyn SinkProbe>) {
     let subject = Subject::new(&fresh).await;
     let Some(states) = subject.probe.states() else { return };
-    let change = change(&key("acme/widgets"), StateVersion::NONE, 0, "one");
+    let mut change = change(&key("acme/widgets"), StateVersion::NONE, 0, "one");
     let report = reported(must(subject.sink.commit(changed(change.clone(), commit(0, [upsert("a", 1, "x")]))).await));
+    change.spend(report.credits);
     let latest = must(states.latest(&key("acme/widgets")).await).expect("the state of the commit");
     assert_eq!((Some(latest.version), Some(latest.state)), (report.version, change.state));
     let run = change.run.clone().map(|run| run.id);
@@ -241,6 +242,7 @@ pub(super) async fn clause_12_the_run_record_includes_the_counts_of_its_commit(f
         let report = reported(must(subject.sink.commit(commit).await));
         base = report.version.expect("the report has a version");
         expected.counts += &report.counts;
+        expected.credits += report.credits;
         assert_eq!(
             must(states.runs(RunQuery::new(9).key(&key("acme/widgets"))).await),
             std::slice::from_ref(&expected)
