@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::json;
 use snowfeed::backends::Snowflake;
 use snowfeed::engine::{Connector, IngestRequest};
-use snowfeed::internals::snowflake::{Sql, Statement};
+use snowfeed::internals::snowflake::{Sql, Statement, Usage};
 use snowfeed::{
     ColumnType, ConfigStore, Namespace, Record, RunId, RunQuery, RunStatus, Sink, StalePolicy, StateStore,
     StateVersion, StreamCommit, StreamSpec, Sweep, UnseenQuery, Version,
@@ -281,6 +281,7 @@ async fn ends_of_lost(work: impl AsyncFnOnce(Snowflake)) -> Vec<String> {
     session.expect_execute().withf(is_lost).returning(|_| Ok(rows(vec![row(&[Some("0")])])));
     accept_all.complete(&mut session);
     let mut client = MockClient::new();
+    client.expect_usage().returning(Usage::default);
     client.expect_open().times(1).return_once(move || Ok(Box::new(session)));
     let recording = RecordingClient::new(Arc::new(client));
     work(backend(recording.clone(), usize::MAX)).await;

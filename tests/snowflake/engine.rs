@@ -8,7 +8,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use snowfeed::backends::Snowflake;
 use snowfeed::engine::{Connector, IngestRequest};
-use snowfeed::internals::snowflake::{Sql, Statement};
+use snowfeed::internals::snowflake::{Sql, Statement, Usage};
 use snowfeed::{Error, ErrorKind, Record, Retry, RunRecord, RunStatus, Sink, StateStore, StateVersion, Version};
 use tokio::sync::{Barrier, Notify};
 
@@ -24,6 +24,7 @@ fn first(expect: impl FnOnce(&mut MockSession)) -> MockClient {
     expect(&mut session);
     accept_all.complete(&mut session);
     let mut client = MockClient::new();
+    client.expect_usage().returning(Usage::default);
     client.expect_open().times(1).return_once(move || Ok(Box::new(session)));
     client.expect_open().returning(move || Ok(Box::new(accept_all.session())));
     client

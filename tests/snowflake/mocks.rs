@@ -170,6 +170,7 @@ impl AcceptAll {
     pub(crate) fn client(&self) -> MockClient {
         let accept_all = self.clone();
         let mut client = MockClient::new();
+        client.expect_usage().returning(Usage::default);
         client.expect_open().returning(move || Ok(Box::new(accept_all.session())));
         client
     }
