@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::OnceLock;
 
 use super::cost::Claim;
 use super::oversized::Oversized;
@@ -85,11 +86,12 @@ impl Snowflake {
     }
 
     /// Runs a commit once.
-    pub(super) async fn try_commit(
-        &self,
+    pub(super) async fn try_commit<'a>(
+        &'a self,
         commit: &Commit,
         records: &[PartRecords<'_>],
         unknown: &UnknownOutcome<CommitReport>,
+        claim: &OnceLock<Claim<'a>>,
     ) -> Result<CommitReport> {
         let mut session = self.load_session().await?;
         self.check_ensured(&mut *session, commit).await?;
@@ -106,12 +108,8 @@ impl Snowflake {
             Some(fence) => fence.begin(&mut session).await?,
             None => session.begin().await?,
         }
-        let written = self.write_all(&mut *session, commit, &mut writes, fence.as_ref()).await;
-        let (written, claim) = written.map_or_else(|error| (Err(error), None), |(report, claim)| (Ok(report), claim));
+        let written = self.write_all(&mut *session, commit, &mut writes, fence.as_ref(), claim).await;
         let ended = session.finish(written, unknown).await;
-        if let (Ok(_), Some(claim)) = (&ended, claim) {
-            claim.keep();
-        }
         let changes: Vec<StateChange> = writes.into_iter().filter_map(|write| write.change).collect();
         let ended = match ended {
             Err(error) if error.kind() == ErrorKind::Conflict && !changes.is_empty() => {
@@ -169,17 +167,18 @@ impl Snowflake {
 
     /// Writes everything, in the caller's transaction. Statements that lock tables of all resources come last, to hold those locks
     /// briefly.
-    async fn write_all(
-        &self,
+    async fn write_all<'a>(
+        &'a self,
         session: &mut dyn Session,
         commit: &Commit,
         writes: &mut [PartWrite<'_>],
         fence: Option<&Fence>,
-    ) -> Result<(CommitReport, Option<Claim<'_>>)> {
+        claim: &OnceLock<Claim<'a>>,
+    ) -> Result<CommitReport> {
         for write in &mut *writes {
             self.write(session, commit, write, fence).await?;
         }
-        let claim = self.claim_credits(writes);
+        self.claim_credits(writes, claim);
         let (writes, mut met) = (&*writes, Vec::new());
         for write in writes {
             if self.insert_rejects(session, commit, write.part, write.oversized).await? {
@@ -213,19 +212,18 @@ impl Snowflake {
         for write in writes {
             self.end_sweep(session, commit, write.part, fence).await?;
         }
-        Ok((report, claim))
+        Ok(report)
     }
 
-    /// Adds what the process has used since the last commit to the first part that stores a state.
-    fn claim_credits(&self, writes: &mut [PartWrite<'_>]) -> Option<Claim<'_>> {
-        let write =
-            writes.iter_mut().find(|write| write.change.as_ref().is_some_and(|change| change.state.is_some()))?;
-        let claim = self.0.credits.claim(self.usage().awake_ms);
-        write.credits = claim.credits();
-        if let Some(change) = &mut write.change {
-            change.spend(write.credits);
+    /// Adds what the process has used since the last commit to the first part that stores a state. Every attempt adds the same: the state tells
+    /// whether an earlier one was committed.
+    fn claim_credits<'a>(&'a self, writes: &mut [PartWrite<'_>], claim: &OnceLock<Claim<'a>>) {
+        let mut stated =
+            writes.iter_mut().filter(|write| write.change.as_ref().is_some_and(|change| change.state.is_some()));
+        if let Some(write) = stated.next() {
+            write.credits = claim.get_or_init(|| self.0.credits.claim(self.usage().awake_ms)).credits();
+            write.change.iter_mut().for_each(|change| change.spend(write.credits));
         }
-        Some(claim)
     }
 
     /// Deletes the marks of a reconcile run that a part ends, and the rejects that it has not met again.

@@ -40,7 +40,7 @@ mod view;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -349,8 +349,11 @@ impl Sink for Snowflake {
         for part in &commit.parts {
             records.push(self.part_records(&commit, part).await?);
         }
-        let unknown = UnknownOutcome::new();
-        let committed = transaction::with_retry(|| self.try_commit(&commit, &records, &unknown)).await;
+        let (unknown, claim) = (UnknownOutcome::new(), OnceLock::new());
+        let committed = transaction::with_retry(|| self.try_commit(&commit, &records, &unknown, &claim)).await;
+        if let (Ok(_), Some(claim)) = (&committed, claim.into_inner()) {
+            claim.keep();
+        }
         self.0.known_sequences.forget(commit.resource.name());
         committed
     }
