@@ -2,8 +2,10 @@
 
 mod budget;
 mod credits;
+mod entry;
 mod spending;
 
 pub use budget::{Budget, BudgetUse};
 pub use credits::Credits;
+pub use entry::CostEntry;
 pub use spending::{Period, Spending};

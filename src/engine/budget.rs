@@ -64,7 +64,7 @@ impl Connector {
     pub(super) fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
         let used = self.budget.used(now)?;
         let until = used.paused_until?;
-        if self.budget.is_new(until) {
+        if self.budget.note_pause(until) {
             self.emit(Event::Paused(used));
         }
         Some(until)

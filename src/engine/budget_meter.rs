@@ -18,7 +18,10 @@ pub(super) struct BudgetMeter(Arc<Mutex<Option<Metered>>>);
 #[derive(Debug)]
 struct Metered {
     budget: Budget,
-    spending: Vec<Spending>,
+    /// That of each stream, as the states said.
+    stored: Vec<Spending>,
+    /// That of this process's commits since.
+    own: Spending,
     /// The pause that was reported.
     reported: Option<Timestamp>,
 }
@@ -32,26 +35,21 @@ impl BudgetMeter {
     pub(super) fn set(&self, found: Option<(Budget, Vec<Spending>)>) {
         let mut metered = self.lock();
         let reported = metered.as_ref().and_then(|metered| metered.reported);
-        *metered = found.map(|(budget, spending)| Metered { budget, spending, reported });
+        *metered = found.map(|(budget, stored)| Metered { budget, stored, own: Spending::default(), reported });
     }
 
     /// Adds what a commit has used.
     pub(super) fn add(&self, credits: Credits, at: Timestamp) {
         if let Some(metered) = &mut *self.lock() {
-            let mut spending = Spending::default();
-            spending.add(credits, at);
-            match metered.spending.last_mut() {
-                Some(last) => last.add(credits, at),
-                None => metered.spending.push(spending),
-            }
+            metered.own.add(credits, at);
         }
     }
 
     /// How much of the budget is used.
     pub(super) fn used(&self, at: Timestamp) -> Option<BudgetUse> {
         let metered = self.lock();
-        let Metered { budget, spending, .. } = metered.as_ref()?;
-        match BudgetUse::new(*budget, spending, at) {
+        let Metered { budget, stored, own, .. } = metered.as_ref()?;
+        match BudgetUse::new(*budget, stored.iter().chain([own]), at) {
             Ok(used) => Some(used),
             Err(error) => {
                 tracing::error!(%error, "the budget is not checked");
@@ -60,8 +58,8 @@ impl BudgetMeter {
         }
     }
 
-    /// Whether this pause is not reported yet. From now on, it is.
-    pub(super) fn is_new(&self, paused_until: Timestamp) -> bool {
+    /// Notes that a pause is reported. Returns whether it was not.
+    pub(super) fn note_pause(&self, paused_until: Timestamp) -> bool {
         self.lock().as_mut().is_some_and(|metered| metered.reported.replace(paused_until) != Some(paused_until))
     }
 }

@@ -8,15 +8,15 @@ use super::Connector;
 use super::planned::PlannedStream;
 use super::settings::Configured;
 use crate::{
-    ChildOf, ConnectContext, ErrorKind, Mode, Parent, ReadRequest, Reader, Resource, Result, RowQuery, RowSelection,
-    Sequence, SourceEvent, StreamKind,
+    ChildOf, ConnectContext, ErrorKind, Mode, Monitor, Parent, ReadRequest, Reader, Resource, Result, RowQuery,
+    RowSelection, Sequence, SourceEvent, StreamKind,
 };
 
 /// The maximum number of streams to read.
 const MAX_STREAMS: usize = 100;
 
 /// The number of streams to read at once.
-const CONCURRENT_STREAMS: usize = 4;
+pub(super) const CONCURRENT_STREAMS: usize = 4;
 
 /// The number of stored rows among which to look for parents.
 const PARENTS: usize = 20;
@@ -77,10 +77,7 @@ impl Connector {
     /// Reads the beginning of a stream.
     async fn check_stream(&self, reader: &dyn Reader, planned: &PlannedStream) -> Result<Option<()>> {
         let PlannedStream { resource, stream, .. } = planned;
-        let mut request = ReadRequest {
-            monitor: self.monitor(),
-            ..ReadRequest::new(resource.clone(), &stream.name).mode(Mode::Incremental)
-        };
+        let request = self.beginning_of(planned, Mode::Incremental, self.monitor()).await?;
         if let Some(child) = stream.child_of() {
             let mut checked = None;
             for parent in self.stored_parents(resource, child).await? {
@@ -95,11 +92,22 @@ impl Connector {
             }
             return Ok(checked);
         }
-        if matches!(stream.kind, StreamKind::Incremental | StreamKind::DeletionsOf(_)) {
-            // The changes since the last run: in most cases one small response.
+        reader.read(request).try_next().await.map(|_| Some(()))
+    }
+
+    /// The request for the beginning of a stream: in an incremental read, the changes since the last run.
+    pub(super) async fn beginning_of(
+        &self,
+        planned: &PlannedStream,
+        mode: Mode,
+        monitor: Monitor,
+    ) -> Result<ReadRequest> {
+        let PlannedStream { resource, stream, .. } = planned;
+        let mut request = ReadRequest { monitor, ..ReadRequest::new(resource.clone(), &stream.name).mode(mode) };
+        if mode == Mode::Incremental && matches!(stream.kind, StreamKind::Incremental | StreamKind::DeletionsOf(_)) {
             request.checkpoint = self.state(&planned.key()).await?.and_then(|entry| entry.state.checkpoint);
         }
-        reader.read(request).try_next().await.map(|_| Some(()))
+        Ok(request)
     }
 
     /// Some stored live parents.

@@ -1,22 +1,18 @@
 //! Estimates an ingestion: reads the beginning of each stream, and stores nothing.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::check::CONCURRENT_STREAMS;
 use super::planned::PlannedStream;
 use super::resources::ResourceLookup;
 use super::run::millis;
 use super::{Connector, IngestRequest};
-use crate::{
-    ErrorReport, Load, LoadEstimate, Mode, Monitor, ReadRequest, Reader, Resource, Result, SourceEvent, StreamKind,
-};
-
-/// The number of streams to read at once.
-const CONCURRENT_STREAMS: usize = 4;
+use crate::{ErrorReport, Load, LoadEstimate, Mode, Monitor, Reader, Resource, Result, SourceEvent};
 
 /// The window of a quota whose requests are used up: GitHub's is an hour.
 const QUOTA_WINDOW: Duration = Duration::from_secs(60 * 60);
@@ -107,10 +103,7 @@ impl Connector {
         }
         let new_resources = resources.iter().filter(|resource| !known.contains_key(resource)).count() as u64;
         let selected = resources.into_iter().map(|resource| {
-            let streams = match &requested {
-                Some(streams) => streams.iter().copied().cloned().collect(),
-                None => self.selection(known.get(&resource)).streams,
-            };
+            let streams = self.selection_for(requested.as_deref(), known.get(&resource)).streams;
             (resource, streams)
         });
         let planned: Vec<PlannedStream> =
@@ -155,18 +148,13 @@ impl Connector {
 
     /// Reads the beginning of a stream. `None`: it is a child stream.
     async fn beginning(&self, reader: &dyn Reader, planned: &PlannedStream, mode: Mode) -> Result<Option<Beginning>> {
-        let PlannedStream { resource, stream, .. } = planned;
-        if stream.child_of().is_some() {
+        if planned.stream.child_of().is_some() {
             return Ok(None);
         }
         let reported = Arc::<Mutex<Reported>>::default();
         let noted = reported.clone();
-        let monitor = Monitor::new(move |event| noted.lock().unwrap_or_else(PoisonError::into_inner).note(&event));
-        let mut request =
-            ReadRequest { monitor: monitor.clone(), ..ReadRequest::new(resource.clone(), &stream.name).mode(mode) };
-        if mode == Mode::Incremental && matches!(stream.kind, StreamKind::Incremental | StreamKind::DeletionsOf(_)) {
-            request.checkpoint = self.state(&planned.key()).await?.and_then(|entry| entry.state.checkpoint);
-        }
+        let monitor = Monitor::new(move |event| lock(&noted).note(&event));
+        let request = self.beginning_of(planned, mode, monitor.clone()).await?;
         let began = Instant::now();
         let mut batches = reader.read(request);
         let first = batches.try_next().await?;
@@ -195,7 +183,7 @@ impl Connector {
     }
 }
 
-fn lock(reported: &Mutex<Reported>) -> std::sync::MutexGuard<'_, Reported> {
+fn lock(reported: &Mutex<Reported>) -> MutexGuard<'_, Reported> {
     reported.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -13,7 +13,6 @@ use super::batcher::ReadBudget;
 use super::planned::PlannedStream;
 use super::resources::ResourceLookup;
 use super::run::Run;
-use super::selection::StoredSelection;
 use super::settings::Configured;
 use super::{Connector, StreamSelection};
 use crate::{
@@ -167,13 +166,7 @@ impl Connector {
         let Selection { resources, new } = self.select(&named, &known, unreadable.is_empty()).await?;
         let (mut selected, mut failed) = (Vec::new(), Vec::new());
         for resource in &resources {
-            let selection = match &requested {
-                Some(streams) => StoredSelection {
-                    streams: streams.iter().copied().cloned().collect(),
-                    ..StoredSelection::default()
-                },
-                None => self.selection(known.get(resource)),
-            };
+            let selection = self.selection_for(requested.as_deref(), known.get(resource));
             if let Err(error) = selection.check(&self.spec) {
                 failed.push(self.failed(resource.name(), request.mode, &error));
                 continue;

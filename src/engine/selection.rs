@@ -173,6 +173,20 @@ impl Connector {
         }
     }
 
+    /// The streams to read of a resource: the requested ones, or those of its stored selection.
+    pub(super) fn selection_for(
+        &self,
+        requested: Option<&[&StreamSpec]>,
+        config: Option<&ResourceConfig>,
+    ) -> StoredSelection {
+        match requested {
+            Some(streams) => {
+                StoredSelection { streams: streams.iter().copied().cloned().collect(), ..StoredSelection::default() }
+            }
+            None => self.selection(config),
+        }
+    }
+
     /// The stored selection of a resource.
     pub(super) fn selection(&self, config: Option<&ResourceConfig>) -> StoredSelection {
         StoredSelection {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Statement;
+use super::statement::words;
 
 /// How long a warehouse stays awake after a statement, and at least once it is awake: `AUTO_SUSPEND = 60`, and the minimum that is
 /// billed for a start.
@@ -64,8 +65,7 @@ enum Work {
 
 impl Work {
     fn of(sql: &str) -> Self {
-        let word = sql.split(|c: char| !c.is_ascii_alphabetic()).find(|word| !word.is_empty()).unwrap_or_default();
-        match word.to_ascii_uppercase().as_str() {
+        match words(sql).next().unwrap_or_default().to_ascii_uppercase().as_str() {
             "SELECT" | "WITH" => Self::Read,
             "INSERT" | "UPDATE" | "DELETE" | "MERGE" | "COPY" | "CALL" => Self::Write,
             _ => Self::Elsewhere,

@@ -136,8 +136,8 @@ pub(super) enum StatementKind {
 
 impl StatementKind {
     pub(super) fn parse(sql: &str) -> Self {
-        let mut words = without_comments(sql).split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-        let mut word = || words.by_ref().find(|word| !word.is_empty()).unwrap_or_default().to_ascii_uppercase();
+        let mut words = words(sql);
+        let mut word = || words.next().unwrap_or_default().to_ascii_uppercase();
         match (word().as_str(), word().as_str()) {
             // `BEGIN` with anything else after it opens a block of statements.
             ("BEGIN", "" | "TRANSACTION" | "WORK" | "NAME") | ("START", "TRANSACTION") => Self::Begin,
@@ -148,6 +148,12 @@ impl StatementKind {
             _ => Self::Write,
         }
     }
+}
+
+/// The words of a text, without the comments before them.
+pub(super) fn words(sql: &str) -> impl Iterator<Item = &str> {
+    let words = without_comments(sql).split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    words.filter(|word| !word.is_empty())
 }
 
 /// The text from its first word.

@@ -63,7 +63,9 @@ use query_tag::QueryTags;
 use staging::{FileStage, Stages};
 
 pub use check::Finding;
-pub use cost::{CostEntry, WarehouseSize, WarehouseTime};
+#[cfg(feature = "native-app")]
+pub(crate) use cost::USAGE_SQL;
+pub use cost::{WarehouseSize, WarehouseTime};
 pub use options::SnowflakeOptions;
 
 pub use crate::snowflake::{ConnectionConfig, Credentials, Protocol, Usage};

@@ -5,10 +5,10 @@ use serde::Serialize;
 
 use super::session::Session;
 use crate::cli::Exit;
-use crate::cli::destination::{DayCost, check_cost};
+use crate::cli::destination::check_cost;
 use crate::cli::labels::Labels;
 use crate::cli::output::{count, table, time};
-use crate::cost::BudgetUse;
+use crate::cost::{BudgetUse, CostEntry};
 use crate::engine::{Connector, Schedule, next_due};
 use crate::{
     ErrorKind, OutstandingRejects, RejectQuery, Resource, ResourceConfig, Result, RunRecord, RunStatus, Source,
@@ -207,21 +207,14 @@ async fn entries(connector: &Connector) -> Result<Vec<ResourceEntry>> {
     Ok(entries)
 }
 
-/// The credits that the destination bills.
-#[derive(Serialize, Default)]
-struct Cost {
-    /// How much of the budget is used.
-    budget: Option<BudgetUse>,
-    /// What the account says.
-    cost: Option<Vec<DayCost>>,
-}
-
 /// The statuses, as JSON.
 #[derive(Serialize)]
 struct StatusDocument {
     resources: Vec<ResourceEntry>,
-    #[serde(flatten)]
-    cost: Cost,
+    /// How much of the budget is used.
+    budget: Option<BudgetUse>,
+    /// What the account says; `None` without `--cost`.
+    cost: Option<Vec<CostEntry>>,
 }
 
 pub(super) async fn status<S: Source>(session: Session<S>, with_cost: bool) -> Result<Exit> {
@@ -234,17 +227,12 @@ pub(super) async fn status<S: Source>(session: Session<S>, with_cost: bool) -> R
     if entries.is_empty() {
         output.note(&format!("no {kind} is known here; `enable` or `ingest` one"));
     }
-    let mut cost = Cost::default();
-    if destination.reports_cost() {
-        cost.budget = connector.budget().await?;
-    }
-    if with_cost {
-        cost.cost = Some(destination.cost_history(DAYS).await?);
-    }
-    let document = StatusDocument { resources: entries, cost };
+    let budget = if destination.reports_cost() { connector.budget().await? } else { None };
+    let cost = if with_cost { Some(destination.cost_history(DAYS).await?) } else { None };
+    let document = StatusDocument { resources: entries, budget, cost };
     output.result(&document, || document.text(&kind, &labels))?;
     if !output.is_json()
-        && let Some(used) = &document.cost.budget
+        && let Some(used) = &document.budget
     {
         output.note(&format!("budget: {used}"));
     }
@@ -260,9 +248,9 @@ impl StatusDocument {
         let rest = ["enabled", "schedule", "state", "last run", "ended", "next due", "rejects", "message"];
         let header = [&[kind], stream, &rest].concat();
         let mut text = table(&header, &["rejects"], entries.iter().flat_map(|entry| entry.rows(has_streams)));
-        if let Some(days) = &self.cost.cost {
+        if let Some(days) = &self.cost {
             let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "(all)".to_owned());
-            let row = |day: &DayCost| {
+            let row = |day: &CostEntry| {
                 let (resource, stream) = (name(&day.resource), name(&day.stream));
                 vec![day.day.to_string(), resource, stream, count(day.statements), day.credits.to_string()]
             };

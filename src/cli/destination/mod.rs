@@ -16,7 +16,6 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::civil::Date;
 use serde::Serialize;
 
 pub(super) use args::DestinationArgs;
@@ -26,7 +25,7 @@ pub(super) use select::Destinations;
 
 use super::output::{bytes, counted, duration};
 use crate::backends::Preview;
-use crate::cost::Credits;
+use crate::cost::{CostEntry, Credits};
 use crate::{Backend, Error, Resource, Result, RunId};
 
 /// The destination of a command. It opens nothing before a command needs it. By default, reading needs nothing special and nothing has
@@ -70,23 +69,13 @@ pub(super) trait Destination: Send + Sync {
     }
 
     /// What the account says that the connector's statements of the last `days` days have cost.
-    async fn cost_history(&self, days: usize) -> Result<Vec<DayCost>> {
+    async fn cost_history(&self, days: usize) -> Result<Vec<CostEntry>> {
         let _ = days;
         Ok(Vec::new())
     }
 
     /// Closes open connections. A failure needs no handling: open sessions time out.
     async fn close(&self) {}
-}
-
-/// What the statements of a day for a stream of a resource have cost.
-#[derive(Debug, Serialize)]
-pub(super) struct DayCost {
-    pub(super) day: Date,
-    pub(super) resource: Option<String>,
-    pub(super) stream: Option<String>,
-    pub(super) statements: u64,
-    pub(super) credits: Credits,
 }
 
 /// An open destination.

@@ -7,11 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::args::DestinationKind;
-use super::{DayCost, Destination, DestinationArgs, Finding, SnowflakeArgs, Store, Usage, variable};
-use crate::backends::snowflake::{
-    ConnectionConfig, CostEntry, Credentials, SnowflakeBuilder, WarehouseSize, WarehouseTime,
-};
+use super::{Destination, DestinationArgs, Finding, SnowflakeArgs, Store, Usage, variable};
+use crate::backends::snowflake::{ConnectionConfig, Credentials, SnowflakeBuilder, WarehouseSize, WarehouseTime};
 use crate::backends::{Preview, Snowflake};
+use crate::cost::CostEntry;
 use crate::{Backend, Error, Resource, Result, RetryConfig, SourceSpec};
 
 /// The database that the command line names. It reads connection and credentials when a command first needs them.
@@ -122,16 +121,8 @@ impl Destination for SnowflakeDatabase {
         }
     }
 
-    async fn cost_history(&self, days: usize) -> Result<Vec<DayCost>> {
-        let entries = self.connected(SnowflakeBuilder::DEFAULT_RETRY)?.snowflake.cost_history(days).await?;
-        let day = |CostEntry { day, resource, stream, statements, credits, .. }| DayCost {
-            day,
-            resource,
-            stream,
-            statements,
-            credits,
-        };
-        Ok(entries.into_iter().map(day).collect())
+    async fn cost_history(&self, days: usize) -> Result<Vec<CostEntry>> {
+        self.connected(SnowflakeBuilder::DEFAULT_RETRY)?.snowflake.cost_history(days).await
     }
 
     async fn close(&self) {

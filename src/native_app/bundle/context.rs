@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::backends::snowflake::{LONGEST_TEXT, STATE_SQL};
+use crate::backends::snowflake::{LONGEST_TEXT, STATE_SQL, USAGE_SQL};
 use crate::config::SHORTEST_SCHEDULE;
 use crate::native_app::{App, Name, Names};
 use crate::resource::ResourceNames;
@@ -53,6 +53,7 @@ pub(super) struct Context {
     schema: Value,
     /// The statements that create the engine's own tables.
     state_sql: &'static str,
+    usage_sql: &'static str,
     /// The maximum length of a column that holds a document, in characters.
     longest_text: u32,
     external_access_text: String,
@@ -182,6 +183,7 @@ impl Context {
             sole_stream: spec.sole_stream().map(Into::into),
             schema: inline_references(spec.settings.schema().as_value().clone()),
             state_sql: STATE_SQL,
+            usage_sql: USAGE_SQL.trim_end(),
             longest_text: LONGEST_TEXT,
             external_access_text: match &external_access {
                 Some(name) => texts.take(

@@ -2,34 +2,15 @@
 //!
 //! Source: `sql-reference/account-usage/query_attribution_history`. Unverified: see docs/unverified.md#connector-cost.
 
-use jiff::civil::Date;
-use serde::Serialize;
-
 use crate::backends::snowflake::Snowflake;
 use crate::backends::snowflake::names::literal;
 use crate::backends::snowflake::pool::is_missing;
-use crate::cost::Credits;
+use crate::cost::{CostEntry, Credits};
 use crate::snowflake::{QueryResult, Session, Sql, Statement, sql};
 use crate::{Error, ErrorKind, Result};
 
 /// The view in the schema `STATE`.
 const VIEW: &str = "CONNECTOR_COST";
-
-/// The credits of the statements of one day for one stream of a resource: a row of the view `CONNECTOR_COST`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct CostEntry {
-    /// The day, in UTC.
-    pub day: Date,
-    /// The resource; `None` for statements that concern all of them.
-    pub resource: Option<String>,
-    /// The stream; `None` for statements that concern all streams of the resource.
-    pub stream: Option<String>,
-    /// The number of statements that used a warehouse for more than about 100 ms.
-    pub statements: u64,
-    /// Their credits, without the time in which the warehouse ran idle.
-    pub credits: Credits,
-}
 
 impl Snowflake {
     /// Returns what the connector's statements of the last `days` days have cost, the newest day first, from the view
@@ -75,17 +56,11 @@ impl Snowflake {
     }
 }
 
-/// The SELECT of the view. The tags of the connector's statements name its database.
+/// The SELECT of the view, in which `{database}` stands for the database as a literal. The tags of the connector's statements name it.
+pub(crate) const USAGE: &str = include_str!("usage.sql");
+
 fn usage(database: &str) -> Sql {
-    sql!(
-        "SELECT CAST(CONVERT_TIMEZONE('UTC', h.\"START_TIME\") AS DATE) AS \"DAY\", CAST(GET(h.\"TAG\", 'resource') AS VARCHAR) AS \
-         \"RESOURCE\", CAST(GET(h.\"TAG\", 'stream') AS VARCHAR) AS \"STREAM\", 'warehouse' AS \"SERVICE\", COUNT(*) AS \"STATEMENTS\", \
-         SUM(h.\"CREDITS_ATTRIBUTED_COMPUTE\" + COALESCE(h.\"CREDITS_USED_QUERY_ACCELERATION\", 0)) AS \"CREDITS\" FROM (SELECT \
-         \"START_TIME\", \"CREDITS_ATTRIBUTED_COMPUTE\", \"CREDITS_USED_QUERY_ACCELERATION\", TRY_PARSE_JSON(\"QUERY_TAG\") AS \"TAG\" \
-         FROM \"SNOWFLAKE\".\"ACCOUNT_USAGE\".\"QUERY_ATTRIBUTION_HISTORY\" WHERE \"QUERY_TAG\" LIKE '{{\"app\":\"snowfeed\"%') h WHERE \
-         CAST(GET(h.\"TAG\", 'database') AS VARCHAR) = {database} GROUP BY 1, 2, 3",
-        database = literal(database)
-    )
+    Sql::from(USAGE.trim_end()).replace_fragment("{database}", &literal(database))
 }
 
 /// The rows of the last days, from the view or its SELECT.

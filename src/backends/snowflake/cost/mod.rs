@@ -7,5 +7,6 @@ mod warehouse_time;
 
 pub use credits::WarehouseSize;
 pub(super) use credits::{Claim, CreditLedger};
-pub use history::CostEntry;
+#[cfg(feature = "native-app")]
+pub(crate) use history::USAGE as USAGE_SQL;
 pub use warehouse_time::WarehouseTime;

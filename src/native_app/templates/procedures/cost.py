@@ -6,6 +6,7 @@ import roles
 from app_database import app_name, app_object
 from names import literal, qualified
 from responses import MISSING, NOT_ALLOWED, ProcedureError, ok
+from spec import SPEC
 
 VIEW = "CONNECTOR_COST"
 
@@ -28,14 +29,9 @@ def create_view(session, database):
 def select(app, database):
     """The cost by day, resource and stream: of the engine's statements, which name the destination in their tags, and of what the app
     itself uses, such as its compute pool."""
-    return (
-        'SELECT CAST(CONVERT_TIMEZONE(\'UTC\', h."START_TIME") AS DATE) AS "DAY", CAST(GET(h."TAG", \'resource\') AS VARCHAR) AS '
-        '"RESOURCE", CAST(GET(h."TAG", \'stream\') AS VARCHAR) AS "STREAM", \'warehouse\' AS "SERVICE", COUNT(*) AS "STATEMENTS", '
-        'SUM(h."CREDITS_ATTRIBUTED_COMPUTE" + COALESCE(h."CREDITS_USED_QUERY_ACCELERATION", 0)) AS "CREDITS" FROM (SELECT '
-        '"START_TIME", "CREDITS_ATTRIBUTED_COMPUTE", "CREDITS_USED_QUERY_ACCELERATION", TRY_PARSE_JSON("QUERY_TAG") AS "TAG" FROM '
-        '"SNOWFLAKE"."ACCOUNT_USAGE"."QUERY_ATTRIBUTION_HISTORY" WHERE "QUERY_TAG" LIKE \'{"app":"snowfeed"%\') h WHERE '
-        f"CAST(GET(h.\"TAG\", 'database') AS VARCHAR) = {literal(database)} GROUP BY 1, 2, 3 UNION ALL "
+    of_app = (
         'SELECT u."USAGE_DATE", NULL, NULL, LOWER(CAST(GET(f."VALUE", \'serviceType\') AS VARCHAR)), NULL, '
         'CAST(CAST(GET(f."VALUE", \'credits\') AS VARCHAR) AS FLOAT) FROM "SNOWFLAKE"."ACCOUNT_USAGE"."APPLICATION_DAILY_USAGE_HISTORY" '
         f'u, LATERAL FLATTEN(input => u."CREDITS_USED_BREAKDOWN") f WHERE u."APPLICATION_NAME" = {literal(app)}'
     )
+    return f"{SPEC['usage_sql'].replace('{database}', literal(database))} UNION ALL {of_app}"

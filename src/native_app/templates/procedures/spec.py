@@ -31,6 +31,8 @@ SPEC = {
     "pool_family": "<<pool_family>>",
     # The statements that create the engine's own tables. Names in braces are placeholders for qualified names.
     "state_sql": "<<state_sql>>",
+    # The cost of the engine's statements. `{database}` is the placeholder for the destination as a literal.
+    "usage_sql": "<<usage_sql>>",
     # The maximum length of a column that holds a document, in characters.
     "longest_text": "<<longest_text>>",
 }
