@@ -53,6 +53,12 @@ mod snowflake {
         SnowflakeProbe::new(server, max_bind_bytes)
     }
 
+    /// Through the stage.
+    fn probe_without_documents() -> SnowflakeProbe {
+        let server = peers::next_fakesnow().expect("python3, which the Snowflake server of the tests needs");
+        SnowflakeProbe::without_documents(server, 0)
+    }
+
     fn store() -> Snowflake {
         probe(usize::MAX).snowflake
     }
@@ -63,6 +69,10 @@ mod snowflake {
 
     mod sink_through_the_stage {
         snowfeed::sink_conformance!(super::probe(0));
+    }
+
+    mod sink_without_documents {
+        snowfeed::sink_conformance!(super::probe_without_documents());
     }
 
     mod states {

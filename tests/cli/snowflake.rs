@@ -314,6 +314,8 @@ async fn options_come_from_arguments_and_from_the_environment() {
         (&["--commit-mib", "-1", "status"], 2, &["'-1'"]),
         (&["--commit-mib=all", "status"], 2, &["invalid value 'all' for '--commit-mib <MIB>'"]),
         (&["--transient=maybe", "status"], 2, &["invalid value 'maybe' for '--transient"]),
+        (&["--keep-documents=2", "status"], 2, &["invalid value '2' for '--keep-documents"]),
+        (&["--to", "sqlite", "--keep-documents=false", "status"], 4, &["--keep-documents is for Snowflake"]),
         (&["--to", "sqlite", "--retention-days", "1", "status"], 4, &["--retention-days is for Snowflake"]),
     ] {
         assert_stderr(&scenario.program.run(args).await.expect(code), parts);

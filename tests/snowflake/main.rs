@@ -19,6 +19,7 @@ mod bad_input;
 mod careless;
 mod children;
 mod cost;
+mod documents;
 mod edited_rows;
 mod engine;
 mod expiry;

@@ -42,6 +42,20 @@ async fn contents(db: &TestDatabase, resource: &str) -> Vec<String> {
     answer.rows.iter().map(|row| row.text(0).unwrap().to_string()).collect()
 }
 
+/// The steps of a first commit of staged files, into a table that the same process has created.
+const FIRST_STEPS: [&str; 5] = ["PUT", "COPY", INSERT, "INSERT ALL", "COMMIT"];
+
+/// The statement that inserts the first records into a raw table.
+const INSERT: &str = "INSERT INTO a raw table";
+
+/// Whether a statement is that of a step.
+fn is_step(sql: &str, step: &str) -> bool {
+    match step {
+        INSERT => sql.starts_with("INSERT INTO") && sql.contains("\".\"PUBLIC_RAW\".\"r\" (\"KEY\""),
+        step => sql.starts_with(step),
+    }
+}
+
 /// The files on the stage.
 async fn staged(db: &TestDatabase) -> usize {
     let list = format!("LIST @\"{}\".\"STATE\".\"SNOWFEED_STAGE\"", db.database);
@@ -78,7 +92,7 @@ fn stopping(step: &'static str, after: bool, stopped: &Arc<Notify>) -> Intercept
     let stopped = stopped.clone();
     Arc::new(move |statement| {
         let stopped = stopped.clone();
-        match (statement.sql.starts_with(step), after) {
+        match (is_step(&statement.sql, step), after) {
             (false, _) => async { Outcome::Runs }.boxed(),
             (true, false) => stop(stopped).boxed(),
             (true, true) => async { Outcome::Stops(stopped) }.boxed(),
@@ -116,10 +130,60 @@ async fn a_crash_at_any_step_loses_and_doubles_nothing_and_the_next_run_removes_
     }
 }
 
+#[tokio::test]
+async fn a_first_read_is_inserted_and_a_crash_at_any_step_loses_and_doubles_nothing() {
+    for (step, after) in FIRST_STEPS.into_iter().flat_map(|step| [(step, false), (step, true)]) {
+        let (db, source) = (TestDatabase::new(0), Issues::default());
+        source.page("r", 1..9);
+        let stopped = Arc::new(Notify::new());
+        let intercept = stopping(step, after, &stopped);
+        let client = InterceptingClient { client: Arc::new(db.recording.clone()), intercept };
+        let killed = Connector::new(source.clone(), Arc::new(process(&db, client)));
+        tokio::select! {
+            () = stopped.notified() => {}
+            report = killed.ingest(IngestRequest::new([resource("r")])) => panic!("{step} was not reached: {report:?}"),
+        }
+        drop(killed);
+        source.page("r", 9..12);
+        let next = Connector::new(source, Arc::new(process(&db, db.recording.clone())));
+        let run = next.ingest(IngestRequest::default()).await.unwrap().runs.remove(0);
+        assert_eq!(run.status, RunStatus::Complete, "{step} {after}: {run:?}");
+        let rows = contents(&db, "r").await;
+        assert_eq!(rows.len(), 11, "{step} {after}: {rows:?}");
+        assert!(rows.iter().all(|row| row.contains("|live|")), "{rows:?}");
+        assert_eq!(staged(&db).await, 0, "{step} {after}");
+    }
+}
+
+#[tokio::test]
+async fn only_a_table_that_is_still_empty_is_inserted_into() {
+    let (db, one) = (TestDatabase::new(0), resource("r"));
+    let record = |key: &str, version| Record::upsert(key, Version(version), format!("{{\"version\":{version}}}"));
+    let put = async |sink: &Snowflake, records: Vec<Record>| {
+        let counts = sink.commit(commit_of(&one, StreamCommit::new("issues", RunId::new()).records(records)));
+        counts.await.unwrap().counts()
+    };
+    db.snowflake.ensure_streams(&one, &tables()).await.unwrap();
+    // Another process is faster.
+    let other = process(&db, db.recording.clone());
+    other.ensure_streams(&one, &tables()).await.unwrap();
+    put(&other, vec![record("1", 1), record("2", 5)]).await;
+    db.recording.take();
+    let counts = put(&db.snowflake, vec![record("1", 2), record("2", 4), record("3", 1)]).await;
+    assert_eq!((counts.inserted, counts.updated, counts.skipped_total()), (1, 1, 1));
+    let sent = db.recording.statements();
+    assert_eq!(sent.iter().filter(|sent| is_step(&sent.sql, INSERT)).count(), 1);
+    // Once is enough.
+    db.recording.take();
+    put(&db.snowflake, vec![record("4", 1)]).await;
+    assert!(!db.recording.statements().iter().any(|sent| is_step(&sent.sql, INSERT)));
+    assert_eq!(contents(&db, "r").await.len(), 4);
+}
+
 /// Refuses the statements of this step: a monitor suspends the warehouse, a stage is full, or its credentials have expired.
 fn refusing(step: &'static str, kind: ErrorKind) -> Intercept {
     Arc::new(move |statement| {
-        let is_refused = statement.sql.starts_with(step);
+        let is_refused = is_step(&statement.sql, step);
         async move { if is_refused { Outcome::Refused(Error::new(kind, "refused")) } else { Outcome::Runs } }.boxed()
     })
 }

@@ -109,8 +109,8 @@ pub(crate) mod snowflake {
 
     use async_trait::async_trait;
     use snowfeed::backends::Snowflake;
-    use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
-    use snowfeed::internals::snowflake::{Client, HttpClient, QueryResult, Sql, Statement, backend_with};
+    use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol, SnowflakeOptions};
+    use snowfeed::internals::snowflake::{Client, HttpClient, QueryResult, Sql, Statement, backend_of};
     use snowfeed::testkit::conformance::SinkProbe;
     use snowfeed::{Reject, Resource, RowPath, Sink, StateStore, StoredRow};
 
@@ -145,32 +145,50 @@ pub(crate) mod snowflake {
         reader: Arc<dyn Client>,
         pub(crate) database: String,
         max_bind_bytes: usize,
+        options: SnowflakeOptions,
     }
 
     impl SnowflakeProbe {
         /// A probe that sends up to this many bytes of rows as bound values, and larger batches through the stage.
         pub(crate) fn new(server: &Server, max_bind_bytes: usize) -> Self {
-            Self::with(server, connection(server), max_bind_bytes)
+            Self::with(server, connection(server), max_bind_bytes, SnowflakeOptions::default())
+        }
+
+        /// The same, with documents in `RAW` only.
+        pub(crate) fn without_documents(server: &Server, max_bind_bytes: usize) -> Self {
+            let options = SnowflakeOptions::default().keep_documents(false);
+            Self::with(server, connection(server), max_bind_bytes, options)
         }
 
         /// The same on the hostile account. The probe uses an account that truncates no results.
         pub(crate) fn hostile(server: &Server, max_bind_bytes: usize) -> Self {
-            Self::with(server, connection_to(server, HOSTILE), max_bind_bytes)
+            Self::with(server, connection_to(server, HOSTILE), max_bind_bytes, SnowflakeOptions::default())
         }
 
-        fn with(server: &Server, connection: ConnectionConfig, max_bind_bytes: usize) -> Self {
+        fn with(
+            server: &Server,
+            connection: ConnectionConfig,
+            max_bind_bytes: usize,
+            options: SnowflakeOptions,
+        ) -> Self {
             let database = fresh_database();
             let in_database = |connection: ConnectionConfig| connection.database(&database).schema("PUBLIC");
             let client: Arc<dyn Client> = Arc::new(HttpClient::new(in_database(connection)).unwrap());
             let reader = HttpClient::new(in_database(connection_to(server, "test"))).unwrap();
-            let snowflake = backend_with(client.clone(), &database, "PUBLIC", max_bind_bytes);
-            Self { snowflake, client, reader: Arc::new(reader), database, max_bind_bytes }
+            let snowflake = backend_of(client.clone(), &database, "PUBLIC", max_bind_bytes, options.clone());
+            Self { snowflake, client, reader: Arc::new(reader), database, max_bind_bytes, options }
         }
 
         /// What another process finds.
         pub(crate) fn reopen(self) -> Self {
-            let snowflake = backend_with(self.client.clone(), &self.database, "PUBLIC", self.max_bind_bytes);
+            let snowflake = self.process();
             Self { snowflake, ..self }
+        }
+
+        /// A backend of another process.
+        fn process(&self) -> Snowflake {
+            let client = self.client.clone();
+            backend_of(client, &self.database, "PUBLIC", self.max_bind_bytes, self.options.clone())
         }
 
         pub(crate) async fn select(&self, statement: Statement) -> QueryResult {
@@ -201,7 +219,7 @@ pub(crate) mod snowflake {
         }
 
         async fn another(&self) -> Arc<dyn Sink> {
-            Arc::new(backend_with(self.client.clone(), &self.database, "PUBLIC", self.max_bind_bytes))
+            Arc::new(self.process())
         }
 
         fn states(&self) -> Option<Arc<dyn StateStore>> {
@@ -212,12 +230,17 @@ pub(crate) mod snowflake {
             true
         }
 
+        fn keeps_text(&self) -> bool {
+            self.options.keep_documents
+        }
+
         async fn rows(&self, resource: &Resource, table: &str) -> Vec<StoredRow> {
             let Some(raw) = self.raw(resource, table).await else { return vec![] };
             let time =
                 |column: &str| format!("TO_VARCHAR(\"{column}\", 'YYYY-MM-DD\"T\"HH24:MI:SS.FF6') AS \"{column}\"");
             let select = format!(
-                "SELECT \"KEY\", CAST(\"VERSION\" AS VARCHAR) AS \"VERSION\", \"DOCUMENT\", {}, {}, {}, \"PARENT\" FROM {raw}",
+                "SELECT \"KEY\", CAST(\"VERSION\" AS VARCHAR) AS \"VERSION\", CASE WHEN \"DOCUMENT\" = '' THEN \
+                 COALESCE(TO_JSON(\"RAW\"), '') ELSE \"DOCUMENT\" END AS \"TEXT\", {}, {}, {}, \"PARENT\" FROM {raw}",
                 time("FIRST_SEEN"),
                 time("CHANGED_AT"),
                 time("DELETED_AT")

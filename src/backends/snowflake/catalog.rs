@@ -32,6 +32,8 @@ pub(super) struct Catalog {
     views: BTreeMap<String, String>,
     /// Outdated views that this process leaves alone.
     frozen: BTreeSet<Sql>,
+    /// The raw tables that this process has created and not written since, by name.
+    new: BTreeSet<String>,
 }
 
 /// A resource's table in a stream: the name of its view and raw table, the columns of the view, and a digest of its text, followed by
@@ -105,7 +107,7 @@ impl Catalog {
 
     fn empty(schema_version: SchemaVersion) -> Self {
         let (tables, unions, views) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { schema_version, tables, unions, views, frozen: BTreeSet::new() }
+        Self { schema_version, tables, unions, views, frozen: BTreeSet::new(), new: BTreeSet::new() }
     }
 
     pub(super) fn from_answer(names: &Names, rows: &[Row]) -> Result<Self> {
@@ -149,8 +151,8 @@ impl Catalog {
 
     /// Reads the catalog again, and keeps the decisions of this process.
     pub(super) async fn reload(&mut self, session: &mut dyn Session, names: &Names) -> Result<()> {
-        let frozen = std::mem::take(&mut self.frozen);
-        *self = Self { frozen, ..Self::read(session, names).await? };
+        let read = Self::read(session, names).await?;
+        *self = Self { frozen: std::mem::take(&mut self.frozen), new: std::mem::take(&mut self.new), ..read };
         Ok(())
     }
 
@@ -192,6 +194,11 @@ impl Catalog {
     /// The name of a resource's view and raw table in a stream.
     pub(super) fn name(&self, resource: &Resource, stream: &str) -> Option<&str> {
         self.table(resource, stream).map(|table| table.name.as_str())
+    }
+
+    /// Whether nothing has been written to a raw table since this process created it. The caller is going to write.
+    pub(super) fn take_new(&mut self, name: &str) -> bool {
+        self.new.remove(name)
     }
 
     /// The columns of a resource's view.
@@ -336,6 +343,7 @@ impl Catalog {
             }
             None => {
                 raw_table::create(session, &raw, options).await?;
+                self.new.insert(desired.name.clone());
                 if !self.has_resource(resource) {
                     Fence::new(names, resource.name(), "").make(session).await?;
                 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::OnceLock;
 
 use super::cost::Claim;
+use super::documents::StoredDocuments;
 use super::oversized::Oversized;
 use super::plan::{ExistingRow, ExistingRows, MergePlan, RowId, RowWrite, plan, row_ids, unhex};
 use super::pool::{UnknownOutcome, is_missing};
@@ -138,9 +139,11 @@ impl Snowflake {
     ) -> Result<PartWrite<'a>> {
         self.tag(session, commit.resource.name(), Some(&part.stream), Some(part.run));
         let name = self.numbered_name(session, &commit.resource, &part.stream).await?;
+        let is_new = self.catalog(session).await?.take_new(&name);
         let (input, mut counts, sequence) = match records {
             PartRecords::Staged(staged) => {
-                let merge = StagedMerge::new(&self.0.names, &name, index, staged_files(staged)?);
+                let merge = StagedMerge::new(&self.0.names, self.documents(), &name, index, staged_files(staged)?);
+                let merge = merge.into_table(is_new);
                 merge.create_table(session).await?;
                 (PartInput::Staged(merge), Counts::default(), None)
             }
@@ -387,6 +390,10 @@ impl Snowflake {
         Ok(())
     }
 
+    fn documents(&self) -> StoredDocuments {
+        StoredDocuments { keeps: self.0.options.keep_documents }
+    }
+
     async fn write_planned(
         &self,
         session: &mut dyn Session,
@@ -397,7 +404,9 @@ impl Snowflake {
         fence: Option<&Fence>,
     ) -> Result<()> {
         let newest = NewestSequence::new(&self.0.names, table, &commit.resource, &part.stream);
-        let Some(merge) = planned_merge::merge(writes, table, &time::ntz_text(commit.at), &newest, fence)? else {
+        let Some(merge) =
+            planned_merge::merge(writes, table, &time::ntz_text(commit.at), &newest, fence, self.documents())?
+        else {
             return Ok(());
         };
         let merged = session.execute(merge).await?;

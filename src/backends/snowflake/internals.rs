@@ -10,16 +10,25 @@ use crate::stream::{Column, Reserved};
 
 /// A backend over any client.
 pub fn backend(client: Arc<dyn Client>, database: &str, schema: &str) -> Snowflake {
-    Snowflake(Arc::new(inner(client, database, schema)))
+    let names = names::Names::new(database, schema);
+    Snowflake(Arc::new(Inner::new(client, None, None, names, SnowflakeOptions::default())))
 }
 
 /// The same, with a limit for bound rows.
 pub fn backend_with(client: Arc<dyn Client>, database: &str, schema: &str, max_bind_bytes: usize) -> Snowflake {
-    Snowflake(Arc::new(Inner { max_bind_bytes, ..inner(client, database, schema) }))
+    backend_of(client, database, schema, max_bind_bytes, SnowflakeOptions::default())
 }
 
-fn inner(client: Arc<dyn Client>, database: &str, schema: &str) -> Inner {
-    Inner::new(client, None, None, names::Names::new(database, schema), SnowflakeOptions::default())
+/// The same, with options.
+pub fn backend_of(
+    client: Arc<dyn Client>,
+    database: &str,
+    schema: &str,
+    max_bind_bytes: usize,
+    options: SnowflakeOptions,
+) -> Snowflake {
+    let inner = Inner::new(client, None, None, names::Names::new(database, schema), options);
+    Snowflake(Arc::new(Inner { max_bind_bytes, ..inner }))
 }
 
 pub fn identifier(name: &str) -> String {

@@ -9,6 +9,7 @@ mod columns;
 mod commit;
 mod config;
 mod cost;
+mod documents;
 #[cfg(any(feature = "testkit", fuzzing))]
 #[doc(hidden)]
 pub mod internals;
@@ -84,7 +85,7 @@ pub(crate) use state_tables::STATE as STATE_SQL;
 /// |---|---|
 /// | each stream, `PUBLIC.ISSUES` | a typed view of all resources, with a `RESOURCE` column |
 /// | each resource, `PUBLIC."acme/widgets"` | the same view, of that resource only; the name is quoted where it is not lower-case |
-/// | `PUBLIC_RAW."acme/widgets"` | the table behind it: `RAW` (a VARIANT), `DOCUMENT` (the text as it was sent), key, parent, version, times, the number of the commit |
+/// | `PUBLIC_RAW."acme/widgets"` | the table behind it: `RAW` (a VARIANT), `DOCUMENT` (the text as it was sent; see [`keep_documents`](SnowflakeOptions::keep_documents)), key, parent, version, times, the number of the commit |
 ///
 /// and in `STATE`, with the names of the reference system:
 ///

@@ -31,6 +31,11 @@ pub struct SnowflakeOptions {
     /// and in an account of the Standard Edition. `None` leaves it to the schema, the database or the account. An existing table
     /// stays as it is.
     pub retention_days: Option<u16>,
+    /// Whether raw tables keep the text of each document as the source sent it, in `DOCUMENT`, beside the VARIANT `RAW`. Without it, new
+    /// rows take about half the storage, and `DOCUMENT` is empty where `RAW` has the document. A VARIANT keeps neither spaces, nor the order
+    /// of members, nor repeated members, nor more than 38 digits of an integer or 17 of another number. What is not JSON is always kept
+    /// as text. Rows that are not written again stay as they are. The default is true.
+    pub keep_documents: bool,
     /// A commit of staged records happens when its compressed files have this size, in MiB: 64 to 250. The default is 192.
     pub commit_mib: u32,
     /// Or when its oldest record has waited this long, in seconds: 10 to 3,600. The default is 300.
@@ -49,12 +54,13 @@ const COMMIT_MIB: RangeInclusive<u32> = 64..=250;
 const COMMIT_SECONDS: RangeInclusive<u32> = 10..=3_600;
 
 impl Default for SnowflakeOptions {
-    /// Permanent tables with the account's retention; commits of 192 MiB or 5 minutes; the connection's warehouse, which is an
+    /// Permanent tables with the account's retention, which keep documents as text; commits of 192 MiB or 5 minutes; the connection's warehouse, which is an
     /// X-Small one.
     fn default() -> Self {
         Self {
             transient: false,
             retention_days: None,
+            keep_documents: true,
             commit_mib: 192,
             commit_seconds: 300,
             load_warehouse: None,
@@ -75,6 +81,13 @@ impl SnowflakeOptions {
     #[must_use]
     pub fn retention_days(mut self, days: u16) -> Self {
         self.retention_days = Some(days);
+        self
+    }
+
+    /// Sets [`keep_documents`](Self::keep_documents).
+    #[must_use]
+    pub fn keep_documents(mut self, keep: bool) -> Self {
+        self.keep_documents = keep;
         self
     }
 
@@ -192,6 +205,7 @@ mod tests {
             r#"{"retention_days": -1}"#,
             r#"{"commit_seconds": 1.5}"#,
             r#"{"transient": "yes"}"#,
+            r#"{"keep_documents": 1}"#,
             r#"{"retention": 1}"#,
             r#"{"warehouse_size": "7X"}"#,
         ] {

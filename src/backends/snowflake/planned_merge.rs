@@ -1,5 +1,6 @@
 //! Merges the planned rows of a commit, as one bound value.
 
+use super::documents::StoredDocuments;
 use super::plan::RowWrite;
 use super::rows::NewestSequence;
 use super::transaction::Fence;
@@ -11,6 +12,9 @@ const REPLACES: &str = "CASE WHEN f.value:f::BOOLEAN THEN 1 ELSE 0 END AS \"REPL
 
 /// The additional column if a row must have a certain sequence.
 const SEEN: &str = "f.value:s::NUMBER(38, 0) AS \"SEEN\"";
+
+/// The additional column if the texts of documents are not kept.
+const IS_WHOLE: &str = "CASE WHEN f.value:p::VARCHAR IS NULL THEN 1 ELSE 0 END AS \"IS_WHOLE\"";
 
 /// The rows of a bound value as columns; `f.value` is one row, and `b` holds the time and the number of the commit.
 const ROWS: &str = "f.value:k::VARCHAR AS \"KEY\", COALESCE(f.value:q::VARCHAR, '') AS \"PARENT\", f.value:v::NUMBER(38, 0) AS \"VERSION\", f.value:o::VARCHAR AS \"ACT\", \
@@ -31,6 +35,7 @@ pub(super) fn merge(
     at: &str,
     newest: &NewestSequence<'_>,
     fence: Option<&Fence>,
+    documents: StoredDocuments,
 ) -> Result<Option<Statement>> {
     if writes.is_empty() {
         return Ok(None);
@@ -39,7 +44,7 @@ pub(super) fn merge(
         (writes.iter().any(RowWrite::replaces), writes.iter().any(RowWrite::is_conditional));
     let held = fence.map(|fence| sql!(" WHERE {held}", held = fence.is_held())).unwrap_or_default();
     let mut columns: Sql = ROWS.into();
-    for (is_needed, column) in [(replaces, REPLACES), (is_conditional, SEEN)] {
+    for (is_needed, column) in [(replaces, REPLACES), (is_conditional, SEEN), (!documents.keeps, IS_WHOLE)] {
         if is_needed {
             columns = sql!("{columns}, {column}", columns, column);
         }
@@ -53,23 +58,27 @@ pub(super) fn merge(
         false => "",
     };
     let newer = sql!("WHEN MATCHED AND {newer}{seen} AND s.\"ACT\" =", newer, seen);
+    let rows = sql!(
+        "SELECT {columns} FROM (SELECT PARSE_JSON(?) AS \"ROWS\", CAST(? AS TIMESTAMP_NTZ) AS \"AT\", {newest} + 1 AS \"SEQ\") b, \
+         LATERAL FLATTEN(input => b.\"ROWS\") f{held}",
+        columns,
+        held,
+        newest = &newest.sql
+    );
     let merge = Statement::new(sql!(
-        "MERGE INTO {table} t USING (SELECT {columns} FROM (SELECT PARSE_JSON(?) AS \"ROWS\", CAST(? AS TIMESTAMP_NTZ) AS \"AT\", \
-         {newest} + 1 AS \"SEQ\") b, LATERAL FLATTEN(input => b.\"ROWS\") f{held}) s ON t.\"KEY\" = s.\"KEY\" AND \
-         COALESCE(t.\"PARENT\", '') = s.\"PARENT\" \
+        "MERGE INTO {table} t USING ({rows}) s ON t.\"KEY\" = s.\"KEY\" AND COALESCE(t.\"PARENT\", '') = s.\"PARENT\" \
          {newer} 'write' THEN UPDATE SET \"VERSION\" = s.\"VERSION\", \"HASH\" = s.\"HASH\", \"RAW\" = s.\"RAW\", \
-         \"DOCUMENT\" = s.\"DOCUMENT\", \"CHANGED_AT\" = s.\"AT\", \"DELETED_AT\" = s.\"DELETED_AT\", \"SEQ\" = s.\"SEQ\" \
+         \"DOCUMENT\" = {document}, \"CHANGED_AT\" = s.\"AT\", \"DELETED_AT\" = s.\"DELETED_AT\", \"SEQ\" = s.\"SEQ\" \
          {newer} 'delete' THEN UPDATE SET \"VERSION\" = s.\"VERSION\", \"CHANGED_AT\" = s.\"AT\", \"DELETED_AT\" = s.\"AT\", \
          \"SEQ\" = s.\"SEQ\" \
          {newer} 'bump_version' THEN UPDATE SET \"VERSION\" = s.\"VERSION\" \
          WHEN NOT MATCHED THEN INSERT (\"KEY\", \"VERSION\", \"HASH\", \"RAW\", \"DOCUMENT\", \"FIRST_SEEN\", \"CHANGED_AT\", \
-         \"DELETED_AT\", \"SEQ\", \"PARENT\") VALUES (s.\"KEY\", s.\"VERSION\", s.\"HASH\", s.\"RAW\", s.\"DOCUMENT\", s.\"AT\", s.\"AT\", \
+         \"DELETED_AT\", \"SEQ\", \"PARENT\") VALUES (s.\"KEY\", s.\"VERSION\", s.\"HASH\", s.\"RAW\", {document}, s.\"AT\", s.\"AT\", \
          s.\"DELETED_AT\", s.\"SEQ\", NULLIF(s.\"PARENT\", ''))",
         table,
-        columns,
-        held,
         newer,
-        newest = &newest.sql
+        rows = documents.source(rows),
+        document = documents.column()
     ));
     Ok(Some(newest.bind(merge.bind(Bind::json(&writes)?).bind(at))))
 }

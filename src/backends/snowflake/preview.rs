@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Snowflake;
 use super::columns::select_list;
+use super::documents::TEXT;
 use super::names::upper_name;
 use crate::backends::Preview;
 use crate::sink::not_ensured;
@@ -45,10 +46,11 @@ impl Snowflake {
         let comma = if typed.is_empty() { "" } else { ", " };
         let select = sql!(
             "SELECT {texts}{comma}v.\"DELETED_AT\", v.\"DOCUMENT\" FROM (SELECT {typed}{comma}TO_VARCHAR(t.\"DELETED_AT\", '{RFC_3339}') || 'Z' \
-             AS \"DELETED_AT\", t.\"DOCUMENT\", t.\"CHANGED_AT\", t.\"KEY\" FROM {raw} t WHERE t.\"DOCUMENT\" IS NOT NULL ORDER BY \
+             AS \"DELETED_AT\", {TEXT} AS \"DOCUMENT\", t.\"CHANGED_AT\", t.\"KEY\" FROM {raw} t WHERE t.\"DOCUMENT\" IS NOT NULL ORDER BY \
              t.\"CHANGED_AT\" DESC, t.\"KEY\" DESC LIMIT {limit}) v ORDER BY v.\"CHANGED_AT\" DESC, v.\"KEY\" DESC",
             comma,
             RFC_3339,
+            TEXT,
             limit,
             texts = Sql::join(&texts, ", "),
             typed = select_list(&typed),

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::columns::value_at;
+use super::documents;
 use super::names::Names;
 use super::{Snowflake, time};
 use crate::sink::{Commit, RowQuery, RowSelection, SelectedRow, StreamCommit};
@@ -209,7 +210,7 @@ fn select(raw: &Sql, query: &RowQuery) -> Result<Option<Statement>> {
         "CAST(COALESCE(t.\"SEQ\", 0) AS VARCHAR) AS \"SEQ\", t.\"PARENT\", t.\"KEY\", CAST(t.\"VERSION\" AS VARCHAR) AS \"VERSION\", \
          TO_VARCHAR(t.\"CHANGED_AT\", 'YYYY-MM-DD\"T\"HH24:MI:SS.FF9') AS \"CHANGED_AT\", CASE WHEN t.\"DELETED_AT\" IS NULL THEN '0' ELSE '1' END \
          AS \"DELETED\", {document} AS \"DOCUMENT\"{fields}",
-        document = if query.documents { "t.\"DOCUMENT\"" } else { "NULL" },
+        document = if query.documents { documents::TEXT } else { "NULL" },
         fields = Sql::join(&fields, "")
     );
     let limit = query.limit.min(i32::MAX as usize);

@@ -4,6 +4,7 @@
 //! MERGE tells what a round did to how many rows or, where that is not enough, one more statement under the fence. Unverified: see
 //! docs/unverified.md#staged-merge.
 
+use super::documents::StoredDocuments;
 use super::marks;
 use super::names::{Names, literal};
 use super::rows::NewestSequence;
@@ -17,11 +18,14 @@ use crate::{Counts, Error, Result, RunId};
 /// Staged records, and the tables that they pass through.
 pub(super) struct StagedMerge<'a> {
     names: &'a Names,
+    documents: StoredDocuments,
     files: &'a StagedFiles,
     /// The whole name of the load table, which is temporary.
     load: Sql,
     /// The whole name of the raw table.
     raw: Sql,
+    /// Whether the raw table is probably empty.
+    is_new: bool,
 }
 
 /// The parts of the statements of a round.
@@ -75,8 +79,20 @@ impl RoundCounts {
 
 impl<'a> StagedMerge<'a> {
     /// `index` is that of the part in its commit. Load tables belong to their session, which replaces the last one's content.
-    pub(super) fn new(names: &'a Names, name: &str, index: usize, files: &'a StagedFiles) -> Self {
-        Self { names, files, load: names.state(&format!("SNOWFEED_LOAD_{index}")), raw: names.raw(name) }
+    pub(super) fn new(
+        names: &'a Names,
+        documents: StoredDocuments,
+        name: &str,
+        index: usize,
+        files: &'a StagedFiles,
+    ) -> Self {
+        let load = names.state(&format!("SNOWFEED_LOAD_{index}"));
+        Self { names, documents, files, load, raw: names.raw(name), is_new: false }
+    }
+
+    /// Says whether the raw table is new, so that records are inserted if it is empty.
+    pub(super) fn into_table(self, is_new: bool) -> Self {
+        Self { is_new, ..self }
     }
 
     /// Creates the load table. DDL commits a transaction, so that this comes before it begins. The table ends with its session.
@@ -152,6 +168,15 @@ impl Round<'_> {
 
     /// Merges the round, and returns its counts. `is_numbered` says whether the commit has given its number to other rows of the table.
     async fn merge(&self, session: &mut dyn Session, offered: u64, is_numbered: bool) -> Result<Counts> {
+        if self.merge.is_new && self.number == 0 && self.is_plain() {
+            let inserted = session.execute(self.insert()).await?.rows_affected()?;
+            if inserted == offered {
+                return Ok(RoundCounts { inserted, ..RoundCounts::default() }.count(offered));
+            }
+            if inserted > 0 {
+                return Err(transaction::lost());
+            }
+        }
         let mut expected = None;
         if !self.is_plain() {
             let counts = self.count(session).await?;
@@ -183,7 +208,7 @@ impl Round<'_> {
     }
 
     /// The records of the round, with the marks of their keys if those decide.
-    fn source(&self, columns: &'static str) -> Sql {
+    fn source(&self, columns: &Sql) -> Sql {
         let (marked, marks) = match self.marked_by {
             None => ("", Sql::default()),
             Some(_) => (
@@ -226,39 +251,75 @@ impl Round<'_> {
         sql!("(s.\"VERSION\" >= t.\"VERSION\"{verified}{stale}){seen}", verified, stale, seen)
     }
 
-    /// The statement that merges the round.
-    fn statement(&self, is_numbered: bool) -> Statement {
-        let newest = NewestSequence::new(self.merge.names, &self.merge.raw, &self.commit.resource, &self.part.stream);
-        let columns = ", l.\"DOCUMENT\", TRY_PARSE_JSON(CASE WHEN l.\"IS_INVALID\" IS NULL THEN COALESCE(l.\"JSON\", l.\"DOCUMENT\") END, \
-                       'd') AS \"RAW\", b.\"AT\", b.\"SEQ\"";
+    /// The number of the stream's newest commit.
+    fn newest(&self) -> NewestSequence<'_> {
+        NewestSequence::new(self.merge.names, &self.merge.raw, &self.commit.resource, &self.part.stream)
+    }
+
+    /// The records of the round, with their documents, and the time and the number of the commit.
+    fn rows(&self, newest: &NewestSequence<'_>, is_numbered: bool) -> Sql {
+        let is_whole = if self.merge.documents.keeps {
+            ""
+        } else {
+            ", CASE WHEN l.\"JSON\" IS NULL THEN 1 ELSE 0 END AS \"IS_WHOLE\""
+        };
+        let columns = sql!(
+            ", l.\"DOCUMENT\", TRY_PARSE_JSON(CASE WHEN l.\"IS_INVALID\" IS NULL THEN COALESCE(l.\"JSON\", l.\"DOCUMENT\") END, 'd') AS \
+             \"RAW\", b.\"AT\", b.\"SEQ\"{is_whole}",
+            is_whole
+        );
         let rows = sql!(
             "{source} CROSS JOIN (SELECT CAST(? AS TIMESTAMP_NTZ) AS \"AT\", {newest} + {step} AS \"SEQ\") b WHERE l.\"ROUND\" = {round} \
              AND {held}",
-            source = self.source(columns),
+            source = self.source(&columns),
             newest = &newest.sql,
             step = if is_numbered { "0" } else { "1" },
             round = self.number,
             held = &self.held
         );
+        self.merge.documents.source(rows)
+    }
+
+    fn bind_rows(&self, statement: Sql, newest: &NewestSequence<'_>) -> Statement {
+        newest.bind(self.bind_marks(Statement::new(statement)).bind(time::ntz_text(self.commit.at)))
+    }
+
+    /// The statement that inserts plain records, if the table is empty.
+    fn insert(&self) -> Statement {
+        let newest = self.newest();
+        let insert = sql!(
+            "INSERT INTO {raw} (\"KEY\", \"VERSION\", \"HASH\", \"RAW\", \"DOCUMENT\", \"FIRST_SEEN\", \"CHANGED_AT\", \"SEQ\", \"PARENT\") \
+             SELECT s.\"KEY\", s.\"VERSION\", s.\"HASH\", s.\"RAW\", {document}, s.\"AT\", s.\"AT\", s.\"SEQ\", NULLIF(s.\"PARENT\", '') FROM \
+             ({rows}) s WHERE NOT EXISTS (SELECT 1 AS \"ONE\" FROM {raw})",
+            raw = &self.merge.raw,
+            document = self.merge.documents.column(),
+            rows = self.rows(&newest, false)
+        );
+        self.bind_rows(insert, &newest)
+    }
+
+    /// The statement that merges the round.
+    fn statement(&self, is_numbered: bool) -> Statement {
+        let newest = self.newest();
         let merge = sql!(
             "MERGE INTO {raw} t USING ({rows}) s ON t.\"KEY\" = s.\"KEY\" AND COALESCE(t.\"PARENT\", '') = s.\"PARENT\" \
              WHEN MATCHED AND {wins} AND {UPDATES} THEN UPDATE SET \"VERSION\" = s.\"VERSION\", \"HASH\" = s.\"HASH\", \"RAW\" = s.\"RAW\", \
-             \"DOCUMENT\" = s.\"DOCUMENT\", \"CHANGED_AT\" = s.\"AT\", \"DELETED_AT\" = NULL, \"SEQ\" = s.\"SEQ\" \
+             \"DOCUMENT\" = {document}, \"CHANGED_AT\" = s.\"AT\", \"DELETED_AT\" = NULL, \"SEQ\" = s.\"SEQ\" \
              WHEN MATCHED AND {wins} AND {DELETES} THEN UPDATE SET \"VERSION\" = GREATEST(t.\"VERSION\", s.\"VERSION\"), \
              \"CHANGED_AT\" = s.\"AT\", \"DELETED_AT\" = s.\"AT\", \"SEQ\" = s.\"SEQ\" \
              WHEN MATCHED AND {wins} AND {BUMPS} THEN UPDATE SET \"VERSION\" = s.\"VERSION\" \
              WHEN NOT MATCHED AND s.\"SEEN\" IS NULL THEN INSERT (\"KEY\", \"VERSION\", \"HASH\", \"RAW\", \"DOCUMENT\", \"FIRST_SEEN\", \
-             \"CHANGED_AT\", \"DELETED_AT\", \"SEQ\", \"PARENT\") VALUES (s.\"KEY\", s.\"VERSION\", s.\"HASH\", s.\"RAW\", s.\"DOCUMENT\", \
+             \"CHANGED_AT\", \"DELETED_AT\", \"SEQ\", \"PARENT\") VALUES (s.\"KEY\", s.\"VERSION\", s.\"HASH\", s.\"RAW\", {document}, \
              s.\"AT\", s.\"AT\", CASE WHEN s.\"HASH\" IS NULL THEN s.\"AT\" END, s.\"SEQ\", NULLIF(s.\"PARENT\", ''))",
             raw = &self.merge.raw,
-            rows,
+            rows = self.rows(&newest, is_numbered),
+            document = self.merge.documents.column(),
             wins = self.wins(),
             UPDATES,
             DELETES,
             BUMPS
         );
-        let merge = self.bind_marks(Statement::new(merge));
-        newest.bind(merge.bind(time::ntz_text(self.commit.at)))
+        self.bind_rows(merge, &newest)
     }
 
     /// Counts what the MERGE is going to do. No other transaction changes the table meanwhile: this one holds the fence.
@@ -278,7 +339,7 @@ impl Round<'_> {
             "SELECT {counts} FROM ({source} WHERE l.\"ROUND\" = {round}) s LEFT JOIN {raw} t ON t.\"KEY\" = s.\"KEY\" AND \
              COALESCE(t.\"PARENT\", '') = s.\"PARENT\"",
             counts = Sql::join(&counts, ", "),
-            source = self.source(""),
+            source = self.source(&Sql::default()),
             round = self.number,
             raw = &self.merge.raw
         );
@@ -302,7 +363,7 @@ impl Round<'_> {
              l.\"ROUND\" = {round}) s JOIN {raw} t ON t.\"KEY\" = s.\"KEY\" AND COALESCE(t.\"PARENT\", '') = s.\"PARENT\" AND \
              s.\"VERSION\" < t.\"VERSION\"",
             held = &self.held,
-            source = self.source(""),
+            source = self.source(&Sql::default()),
             round = self.number,
             raw = &self.merge.raw
         );

@@ -1,5 +1,6 @@
 //! Reconcile runs: the rows that they have not seen.
 
+use super::documents::TEXT;
 use super::{Snowflake, marks};
 use crate::sink::{LiveRows, StoredRecord, UnseenQuery};
 use crate::snowflake::{Statement, sql};
@@ -13,10 +14,11 @@ impl Snowflake {
         let name = self.numbered_name(&mut *session, &query.resource, &query.table).await?;
         let (from, after) = query.after.as_deref().map_or((">=", ""), |after| (">", after));
         let select = sql!(
-            "SELECT t.\"KEY\", CAST(t.\"VERSION\" AS VARCHAR) AS \"VERSION\", t.\"DOCUMENT\" FROM {raw} t LEFT JOIN (SELECT DISTINCT \
+            "SELECT t.\"KEY\", CAST(t.\"VERSION\" AS VARCHAR) AS \"VERSION\", {TEXT} AS \"DOCUMENT\" FROM {raw} t LEFT JOIN (SELECT DISTINCT \
              \"KEY\" FROM {seen} WHERE \"RUN\" = ? AND \"RESOURCE\" = ? AND \"STREAM\" = ? AND \"PARENT\" IS NULL) s ON s.\"KEY\" = t.\"KEY\" \
              WHERE s.\"KEY\" IS NULL AND t.\"PARENT\" IS NULL AND t.\"KEY\" {from} ? AND t.\"DELETED_AT\" IS NULL ORDER BY t.\"KEY\" LIMIT {limit}",
             from,
+            TEXT,
             raw = self.0.names.raw(&name),
             seen = self.0.names.state("SNOWFEED_SEEN"),
             limit = query.limit

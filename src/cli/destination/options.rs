@@ -15,6 +15,9 @@ pub(in crate::cli) struct OptionArgs {
     /// Days of Time Travel of new raw tables, 0 to 90 [default: the account's; environment: SNOWFEED_RETENTION_DAYS]
     #[arg(long, global = true, value_name = "DAYS")]
     retention_days: Option<u16>,
+    /// Keep documents also as the text that was sent [default: true; environment: SNOWFEED_KEEP_DOCUMENTS]
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    keep_documents: Option<bool>,
     /// Size of a commit's files in MiB, 64 to 250 [default: 192; environment: SNOWFEED_COMMIT_MIB]
     #[arg(long, global = true, value_name = "MIB")]
     commit_mib: Option<u32>,
@@ -37,6 +40,8 @@ impl OptionArgs {
         options.transient = given(self.transient, "SNOWFEED_TRANSIENT", bool_help)?.unwrap_or(options.transient);
         let days = given(self.retention_days, "SNOWFEED_RETENTION_DAYS", "set it to a number of days, 0 to 90")?;
         options.retention_days = days.or(options.retention_days);
+        let keeps = given(self.keep_documents, "SNOWFEED_KEEP_DOCUMENTS", bool_help)?;
+        options.keep_documents = keeps.unwrap_or(options.keep_documents);
         let mib = given(self.commit_mib, "SNOWFEED_COMMIT_MIB", "set it to a number of MiB, 64 to 250")?;
         options.commit_mib = mib.unwrap_or(options.commit_mib);
         let seconds =
@@ -54,6 +59,7 @@ impl OptionArgs {
         let given = [
             ("--transient", self.transient.is_some()),
             ("--retention-days", self.retention_days.is_some()),
+            ("--keep-documents", self.keep_documents.is_some()),
             ("--commit-mib", self.commit_mib.is_some()),
             ("--commit-seconds", self.commit_seconds.is_some()),
             ("--load-warehouse", self.load_warehouse.is_some()),

@@ -74,7 +74,7 @@ pub(super) fn upsert(key: &str, version: i64, title: &str) -> Record {
 
 /// The document of an upsert.
 pub(super) fn document(title: &str) -> String {
-    format!("{{\"title\": {}}}", serde_json::Value::from(title))
+    format!("{{\"title\":{}}}", serde_json::Value::from(title))
 }
 
 /// A deletion.

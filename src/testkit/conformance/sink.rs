@@ -155,6 +155,11 @@ pub trait SinkProbe: Send + Sync + 'static {
         false
     }
 
+    /// Whether documents come back byte for byte. If not, clause 8 only demands the same JSON; what is not JSON must be the same text.
+    fn keeps_text(&self) -> bool {
+        true
+    }
+
     /// All rows of a resource in a table, including deleted ones, in any order.
     async fn rows(&self, resource: &Resource, table: &str) -> Vec<StoredRow>;
 

@@ -178,10 +178,13 @@ def rows_that_fit(sizes):
 
 def raw(table, limit):
     """Raw documents, newest first: the key, the length, and the document unless it is too large."""
+    # An empty text stands for that of the VARIANT.
+    text = """CASE WHEN "DOCUMENT" = '' THEN COALESCE(TO_JSON("RAW"), '') ELSE "DOCUMENT" END"""
     found = select(
-        f'SELECT "KEY", LENGTH("DOCUMENT") AS "LENGTH", '
-        f'CASE WHEN LENGTH("DOCUMENT") <= {MAX_DOCUMENT} THEN "DOCUMENT" END AS "DOCUMENT" '
-        f'FROM {table} WHERE "DOCUMENT" IS NOT NULL ORDER BY "CHANGED_AT" DESC LIMIT {int(limit)}'
+        f'SELECT "KEY", LENGTH("TEXT") AS "LENGTH", '
+        f'CASE WHEN LENGTH("TEXT") <= {MAX_DOCUMENT} THEN "TEXT" END AS "DOCUMENT" '
+        f'FROM (SELECT "KEY", {text} AS "TEXT" FROM {table} '
+        f'WHERE "DOCUMENT" IS NOT NULL ORDER BY "CHANGED_AT" DESC LIMIT {int(limit)}) t'
     )
     if not len(found):
         return [], 0

@@ -129,7 +129,7 @@ fn key_of(row: &SelectedRow) -> String {
 /// A query returns documents and fields only if it asks for them.
 pub(super) async fn clause_14_documents_and_fields_come_with_the_rows(fresh: Fresh<dyn SinkProbe>) {
     let Some(subject) = Numbered::new(&fresh).await else { return };
-    let json = r#"{"user":{"login":"ü"},"labels":[{"name":"x"},{"name":null}], "odd.key":1.5}"#;
+    let json = r#"{"labels":[{"name":"x"},{"name":null}],"odd.key":1.5,"user":{"login":"ü"}}"#;
     subject.put(0, TABLE, [Record::upsert("a", 1, json), Record::upsert("b", 1, "[]"), delete("c", 1)]).await;
     subject.put(1, TABLE, [delete("a", 1)]).await;
     let paths = ["user.login", "labels[*].name", "\"odd.key\"", "missing.x"].map(|path| must(path.parse()));
