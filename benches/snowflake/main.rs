@@ -43,8 +43,8 @@ fn main() -> Outcome<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["way", way, rows, port] => ways::measure(Way::named(way)?, rows.parse()?, port.parse()?),
-        words if words.contains(&"--test") => table(2_000, 0),
-        words => table(number(words, "--rows", 100_000)?, number(words, "--latency", 0)?),
+        words if words.contains(&"--test") => table(2_000, 0, &Way::ALL),
+        words => table(number(words, "--rows", 100_000)?, number(words, "--latency", 0)?, &named_ways(words)?),
     }
 }
 
@@ -56,36 +56,47 @@ fn number(words: &[&str], name: &str, default: u32) -> Outcome<u32> {
     }
 }
 
-/// Measures each way; each request to the server takes this many milliseconds longer.
-fn table(rows: u32, latency: u32) -> Outcome<()> {
+/// The ways that `--ways lower-bound,stage` names; without it, all.
+fn named_ways(words: &[&str]) -> Outcome<Vec<Way>> {
+    match words.iter().position(|word| *word == "--ways") {
+        None => Ok(Way::ALL.to_vec()),
+        Some(at) => words.get(at + 1).ok_or("--ways needs names")?.split(',').map(Way::named).collect(),
+    }
+}
+
+/// Measures these ways; each request to the server takes this many milliseconds longer.
+fn table(rows: u32, latency: u32, ways: &[Way]) -> Outcome<()> {
     let Some(server) = peers::fakesnow() else { return Ok(()) };
     let proxy = Proxy::start(server.port, Duration::from_millis(latency.into()))?;
     let port = if latency == 0 { server.port } else { proxy.port };
-    println!("{rows} records of 3 kB, {latency} ms of latency");
+    println!("{rows} records of 5.5 kB, {latency} ms of latency");
     println!(
-        "| way | commits | statements | staged MB | client CPU s | µs a record | to the bound | wall s | rows/s | commits/s | peak MiB |"
+        "| way | commits | statements | staged MB | client CPU s | µs a record | to the bound | wall s | of which the server | rows/s | commits/s | peak MiB |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
     let make = client(Way::Make, rows, port)?;
     let mut bound = None;
-    for way in Way::ALL {
+    for way in ways.iter().copied() {
+        let before = proxy.busy();
         let figures = if way == Way::Make { make.clone() } else { client(way, rows, port)? };
+        let server = (proxy.busy() - before).as_secs_f64();
+        let server = if latency == 0 { String::new() } else { format!("{server:.1}") };
         let Figures { commits, statements, staged, cpu, wall, peak, .. } = figures;
         // Making the records is not part of the measured work.
         let own = cpu - make.cpu;
         let ratio = match (way, bound) {
-            (Way::Make, _) => String::new(),
-            (_, None) => {
+            (Way::LowerBound, _) => {
                 bound = Some(own);
                 "1".to_owned()
             }
+            (Way::Make, _) | (_, None) => String::new(),
             (_, Some(bound)) => format!("{:.2}", own / bound),
         };
         let each = cpu * 1e6 / f64::from(rows);
         #[allow(clippy::cast_precision_loss, reason = "printed with two digits")]
         let (staged, per_second) = (staged as f64 / 1e6, commits as f64 / wall);
         println!(
-            "| {} | {commits} | {statements} | {staged:.1} | {cpu:.2} | {each:.1} | {ratio} | {wall:.1} | {:.0} | {per_second:.2} | {peak:.0} |",
+            "| {} | {commits} | {statements} | {staged:.1} | {cpu:.2} | {each:.1} | {ratio} | {wall:.1} | {server} | {:.0} | {per_second:.2} | {peak:.0} |",
             way.title(),
             f64::from(rows) / wall,
         );

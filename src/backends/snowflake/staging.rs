@@ -92,7 +92,7 @@ impl Stages {
     }
 }
 
-/// A record as a line of a file. Its members are the columns of the load table.
+/// A record as a line of a file, without its document. Its members are the columns of the load table.
 #[derive(Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 struct StagedRow<'a> {
@@ -106,8 +106,6 @@ struct StagedRow<'a> {
     /// `None` for a deletion.
     #[serde(skip_serializing_if = "Option::is_none")]
     hash: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    document: Option<&'a str>,
     /// The document for the VARIANT, if it differs: without lone surrogates.
     #[serde(skip_serializing_if = "Option::is_none")]
     json: Option<String>,
@@ -266,7 +264,6 @@ impl FileStage {
                 parent: id.parent(),
                 version: record.version.0,
                 hash: document.map(|document| hex(&content_hash(document))),
-                document,
                 json: document.and_then(surrogates::replaced),
                 is_invalid: !record.is_json(),
                 is_verified: record.evidence() != Evidence::Listed,
@@ -275,7 +272,7 @@ impl FileStage {
             self.staged.traits.has_deletions |= document.is_none();
             self.staged.traits.has_verified |= row.is_verified;
             self.staged.traits.has_conditions |= seen.is_some();
-            self.file.add(&row).await?;
+            self.file.add(&row, document.map(|document| ("DOCUMENT", document))).await?;
             if self.staged.rounds.len() == round {
                 self.staged.rounds.push(0);
             }
