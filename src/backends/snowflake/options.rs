@@ -147,6 +147,27 @@ impl SnowflakeOptions {
     }
 }
 
+/// What a consumer of a native app may set. Its warehouse is a reference.
+#[cfg(feature = "native-app")]
+impl SnowflakeOptions {
+    /// The JSON Schema of the options.
+    pub(crate) fn app_schema() -> serde_json::Value {
+        let whole = |least: u64, most: u64| serde_json::json!({ "type": "integer", "minimum": least, "maximum": most });
+        let flag = serde_json::json!({ "type": "boolean" });
+        serde_json::json!({
+            "type": "object",
+            "properties": {
+                "transient": flag,
+                "retention_days": whole((*RETENTION_DAYS.start()).into(), (*RETENTION_DAYS.end()).into()),
+                "keep_documents": flag,
+                "commit_mib": whole((*COMMIT_MIB.start()).into(), (*COMMIT_MIB.end()).into()),
+                "commit_seconds": whole((*COMMIT_SECONDS.start()).into(), (*COMMIT_SECONDS.end()).into()),
+                "warehouse_size": { "enum": WarehouseSize::names().collect::<Vec<_>>() },
+            },
+        })
+    }
+}
+
 fn check<T: PartialOrd + std::fmt::Display>(
     name: &str,
     value: &T,
@@ -196,6 +217,21 @@ mod tests {
             assert!(error.to_string().contains(message), "{error}");
             assert!(error.help().unwrap_or_default().contains(help), "{message}: {:?}", error.help());
         }
+    }
+
+    #[cfg(feature = "native-app")]
+    #[test]
+    fn an_app_takes_every_option_but_the_warehouse_of_loads() {
+        let schema = SnowflakeOptions::app_schema();
+        let mut known: Vec<String> = schema["properties"].as_object().unwrap().keys().cloned().collect();
+        known.push("load_warehouse".to_owned());
+        let options = serde_json::to_value(SnowflakeOptions::default()).unwrap();
+        let mut all: Vec<String> = options.as_object().unwrap().keys().cloned().collect();
+        known.sort();
+        all.sort();
+        assert_eq!(known, all);
+        let days = &schema["properties"]["retention_days"];
+        assert_eq!((&days["minimum"], &days["maximum"]), (&0.into(), &90.into()));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::backends::snowflake::{LONGEST_TEXT, STATE_SQL, USAGE_SQL};
+use crate::backends::snowflake::{LONGEST_TEXT, STATE_SQL, SnowflakeOptions, USAGE_SQL};
 use crate::config::SHORTEST_SCHEDULE;
 use crate::native_app::{App, Name, Names};
 use crate::resource::ResourceNames;
@@ -54,6 +54,8 @@ pub(super) struct Context {
     /// The statements that create the engine's own tables.
     state_sql: &'static str,
     usage_sql: &'static str,
+    /// The JSON Schema of the options that a consumer may set.
+    options: Value,
     /// The maximum length of a column that holds a document, in characters.
     longest_text: u32,
     external_access_text: String,
@@ -184,6 +186,7 @@ impl Context {
             schema: inline_references(spec.settings.schema().as_value().clone()),
             state_sql: STATE_SQL,
             usage_sql: USAGE_SQL.trim_end(),
+            options: SnowflakeOptions::app_schema(),
             longest_text: LONGEST_TEXT,
             external_access_text: match &external_access {
                 Some(name) => texts.take(

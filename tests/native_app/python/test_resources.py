@@ -6,6 +6,7 @@ import re
 import pytest
 
 import engine
+import ingestion
 import paths
 from account import JobFailed, refused
 from spec import SPEC
@@ -276,6 +277,23 @@ def test_a_state_of_an_older_version_uses_current_names(configured, old, status)
     assert configured.rows(view) == [{"STATUS": status}]
 
 
+def test_a_used_up_budget_is_no_failure(configured):
+    def pause(account, args):
+        error = {"kind": "rate_limited", "message": "paused until tomorrow", "help": "wait"}
+        raise JobFailed(log=json.dumps({"schema_version": 1, "error": error}))
+
+    configured.account.job = pause
+    configured.ok("enable_resource", "a/b")
+    for _ in range(ingestion.MAX_FAILURES + 2):
+        job = configured.ended("a/b")["last_job"]
+        assert job["code"] == "INGESTION_PAUSED" and job["message"] == "paused until tomorrow. wait" and not job["failed"]
+        configured.tick()
+    configured.account.job = engine.ingesting(configured.real)
+    configured.ended("a/b")
+    configured.tick()
+    assert configured.ended("a/b")["last_job"]["code"] == "OK", "it was started again"
+
+
 def test_a_container_that_dies_silently_is_reported(configured):
     def die(account, args):
         raise JobFailed("OOMKilled", log="thread panicked", code=137)
@@ -450,7 +468,7 @@ def test_the_views_show_states_and_runs(configured):
     keys = configured.rows(
         f'SELECT "CONFIG_KEY" FROM {views}."CONNECTOR_CONFIGURATION" WHERE "CONFIG_GROUP" = \'config\''
     )
-    assert {"destination_database", "schedule", "scheduler", "max_nodes", "settings"} == {row["CONFIG_KEY"] for row in keys}
+    assert {"destination_database", "schedule", "scheduler", "max_nodes", "settings", "options"} == {row["CONFIG_KEY"] for row in keys}
     configured.ok("pause_connector")
     assert configured.rows(status) == [{"STATUS": "PAUSED"}]
 

@@ -57,3 +57,54 @@ def test_a_schema_violation_is_rejected_with_the_valid_values(app, monkeypatch, 
     answer = app.call("provision_connector", {"settings": {"detail": wrong}})
     assert answer["response_code"] == "INVALID_INPUT" and answer["message"].endswith(words), answer
     app.ok("provision_connector", {"settings": {"detail": right}})
+
+
+def test_options_are_passed_to_the_program_and_null_removes_one(configured):
+    configured.account.job = lambda account, args: ""
+    configured.ok("update_settings", {"options": {"transient": True, "retention_days": 1, "commit_mib": 100, "warehouse_size": "SMALL"}})
+    configured.ok("update_settings", {"options": {"commit_mib": None, "keep_documents": False}, "settings": {"page_size": 50}})
+    configuration = configured.ok("get_connector_status")["configuration"]
+    assert configuration["options"] == {"transient": True, "retention_days": 1, "warehouse_size": "SMALL", "keep_documents": False}
+    configured.ok("enable_resource", "a/b")
+    (args,) = configured.account.jobs
+    options = {"--transient=true", "--retention-days=1", "--warehouse-size=SMALL", "--keep-documents=false"}
+    assert options <= set(args) and not any("commit" in arg for arg in args)
+    configured.ok("update_settings", {"schedule": "1h"})
+    assert configured.ok("get_connector_status")["configuration"]["options"] == configuration["options"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"retention_days": 91}, "'retention_days' must be from 0 to 90"),
+        ({"commit_mib": 0}, "'commit_mib' must be from 64 to 250"),
+        ({"commit_seconds": "60"}, "'commit_seconds' must be a whole number"),
+        ({"transient": 1}, "'transient' must be true or false"),
+        ({"warehouse_size": "HUGE"}, "'warehouse_size' must be one of XSMALL, SMALL"),
+        ({"load_warehouse": "OTHER"}, "known options: commit_mib, commit_seconds, keep_documents"),
+        ({"transient": True, "retention_days": 2}, "make 'retention_days' 0 or 1"),
+        ([], "`options` must be an object"),
+    ],
+)
+def test_an_invalid_option_is_rejected_and_changes_nothing(configured, options, words):
+    before = configured.ok("get_connector_status")["configuration"]
+    answer = configured.call("update_settings", {"options": options})
+    assert answer["response_code"] == "INVALID_INPUT" and words in answer["message"], answer
+    assert configured.ok("get_connector_status")["configuration"] == before
+
+
+def test_a_budget_is_kept_where_the_engine_reads_it(configured):
+    def stored():
+        table = f'"{configured.data}"."STATE"."APP_CONFIGURATION"'
+        rows = configured.rows(f'SELECT "DOCUMENT" FROM {table} WHERE "KEY" = \'budget\'')
+        return [row["DOCUMENT"] for row in rows]
+
+    assert stored() == []
+    configured.ok("update_settings", {"budget": "1.5/day"})
+    configured.ok("update_settings", {"settings": {"page_size": 50}})
+    assert stored() == ['"1.5/day"']
+    for wrong in ("1.5", "1/week", "-1/day", "NaN/day", "", 5, "1e3/day"):
+        assert configured.code("update_settings", {"budget": wrong}) == "INVALID_INPUT", wrong
+    assert stored() == ['"1.5/day"']
+    configured.ok("update_settings", {"budget": "none"})
+    assert stored() == []

@@ -53,6 +53,12 @@ impl WarehouseSize {
         (Self::X6Large, "X6LARGE"),
     ];
 
+    /// The names of all sizes, the smallest first.
+    #[cfg(feature = "native-app")]
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        Self::ALL.into_iter().map(|(_, name)| name)
+    }
+
     /// The credits of an hour.
     pub fn credits_per_hour(self) -> u32 {
         1 << self as u32

@@ -76,6 +76,7 @@ TEXTS = {
         "The next run starts where this one started.",
     ),
     "INGESTION_PARTIAL": ("The run is incomplete.", "The next run continues from there."),
+    "INGESTION_PAUSED": ("The budget is used up.", "Wait for the next period, or set another budget with UPDATE_SETTINGS."),
     "JOB_FAILED": ("The container failed.", "Check your account's event table, and try again."),
     "PAUSE_CONNECTOR_FAILED": ("The connector could not be paused.", "Try again."),
     "RESUME_CONNECTOR_FAILED": (

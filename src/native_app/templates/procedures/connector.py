@@ -30,16 +30,20 @@ def update_settings(session, config):
     """Changes a part of the configuration. A null removes a setting."""
     stored = settings.load(session)
     given = settings.parse_object(config)
-    changed = {**stored.settings, **settings.parse_object(given.get("settings") or {}, "`settings`")}
+    members = {name: {} if given.get(name) is None else given[name] for name in ("settings", "options")}
+    members = {name: settings.parse_object(value, f"`{name}`") for name, value in members.items()}
+    changed = {"settings": {**stored.settings, **members["settings"]}, "options": {**stored.options, **members["options"]}}
     kept = {"schedule": stored.schedule, "scheduler": stored.scheduler, "max_nodes": stored.max_nodes}
     kept["destination_database"] = '"' + stored.destination_database.replace('"', '""') + '"'
-    return apply(session, {**kept, **given, "settings": changed})
+    return apply(session, {**kept, **given, **changed})
 
 
 def apply(session, given):
     """Applies a configuration. It is stored after the objects that it needs exist; then the enabled resources are started, because an
     existing destination may have some before the first configuration."""
-    bindings = given.pop("references", None)
+    bindings, budget = given.pop("references", None), given.pop("budget", None)
+    if budget is not None:
+        settings.check_budget(budget)
     configuration = settings.read(given, app_database.app_name(session))
     refuse_destination_change(session, configuration)
     if configuration.has_tasks():
@@ -51,6 +55,11 @@ def apply(session, given):
     with wrap_sql_errors("CONFIGURE_CONNECTOR_FAILED", "the connector could not be configured"):
         destination.create(session, database)
         notes = save_and_apply(session, configuration)
+        # The engine keeps the budget in the destination, so that programs outside Snowflake keep it, too.
+        if budget == "none":
+            store.source_store(session, database).remove("budget")
+        elif budget is not None:
+            store.source_store(session, database).put("budget", budget)
     return ok(f"configured; data goes to the database {database}", configuration=vars(configuration), notes=notes)
 
 

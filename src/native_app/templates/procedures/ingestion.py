@@ -29,6 +29,9 @@ START_TIMEOUT = timedelta(minutes=5)
 # A container that has been pending longer than this while no other one runs waits for a pool that does not start.
 POOL_TIMEOUT = timedelta(hours=1)
 
+# The kind of the error when the budget is used up, or the warehouse's resource monitor has suspended it: no resource has failed.
+PAUSED = "rate_limited"
+
 # How many finished containers are kept.
 MAX_ENDED_JOBS = 200
 
@@ -166,7 +169,14 @@ def outcome(session, configuration, name, job, state, failure):
     bad = {key: run for key, run in records.items() if run["status"] != "complete"}
     failed = {key: run for key, run in bad.items() if run["status"] == "failed"}
     died = [key for key, run in bad.items() if run["status"] == "running"]
-    if failure and not bad:
+    # No record says why it failed, so its log may.
+    is_silent = bool(failure) and not bad
+    ended = jobs.Job(name, failure or "the container ended before the run", jobs.log(session, name) if died or is_silent else "")
+    error = ended.document().get("error") or {}
+    if is_silent and error.get("kind") == PAUSED:
+        end = {"ended_at": now().isoformat(), "status": state, "runs": [], "failed": [], "failed_streams": {}}
+        return {**end, "code": "INGESTION_PAUSED", "message": error_message(error), "error": error}
+    if is_silent:
         died = [(resource, stream) for resource, stream in read if not recorded_as(resource, stream) & set(records)]
     stopped = {*failed, *died}
     not_read = [(resource, stream) for resource, stream in read if stopped & {(resource, stream), *recorded_as(resource, stream)}]
@@ -182,8 +192,7 @@ def outcome(session, configuration, name, job, state, failure):
     for resource, stream in not_read:
         end["failed_streams"].setdefault(resource, []).append(stream)
     if died:
-        ended = jobs.Job(name, failure or "the container ended before the run", jobs.log(session, name))
-        message = error_message(ended.document().get("error") or {}) or ended.failure_summary()
+        message = error_message(error) or ended.failure_summary()
         why = jobs.reason(session, name)
         code = "COMPUTE_POOL_UNAVAILABLE" if state == "PENDING" else "JOB_FAILED"
         return {**end, "code": code, "message": f"{message} ({why})" if why else message}

@@ -94,7 +94,10 @@ def execute(session, database, job, arguments, waits):
     # The container's environment names the app's database and schema; these arguments override them.
     args = ["--to", "snowflake", "--database", names.quoted(database), "--schema", "PUBLIC", "--json"]
     # The program sends credentials only to hosts from its arguments, so settings in the destination cannot redirect them.
-    for name, value in settings.load(session).settings.items():
+    configuration = settings.load(session)
+    for name, value in configuration.options.items():
+        args.append(f"--{name.replace('_', '-')}={value if isinstance(value, str) else json.dumps(value)}")
+    for name, value in configuration.settings.items():
         if isinstance(value, (str, list, dict)):
             args += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
     for name in secrets:

@@ -40,6 +40,7 @@ CODES = {
     "FAILED_TO_CREATE_TASK": "a task could not be created or resumed",
     "INGESTION_FAILED": "the run failed",
     "INGESTION_PARTIAL": "the run is incomplete",
+    "INGESTION_PAUSED": "the budget is used up",
     "JOB_FAILED": "the container failed without a record in the run history",
     "PAUSE_CONNECTOR_FAILED": "a task could not be suspended",
     "RESUME_CONNECTOR_FAILED": "a task could not be resumed",

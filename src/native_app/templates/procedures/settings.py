@@ -1,6 +1,7 @@
 """The configuration that a consumer sets, validated."""
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 
 import names
@@ -22,6 +23,8 @@ class Configuration:
     scheduler: str = SPEC["default_scheduler"]
     max_nodes: int = 1
     settings: dict = field(default_factory=dict)
+    # How the containers load, as options of the program by their names with underscores.
+    options: dict = field(default_factory=dict)
 
     def has_tasks(self):
         """Whether tasks of the app start ingestion."""
@@ -72,6 +75,7 @@ def load(session):
         "scheduler": lambda value: value in schedulers(),
         "max_nodes": is_number_of_nodes,
         "settings": lambda value: isinstance(value, dict),
+        "options": lambda value: isinstance(value, dict),
     }
     kept = {name: stored[name] for name, fits in usable.items() if name in stored and fits(stored[name])}
     return Configuration(database, **{"scheduler": SPEC["default_scheduler"], **kept})
@@ -89,7 +93,7 @@ def save(session, configuration):
 
 def read(given, application):
     """Parses a configuration. Raises INVALID_INPUT, INVALID_IDENTIFIER or INVALID_SCHEDULE."""
-    known = {"destination_database", "schedule", "scheduler", "max_nodes", "settings"}
+    known = {"destination_database", "schedule", "scheduler", "max_nodes", "settings", "options"}
     for key in given:
         if key not in known:
             raise ProcedureError(
@@ -115,8 +119,37 @@ def read(given, application):
     max_nodes = 1 if max_nodes is None else max_nodes
     if not is_number_of_nodes(max_nodes):
         raise ProcedureError("INVALID_INPUT", f"`max_nodes` must be a whole number from 1 to {pool.MAX_NODES}")
-    settings = given.get("settings")
-    return Configuration(resolved, schedule, scheduler, max_nodes, check({} if settings is None else settings))
+    source, options = ({} if given.get(name) is None else given[name] for name in ("settings", "options"))
+    return Configuration(resolved, schedule, scheduler, max_nodes, check(source), check_options(options))
+
+
+# Credits and a period, as the program writes them.
+BUDGET = re.compile(r"[0-9]{1,9}([.][0-9]{1,9})?/(day|month)")
+
+
+def check_budget(budget):
+    """Validates a budget."""
+    if budget != "none" and not (isinstance(budget, str) and BUDGET.fullmatch(budget)):
+        raise ProcedureError(
+            "INVALID_INPUT", "`budget` must be credits and a period, such as '1.5/day' or '20/month', or 'none'"
+        )
+
+
+def check_options(options):
+    """Validates the options of the containers against their schema. A null removes one."""
+    properties = SPEC["options"]["properties"]
+    options = {name: value for name, value in parse_object(options, "`options`").items() if value is not None}
+    for name, value in options.items():
+        if name not in properties:
+            raise ProcedureError(
+                "INVALID_INPUT", f"unknown option {quote_input(name)}; known options: {', '.join(sorted(properties))}"
+            )
+        problem = schema.violation(properties[name], value)
+        if problem:
+            raise ProcedureError("INVALID_INPUT", f"the option {name!r} must be {problem}")
+    if options.get("transient") and options.get("retention_days", 0) > 1:
+        raise ProcedureError("INVALID_INPUT", "transient tables keep at most 1 day: make 'retention_days' 0 or 1")
+    return options
 
 
 def is_url(declared):

@@ -33,6 +33,8 @@ SPEC = {
     "state_sql": "<<state_sql>>",
     # The cost of the engine's statements. `{database}` is the placeholder for the destination as a literal.
     "usage_sql": "<<usage_sql>>",
+    # The JSON Schema of the options that a consumer may set for the containers.
+    "options": "<<options>>",
     # The maximum length of a column that holds a document, in characters.
     "longest_text": "<<longest_text>>",
 }
