@@ -143,7 +143,7 @@ impl Snowflake {
         let (input, mut counts, sequence) = match records {
             PartRecords::Staged(staged) => {
                 let merge = StagedMerge::new(&self.0.names, self.documents(), &name, index, staged_files(staged)?);
-                let merge = merge.into_table(is_new);
+                let merge = merge.inserting_first(is_new);
                 merge.create_table(session).await?;
                 (PartInput::Staged(merge), Counts::default(), None)
             }

@@ -301,7 +301,7 @@ impl Snowflake {
     async fn numbered_name(&self, session: &mut dyn Session, resource: &Resource, stream: &str) -> Result<String> {
         let mut catalog = self.catalog(session).await?;
         if catalog.numbered_name(resource, stream).is_none() {
-            *catalog = Catalog::read(session, &self.0.names).await?;
+            catalog.reload(session, &self.0.names).await?;
         }
         catalog.numbered_name(resource, stream).map(str::to_owned).ok_or_else(|| not_ensured(resource, stream))
     }
@@ -310,7 +310,7 @@ impl Snowflake {
     async fn raw_name(&self, session: &mut dyn Session, resource: &Resource, table: &str) -> Result<String> {
         let mut catalog = self.catalog(session).await?;
         if catalog.name(resource, table).is_none() {
-            *catalog = Catalog::read(session, &self.0.names).await?;
+            catalog.reload(session, &self.0.names).await?;
         }
         catalog.name(resource, table).map(str::to_owned).ok_or_else(|| not_ensured(resource, table))
     }

@@ -90,8 +90,8 @@ impl<'a> StagedMerge<'a> {
         Self { names, documents, files, load, raw: names.raw(name), is_new: false }
     }
 
-    /// Says whether the raw table is new, so that records are inserted if it is empty.
-    pub(super) fn into_table(self, is_new: bool) -> Self {
+    /// Tries an INSERT first if the raw table is new.
+    pub(super) fn inserting_first(self, is_new: bool) -> Self {
         Self { is_new, ..self }
     }
 
