@@ -146,7 +146,7 @@ async fn a_failed_cleanup_is_not_an_error() {
 
 #[tokio::test]
 async fn staged_files_are_not_removed_within_a_transaction_that_could_not_be_ended() {
-    for (fails, ends) in [("MERGE INTO \"DB\".\"PUBLIC_RAW\"", "ROLLBACK"), ("COMMIT", "COMMIT")] {
+    for (fails, ends) in [("INSERT INTO \"DB\".\"PUBLIC_RAW\"", "ROLLBACK"), ("COMMIT", "COMMIT")] {
         let (began, broken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let client = first(|session| {
             let (begins, breaks) = (began.clone(), broken.clone());

@@ -221,7 +221,7 @@ async fn a_selection_is_one_statement_and_transfers_documents_only_on_demand() {
             let rows = db.snowflake.select_rows(query).await.unwrap();
             let sent = db.recording.statements();
             assert_eq!((rows.len(), sent.len()), (found, 1), "{selection:?}");
-            assert_eq!(sent[0].sql.contains("\"DOCUMENT\" AS"), documents, "{}", sent[0].sql);
+            assert_eq!(sent[0].sql.contains("t.\"DOCUMENT\""), documents, "{}", sent[0].sql);
             let version = rows.last().unwrap().version.0;
             assert_eq!(rows.last().unwrap().fields, [serde_json::json!(version)]);
             assert_eq!(rows.last().unwrap().json.is_some(), documents);
