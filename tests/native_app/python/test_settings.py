@@ -103,7 +103,7 @@ def test_a_budget_is_kept_where_the_engine_reads_it(configured):
     configured.ok("update_settings", {"budget": "1.5/day"})
     configured.ok("update_settings", {"settings": {"page_size": 50}})
     assert stored() == ['"1.5/day"']
-    for wrong in ("1.5", "1/week", "-1/day", "NaN/day", "", 5, "1e3/day"):
+    for wrong in ("1.5", "1/week", "-1/day", "NaN/day", "", 5, "1e3/day", "0.1234567/day"):
         assert configured.code("update_settings", {"budget": wrong}) == "INVALID_INPUT", wrong
     assert stored() == ['"1.5/day"']
     configured.ok("update_settings", {"budget": "none"})

@@ -123,8 +123,8 @@ def read(given, application):
     return Configuration(resolved, schedule, scheduler, max_nodes, check(source), check_options(options))
 
 
-# Credits and a period, as the program writes them.
-BUDGET = re.compile(r"[0-9]{1,9}([.][0-9]{1,9})?/(day|month)")
+# Credits and a period. The program reads six digits behind the point.
+BUDGET = re.compile(r"[0-9]{1,9}([.][0-9]{1,6})?/(day|month)")
 
 
 def check_budget(budget):
