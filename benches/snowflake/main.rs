@@ -50,18 +50,18 @@ fn main() -> Outcome<()> {
 
 /// The number after a word; without the word, the default.
 fn number(words: &[&str], name: &str, default: u32) -> Outcome<u32> {
-    match words.iter().position(|word| *word == name) {
-        None => Ok(default),
-        Some(at) => Ok(words.get(at + 1).ok_or_else(|| format!("{name} needs a number"))?.parse()?),
-    }
+    Ok(value(words, name)?.map_or(Ok(default), str::parse)?)
+}
+
+/// The word after an option; `None` without the option.
+fn value<'a>(words: &[&'a str], name: &str) -> Outcome<Option<&'a str>> {
+    let Some(at) = words.iter().position(|word| *word == name) else { return Ok(None) };
+    Ok(Some(*words.get(at + 1).ok_or_else(|| format!("{name} needs a value"))?))
 }
 
 /// The ways that `--ways lower-bound,stage` names; without it, all.
 fn named_ways(words: &[&str]) -> Outcome<Vec<Way>> {
-    match words.iter().position(|word| *word == "--ways") {
-        None => Ok(Way::ALL.to_vec()),
-        Some(at) => words.get(at + 1).ok_or("--ways needs names")?.split(',').map(Way::named).collect(),
-    }
+    value(words, "--ways")?.map_or_else(|| Ok(Way::ALL.to_vec()), |names| names.split(',').map(Way::named).collect())
 }
 
 /// Measures these ways; each request to the server takes this many milliseconds longer.

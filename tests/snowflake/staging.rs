@@ -100,33 +100,36 @@ fn stopping(step: &'static str, after: bool, stopped: &Arc<Notify>) -> Intercept
     })
 }
 
+/// Stops a process at a step of the ingestion that `request` asks for, and checks what the next process leaves: 11 issues.
+async fn check_crash(db: &TestDatabase, source: Issues, step: &'static str, after: bool, request: IngestRequest) {
+    let stopped = Arc::new(Notify::new());
+    let intercept = stopping(step, after, &stopped);
+    let client = InterceptingClient { client: Arc::new(db.recording.clone()), intercept };
+    let killed = Connector::new(source.clone(), Arc::new(process(db, client)));
+    tokio::select! {
+        () = stopped.notified() => {}
+        report = killed.ingest(request) => panic!("{step} was not reached: {report:?}"),
+    }
+    drop(killed);
+    source.page("r", 9..12);
+    let next = Connector::new(source, Arc::new(process(db, db.recording.clone())));
+    let run = next.ingest(IngestRequest::default()).await.unwrap().runs.remove(0);
+    assert_eq!(run.status, RunStatus::Complete, "{step} {after}: {run:?}");
+    let rows = contents(db, "r").await;
+    assert_eq!(rows.len(), 11, "{step} {after}: {rows:?}");
+    assert!(rows.iter().all(|row| row.contains("|live|")), "{rows:?}");
+    assert_eq!(staged(db).await, 0, "{step} {after}");
+}
+
 #[tokio::test]
 async fn a_crash_at_any_step_loses_and_doubles_nothing_and_the_next_run_removes_its_files() {
-    for step in STEPS {
-        for after in [false, true] {
-            let (db, source) = (TestDatabase::new(0), Issues::default());
-            source.page("r", 1..5);
-            let first = Connector::new(source.clone(), Arc::new(db.snowflake.clone()));
-            first.ingest(IngestRequest::new([resource("r")])).await.unwrap();
-            source.page("r", 3..9);
-            let stopped = Arc::new(Notify::new());
-            let intercept = stopping(step, after, &stopped);
-            let client = InterceptingClient { client: Arc::new(db.recording.clone()), intercept };
-            let killed = Connector::new(source.clone(), Arc::new(process(&db, client)));
-            tokio::select! {
-                () = stopped.notified() => {}
-                report = killed.ingest(IngestRequest::default()) => panic!("{step} was not reached: {report:?}"),
-            }
-            drop(killed);
-            source.page("r", 9..12);
-            let next = Connector::new(source, Arc::new(process(&db, db.recording.clone())));
-            let run = next.ingest(IngestRequest::default()).await.unwrap().runs.remove(0);
-            assert_eq!(run.status, RunStatus::Complete, "{step} {after}: {run:?}");
-            let rows = contents(&db, "r").await;
-            assert_eq!(rows.len(), 11, "{step} {after}: {rows:?}");
-            assert!(rows.iter().all(|row| row.contains("|live|")), "{rows:?}");
-            assert_eq!(staged(&db).await, 0, "{step} {after}");
-        }
+    for (step, after) in STEPS.into_iter().flat_map(|step| [(step, false), (step, true)]) {
+        let (db, source) = (TestDatabase::new(0), Issues::default());
+        source.page("r", 1..5);
+        let first = Connector::new(source.clone(), Arc::new(db.snowflake.clone()));
+        first.ingest(IngestRequest::new([resource("r")])).await.unwrap();
+        source.page("r", 3..9);
+        check_crash(&db, source, step, after, IngestRequest::default()).await;
     }
 }
 
@@ -135,23 +138,7 @@ async fn a_first_read_is_inserted_and_a_crash_at_any_step_loses_and_doubles_noth
     for (step, after) in FIRST_STEPS.into_iter().flat_map(|step| [(step, false), (step, true)]) {
         let (db, source) = (TestDatabase::new(0), Issues::default());
         source.page("r", 1..9);
-        let stopped = Arc::new(Notify::new());
-        let intercept = stopping(step, after, &stopped);
-        let client = InterceptingClient { client: Arc::new(db.recording.clone()), intercept };
-        let killed = Connector::new(source.clone(), Arc::new(process(&db, client)));
-        tokio::select! {
-            () = stopped.notified() => {}
-            report = killed.ingest(IngestRequest::new([resource("r")])) => panic!("{step} was not reached: {report:?}"),
-        }
-        drop(killed);
-        source.page("r", 9..12);
-        let next = Connector::new(source, Arc::new(process(&db, db.recording.clone())));
-        let run = next.ingest(IngestRequest::default()).await.unwrap().runs.remove(0);
-        assert_eq!(run.status, RunStatus::Complete, "{step} {after}: {run:?}");
-        let rows = contents(&db, "r").await;
-        assert_eq!(rows.len(), 11, "{step} {after}: {rows:?}");
-        assert!(rows.iter().all(|row| row.contains("|live|")), "{rows:?}");
-        assert_eq!(staged(&db).await, 0, "{step} {after}");
+        check_crash(&db, source, step, after, IngestRequest::new([resource("r")])).await;
     }
 }
 

@@ -1,6 +1,7 @@
 """Tests which containers are started when, and how their outcomes are recorded."""
 
 import datetime
+import json
 
 import pytest
 from snowflake.snowpark.exceptions import SnowparkSQLException
@@ -189,3 +190,20 @@ def test_containers_for_single_resources_are_limited(configured, monkeypatch):
     configured.tick()
     batches = [job[job.index("--") + 1 :] for job in configured.account.jobs]
     assert sorted(map(len, batches)) == [1, 1, 1, 2, 2] and len({name for names in batches for name in names}) == 7
+
+
+def test_a_used_up_budget_is_no_failure(configured):
+    def pause(account, args):
+        error = {"kind": "rate_limited", "message": "paused until tomorrow", "help": "wait"}
+        raise JobFailed(log=json.dumps({"schema_version": 1, "error": error}))
+
+    configured.account.job = pause
+    configured.ok("enable_resource", "a/b")
+    for _ in range(ingestion.MAX_FAILURES + 2):
+        job = configured.ended("a/b")["last_job"]
+        assert job["code"] == "INGESTION_PAUSED" and job["message"] == "paused until tomorrow. wait" and not job["failed"]
+        configured.tick()
+    configured.account.job = engine.ingesting(configured.real)
+    configured.ended("a/b")
+    configured.tick()
+    assert configured.ended("a/b")["last_job"]["code"] == "OK", "it was started again"

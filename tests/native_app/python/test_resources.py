@@ -6,7 +6,6 @@ import re
 import pytest
 
 import engine
-import ingestion
 import paths
 from account import JobFailed, refused
 from spec import SPEC
@@ -275,23 +274,6 @@ def test_a_state_of_an_older_version_uses_current_names(configured, old, status)
     assert configured.ok("get_connector_status")["resources"][0]["state"]["status"] == status
     view = f'SELECT "STATUS" FROM "{configured.name}"."VIEWS"."INGESTION_DEFINITIONS"'
     assert configured.rows(view) == [{"STATUS": status}]
-
-
-def test_a_used_up_budget_is_no_failure(configured):
-    def pause(account, args):
-        error = {"kind": "rate_limited", "message": "paused until tomorrow", "help": "wait"}
-        raise JobFailed(log=json.dumps({"schema_version": 1, "error": error}))
-
-    configured.account.job = pause
-    configured.ok("enable_resource", "a/b")
-    for _ in range(ingestion.MAX_FAILURES + 2):
-        job = configured.ended("a/b")["last_job"]
-        assert job["code"] == "INGESTION_PAUSED" and job["message"] == "paused until tomorrow. wait" and not job["failed"]
-        configured.tick()
-    configured.account.job = engine.ingesting(configured.real)
-    configured.ended("a/b")
-    configured.tick()
-    assert configured.ended("a/b")["last_job"]["code"] == "OK", "it was started again"
 
 
 def test_a_container_that_dies_silently_is_reported(configured):
