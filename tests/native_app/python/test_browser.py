@@ -98,7 +98,10 @@ class Page:
         self.page.screenshot(path=self.folder / f"{self.number:02}-{name}.png", full_page=True)
 
     def settled(self):
-        """Waits until the page has finished running."""
+        """Waits until the page has finished running: what is pressed while elements are replaced is lost."""
+        # New versions of Streamlit state this at once; the widget and the mark of stale elements come later.
+        running = "[data-test-script-state='running'], [data-test-script-state='rerunRequested']"
+        expect(self.page.locator(running)).to_have_count(0, timeout=PATIENCE)
         expect(self.page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=PATIENCE)
         expect(self.page.locator("[data-stale='true']")).to_have_count(0, timeout=PATIENCE)
         assert self.page.get_by_test_id("stException").count() == 0, self.page.get_by_test_id(
@@ -119,6 +122,7 @@ class Page:
 
     def press(self, name, index=0):
         """Presses a visible button."""
+        self.settled()
         self.page.get_by_role("button", name=name, exact=True).filter(visible=True).nth(index).click()
 
     def says(self, text):
