@@ -113,12 +113,13 @@ class File:
         self.rows = list(self.documents(text.removeprefix("\ufeff"), options.many_lines))
 
     def documents(self, text, many_lines):
+        decoder = values.Reader().strict
         try:
             number = 0
             for number, document in enumerate([text] if many_lines else text.split("\n"), 1):
                 at, end = start(document, 0), len(document)
                 while at < end:
-                    value, at = values.STRICT.raw_decode(document, at)
+                    value, at = decoder.raw_decode(document, at)
                     yield value
                     at = start(document, at)
                     if at < end and not many_lines:
