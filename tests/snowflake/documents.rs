@@ -84,6 +84,7 @@ fn document() -> impl Strategy<Value = String> {
         4 => value().prop_map(|value| value.to_string()),
         2 => value().prop_map(|value| format!(" {value:#} ")),
         1 => Just(String::new()),
+        1 => Just("null".to_owned()),
         1 => Just("{\"title\": \"\\ud800 alone\"}".to_owned()),
         1 => "[a-z{]{1,9}".prop_filter("it is JSON", |text| serde_json::from_str::<Value>(text).is_err()),
     ]
@@ -122,7 +123,7 @@ fn readers_get_every_document_whether_texts_are_kept_or_not() {
                 let mut previewed: Vec<_> = preview.iter().map(|text| meaning(text)).collect();
                 prop_assert_eq!(by_text(&mut previewed), by_text(&mut meant));
                 for (column, document) in stored(&db, &one).await.iter().zip(&documents) {
-                    let is_value = serde_json::from_str::<Value>(document).is_ok_and(|value| !value.is_null());
+                    let is_value = serde_json::from_str::<Value>(document).is_ok();
                     prop_assert!(column == document || is_value && column.is_empty(), "{column:?} for {document:?}");
                     prop_assert!(column.is_empty() || !is_value, "{document:?} is kept twice");
                 }
