@@ -81,7 +81,7 @@ impl Catalog {
     pub(super) async fn read(session: &mut dyn Session, names: &Names) -> Result<Self> {
         match session.execute(Statement::new(Self::select(names))).await {
             Ok(answer) => Self::from_answer(names, &answer.rows),
-            Err(error) if is_missing(&error) => Self::read_in_parts(session, names).await,
+            Err(error) if is_missing(&error) => Ok(Self::empty(SchemaVersion::of_missing(session, names).await?)),
             Err(error) => Err(error),
         }
     }
@@ -93,16 +93,6 @@ impl Catalog {
             select_version = schema::select_version(names),
             table = names.state("SNOWFEED_TABLE")
         )
-    }
-
-    /// Handles missing tables: distinguishes an incomplete schema from a missing one.
-    async fn read_in_parts(session: &mut dyn Session, names: &Names) -> Result<Self> {
-        let schema_version = match session.execute(Statement::new(schema::select_version(names))).await {
-            Ok(_) => SchemaVersion::Incomplete,
-            Err(error) if is_missing(&error) => SchemaVersion::Missing,
-            Err(error) => return Err(error),
-        };
-        Ok(Self::empty(schema_version))
     }
 
     fn empty(schema_version: SchemaVersion) -> Self {
@@ -169,7 +159,7 @@ impl Catalog {
         if self.schema_version == SchemaVersion::Version(VERSION) {
             return Ok(());
         }
-        if let Err(error) = schema::ensure(session, names, self.schema_version).await {
+        if let Err(error) = schema::ensure(session, names, &self.schema_version).await {
             // Another program may have done the same first.
             self.reload(session, names).await?;
             return if self.schema_version == SchemaVersion::Version(VERSION) { Ok(()) } else { Err(error) };
@@ -182,8 +172,8 @@ impl Catalog {
     }
 
     /// The schema version of the connector's own tables.
-    pub(super) fn schema_version(&self) -> SchemaVersion {
-        self.schema_version
+    pub(super) fn schema_version(&self) -> &SchemaVersion {
+        &self.schema_version
     }
 
     /// Whether a resource has any table.

@@ -208,9 +208,9 @@ async fn can_create_database(session: &mut dyn Session, names: &Names, role: &st
 /// Checks the connector's own tables: they exist, or the role can create their schemas.
 async fn tables(session: &mut dyn Session, names: &Names, role: &str) -> Result<String> {
     let catalog = Catalog::read(session, names).await?;
-    schema::check_compatible(session, names, catalog.schema_version()).await?;
+    schema::check_compatible(names, catalog.schema_version())?;
     let state = names.schema_name(Names::STATE);
-    if let SchemaVersion::Version(version) = catalog.schema_version() {
+    if let &SchemaVersion::Version(version) = catalog.schema_version() {
         migration::check_collations(session, names).await?;
         let mut collated = catalog.collation_errors(names);
         if !collated.is_empty() {

@@ -7,46 +7,94 @@ use super::state_tables::{VERSION, statements};
 use crate::snowflake::{Session, Sql, Statement, sql};
 use crate::{Error, Result};
 
+/// The table that is created first.
+const FIRST: &str = "SNOWFEED_VERSION";
+
 /// The tables with names of the reference system, which another program may have created.
 const SHARED: [&str; 3] = ["APP_CONFIGURATION", "RESOURCE_CONFIGURATION", "APP_STATE"];
 
 /// The version of the connector's own tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum SchemaVersion {
+    /// The database does not exist, or this role may not use it.
+    NoDatabase,
     /// The tables do not exist.
     Missing,
+    /// Another program has created this table.
+    Foreign(String),
     /// A program crashed while creating them.
     Incomplete,
     /// The tables have this version.
     Version(i64),
 }
 
-/// Rejects tables that this program must not write.
-pub(super) async fn check_compatible(session: &mut dyn Session, names: &Names, form: SchemaVersion) -> Result<()> {
-    match form {
-        SchemaVersion::Version(migration::OLDEST_VERSION..=VERSION) | SchemaVersion::Incomplete => Ok(()),
-        SchemaVersion::Version(newer) if newer > VERSION => Err(Error::configuration(format!(
-            "the schema {} was written by a newer version of this program (schema version {newer}, this one supports {VERSION})",
-            names.schema_name(Names::STATE)
-        ))
-        .with_help("upgrade this program, or name another database, such as a clone from before the upgrade")),
-        SchemaVersion::Version(older) => Err(Error::configuration(format!(
-            "the schema {} has the schema version {older}, which cannot be migrated to version {VERSION}",
-            names.schema_name(Names::STATE)
-        ))
-        .with_help("name another database")),
-        SchemaVersion::Missing => check_not_foreign(session, names).await,
+impl SchemaVersion {
+    /// Finds out what exists where a table is missing.
+    pub(super) async fn of_missing(session: &mut dyn Session, names: &Names) -> Result<Self> {
+        let look = sql!(
+            "SELECT \"TABLE_NAME\" FROM {schema}.\"TABLES\" WHERE \"TABLE_SCHEMA\" = ? AND \"TABLE_NAME\" IN (?, ?, ?, ?)",
+            schema = names.schema_name("INFORMATION_SCHEMA")
+        );
+        let mut look = Statement::new(look).bind(Names::STATE).bind(FIRST);
+        for table in SHARED {
+            look = look.bind(table);
+        }
+        let found = match session.execute(look).await {
+            Ok(answer) => answer.rows,
+            Err(error) if is_missing(&error) => return Ok(Self::NoDatabase),
+            Err(error) => return Err(error),
+        };
+        let found: Vec<String> = found.iter().map(|row| Ok(row.text(0)?.to_string())).collect::<Result<_>>()?;
+        if found.iter().any(|table| table == FIRST) {
+            return Ok(Self::Incomplete);
+        }
+        Ok(found.into_iter().next().map_or(Self::Missing, Self::Foreign))
     }
 }
 
+/// Rejects tables that this program must not write.
+pub(super) fn check_compatible(names: &Names, form: &SchemaVersion) -> Result<()> {
+    let (message, help) = match form {
+        SchemaVersion::NoDatabase
+        | SchemaVersion::Missing
+        | SchemaVersion::Incomplete
+        | SchemaVersion::Version(migration::OLDEST_VERSION..=VERSION) => return Ok(()),
+        SchemaVersion::Foreign(table) => (
+            format!("the table {} exists and is not this program's", names.state(table)),
+            "choose another database: this one belongs to another connector",
+        ),
+        SchemaVersion::Version(newer) if *newer > VERSION => (
+            format!(
+                "the schema {} was written by a newer version of this program (schema version {newer}, this one supports {VERSION})",
+                names.schema_name(Names::STATE)
+            ),
+            "upgrade this program, or name another database, such as a clone from before the upgrade",
+        ),
+        SchemaVersion::Version(older) => (
+            format!(
+                "the schema {} has the schema version {older}, which cannot be migrated to version {VERSION}",
+                names.schema_name(Names::STATE)
+            ),
+            "name another database",
+        ),
+    };
+    Err(Error::configuration(message).with_help(help))
+}
+
 /// Creates missing tables and migrates older ones, from this version.
-pub(super) async fn ensure(session: &mut dyn Session, names: &Names, form: SchemaVersion) -> Result<()> {
-    check_compatible(session, names, form).await?;
-    if form == SchemaVersion::Version(VERSION) {
-        return Ok(());
-    }
-    if form == SchemaVersion::Missing || form == SchemaVersion::Incomplete {
+pub(super) async fn ensure(session: &mut dyn Session, names: &Names, form: &SchemaVersion) -> Result<()> {
+    check_compatible(names, form)?;
+    // Any version may have begun.
+    let from = match form {
+        SchemaVersion::Version(VERSION) => return Ok(()),
+        SchemaVersion::Version(version) => *version,
+        SchemaVersion::Incomplete => migration::OLDEST_VERSION,
+        SchemaVersion::NoDatabase | SchemaVersion::Missing | SchemaVersion::Foreign(_) => VERSION,
+    };
+    if *form == SchemaVersion::NoDatabase {
         create_database(session, names).await?;
+    }
+    if !matches!(form, SchemaVersion::Version(_)) {
         for schema in [Names::STATE, &names.raw_schema(), &names.schema] {
             session
                 .execute(Statement::new(sql!(
@@ -56,18 +104,12 @@ pub(super) async fn ensure(session: &mut dyn Session, names: &Names, form: Schem
                 .await?;
         }
     }
-    // Any version may have begun.
-    let from = match form {
-        SchemaVersion::Missing => VERSION,
-        SchemaVersion::Incomplete => migration::OLDEST_VERSION,
-        SchemaVersion::Version(version) => version,
-    };
     migration::prepare(session, names, from).await?;
     for statement in statements(names) {
         session.execute(Statement::new(statement)).await?;
     }
     migration::finish(session, names, from).await?;
-    let version = names.state("SNOWFEED_VERSION");
+    let version = names.state(FIRST);
     let done = sql!(
         "INSERT INTO {version} (\"VERSION\", \"SCHEMA\") SELECT b.\"VERSION\", b.\"SCHEMA\" FROM (SELECT CAST(? AS NUMBER(38, 0)) AS \
          \"VERSION\", CAST(? AS VARCHAR) AS \"SCHEMA\") b WHERE NOT EXISTS (SELECT 1 AS \"ONE\" FROM {version})",
@@ -93,47 +135,18 @@ pub(super) fn grants(names: &Names, role: &Sql) -> String {
     }
 }
 
-/// Creates the database if it is missing: a role that may use it need not have the privilege to create one.
+/// Creates the database. A role that may use an existing one need not have the privilege.
 async fn create_database(session: &mut dyn Session, names: &Names) -> Result<()> {
     let database = identifier(&names.database);
-    let look = sql!("SELECT 1 AS \"ONE\" FROM {database}.\"INFORMATION_SCHEMA\".\"SCHEMATA\" LIMIT 1", database);
-    match session.execute(Statement::new(look)).await {
-        Ok(_) => Ok(()),
-        Err(error) if is_missing(&error) => {
-            let made =
-                session.execute(Statement::new(sql!("CREATE DATABASE IF NOT EXISTS {database}", database))).await;
-            made.map(drop).map_err(|error| {
-                Error::new(error.kind(), format!("the database {database} does not exist, or this role may not use it"))
-                    .with_help(format!(
-                        "create it and let this role use it: CREATE DATABASE {database}; {}",
-                        grants(names, &"…".into())
-                    ))
-                    .with_source(error)
-            })
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// Rejects a schema in which another program has tables of the same names.
-async fn check_not_foreign(session: &mut dyn Session, names: &Names) -> Result<()> {
-    for table in SHARED {
-        let look = sql!("SELECT 1 AS \"ONE\" FROM {table} LIMIT 1", table = names.state(table));
-        match session.execute(Statement::new(look)).await {
-            Err(error) if is_missing(&error) => {}
-            Err(error) => return Err(error),
-            // Created a moment ago by another run of this program, which creates the version table first.
-            Ok(_) if session.execute(Statement::new(select_version(names))).await.is_ok() => return Ok(()),
-            Ok(_) => {
-                return Err(Error::configuration(format!(
-                    "the table {} exists and is not this program's",
-                    names.state(table)
-                ))
-                .with_help("choose another database: this one belongs to another connector"));
-            }
-        }
-    }
-    Ok(())
+    let made = session.execute(Statement::new(sql!("CREATE DATABASE IF NOT EXISTS {database}", database))).await;
+    made.map(drop).map_err(|error| {
+        Error::new(error.kind(), format!("the database {database} does not exist, or this role may not use it"))
+            .with_help(format!(
+                "create it and let this role use it: CREATE DATABASE {database}; {}",
+                grants(names, &"…".into())
+            ))
+            .with_source(error)
+    })
 }
 
 /// Rejects a different schema than that of the existing views: tables and state support only one.
@@ -155,7 +168,7 @@ pub(super) fn select_version(names: &Names) -> Sql {
     sql!(
         "SELECT CAST(NULL AS VARCHAR) AS \"RESOURCE\", CAST(NULL AS VARCHAR) AS \"STREAM\", \"SCHEMA\" AS \"NAME\", \
          CAST(NULL AS VARCHAR) AS \"COLUMNS\", CAST(\"VERSION\" AS VARCHAR) AS \"MADE_FROM\" FROM {version}",
-        version = names.state("SNOWFEED_VERSION")
+        version = names.state(FIRST)
     )
 }
 
@@ -222,12 +235,12 @@ mod tests {
         let names = Names::new("db", "public");
         for version in migration::OLDEST_VERSION..=VERSION {
             let mut session = NoRows::default();
-            ensure(&mut session, &names, SchemaVersion::Version(version)).await.unwrap();
+            ensure(&mut session, &names, &SchemaVersion::Version(version)).await.unwrap();
             assert_eq!(session.0 == 0, version == VERSION, "{version}");
         }
         for version in [migration::OLDEST_VERSION - 1, VERSION + 1] {
             let mut session = NoRows::default();
-            let error = ensure(&mut session, &names, SchemaVersion::Version(version)).await.unwrap_err();
+            let error = ensure(&mut session, &names, &SchemaVersion::Version(version)).await.unwrap_err();
             assert_eq!((error.kind(), session.0), (crate::ErrorKind::Configuration, 0), "{error}");
             assert!(error.help().is_some());
         }
