@@ -13,6 +13,7 @@ use crate::{Checkpoint, Counts, Error, Result, RunStatus, StateChange, StreamCom
 
 impl Run<'_> {
     pub(super) async fn commit_buffer(&mut self, buffer: CommitBuffer) -> Result<()> {
+        self.tables_created().await?;
         let CommitBuffer { rows, excluded, unchanged, checkpoint, is_last, .. } = buffer;
         self.newest.add(&rows.records);
         let (mut next, mut reconcile) = (self.checkpoint.clone(), self.reconcile.clone());

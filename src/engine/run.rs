@@ -14,6 +14,7 @@ use super::newest::{NewestTracker, OtherWriters, other_writers};
 use super::planned::{PlannedStream, PrefetchedState, ResourceTables};
 use super::reject_tracker::RejectTracker;
 use super::staged_commit::StagedCommit;
+use super::task::Task;
 use super::{Connector, Event};
 use crate::cost::Spending;
 use crate::state::{Reconciliation, StreamState};
@@ -37,6 +38,8 @@ pub(super) struct Run<'a> {
     pub(super) resource: Resource,
     pub(super) stream: StreamSpec,
     tables: Arc<ResourceTables>,
+    /// The creation of the tables, while it goes on beside the first read.
+    creating: Option<Task<()>>,
     pub(super) key: StateKey,
     settings: Settings,
     pub(super) monitor: Monitor,
@@ -105,6 +108,7 @@ impl<'a> Run<'a> {
             resource,
             stream,
             tables,
+            creating: None,
             key,
             settings,
             allow_deletions,
@@ -175,7 +179,7 @@ impl<'a> Run<'a> {
             () = self.cancel.cancelled() => return Ok(Outcome::Interrupted),
             reader = self.connector.reader(&self.settings) => reader?,
         };
-        self.tables.ensure(self.connector.sink.as_ref()).await?;
+        self.create_tables().await?;
         self.rejects = self.find_rejects().await?;
         if self.record.mode == Mode::Reconcile && self.reconciles() {
             self.resume_reconcile();
@@ -184,6 +188,7 @@ impl<'a> Run<'a> {
             Outcome::Complete => {}
             stopped => return Ok(stopped),
         }
+        self.tables_created().await?;
         if !self.sweeps() {
             if self.reconciliation().is_some() {
                 self.end_reset_read().await?;
@@ -194,6 +199,23 @@ impl<'a> Run<'a> {
         let swept = self.sweep(reader.as_ref()).await;
         self.record.timings.verify_ms = millis(began.elapsed());
         Ok(if swept? { Outcome::Complete } else { Outcome::Interrupted })
+    }
+
+    /// Creates the tables. What is staged needs none before its commit, so that a first read need not wait.
+    async fn create_tables(&mut self) -> Result<()> {
+        let (tables, sink) = (self.tables.clone(), self.connector.sink.clone());
+        let creating = Task::start(async move { tables.ensure(sink.as_ref()).await }, "the sink panicked");
+        self.creating = Some(creating);
+        let is_first = self.stored.is_none() && self.stream.kind == StreamKind::Incremental;
+        if is_first && self.connector.limits.stage { Ok(()) } else { self.tables_created().await }
+    }
+
+    /// Waits until the tables have been created.
+    pub(super) async fn tables_created(&mut self) -> Result<()> {
+        match self.creating.take() {
+            Some(creating) => creating.await,
+            None => Ok(()),
+        }
     }
 
     /// Reads the states of the other streams that may change the table. `None` if there are any, and a call costs money.
@@ -242,6 +264,11 @@ impl<'a> Run<'a> {
             let next = tokio::select! {
                 biased;
                 () = self.cancel.cancelled() => None,
+                created = ended(&mut self.creating) => {
+                    self.creating = None;
+                    created?;
+                    continue;
+                }
                 next = ahead.next(seen) => Some(next),
             };
             self.record.timings.read_ms += millis(waited.elapsed());
@@ -360,6 +387,14 @@ impl Drop for Run<'_> {
             self.record.timings.total_ms = millis(self.began.elapsed());
             self.connector.emit(Event::Ended(Box::new(self.record.clone())));
         }
+    }
+}
+
+/// Waits for work, if there is any; otherwise forever.
+async fn ended(work: &mut Option<Task<()>>) -> Result<()> {
+    match work {
+        Some(work) => work.await,
+        None => std::future::pending().await,
     }
 }
 

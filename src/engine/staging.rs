@@ -50,6 +50,7 @@ impl Run<'_> {
     /// Commits what is staged, if anything is.
     pub(super) async fn commit_staged(&mut self) -> Result<()> {
         let Some(staged) = self.staged.take() else { return Ok(()) };
+        self.tables_created().await?;
         let began = Instant::now();
         let buffer = staged.finish().await?;
         self.record.timings.commit_ms += millis(began.elapsed());

@@ -375,7 +375,8 @@ pub trait Sink: Debug + Send + Sync + 'static {
     /// Makes rows and state visible together.
     async fn commit(&self, commit: Commit) -> Result<CommitReport>;
 
-    /// Begins to stage records of a stream for its next commit. The engine calls it if [`Limits::stage`] is set.
+    /// Begins to stage records of a stream for its next commit. The engine calls it if [`Limits::stage`] is set, possibly before
+    /// [`ensure_streams`](Self::ensure_streams) has returned: only a commit needs the tables.
     ///
     /// # Errors
     /// The default returns [`Unsupported`](crate::ErrorKind::Unsupported).

@@ -13,6 +13,7 @@ use snowfeed::{
     RunRecord, RunStatus, Sink, Stage, StagedRecords, StateChange, StateEntry, StateKey, StateStore, StateVersion,
     StoredRecord, UnseenQuery,
 };
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +31,12 @@ struct Staging {
     full: Option<usize>,
     /// Whether stages cannot be written.
     fails: bool,
+    /// The number of records that have been staged.
+    staged: Arc<watch::Sender<usize>>,
+    /// The number of records that must have been staged before tables are created.
+    tables_after: usize,
+    /// Whether tables cannot be created.
+    refuses_tables: bool,
 }
 
 impl Staging {
@@ -49,6 +56,7 @@ struct MemoryStage {
     records: Vec<Record>,
     full: Option<usize>,
     fails: bool,
+    staged: Arc<watch::Sender<usize>>,
 }
 
 #[async_trait]
@@ -62,6 +70,7 @@ impl Stage for MemoryStage {
         if self.fails {
             return Err(Error::unavailable("the stage is full"));
         }
+        self.staged.send_modify(|staged| *staged += records.len());
         self.records.extend(records);
         Ok(())
     }
@@ -78,6 +87,10 @@ impl Stage for MemoryStage {
 #[async_trait]
 impl Sink for Staging {
     async fn ensure_streams(&self, resource: &Resource, streams: &[StreamSpec]) -> Result<()> {
+        self.staged.subscribe().wait_for(|staged| *staged >= self.tables_after).await.unwrap();
+        if self.refuses_tables {
+            return Err(Error::configuration("the role may not create tables"));
+        }
         self.memory.ensure_streams(resource, streams).await
     }
 
@@ -94,7 +107,12 @@ impl Sink for Staging {
     }
 
     async fn stage(&self, _: &Resource, _: &str, _: RunId) -> Result<Box<dyn Stage>> {
-        Ok(Box::new(MemoryStage { records: Vec::new(), full: self.full, fails: self.fails }))
+        Ok(Box::new(MemoryStage {
+            records: Vec::new(),
+            full: self.full,
+            fails: self.fails,
+            staged: self.staged.clone(),
+        }))
     }
 
     async fn unseen(&self, query: UnseenQuery) -> Result<Vec<StoredRecord>> {
@@ -174,6 +192,25 @@ async fn all_that_is_staged_is_one_commit_at_the_end() {
     assert_eq!((run.status, run.commits, run.counts.inserted), (RunStatus::Complete, 1, 4));
     assert_eq!((staging.commits(), resumes_at(&staging).await), (vec![(4, 0)], Some(3)));
     assert_eq!(live(&staging.memory), keys(&[("a", 1), ("b", 1), ("c", 1), ("d", 1)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_read_stages_while_the_tables_are_created() {
+    let staging = Staging { tables_after: 3, ..Staging::default() };
+    let connector = staging.connector(&Scripted::new(three_batches()));
+    let run = tokio::time::timeout(COMMIT_AFTER, ingest(&connector, Mode::Incremental)).await.unwrap();
+    assert_eq!((run.status, run.counts.inserted), (RunStatus::Complete, 4));
+    assert_eq!(staging.commits(), [(4, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_tables_cannot_be_created_stops_reading() {
+    let steps = vec![Step::Batch(&["a"], 1), Step::Batch(&["b"], 1), Step::Hang];
+    let staging = Staging { tables_after: 1, refuses_tables: true, ..Staging::default() };
+    let connector = staging.connector(&Scripted::new(steps));
+    let run = tokio::time::timeout(COMMIT_AFTER, ingest(&connector, Mode::Incremental)).await.unwrap();
+    assert_eq!((run.status, run.commits), (RunStatus::Failed, 0));
+    assert_eq!(run.error.unwrap().message, "the role may not create tables");
 }
 
 #[tokio::test]

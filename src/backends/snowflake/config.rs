@@ -57,7 +57,7 @@ impl Snowflake {
     async fn change(&self, statement: Statement) -> Result<u64> {
         transaction::with_retry(|| async {
             let mut session = self.session().await?;
-            self.catalog(&mut *session).await?.ensure_schema(&mut *session, &self.0.names).await?;
+            self.ensure_schema(&mut *session).await?;
             session.execute(statement.clone()).await?.rows_affected()
         })
         .await

@@ -41,6 +41,7 @@ mod view;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -132,6 +133,8 @@ struct Inner {
     /// The warehouse that the connection names, for the help of [`Snowflake::check`].
     warehouse: Option<String>,
     catalog: Mutex<Option<Catalog>>,
+    /// Whether the connector's own tables are known to exist, and with them the stage.
+    has_schema: AtomicBool,
     max_bind_bytes: usize,
     stages: Arc<Stages>,
     credits: CreditLedger,
@@ -224,6 +227,7 @@ impl Inner {
             names,
             warehouse: None,
             catalog: Mutex::new(None),
+            has_schema: AtomicBool::new(false),
             max_bind_bytes: DEFAULT_MAX_BIND_BYTES,
             stages: Arc::new(stages),
             credits,
@@ -297,6 +301,13 @@ impl Snowflake {
         MutexGuard::try_map(known, Option::as_mut).map_err(|_| Error::internal("the catalog was read and is missing"))
     }
 
+    /// Creates or upgrades the connector's own tables, if necessary, so that they can be written.
+    async fn ensure_schema(&self, session: &mut dyn Session) -> Result<()> {
+        self.catalog(session).await?.ensure_schema(session, &self.0.names).await?;
+        self.0.has_schema.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Returns the name of a resource's raw table that has numbers. Another program may have created it since the catalog was read.
     async fn numbered_name(&self, session: &mut dyn Session, resource: &Resource, stream: &str) -> Result<String> {
         let mut catalog = self.catalog(session).await?;
@@ -362,6 +373,10 @@ impl Sink for Snowflake {
     }
 
     async fn stage(&self, resource: &Resource, stream: &str, run: RunId) -> Result<Box<dyn Stage>> {
+        // Waits for the creation of this or other resources' tables only if it does not know that there is a stage.
+        if !self.0.has_schema.load(Ordering::Relaxed) {
+            transaction::with_retry(|| async { self.ensure_schema(&mut *self.session().await?).await }).await?;
+        }
         Ok(Box::new(FileStage::new(&self.0.stages, resource, stream, run)))
     }
 

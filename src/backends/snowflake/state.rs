@@ -205,7 +205,7 @@ impl StateStore for Snowflake {
         );
         let mut session = self.load_session().await?;
         self.tag(&mut *session, &key.resource, Some(&key.stream), None);
-        self.catalog(&mut *session).await?.ensure_schema(&mut *session, &self.0.names).await?;
+        self.ensure_schema(&mut *session).await?;
         let (resource, stream) = (key.resource.as_str(), key.stream.as_str());
         let old_entries =
             Statement::new(old_entries).bind(resource).bind(stream).bind(resource).bind(stream).bind(keep);
@@ -286,7 +286,7 @@ impl<'a> NewestRows<'a> {
 impl Snowflake {
     async fn try_append(&self, change: &StateChange, unknown: &UnknownOutcome<StateVersion>) -> Result<StateVersion> {
         let mut session = self.load_session().await?;
-        self.catalog(&mut *session).await?.ensure_schema(&mut *session, &self.0.names).await?;
+        self.ensure_schema(&mut *session).await?;
         let Some(fence) = fence(&self.0.names, [change]) else {
             return self.append_in(&mut *session, change, None, &CommitNumbers::default()).await;
         };
