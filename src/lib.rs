@@ -41,6 +41,8 @@ pub mod http;
 pub mod native_app;
 #[cfg(any(feature = "http", feature = "snowflake"))]
 mod net;
+#[cfg(feature = "rest")]
+pub mod rest;
 #[cfg(feature = "snowflake")]
 mod snowflake;
 #[cfg(feature = "github")]

@@ -1,0 +1,343 @@
+//! The description of an API as a whole.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::paginate::Paginate;
+use super::stream::{Pointers, Stream};
+use super::time::Span;
+use crate::{Error, Result};
+
+/// A REST API: where it is, how to sign in, and what lists it has.
+///
+/// Texts named *template* may hold placeholders: `{setting}` (any other word), `{resource}`, and in streams `{parent.field}`, `{since}`,
+/// `{until}`, `{key}` and `{keys}`. Texts named *pointer* are [JSON pointers](https://www.rfc-editor.org/rfc/rfc6901): `/data/items`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Api {
+    /// The name of the source: lower-case letters, digits and `_`. It prefixes environment variables.
+    pub name: String,
+    /// A template: the root of every path. Settings may stand in the host.
+    pub base_url: String,
+    /// The defaults and descriptions of settings. Every word in braces that is not another placeholder is a setting, declared here or not.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, Setting>,
+    /// How to sign in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Auth>,
+    /// Headers of each request; the values are templates.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// How many requests to send, at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<Pace>,
+    /// What to do about errors.
+    #[serde(default, skip_serializing_if = "Errors::is_empty")]
+    pub errors: Errors,
+    /// The stream that lists what a user may enable. Without it, the source is one resource, which has the name of the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<ResourceList>,
+    /// How lists continue, in streams that do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paginate: Option<Paginate>,
+    /// The streams, parents before their children.
+    #[serde(default, rename = "stream")]
+    pub streams: Vec<Stream>,
+}
+
+impl Api {
+    /// An API without streams, at this base URL.
+    pub fn new(name: impl Into<String>, base_url: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            base_url: base_url.into(),
+            settings: BTreeMap::new(),
+            auth: None,
+            headers: BTreeMap::new(),
+            pace: None,
+            errors: Errors::default(),
+            resource: None,
+            paginate: None,
+            streams: Vec::new(),
+        }
+    }
+
+    /// Sets how to sign in.
+    #[must_use]
+    pub fn auth(mut self, auth: Auth) -> Self {
+        self.auth = Some(auth);
+        self
+    }
+
+    /// Describes a setting.
+    #[must_use]
+    pub fn setting(mut self, name: impl Into<String>, setting: Setting) -> Self {
+        self.settings.insert(name.into(), setting);
+        self
+    }
+
+    /// Adds a header to each request; the value is a template.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.insert(name.into(), value.into());
+        self
+    }
+
+    /// Sets how many requests to send, at most.
+    #[must_use]
+    pub fn pace(mut self, pace: Pace) -> Self {
+        self.pace = Some(pace);
+        self
+    }
+
+    /// Sets what to do about a status, or about a [code](Self::error_code) in the body.
+    #[must_use]
+    pub fn on_error(mut self, status_or_code: impl ToString, action: Action) -> Self {
+        self.errors.actions.insert(status_or_code.to_string(), action);
+        self
+    }
+
+    /// Adds a pointer to the code of an error in the body. A body of a successful response that has such a code is an error, too.
+    #[must_use]
+    pub fn error_code(mut self, pointer: impl Into<String>) -> Self {
+        self.errors.code.push(pointer.into());
+        self
+    }
+
+    /// Names the stream that lists the resources, and the pointer to a resource's name in its records.
+    #[must_use]
+    pub fn resource(mut self, stream: impl Into<String>, id: impl Into<String>) -> Self {
+        self.resource = Some(ResourceList { stream: stream.into(), id: id.into(), name: None });
+        self
+    }
+
+    /// Sets how lists continue, in streams that do not say.
+    #[must_use]
+    pub fn paginate(mut self, paginate: impl Into<Paginate>) -> Self {
+        self.paginate = Some(paginate.into());
+        self
+    }
+
+    /// Adds a stream; a child comes after its parent.
+    #[must_use]
+    pub fn stream(mut self, stream: Stream) -> Self {
+        self.streams.push(stream);
+        self
+    }
+}
+
+/// The default and the description of a setting.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Setting {
+    /// Its value unless a user sets one. Without it, the setting is required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+    /// What it is, for the user who sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+impl Setting {
+    /// A required setting with this description.
+    pub fn new(help: impl Into<String>) -> Self {
+        Self { default: None, help: Some(help.into()) }
+    }
+
+    /// Sets the value that it has unless a user sets one.
+    #[must_use]
+    pub fn default(mut self, value: impl Into<String>) -> Self {
+        self.default = Some(value.into());
+        self
+    }
+}
+
+/// How to sign in. The values are templates; settings in them are secrets.
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Auth {
+    /// `Authorization: Bearer …`.
+    Bearer(String),
+    /// `Authorization: Basic …`, with a user name and a password.
+    Basic(String, String),
+    /// Headers.
+    Header(BTreeMap<String, String>),
+    /// Parameters of the query. They are in no log and no error.
+    Query(BTreeMap<String, String>),
+    /// Tokens of an OAuth 2 server.
+    Oauth2(OAuth2),
+}
+
+impl Auth {
+    /// A bearer token.
+    pub fn bearer(token: impl Into<String>) -> Self {
+        Self::Bearer(token.into())
+    }
+
+    /// A user name and a password.
+    pub fn basic(user: impl Into<String>, password: impl Into<String>) -> Self {
+        Self::Basic(user.into(), password.into())
+    }
+
+    /// A header.
+    pub fn header(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self::Header(BTreeMap::from([(name.into(), value.into())]))
+    }
+
+    /// A parameter of the query.
+    pub fn query(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self::Query(BTreeMap::from([(name.into(), value.into())]))
+    }
+}
+
+impl fmt::Debug for Auth {
+    /// Without the values: a text without placeholders may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bearer(_) => "Bearer",
+            Self::Basic(..) => "Basic",
+            Self::Header(_) => "Header",
+            Self::Query(_) => "Query",
+            Self::Oauth2(_) => "Oauth2",
+        })
+    }
+}
+
+/// How to get tokens of an OAuth 2 server. All values are templates.
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct OAuth2 {
+    /// Where tokens are issued.
+    pub token_url: String,
+    /// `client_credentials`, the default without a refresh token, or `refresh_token`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<String>,
+    /// The client's id.
+    pub client_id: String,
+    /// The client's secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<String>,
+    /// The refresh token. A server that issues a new one with each answer needs a source in Rust.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+    /// The scopes, separated by spaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+}
+
+impl fmt::Debug for OAuth2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OAuth2").field("token_url", &self.token_url).finish_non_exhaustive()
+    }
+}
+
+/// The stream that lists the resources.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ResourceList {
+    /// The name of the stream.
+    pub stream: String,
+    /// A pointer: the name of the resource, which `{resource}` stands for.
+    pub id: String,
+    /// A pointer: a title for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// A number of requests in a time: `10/1m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+#[non_exhaustive]
+pub struct Pace {
+    /// The number of requests, at least 1.
+    pub requests: u32,
+    /// The time, longer than zero.
+    pub per: Span,
+}
+
+impl FromStr for Pace {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parsed = text.split_once('/').and_then(|(requests, per)| {
+            let (requests, per) = (requests.trim().parse().ok()?, per.trim().parse::<Span>().ok()?);
+            (requests > 0 && !per.is_zero()).then_some(Self { requests, per })
+        });
+        parsed.ok_or_else(|| {
+            Error::configuration(format!("{text:?} is not a pace"))
+                .with_help("write the requests and the time: \"10/1m\", \"5/1s\"")
+        })
+    }
+}
+
+impl TryFrom<String> for Pace {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Pace> for String {
+    fn from(pace: Pace) -> Self {
+        pace.to_string()
+    }
+}
+
+impl fmt::Display for Pace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.requests, self.per)
+    }
+}
+
+/// What to do about errors, by their status or by a code in the body.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
+pub struct Errors {
+    /// Pointers: where a body has the code of an error. A successful response with such a code is an error, too.
+    #[serde(default, skip_serializing_if = "Pointers::is_empty")]
+    pub code: Pointers,
+    /// The actions, by a status such as `403` or by a code.
+    #[serde(flatten)]
+    pub actions: BTreeMap<String, Action>,
+}
+
+impl Errors {
+    /// Whether nothing is said about errors.
+    pub fn is_empty(&self) -> bool {
+        self.code.is_empty() && self.actions.is_empty()
+    }
+}
+
+/// What to do about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Action {
+    /// It is a rate limit: wait, then send the request again.
+    Wait,
+    /// It passes: send the request again.
+    Retry,
+    /// On the first page: the list is empty. On a later page it is an error.
+    Empty,
+    /// The stream of this resource, or the list of this parent, cannot be read with these credentials: leave it as it is, with a warning.
+    Skip,
+    /// What was asked for, a parent or a record, no longer exists.
+    Gone,
+    /// The page token has expired: read the list from its start.
+    Restart,
+    /// The question has too many results: halve its window.
+    Split,
+    /// It is an error that no retry solves.
+    Fail,
+}

@@ -1,0 +1,14 @@
+//! A source described rather than programmed: a REST API as plain values, in Rust or in a TOML file.
+//!
+//! An [`Api`] says where the API is, how to sign in, and what lists it has. The same types are a builder in Rust and, through serde, the
+//! format of a file.
+
+mod api;
+mod paginate;
+mod stream;
+mod time;
+
+pub use api::{Action, Api, Auth, Errors, OAuth2, Pace, ResourceList, Setting};
+pub use paginate::{Paginate, Paging};
+pub use stream::{Deleted, Get, Order, ParentOf, Pointers, Since, Stream, StreamType, Version};
+pub use time::{Span, TimeFormat};
