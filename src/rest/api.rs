@@ -5,12 +5,14 @@ use std::fmt;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::file::explained;
 use super::paginate::Paginate;
 use super::stream::{Pointers, Stream};
 use super::time::Span;
-use crate::{Error, Result};
+use crate::Error;
 
 /// A REST API: where it is, how to sign in, and what lists it has.
 ///
@@ -159,7 +161,7 @@ impl Setting {
 }
 
 /// How to sign in. The values are templates; settings in them are secrets.
-#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Auth {
@@ -194,6 +196,78 @@ impl Auth {
     /// A parameter of the query.
     pub fn query(name: impl Into<String>, value: impl Into<String>) -> Self {
         Self::Query(BTreeMap::from([(name.into(), value.into())]))
+    }
+}
+
+impl<'de> Deserialize<'de> for Auth {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(AuthVisitor)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum AuthKey {
+    Bearer,
+    Basic,
+    Header,
+    Query,
+    Oauth2,
+}
+
+struct AuthVisitor;
+
+impl<'de> Visitor<'de> for AuthVisitor {
+    type Value = Auth;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table such as { bearer = \"{token}\" }")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<Auth, A::Error> {
+        const HELP: &str = "write one of `bearer`, `basic`, `header`, `query` and `oauth2`";
+        let malformed = |what| de::Error::custom(explained(&Error::configuration(what).with_help(HELP)));
+        let auth = match table.next_key()? {
+            Some(AuthKey::Bearer) => Auth::Bearer(table.next_value()?),
+            Some(AuthKey::Basic) => {
+                let Credentials(user, password) = table.next_value()?;
+                Auth::Basic(user, password)
+            }
+            Some(AuthKey::Header) => Auth::Header(table.next_value()?),
+            Some(AuthKey::Query) => Auth::Query(table.next_value()?),
+            Some(AuthKey::Oauth2) => Auth::Oauth2(table.next_value()?),
+            None => return Err(malformed("`auth` does not say how to sign in")),
+        };
+        match table.next_entry::<AuthKey, IgnoredAny>()? {
+            Some(_) => Err(malformed("`auth` says in several ways how to sign in")),
+            None => Ok(auth),
+        }
+    }
+}
+
+/// A user name and a password.
+struct Credentials(String, String);
+
+impl<'de> Deserialize<'de> for Credentials {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_tuple(2, CredentialsVisitor)
+    }
+}
+
+struct CredentialsVisitor;
+
+impl<'de> Visitor<'de> for CredentialsVisitor {
+    type Value = Credentials;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of a user name and a password")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Credentials, A::Error> {
+        match (list.next_element()?, list.next_element()?) {
+            (Some(user), Some(password)) => Ok(Credentials(user, password)),
+            (user, _) => Err(de::Error::invalid_length(usize::from(user.is_some()), &self)),
+        }
     }
 }
 
@@ -254,8 +328,8 @@ pub struct ResourceList {
 }
 
 /// A number of requests in a time: `10/1m`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(into = "String")]
 #[schemars(with = "String")]
 #[non_exhaustive]
 pub struct Pace {
@@ -268,7 +342,7 @@ pub struct Pace {
 impl FromStr for Pace {
     type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self> {
+    fn from_str(text: &str) -> crate::Result<Self> {
         let parsed = text.split_once('/').and_then(|(requests, per)| {
             let (requests, per) = (requests.trim().parse().ok()?, per.trim().parse::<Span>().ok()?);
             (requests > 0 && !per.is_zero()).then_some(Self { requests, per })
@@ -280,11 +354,9 @@ impl FromStr for Pace {
     }
 }
 
-impl TryFrom<String> for Pace {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
+impl<'de> Deserialize<'de> for Pace {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(|error| de::Error::custom(explained(&error)))
     }
 }
 
@@ -301,7 +373,7 @@ impl fmt::Display for Pace {
 }
 
 /// What to do about errors, by their status or by a code in the body.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Errors {
     /// Pointers: where a body has the code of an error. A successful response with such a code is an error, too.
@@ -316,6 +388,35 @@ impl Errors {
     /// Whether nothing is said about errors.
     pub fn is_empty(&self) -> bool {
         self.code.is_empty() && self.actions.is_empty()
+    }
+}
+
+// Not derived: `flatten` loses the places of mistakes.
+impl<'de> Deserialize<'de> for Errors {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ErrorsVisitor)
+    }
+}
+
+struct ErrorsVisitor;
+
+impl<'de> Visitor<'de> for ErrorsVisitor {
+    type Value = Errors;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table such as { 403 = \"skip\" }")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<Errors, A::Error> {
+        let mut errors = Errors::default();
+        while let Some(key) = table.next_key::<String>()? {
+            if key == "code" {
+                errors.code = table.next_value()?;
+            } else {
+                errors.actions.insert(key, table.next_value()?);
+            }
+        }
+        Ok(errors)
     }
 }
 

@@ -4,11 +4,14 @@
 //! format of a file.
 
 mod api;
+mod file;
 mod paginate;
+mod place;
 mod stream;
 mod time;
 
 pub use api::{Action, Api, Auth, Errors, OAuth2, Pace, ResourceList, Setting};
 pub use paginate::{Paginate, Paging};
+pub use place::Place;
 pub use stream::{Deleted, Get, Order, ParentOf, Pointers, Since, Stream, StreamType, Version};
 pub use time::{Span, TimeFormat};

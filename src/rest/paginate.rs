@@ -1,9 +1,15 @@
 //! How a list continues on the next page.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fmt;
 
-use crate::{Error, Result};
+use schemars::JsonSchema;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::file::explained;
+use crate::Error;
 
 /// How a list continues, and what tells its end.
 ///
@@ -110,14 +116,49 @@ impl From<Paging> for Paginate {
 }
 
 /// The text or table of a file.
-#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Serialize, JsonSchema)]
 #[serde(untagged)]
 enum PaginateText {
     Word(PaginateWord),
     Table(PaginateTable),
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
+impl<'de> Deserialize<'de> for PaginateText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PaginateVisitor)
+    }
+}
+
+struct PaginateVisitor;
+
+impl<'de> Visitor<'de> for PaginateVisitor {
+    type Value = PaginateText;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"link\", \"none\", or a table")
+    }
+
+    fn visit_str<E: de::Error>(self, word: &str) -> Result<PaginateText, E> {
+        match word {
+            "link" => Ok(PaginateText::Word(PaginateWord::Link)),
+            "none" => Ok(PaginateText::Word(PaginateWord::None)),
+            _ => Err(E::custom(explained(&malformed(format!("{word:?} is not a paginator"))))),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<PaginateText, A::Error> {
+        PaginateTable::deserialize(MapAccessDeserializer::new(table)).map(PaginateText::Table)
+    }
+}
+
+fn malformed(what: impl Into<Cow<'static, str>>) -> Error {
+    Error::configuration(what).with_help(
+        "write \"link\", \"none\", or one of { next = \"/pointer\" }, { token = \"/pointer\", to = \"parameter\" }, \
+         { last = \"/pointer\", to = \"parameter\" }, { offset = \"parameter\" }, { page = \"parameter\" }",
+    )
+}
+
+#[derive(Clone, Copy, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum PaginateWord {
     None,
@@ -154,21 +195,16 @@ struct PaginateTable {
 }
 
 impl TryFrom<PaginateText> for Paginate {
-    type Error = Error;
+    type Error = String;
 
-    fn try_from(text: PaginateText) -> Result<Self> {
+    fn try_from(text: PaginateText) -> Result<Self, String> {
         let table = match text {
             PaginateText::Word(PaginateWord::None) => return Ok(Self::none()),
             PaginateText::Word(PaginateWord::Link) => return Ok(Self::link()),
             PaginateText::Table(table) => table,
         };
         let PaginateTable { next, token, last, to, offset, page, more, done } = table;
-        let malformed = |what: &str| {
-            Error::configuration(what.to_owned()).with_help(
-                "write \"link\", \"none\", or one of { next = \"/pointer\" }, { token = \"/pointer\", to = \"parameter\" }, \
-                 { last = \"/pointer\", to = \"parameter\" }, { offset = \"parameter\" }, { page = \"parameter\" }",
-            )
-        };
+        let malformed = |what: &'static str| explained(&malformed(what));
         let by = match (next, token, last, offset, page, to) {
             (Some(next), None, None, None, None, None) => Paging::Next(next),
             (None, Some(token), None, None, None, Some(to)) => Paging::Token { token, to },

@@ -1,9 +1,13 @@
 //! The description of a stream.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::api::{Action, Errors, Pace};
@@ -291,11 +295,35 @@ fn is_yes(value: &bool) -> bool {
 #[schemars(with = "PointersText")]
 pub struct Pointers(pub Vec<String>);
 
-#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Serialize, JsonSchema)]
 #[serde(untagged)]
 enum PointersText {
     One(String),
     Many(Vec<String>),
+}
+
+impl<'de> Deserialize<'de> for PointersText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PointersVisitor)
+    }
+}
+
+struct PointersVisitor;
+
+impl<'de> Visitor<'de> for PointersVisitor {
+    type Value = PointersText;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, or a list of texts")
+    }
+
+    fn visit_str<E: de::Error>(self, pointer: &str) -> Result<PointersText, E> {
+        Ok(PointersText::One(pointer.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<PointersText, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(list)).map(PointersText::Many)
+    }
 }
 
 impl Pointers {
@@ -365,11 +393,36 @@ struct VersionTable {
 }
 
 /// A table, or only its main entry.
-#[derive(Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[derive(JsonSchema)]
+#[schemars(untagged)]
 enum Shorthand<T> {
     Text(String),
     Table(T),
+}
+
+// Not derived: of an untagged enum, serde does not say what is wrong with a table, nor where.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Shorthand<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ShorthandVisitor(PhantomData))
+    }
+}
+
+struct ShorthandVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ShorthandVisitor<T> {
+    type Value = Shorthand<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, or a table")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Shorthand<T>, E> {
+        Ok(Shorthand::Text(text.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Shorthand<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(table)).map(Shorthand::Table)
+    }
 }
 
 impl Version {

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use jiff::SpanRelativeTo;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::{Error, Result};
+use super::file::explained;
+use crate::Error;
 
 /// How an API writes an instant, or another number that grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -31,8 +32,8 @@ pub enum TimeFormat {
 }
 
 /// A length of time: `1s`, `5m`, `2h`, `7d`. A day has 24 hours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(into = "String")]
 #[schemars(with = "String")]
 pub struct Span(Duration);
 
@@ -66,7 +67,7 @@ impl Span {
 impl FromStr for Span {
     type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self> {
+    fn from_str(text: &str) -> crate::Result<Self> {
         let parsed = text.parse::<jiff::Span>().ok();
         let duration = parsed.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
         let duration = duration.and_then(|duration| Duration::try_from(duration).ok());
@@ -77,11 +78,9 @@ impl FromStr for Span {
     }
 }
 
-impl TryFrom<String> for Span {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(|error| de::Error::custom(explained(&error)))
     }
 }
 

@@ -1,0 +1,54 @@
+//! A description in a TOML file.
+
+mod de;
+mod mistake;
+
+#[cfg(test)]
+mod tests;
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use self::de::Node;
+pub(super) use self::mistake::explained;
+use super::api::Api;
+use super::place::Place;
+use crate::{Error, Result};
+
+impl Api {
+    /// Reads a description in TOML. `file` is the name of the file, for errors.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration), with the file, the line, the column and the place: the text is not TOML; a key
+    /// is unknown or missing; a value has another type, or is none of the possible ones.
+    pub fn from_toml(text: &str, file: &str) -> Result<Self> {
+        let parsed = DeTable::parse(text).map_err(|error| {
+            let offset = error.span().map_or(text.len(), |span| span.start);
+            Error::configuration(format!("{}: not TOML: {}", position(text, file, offset), error.message()))
+                .with_help("texts stand in quotes, and a table of one line in { }")
+        })?;
+        let top = Spanned::new(parsed.span(), DeValue::Table(parsed.into_inner()));
+        let DeValue::Table(table) = top.get_ref() else {
+            return Err(Error::internal("a parsed file is not a table"));
+        };
+        Self::deserialize(Node::new(top.get_ref(), top.span())).map_err(|mistake| {
+            let position = position(text, file, mistake.offset.unwrap_or_default());
+            let place = Place::in_file(table, mistake.keys()).to_string();
+            let place = if place.is_empty() { place } else { format!("{place}: ") };
+            let error = Error::configuration(format!("{position}: {place}{}", mistake.message));
+            match mistake.help {
+                Some(help) => error.with_help(help),
+                None => error,
+            }
+        })
+    }
+}
+
+/// The file, line and column of an offset in its text; both are counted from 1, the column in characters.
+fn position(text: &str, file: &str, offset: usize) -> String {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!("{file}:{line}:{column}")
+}
