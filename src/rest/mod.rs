@@ -4,6 +4,7 @@
 //! format of a file.
 
 mod api;
+mod check;
 mod file;
 mod paginate;
 mod place;
@@ -11,6 +12,8 @@ mod stream;
 mod time;
 
 pub use api::{Action, Api, Auth, Errors, OAuth2, Pace, ResourceList, Setting};
+pub use check::{Drift, Problem, Severity, check, drift};
+pub use file::ApiFile;
 pub use paginate::{Paginate, Paging};
 pub use place::Place;
 pub use stream::{Deleted, Get, Order, ParentOf, Pointers, Since, Stream, StreamType, Version};

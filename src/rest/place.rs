@@ -18,6 +18,22 @@ pub struct Place {
 }
 
 impl Place {
+    /// The description as a whole.
+    pub(super) fn api() -> Self {
+        Self::default()
+    }
+
+    /// A stream.
+    pub(super) fn stream(index: usize, name: &str) -> Self {
+        Self { stream: Some((index, name.to_owned())), keys: Vec::new() }
+    }
+
+    /// The place below this key.
+    pub(super) fn key(mut self, key: impl ToString) -> Self {
+        self.keys.push(key.to_string());
+        self
+    }
+
     /// The place that these keys lead to from the top of a file.
     pub(super) fn in_file(file: &DeTable<'_>, mut keys: Vec<String>) -> Self {
         let stream = keys.get(1).filter(|_| keys[0] == STREAMS).and_then(|index| index.parse().ok());
@@ -29,6 +45,18 @@ impl Place {
             _ => String::new(),
         };
         Self { stream: Some((index, name)), keys: keys.split_off(2) }
+    }
+
+    /// The offset of the innermost value of the file that has this place.
+    pub(super) fn offset(&self, file: &DeTable<'_>) -> usize {
+        let stream = self.stream.iter().flat_map(|(index, _)| [STREAMS.to_owned(), index.to_string()]);
+        let mut keys = stream.chain(self.keys.iter().cloned());
+        let Some(mut value) = keys.next().and_then(|key| file.get(key.as_str())) else { return 0 };
+        for key in keys {
+            let Some(inner) = below(value, &key) else { break };
+            value = inner;
+        }
+        value.span().start
     }
 }
 

@@ -11,18 +11,29 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use self::de::Node;
-pub(super) use self::mistake::explained;
+pub(super) use self::mistake::{closest, explained};
 use super::api::Api;
+use super::check::{Problem, check, require};
 use super::place::Place;
 use crate::{Error, Result};
 
-impl Api {
-    /// Reads a description in TOML. `file` is the name of the file, for errors.
+/// A description that was read from a file and checked.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ApiFile {
+    /// The description.
+    pub api: Api,
+    /// The warnings, with their positions in the file.
+    pub warnings: Vec<Problem>,
+}
+
+impl ApiFile {
+    /// Reads and checks a description in TOML. `file` is the name of the file, for messages.
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration), with the file, the line, the column and the place: the text is not TOML; a key
-    /// is unknown or missing; a value has another type, or is none of the possible ones.
-    pub fn from_toml(text: &str, file: &str) -> Result<Self> {
+    /// is unknown or missing; a value has another type, or is none of the possible ones; or what [`check`] finds.
+    pub fn parse(text: &str, file: &str) -> Result<Self> {
         let parsed = DeTable::parse(text).map_err(|error| {
             let offset = error.span().map_or(text.len(), |span| span.start);
             Error::configuration(format!("{}: not TOML: {}", position(text, file, offset), error.message()))
@@ -32,7 +43,7 @@ impl Api {
         let DeValue::Table(table) = top.get_ref() else {
             return Err(Error::internal("a parsed file is not a table"));
         };
-        Self::deserialize(Node::new(top.get_ref(), top.span())).map_err(|mistake| {
+        let api = Api::deserialize(Node::new(top.get_ref(), top.span())).map_err(|mistake| {
             let position = position(text, file, mistake.offset.unwrap_or_default());
             let place = Place::in_file(table, mistake.keys()).to_string();
             let place = if place.is_empty() { place } else { format!("{place}: ") };
@@ -41,7 +52,23 @@ impl Api {
                 Some(help) => error.with_help(help),
                 None => error,
             }
-        })
+        })?;
+        let mut problems = check(&api);
+        for problem in &mut problems {
+            problem.position = Some(position(text, file, problem.place.offset(table)));
+        }
+        let warnings = require(problems)?;
+        Ok(Self { api: api.sorted(), warnings })
+    }
+}
+
+impl Api {
+    /// Reads and checks a description in TOML, as [`ApiFile::parse`] does, without the warnings.
+    ///
+    /// # Errors
+    /// As for `ApiFile::parse`.
+    pub fn from_toml(text: &str, file: &str) -> Result<Self> {
+        ApiFile::parse(text, file).map(|file| file.api)
     }
 }
 

@@ -227,7 +227,7 @@ fn a_mistake_in_a_stream_has_its_place() {
 
 #[test]
 fn an_instant_and_numbers_in_a_body_become_json() {
-    let text = "name = \"x\"\nbase_url = \"u\"\n[[stream]]\nname = \"t\"\npath = \"/t\"\nsince = { start = 2024-05-06 }\n\
+    let text = "name = \"x\"\nbase_url = \"{u}\"\n[[stream]]\nname = \"t\"\npath = \"/t\"\nsince = { start = 2024-05-06 }\n\
                 body = { a = -1, b = 1.5, c = true, d = [{ e = \"{since}\" }], f = 2024-05-06T07:08:09Z, g = 0x10 }\n";
     let api = Api::from_toml(text, "x.toml").unwrap();
     let stream = &api.streams[0];
@@ -246,7 +246,7 @@ pace = "5/1s"
 errors = { 403 = "skip", code = "/error", gone_away = "gone" }
 [[stream]]
 name = "a"
-path = "/a"
+path = "/a?since={since}"
 version = { at = ["/u", "/v"], format = "epoch" }
 paginate = { token = "/next", to = "cursor", more = "/more" }
 deleted = { at = "/gone", is = true }

@@ -1,0 +1,156 @@
+use super::super::drift::{is_page_number, is_page_size};
+use super::super::*;
+use crate::rest::{ApiFile, Order, Paginate, ParentOf, Since, Span, StreamType};
+
+/// The warnings about a text, with their positions and help.
+fn warnings(text: &str) -> Vec<(String, String)> {
+    let file = ApiFile::parse(&format!("name = \"x\"\nbase_url = \"https://{{site}}.test\"\n{text}"), "x").unwrap();
+    file.warnings.into_iter().map(|warning| (warning.to_string(), warning.help)).collect()
+}
+
+#[test]
+fn what_its_author_may_not_expect_is_a_warning() {
+    let by_page = "paginate = { page = \"page\" }\n[[stream]]\nname = \"t\"\npath = \"/t\"\n";
+    let one_page = "paginate = \"none\"\n[[stream]]\nname = \"t\"\npath = \"/t\"\n";
+    let deletions =
+        "add `deleted`, a stream with `deletes`, or `get`, which lets `ingest --reconcile` verify what a list lacks";
+    for (text, expected, help) in [
+        (
+            "[[stream]]\nname = \"t\"\npath = \"/t\"\n".to_owned(),
+            "x:3:1: stream \"t\": only the first page is read: the list has no `paginate`",
+            "add `paginate`; write `paginate = \"none\"` if the answer always has all records",
+        ),
+        (
+            by_page.to_owned(),
+            "x:4:1: stream \"t\": paginate: a record that changes while the list is read moves to another page, and hides another one",
+            "ask for an order and name it with `order`: \"version\" with a cursor misses nothing, \"key\" only hides records behind deletions",
+        ),
+        (
+            format!("{by_page}version = \"/u\"\norder = \"version\""),
+            "x:4:1: stream \"t\": paginate: a record that changes while the list is read moves to another page, and hides another one",
+            "add `cursor`, so that page one can be asked for again from the last version",
+        ),
+        (
+            format!("{by_page}order = \"key\""),
+            "x:4:1: stream \"t\": paginate: a record that is deleted while the list is read hides another one",
+            "run `ingest --reconcile` from time to time, or use a token if the API has one",
+        ),
+        (
+            "[[stream]]\nname = \"t\"\npath = \"/t\"\npaginate = \"link\"".to_owned(),
+            "x:6:12: stream \"t\": paginate: if a link holds the number of the page, a record that changes or is deleted while the list is read can hide another one",
+            "run `check`, which compares two links; ask for an order, and name it with `order`",
+        ),
+        (
+            format!("{one_page}[[stream]]\nname = \"c\"\npath = \"/t/{{parent.id}}\"\nparent = \"t\""),
+            "x:10:10: stream \"c\": parent: each run asks for the list of every record of \"t\", which has no `version`",
+            "add a `version` to \"t\" that moves when a record of this list changes",
+        ),
+        (
+            format!("{one_page}cursor = \"since\""),
+            "x:4:1: stream \"t\": records that are deleted stay: nothing finds deletions",
+            deletions,
+        ),
+    ] {
+        assert_eq!(warnings(&text), [(expected.to_owned(), help.to_owned())], "{text}");
+    }
+    for text in [
+        format!("{by_page}version = \"/u\"\norder = \"version\"\ncursor = \"since\"\ndeleted = \"/gone\""),
+        format!("{by_page}kind = \"append\"\norder = \"-key\""),
+        format!("{one_page}cursor = \"since\"\nget = \"/t/{{key}}\""),
+        format!("{one_page}cursor = \"since\"\n[[stream]]\nname = \"d\"\npath = \"/d\"\ndeletes = \"t\""),
+    ] {
+        assert_eq!(warnings(&text), [], "{text}");
+    }
+}
+
+#[test]
+fn the_order_and_the_paginator_decide_what_changes_do_to_a_list() {
+    let stream = || Stream::new("t", "/t");
+    let numbered = || stream().paginate(Paginate::page("page"));
+    for (stream, is_numbered, expected) in [
+        (stream(), None, Drift::OnePage),
+        (stream().paginate(Paginate::token("/a", "b")), None, Drift::None),
+        (stream().paginate(Paginate::last("/a", "b")), None, Drift::None),
+        (stream().paginate(Paginate::next("/a")), None, Drift::None),
+        (stream().paginate(Paginate::next("/a")), Some(true), Drift::Updates),
+        (stream().paginate(Paginate::link()), None, Drift::Links),
+        (stream().paginate(Paginate::link()), Some(false), Drift::None),
+        (stream().paginate(Paginate::link()).order(Order::Key), Some(true), Drift::Deletions),
+        (stream().paginate(Paginate::link()).version("/u").order(Order::Version).cursor("s"), None, Drift::ReAnchored),
+        (numbered(), None, Drift::Updates),
+        (stream().paginate(Paginate::offset("o")), None, Drift::Updates),
+        (numbered().version("/u").order(Order::Version), None, Drift::Updates),
+        (numbered().version("/u").order(Order::Version).cursor("s"), None, Drift::ReAnchored),
+        (numbered().version("/u").order(Order::VersionDescending).cursor("s"), None, Drift::Deletions),
+        (numbered().order(Order::KeyDescending), None, Drift::Deletions),
+        (numbered().order(Order::KeyDescending).kind(StreamType::Append), None, Drift::Repeats),
+    ] {
+        let api = Api::new("x", "https://x.test").stream(stream.clone());
+        assert_eq!(drift(&api, &stream, is_numbered), expected, "{stream:?}");
+        let loses = matches!(expected, Drift::Updates | Drift::Deletions);
+        assert_eq!(expected.loses(), loses);
+    }
+    let stream = stream();
+    let api = Api::new("x", "https://x.test").paginate(Paginate::page("page")).stream(stream.clone());
+    assert_eq!(drift(&api, &stream, None), Drift::Updates, "the paginator of the API counts");
+}
+
+#[test]
+fn a_link_may_hide_the_number_of_a_page() {
+    for (page, next, records) in [
+        ("https://x/t?per_page=30", "https://x/t?page=2&per_page=30", 30),
+        ("https://x/t?page=2&per_page=30", "https://x/t?per_page=30&page=3", 17),
+        ("https://x/t", "https://x/t?offset=100", 100),
+        ("https://x/t?offset=100", "https://x/t?offset=200", 100),
+        ("https://x/t?page=0", "https://x/t?page=1", 5),
+    ] {
+        assert!(is_page_number(page, next, records), "{page} {next}");
+    }
+    for (page, next, records) in [
+        ("https://x/t", "https://x/t?after=abc", 30),
+        ("https://x/t", "https://x/t?after=48213", 30),
+        ("https://x/t?after=48213", "https://x/t?after=48313", 30),
+        ("https://x/t?page=1", "https://y/t?page=2", 30),
+        ("https://x/t?page=1", "https://x/t?page=2&token=abc", 30),
+        ("https://x/t?page=a", "https://x/t?page=2", 30),
+        ("https://x/t?page=1", "https://x/t?page=1", 30),
+    ] {
+        assert!(!is_page_number(page, next, records), "{page} {next}");
+    }
+}
+
+#[test]
+fn a_round_number_of_records_looks_like_a_page() {
+    for records in [10, 20, 25, 30, 50, 100, 200, 250, 500, 1_000] {
+        assert!(is_page_size(records), "{records}");
+    }
+    for records in [0, 1, 7, 11, 29, 31, 99, 101, 333] {
+        assert!(!is_page_size(records), "{records}");
+    }
+}
+
+#[test]
+fn streams_are_put_after_those_that_they_depend_on() {
+    let api = Api::new("x", "https://x.test")
+        .paginate(Paginate::none())
+        .stream(Stream::new("gone", "/c/{parent.id}").parent("c"))
+        .stream(Stream::new("c", "/t/{parent.id}/c").parent(ParentOf::stream("t")))
+        .stream(Stream::new("other", "/other"))
+        .stream(Stream::new("t", "/t"));
+    let names: Vec<String> = api.validated().unwrap().streams.into_iter().map(|stream| stream.name).collect();
+    assert_eq!(names, ["other", "t", "c", "gone"]);
+}
+
+#[test]
+fn a_description_in_rust_has_its_places_without_a_file() {
+    let stream = Stream::new("t", "/t?a={until}").since(Since::new().overlap(Span::seconds(1))).order(Order::Version);
+    let error = Api::new("x", "https://x.test").stream(stream).validated().unwrap_err();
+    assert!(error.message().starts_with("stream \"t\": order: "), "{error}");
+    assert!(
+        error.help().unwrap().contains("; then there are 2 more mistakes, the next one: stream \"t\": since: "),
+        "{error:?}"
+    );
+    let flags = Stream::new("t", "/t").paginate(Paginate::link().more("/more"));
+    let error = Api::new("x", "https://x.test").stream(flags).validated().unwrap_err();
+    assert_eq!(error.message(), "stream \"t\": paginate: a flag says nothing beside a link");
+}
