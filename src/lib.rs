@@ -72,7 +72,10 @@ pub use state::{
     Counts, Mode, Reconciliation, RunId, RunQuery, RunRecord, RunStatus, StateChange, StateEntry, StateKey, StateStore,
     StateVersion, StreamState, StreamStatus, Timings,
 };
-pub use stream::{Append, ChildOf, Column, ColumnType, JsonPath, Listing, Revisit, Step, StreamKind, StreamSpec};
+pub use stream::{
+    Append, ChildOf, Column, ColumnType, Inference, Inferred, JsonPath, Listing, Revisit, Step, StreamKind, StreamSpec,
+    UntypedColumn,
+};
 
 /// Crates whose types appear in this crate's signatures, so that programs use the same versions.
 pub use {bytestring, futures, jiff, schemars, secrecy};

@@ -1,15 +1,19 @@
 //! Streams and the columns of their typed views.
 
+mod inference;
 mod kind;
 mod name;
 mod path;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Resource, Result};
 
+pub(crate) use inference::column_name;
+pub use inference::{Inference, Inferred, UntypedColumn};
 pub use kind::{Append, ChildOf, Listing, Revisit, StreamKind};
 #[cfg(any(feature = "snowflake", feature = "sqlite"))]
 pub(crate) use name::Reserved;
@@ -28,14 +32,22 @@ pub enum ColumnType {
     Text,
     /// A whole number of at most 64 bits; in Snowflake, of at most 38 digits.
     Integer,
+    /// A number, exact to 18 digits after the point. In Snowflake it has at most 20 digits before the point; in SQLite it is the text of the
+    /// number as it was sent.
+    Decimal,
     /// A number.
     Float,
     /// True or false.
     Boolean,
     /// A point in time, from RFC 3339 text.
     Timestamp,
+    /// A day of the calendar, from text such as `2026-01-31`.
+    Date,
     /// A JSON document of its own: an object, or an array.
     Json,
+    /// Any value, as text: a text as it is, everything else as JSON. It is the type of an [inferred](StreamSpec::infer_columns) column
+    /// whose values have several types.
+    Any,
     /// Whether the path finds a value that is not null.
     Present,
 }
@@ -50,12 +62,15 @@ pub struct Column {
     pub path: JsonPath,
     /// Its type.
     pub kind: ColumnType,
+    /// What of it was inferred from records.
+    #[serde(default, skip_serializing_if = "Inferred::is_nothing")]
+    pub inferred: Inferred,
 }
 
 impl Column {
     /// A column. [`StreamSpec::column`] checks its name.
     pub fn new(name: impl Into<String>, path: JsonPath, kind: ColumnType) -> Self {
-        Self { name: name.into(), path, kind }
+        Self { name: name.into(), path, kind, inferred: Inferred::Nothing }
     }
 }
 
@@ -98,6 +113,9 @@ pub struct StreamSpec {
     pub is_source_wide: bool,
     /// The columns of the typed view, in order.
     pub columns: Vec<Column>,
+    /// The columns that the engine infers from the records; see [`infer_columns`](Self::infer_columns).
+    #[serde(default, skip_serializing_if = "Inference::is_empty")]
+    pub inference: Inference,
     /// See [`takes_resource_name`](Self::takes_resource_name()).
     #[serde(skip)]
     pub(crate) takes_resource_name: Option<bool>,
@@ -133,6 +151,7 @@ impl StreamSpec {
             is_default: true,
             is_source_wide: false,
             columns: Vec::new(),
+            inference: Inference::default(),
             takes_resource_name: None,
         }
     }
@@ -293,14 +312,74 @@ impl StreamSpec {
     #[must_use]
     pub fn column(mut self, name: impl Into<String>, path: &str, kind: ColumnType) -> Self {
         let name = name.into();
-        assert!(is_plain(&name), "{name:?} is not a column name: use lower-case letters, digits and _");
-        assert!(
-            !GIVEN_COLUMNS.contains(&name.as_str()) && self.columns.iter().all(|c| c.name != name),
-            "the column {name:?} exists already"
-        );
+        self.assert_new_column(&name);
         let path = path.parse().unwrap_or_else(|error| panic!("{path:?} is not a path: {error}"));
-        self.columns.push(Column { name, path, kind });
+        self.columns.push(Column::new(name, path, kind));
         self
+    }
+
+    /// Lets the engine infer columns from the records: each member of a document becomes a column.
+    ///
+    /// The engine extends the view before it commits the first record with a new member. A column has the name of its member in snake case,
+    /// and the narrowest type that shows all its values; if a later value does not fit, the type widens, at last to [`ColumnType::Any`].
+    /// A destination never drops a column. Columns that are declared, by name or path, are not inferred. At most 300 columns are.
+    ///
+    /// ```
+    /// use snowfeed::{ColumnType, StreamSpec};
+    ///
+    /// let tickets = StreamSpec::new("tickets")
+    ///     .column("price", "price", ColumnType::Decimal)
+    ///     .infer_column("author", "user.login")
+    ///     .infer_columns();
+    /// assert!(tickets.inference.members);
+    /// ```
+    #[must_use]
+    pub fn infer_columns(mut self) -> Self {
+        self.inference.members = true;
+        self
+    }
+
+    /// Lets the engine [infer](Self::infer_columns) a column from each member of the object at a path, such as `properties`.
+    ///
+    /// # Panics
+    /// Panics if the path is malformed, or has `[*]`: a bug of the source.
+    #[must_use]
+    pub fn infer_columns_below(mut self, path: &str) -> Self {
+        let below: JsonPath = path.parse().unwrap_or_else(|error| panic!("{path:?} is not a path: {error}"));
+        assert!(!below.steps().contains(&Step::Each), "{path:?} is not the path of one object");
+        self.inference.below.push(below);
+        self
+    }
+
+    /// Adds a column whose type the engine [infers](Self::infer_columns). The view has it from the first record with a value on.
+    ///
+    /// # Panics
+    /// See [`column`](Self::column).
+    #[must_use]
+    pub fn infer_column(mut self, name: impl Into<String>, path: &str) -> Self {
+        let name = name.into();
+        self.assert_new_column(&name);
+        let path = path.parse().unwrap_or_else(|error| panic!("{path:?} is not a path: {error}"));
+        self.inference.columns.push(UntypedColumn::new(name, path));
+        self
+    }
+
+    fn assert_new_column(&self, name: &str) {
+        assert!(is_plain(name), "{name:?} is not a column name: use lower-case letters, digits and _");
+        let is_taken = GIVEN_COLUMNS.contains(&name) || self.declared_columns().any(|(declared, _)| declared == name);
+        assert!(!is_taken, "the column {name:?} exists already");
+    }
+
+    /// The names and paths of the columns that the source declares, with or without a type.
+    pub(crate) fn declared_columns(&self) -> impl Iterator<Item = (&str, &JsonPath)> {
+        let typed = self.columns.iter().filter(|column| column.inferred == Inferred::Nothing);
+        let typed = typed.map(|column| (column.name.as_str(), &column.path));
+        typed.chain(self.inference.columns.iter().map(|column| (column.name.as_str(), &column.path)))
+    }
+
+    /// Whether every view of this stream has a column of this name.
+    fn is_given_column(&self, name: &str) -> bool {
+        GIVEN_COLUMNS.contains(&name) || (name == PARENT_KEY && self.child_of().is_some())
     }
 
     /// Whether the view over a resource's rows of this stream has the name of the resource alone. `None` outside of a connector: then
@@ -312,7 +391,7 @@ impl StreamSpec {
 
     /// Checks that every destination can store this stream.
     pub(crate) fn validate(&self) -> Result<()> {
-        let Self { name, columns, .. } = self;
+        let name = &self.name;
         if !is_plain(name) {
             return Err(Error::internal(format!("the stream name {name:?} is not allowed"))
                 .with_help(format!("in the source, name it with {PLAIN_NAME}")));
@@ -321,18 +400,16 @@ impl StreamSpec {
             return Err(Error::internal(format!("the stream name {name:?} is reserved"))
                 .with_help("in the source, give the stream another name"));
         }
-        for (index, column) in columns.iter().enumerate() {
-            if !is_plain(&column.name) {
+        let mut names = BTreeSet::new();
+        for (column, _) in self.declared_columns() {
+            if !is_plain(column) {
                 return Err(Error::internal(format!(
-                    "the column name {:?} of the stream {name:?} is not allowed",
-                    column.name
+                    "the column name {column:?} of the stream {name:?} is not allowed"
                 ))
                 .with_help(format!("in the source, name it with {PLAIN_NAME}")));
             }
-            let is_given = GIVEN_COLUMNS.contains(&column.name.as_str())
-                || (column.name == PARENT_KEY && self.child_of().is_some());
-            if is_given || columns[..index].iter().any(|other| other.name == column.name) {
-                return Err(Error::internal(format!("the stream {name:?} has the column {:?} twice", column.name)).with_help(
+            if self.is_given_column(column) || !names.insert(column) {
+                return Err(Error::internal(format!("the stream {name:?} has the column {column:?} twice")).with_help(
                     "in the source, declare each column once, and none of `resource`, `deleted_at`, `raw` and (in a child stream) `parent_key`, which the views have",
                 ));
             }

@@ -3,6 +3,8 @@
 
 #[path = "support/environment.rs"]
 mod environment;
+#[path = "support/untyped.rs"]
+mod untyped;
 #[path = "support/views.rs"]
 mod views;
 
@@ -13,6 +15,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rusqlite::Connection;
 use snowfeed::backends::Sqlite;
+use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::{
     ColumnType, Commit, ConfigStore, Error, ErrorKind, Namespace, Record, Resource, RunId, Sink, StreamCommit,
     StreamSpec, Version,
@@ -328,4 +331,40 @@ async fn an_unpaired_surrogate_is_replaced_in_the_view_and_kept_in_the_raw_text(
         let title: String = Connection::open(&path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap();
         assert_eq!(title, if version == 2 { "whole" } else { "\u{fffd}" });
     }
+}
+
+#[tokio::test]
+async fn columns_are_inferred_and_widen_and_old_rows_have_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("inferred.db");
+    let source = untyped::Untyped::default();
+    let ingest = async || {
+        let connector = Connector::new(source.clone(), Arc::new(Sqlite::open(&path).unwrap()));
+        let mut report = connector.ingest(IngestRequest::new([resource("one")])).await.unwrap();
+        report.runs.remove(0).new_columns
+    };
+    let rows = |sql: &str| -> Vec<String> {
+        let reader = Connection::open(&path).unwrap();
+        let mut find = reader.prepare(sql).unwrap();
+        let text = |value: rusqlite::types::Value| format!("{value:?}");
+        let row = |row: &rusqlite::Row<'_>| (0..4).map(|at| row.get(at).map(text)).collect::<Result<Vec<_>, _>>();
+        find.query_map([], |found| row(found)).unwrap().map(|row| row.unwrap().join(" ")).collect()
+    };
+    source.set([r#"{"id":1,"user":{"login":"a"},"dueDate":"2026-01-31","size":1,"raw":null,"later":null}"#]);
+    assert_eq!(ingest().await, ["tickets.author", "tickets.user", "tickets.due_date", "tickets.size"]);
+    let columns = "SELECT author, due_date, size, id FROM one ORDER BY id";
+    assert_eq!(rows(columns), [r#"Text("a") Text("2026-01-31") Integer(1) Integer(1)"#]);
+    source.set([r#"{"id":2,"user":null,"dueDate":"soon","size":1.50,"raw":7}"#, r#"{"id":3,"size":"large"}"#]);
+    assert_eq!(ingest().await, ["tickets.due_date", "tickets.size", "tickets.raw_2"]);
+    assert_eq!(
+        rows(columns),
+        [
+            r#"Text("a") Text("2026-01-31") Text("1") Integer(1)"#,
+            r#"Null Text("soon") Text("1.50") Integer(2)"#,
+            r#"Null Null Text("large") Integer(3)"#,
+        ]
+    );
+    assert_eq!(rows("SELECT raw_2, user, 0, 0 FROM tickets WHERE id = 2"), ["Integer(7) Null Integer(0) Integer(0)"]);
+    // Nothing is new, for another process either.
+    assert_eq!(ingest().await, [""; 0]);
 }

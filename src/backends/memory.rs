@@ -18,7 +18,8 @@ use crate::sink::{
 };
 use crate::state::{RunId, RunQuery, RunRecord, StateChange, StateEntry, StateKey, StateStore, StateVersion};
 use crate::{
-    Counts, JsonPath, Operation, Position, Record, Reject, Resource, Result, RowPath, RunStatus, Sequence, StreamSpec,
+    Column, Counts, JsonPath, Operation, Position, Record, Reject, Resource, Result, RowPath, RunStatus, Sequence,
+    StreamSpec,
 };
 
 /// A backend in memory, for tests and for programs that keep no data.
@@ -43,6 +44,8 @@ pub struct Memory(Arc<Mutex<Contents>>);
 #[derive(Default, Clone)]
 struct Contents {
     tables: BTreeMap<(Resource, String), Table>,
+    /// By stream.
+    columns: BTreeMap<String, Vec<Column>>,
     seen: BTreeMap<RunId, Seen>,
     config: BTreeMap<(Namespace, String), Value>,
     states: BTreeMap<StateKey, Vec<StateEntry>>,
@@ -319,9 +322,15 @@ impl Sink for Memory {
     async fn ensure_streams(&self, resource: &Resource, tables: &[StreamSpec]) -> Result<()> {
         let mut contents = self.contents();
         for table in tables {
+            let columns = contents.columns.entry(table.name.clone()).or_default();
+            *columns = table.merged_columns(columns);
             contents.tables.entry((resource.clone(), table.name.clone())).or_default();
         }
         Ok(())
+    }
+
+    async fn columns(&self, _: &Resource, stream: &str) -> Result<Vec<Column>> {
+        Ok(self.contents().columns.get(stream).cloned().unwrap_or_default())
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {

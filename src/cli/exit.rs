@@ -138,6 +138,7 @@ mod tests {
             traffic: crate::Traffic::default(),
             timings: crate::state::Timings::default(),
             empty_columns: Vec::new(),
+            new_columns: Vec::new(),
             credits: crate::cost::Credits::ZERO,
             error: error.map(|kind| crate::Error::new(kind, "x").report()),
         };

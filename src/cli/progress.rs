@@ -232,6 +232,19 @@ pub(super) fn ended(run: &RunRecord) -> String {
     format!("{status}, {done}, {}, {took}{why}", counted(run.traffic.requests, "request"))
 }
 
+/// The columns that a run has added to the view of its stream, or whose types it has widened: the first few.
+pub(super) fn new_columns(run: &RunRecord) -> String {
+    const SHOWN: usize = 8;
+    let prefix = format!("{}.", run.stream);
+    let name = |column: &'_ String| column.strip_prefix(&prefix).unwrap_or(column).to_owned();
+    let names: Vec<String> = run.new_columns.iter().take(SHOWN).map(name).collect();
+    let more = match run.new_columns.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(", and {} more", count(more as u64)),
+    };
+    format!("{} from the records: {}{more}", counted(run.new_columns.len() as u64, "new column"), names.join(", "))
+}
+
 /// The number of records that a run rejected, and the command that lists them.
 pub(super) fn rejected(run: &RunRecord) -> String {
     format!("rejected {}: list the outstanding ones with `rejects`", counted(run.counts.rejected, "record"))

@@ -4,16 +4,23 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::batcher::Rows;
 use super::columns::ColumnCheck;
+use super::inference::ColumnInference;
 use crate::error::bounded;
-use crate::{BatchStream, Record, Reject};
+use crate::{Batch, BatchStream, Record, Reject};
 
-/// Moves the invalid records of each batch to its rejects.
-pub(super) fn admit(stream: BatchStream, columns: ColumnCheck) -> BatchStream {
+/// Moves the invalid records of each batch to its rejects, and learns columns from the others.
+pub(super) fn admit(stream: BatchStream, columns: ColumnCheck, inference: Option<ColumnInference>) -> BatchStream {
     let admitted = stream.map_ok(|mut batch| {
         reject_defects(&mut batch.records, &mut batch.rejects);
         batch
     });
-    admitted.inspect_ok(move |batch| columns.observe(&batch.records)).boxed()
+    let observe = move |batch: &Batch| {
+        columns.observe(&batch.records);
+        if let Some(inference) = &inference {
+            inference.observe(&batch.records);
+        }
+    };
+    admitted.inspect_ok(observe).boxed()
 }
 
 /// Records with the invalid ones moved to the rejects.

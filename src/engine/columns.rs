@@ -135,15 +135,16 @@ fn find(value: &Value, path: &[Step], kind: Option<ColumnType>) -> ColumnState {
     }
 }
 
-fn fits(value: &Value, kind: ColumnType) -> bool {
+pub(super) fn fits(value: &Value, kind: ColumnType) -> bool {
     match kind {
         ColumnType::Text => value.is_string(),
         ColumnType::Integer => value.is_i64(),
-        ColumnType::Float => value.is_number(),
+        ColumnType::Decimal | ColumnType::Float => value.is_number(),
         ColumnType::Boolean => value.is_boolean(),
         ColumnType::Timestamp => value.as_str().is_some_and(|text| text.parse::<jiff::Timestamp>().is_ok()),
+        ColumnType::Date => value.as_str().is_some_and(|text| text.parse::<jiff::civil::Date>().is_ok()),
         ColumnType::Json => value.is_object() || value.is_array(),
-        ColumnType::Present => true,
+        ColumnType::Any | ColumnType::Present => true,
     }
 }
 

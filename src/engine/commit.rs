@@ -4,7 +4,6 @@ use tokio::time::Instant;
 
 use super::Event;
 use super::batcher::{CommitBuffer, Rows};
-use super::columns::MIN_RECORDS;
 use super::connector::WriteOrder;
 use super::run::{Run, completed, millis};
 use super::snapshot;
@@ -63,6 +62,7 @@ impl Run<'_> {
         is_end: bool,
     ) -> Result<()> {
         let began = Instant::now();
+        self.extend_columns().await?;
         let at = self.connector.now();
         let has_progressed =
             self.stored.as_ref().is_none_or(|s| s.checkpoint != checkpoint || s.reconcile != reconcile);
@@ -164,7 +164,7 @@ impl Run<'_> {
             if status != RunStatus::Running {
                 run.status = status;
                 run.ended_at = Some(at.max(run.started_at));
-                run.empty_columns = self.columns.missing(MIN_RECORDS);
+                run.empty_columns = self.empty_columns();
             }
             run.commits += 1;
             run.counts += left_out;

@@ -28,6 +28,7 @@ mod event;
 mod finish;
 mod group_commits;
 mod identity;
+mod inference;
 mod ingest;
 mod list;
 mod newest;

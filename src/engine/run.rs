@@ -10,6 +10,7 @@ use super::admission::admit;
 use super::batcher::{CommitBuffer, ReadAhead, ReadBudget};
 use super::columns::{self, ColumnCheck, MIN_RECORDS};
 use super::identity::IdentityClaim;
+use super::inference::ColumnInference;
 use super::newest::{NewestTracker, OtherWriters, other_writers};
 use super::planned::{PlannedStream, PrefetchedState, ResourceTables};
 use super::reject_tracker::RejectTracker;
@@ -18,6 +19,7 @@ use super::task::Task;
 use super::{Connector, Event};
 use crate::cost::Spending;
 use crate::state::{Reconciliation, StreamState};
+use crate::stream::Column;
 use crate::{
     Checkpoint, Counts, ErrorKind, Evidence, Mode, Monitor, OutstandingRejects, Reader, Record, Resource, Result,
     RunRecord, RunStatus, Settings, SourceEvent, StateChange, StateKey, StateVersion, StreamKind, StreamSpec,
@@ -66,6 +68,10 @@ pub(super) struct Run<'a> {
     pub(super) staged: Option<StagedCommit>,
     /// The columns that had a value in at least one record.
     pub(super) columns: ColumnCheck,
+    /// The columns that the records have brought, if the stream infers any.
+    pub(super) inference: Option<ColumnInference>,
+    /// The columns of the view, once something was inferred.
+    pub(super) known_columns: Option<Vec<Column>>,
     cancel: CancellationToken,
     pub(super) began: Instant,
     /// The end of the run as its last commit has recorded it.
@@ -81,6 +87,7 @@ pub(super) struct RecordedEnd {
     counts: Counts,
     commits: u64,
     empty_columns: Vec<String>,
+    new_columns: Vec<String>,
 }
 
 impl<'a> Run<'a> {
@@ -101,6 +108,8 @@ impl<'a> Run<'a> {
                 emitter.emit(Event::Source { resource: observed.clone(), stream: name.clone(), event });
             }),
             columns: ColumnCheck::new(&stream),
+            inference: ColumnInference::new(&stream),
+            known_columns: None,
             rejects: RejectTracker::new(stream.table(), &connector.source, OutstandingRejects::default()),
             newest: NewestTracker::default(),
             staged: None,
@@ -147,7 +156,7 @@ impl<'a> Run<'a> {
         if ended.as_ref().is_err_and(|error| error.kind() == ErrorKind::Authentication) {
             self.connector.disconnect().await;
         }
-        self.record.empty_columns = self.columns.missing(MIN_RECORDS);
+        self.record.empty_columns = self.empty_columns();
         if !self.record.empty_columns.is_empty() {
             self.monitor.event(SourceEvent::Warning(columns::warning(&self.record.empty_columns)));
         }
@@ -248,7 +257,7 @@ impl<'a> Run<'a> {
     /// Reads the source to its end and commits what it returns.
     async fn read(&mut self, reader: Arc<dyn Reader>, budget: ReadBudget) -> Result<Outcome> {
         let stream = self.batches(reader).await?;
-        let stream = admit(stream, self.columns.clone());
+        let stream = admit(stream, self.columns.clone(), self.inference.clone());
         let mut ahead = ReadAhead::start(stream, budget, self.connector.limits);
         if self.records_end() {
             ahead = ahead.finding_last();
@@ -368,8 +377,21 @@ impl<'a> Run<'a> {
 
     /// The end of the run with this status, as far as its record has got.
     pub(super) fn end(&self, status: RunStatus) -> RecordedEnd {
-        let empty_columns = self.columns.missing(MIN_RECORDS);
-        RecordedEnd { status, counts: self.record.counts.clone(), commits: self.record.commits, empty_columns }
+        let empty_columns = self.empty_columns();
+        RecordedEnd {
+            status,
+            counts: self.record.counts.clone(),
+            commits: self.record.commits,
+            empty_columns,
+            new_columns: self.record.new_columns.clone(),
+        }
+    }
+
+    /// The declared columns that were null in all records so far, if there were enough.
+    pub(super) fn empty_columns(&self) -> Vec<String> {
+        let mut empty = self.columns.missing(MIN_RECORDS);
+        empty.extend(self.inference.iter().flat_map(|inference| inference.missing(MIN_RECORDS)));
+        empty
     }
 
     pub(super) fn cancel(&self) -> &CancellationToken {

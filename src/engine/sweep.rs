@@ -137,7 +137,11 @@ impl Run<'_> {
         reconcile.deleted += records.iter().filter(|record| record.json().is_none()).count() as u64;
         // Those that the source has verified win without a policy.
         let sweep = Sweep::Mark(reconcile.id, StalePolicy::Skip);
-        self.commit(admit_records(records), Some(sweep), self.checkpoint.clone(), Some(reconcile)).await
+        let rows = admit_records(records);
+        if let Some(inference) = &self.inference {
+            inference.observe(&rows.records);
+        }
+        self.commit(rows, Some(sweep), self.checkpoint.clone(), Some(reconcile)).await
     }
 
     async fn verify(&self, reader: &dyn Reader, unseen: Vec<StoredRecord>) -> Result<Vec<Record>> {

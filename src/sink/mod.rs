@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use crate::config::ConfigStore;
 use crate::cost::Credits;
 use crate::state::{Counts, RunId, StateChange, StateKey, StateStore, StateVersion};
-use crate::{Error, ErrorKind, Evidence, Position, Record, Reject, Resource, Result, Sequence, StreamSpec};
+use crate::{Column, Error, ErrorKind, Evidence, Position, Record, Reject, Resource, Result, Sequence, StreamSpec};
 
 pub use estimate::{Load, LoadEstimate};
 pub use limits::Limits;
@@ -312,8 +312,9 @@ fn cannot_select(name: &str) -> Error {
 /// A destination: tables of raw documents with typed views over them.
 ///
 /// # Contract
-/// 1. `ensure_streams` creates missing tables and views, adds new columns, and removes nothing. It is idempotent, also while another
-///    connection does the same.
+/// 1. `ensure_streams` creates missing tables and views, adds new columns, gives inferred ones a wider type, and removes nothing. It is
+///    idempotent, also while another connection does the same. A run may call it again between its commits, for one stream, whose table
+///    has rows. `columns` returns the columns of a view, or none.
 /// 2. `commit` makes the rows and the states of all its parts visible together, or nothing of it, and reports each part by itself. A
 ///    failed commit can be retried.
 /// 3. Of two states of a key the one with the higher version wins, in whatever order they arrive. An equal version
@@ -371,6 +372,16 @@ pub trait Sink: Debug + Send + Sync + 'static {
     /// Prepares the tables of a resource: for each stream, the table, the typed view over all resources, and the view of this
     /// one.
     async fn ensure_streams(&self, resource: &Resource, streams: &[StreamSpec]) -> Result<()>;
+
+    /// Returns the columns of the view of a stream of a resource, as [`ensure_streams`](Self::ensure_streams) has made it. The engine asks
+    /// only about streams with [inferred](StreamSpec::infer_columns) columns, at most once in a run. Without an answer, each run ensures
+    /// and reports all inferred columns again.
+    ///
+    /// The default returns none.
+    async fn columns(&self, resource: &Resource, stream: &str) -> Result<Vec<Column>> {
+        let _ = (resource, stream);
+        Ok(Vec::new())
+    }
 
     /// Makes rows and state visible together.
     async fn commit(&self, commit: Commit) -> Result<CommitReport>;

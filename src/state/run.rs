@@ -219,6 +219,9 @@ pub struct RunRecord {
     pub timings: Timings,
     /// Columns that were null in every record of the run, as `table.column`: a mistyped path, or a type that never fits.
     pub empty_columns: Vec<String>,
+    /// The [inferred](crate::StreamSpec::infer_columns) columns that the run has added to the view, or whose types it has widened, as
+    /// `table.column`.
+    pub new_columns: Vec<String>,
     /// The credits that its commits have used, as the destination estimates them: its share of those that the whole program has used.
     pub credits: Credits,
     /// Why it did not complete.
@@ -242,6 +245,7 @@ impl RunRecord {
             traffic: Traffic::default(),
             timings: Timings::default(),
             empty_columns: Vec::new(),
+            new_columns: Vec::new(),
             credits: Credits::ZERO,
             error: None,
         }

@@ -32,6 +32,11 @@ impl JsonPath {
         &self.0
     }
 
+    /// The path of a value below these members, none of which may be empty.
+    pub(crate) fn of_members<'a>(members: impl IntoIterator<Item = &'a str>) -> Self {
+        Self(members.into_iter().map(|member| Step::Member(member.to_owned())).collect())
+    }
+
     /// The value in a document; null where there is none.
     fn find(&self, document: &Value) -> Value {
         find(document, &self.0)

@@ -15,9 +15,9 @@ use crate::sink::{
 };
 use crate::state::{RunQuery, RunRecord, StateChange, StateEntry, StateKey, StateStore, StateVersion, StreamStatus};
 use crate::{
-    Backend, BatchStream, Checkpoint, ConfigSnapshot, ConfigStore, ConnectContext, Error, Namespace, ReadRequest,
-    Reader, Record, Resource, ResourceStream, Result, RunId, Sequence, Settings, Source, SourceSpec, StreamSpec,
-    VerifyRequest,
+    Backend, BatchStream, Checkpoint, Column, ConfigSnapshot, ConfigStore, ConnectContext, Error, Namespace,
+    ReadRequest, Reader, Record, Resource, ResourceStream, Result, RunId, Sequence, Settings, Source, SourceSpec,
+    StreamSpec, VerifyRequest,
 };
 
 /// A clock that steps back: it advances by a second at each reading, and jumps back by an hour at every tenth.
@@ -106,6 +106,10 @@ fn crashed() -> Error {
 impl<B: Backend> Sink for CrashingBackend<B> {
     async fn ensure_streams(&self, resource: &Resource, tables: &[StreamSpec]) -> Result<()> {
         self.alive()?.ensure_streams(resource, tables).await
+    }
+
+    async fn columns(&self, resource: &Resource, stream: &str) -> Result<Vec<Column>> {
+        self.alive()?.columns(resource, stream).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use snowfeed::backends::Memory;
 use snowfeed::jiff::Timestamp;
 use snowfeed::{
-    Commit, CommitReport, Counts, Error, ErrorKind, Evidence, LiveRows, Operation, OutstandingRejects, Record, Reject,
-    RejectQuery, Resource, Result, RunId, Sink, Stage, StalePolicy, StateChange, StateKey, StateStore, StateVersion,
-    StoredRecord, StoredReject, StoredRow, StreamCommit, StreamReport, StreamSpec, Sweep, UnseenQuery,
+    Column, Commit, CommitReport, Counts, Error, ErrorKind, Evidence, LiveRows, Operation, OutstandingRejects, Record,
+    Reject, RejectQuery, Resource, Result, RunId, Sink, Stage, StalePolicy, StateChange, StateKey, StateStore,
+    StateVersion, StoredRecord, StoredReject, StoredRow, StreamCommit, StreamReport, StreamSpec, Sweep, UnseenQuery,
 };
 
 use super::faulty_stage::MemoryStage;
@@ -30,6 +30,8 @@ pub(super) struct SeenReject {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Contents {
     pub(super) tables: BTreeMap<TableKey, BTreeMap<String, StoredRow>>,
+    /// By stream.
+    columns: BTreeMap<String, Vec<Column>>,
     /// The tables that `ensure_streams` was called for.
     ensured: BTreeSet<TableKey>,
     pub(super) rejects: Vec<SeenReject>,
@@ -331,12 +333,26 @@ impl Sink for FaultySink {
         for stream in streams {
             let table_key = self.table_key(resource, &stream.name);
             contents.ensured.insert(table_key.clone());
+            let before = contents.columns.get(&stream.name).cloned().unwrap_or_default();
+            let after = match self.fault {
+                Fault::TypesBecomeNarrower => stream.columns.clone(),
+                _ => stream.merged_columns(&before),
+            };
+            let grows = self.is(Fault::NewColumnsEmptyTheTable) && !before.is_empty() && after != before;
+            contents.columns.insert(stream.name.clone(), after);
             let rows = contents.tables.entry(table_key).or_default();
+            if grows {
+                rows.clear();
+            }
             if self.is(Fault::EnsureForgetsTombstones) {
                 rows.retain(|_, row| row.deleted_at.is_none());
             }
         }
         Ok(())
+    }
+
+    async fn columns(&self, _: &Resource, stream: &str) -> Result<Vec<Column>> {
+        Ok(self.contents().columns.get(stream).cloned().unwrap_or_default())
     }
 
     async fn commit(&self, mut commit: Commit) -> Result<CommitReport> {

@@ -67,6 +67,8 @@ pub(super) enum Fault {
     FenceAlwaysStoresState,
     UnknownTablesAreConfigurationErrors,
     PartsOfOneStreamAreJoined,
+    TypesBecomeNarrower,
+    NewColumnsEmptyTheTable,
 }
 
 fn failing_checks(fault: Fault) -> Vec<&'static str> {
@@ -77,9 +79,14 @@ fn failing_checks(fault: Fault) -> Vec<&'static str> {
 
 #[test]
 fn a_sink_with_one_fault_fails_the_checks_of_that_fault() {
-    let expected: [(Fault, &[&str]); 56] = [
+    let expected: [(Fault, &[&str]); 58] = [
         (Fault::None, &[]),
         (Fault::EnsureForgetsTombstones, &["clause_1_ensure_streams_is_idempotent_and_removes_nothing"]),
+        (Fault::TypesBecomeNarrower, &["clause_1_inferred_columns_extend_a_table_with_rows"]),
+        (
+            Fault::NewColumnsEmptyTheTable,
+            &["clause_1_a_table_may_gain_and_lose_columns", "clause_1_inferred_columns_extend_a_table_with_rows"],
+        ),
         (Fault::FailedCommitKeepsRejects, &["clause_2_a_failed_commit_changes_nothing_and_can_be_retried"]),
         (Fault::CommitIsVisibleRowByRow, &["clause_2_a_reader_sees_whole_commits"]),
         (

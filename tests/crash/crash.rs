@@ -13,9 +13,9 @@ use proptest::prelude::*;
 use serde_json::Value;
 use snowfeed::prelude::*;
 use snowfeed::{
-    Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Limits, LiveRows, Load, LoadEstimate, Namespace,
-    OutstandingRejects, RejectQuery, RowQuery, RunId, RunQuery, RunRecord, SelectedRow, Sequence, Sink, Stage,
-    StateChange, StateEntry, StateKey, StateStore, StateVersion, StoredRecord, StreamStatus, UnseenQuery,
+    Backend, Column, Commit, CommitReport, ConfigSnapshot, ConfigStore, Limits, LiveRows, Load, LoadEstimate,
+    Namespace, OutstandingRejects, RejectQuery, RowQuery, RunId, RunQuery, RunRecord, SelectedRow, Sequence, Sink,
+    Stage, StateChange, StateEntry, StateKey, StateStore, StateVersion, StoredRecord, StreamStatus, UnseenQuery,
     VerifyRequest,
 };
 use tokio_util::sync::CancellationToken;
@@ -120,6 +120,10 @@ impl CrashingBackend {
 impl Sink for CrashingBackend {
     async fn ensure_streams(&self, resource: &Resource, tables: &[StreamSpec]) -> Result<()> {
         self.write(self.backend.ensure_streams(resource, tables)).await
+    }
+
+    async fn columns(&self, resource: &Resource, stream: &str) -> Result<Vec<Column>> {
+        self.backend.columns(resource, stream).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {

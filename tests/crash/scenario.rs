@@ -156,7 +156,11 @@ impl ScenarioSource {
 #[async_trait]
 impl Source for ScenarioSource {
     fn spec(&self) -> SourceSpec {
-        let stream = |name| StreamSpec::new(name).column("id", "id", ColumnType::Integer);
+        let stream = |name| {
+            let stream = StreamSpec::new(name).column("id", "id", ColumnType::Integer);
+            // Its view is extended between commits.
+            if name == STREAMS[0] { stream.infer_columns() } else { stream }
+        };
         STREAMS.iter().fold(SourceSpec::new("items", "1"), |spec, name| spec.stream(stream(*name)))
     }
 

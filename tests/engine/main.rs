@@ -14,6 +14,7 @@ mod delivery;
 mod discover;
 mod group_commits;
 mod identity;
+mod inference;
 mod metered;
 mod metered_serve;
 mod mocks;

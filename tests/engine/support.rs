@@ -48,6 +48,8 @@ pub(crate) struct Scripted {
     pub(crate) reads: Arc<Mutex<Vec<Read>>>,
     /// Where `verify` waits before it answers.
     pub(crate) hold: Option<Arc<Hold>>,
+    /// Whether the columns of its streams are inferred.
+    pub(crate) infers: bool,
     /// Whether the source is authoritative.
     pub(crate) is_authoritative: bool,
 }
@@ -98,6 +100,7 @@ impl Source for Scripted {
         let streams = if self.streams.is_empty() { &[("t", true)] } else { self.streams.as_slice() };
         streams.iter().fold(spec, |spec, (name, is_default)| {
             let stream = StreamSpec::new(*name).column("key", "key", ColumnType::Text);
+            let stream = if self.infers { stream.infer_columns() } else { stream };
             spec.stream(if *is_default { stream } else { stream.optional() })
         })
     }

@@ -11,6 +11,8 @@ mod probes;
 mod recording;
 #[path = "../support/scripted.rs"]
 mod scripted;
+#[path = "../support/untyped.rs"]
+mod untyped;
 #[path = "../support/views.rs"]
 mod views;
 
@@ -27,6 +29,7 @@ mod fakesnow;
 mod golden;
 mod hostile;
 mod idle_day;
+mod inference;
 mod loads;
 mod login;
 mod many_streams;

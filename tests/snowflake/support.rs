@@ -120,10 +120,13 @@ impl TestStrings<'_> {
         let kinds = [
             ColumnType::Text,
             ColumnType::Integer,
+            ColumnType::Decimal,
             ColumnType::Float,
             ColumnType::Boolean,
             ColumnType::Timestamp,
+            ColumnType::Date,
             ColumnType::Json,
+            ColumnType::Any,
             ColumnType::Present,
         ];
         let issues = kinds.into_iter().enumerate().fold(StreamSpec::new("issues"), |table, (number, kind)| {

@@ -11,9 +11,12 @@ pub(crate) fn spec() -> StreamSpec {
     StreamSpec::new("issues")
         .column("text", "v", ColumnType::Text)
         .column("integer", "v", ColumnType::Integer)
+        .column("decimal", "v", ColumnType::Decimal)
         .column("float", "v", ColumnType::Float)
         .column("boolean", "v", ColumnType::Boolean)
         .column("timestamp", "v", ColumnType::Timestamp)
+        .column("date", "v", ColumnType::Date)
+        .column("any", "v", ColumnType::Any)
         .column("json", "v", ColumnType::Json)
         .column("present", "v", ColumnType::Present)
         .column("names", "v[*].name", ColumnType::Json)
@@ -29,7 +32,11 @@ pub(crate) fn cases() -> Vec<(&'static str, Value)> {
     let none = json!({"present": false, "any_name": false});
     let with = |more: Value| {
         let mut all = json!({"present": true, "any_name": false});
-        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let members = all.as_object_mut().unwrap();
+        members.extend(more.as_object().unwrap().clone());
+        if let Some(text) = more.get("text") {
+            members.insert("any".into(), text.clone());
+        }
         all
     };
     vec![
@@ -45,6 +52,8 @@ pub(crate) fn cases() -> Vec<(&'static str, Value)> {
         (r#"{"v":"{\"name\":1}"}"#, with(json!({"text": "{\"name\":1}"}))),
         (r#"{"v":"tab\t\"quote\" \\ \u00e9 🦀\nline"}"#, with(json!({"text": "tab\t\"quote\" \\ é 🦀\nline"}))),
         (r#"{"v":"2024-02-30"}"#, with(json!({"text": "2024-02-30"}))),
+        (r#"{"v":"2024-02-29"}"#, with(json!({"text": "2024-02-29", "date": "2024-02-29"}))),
+        (r#"{"v":"2024-02-29 "}"#, with(json!({"text": "2024-02-29 "}))),
         (r#"{"v":"2024-02-03T04:05:06"}"#, with(json!({"text": "2024-02-03T04:05:06"}))),
         (r#"{"v":"2024-02-30T04:05:06Z"}"#, with(json!({"text": "2024-02-30T04:05:06Z"}))),
         (
@@ -55,14 +64,33 @@ pub(crate) fn cases() -> Vec<(&'static str, Value)> {
             r#"{"v":"2024-02-03T04:05:06.7+02:00"}"#,
             with(json!({"text": "2024-02-03T04:05:06.7+02:00", "timestamp": "2024-02-03T02:05:06.7Z"})),
         ),
-        (r#"{"v":5}"#, with(json!({"integer": 5, "float": 5.0}))),
-        (r#"{"v":-9223372036854775808}"#, with(json!({"integer": i64::MIN, "float": -9223372036854775808.0}))),
-        (r#"{"v":99999999999999999999}"#, with(json!({"float": 1e20}))),
-        (r#"{"v":1.5}"#, with(json!({"float": 1.5}))),
-        (r#"{"v":true}"#, with(json!({"boolean": true}))),
-        (r#"{"v":false}"#, with(json!({"boolean": false}))),
-        (r#"{"v":{"name":1}}"#, with(json!({"json": {"name": 1}}))),
-        (r#"{"v":[]}"#, with(json!({"json": [], "elements": [], "names": []}))),
+        (r#"{"v":5}"#, with(json!({"integer": 5, "decimal": "5", "float": 5.0, "any": "5"}))),
+        (
+            r#"{"v":-9223372036854775808}"#,
+            with(json!({
+                "integer": i64::MIN,
+                "decimal": i64::MIN.to_string(),
+                "float": -9223372036854775808.0,
+                "any": i64::MIN.to_string(),
+            })),
+        ),
+        (
+            r#"{"v":99999999999999999999}"#,
+            with(json!({"decimal": "99999999999999999999", "float": 1e20, "any": "99999999999999999999"})),
+        ),
+        (r#"{"v":1.5}"#, with(json!({"decimal": "1.5", "float": 1.5, "any": "1.5"}))),
+        (
+            r#"{"v":12345678901234567.89}"#,
+            with(json!({
+                "decimal": "12345678901234567.89",
+                "float": 12345678901234567.89,
+                "any": "12345678901234567.89",
+            })),
+        ),
+        (r#"{"v":true}"#, with(json!({"boolean": true, "any": "true"}))),
+        (r#"{"v":false}"#, with(json!({"boolean": false, "any": "false"}))),
+        (r#"{"v":{"name":1}}"#, with(json!({"json": {"name": 1}, "any": r#"{"name":1}"#}))),
+        (r#"{"v":[]}"#, with(json!({"json": [], "elements": [], "names": [], "any": "[]"}))),
         (
             r#"{"v":[{"name":"bug"},{"name":true},"plain",{},{"name":[1]}]}"#,
             with(json!({
@@ -70,6 +98,7 @@ pub(crate) fn cases() -> Vec<(&'static str, Value)> {
                 "elements": [{"name":"bug"},{"name":true},"plain",{},{"name":[1]}],
                 "names": ["bug", true, null, null, [1]],
                 "any_name": true,
+                "any": r#"[{"name":"bug"},{"name":true},"plain",{},{"name":[1]}]"#,
             })),
         ),
         (r#"{"a.b\"c[0]'\\":{"x":"found"}}"#, json!({"present": false, "any_name": false, "odd": "found"})),

@@ -373,8 +373,7 @@ impl Catalog {
     /// The columns of a stream: first those of this version of the source, then those of other versions.
     fn merged_columns(&self, spec: &StreamSpec) -> Vec<Column> {
         let before = self.unions.get(&spec.name).map(|stream| stream.columns.as_slice()).unwrap_or_default();
-        let forgotten = before.iter().filter(|old| spec.columns.iter().all(|new| new.name != old.name));
-        spec.columns.iter().chain(forgotten).cloned().collect()
+        spec.merged_columns(before)
     }
 
     fn name_for(&self, resource: &Resource, spec: &StreamSpec, specs: &[StreamSpec]) -> String {

@@ -5,6 +5,9 @@ use crate::snowflake::{Sql, sql};
 use crate::stream::{Column, Step};
 use crate::{ColumnType, JsonPath};
 
+/// The digits after the point of a decimal.
+const SCALE: u16 = 18;
+
 /// The typed columns over the `RAW` of a table `t`, separated by commas.
 ///
 /// A value of another type reads as null, even if a cast would succeed, as in the views of every backend. The functions `AS_…` say
@@ -72,6 +75,11 @@ fn scalar(kind: ColumnType, value: &Sql) -> Sql {
     match kind {
         ColumnType::Text => sql!("AS_VARCHAR({value})", value),
         ColumnType::Integer => sql!("AS_INTEGER({value})", value),
+        ColumnType::Decimal => sql!(
+            "CASE WHEN REGEXP_LIKE({json}, '^-?[0-9].*$') THEN TRY_TO_DECIMAL({json}, 38, {SCALE}) END",
+            json,
+            SCALE
+        ),
         ColumnType::Float => sql!("AS_DOUBLE({value})", value),
         ColumnType::Boolean => sql!("AS_BOOLEAN({value})", value),
         ColumnType::Timestamp => {
@@ -89,6 +97,12 @@ fn scalar(kind: ColumnType, value: &Sql) -> Sql {
                 zone
             )
         }
+        ColumnType::Date => sql!(
+            "CASE WHEN REGEXP_LIKE(AS_VARCHAR({value}), '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}$') \
+             THEN TRY_TO_DATE(AS_VARCHAR({value}), 'YYYY-MM-DD') END",
+            value
+        ),
+        ColumnType::Any => sql!("COALESCE(AS_VARCHAR({value}), NULLIF({json}, 'null'))", value, json),
         ColumnType::Json => sql!("CASE WHEN LEFT({json}, 1) IN ('{{', '[') THEN {value} END", json, value),
         ColumnType::Present => sql!("COALESCE({json}, 'null') <> 'null'", json),
     }

@@ -55,7 +55,7 @@ use crate::sink::{
     Sink, Stage, StoredRecord, UnseenQuery,
 };
 use crate::snowflake::{Client, HttpClient, Session, query_tag};
-use crate::{Error, Resource, Result, RetryConfig, RunId, Sequence, StreamSpec};
+use crate::{Column, Error, Resource, Result, RetryConfig, RunId, Sequence, StreamSpec};
 
 use catalog::Catalog;
 use cost::CreditLedger;
@@ -352,6 +352,20 @@ impl Sink for Snowflake {
             let mut catalog = self.catalog(&mut *session).await?;
             self.tag(&mut *session, resource.name(), None, None);
             catalog.ensure(&mut *session, &self.0.names, resource, tables, &self.0.options).await
+        })
+        .await
+    }
+
+    async fn columns(&self, resource: &Resource, stream: &str) -> Result<Vec<Column>> {
+        let columns = |catalog: &Catalog| catalog.columns(resource, stream).map(<[Column]>::to_vec);
+        // A known table needs no session, let alone a login.
+        if let Some(columns) = self.0.catalog.lock().await.as_ref().and_then(columns) {
+            return Ok(columns);
+        }
+        transaction::with_retry(|| async {
+            let mut session = self.load_session().await?;
+            let catalog = self.catalog(&mut *session).await?;
+            columns(&catalog).ok_or_else(|| not_ensured(resource, stream))
         })
         .await
     }

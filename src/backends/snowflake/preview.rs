@@ -39,6 +39,7 @@ impl Snowflake {
                     ColumnType::Timestamp => {
                         sql!("TO_VARCHAR(v.{name}, '{RFC_3339}TZH:TZM') AS {name}", name, RFC_3339)
                     }
+                    ColumnType::Date => sql!("TO_VARCHAR(v.{name}, 'YYYY-MM-DD') AS {name}", name),
                     _ => sql!("CAST(v.{name} AS VARCHAR) AS {name}", name),
                 }
             })
@@ -83,7 +84,10 @@ fn value(cell: Option<&str>, kind: Option<ColumnType>) -> Result<Value> {
         Some(ColumnType::Json) => read(text),
         // Without its decimal point it would become an integer in JSON.
         Some(ColumnType::Float) => Ok(read(text)?.as_f64().into()),
+        // Not the zeros that the type of the column adds.
+        Some(ColumnType::Decimal) if text.contains('.') => Ok(text.trim_end_matches('0').trim_end_matches('.').into()),
         Some(ColumnType::Boolean | ColumnType::Present) => read(&text.to_ascii_lowercase()),
-        Some(ColumnType::Text | ColumnType::Timestamp) | None => Ok(text.into()),
+        Some(ColumnType::Text | ColumnType::Decimal | ColumnType::Timestamp | ColumnType::Date | ColumnType::Any)
+        | None => Ok(text.into()),
     }
 }

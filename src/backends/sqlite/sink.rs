@@ -9,13 +9,22 @@ use crate::sink::{
     Commit, CommitReport, LiveRows, OutstandingRejects, RejectQuery, RowQuery, SelectedRow, Sink, StoredRecord,
     UnseenQuery,
 };
-use crate::{Resource, Result, Sequence, StreamSpec};
+use crate::{Column, Resource, Result, Sequence, StreamSpec};
 
 #[async_trait]
 impl Sink for Sqlite {
     async fn ensure_streams(&self, resource: &Resource, tables: &[StreamSpec]) -> Result<()> {
         let (resource, tables) = (resource.clone(), tables.to_vec());
         self.write(move |transaction| tables::ensure(transaction, &resource, &tables)).await
+    }
+
+    async fn columns(&self, resource: &Resource, stream: &str) -> Result<Vec<Column>> {
+        let (resource, stream) = (resource.clone(), stream.to_owned());
+        self.run(move |connection| {
+            let ids = tables::table_ids(connection, &resource, &stream)?;
+            tables::columns(connection, ids.stream_id)
+        })
+        .await
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {

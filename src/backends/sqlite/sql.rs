@@ -57,6 +57,8 @@ pub(super) fn column(column: &Column, document: &str) -> String {
         ColumnType::Text => format!("iif({kind}='text',{value},NULL)"),
         // JSON knows larger numbers than the type does; SQLite reads those as floats.
         ColumnType::Integer => format!("iif({kind}='integer' AND typeof({value})='integer',{value},NULL)"),
+        // SQLite has no exact type for fractions: the digits stay as they were sent.
+        ColumnType::Decimal => format!("iif({kind} IN ('integer','real'),{document} -> {path},NULL)"),
         ColumnType::Float => format!("iif({kind} IN ('integer','real'),CAST({value} AS REAL),NULL)"),
         ColumnType::Boolean => format!("CASE {kind} WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"),
         ColumnType::Timestamp => {
@@ -68,6 +70,12 @@ pub(super) fn column(column: &Column, document: &str) -> String {
                  ({value} GLOB '*[Zz]' OR {value} GLOB '*[+-][0-9][0-9]:[0-9][0-9]') AND \
                  datetime({value}) IS NOT NULL AND date(substr({value},1,10))=substr({value},1,10),{value},NULL)"
             )
+        }
+        ColumnType::Date => format!(
+            "iif({kind}='text' AND {value} GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]' AND date({value})={value},{value},NULL)"
+        ),
+        ColumnType::Any => {
+            format!("CASE {kind} WHEN 'text' THEN {value} WHEN 'null' THEN NULL ELSE {document} -> {path} END")
         }
         ColumnType::Json => format!("iif({kind} IN ('object','array'),{document} -> {path},NULL)"),
         ColumnType::Present => format!("ifnull({kind}<>'null',0)"),

@@ -107,14 +107,17 @@ fn ensure_stream(transaction: &Transaction<'_>, table: &StreamSpec) -> SqliteRes
         .prepare_cached("SELECT id, columns, is_child FROM snowfeed_stream WHERE name = ?1")?
         .query_row([&table.name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
-    let mut columns = table.columns.clone();
-    if let Some((id, json, was_child)) = &stored {
-        let before: Vec<Column> = serde_json::from_str(json)?;
-        // A column that this version of the source no longer knows stays, behind those that it does.
-        columns.extend(before.iter().filter(|old| table.columns.iter().all(|new| new.name != old.name)).cloned());
-        if columns == before && is_child == *was_child {
-            return Ok(*id);
-        }
+    let before: Vec<Column> = match &stored {
+        Some((_, json, _)) => serde_json::from_str(json)?,
+        None => Vec::new(),
+    };
+    // A column that this version of the source no longer knows stays, behind those that it does.
+    let columns = table.merged_columns(&before);
+    if let Some((id, _, was_child)) = &stored
+        && columns == before
+        && is_child == *was_child
+    {
+        return Ok(*id);
     }
     let json = serde_json::to_string(&columns)?;
     let raw = sql::raw_table(&table.name);

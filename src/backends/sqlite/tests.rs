@@ -125,7 +125,7 @@ async fn a_table_cannot_have_a_reserved_name() {
 
 #[test]
 fn a_column_of_any_path_is_legal_sql() {
-    let column = Column { name: "a\"b".into(), path: "\"it's\u{0}\"".parse().unwrap(), kind: ColumnType::Text };
+    let column = Column::new("a\"b", "\"it's\u{0}\"".parse().unwrap(), ColumnType::Text);
     let connection = rusqlite::Connection::open_in_memory().unwrap();
     let sql = format!(
         "SELECT {} AS {}",

@@ -13,7 +13,7 @@ use crate::cli::destination::{Usage, check_cost};
 use crate::cli::interrupt::STOPPING;
 use crate::cli::labels::Labels;
 use crate::cli::output::{COUNTS, Output, bytes, count, counts, duration, table, time};
-use crate::cli::progress::{ended, rejected};
+use crate::cli::progress::{ended, new_columns, rejected};
 use crate::engine::{Event, IngestReport, IngestRequest};
 use crate::{Mode, Resource, Result, RunRecord, Source};
 
@@ -71,6 +71,9 @@ fn summarize(output: Output, labels: &Labels, report: &IngestReport, usage: Opti
             if run.counts.rejected > 0 {
                 output.note(&format!("{label}: {}", rejected(run)));
             }
+            if !run.new_columns.is_empty() {
+                output.note(&format!("{label}: {}", new_columns(run)));
+            }
             if let Some(error) = &run.error {
                 output.report(Some(&label), error);
             }
@@ -111,7 +114,11 @@ pub(super) async fn run<S: Source>(session: Session<S>, concurrency: usize) -> R
     let connector = session.open()?.observer(move |event: &Event| {
         watching.event(event);
         if let Event::Ended(run) = event {
-            let text = || format!("{}  {}: {}", time(run.started_at), labels.of(run), ended(run));
+            let text = || {
+                let columns =
+                    if run.new_columns.is_empty() { String::new() } else { format!("; {}", new_columns(run)) };
+                format!("{}  {}: {}{columns}", time(run.started_at), labels.of(run), ended(run))
+            };
             let line = || output.result(&RunReport { run, destination: used.usage() }, text);
             if let Err(error) = watching.suspend(line) {
                 tracing::error!(%error, "the result of a run could not be reported");

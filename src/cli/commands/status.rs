@@ -8,6 +8,7 @@ use crate::cli::Exit;
 use crate::cli::destination::check_cost;
 use crate::cli::labels::Labels;
 use crate::cli::output::{count, table, time};
+use crate::cli::progress::new_columns;
 use crate::cost::{BudgetUse, CostEntry};
 use crate::engine::{Connector, Schedule, next_due};
 use crate::{
@@ -231,6 +232,12 @@ pub(super) async fn status<S: Source>(session: Session<S>, with_cost: bool) -> R
     let cost = if with_cost { Some(destination.cost_history(DAYS).await?) } else { None };
     let document = StatusDocument { resources: entries, budget, cost };
     output.result(&document, || document.text(&kind, &labels))?;
+    if !output.is_json() {
+        let runs = document.resources.iter().flat_map(|entry| &entry.streams).filter_map(|it| it.last_run.as_ref());
+        for run in runs.filter(|run| !run.new_columns.is_empty()) {
+            output.note(&format!("{}: {}", labels.of(run), new_columns(run)));
+        }
+    }
     if !output.is_json()
         && let Some(used) = &document.budget
     {

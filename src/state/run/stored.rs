@@ -35,13 +35,15 @@ pub(super) struct StoredRun {
     #[serde(default)]
     empty_columns: Vec<String>,
     #[serde(default)]
+    new_columns: Vec<String>,
+    #[serde(default)]
     credits: Credits,
 }
 
 impl From<StoredRun> for RunRecord {
     fn from(run: StoredRun) -> Self {
         let StoredRun { id, resource, stream, mode, started_at, ended_at, counts, commits, traffic, timings, .. } = run;
-        let (error, empty_columns, credits) = (run.error, run.empty_columns, run.credits);
+        let (error, empty_columns, new_columns, credits) = (run.error, run.empty_columns, run.new_columns, run.credits);
         let status = if run.interrupted { RunStatus::Interrupted } else { run.status };
         Self {
             id,
@@ -56,6 +58,7 @@ impl From<StoredRun> for RunRecord {
             traffic,
             timings,
             empty_columns,
+            new_columns,
             credits,
             error,
         }

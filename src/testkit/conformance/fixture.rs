@@ -136,6 +136,7 @@ pub(super) fn run_record(key: &StateKey, id: RunId, started: i64) -> RunRecord {
         traffic: Traffic { requests: 2, bytes: 3, waited_ms: 4 },
         timings: Default::default(),
         empty_columns: Vec::new(),
+        new_columns: Vec::new(),
         credits: Credits::from_micros(1),
         error: Some(crate::Error::invalid_data("odd").with_help("look").report()),
     }

@@ -46,6 +46,7 @@ macro_rules! __sink_clauses {
             clause_1_ensure_streams_is_idempotent_and_removes_nothing
             clause_1_ensure_streams_runs_concurrently
             clause_1_a_table_may_gain_and_lose_columns
+            clause_1_inferred_columns_extend_a_table_with_rows
             clause_2_a_failed_commit_changes_nothing_and_can_be_retried
             clause_2_rows_and_state_become_visible_together
             clause_2_a_reader_sees_whole_commits

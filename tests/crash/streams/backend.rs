@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use snowfeed::prelude::*;
 use snowfeed::{
-    Backend, Commit, CommitReport, ConfigSnapshot, ConfigStore, Evidence, Limits, LiveRows, Load, LoadEstimate,
+    Backend, Column, Commit, CommitReport, ConfigSnapshot, ConfigStore, Evidence, Limits, LiveRows, Load, LoadEstimate,
     Namespace, OutstandingRejects, RejectQuery, RowPath, RowQuery, RowSelection, RunId, RunQuery, RunRecord,
     SelectedRow, Sequence, Sink, Stage, StateChange, StateEntry, StateKey, StateStore, StateVersion, StoredRecord,
     StreamCommit, StreamStatus, Sweep, UnseenQuery,
@@ -192,6 +192,10 @@ fn parent_stream(stream: &str) -> &'static str {
 impl Sink for ModelBackend {
     async fn ensure_streams(&self, resource: &Resource, streams: &[StreamSpec]) -> Result<()> {
         self.call(self.backend.ensure_streams(resource, streams)).await
+    }
+
+    async fn columns(&self, resource: &Resource, stream: &str) -> Result<Vec<Column>> {
+        self.call(self.backend.columns(resource, stream)).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitReport> {

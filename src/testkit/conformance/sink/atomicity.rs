@@ -12,7 +12,10 @@ use super::super::fixture::{
 use super::super::{Fresh, dropped_after};
 use super::{SinkProbe, Subject};
 use crate::sink::{StreamCommit, Sweep};
-use crate::{ColumnType, Commit, ErrorKind, Reject, RunId, RunQuery, Sink, StateChange, StateVersion, StreamSpec};
+use crate::{
+    Column, ColumnType, Commit, ErrorKind, Inferred, JsonPath, Reject, RunId, RunQuery, Sink, StateChange,
+    StateVersion, StreamSpec,
+};
 
 /// A repeated `ensure_streams` keeps everything.
 pub(super) async fn clause_1_ensure_streams_is_idempotent_and_removes_nothing(fresh: Fresh<dyn SinkProbe>) {
@@ -56,6 +59,40 @@ pub(super) async fn clause_1_a_table_may_gain_and_lose_columns(fresh: Fresh<dyn 
         must(subject.sink.ensure_streams(&widgets(), &[table]).await);
         assert_eq!(subject.rows().await, before);
     }
+    subject.put(1, [upsert("b", 1, "x")]).await;
+}
+
+/// Between two commits, a table gets columns that were inferred from records, and then wider types. No type becomes narrower.
+pub(super) async fn clause_1_inferred_columns_extend_a_table_with_rows(fresh: Fresh<dyn SinkProbe>) {
+    let subject = Subject::new(&fresh).await;
+    let other = resource("acme/gadgets");
+    must(subject.sink.ensure_streams(&other, &tables()).await);
+    must(subject.sink.commit(Commit { resource: other.clone(), ..commit(0, [upsert("a", 1, "x")]) }).await);
+    subject.put(0, [upsert("a", 1, "x")]).await;
+    let before = [subject.rows().await, subject.probe.rows(&other, TABLE).await];
+    let inferred = |kind| {
+        let column = Column::new("size", JsonPath::of_members(["size"]), kind);
+        let mut table = tables().remove(0).infer_columns();
+        table.columns.push(Column { inferred: Inferred::All, ..column });
+        table
+    };
+    for (kind, expected) in [
+        (ColumnType::Date, ColumnType::Date),
+        (ColumnType::Timestamp, ColumnType::Text),
+        (ColumnType::Date, ColumnType::Text),
+        (ColumnType::Integer, ColumnType::Any),
+    ] {
+        must(subject.sink.ensure_streams(&widgets(), &[inferred(kind)]).await);
+        assert_eq!([subject.rows().await, subject.probe.rows(&other, TABLE).await], before);
+        let columns = must(subject.sink.columns(&widgets(), TABLE).await);
+        let size: Vec<_> = columns.iter().filter(|column| column.name == "size").map(|column| column.kind).collect();
+        // A sink need not tell.
+        assert!(columns.is_empty() || size == [expected], "the type of the column is {size:?}, not {expected:?}");
+    }
+    // A program that has not learned them yet.
+    must(subject.sink.ensure_streams(&widgets(), &tables()).await);
+    let columns = must(subject.sink.columns(&widgets(), TABLE).await);
+    assert!(columns.is_empty() || columns.iter().any(|column| column.kind == ColumnType::Any), "a column was dropped");
     subject.put(1, [upsert("b", 1, "x")]).await;
 }
 
