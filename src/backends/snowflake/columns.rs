@@ -5,7 +5,7 @@ use crate::snowflake::{Sql, sql};
 use crate::stream::{Column, Step};
 use crate::{ColumnType, JsonPath};
 
-/// The digits after the point of a decimal.
+/// The digits after the point of a decimal. Unverified: see docs/unverified.md#decimals.
 const SCALE: u16 = 18;
 
 /// The typed columns over the `RAW` of a table `t`, separated by commas.
