@@ -24,6 +24,7 @@ const LAYERS: &[Layer] = &[
     ("native_app", &["native_app"], &["snowflake", "driver", "connection", "net", "core"]),
     ("testkit", &["testkit"], &["memory", "engine", "core"]),
     ("github", &["sources/github"], &["http", "net", "core"]),
+    ("rest", &["rest"], &["http", "net", "core"]),
     ("memory", &["backends/memory"], &["merge", "core"]),
     ("sqlite", &["backends/sqlite"], &["merge", "sql", "preview", "core"]),
     ("snowflake", &["backends/snowflake"], &["driver", "connection", "merge", "sql", "preview", "net", "core"]),

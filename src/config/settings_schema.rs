@@ -42,6 +42,32 @@ impl SettingsSchema {
         }
     }
 
+    /// Takes the settings from a JSON Schema: an object with `properties`, and `required` for those without a default. A source whose
+    /// settings are only known when it runs builds one; any other derives them with [`of`](Self::of).
+    ///
+    /// ```
+    /// use snowfeed::{SettingsSchema, schemars};
+    ///
+    /// let schema = SettingsSchema::from_schema(schemars::json_schema!({
+    ///     "type": "object",
+    ///     "properties": { "url": { "type": "string", "format": "uri" } },
+    ///     "required": ["url"],
+    /// }));
+    /// assert!(schema.is_url("url"));
+    /// assert_eq!(schema.configure([]).unwrap_err().message(), "the setting `url` is missing");
+    /// ```
+    pub fn from_schema(mut schema: Schema) -> Self {
+        RecursiveTransform(url::add_pattern).transform(&mut schema);
+        let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+        let required: Vec<String> = required.filter_map(Value::as_str).map(str::to_owned).collect();
+        let check = move |config: &Settings| match required.iter().find(|name| config.get(name).is_none()) {
+            None => Ok(()),
+            Some(name) => Err(Error::configuration(format!("the setting `{name}` is missing"))
+                .with_help("`schema` lists the settings, their types and defaults")),
+        };
+        Self { schema, check: Arc::new(check), first_type_error: |_| None }
+    }
+
     /// Adds a rule that a schema cannot express, such as two settings that exclude each other. The rule sees only complete
     /// settings that match the schema, contacts no remote, and returns a [`Configuration`](crate::ErrorKind::Configuration)
     /// error.

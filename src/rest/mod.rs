@@ -5,10 +5,15 @@
 
 mod api;
 mod check;
+mod fields;
 mod file;
 mod paginate;
 mod place;
+mod reader;
+mod settings;
+mod source;
 mod stream;
+mod template;
 mod time;
 
 pub use api::{Action, Api, Auth, Errors, OAuth2, Pace, ResourceList, Setting};
@@ -16,5 +21,6 @@ pub use check::{Drift, Problem, Severity, check, drift};
 pub use file::ApiFile;
 pub use paginate::{Paginate, Paging};
 pub use place::Place;
+pub use source::RestSource;
 pub use stream::{Deleted, Get, Order, ParentOf, Pointers, Since, Stream, StreamType, Version};
 pub use time::{Span, TimeFormat};

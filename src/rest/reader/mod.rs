@@ -1,0 +1,3 @@
+//! Reads what a description says.
+
+pub(super) mod plan;

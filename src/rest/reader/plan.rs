@@ -1,0 +1,478 @@
+//! A description whose templates and pointers are parsed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::super::api::{Api, Auth, Errors, Pace};
+use super::super::fields::Pointer;
+use super::super::paginate::{Paginate, Paging};
+use super::super::stream::{Order, ParentOf, Pointers, Stream, StreamType};
+use super::super::template::{JsonTemplate, Placeholder, Template};
+use super::super::time::TimeFormat;
+use crate::stream::{PLAIN_NAME, is_plain};
+use crate::{Error, JsonPath, Result};
+
+/// An API whose templates and pointers are parsed.
+#[derive(Debug, Clone)]
+pub(in crate::rest) struct ApiPlan {
+    pub(in crate::rest) name: String,
+    pub(in crate::rest) base_url: Template,
+    pub(in crate::rest) headers: Vec<(String, Template)>,
+    pub(in crate::rest) auth: Option<AuthPlan>,
+    pub(in crate::rest) pace: Option<Pace>,
+    pub(in crate::rest) resource: Option<ResourcePlan>,
+    /// In the order of the description.
+    pub(in crate::rest) streams: Vec<Arc<StreamPlan>>,
+}
+
+/// The list of the resources.
+#[derive(Debug, Clone)]
+pub(in crate::rest) struct ResourcePlan {
+    pub(in crate::rest) stream: String,
+    pub(in crate::rest) id: Pointer,
+}
+
+/// How to sign in.
+#[derive(Clone)]
+pub(in crate::rest) enum AuthPlan {
+    Bearer(Template),
+    Basic(Template, Template),
+    Header(Vec<(String, Template)>),
+    Query(Vec<(String, Template)>),
+    Oauth2(Box<OAuth2Plan>),
+}
+
+/// How to get tokens.
+#[derive(Clone)]
+pub(in crate::rest) struct OAuth2Plan {
+    pub(in crate::rest) token_url: Template,
+    pub(in crate::rest) grant: Option<Template>,
+    pub(in crate::rest) client_id: Template,
+    pub(in crate::rest) client_secret: Option<Template>,
+    pub(in crate::rest) refresh_token: Option<Template>,
+    pub(in crate::rest) scope: Option<Template>,
+}
+
+impl std::fmt::Debug for AuthPlan {
+    /// Without the values: a text without placeholders may be a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AuthPlan")
+    }
+}
+
+impl AuthPlan {
+    fn parse(auth: &Auth) -> Result<Self> {
+        Ok(match auth {
+            Auth::Bearer(token) => Self::Bearer(Template::parse(token)?),
+            Auth::Basic(user, password) => Self::Basic(Template::parse(user)?, Template::parse(password)?),
+            Auth::Header(headers) => Self::Header(named(headers)?),
+            Auth::Query(parameters) => Self::Query(named(parameters)?),
+            Auth::Oauth2(oauth2) => {
+                let optional = |text: &Option<String>| text.as_deref().map(Template::parse).transpose();
+                Self::Oauth2(Box::new(OAuth2Plan {
+                    token_url: Template::parse(&oauth2.token_url)?,
+                    grant: optional(&oauth2.grant)?,
+                    client_id: Template::parse(&oauth2.client_id)?,
+                    client_secret: optional(&oauth2.client_secret)?,
+                    refresh_token: optional(&oauth2.refresh_token)?,
+                    scope: optional(&oauth2.scope)?,
+                }))
+            }
+        })
+    }
+
+    /// The templates whose settings are secrets.
+    pub(in crate::rest) fn secret_templates(&self) -> Vec<&Template> {
+        match self {
+            Self::Bearer(token) => vec![token],
+            Self::Basic(user, password) => vec![user, password],
+            Self::Header(pairs) | Self::Query(pairs) => pairs.iter().map(|(_, value)| value).collect(),
+            Self::Oauth2(oauth2) => {
+                let OAuth2Plan { client_id, client_secret, refresh_token, .. } = &**oauth2;
+                [Some(client_id), client_secret.as_ref(), refresh_token.as_ref()].into_iter().flatten().collect()
+            }
+        }
+    }
+
+    /// The other templates.
+    pub(in crate::rest) fn plain_templates(&self) -> Vec<&Template> {
+        match self {
+            Self::Oauth2(oauth2) => {
+                let OAuth2Plan { token_url, grant, scope, .. } = &**oauth2;
+                [Some(token_url), grant.as_ref(), scope.as_ref()].into_iter().flatten().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// A request, with templates.
+#[derive(Debug, Clone)]
+pub(in crate::rest) struct RequestPlan {
+    pub(in crate::rest) path: Template,
+    /// The parameters in the path, then the others.
+    pub(in crate::rest) query: Vec<(String, Template)>,
+    pub(in crate::rest) headers: Vec<(String, Template)>,
+    pub(in crate::rest) body: Option<JsonTemplate>,
+}
+
+impl RequestPlan {
+    fn parse(
+        path: &str,
+        query: &BTreeMap<String, String>,
+        headers: &BTreeMap<String, String>,
+        body: Option<&serde_json::Map<String, Value>>,
+    ) -> Result<Self> {
+        let (path, written) = path.split_once('?').unwrap_or((path, ""));
+        let mut parameters = Vec::new();
+        for pair in written.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            parameters.push((name.to_owned(), Template::parse(value)?));
+        }
+        parameters.extend(named(query)?);
+        Ok(Self {
+            path: Template::parse(path)?,
+            query: parameters,
+            headers: named(headers)?,
+            body: body.map(JsonTemplate::object).transpose()?,
+        })
+    }
+
+    /// All templates.
+    pub(in crate::rest) fn templates(&self) -> impl Iterator<Item = &Template> {
+        let pairs = self.query.iter().chain(&self.headers).map(|(_, value)| value);
+        let body = self.body.iter().flat_map(JsonTemplate::templates);
+        std::iter::once(&self.path).chain(pairs).chain(body)
+    }
+
+    /// Whether it has this placeholder.
+    pub(in crate::rest) fn has(&self, placeholder: &Placeholder) -> bool {
+        self.templates().any(|template| template.placeholders().any(|found| found == placeholder))
+    }
+}
+
+/// What a stream is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::rest) enum Kind {
+    Snapshot,
+    Incremental,
+    /// Records never change, and the newest are listed first.
+    Append,
+    Child,
+    /// The name of the stream whose records the list deletes.
+    DeletionsOf(String),
+}
+
+/// From where on a list is asked for.
+#[derive(Debug, Clone)]
+pub(in crate::rest) struct SincePlan {
+    /// How the API takes the value.
+    pub(in crate::rest) format: TimeFormat,
+    /// The value of a first read, as the description says.
+    pub(in crate::rest) start: Option<String>,
+    pub(in crate::rest) overlap: Duration,
+    pub(in crate::rest) window: Option<Duration>,
+}
+
+/// One record, or some, by key.
+#[derive(Debug, Clone)]
+pub(in crate::rest) struct GetPlan {
+    pub(in crate::rest) request: RequestPlan,
+    pub(in crate::rest) records: Pointer,
+    /// The keys in the stubs of the list.
+    pub(in crate::rest) keys: Option<Pointer>,
+    pub(in crate::rest) batch: usize,
+}
+
+/// A stream whose templates and pointers are parsed.
+#[derive(Debug, Clone)]
+pub(in crate::rest) struct StreamPlan {
+    pub(in crate::rest) name: String,
+    pub(in crate::rest) kind: Kind,
+    pub(in crate::rest) is_default: bool,
+    pub(in crate::rest) is_source_wide: bool,
+    pub(in crate::rest) request: RequestPlan,
+    pub(in crate::rest) records: Pointer,
+    pub(in crate::rest) key: Vec<Pointer>,
+    /// What orders the states of a record, and how it is written.
+    pub(in crate::rest) version: Option<(Vec<Pointer>, TimeFormat)>,
+    /// What the API filters by, and how it is written.
+    pub(in crate::rest) since_at: Option<(Vec<Pointer>, TimeFormat)>,
+    pub(in crate::rest) since: SincePlan,
+    pub(in crate::rest) order: Option<Order>,
+    pub(in crate::rest) cap: Option<u64>,
+    pub(in crate::rest) parent: Option<ParentPlan>,
+    pub(in crate::rest) deleted: Option<(Pointer, Option<Value>)>,
+    pub(in crate::rest) get: Option<GetPlan>,
+    pub(in crate::rest) errors: ErrorPlan,
+    pub(in crate::rest) pace: Option<Pace>,
+    pub(in crate::rest) paginate: PaginatePlan,
+}
+
+/// The parent of a child stream.
+#[derive(Debug, Clone)]
+pub(in crate::rest) struct ParentPlan {
+    pub(in crate::rest) stream: String,
+    /// The paths in the parent's document that the reader needs, for `{parent.x}` and `when`.
+    pub(in crate::rest) fields: Vec<String>,
+    /// The index of the field that tells whether the parent has a list.
+    pub(in crate::rest) when: Option<usize>,
+    /// Whether the parent has no version that moves.
+    pub(in crate::rest) every_run: bool,
+}
+
+/// What to do about errors: what the stream says comes before what the API says.
+#[derive(Debug, Clone, Default)]
+pub(in crate::rest) struct ErrorPlan {
+    pub(in crate::rest) code: Vec<Pointer>,
+    pub(in crate::rest) actions: BTreeMap<String, super::super::api::Action>,
+}
+
+impl ErrorPlan {
+    fn parse(api: &Errors, stream: &Errors) -> Result<Self> {
+        let mut actions = api.actions.clone();
+        actions.extend(stream.actions.clone());
+        let code = pointers(&stream.code)?.into_iter().chain(pointers(&api.code)?).collect();
+        Ok(Self { code, actions })
+    }
+}
+
+/// How a list continues.
+#[derive(Debug, Clone)]
+pub(in crate::rest) struct PaginatePlan {
+    pub(in crate::rest) by: PagingPlan,
+    pub(in crate::rest) more: Option<Pointer>,
+    pub(in crate::rest) done: Option<Pointer>,
+}
+
+/// Where the next page is.
+#[derive(Debug, Clone)]
+pub(in crate::rest) enum PagingPlan {
+    None,
+    Link,
+    Next(Pointer),
+    Token { token: Pointer, to: Place },
+    Last { last: Pointer, to: Place },
+    Offset(Place),
+    Page(Place),
+}
+
+/// Where a request takes a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::rest) enum Place {
+    Parameter(String),
+    Body(Pointer),
+}
+
+impl Place {
+    fn parse(to: &str) -> Result<Self> {
+        if to.starts_with('/') { to.parse().map(Self::Body) } else { Ok(Self::Parameter(to.to_owned())) }
+    }
+}
+
+impl PaginatePlan {
+    fn parse(Paginate { by, more, done }: &Paginate) -> Result<Self> {
+        let by = match by {
+            Paging::None => PagingPlan::None,
+            Paging::Link => PagingPlan::Link,
+            Paging::Next(next) => PagingPlan::Next(next.parse()?),
+            Paging::Token { token, to } => PagingPlan::Token { token: token.parse()?, to: Place::parse(to)? },
+            Paging::Last { last, to } => PagingPlan::Last { last: last.parse()?, to: Place::parse(to)? },
+            Paging::Offset(to) => PagingPlan::Offset(Place::parse(to)?),
+            Paging::Page(to) => PagingPlan::Page(Place::parse(to)?),
+        };
+        let optional = |pointer: &Option<String>| pointer.as_deref().map(str::parse).transpose();
+        Ok(Self { by, more: optional(more)?, done: optional(done)? })
+    }
+}
+
+impl ApiPlan {
+    /// Parses a description.
+    ///
+    /// # Errors
+    /// `Configuration` for a malformed template or pointer, and for a stream that depends on another one that is not described before it.
+    pub(in crate::rest) fn parse(api: &Api) -> Result<Self> {
+        let resource = api
+            .resource
+            .as_ref()
+            .map(|list| Ok::<_, Error>(ResourcePlan { stream: list.stream.clone(), id: list.id.parse()? }));
+        let mut plan = Self {
+            name: api.name.clone(),
+            base_url: Template::parse(&api.base_url)?,
+            headers: named(&api.headers)?,
+            auth: api.auth.as_ref().map(AuthPlan::parse).transpose()?,
+            pace: api.pace,
+            resource: resource.transpose()?,
+            streams: Vec::new(),
+        };
+        for stream in &api.streams {
+            let parsed =
+                StreamPlan::parse(api, stream, &plan.streams).map_err(|error| in_stream(error, &stream.name))?;
+            plan.streams.push(Arc::new(parsed));
+        }
+        Ok(plan)
+    }
+
+    /// The stream of this name.
+    pub(in crate::rest) fn stream(&self, name: &str) -> Option<&Arc<StreamPlan>> {
+        self.streams.iter().find(|stream| stream.name == name)
+    }
+}
+
+/// Adds the name of the stream.
+fn in_stream(error: Error, name: &str) -> Error {
+    let help = error.help().unwrap_or_default().to_owned();
+    Error::configuration(format!("the stream {name:?}: {}", error.message())).with_help(help)
+}
+
+impl StreamPlan {
+    fn parse(api: &Api, stream: &Stream, before: &[Arc<Self>]) -> Result<Self> {
+        if !is_plain(&stream.name) {
+            return Err(Error::configuration("its name is not allowed").with_help(format!("name it with {PLAIN_NAME}")));
+        }
+        let mut query = stream.query.clone();
+        if let Some(cursor) = &stream.cursor {
+            query.insert(cursor.clone(), "{since}".to_owned());
+        }
+        let request = RequestPlan::parse(&stream.path, &query, &stream.headers, stream.body.as_ref())?;
+        let find = |name: &str| {
+            before.iter().find(|other| other.name == name).ok_or_else(|| {
+                Error::configuration(format!("it depends on the stream {name:?}, which is not described before it"))
+                    .with_help(format!("describe the stream {name:?} first"))
+            })
+        };
+        let parent =
+            stream.parent.as_ref().map(|parent| ParentPlan::parse(parent, find(&parent.stream)?, &request, stream));
+        let parent = parent.transpose()?;
+        let version = stream.version.as_ref().map(|version| Ok::<_, Error>((pointers(&version.at)?, version.format)));
+        let version = version.transpose()?;
+        let since = stream.since.clone().unwrap_or_default();
+        let since_at = match pointers(&since.at)? {
+            at if at.is_empty() => version.clone(),
+            at => Some((at, since.format.or(version.as_ref().map(|(_, format)| *format)).unwrap_or_default())),
+        };
+        let format = since.format.or(since_at.as_ref().map(|(_, format)| *format)).unwrap_or_default();
+        let kind = match (&stream.deletes, &parent, stream.kind, stream.order) {
+            (Some(target), ..) => {
+                find(target)?;
+                Kind::DeletionsOf(target.clone())
+            }
+            (None, Some(_), ..) => Kind::Child,
+            (None, None, Some(StreamType::Append), Some(Order::VersionDescending | Order::KeyDescending)) => {
+                Kind::Append
+            }
+            (None, None, Some(StreamType::Append), _) | (None, None, None, Some(Order::VersionDescending)) => {
+                Kind::Incremental
+            }
+            (None, None, None, _) if request.has(&Placeholder::Since) => Kind::Incremental,
+            (None, None, None, _) => Kind::Snapshot,
+        };
+        let required = stream.deletes.as_deref().or(parent.as_ref().map(|parent| parent.stream.as_str()));
+        let is_source_wide = match required {
+            Some(required) => find(required)?.is_source_wide,
+            None => api.resource.is_some() && !request.has(&Placeholder::Resource),
+        };
+        let get = stream.get.as_ref().map(|get| {
+            let none = BTreeMap::new();
+            Ok::<_, Error>(GetPlan {
+                request: RequestPlan::parse(&get.path, &none, &stream.headers, get.body.as_ref())?,
+                records: get.records.parse()?,
+                keys: get.keys.as_deref().map(str::parse).transpose()?,
+                batch: usize::try_from(get.batch.max(1)).unwrap_or(usize::MAX),
+            })
+        });
+        let deleted = stream.deleted.as_ref().map(|deleted| Ok::<_, Error>((deleted.at.parse()?, deleted.is.clone())));
+        let paginate = stream.paginate.as_ref().or(api.paginate.as_ref()).map(PaginatePlan::parse).transpose()?;
+        Ok(Self {
+            name: stream.name.clone(),
+            kind,
+            is_default: stream.default,
+            is_source_wide,
+            request,
+            records: stream.records.parse()?,
+            key: pointers(&stream.key)?,
+            version,
+            since_at,
+            since: SincePlan {
+                format,
+                start: since.start,
+                overlap: match since.overlap {
+                    // A number that is not an instant has no length of time.
+                    _ if format == TimeFormat::Number => Duration::ZERO,
+                    Some(overlap) => overlap.duration(),
+                    None => Duration::from_secs(1),
+                },
+                window: since.window.map(|window| window.duration()),
+            },
+            order: stream.order,
+            cap: stream.cap,
+            parent,
+            deleted: deleted.transpose()?,
+            get: get.transpose()?,
+            errors: ErrorPlan::parse(&api.errors, &stream.errors)?,
+            pace: stream.pace,
+            paginate: paginate.unwrap_or(PaginatePlan { by: PagingPlan::None, more: None, done: None }),
+        })
+    }
+
+    /// Whether single records can be asked for by their key.
+    pub(in crate::rest) fn is_verifiable(&self) -> bool {
+        let Some(get) = &self.get else { return false };
+        let is_known = |placeholder: &Placeholder| {
+            !matches!(placeholder, Placeholder::Parent(_) | Placeholder::Since | Placeholder::Until | Placeholder::Keys)
+        };
+        get.request.has(&Placeholder::Key)
+            && get.request.templates().flat_map(Template::placeholders).all(is_known)
+            && self.key.len() == 1
+    }
+}
+
+impl ParentPlan {
+    fn parse(parent: &ParentOf, plan: &StreamPlan, request: &RequestPlan, stream: &Stream) -> Result<Self> {
+        if let Kind::DeletionsOf(_) = plan.kind {
+            return Err(Error::configuration(format!("its parent {:?} is a list of deletions", parent.stream))
+                .with_help("name a stream with records as the parent"));
+        }
+        let mut templates: Vec<&Template> = request.templates().collect();
+        let get = stream
+            .get
+            .as_ref()
+            .map(|get| RequestPlan::parse(&get.path, &BTreeMap::new(), &BTreeMap::new(), get.body.as_ref()));
+        let get = get.transpose()?;
+        templates.extend(get.iter().flat_map(RequestPlan::templates));
+        let fields: BTreeSet<String> = templates
+            .into_iter()
+            .flat_map(Template::placeholders)
+            .filter_map(|placeholder| match placeholder {
+                Placeholder::Parent(field) => Some(field.clone()),
+                _ => None,
+            })
+            .collect();
+        let mut fields: Vec<String> = fields.into_iter().collect();
+        let mut when = None;
+        if let Some(pointer) = &parent.when {
+            when = Some(fields.len());
+            let path = json_path(&pointer.parse()?);
+            path.parse::<JsonPath>()?;
+            fields.push(path);
+        }
+        Ok(Self { stream: parent.stream.clone(), fields, when, every_run: plan.version.is_none() })
+    }
+}
+
+/// The path of a pointer, as the engine takes it.
+fn json_path(pointer: &Pointer) -> String {
+    let steps = pointer.steps().iter().map(|step| format!("\"{}\"", step.replace('\\', "\\\\").replace('"', "\\\"")));
+    steps.collect::<Vec<_>>().join(".")
+}
+
+fn named(pairs: &BTreeMap<String, String>) -> Result<Vec<(String, Template)>> {
+    pairs.iter().map(|(name, value)| Ok((name.clone(), Template::parse(value)?))).collect()
+}
+
+fn pointers(pointers: &Pointers) -> Result<Vec<Pointer>> {
+    pointers.iter().map(str::parse).collect()
+}

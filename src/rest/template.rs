@@ -1,0 +1,216 @@
+//! Texts with placeholders.
+
+use serde_json::{Map, Value};
+
+use crate::{Error, Result};
+
+/// What a placeholder stands for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Placeholder {
+    /// A setting.
+    Setting(String),
+    /// The name of the resource.
+    Resource,
+    /// A field of the parent: the dotted path.
+    Parent(String),
+    /// From where on to ask for changes.
+    Since,
+    /// The end of a question's window.
+    Until,
+    /// The key of one record.
+    Key,
+    /// The keys of several records.
+    Keys,
+}
+
+impl Placeholder {
+    /// The placeholder between two braces; `None` if it is not one, so that the braces are text.
+    fn parse(word: &str) -> Result<Option<Self>> {
+        if let Some(field) = word.strip_prefix("parent.") {
+            let is_path = field.split('.').all(is_word);
+            return Ok(is_path.then(|| Self::Parent(field.to_owned())));
+        }
+        Ok(Some(match word {
+            "resource" => Self::Resource,
+            "since" => Self::Since,
+            "until" => Self::Until,
+            "key" => Self::Key,
+            "keys" => Self::Keys,
+            "parent" => {
+                return Err(Error::configuration("`{parent}` does not say which field of the parent")
+                    .with_help("write `{parent.id}`, with the name of the field"));
+            }
+            _ if is_word(word) => Self::Setting(word.to_owned()),
+            _ => return Ok(None),
+        }))
+    }
+}
+
+impl std::fmt::Display for Placeholder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Setting(name) => write!(f, "{{{name}}}"),
+            Self::Resource => f.write_str("{resource}"),
+            Self::Parent(field) => write!(f, "{{parent.{field}}}"),
+            Self::Since => f.write_str("{since}"),
+            Self::Until => f.write_str("{until}"),
+            Self::Key => f.write_str("{key}"),
+            Self::Keys => f.write_str("{keys}"),
+        }
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    let mut characters = text.chars();
+    characters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+        && characters.all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// A part of a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Text that stays as it is.
+    Text(String),
+    /// A value.
+    Value(Placeholder),
+}
+
+/// A text with placeholders: `{word}`, without white space between the braces. Other braces are text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Template(Vec<Part>);
+
+impl Template {
+    /// # Errors
+    /// `Configuration` for `{parent}` without a field.
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        let (mut parts, mut plain, mut rest) = (Vec::new(), String::new(), text);
+        while let Some(open) = rest.find('{') {
+            let after = &rest[open + 1..];
+            let word = after.find('}').map(|close| &after[..close]);
+            let Some((word, placeholder)) = word
+                .map(|word| Ok::<_, Error>(Placeholder::parse(word)?.map(|found| (word, found))))
+                .transpose()?
+                .flatten()
+            else {
+                plain.push_str(&rest[..=open]);
+                rest = after;
+                continue;
+            };
+            plain.push_str(&rest[..open]);
+            if !plain.is_empty() {
+                parts.push(Part::Text(std::mem::take(&mut plain)));
+            }
+            parts.push(Part::Value(placeholder));
+            rest = &after[word.len() + 1..];
+        }
+        plain.push_str(rest);
+        if !plain.is_empty() {
+            parts.push(Part::Text(plain));
+        }
+        Ok(Self(parts))
+    }
+
+    /// The parts, in order.
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.0
+    }
+
+    /// The placeholders, in order.
+    pub(super) fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Value(placeholder) => Some(placeholder),
+            Part::Text(_) => None,
+        })
+    }
+
+    /// The placeholder, if the template is nothing else.
+    pub(super) fn sole(&self) -> Option<&Placeholder> {
+        match self.0.as_slice() {
+            [Part::Value(placeholder)] => Some(placeholder),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Template {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|part| match part {
+            Part::Text(text) => f.write_str(text),
+            Part::Value(placeholder) => placeholder.fmt(f),
+        })
+    }
+}
+
+/// A JSON value whose texts are templates.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum JsonTemplate {
+    /// A text.
+    Text(Template),
+    /// A list.
+    List(Vec<Self>),
+    /// An object.
+    Object(Vec<(String, Self)>),
+    /// A number, a boolean or null.
+    Other(Value),
+}
+
+impl JsonTemplate {
+    /// # Errors
+    /// As for [`Template::parse`].
+    pub(super) fn parse(value: &Value) -> Result<Self> {
+        Ok(match value {
+            Value::String(text) => Self::Text(Template::parse(text)?),
+            Value::Array(entries) => Self::List(entries.iter().map(Self::parse).collect::<Result<_>>()?),
+            Value::Object(fields) => Self::object(fields)?,
+            other => Self::Other(other.clone()),
+        })
+    }
+
+    /// # Errors
+    /// As for [`Template::parse`].
+    pub(super) fn object(fields: &Map<String, Value>) -> Result<Self> {
+        let fields = fields.iter().map(|(name, value)| Ok((name.clone(), Self::parse(value)?)));
+        Ok(Self::Object(fields.collect::<Result<_>>()?))
+    }
+
+    /// The templates in it.
+    pub(super) fn templates(&self) -> Vec<&Template> {
+        match self {
+            Self::Text(template) => vec![template],
+            Self::List(entries) => entries.iter().flat_map(Self::templates).collect(),
+            Self::Object(fields) => fields.iter().flat_map(|(_, field)| field.templates()).collect(),
+            Self::Other(_) => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn placeholders_are_words_in_braces() {
+        let template =
+            Template::parse("/a/{resource}?x={parent.user.id}&y={since}{until}{key}{keys}&z={my_1}").unwrap();
+        let names: Vec<String> = template.placeholders().map(ToString::to_string).collect();
+        assert_eq!(names, ["{resource}", "{parent.user.id}", "{since}", "{until}", "{key}", "{keys}", "{my_1}"]);
+        for text in ["{ id }", "{}", "{1}", "{a b}", "{a-b}", "{", "}", "{parent.}", "{parent.a..b}", "{\n}", "{{ }"] {
+            let template = Template::parse(text).unwrap();
+            assert_eq!(template.parts(), [Part::Text(text.to_owned())], "{text}");
+        }
+        let doubled = Template::parse("{{a}}").unwrap();
+        assert_eq!(doubled.placeholders().count(), 1);
+        assert_eq!(doubled.sole(), None);
+        assert_eq!(Template::parse("{since}").unwrap().sole(), Some(&Placeholder::Since));
+        assert!(Template::parse("{parent}").unwrap_err().help().unwrap().contains("{parent.id}"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_template_displays_as_it_was_written(text in "[{}a.b_ ]{0,24}") {
+            prop_assert_eq!(Template::parse(&text).unwrap().to_string(), text);
+        }
+    }
+}
