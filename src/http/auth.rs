@@ -1,9 +1,11 @@
-use std::fmt::Debug;
+use std::borrow::Cow;
+use std::fmt::{self, Debug};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 use super::layer::{HttpRequest, HttpResponse, HttpService};
 use crate::error::remember_authorization;
@@ -83,7 +85,49 @@ impl HttpService for AuthorizationLayer {
     }
 }
 
-fn sensitive(credential: &SecretString) -> Result<HeaderValue> {
+/// Adds credentials that are headers or parameters of their own.
+pub(super) struct CredentialLayer {
+    pub(super) headers: HeaderMap,
+    pub(super) query: Vec<(String, SecretString)>,
+    pub(super) inner: Arc<dyn HttpService>,
+}
+
+impl fmt::Debug for CredentialLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CredentialLayer").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl HttpService for CredentialLayer {
+    async fn call(&self, request: &mut HttpRequest<'_>) -> Result<HttpResponse> {
+        request.headers.extend(self.headers.clone());
+        request.secret_query.clone_from(&self.query);
+        self.inner.call(request).await
+    }
+}
+
+/// Adds secret parameters to a URL, in place of those of the same names: a server may repeat them in a link.
+pub(super) fn with_secrets(mut url: Url, secrets: &[(String, SecretString)]) -> Url {
+    if secrets.is_empty() {
+        return url;
+    }
+    let is_secret = |name: &str| secrets.iter().any(|(secret, _)| secret == name);
+    let others: Vec<(String, String)> = url.query_pairs().filter(|(name, _)| !is_secret(name)).map(owned).collect();
+    let mut query = url.query_pairs_mut();
+    query.clear().extend_pairs(others);
+    for (name, value) in secrets {
+        query.append_pair(name, value.expose_secret());
+    }
+    drop(query);
+    url
+}
+
+fn owned((name, value): (Cow<'_, str>, Cow<'_, str>)) -> (String, String) {
+    (name.into_owned(), value.into_owned())
+}
+
+pub(super) fn sensitive(credential: &SecretString) -> Result<HeaderValue> {
     let mut value = HeaderValue::try_from(credential.expose_secret()).map_err(|_| {
         Error::configuration("the credential cannot be sent in a header")
             .with_help("check the token for line breaks and other stray characters")

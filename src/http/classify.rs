@@ -59,7 +59,8 @@ impl ClassifyLayer {
                 request.times_throttled += 1;
                 return Err(error::throttled(response.status, throttled.wait(request.times_throttled), &request.url));
             }
-            let is_allowed = request.allowed_statuses.contains(&response.status);
+            let is_error = (400..=599).contains(&response.status);
+            let is_allowed = request.allowed_statuses.contains(&response.status) || request.allows_errors && is_error;
             match response.status {
                 401 if std::mem::take(&mut request.send_again) => {}
                 301 | 302 | 303 | 307 | 308 if !is_allowed && request.method == Method::GET => {

@@ -1,14 +1,14 @@
 use std::fmt;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::auth::{AuthorizationLayer, Authorize};
+use super::auth::{AuthorizationLayer, Authorize, CredentialLayer, sensitive};
 use super::body_memory::BodyMemory;
 use super::classify::ClassifyLayer;
 use super::layer::{HttpService, Layer};
@@ -19,7 +19,7 @@ use super::redact::RedactLayer;
 use super::request::Request;
 use super::retry::RetryLayer;
 use super::transport::{BodyMemoryLayer, Transport};
-use crate::error::is_credential;
+use crate::error::{is_credential, remember, remember_authorization};
 use crate::net::is_loopback_url;
 use crate::{Error, Result, RetryConfig};
 
@@ -52,11 +52,13 @@ impl Client {
             max_wait: Duration::from_secs(65 * 60),
             budget: 100,
             concurrency: 8,
-            per_minute: None,
+            pace: None,
             max_body: 64 << 20,
             proxy: None,
             authorities: Vec::new(),
             authorization: None,
+            credential_headers: Vec::new(),
+            credential_query: Vec::new(),
         }
     }
 
@@ -155,11 +157,13 @@ pub struct Builder {
     max_wait: Duration,
     budget: u8,
     concurrency: usize,
-    per_minute: Option<u32>,
+    pace: Option<(u32, Duration)>,
     max_body: usize,
     proxy: Option<String>,
     authorities: Vec<Vec<u8>>,
     authorization: Option<Arc<dyn Authorize>>,
+    credential_headers: Vec<(String, SecretString)>,
+    credential_query: Vec<(String, SecretString)>,
 }
 
 impl Builder {
@@ -252,8 +256,14 @@ impl Builder {
 
     /// How many requests may be sent in a minute, evenly spread; unlimited by default.
     #[must_use]
-    pub fn per_minute(mut self, requests: u32) -> Self {
-        self.per_minute = Some(requests);
+    pub fn per_minute(self, requests: u32) -> Self {
+        self.pace(requests, Duration::from_secs(60))
+    }
+
+    /// How many requests may be sent in this time, evenly spread; unlimited by default.
+    #[must_use]
+    pub fn pace(mut self, requests: u32, per: Duration) -> Self {
+        self.pace = Some((requests, per));
         self
     }
 
@@ -288,6 +298,22 @@ impl Builder {
         self
     }
 
+    /// Adds a credential that is a header of its own, such as `X-Api-Key`, with the rules of
+    /// [`authorization`](Self::authorization). No log and no error has its value.
+    #[must_use]
+    pub fn credential_header(mut self, name: &str, value: SecretString) -> Self {
+        self.credential_headers.push((name.to_owned(), value));
+        self
+    }
+
+    /// Adds a credential that is a parameter of each URL, with the rules of [`authorization`](Self::authorization). No log, no error and
+    /// no [`Response::url`](super::Response::url) has it.
+    #[must_use]
+    pub fn credential_query(mut self, name: &str, value: SecretString) -> Self {
+        self.credential_query.push((name.to_owned(), value));
+        self
+    }
+
     /// Builds the client. Nothing is sent.
     ///
     /// # Errors
@@ -303,13 +329,16 @@ impl Builder {
             return Err(Error::configuration("the quota budget must be a percentage from 1 to 100")
                 .with_context("budget", self.budget));
         }
-        let per_minute = match self.per_minute.map(NonZeroU32::new) {
-            Some(None) => {
-                return Err(Error::configuration("the number of requests per minute must be at least 1"));
+        let pace = match self.pace {
+            Some((requests, per)) => {
+                let between = per.checked_div(requests).filter(|between| !between.is_zero());
+                Some(between.ok_or_else(|| {
+                    Error::configuration("the pace must be at least one request, in a time longer than zero")
+                })?)
             }
-            Some(some) => some,
             None => None,
         };
+        let credentials = self.credentials()?;
         if base.scheme() == "http" && self.has_credentials() {
             self.refuse_plain_http(&base)?;
         }
@@ -341,7 +370,7 @@ impl Builder {
                 .with_source(error)
         })?;
         let transport = Transport { http, timeout: self.timeout, max_body: self.max_body };
-        let service = self.stack(&base, per_minute, Arc::new(transport));
+        let service = self.stack(&base, pace, credentials, Arc::new(transport));
         Ok(Client(Arc::new(Inner { base, service })))
     }
 
@@ -349,7 +378,8 @@ impl Builder {
     fn stack(
         &self,
         base: &Url,
-        per_minute: Option<NonZeroU32>,
+        pace: Option<Duration>,
+        credentials: HeaderMap,
         transport: Arc<dyn HttpService>,
     ) -> Arc<dyn HttpService> {
         let mut inner: Arc<dyn HttpService> = Arc::new(LogLayer { inner: transport });
@@ -360,9 +390,12 @@ impl Builder {
         if let Some(authorize) = self.authorization.clone() {
             inner = Arc::new(AuthorizationLayer { authorize, inner });
         }
+        if !credentials.is_empty() || !self.credential_query.is_empty() {
+            inner = Arc::new(CredentialLayer { headers: credentials, query: self.credential_query.clone(), inner });
+        }
         inner = Arc::new(BodyMemoryLayer { memory: BodyMemory::new(), inner });
         if self.has_rate_limit {
-            let limiter = Arc::new(RateLimiter::new(self.concurrency, self.budget, self.max_wait, per_minute));
+            let limiter = Arc::new(RateLimiter::new(self.concurrency, self.budget, self.max_wait, pace));
             inner = Arc::new(RateLimitLayer { limiter, inner });
         }
         inner = Arc::new(ClassifyLayer { base: base.clone(), inner });
@@ -372,9 +405,23 @@ impl Builder {
         }
     }
 
+    /// The headers that are credentials. Those and the parameters are redacted from now on.
+    fn credentials(&self) -> Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.credential_headers {
+            let name = HeaderName::try_from(name)
+                .map_err(|_| Error::configuration(format!("the header {name:?} has no valid name")))?;
+            remember_authorization(value.expose_secret());
+            headers.insert(name, sensitive(value)?);
+        }
+        self.credential_query.iter().for_each(|(_, value)| remember(value.expose_secret()));
+        Ok(headers)
+    }
+
     /// Whether requests carry credentials, as authorization or in a header of its own such as `X-Api-Key`.
     fn has_credentials(&self) -> bool {
-        self.authorization.is_some() || self.headers.iter().any(|(name, _)| is_credential(name))
+        let has_own = !self.credential_headers.is_empty() || !self.credential_query.is_empty();
+        has_own || self.authorization.is_some() || self.headers.iter().any(|(name, _)| is_credential(name))
     }
 
     /// Rejects credentials that would travel in the clear to another machine, or through one.

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use bytestring::ByteString;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeSeed, IgnoredAny};
 
 use super::error::IncompleteResponse;
 use crate::{Error, Result};
@@ -34,7 +34,7 @@ use crate::{Error, Result};
 /// # Ok::<(), snowfeed::Error>(())
 /// ```
 pub fn elements<'a, T: Deserialize<'a>>(page: &'a ByteString) -> Elements<'a, T> {
-    Elements { page, rest: page, index: 0, state: State::Before, element: PhantomData }
+    Elements { split: Split::new(page), element: PhantomData }
 }
 
 /// Splits a page as [`elements`] does, but continues after an element that is JSON but not a `T`.
@@ -64,19 +64,38 @@ impl<'a, T: Deserialize<'a>> Iterator for Each<'a, T> {
     type Item = Result<(Result<T>, ByteString)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.step().inspect_err(|_| self.0.state = State::Done).transpose()
+        self.0.split.next(PhantomData)
     }
+}
+
+/// Splits a page as [`each`] does, with a seed that reads each element.
+#[cfg(feature = "rest")]
+pub(crate) fn each_with<'a, S: DeserializeSeed<'a> + Copy>(
+    page: &'a ByteString,
+    seed: S,
+) -> impl Iterator<Item = Result<(Result<S::Value>, ByteString)>> {
+    let mut split = Split::new(page);
+    std::iter::from_fn(move || split.next(seed))
 }
 
 /// The iterator of [`elements`].
 #[derive(Debug)]
 pub struct Elements<'a, T> {
+    split: Split<'a>,
+    element: PhantomData<fn() -> T>,
+}
+
+/// A page that is being split.
+#[derive(Debug)]
+struct Split<'a> {
     page: &'a ByteString,
     rest: &'a str,
     index: usize,
     state: State,
-    element: PhantomData<fn() -> T>,
 }
+
+/// An element, as far as it can be read, and its text.
+type Element<T> = (Result<T>, ByteString);
 
 #[derive(Debug, Clone, Copy)]
 enum State {
@@ -87,7 +106,16 @@ enum State {
 
 const SPACE: [char; 4] = [' ', '\n', '\r', '\t'];
 
-impl<'a, T: Deserialize<'a>> Elements<'a, T> {
+impl<'a> Split<'a> {
+    fn new(page: &'a ByteString) -> Self {
+        Self { page, rest: page, index: 0, state: State::Before }
+    }
+
+    /// The next element; an error is the last one.
+    fn next<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Option<Result<Element<S::Value>>> {
+        self.step(seed).inspect_err(|_| self.state = State::Done).transpose()
+    }
+
     /// Moves past white space and, if it is there, `token`.
     fn skip(&mut self, token: char) -> bool {
         self.rest = self.rest.trim_start_matches(SPACE);
@@ -100,7 +128,7 @@ impl<'a, T: Deserialize<'a>> Elements<'a, T> {
         }
     }
 
-    fn step(&mut self) -> Result<Option<(Result<T>, ByteString)>> {
+    fn step<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<Option<Element<S::Value>>> {
         match self.state {
             State::Done => return Ok(None),
             State::Before => {
@@ -125,11 +153,12 @@ impl<'a, T: Deserialize<'a>> Elements<'a, T> {
             }
         }
         let text = self.rest.trim_start_matches(SPACE);
-        let mut values = serde_json::Deserializer::from_str(text).into_iter::<T>();
-        let (value, length) = match values.next() {
-            Some(Ok(value)) => (Ok(value), values.byte_offset()),
-            Some(Err(error)) if error.is_eof() => return Err(self.error("the array is cut short").with_source(error)),
-            Some(Err(error)) => {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let (value, length) = match seed.deserialize(&mut json) {
+            // Only an iterator tells how far a text was read.
+            Ok(value) => (Ok(value), json.into_iter::<IgnoredAny>().byte_offset()),
+            Err(error) if error.is_eof() => return Err(self.error("the array is cut short").with_source(error)),
+            Err(error) => {
                 let error = self.error("the element cannot be read").with_source(error);
                 let mut any = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
                 match any.next() {
@@ -137,7 +166,6 @@ impl<'a, T: Deserialize<'a>> Elements<'a, T> {
                     _ => return Err(error),
                 }
             }
-            None => return Err(self.damaged("the array is cut short")),
         };
         let (raw, rest) = text.split_at(length);
         self.rest = rest;
@@ -168,12 +196,8 @@ impl<'a, T: Deserialize<'a>> Iterator for Elements<'a, T> {
     type Item = Result<(T, ByteString)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let element = self.step().and_then(|element| match element {
-            Some((Ok(value), raw)) => Ok(Some((value, raw))),
-            Some((Err(error), _)) => Err(error),
-            None => Ok(None),
-        });
-        element.inspect_err(|_| self.state = State::Done).transpose()
+        let element = self.split.next(PhantomData)?.and_then(|(value, raw)| Ok((value?, raw)));
+        Some(element.inspect_err(|_| self.split.state = State::Done))
     }
 }
 

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
+use secrecy::SecretString;
 use url::Url;
 
 use super::body_memory::MemoryPermit;
@@ -45,6 +46,10 @@ pub struct HttpRequest<'a> {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     pub(super) body: Option<Bytes>,
+    /// Parameters that only the transport adds to the URL, so that no log and no error has them.
+    pub(super) secret_query: Vec<(String, SecretString)>,
+    /// Whether the reader decides about responses with an error status.
+    pub(super) allows_errors: bool,
     pub(super) monitor: &'a Monitor,
     /// Reads an accepted response; its errors may cause a retry.
     pub(super) reader: &'a mut (dyn FnMut(Response) -> Result<()> + Send),

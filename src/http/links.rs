@@ -114,7 +114,7 @@ pub(super) fn target<'a>(header: &'a str, relation: &str) -> Result<Option<&'a s
         }
         let (uri, parameters) = rest.strip_prefix('<').and_then(|rest| rest.split_once('>')).ok_or_else(malformed)?;
         rest = parameters.trim_start();
-        let mut relations = None;
+        let (mut relations, mut is_empty) = (None, false);
         while let Some(parameter) = rest.strip_prefix(';') {
             let end = parameter.find(['=', ';', ',']).unwrap_or(parameter.len());
             let name = parameter[..end].trim();
@@ -128,6 +128,8 @@ pub(super) fn target<'a>(header: &'a str, relation: &str) -> Result<Option<&'a s
                     written.split_at(written.find([';', ',']).unwrap_or(written.len()))
                 };
             }
+            // Sentry links to a next page that has nothing.
+            is_empty |= name.eq_ignore_ascii_case("results") && value == "false";
             // According to the RFC, the first of several `rel` counts.
             if name.eq_ignore_ascii_case("rel") {
                 relations.get_or_insert(value);
@@ -137,7 +139,9 @@ pub(super) fn target<'a>(header: &'a str, relation: &str) -> Result<Option<&'a s
         if !rest.is_empty() && !rest.starts_with(',') {
             return Err(malformed());
         }
-        if relations.is_some_and(|names| names.split_ascii_whitespace().any(|name| name.eq_ignore_ascii_case(relation)))
+        if !is_empty
+            && relations
+                .is_some_and(|names| names.split_ascii_whitespace().any(|name| name.eq_ignore_ascii_case(relation)))
         {
             return Ok(Some(uri));
         }

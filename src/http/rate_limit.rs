@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use self::headers::Limit;
-#[cfg(feature = "github")]
+#[cfg(any(feature = "github", feature = "rest"))]
 pub(super) use self::headers::date;
 pub(super) use self::headers::{Quota, Throttled, retry_after};
 use super::layer::{HttpRequest, HttpResponse, HttpService};
@@ -67,22 +67,18 @@ impl RateLimiter {
     /// The highest possible concurrency.
     pub(super) const MAX_CONCURRENCY: usize = Semaphore::MAX_PERMITS;
 
-    pub(super) fn new(
-        concurrency: usize,
-        budget: u8,
-        max_wait: Duration,
-        per_minute: Option<std::num::NonZeroU32>,
-    ) -> Self {
+    pub(super) fn new(concurrency: usize, budget: u8, max_wait: Duration, between: Option<Duration>) -> Self {
         let state = State { cooldown: None, allowed: concurrency, surplus: 0, responses: 0 };
         // One at a time, evenly spread: a burst at the start of a minute could be followed by another at its end.
-        let pace = |count| governor::Quota::per_minute(count).allow_burst(std::num::NonZeroU32::MIN);
+        let pace = between.and_then(governor::Quota::with_period);
+        let pace = pace.map(|quota| quota.allow_burst(std::num::NonZeroU32::MIN));
         Self {
             state: Mutex::new(state),
             permits: Semaphore::new(concurrency),
             concurrency,
             budget,
             max_wait,
-            pace: per_minute.map(|count| Pace::direct_with_clock(pace(count), TokioClock)),
+            pace: pace.map(|quota| Pace::direct_with_clock(quota, TokioClock)),
         }
     }
 

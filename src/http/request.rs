@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
 use serde::Serialize;
 use url::Url;
 
@@ -23,11 +23,19 @@ pub struct Request {
     method: Method,
     url: Result<Url>,
     if_none_match: Option<HeaderValue>,
-    body: Option<Result<Bytes>>,
+    headers: Result<HeaderMap>,
+    body: Option<Body>,
+    allows_errors: bool,
     allowed_statuses: Vec<u16>,
     is_idempotent: bool,
     max_attempts_at_this_size: u32,
     fails_without_data: bool,
+}
+
+/// What a request sends.
+struct Body {
+    content_type: &'static str,
+    bytes: Result<Bytes>,
 }
 
 impl Request {
@@ -39,7 +47,9 @@ impl Request {
             method,
             url,
             if_none_match: None,
+            headers: Ok(HeaderMap::new()),
             body: None,
+            allows_errors: false,
             allowed_statuses: Vec::new(),
             is_idempotent,
             max_attempts_at_this_size: u32::MAX,
@@ -65,11 +75,33 @@ impl Request {
         self
     }
 
+    /// Sets a header of this request, instead of the client's own one of that name. A name or a value that cannot be sent is a
+    /// `Configuration` error when the request is sent.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        if let Ok(headers) = &mut self.headers {
+            match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+                (Ok(name), Ok(value)) => drop(headers.insert(name, value)),
+                _ => {
+                    let error = Error::configuration(format!("the header {name:?} cannot be sent"));
+                    self.headers = Err(error.with_help("check its name and its value for stray characters"));
+                }
+            }
+        }
+        self
+    }
+
     /// Sends `value` as JSON.
     pub fn json(mut self, value: &impl Serialize) -> Self {
         let json = serde_json::to_vec(value).map(Bytes::from);
-        self.body =
-            Some(json.map_err(|error| Error::internal("the request cannot be written as JSON").with_source(error)));
+        let bytes = json.map_err(|error| Error::internal("the request cannot be written as JSON").with_source(error));
+        self.body = Some(Body { content_type: "application/json", bytes });
+        self
+    }
+
+    /// Sends these pairs as a form, percent-encoded, as servers of OAuth 2 expect.
+    pub fn form(mut self, pairs: &[(&str, &str)]) -> Self {
+        let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        self.body = Some(Body { content_type: "application/x-www-form-urlencoded", bytes: Ok(form.into()) });
         self
     }
 
@@ -77,6 +109,14 @@ impl Request {
     /// that may have been deleted. Responses of a rate limit are not returned.
     pub fn allow_status(mut self, statuses: &[u16]) -> Self {
         self.allowed_statuses.extend_from_slice(statuses);
+        self
+    }
+
+    /// Returns responses with an error status, too, unless they are of a rate limit: the reader decides what they mean, with
+    /// [`Response::rejection`] where the description says nothing.
+    #[cfg(feature = "rest")]
+    pub(crate) fn allow_errors(mut self) -> Self {
+        self.allows_errors = true;
         self
     }
 
@@ -125,12 +165,12 @@ impl Request {
         mut read: impl FnMut(Response) -> Result<T> + Send,
     ) -> Result<T> {
         let url = self.url?;
-        let mut headers = HeaderMap::new();
+        let mut headers = self.headers?;
         if let Some(etag) = self.if_none_match {
             headers.insert(IF_NONE_MATCH, etag);
         }
-        if self.body.is_some() {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(body) = &self.body {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(body.content_type));
         }
         let mut value = None;
         let mut reader = |response: Response| read(response).map(|read| value = Some(read));
@@ -139,7 +179,9 @@ impl Request {
             url: url.clone(),
             original_url: url.clone(),
             headers,
-            body: self.body.transpose()?,
+            body: self.body.map(|body| body.bytes).transpose()?,
+            secret_query: Vec::new(),
+            allows_errors: self.allows_errors,
             monitor,
             reader: &mut reader,
             allowed_statuses: self.allowed_statuses,

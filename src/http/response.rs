@@ -64,7 +64,7 @@ impl Response {
     }
 
     /// The time of the response, by the server's clock.
-    #[cfg(feature = "github")]
+    #[cfg(any(feature = "github", feature = "rest"))]
     pub(crate) fn date(&self) -> Option<jiff::Timestamp> {
         super::rate_limit::date(self.header("date")?)
     }
@@ -140,6 +140,46 @@ impl Response {
         let number =
             |url: Url| url.query_pairs().find(|(name, _)| name == "page").and_then(|(_, page)| page.parse().ok());
         Ok(self.link("last")?.and_then(number))
+    }
+
+    /// The error that this response is, whose status is an error.
+    #[cfg(feature = "rest")]
+    pub(crate) fn rejection(&self) -> Error {
+        super::error::status(self.status, &self.body, self.retry_after(), &self.url)
+    }
+
+    /// The time that the response asks to wait, if it does.
+    #[cfg(feature = "rest")]
+    pub(crate) fn retry_after(&self) -> Option<std::time::Duration> {
+        super::rate_limit::retry_after(&self.headers, jiff::Timestamp::now())
+    }
+
+    /// The URL that the response refers to, absolute or relative to its own, on the client's server.
+    ///
+    /// # Errors
+    ///
+    /// `Configuration` for another server, `InvalidData` for what is not a URL.
+    #[cfg(feature = "rest")]
+    pub(crate) fn follow(&self, reference: &str) -> Result<Url> {
+        links::follow(&self.base, &self.url, reference)
+    }
+
+    /// The target of `Link: …; rel="next"`, as it was sent.
+    ///
+    /// # Errors
+    ///
+    /// As for [`next`](Self::next).
+    #[cfg(feature = "rest")]
+    pub(crate) fn next_reference(&self) -> Result<Option<&str>> {
+        for header in self.headers.get_all(LINK) {
+            let header = header
+                .to_str()
+                .map_err(|error| Error::invalid_data("the Link header is not plain text").with_source(error))?;
+            if let Some(reference) = links::target(header, "next")? {
+                return Ok(Some(reference));
+            }
+        }
+        Ok(None)
     }
 
     fn link(&self, relation: &str) -> Result<Option<Url>> {

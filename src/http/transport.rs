@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
+use super::auth;
 use super::body_memory::{BodyMemory, MemoryPermit};
 use super::error;
 use super::layer::{HttpRequest, HttpResponse, HttpService};
@@ -88,8 +89,8 @@ impl HttpService for Transport {
 impl Transport {
     async fn send(&self, request: &mut HttpRequest<'_>) -> Result<HttpResponse, Incomplete> {
         let monitor = request.monitor;
-        let mut builder =
-            self.http.request(request.method.clone(), request.url.clone()).headers(request.headers.clone());
+        let url = auth::with_secrets(request.url.clone(), &request.secret_query);
+        let mut builder = self.http.request(request.method.clone(), url).headers(request.headers.clone());
         if let Some(body) = &request.body {
             builder = builder.body(body.clone());
         }

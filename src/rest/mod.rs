@@ -4,9 +4,11 @@
 //! format of a file.
 
 mod api;
+mod auth;
 mod check;
 mod fields;
 mod file;
+mod oauth2;
 mod paginate;
 mod place;
 mod reader;

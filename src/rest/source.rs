@@ -1,14 +1,19 @@
 //! The source that a description is.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde_json::Value;
 
-use super::api::Api;
+use super::api::{Api, Pace};
+use super::auth::Secrets;
+use super::reader::RestReader;
 use super::reader::plan::{ApiPlan, Kind, PagingPlan, StreamPlan};
+use super::reader::request::Values;
 use super::settings;
-use super::template::Part;
-use crate::http::Url;
+use super::template::{Part, Placeholder, Template};
+use crate::http::{Client, Url};
 use crate::{
     Checkpoint, ConnectContext, Error, Reader, Resource, Result, RetryConfig, Settings, Source, SourceSpec, StreamSpec,
 };
@@ -44,6 +49,7 @@ impl RestSource {
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration), with the place, for a description that cannot be read.
     pub fn new(api: Api) -> Result<Self> {
+        let api = api.validated()?;
         let plan = ApiPlan::parse(&api)?;
         let spec = spec(&api, &plan)?;
         spec.validate().map_err(|error| {
@@ -61,6 +67,54 @@ impl RestSource {
     }
 }
 
+impl RestSource {
+    /// The values of the settings that are not secret, as texts, and the references of the secret ones. Defaults hold where nothing is set.
+    fn values(&self, settings: &Settings) -> (BTreeMap<String, String>, BTreeMap<String, Value>) {
+        let schema = &self.spec.settings;
+        let (mut plain, mut references) = (BTreeMap::new(), BTreeMap::new());
+        for name in schema.names() {
+            let default = || schema.property(name).ok()?.get("default");
+            let Some(value) = settings.get(name).or_else(default) else { continue };
+            if schema.is_secret(name) {
+                references.insert(name.to_owned(), value.clone());
+            } else {
+                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                plain.insert(name.to_owned(), text);
+            }
+        }
+        (plain, references)
+    }
+}
+
+/// The base URL with its settings. What stands in a host has no character that could lead to another one.
+fn base_url(template: &Template, settings: &BTreeMap<String, String>) -> Result<String> {
+    let mut url = String::new();
+    for part in template.parts() {
+        match part {
+            Part::Text(text) => url.push_str(text),
+            Part::Value(Placeholder::Setting(name)) => {
+                let value = settings.get(name).ok_or_else(|| {
+                    Error::configuration(format!("the setting `{name}` is missing"))
+                        .with_help("`schema` lists the settings, their types and defaults")
+                })?;
+                let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+                if !url.is_empty() && (value.is_empty() || value.contains("..") || !value.chars().all(is_plain)) {
+                    return Err(Error::configuration(format!(
+                        "the setting `{name}`, {value:?}, cannot stand in the base URL"
+                    ))
+                    .with_help(format!("give only its part of `{template}`: letters, digits and `- _ .`")));
+                }
+                url.push_str(value.trim_end_matches('/'));
+            }
+            Part::Value(other) => {
+                return Err(Error::configuration(format!("nothing fills {other} in `base_url`"))
+                    .with_help("name a setting there, or let the path of each stream have it"));
+            }
+        }
+    }
+    Ok(url)
+}
+
 #[async_trait]
 impl Source for RestSource {
     fn spec(&self) -> SourceSpec {
@@ -68,8 +122,34 @@ impl Source for RestSource {
     }
 
     async fn connect(&self, settings: &Settings, context: ConnectContext) -> Result<Box<dyn Reader>> {
-        let _ = (settings, context, &self.plan, self.retry);
-        Err(Error::new(crate::ErrorKind::Unsupported, "described sources cannot be read yet"))
+        let (plain, references) = self.values(settings);
+        let secrets = Secrets::resolve(&references, &plain)?;
+        let base_url = base_url(&self.plan.base_url, &plain)?;
+        let retry = if context.fail_fast { RetryConfig { max_attempts: 2, ..self.retry } } else { self.retry };
+        let authorization = self.plan.auth.as_ref();
+        let authorization =
+            authorization.map(|auth| secrets.authorization(auth, retry, &context.monitor)).transpose()?;
+        let headers = Values { settings: Arc::new(plain.clone()), ..Values::default() };
+        let client = |pace: Option<Pace>| {
+            let mut builder = Client::builder(&base_url).retry(retry);
+            for (name, value) in &self.plan.headers {
+                builder = builder.header(name, &headers.fill(value)?.unwrap_or_default());
+            }
+            if let Some(pace) = pace {
+                builder = builder.pace(pace.requests, pace.per.duration());
+            }
+            if let Some(authorization) = &authorization {
+                builder = secrets.sign_in(builder, authorization)?;
+            }
+            builder.build()
+        };
+        let shared = client(self.plan.pace)?;
+        let of_stream = |stream: &StreamPlan| match stream.pace {
+            // A limit of its own, so a client of its own.
+            Some(pace) => client(Some(pace)),
+            None => Ok(shared.clone()),
+        };
+        Ok(Box::new(RestReader::new(self.plan.clone(), plain.clone(), context.monitor, of_stream)?))
     }
 
     fn resource(&self, _: &Settings, name: &str) -> Result<Resource> {

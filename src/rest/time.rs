@@ -4,7 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use jiff::SpanRelativeTo;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+use jiff::{SpanRelativeTo, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -29,6 +31,115 @@ pub enum TimeFormat {
     Date,
     /// Not an instant: a whole number that grows.
     Number,
+}
+
+impl TimeFormat {
+    /// Whether its values are instants.
+    pub(super) fn is_instant(self) -> bool {
+        self != Self::Number
+    }
+
+    /// Reads a value: microseconds since 1970, or the number.
+    pub(super) fn parse(self, text: &str) -> Option<i64> {
+        let text = text.trim();
+        match self {
+            Self::Rfc3339 => rfc3339(text),
+            Self::Rfc2822 => {
+                let parsed = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text);
+                parsed.ok().map(|time| time.as_microsecond())
+            }
+            Self::Epoch => scaled(text, 6),
+            Self::EpochMs => scaled(text, 3),
+            Self::Date => Some(midnight(text.parse().ok()?)?.as_microsecond()),
+            Self::Number => text.parse().ok(),
+        }
+    }
+
+    /// Reads the start of a description: in RFC 3339, as a date, or as a number in this format.
+    pub(super) fn parse_start(self, text: &str) -> Option<i64> {
+        let as_instant = || Self::Rfc3339.parse(text).or_else(|| Self::Date.parse(text));
+        let number = || self.parse(text);
+        if self.is_instant() { as_instant().or_else(number) } else { number() }
+    }
+
+    /// Writes a value, as JSON: a number for seconds, milliseconds and numbers. It is never a later instant than the value.
+    pub(super) fn write(self, value: i64) -> serde_json::Value {
+        let time =
+            || Timestamp::from_microsecond(value).unwrap_or(if value < 0 { Timestamp::MIN } else { Timestamp::MAX });
+        let whole_second = || Timestamp::from_second(value.div_euclid(MICROS)).unwrap_or_default();
+        match self {
+            Self::Rfc3339 => time().to_string().into(),
+            Self::Rfc2822 => {
+                let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+                printer.timestamp_to_string(&whole_second()).unwrap_or_default().into()
+            }
+            Self::Epoch => value.div_euclid(MICROS).into(),
+            Self::EpochMs => value.div_euclid(1_000).into(),
+            Self::Date => time().to_zoned(TimeZone::UTC).date().to_string().into(),
+            Self::Number => value.into(),
+        }
+    }
+
+    /// The value that is written for a value: the same, or an earlier one.
+    pub(super) fn floor(self, value: i64) -> i64 {
+        match self {
+            Self::Rfc3339 | Self::Number => value,
+            Self::Epoch | Self::Rfc2822 => value.div_euclid(MICROS) * MICROS,
+            Self::EpochMs => value.div_euclid(1_000) * 1_000,
+            Self::Date => value.div_euclid(86_400 * MICROS) * 86_400 * MICROS,
+        }
+    }
+}
+
+impl fmt::Display for TimeFormat {
+    /// What a value is, for messages.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rfc3339 => "a time in RFC 3339",
+            Self::Rfc2822 => "a time in RFC 2822",
+            Self::Epoch => "a number of seconds since 1970",
+            Self::EpochMs => "a number of milliseconds since 1970",
+            Self::Date => "a date",
+            Self::Number => "a whole number",
+        })
+    }
+}
+
+const MICROS: i64 = 1_000_000;
+
+fn rfc3339(text: &str) -> Option<i64> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Some(time.as_microsecond());
+    }
+    // An offset without a colon.
+    if let Some((rest, offset)) = text.len().checked_sub(5).and_then(|at| text.split_at_checked(at))
+        && let Some((hours, minutes)) = offset.split_at_checked(3)
+        && hours.starts_with(['+', '-'])
+        && let Ok(time) = format!("{rest}{hours}:{minutes}").parse::<Timestamp>()
+    {
+        return Some(time.as_microsecond());
+    }
+    // Without an offset: in UTC, as nearly every server means it.
+    let civil = text.contains(':').then(|| text.parse::<DateTime>().ok()).flatten()?;
+    Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp().as_microsecond())
+}
+
+fn midnight(date: Date) -> Option<Timestamp> {
+    Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp())
+}
+
+/// A decimal number times a power of ten, rounded down.
+fn scaled(text: &str, digits: usize) -> Option<i64> {
+    let (is_negative, unsigned) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !is_number(whole) || !is_number(fraction) {
+        return None;
+    }
+    let (kept, dropped) = fraction.split_at(fraction.len().min(digits));
+    let value = format!("{whole}{kept:0<digits$}").parse::<i64>().ok()?;
+    let has_rest = dropped.bytes().any(|digit| digit != b'0');
+    if is_negative { Some(-value - i64::from(has_rest)) } else { Some(value) }
 }
 
 /// A length of time: `1s`, `5m`, `2h`, `7d`. A day has 24 hours.
@@ -102,5 +213,94 @@ impl fmt::Display for Span {
             .find(|(unit, _)| seconds > 0 && seconds % unit == 0)
             .unwrap_or((1, "s"));
         write!(f, "{}{name}", seconds / unit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    const FORMATS: [TimeFormat; 6] = [
+        TimeFormat::Rfc3339,
+        TimeFormat::Rfc2822,
+        TimeFormat::Epoch,
+        TimeFormat::EpochMs,
+        TimeFormat::Date,
+        TimeFormat::Number,
+    ];
+
+    #[test]
+    fn each_format_reads_what_apis_write() {
+        let noon = 1_714_996_800_000_000;
+        for (format, text, value) in [
+            (TimeFormat::Rfc3339, "2024-05-06T12:00:00Z", noon),
+            (TimeFormat::Rfc3339, "2024-05-06T14:00:00+02:00", noon),
+            (TimeFormat::Rfc3339, "2024-05-06T07:00:00.5-0500", noon + 500_000),
+            (TimeFormat::Rfc3339, "2024-05-06T12:00:00.000+0000", noon),
+            (TimeFormat::Rfc3339, "2024-05-06 12:00:00", noon),
+            (TimeFormat::Rfc2822, "Mon, 06 May 2024 12:00:00 +0000", noon),
+            (TimeFormat::Rfc2822, "Mon, 06 May 2024 08:00:00 -0400", noon),
+            (TimeFormat::Epoch, "1714996800", noon),
+            (TimeFormat::Epoch, "1714996800.123456", noon + 123_456),
+            (TimeFormat::Epoch, "1714996800.1234569", noon + 123_456),
+            (TimeFormat::Epoch, "-0.0000001", -1),
+            (TimeFormat::EpochMs, "1714996800000", noon),
+            (TimeFormat::Date, "2024-05-06", noon - 43_200_000_000),
+            (TimeFormat::Number, "42", 42),
+        ] {
+            assert_eq!(format.parse(text), Some(value), "{text}");
+        }
+        for (format, text) in [
+            (TimeFormat::Rfc3339, "2024-05-06"),
+            (TimeFormat::Rfc3339, "1714996800"),
+            (TimeFormat::Epoch, "2024-05-06T12:00:00Z"),
+            (TimeFormat::Epoch, "99999999999999"),
+            (TimeFormat::Epoch, ""),
+            (TimeFormat::Date, "6 May"),
+            (TimeFormat::Number, "1.5"),
+        ] {
+            assert_eq!(format.parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn each_format_writes_what_apis_take() {
+        let value = 1_714_996_800_123_456;
+        let written: Vec<serde_json::Value> = FORMATS.iter().map(|format| format.write(value)).collect();
+        let expected = json!([
+            "2024-05-06T12:00:00.123456Z",
+            "Mon, 6 May 2024 12:00:00 +0000",
+            1_714_996_800,
+            1_714_996_800_123_i64,
+            "2024-05-06",
+            value
+        ]);
+        assert_eq!(json!(written), expected);
+        assert_eq!(TimeFormat::Rfc3339.write(0), json!("1970-01-01T00:00:00Z"));
+    }
+
+    #[test]
+    fn a_start_is_an_instant_a_date_or_a_number() {
+        assert_eq!(TimeFormat::Epoch.parse_start("1970-01-02"), Some(86_400_000_000));
+        assert_eq!(TimeFormat::Epoch.parse_start("1970-01-01T00:00:01Z"), Some(1_000_000));
+        assert_eq!(TimeFormat::Epoch.parse_start("7"), Some(7_000_000));
+        assert_eq!(TimeFormat::Number.parse_start("7"), Some(7));
+        assert_eq!(TimeFormat::Rfc3339.parse_start("yesterday"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn writing_never_moves_an_instant_forward(value in -60_000_000_000_000_000_i64..250_000_000_000_000_000) {
+            for format in FORMATS {
+                let written = format.write(value);
+                let text = written.as_str().map_or_else(|| written.to_string(), str::to_owned);
+                let read = format.parse(&text);
+                prop_assert_eq!(read, Some(format.floor(value)), "{:?} {}", format, text);
+                prop_assert!(format.floor(value) <= value && value - format.floor(value) < 86_400_000_000);
+            }
+        }
     }
 }

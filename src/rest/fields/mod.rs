@@ -1,5 +1,9 @@
 //! The values that a description points at, found in one scan of a JSON text.
 
+mod element;
 mod pointer;
+mod scan;
 
+pub(super) use element::{ElementPlan, Row};
 pub(super) use pointer::Pointer;
+pub(super) use scan::{Wanted, is_truthy, scalar};

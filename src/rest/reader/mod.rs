@@ -1,3 +1,157 @@
 //! Reads what a description says.
 
+mod ask;
+mod list;
+mod page;
 pub(super) mod plan;
+mod position;
+pub(super) mod request;
+mod verify;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::{FutureExt, StreamExt, TryStreamExt, future, stream};
+
+use self::list::StreamReader;
+use self::plan::{ApiPlan, Kind};
+use self::position::Position;
+use self::request::Values;
+use super::fields::{Wanted, is_truthy, scalar};
+use crate::http::Client;
+use crate::{
+    Batch, BatchStream, Error, ErrorKind, Mode, Monitor, Parent, ReadRequest, Reader, Record, Resource, ResourceStream,
+    Result, VerifyRequest,
+};
+
+/// A connected API.
+#[derive(Debug)]
+pub(super) struct RestReader {
+    plan: Arc<ApiPlan>,
+    streams: BTreeMap<String, Arc<StreamReader>>,
+    settings: Arc<BTreeMap<String, String>>,
+    monitor: Monitor,
+}
+
+impl RestReader {
+    /// `client` makes the client of a stream.
+    ///
+    /// # Errors
+    /// Those of `client`.
+    pub(super) fn new(
+        plan: Arc<ApiPlan>,
+        settings: BTreeMap<String, String>,
+        monitor: Monitor,
+        client: impl Fn(&plan::StreamPlan) -> Result<Client>,
+    ) -> Result<Self> {
+        let mut streams = BTreeMap::new();
+        for stream in &plan.streams {
+            let target = match &stream.kind {
+                Kind::DeletionsOf(target) => plan.stream(target).map(|target| &**target),
+                _ => None,
+            };
+            let reader = StreamReader::new(stream.clone(), target, client(stream)?);
+            streams.insert(stream.name.clone(), Arc::new(reader));
+        }
+        Ok(Self { plan, streams, settings: Arc::new(settings), monitor })
+    }
+
+    fn stream(&self, name: &str) -> Result<&Arc<StreamReader>> {
+        self.streams
+            .get(name)
+            .ok_or_else(|| Error::new(ErrorKind::Unsupported, format!("the source has no stream {name:?}")))
+    }
+
+    fn values(&self, resource: &Resource) -> Values {
+        let resource = (*resource != Resource::source_wide()).then(|| resource.name().to_owned());
+        Values { settings: self.settings.clone(), resource, ..Values::default() }
+    }
+
+    /// The batches of a read.
+    fn open(&self, request: ReadRequest) -> Result<BatchStream> {
+        let reader = self.stream(&request.stream)?.clone();
+        let position = Position::from_checkpoint(request.checkpoint.as_ref())?;
+        let mut values = self.values(&request.resource);
+        if let Some(plan) = &reader.plan.parent {
+            let Some(Parent { fields, .. }) = request.parent else {
+                return Err(Error::internal(format!("the stream {:?} was read without a parent", request.stream)));
+            };
+            // A parent that says that it has none needs no request.
+            let has_list =
+                plan.when.is_none_or(|when| fields.get(when).is_some_and(|value| is_truthy(&value.to_string())));
+            if !has_list {
+                return Ok(stream::empty().boxed());
+            }
+            values.parent = plan.fields.iter().cloned().zip(fields).collect();
+        }
+        Ok(reader.read(values, position, request.mode, request.monitor))
+    }
+
+    /// The stream whose first page shows that the settings are right: the list of resources, or the first that needs nothing else.
+    fn probed(&self) -> Option<&Arc<StreamReader>> {
+        let name = match &self.plan.resource {
+            Some(list) => Some(&list.stream),
+            None => self.plan.streams.iter().find(|stream| stream.parent.is_none()).map(|stream| &stream.name),
+        };
+        name.and_then(|name| self.streams.get(name))
+    }
+}
+
+#[async_trait]
+impl Reader for RestReader {
+    async fn check(&self) -> Result<()> {
+        match self.probed() {
+            Some(reader) => reader.probe(self.values(&Resource::source_wide()), &self.monitor).await,
+            None => Ok(()),
+        }
+    }
+
+    fn discover(&self) -> ResourceStream {
+        let Some(list) = &self.plan.resource else {
+            return stream::iter([Resource::new(self.plan.name.clone())]).boxed();
+        };
+        let reader = match self.stream(&list.stream) {
+            Ok(reader) => reader.clone(),
+            Err(error) => return future::ready(Err(error)).into_stream().boxed(),
+        };
+        let values = self.values(&Resource::source_wide());
+        let position = Position::mark(None);
+        let mut wanted = Wanted::default();
+        let slot = wanted.add(&list.id);
+        let resources = move |batch: Batch| {
+            let resources: Vec<Result<Resource>> =
+                batch.records.iter().filter_map(|record| resource(record, &wanted, slot)).collect();
+            stream::iter(resources)
+        };
+        reader.read(values, position, Mode::Reconcile, self.monitor.clone()).map_ok(resources).try_flatten().boxed()
+    }
+
+    fn read(&self, request: ReadRequest) -> BatchStream {
+        match self.open(request) {
+            Ok(batches) => batches,
+            Err(error) => future::ready(Err(error)).into_stream().boxed(),
+        }
+    }
+
+    async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
+        let reader = self.stream(&request.stream)?.clone();
+        if !reader.plan.is_verifiable() {
+            return Ok(Vec::new());
+        }
+        let values = self.values(&request.resource);
+        reader.verify(values, request).await
+    }
+}
+
+/// The resource that a record of the list of resources is; `None` for a deletion.
+fn resource(record: &Record, wanted: &Wanted, slot: usize) -> Option<Result<Resource>> {
+    let json = record.json()?;
+    let found = wanted.scan(json).ok()?;
+    let name = found.value(slot).and_then(scalar);
+    Some(match name {
+        Some(name) => Resource::new(name.into_owned()),
+        None => Err(Error::invalid_data(format!("the resource {:?} has no name", record.key))
+            .with_help("let `resource.id` point at a text or a number in the records of its stream")),
+    })
+}

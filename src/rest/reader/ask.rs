@@ -1,0 +1,186 @@
+//! Sends requests for pages, and decides what the answers mean.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::super::api::Action;
+use super::super::fields::ElementPlan;
+use super::page::{Content, EnvelopePlan, Next, Page, Progress};
+use super::plan::StreamPlan;
+use super::request::Prepared;
+use crate::http::{Client, Request, Response};
+use crate::{Error, ErrorKind, Monitor, Result, Retry, SourceEvent};
+
+/// The first wait for a limit of unknown length; it doubles up to the longest.
+const FIRST_WAIT: Duration = Duration::from_secs(30);
+const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+
+/// The longest total wait of one request.
+const MAX_WAIT: Duration = Duration::from_secs(65 * 60);
+
+/// What an answer means.
+#[derive(Debug)]
+pub(in crate::rest) enum Answer {
+    Page(Page, Next),
+    /// The list is empty.
+    Empty,
+    /// The list is left as it is; the error says why.
+    Skip(Error),
+    /// What was asked for is gone.
+    Gone(Error),
+    /// The list has to be read from its start.
+    Restart(Error),
+    /// The question has too many results.
+    Split(Error),
+}
+
+/// Sends the requests of one stream.
+#[derive(Debug, Clone)]
+pub(in crate::rest) struct Asker {
+    pub(in crate::rest) client: Client,
+    pub(in crate::rest) stream: Arc<StreamPlan>,
+    pub(in crate::rest) monitor: Monitor,
+}
+
+/// What one attempt brings.
+enum Attempt {
+    Answer(Answer),
+    Wait(Option<Duration>, Error),
+}
+
+impl Asker {
+    /// Asks for a page.
+    ///
+    /// # Errors
+    /// Those of the client, and those that the description calls errors.
+    pub(in crate::rest) async fn page(
+        &self,
+        envelope: &EnvelopePlan,
+        elements: &ElementPlan,
+        prepared: &Prepared,
+        at: Option<&Next>,
+        progress: &mut Progress,
+    ) -> Result<Answer> {
+        let prepared = match at {
+            Some(Next::Set(place, value)) => {
+                let mut prepared = prepared.clone();
+                prepared.set(place, value)?;
+                prepared
+            }
+            _ => prepared.clone(),
+        };
+        let is_first = progress.pages == 0;
+        let mut waited = Duration::ZERO;
+        let mut waits = 0;
+        loop {
+            let request = match at {
+                Some(Next::Url(url)) => prepared.follow(&self.client, url.as_str()),
+                _ => prepared.request(&self.client),
+            };
+            let read = |response: Response| {
+                if response.status() >= 400 {
+                    let code = envelope.code(response.body());
+                    return self.rejected(&response, code, is_first);
+                }
+                match envelope.read(elements, &response)? {
+                    Content::Code(code) => self.rejected(&response, Some(code), is_first),
+                    Content::Page(mut page) => {
+                        let next = progress.next(&self.stream, &mut page, &response)?;
+                        Ok(Attempt::Answer(Answer::Page(page, next)))
+                    }
+                }
+            };
+            match self.send(request, read).await? {
+                Attempt::Answer(answer) => return Ok(answer),
+                Attempt::Wait(after, error) => {
+                    let wait = after.unwrap_or_else(|| FIRST_WAIT.saturating_mul(1 << waits).min(LONGEST_WAIT));
+                    waits = (waits + 1).min(8);
+                    waited += wait;
+                    if waited > MAX_WAIT {
+                        return Err(Error::new(ErrorKind::RateLimited, error.message().to_owned())
+                            .with_help("try again later, or send fewer requests: write `pace = \"10/1m\"`"));
+                    }
+                    self.pause(wait).await;
+                }
+            }
+        }
+    }
+
+    async fn send<T: Send>(&self, request: Request, read: impl FnMut(Response) -> Result<T> + Send) -> Result<T> {
+        let name = &self.stream.name;
+        request.allow_errors().send_with(&self.monitor, read).await.map_err(|error| error.with_context("stream", name))
+    }
+
+    async fn pause(&self, wait: Duration) {
+        let until = Timestamp::now().saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX));
+        let until = until.unwrap_or(Timestamp::MAX);
+        self.monitor.event(SourceEvent::Waiting { reason: "rate limit".to_owned(), until });
+        let waiting = self.monitor.wait();
+        tokio::time::sleep(wait).await;
+        drop(waiting);
+        self.monitor.event(SourceEvent::Resumed);
+    }
+
+    /// What the description says about an error.
+    fn rejected(&self, response: &Response, code: Option<String>, is_first: bool) -> Result<Attempt> {
+        let status = response.status().to_string();
+        let (action, by) = match code.as_deref().and_then(|code| Some((*self.stream.errors.actions.get(code)?, code))) {
+            Some((action, code)) => (Some(action), code.to_owned()),
+            None => (self.stream.errors.actions.get(&status).copied(), status),
+        };
+        let error = error_of(response, code.as_deref());
+        let answer = match action {
+            Some(Action::Wait) => return Ok(Attempt::Wait(response.retry_after(), error)),
+            Some(Action::Retry) => {
+                let retry = response.retry_after().map_or(Retry::Backoff, Retry::After);
+                return Err(error.with_retry(retry));
+            }
+            Some(Action::Empty) if is_first => Answer::Empty,
+            Some(Action::Skip) if is_first => Answer::Skip(error),
+            Some(action @ (Action::Empty | Action::Skip)) => {
+                let action = if action == Action::Empty { "empty" } else { "skip" };
+                return Err(error.with_help(format!(
+                    "run it again: `{by} = \"{action}\"` holds for the first page of a list only, and this is a later one"
+                )));
+            }
+            Some(Action::Gone) => Answer::Gone(error),
+            Some(Action::Restart) if !is_first => Answer::Restart(error),
+            Some(Action::Split) => Answer::Split(error),
+            Some(Action::Restart | Action::Fail) => return Err(error.with_retry(Retry::Never)),
+            None => return Err(error),
+        };
+        Ok(Attempt::Answer(answer))
+    }
+}
+
+/// The error that a response is: that of its status, or of a code in it.
+pub(in crate::rest) fn error_of(response: &Response, code: Option<&str>) -> Error {
+    let advice = |by: &str| {
+        format!(
+            "correct the request; if the answer means something else, say so: `errors = {{ {by} = \"skip\" }}`, or `wait`, `retry`, \
+             `empty`, `gone`, `restart`, `split`"
+        )
+    };
+    if response.status() < 400 {
+        let code = code.unwrap_or_default();
+        return Error::invalid_data(format!("the server answers with the error {code:?}"))
+            .with_status(response.status())
+            .with_code(code)
+            .with_context("url", response.url())
+            .with_help(advice(code));
+    }
+    let error = response.rejection();
+    match code {
+        Some(code) => {
+            let help = advice(code);
+            error.with_code(code).with_help(help)
+        }
+        None if error.help().is_none() => {
+            let help = advice(&response.status().to_string());
+            error.with_help(help)
+        }
+        None => error,
+    }
+}

@@ -1,0 +1,583 @@
+//! Reads lists: whole, by windows, from the newest down to a mark, or again and again from the last version.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use async_stream::try_stream;
+use futures::StreamExt;
+use jiff::Timestamp;
+
+use super::super::fields::{ElementPlan, Row};
+use super::super::stream::Order;
+use super::super::template::Placeholder;
+use super::ask::{Answer, Asker};
+use super::page::{EnvelopePlan, Next, Progress};
+use super::plan::{Kind, StreamPlan};
+use super::position::Position;
+use super::request::{Prepared, Values};
+use crate::http::Client;
+use crate::record::content_hash;
+use crate::{Batch, BatchStream, Error, ErrorKind, Mode, Monitor, Result, SourceEvent, Version};
+
+/// How often in a row a list may begin again because its token has expired.
+const MAX_RESTARTS: u32 = 5;
+
+/// A stream that is ready to be read.
+#[derive(Debug)]
+pub(in crate::rest) struct StreamReader {
+    pub(in crate::rest) plan: Arc<StreamPlan>,
+    pub(in crate::rest) client: Client,
+    envelope: EnvelopePlan,
+    elements: ElementPlan,
+    /// How to read single records.
+    pub(in crate::rest) single: Option<(EnvelopePlan, ElementPlan)>,
+    /// Whether the versions of the records that the list deletes are instants.
+    deletes_instants: bool,
+}
+
+impl StreamReader {
+    pub(in crate::rest) fn new(plan: Arc<StreamPlan>, target: Option<&StreamPlan>, client: Client) -> Self {
+        let last = match &plan.paginate.by {
+            super::plan::PagingPlan::Last { last, .. } => Some(last),
+            _ => None,
+        };
+        let stub = plan.get.as_ref().and_then(|get| get.keys.as_ref());
+        let records = || {
+            let deletes = matches!(plan.kind, Kind::DeletionsOf(_));
+            ElementPlan::new(&plan.key).version(plan.version.as_ref()).deleted(plan.deleted.as_ref()).deletes(deletes)
+        };
+        let elements = records().since(plan.since_at.as_ref()).last(last).stub(stub);
+        let single = plan.get.as_ref().map(|get| (EnvelopePlan::new(&get.records, None, &plan.errors.code), records()));
+        let has_instants = |plan: &StreamPlan| plan.version.as_ref().is_some_and(|(_, format)| format.is_instant());
+        Self {
+            envelope: EnvelopePlan::new(&plan.records, Some(&plan.paginate), &plan.errors.code),
+            elements,
+            single,
+            deletes_instants: target.is_some_and(has_instants),
+            client,
+            plan,
+        }
+    }
+
+    /// Reads the list.
+    pub(in crate::rest) fn read(
+        self: Arc<Self>,
+        values: Values,
+        position: Position,
+        mode: Mode,
+        monitor: Monitor,
+    ) -> BatchStream {
+        let asker = Asker { client: self.client.clone(), stream: self.plan.clone(), monitor };
+        let has_since = self.plan.request.has(&Placeholder::Since);
+        let is_incremental = self.plan.kind == Kind::Incremental;
+        let by_version = self.plan.order == Some(Order::Version) && has_since && self.plan.since.window.is_none();
+        let reading = Reading { reader: self, asker, values, position, mode };
+        match reading.reader.plan.kind {
+            Kind::Append => reading.downwards(),
+            _ if is_incremental && by_version => reading.by_version(),
+            _ => reading.whole(),
+        }
+    }
+
+    /// Asks for the first page, and throws it away.
+    ///
+    /// # Errors
+    /// Those of the request.
+    pub(in crate::rest) async fn probe(&self, mut values: Values, monitor: &Monitor) -> Result<()> {
+        let asker = Asker { client: self.client.clone(), stream: self.plan.clone(), monitor: monitor.clone() };
+        let now = Timestamp::now().as_microsecond();
+        values.until = Some(self.plan.since.format.write(now));
+        if let Some(window) = self.plan.since.window {
+            values.since = Some(self.plan.since.format.write(now - micros(window)));
+        }
+        let prepared = values.request(&self.plan.request)?;
+        let answer = asker.page(&self.envelope, &self.elements, &prepared, None, &mut Progress::default()).await?;
+        match answer {
+            Answer::Skip(error) | Answer::Gone(error) | Answer::Restart(error) => Err(error),
+            Answer::Page(..) | Answer::Empty | Answer::Split(_) => Ok(()),
+        }
+    }
+}
+
+fn micros(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// One read of a list.
+struct Reading {
+    reader: Arc<StreamReader>,
+    asker: Asker,
+    values: Values,
+    position: Position,
+    mode: Mode,
+}
+
+/// How the pages of a question end.
+enum End {
+    Complete,
+    /// There may be more than the server has sent.
+    Capped(Error),
+    /// A page from which a version-ordered list is asked for again.
+    Anchor,
+}
+
+impl Reading {
+    fn plan(&self) -> &StreamPlan {
+        &self.reader.plan
+    }
+
+    fn overlap(&self) -> i64 {
+        micros(self.plan().since.overlap)
+    }
+
+    /// The first value of all, and whether the description gives one.
+    fn start(&self) -> Result<(i64, bool)> {
+        let since = &self.plan().since;
+        let Some(text) = &since.start else { return Ok((0, false)) };
+        let start = since.format.parse_start(text).ok_or_else(|| {
+            Error::configuration(format!(
+                "`since.start` of the stream {:?}, {text:?}, is not {}",
+                self.plan().name,
+                since.format
+            ))
+            .with_help("write it in RFC 3339, as a date, or as a number")
+        });
+        Ok((start?, true))
+    }
+
+    /// Fills the request of a question.
+    fn question(&mut self, since: Option<i64>, until: Option<i64>, start: i64) -> Result<Prepared> {
+        let format = self.plan().since.format;
+        self.values.since = since.map(|value| format.write(value));
+        self.values.start = format.write(start);
+        self.values.until = until.map(|value| format.write(value));
+        self.values.request(&self.reader.plan.request)
+    }
+
+    async fn ask(&self, prepared: &Prepared, at: Option<&Next>, progress: &mut Progress) -> Result<Answer> {
+        self.asker.page(&self.reader.envelope, &self.reader.elements, prepared, at, progress).await
+    }
+
+    /// The records of a page. Stubs are filled.
+    async fn batch(&self, rows: Vec<Row>, started: i64) -> Result<Batch> {
+        let rows = match self.plan().get.as_ref().filter(|get| get.keys.is_some()) {
+            Some(get) => return self.fill(rows, get.batch).await,
+            None => rows,
+        };
+        let mut batch = Batch::new();
+        for Row { content, since, .. } in rows {
+            match content {
+                Ok(mut record) => {
+                    if self.reader.deletes_instants && record.version == Version::NONE {
+                        let at = since
+                            .filter(|_| self.plan().since_at.as_ref().is_some_and(|(_, format)| format.is_instant()));
+                        record.version = Version(at.unwrap_or(started));
+                    }
+                    batch.records.push(record);
+                }
+                Err(reject) => batch.rejects.push(reject),
+            }
+        }
+        Ok(batch)
+    }
+
+    /// Asks for the records that the rows are stubs of.
+    async fn fill(&self, rows: Vec<Row>, size: usize) -> Result<Batch> {
+        let (Some(get), Some((envelope, elements))) = (&self.plan().get, &self.reader.single) else {
+            return Ok(Batch::new());
+        };
+        let mut batch = Batch::new();
+        let mut keys = Vec::new();
+        for row in rows {
+            match (row.stub, row.content) {
+                (Some(key), _) => keys.push(key),
+                (None, Ok(record)) => {
+                    batch = batch.reject("the stub has no key to ask with", record.json().cloned().unwrap_or_default());
+                }
+                (None, Err(reject)) => batch.rejects.push(reject),
+            }
+        }
+        for keys in keys.chunks(size) {
+            let values = Values { keys: keys.to_vec(), ..self.values.clone() };
+            let prepared = values.request(&get.request)?;
+            let asked = keys.len();
+            let answer = self.asker.page(envelope, elements, &prepared, None, &mut Progress::default()).await?;
+            let rows = match answer {
+                Answer::Page(page, _) => page.rows,
+                Answer::Empty => Vec::new(),
+                Answer::Skip(error) | Answer::Gone(error) | Answer::Restart(error) | Answer::Split(error) => {
+                    return Err(error.with_help("correct `get` of the stream, or leave its `keys` out"));
+                }
+            };
+            // What the list has just shown and the server does not return has been deleted meanwhile.
+            let missing = asked.saturating_sub(rows.len()) as u64;
+            if missing > 0 {
+                batch = batch.exclude("gone", missing);
+            }
+            for row in rows {
+                match row.content {
+                    Ok(record) => batch.records.push(record),
+                    Err(reject) => batch.rejects.push(reject),
+                }
+            }
+        }
+        Ok(batch)
+    }
+
+    /// The answer to a list that is to be left as it is.
+    ///
+    /// # Errors
+    /// That of the server, in a reconcile run of a list of changes: it would prove that all records are gone.
+    fn skipped(&self, error: Error) -> Result<Option<Batch>> {
+        let is_list = matches!(self.plan().kind, Kind::Snapshot | Kind::Child);
+        if self.mode == Mode::Reconcile && !is_list {
+            return Err(error.with_help(
+                "run it without `--reconcile`, or select other streams: what is skipped cannot be reconciled",
+            ));
+        }
+        self.asker.monitor.event(SourceEvent::Warning(format!(
+            "the stream {} is skipped, and stays as it is: {}",
+            self.plan().name,
+            error.message()
+        )));
+        Ok(is_list.then(Batch::unchanged))
+    }
+
+    fn gone(&self, error: &Error) -> Error {
+        Error::new(ErrorKind::NotFound, error.message().to_owned())
+            .with_context("stream", &self.plan().name)
+            .with_help("check that it still exists, and that the credentials may read it")
+    }
+
+    fn restarted(&self, restarts: &mut u32, error: Error) -> Result<()> {
+        *restarts += 1;
+        if *restarts > MAX_RESTARTS {
+            return Err(error.with_help("read it less often, or in smaller parts: the list cannot be read to its end"));
+        }
+        Ok(())
+    }
+
+    fn is_capped(&self, progress: &Progress) -> bool {
+        self.plan().cap.is_some_and(|cap| progress.records >= cap)
+    }
+
+    fn cap_error(&self, progress: &Progress) -> Error {
+        Error::invalid_data(format!(
+            "one question to the stream {:?} has {} results, and `cap` allows {}: there may be more",
+            self.plan().name,
+            progress.records,
+            self.plan().cap.unwrap_or_default()
+        ))
+        .with_help(
+            "let the stream ask for less at once: `since = { window = \"1d\" }` with `{until}`, or `order = \"version\"` with an ascending \
+             list",
+        )
+    }
+
+    /// The start of the read, by the server's clock if it tells.
+    fn started(date: Option<Timestamp>, now: i64) -> i64 {
+        date.map_or(now, Timestamp::as_microsecond)
+    }
+
+    /// Reads a list to its end, in one question or by windows, and down to the mark where the newest come first.
+    fn whole(mut self) -> BatchStream {
+        try_stream! {
+            let plan = self.reader.plan.clone();
+            let (start, has_start) = self.start()?;
+            let now = Timestamp::now().as_microsecond();
+            let keeps_mark = matches!(plan.kind, Kind::Incremental | Kind::DeletionsOf(_));
+            let floor = self.position.mark.map(|mark| mark.saturating_sub(self.overlap()));
+            let stops_at = floor.filter(|_| plan.order == Some(Order::VersionDescending));
+            let has_until = plan.request.has(&Placeholder::Until);
+            let resumed = self.position.read.clone();
+            let mut started = resumed.as_ref().map(|read| read.started);
+            let mut from = resumed.as_ref().map(|read| read.at).or(floor);
+            if has_start || plan.since.window.is_some() {
+                from = from.or(Some(start));
+            }
+            let window = plan.since.window.map(micros).filter(|_| has_until);
+            let (mut span, mut restarts, mut offered) = (window, 0, 0);
+            let (mut newest, mut pending) = (self.position.mark, None::<Batch>);
+            loop {
+                let end = span.map_or(now, |span| from.unwrap_or(start).saturating_add(span).min(now));
+                let until = has_until.then_some(end);
+                let prepared = self.question(from, until, start)?;
+                let (mut progress, mut at) = (Progress::default(), None::<Next>);
+                let ending = loop {
+                    let (page, next) = match self.ask(&prepared, at.as_ref(), &mut progress).await? {
+                        Answer::Page(page, next) => (page, next),
+                        Answer::Empty => break End::Complete,
+                        Answer::Skip(error) => {
+                            if let Some(batch) = pending.take() {
+                                yield batch;
+                            }
+                            if let Some(unchanged) = self.skipped(error)?.filter(|_| offered == 0) {
+                                yield unchanged;
+                            }
+                            return;
+                        }
+                        Answer::Gone(error) => Err(self.gone(&error))?,
+                        Answer::Restart(error) => {
+                            self.restarted(&mut restarts, error)?;
+                            (progress, at) = (Progress::default(), None);
+                            continue;
+                        }
+                        Answer::Split(error) => break End::Capped(error),
+                    };
+                    let began = *started.get_or_insert(Self::started(page.date, now));
+                    let values: Vec<Option<i64>> = page.rows.iter().map(|row| row.since).collect();
+                    newest = newest.max(values.iter().copied().flatten().max());
+                    let is_below = |stop: i64| {
+                        !values.is_empty() && values.iter().all(|value| value.is_some_and(|value| value < stop))
+                    };
+                    let is_done = next == Next::End || stops_at.is_some_and(is_below);
+                    let batch = self.batch(page.rows, began).await?;
+                    offered += batch.offered();
+                    if batch.offered() > 0
+                        && let Some(before) = pending.replace(batch)
+                    {
+                        yield before;
+                    }
+                    if self.is_capped(&progress) {
+                        break End::Capped(self.cap_error(&progress));
+                    }
+                    if is_done {
+                        break End::Complete;
+                    }
+                    at = Some(next);
+                };
+                match ending {
+                    End::Complete | End::Anchor if end < now && has_until && span.is_some() => {
+                        let read = Position::unfinished(self.position.mark, started.unwrap_or(now), end);
+                        if keeps_mark && let Some(batch) = pending.take() {
+                            yield batch.checkpoint(read.checkpoint()?);
+                        }
+                        (from, span) = (Some(end), window);
+                    }
+                    End::Complete | End::Anchor => break,
+                    End::Capped(error) => {
+                        let asked = end.saturating_sub(from.unwrap_or(start));
+                        let half = plan.since.format.floor(asked / 2);
+                        if span.is_none() || half < 1 {
+                            Err(error)?;
+                        }
+                        span = Some(half);
+                    }
+                }
+            }
+            let mark = match (plan.since.format.is_instant(), started) {
+                (true, Some(started)) => Some(started.min(now).max(0)),
+                (true, None) => None,
+                (false, _) => newest,
+            };
+            let is_news = offered > 0 || resumed.is_some();
+            match (pending.take(), mark.filter(|_| keeps_mark && is_news)) {
+                (batch, Some(mark)) => yield batch.unwrap_or_default().checkpoint(Position::mark(Some(mark)).checkpoint()?),
+                (Some(batch), None) => yield batch,
+                (None, None) => {}
+            }
+        }
+        .boxed()
+    }
+
+    /// Reads a list in the order of versions. Pages with numbers drift while rows change: such a list is asked for again from the last
+    /// version of each page.
+    fn by_version(mut self) -> BatchStream {
+        try_stream! {
+            let plan = self.reader.plan.clone();
+            let format = plan.since.format;
+            let (start, has_start) = self.start()?;
+            let now = Timestamp::now().as_microsecond();
+            let overlap = self.overlap();
+            let mut anchor = self.position.mark.map(|mark| mark.saturating_sub(overlap));
+            if has_start {
+                anchor = anchor.or(Some(start));
+            }
+            let (mut newest, mut started, mut restarts) = (self.position.mark, None, 0);
+            // The rows that have the version of the anchor, as far as they are known.
+            let mut tied: HashSet<[u8; 16]> = HashSet::new();
+            let mut written = self.position.mark;
+            loop {
+                let prepared = self.question(anchor, None, start)?;
+                let base = format.floor(anchor.unwrap_or(start));
+                let (mut progress, mut at) = (Progress::default(), None::<Next>);
+                let (mut furthest, mut previous, mut unknown) = (base, None::<i64>, 0_u64);
+                let mut last_page: Vec<([u8; 16], i64)> = Vec::new();
+                let ending = loop {
+                    let (page, next) = match self.ask(&prepared, at.as_ref(), &mut progress).await? {
+                        Answer::Page(page, next) => (page, next),
+                        Answer::Empty => break End::Complete,
+                        Answer::Skip(error) => {
+                            self.skipped(error)?;
+                            return;
+                        }
+                        Answer::Gone(error) => Err(self.gone(&error))?,
+                        Answer::Restart(error) => {
+                            self.restarted(&mut restarts, error)?;
+                            if format.floor(furthest) > base {
+                                break End::Anchor;
+                            }
+                            (progress, at, previous) = (Progress::default(), None, None);
+                            continue;
+                        }
+                        Answer::Split(error) => break End::Capped(error),
+                    };
+                    let began = *started.get_or_insert(Self::started(page.date, now));
+                    last_page.clear();
+                    for row in &page.rows {
+                        if let Some(value) = row.since {
+                            if previous.is_some_and(|previous| previous.saturating_sub(overlap) > value) {
+                                Err(self.unsorted(previous.unwrap_or_default(), value))?;
+                            }
+                            previous = previous.max(Some(value));
+                            furthest = furthest.max(value);
+                        }
+                        if let Ok(record) = &row.content {
+                            let key = content_hash(&record.key);
+                            unknown += u64::from(tied.insert(key));
+                            last_page.push((key, row.since.unwrap_or(base)));
+                        }
+                    }
+                    let has_advanced = format.floor(furthest) > base;
+                    // Among tied rows, pages drift until a pass has brought nothing new.
+                    let is_certain = !(progress.is_numbered && progress.pages > 1);
+                    if is_certain && previous.is_some() {
+                        newest = newest.max(Some(furthest));
+                    }
+                    let is_past_start = format.is_instant() && furthest > began;
+                    let mut batch = self.batch(page.rows, began).await?;
+                    if batch.offered() > 0 {
+                        if newest.is_some() {
+                            batch = batch.checkpoint(Position::mark(newest).checkpoint()?);
+                            written = newest;
+                        }
+                        yield batch;
+                    }
+                    if next == Next::End {
+                        break if self.is_capped(&progress) { End::Capped(self.cap_error(&progress)) } else { End::Complete };
+                    }
+                    if self.is_capped(&progress) {
+                        break End::Capped(self.cap_error(&progress));
+                    }
+                    if progress.is_numbered && has_advanced {
+                        break End::Anchor;
+                    }
+                    if !progress.is_numbered && is_past_start {
+                        break End::Complete;
+                    }
+                    at = Some(next);
+                };
+                if progress.is_numbered && progress.pages > 1 && unknown > 0 && !matches!(ending, End::Capped(_)) {
+                    continue;
+                }
+                if furthest > base || progress.records > 0 && newest.is_some() {
+                    newest = newest.max(Some(furthest));
+                }
+                let next_anchor = format.floor(furthest);
+                match ending {
+                    End::Complete => break,
+                    End::Capped(error) if next_anchor <= base => Err(error.with_help(
+                        "ask for smaller parts: more records than `cap` have the same version, so that no question gets past them",
+                    ))?,
+                    End::Capped(_) | End::Anchor => {
+                        if started.is_some_and(|started| format.is_instant() && furthest > started) {
+                            break;
+                        }
+                        tied = last_page
+                            .iter()
+                            .filter(|(_, value)| format.floor(*value) == next_anchor)
+                            .map(|(key, _)| *key)
+                            .collect();
+                        anchor = Some(next_anchor);
+                    }
+                }
+            }
+            if newest != written {
+                yield Batch::new().checkpoint(Position::mark(newest).checkpoint()?);
+            }
+        }
+        .boxed()
+    }
+
+    fn unsorted(&self, before: i64, value: i64) -> Error {
+        let format = self.plan().since.format;
+        Error::invalid_data(format!(
+            "the stream {:?} is not sorted by its version, the oldest first: {} comes after {}",
+            self.plan().name,
+            format.write(value),
+            format.write(before)
+        ))
+        .with_help("let the request sort the list, or remove `order = \"version\"`")
+    }
+
+    /// Reads immutable records from the newest down.
+    fn downwards(mut self) -> BatchStream {
+        try_stream! {
+            let plan = self.reader.plan.clone();
+            let (start, has_start) = self.start()?;
+            let now = Timestamp::now().as_microsecond();
+            let has_until = plan.request.has(&Placeholder::Until);
+            let window = plan.since.window.map(micros).filter(|_| has_until);
+            let below = self.position.below;
+            // One more second: an upper bound may be exclusive.
+            let mut top = below.map_or(now, |below| below.saturating_add(1_000_000).min(now));
+            let (mut span, mut restarts) = (window, 0);
+            let mut lowest = below;
+            loop {
+                let bottom = span.map(|span| top.saturating_sub(span).max(start));
+                let since = bottom.or(has_start.then_some(start));
+                let prepared = self.question(since, has_until.then_some(top), start)?;
+                let (mut progress, mut at) = (Progress::default(), None::<Next>);
+                let ending = loop {
+                    let (page, next) = match self.ask(&prepared, at.as_ref(), &mut progress).await? {
+                        Answer::Page(page, next) => (page, next),
+                        Answer::Empty => break End::Complete,
+                        Answer::Skip(error) => {
+                            self.skipped(error)?;
+                            return;
+                        }
+                        Answer::Gone(error) => Err(self.gone(&error))?,
+                        Answer::Restart(error) => {
+                            self.restarted(&mut restarts, error)?;
+                            (progress, at) = (Progress::default(), None);
+                            continue;
+                        }
+                        Answer::Split(error) => break End::Capped(error),
+                    };
+                    let mut rows = page.rows;
+                    // Without an upper bound, the list begins at the top again.
+                    rows.retain(|row| below.is_none_or(|below| row.since.is_none_or(|value| value <= below)));
+                    let values = rows.iter().filter_map(|row| row.since);
+                    lowest = values.chain(lowest).min();
+                    let mut batch = self.batch(rows, now).await?;
+                    if batch.offered() > 0 {
+                        if let Some(lowest) = lowest {
+                            batch = batch.checkpoint(Position::below(lowest).checkpoint()?);
+                        }
+                        yield batch;
+                    }
+                    if self.is_capped(&progress) {
+                        break End::Capped(self.cap_error(&progress));
+                    }
+                    if next == Next::End {
+                        break End::Complete;
+                    }
+                    at = Some(next);
+                };
+                match (ending, bottom) {
+                    (End::Capped(error), None) => Err(error)?,
+                    (End::Capped(error), Some(bottom)) => {
+                        let half = plan.since.format.floor(top.saturating_sub(bottom) / 2);
+                        if half < 1 {
+                            Err(error)?;
+                        }
+                        span = Some(half);
+                    }
+                    (_, Some(bottom)) if bottom > start => (top, span) = (bottom, window),
+                    _ => break,
+                }
+            }
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,336 @@
+//! A page of a list: its records, and where the next one is.
+
+use std::collections::HashSet;
+
+use bytestring::ByteString;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::super::fields::{ElementPlan, Pointer, Row, Wanted, is_truthy, scalar};
+use super::plan::{PaginatePlan, PagingPlan, Place, StreamPlan};
+use crate::http::{Response, Url};
+use crate::record::content_hash;
+use crate::{Error, ErrorKind, Result, Retry};
+
+/// The consecutive pages without a record after which a list counts as endless.
+const MAX_EMPTY_PAGES: u32 = 1_000;
+
+/// What to find in a page beside its records.
+#[derive(Debug, Clone)]
+pub(in crate::rest) struct EnvelopePlan {
+    wanted: Wanted,
+    records: (usize, Pointer),
+    token: Option<usize>,
+    more: Option<usize>,
+    done: Option<usize>,
+    codes: Vec<usize>,
+}
+
+impl EnvelopePlan {
+    pub(in crate::rest) fn new(records: &Pointer, paginate: Option<&PaginatePlan>, codes: &[Pointer]) -> Self {
+        let mut wanted = Wanted::default();
+        let records = (wanted.add(records), records.clone());
+        let token = paginate.and_then(|paginate| match &paginate.by {
+            PagingPlan::Next(pointer) | PagingPlan::Token { token: pointer, .. } => Some(wanted.add(pointer)),
+            _ => None,
+        });
+        let more = paginate.and_then(|paginate| paginate.more.as_ref()).map(|pointer| wanted.add(pointer));
+        let done = paginate.and_then(|paginate| paginate.done.as_ref()).map(|pointer| wanted.add(pointer));
+        let codes = codes.iter().map(|pointer| wanted.add(pointer)).collect();
+        Self { wanted, records, token, more, done, codes }
+    }
+
+    /// The code of an error in a body, if it has one.
+    pub(in crate::rest) fn code(&self, body: &str) -> Option<String> {
+        if self.codes.is_empty() {
+            return None;
+        }
+        let found = self.wanted.scan(body).ok()?;
+        self.codes.iter().filter_map(|slot| found.value(*slot)).find_map(code)
+    }
+
+    /// Reads a successful response.
+    ///
+    /// # Errors
+    /// `InvalidData`, with the place, for a body that is not JSON or has no list of records.
+    pub(in crate::rest) fn read(&self, elements: &ElementPlan, response: &Response) -> Result<Content> {
+        let body = response.body();
+        let date = response.date();
+        let is_plain_list = self.records.1.steps().is_empty() && body.trim_start().starts_with('[');
+        if is_plain_list {
+            let rows = elements.list(body).map_err(|error| error.with_context("url", response.url()))?;
+            return Ok(Content::Page(Page { rows, hash: content_hash(body), date, token: None, more: None }));
+        }
+        let unreadable = |error: serde_json::Error| {
+            Error::invalid_data("the answer is not JSON")
+                .with_retry(Retry::Backoff)
+                .with_context("url", response.url())
+                .with_source(error)
+        };
+        let found = self.wanted.scan(body).map_err(unreadable)?;
+        if let Some(code) = self.codes.iter().filter_map(|slot| found.value(*slot)).find_map(code) {
+            return Ok(Content::Code(code));
+        }
+        let flag = |slot: Option<usize>| slot.and_then(|slot| found.value(slot)).map(is_truthy);
+        let more = match (flag(self.more), flag(self.done)) {
+            (_, Some(true)) | (Some(false), _) => Some(false),
+            (Some(true), _) | (_, Some(false)) => Some(true),
+            (None, None) => None,
+        };
+        let token = self.token.and_then(|slot| found.value(slot)).filter(|raw| *raw != "\"\"" && *raw != "false");
+        let token = token.map(|raw| {
+            let token = scalar(raw).and_then(|_| serde_json::from_str::<Value>(raw).ok());
+            token.ok_or_else(|| {
+                Error::invalid_data("what should lead to the next page is neither text nor number")
+                    .with_context("url", response.url())
+                    .with_help("correct the pointer of `paginate`")
+            })
+        });
+        let Some(list) = found.get(self.records.0) else {
+            return Err(self.no_list("there is nothing", body, response));
+        };
+        let text = body.slice_ref(list);
+        let rows = match list.as_bytes().first() {
+            Some(b'[') => elements.list(&text).map_err(|error| error.with_context("url", response.url()))?,
+            Some(b'{') => {
+                let row = elements.single(text)?;
+                // An envelope in place of a record has no key.
+                if let Err(reject) = &row.content {
+                    return Err(self.no_list(&format!("there is one object ({})", reject.reason), body, response));
+                }
+                vec![row]
+            }
+            // Servers send null for an empty list.
+            Some(b'n') if !self.records.1.steps().is_empty() => Vec::new(),
+            _ => return Err(self.no_list("there is neither a list nor an object", body, response)),
+        };
+        Ok(Content::Page(Page { rows, hash: content_hash(list), date, token: token.transpose()?, more }))
+    }
+
+    fn no_list(&self, what: &str, body: &ByteString, response: &Response) -> Error {
+        let place = if self.records.1.steps().is_empty() { "the root".to_owned() } else { self.records.1.to_string() };
+        let lists: Vec<String> = match serde_json::from_str::<Value>(body) {
+            Ok(Value::Object(members)) => {
+                let lists = members.iter().filter(|(_, value)| value.is_array());
+                lists.map(|(name, _)| format!("\"/{}\"", name.replace('~', "~0").replace('/', "~1"))).collect()
+            }
+            _ => Vec::new(),
+        };
+        let help = match lists.as_slice() {
+            [] => "let `records` point at the list of records".to_owned(),
+            lists => format!("write `records = {}`", lists.join("`, or `records = ")),
+        };
+        Error::invalid_data(format!("the answer has no list of records at {place}: {what}"))
+            .with_status(response.status())
+            .with_context("url", response.url())
+            .with_help(help)
+    }
+}
+
+/// The code that a value is, unless it says that there is no error.
+fn code(raw: &str) -> Option<String> {
+    if !is_truthy(raw) || raw == "true" {
+        return (raw == "true").then(|| "true".to_owned());
+    }
+    Some(scalar(raw).map_or_else(|| "an object".to_owned(), |text| text.into_owned()))
+}
+
+/// What a successful response is.
+#[derive(Debug)]
+pub(in crate::rest) enum Content {
+    Page(Page),
+    /// An error in spite of its status.
+    Code(String),
+}
+
+/// A page of a list.
+#[derive(Debug)]
+pub(in crate::rest) struct Page {
+    pub(in crate::rest) rows: Vec<Row>,
+    /// Of the text of the list.
+    hash: [u8; 16],
+    /// When it was sent, by the server's clock.
+    pub(in crate::rest) date: Option<Timestamp>,
+    token: Option<Value>,
+    /// Whether there are more pages, if the server says so.
+    more: Option<bool>,
+}
+
+/// Where the next page is.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::rest) enum Next {
+    /// There is none.
+    End,
+    /// At this URL.
+    Url(Url),
+    /// With this value at this place.
+    Set(Place, Value),
+}
+
+/// The pages of one question so far.
+#[derive(Debug, Default)]
+pub(in crate::rest) struct Progress {
+    /// The number of pages.
+    pub(in crate::rest) pages: u64,
+    /// The number of records.
+    pub(in crate::rest) records: u64,
+    empty_pages: u32,
+    /// What led to the pages so far, hashed.
+    seen: HashSet<[u8; 16]>,
+    /// The hash of the page before.
+    previous: Option<[u8; 16]>,
+    last: Option<Value>,
+    /// Whether the next page was found by a number that drifts when rows move.
+    pub(in crate::rest) is_numbered: bool,
+}
+
+impl Progress {
+    /// Finds the page that follows.
+    ///
+    /// # Errors
+    /// `InvalidData` for a list that has no end: a token, a URL or a page that repeats, or only empty pages.
+    pub(in crate::rest) fn next(&mut self, stream: &StreamPlan, page: &mut Page, response: &Response) -> Result<Next> {
+        let count = page.rows.len() as u64;
+        self.pages += 1;
+        self.records += count;
+        self.empty_pages = if count == 0 { self.empty_pages + 1 } else { 0 };
+        let endless = |why: String, help: &'static str| {
+            Err(Error::new(ErrorKind::InvalidData, format!("the list does not end: {why}"))
+                .with_context("url", response.url())
+                .with_context("page", self.pages)
+                .with_help(help))
+        };
+        if page.more == Some(false) {
+            return Ok(Next::End);
+        }
+        if let Some(last) = page.rows.iter_mut().rev().find_map(|row| row.last.take()) {
+            self.last = Some(last);
+        }
+        let no_flag_and_empty = page.more.is_none() && count == 0;
+        let next = match &stream.paginate.by {
+            PagingPlan::None => Next::End,
+            PagingPlan::Link => match response.next_reference()? {
+                Some(reference) => Next::Url(response.follow(reference)?),
+                None => Next::End,
+            },
+            PagingPlan::Next(_) => match &page.token {
+                Some(Value::String(reference)) => Next::Url(response.follow(reference)?),
+                Some(_) => {
+                    return Err(Error::invalid_data("the URL of the next page is not a text")
+                        .with_context("url", response.url())
+                        .with_help("correct the pointer of `paginate`"));
+                }
+                None => Next::End,
+            },
+            PagingPlan::Token { to, .. } => match page.token.take() {
+                Some(token) => Next::Set(to.clone(), token),
+                None => Next::End,
+            },
+            PagingPlan::Last { .. } | PagingPlan::Offset(_) | PagingPlan::Page(_) if no_flag_and_empty => Next::End,
+            PagingPlan::Last { last, to } => match &self.last {
+                Some(value) => Next::Set(to.clone(), value.clone()),
+                None if count == 0 => Next::End,
+                None => {
+                    return Err(Error::invalid_data(format!("no record of the page has a value at {last}"))
+                        .with_context("url", response.url())
+                        .with_help("correct `last` of `paginate`"));
+                }
+            },
+            PagingPlan::Offset(to) => Next::Set(to.clone(), self.records.into()),
+            PagingPlan::Page(to) => Next::Set(to.clone(), (self.pages + 1).into()),
+        };
+        let is_number = matches!(stream.paginate.by, PagingPlan::Offset(_) | PagingPlan::Page(_));
+        let mark = match &next {
+            Next::End
+                if page.more == Some(true) && !matches!(stream.paginate.by, PagingPlan::None | PagingPlan::Link) =>
+            {
+                return Err(Error::invalid_data(
+                    "the server says that there are more pages, and not where the next one is",
+                )
+                .with_context("url", response.url())
+                .with_help("correct the pointers of `paginate`"));
+            }
+            Next::End => return Ok(next),
+            Next::Url(url) => {
+                self.is_numbered = is_numbered(response.url(), url, count, self.records);
+                url.to_string()
+            }
+            Next::Set(_, value) => value.to_string(),
+        };
+        // An offset stands still at an empty page with a flag; the hash of the page tells whether the server moves on.
+        if !self.seen.insert(content_hash(&mark)) && !(is_number && count == 0) {
+            return endless(
+                format!("what leads to the next page, {mark}, has led to a page before"),
+                "correct `paginate`: the server does not move on",
+            );
+        }
+        let is_repeated = count > 0 && self.previous == Some(page.hash);
+        if is_repeated && (is_number || matches!(stream.paginate.by, PagingPlan::Last { .. })) {
+            return endless(
+                "two pages in a row are the same".to_owned(),
+                "correct the parameter of `paginate`, which the server seems to ignore; write `paginate = \"none\"` for a list of one page",
+            );
+        }
+        self.previous = Some(page.hash);
+        if self.empty_pages >= MAX_EMPTY_PAGES {
+            return endless(format!("{MAX_EMPTY_PAGES} pages in a row are empty"), "check what the server sends");
+        }
+        self.is_numbered |= is_number;
+        Ok(next)
+    }
+}
+
+/// Whether the URL of a next page differs only by a number that grows as those of pages and offsets do: a page number in disguise.
+fn is_numbered(from: &Url, to: &Url, count: u64, records: u64) -> bool {
+    if from.path() != to.path() {
+        return false;
+    }
+    let before: Vec<_> = from.query_pairs().collect();
+    let added: Vec<_> = to.query_pairs().filter(|pair| !before.contains(pair)).collect();
+    let [(name, value)] = added.as_slice() else { return false };
+    let Ok(value) = value.parse::<u64>() else { return false };
+    let old = before.iter().find(|(other, _)| other == name).and_then(|(_, value)| value.parse::<u64>().ok());
+    match old {
+        Some(old) => value == old + 1 || count > 0 && value == old + count,
+        None => value == 2 || records > 0 && value == records,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_number_in_disguise_is_recognized() {
+        for (from, to, numbered) in [
+            ("/t?since=a", "/t?since=a&page=2", true),
+            ("/t?since=2024-01-01T00:00:00Z&page=2", "/t?page=3&since=2024-01-01T00%3A00%3A00Z", true),
+            ("/t?offset=100", "/t?offset=150", true),
+            ("/t", "/t?offset=50", true),
+            ("/t", "/t?page=7", false),
+            ("/t?page=2", "/t?page=4", false),
+            ("/t?after=x", "/t?after=y", false),
+            ("/t", "/other?page=2", false),
+            ("/t?id=1&page=2", "/t?id=2&page=3", false),
+        ] {
+            let url = |path: &str| Url::parse(&format!("https://api.example{path}")).unwrap();
+            assert_eq!(is_numbered(&url(from), &url(to), 50, 50), numbered, "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn codes_are_values_that_say_something() {
+        for (raw, expected) in [
+            ("\"not_in_channel\"", Some("not_in_channel")),
+            ("42", Some("42")),
+            ("true", Some("true")),
+            ("{\"a\":1}", Some("an object")),
+            ("false", None),
+            ("0", None),
+            ("\"\"", None),
+            ("[]", None),
+        ] {
+            assert_eq!(code(raw).as_deref(), expected, "{raw}");
+        }
+    }
+}

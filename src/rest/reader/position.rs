@@ -1,0 +1,66 @@
+//! Where a read of a described stream resumes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Checkpoint, Error, ErrorKind, Result};
+
+const VERSION: u32 = 1;
+
+/// The checkpoint of a stream. Values are microseconds since 1970, or numbers, as the stream's format says.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::rest) struct Position {
+    v: u32,
+    /// Everything below this value has been read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::rest) mark: Option<i64>,
+    /// A read that has not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::rest) read: Option<Unfinished>,
+    /// In an append stream, which is read downwards: everything above this value has been read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::rest) below: Option<i64>,
+}
+
+/// A read by windows that has not ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::rest) struct Unfinished {
+    /// When it began: the mark once it has ended.
+    pub(in crate::rest) started: i64,
+    /// Where the next window begins.
+    pub(in crate::rest) at: i64,
+}
+
+impl Position {
+    pub(in crate::rest) fn mark(mark: Option<i64>) -> Self {
+        Self { v: VERSION, mark, ..Self::default() }
+    }
+
+    pub(in crate::rest) fn unfinished(mark: Option<i64>, started: i64, at: i64) -> Self {
+        Self { read: Some(Unfinished { started, at }), ..Self::mark(mark) }
+    }
+
+    pub(in crate::rest) fn below(below: i64) -> Self {
+        Self { below: Some(below), ..Self::mark(None) }
+    }
+
+    /// # Errors
+    /// `Checkpoint` for one that this version has not written.
+    pub(in crate::rest) fn from_checkpoint(checkpoint: Option<&Checkpoint>) -> Result<Self> {
+        let Some(checkpoint) = checkpoint else { return Ok(Self::mark(None)) };
+        let position: Self = checkpoint.parse()?;
+        if position.v != VERSION {
+            return Err(Error::new(
+                ErrorKind::Checkpoint,
+                "the saved checkpoint is of another version of this program",
+            )
+            .with_help("upgrade the program, or `reset` the resource to read it again from the start"));
+        }
+        Ok(position)
+    }
+
+    pub(in crate::rest) fn checkpoint(&self) -> Result<Checkpoint> {
+        Checkpoint::new(self)
+    }
+}
