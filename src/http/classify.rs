@@ -115,7 +115,8 @@ impl ClassifyLayer {
 
 /// The meaning of a reader's error about a response.
 fn reader_error(error: Error, status: u16, body: &str, url: &Url) -> Error {
-    if !(200..300).contains(&status) || error.kind() != ErrorKind::InvalidData {
+    // A reader that has found a code knows what the response means.
+    if !(200..300).contains(&status) || error.kind() != ErrorKind::InvalidData || error.code().is_some() {
         return error;
     }
     if serde_json::from_str::<IgnoredAny>(body).is_err() {

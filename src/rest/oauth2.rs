@@ -135,8 +135,9 @@ impl OAuth2Tokens {
 
     /// Reads an answer of the token server. No part of it is repeated but its error.
     fn read(&self, response: &Response) -> Result<Token> {
-        let parsed = serde_json::from_str::<TokenAnswer>(response.body());
-        if let Ok(TokenAnswer { error, error_description, .. }) = &parsed
+        let is_object = response.body().trim_start().starts_with('{');
+        let parsed = serde_json::from_str::<TokenAnswer>(response.body()).ok().filter(|_| is_object);
+        if let Some(TokenAnswer { error, error_description, .. }) = &parsed
             && let Some(code) = error.as_str()
         {
             let described = error_description.as_str().map_or_else(String::new, |text| format!(": {text}"));
@@ -171,7 +172,7 @@ impl OAuth2Tokens {
                 .with_status(response.status())
                 .with_help("check `token_url`: it must be the endpoint that issues tokens")
         };
-        let answer = parsed.map_err(|_| wrong("is not a JSON object"))?;
+        let answer = parsed.ok_or_else(|| wrong("is not a JSON object"))?;
         let token = answer
             .access_token
             .as_str()

@@ -2,6 +2,14 @@
 #![cfg(all(feature = "rest", feature = "testkit"))]
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
+mod bad_input;
+mod errors;
 mod helpdesk;
+mod kinds;
+mod oauth2;
+mod order;
+mod requests;
+mod rules;
+mod secrets;
 mod spec;
 mod support;

@@ -1,13 +1,13 @@
 //! What the tests of described sources share.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::StreamExt;
 use serde_json::{Value, json};
 use snowfeed::rest::{Api, RestSource};
-use snowfeed::testkit::mock_api::MockApi;
+use snowfeed::testkit::mock_api::{MockApi, MockRequest, MockResponse};
 use snowfeed::{
     Batch, Checkpoint, ConnectContext, Error, Mode, ReadRequest, Reader, Resource, Result, RetryConfig, Settings,
     Source,
@@ -20,7 +20,6 @@ pub(crate) fn fast() -> RetryConfig {
 
 /// A described source that is connected to a mock.
 pub(crate) struct Connected {
-    pub(crate) source: RestSource,
     pub(crate) reader: Arc<dyn Reader>,
 }
 
@@ -32,7 +31,7 @@ pub(crate) async fn connect(api: Api) -> Connected {
 pub(crate) async fn try_connect(api: Api, settings: Settings) -> Result<Connected> {
     let source = RestSource::new(api)?.retry(fast());
     let reader = source.connect(&settings, ConnectContext::detached()).await?;
-    Ok(Connected { source, reader: reader.into() })
+    Ok(Connected { reader: reader.into() })
 }
 
 /// An API without resources at a mock.
@@ -72,6 +71,35 @@ pub(crate) async fn drain(reader: &dyn Reader, request: ReadRequest) -> Result<V
 /// The keys of the records, in order.
 pub(crate) fn keys(batches: &[Batch]) -> Vec<String> {
     batches.iter().flat_map(|batch| &batch.records).map(|record| record.key.clone()).collect()
+}
+
+/// Answers all requests for a path by a function, and records their bodies: the log has none.
+pub(crate) fn record_bodies(
+    mock: &MockApi,
+    path: &str,
+    respond: impl Fn(&MockRequest) -> MockResponse + Send + Sync + 'static,
+) -> Bodies {
+    let bodies = Bodies::default();
+    let recorded = bodies.clone();
+    mock.route(path, move |request| {
+        recorded.0.lock().unwrap().push(String::from_utf8(request.body().to_vec()).unwrap());
+        respond(request)
+    });
+    bodies
+}
+
+/// The bodies of requests, in their order.
+#[derive(Clone, Default)]
+pub(crate) struct Bodies(Arc<Mutex<Vec<String>>>);
+
+impl Bodies {
+    pub(crate) fn texts(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub(crate) fn json(&self) -> Vec<Value> {
+        self.texts().iter().map(|body| serde_json::from_str(body).unwrap()).collect()
+    }
 }
 
 /// The newest state of each key, as a destination would have it.

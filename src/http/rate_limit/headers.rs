@@ -23,11 +23,9 @@ pub(in crate::http) struct Quota {
 impl Quota {
     pub(in crate::http) fn from_headers(headers: &HeaderMap, now: Timestamp) -> Option<Self> {
         Some(Self {
-            remaining: number(headers, "x-ratelimit-remaining")?,
-            limit: number(headers, "x-ratelimit-limit"),
-            reset: number(headers, "x-ratelimit-reset")
-                .and_then(|second| Timestamp::from_second(i64::try_from(second).ok()?).ok())
-                .map(|reset| until(reset, headers, now)),
+            remaining: number(headers, "remaining")?,
+            limit: number(headers, "limit"),
+            reset: reset(headers, now),
         })
     }
 
@@ -82,8 +80,9 @@ impl Throttled {
         } else {
             return None;
         };
-        // Each of the two is a lower bound.
-        let wait = after.max(quota.and_then(|quota| quota.reset));
+        // Each of the two is a lower bound. A 429 may tell the end of the limit without what is left of it.
+        let end = if status == 429 { reset(headers, now) } else { quota.and_then(|quota| quota.reset) };
+        let wait = after.max(end);
         Some(Self { limit, wait })
     }
 
@@ -123,13 +122,57 @@ pub(in crate::http) fn date(text: &str) -> Option<Timestamp> {
     Timestamp::try_from(time).ok()
 }
 
-fn number(headers: &HeaderMap, name: &'static str) -> Option<u64> {
-    headers.get(HeaderName::from_static(name))?.to_str().ok()?.trim().parse().ok()
+/// The header of a rate limit that ends like this, whatever its beginning: `X-RateLimit-Reset`, `RateLimit-Reset`, `X-Rate-Limit-Reset`.
+fn number(headers: &HeaderMap, ending: &str) -> Option<u64> {
+    let exact = HeaderName::try_from(format!("x-ratelimit-{ending}")).ok().and_then(|name| headers.get(name));
+    let is_meant = |name: &str| {
+        name.strip_suffix(ending)
+            .and_then(|rest| rest.strip_suffix('-'))
+            .is_some_and(|rest| ["ratelimit", "rate-limit"].iter().any(|limit| rest.ends_with(limit)))
+    };
+    let other = || headers.iter().find(|(name, _)| is_meant(name.as_str())).map(|(_, value)| value);
+    // A fraction of a second is rounded up by the second that `until` adds.
+    let text = exact.or_else(other)?.to_str().ok()?.trim();
+    text.split('.').next()?.parse().ok()
+}
+
+/// A larger reset is an instant, in seconds since 1970; a smaller one is a number of seconds from now.
+const FIRST_INSTANT: u64 = 1_000_000_000;
+
+/// The time until the window of a rate limit ends.
+fn reset(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let value = number(headers, "reset")?;
+    if value < FIRST_INSTANT {
+        return Some(Duration::from_secs(value).saturating_add(Duration::from_secs(1)).min(MAX_WAIT));
+    }
+    let instant = Timestamp::from_second(i64::try_from(value).ok()?).ok()?;
+    Some(until(instant, headers, now))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_end_of_a_limit_is_a_count_or_an_instant_under_any_name() {
+        let instant = now().as_second() + 30;
+        for (name, value, seconds) in [
+            ("x-ratelimit-reset", "7".to_owned(), 8),
+            ("ratelimit-reset", "7".to_owned(), 8),
+            ("x-rate-limit-reset", "7.5".to_owned(), 8),
+            ("x-shop-ratelimit-reset", instant.to_string(), 31),
+        ] {
+            assert_eq!(
+                throttled(429, &[(name, &value)], ""),
+                Some((Limit::Secondary, Some(seconds))),
+                "{name}: {value}"
+            );
+        }
+        assert_eq!(throttled(429, &[("x-reset", "7")], ""), Some((Limit::Secondary, None)));
+        assert_eq!(throttled(403, &[("ratelimit-reset", "7")], DENIED), None);
+        let used = [("ratelimit-remaining", "0"), ("ratelimit-limit", "10"), ("ratelimit-reset", "7")];
+        assert_eq!(throttled(403, &used, DENIED), Some((Limit::Primary, Some(8))));
+    }
 
     const DENIED: &str = r#"{"message":"Must have push access to repository"}"#;
     const SECONDARY: &str = r#"{"message":"You have exceeded a secondary rate limit. Please wait a few minutes"}"#;

@@ -1,0 +1,140 @@
+//! Statuses and codes, and what the description says about them.
+
+use serde_json::json;
+use snowfeed::rest::{Action, Api, Paginate, Stream};
+use snowfeed::testkit::mock_api::{MockApi, MockResponse};
+use snowfeed::{ErrorKind, Mode};
+
+use crate::support::{api, connect, drain, keys};
+
+/// Serves these answers, one after the other.
+fn answers(mock: &MockApi, path: &str, answers: Vec<MockResponse>) {
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    mock.route(path, move |_| {
+        let number = next.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        answers.get(number).or(answers.last()).unwrap().clone()
+    });
+}
+
+fn found() -> MockResponse {
+    MockResponse::json(&json!({"ok": true, "data": [{"id": 1}]}))
+}
+
+fn code(status: u16, code: &str) -> MockResponse {
+    let body = json!({"ok": false, "error": code}).to_string();
+    let response = MockResponse::new(status).with_header("Content-Type", "application/json").with_body(body);
+    // A 403 that says when to come back is a rate limit, whatever its code.
+    if matches!(code, "ratelimited" | "fatal") { response.with_header("Retry-After", "0") } else { response }
+}
+
+fn chat(mock: &MockApi) -> Api {
+    api(mock)
+        .error_code("/error")
+        .on_error("ratelimited", Action::Wait)
+        .on_error("fatal", Action::Retry)
+        .on_error("not_in_channel", Action::Skip)
+        .on_error("channel_not_found", Action::Gone)
+        .on_error("nothing", Action::Empty)
+        .on_error("invalid_auth", Action::Fail)
+        .on_error(403, Action::Fail)
+}
+
+fn messages() -> Stream {
+    Stream::new("messages", "/messages").records("/data")
+}
+
+#[tokio::test]
+async fn a_code_in_any_status_decides() {
+    for status in [200, 400, 403, 500] {
+        for (name, requests, keys_read, kind) in [
+            ("ratelimited", 2, 1, None),
+            ("fatal", 2, 1, None),
+            ("not_in_channel", 1, 0, None),
+            ("nothing", 1, 0, None),
+            ("channel_not_found", 1, 0, Some(ErrorKind::NotFound)),
+        ] {
+            let mock = MockApi::start();
+            answers(&mock, "/messages", vec![code(status, name), found()]);
+            let read = connect(chat(&mock).stream(messages())).await.read("messages", None).await;
+            assert_eq!(mock.requests().len(), requests, "{name} in {status}: {read:?}");
+            match (read, kind) {
+                (Ok(batches), None) => assert_eq!(keys(&batches).len(), keys_read, "{name} in {status}"),
+                (Err(error), Some(kind)) => assert_eq!(error.kind(), kind, "{error}"),
+                (read, _) => panic!("{name} in {status}: {read:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_code_without_an_action_is_an_error_that_says_what_to_write() {
+    let mock = MockApi::start();
+    answers(&mock, "/messages", vec![code(200, "fancy_new_error")]);
+    let error = connect(chat(&mock).stream(messages())).await.error("messages").await;
+    assert_eq!((error.code(), error.status()), (Some("fancy_new_error"), Some(200)));
+    assert!(error.to_string().contains("/messages"), "{error}");
+    assert!(error.help().unwrap().contains("errors = { fancy_new_error = \"skip\" }"), "{:?}", error.help());
+    assert_eq!(mock.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_status_without_an_action_keeps_its_meaning() {
+    for (status, kind) in [
+        (400, ErrorKind::InvalidData),
+        (401, ErrorKind::Authentication),
+        (403, ErrorKind::Authentication),
+        (404, ErrorKind::NotFound),
+    ] {
+        let mock = MockApi::start();
+        answers(&mock, "/messages", vec![MockResponse::new(status)]);
+        let error = connect(api(&mock).stream(messages())).await.error("messages").await;
+        assert_eq!((error.kind(), error.status()), (kind, Some(status)), "{error}");
+        assert!(error.help().is_some(), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_stream_says_comes_before_what_the_api_says() {
+    let mock = MockApi::start();
+    answers(&mock, "/messages", vec![MockResponse::new(403)]);
+    let source = connect(api(&mock).on_error(403, Action::Fail).stream(messages().on_error(403, Action::Empty))).await;
+    assert!(source.read("messages", None).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_list_that_is_skipped_stays_as_it_is() {
+    let mock = MockApi::start();
+    answers(&mock, "/messages", vec![MockResponse::new(403)]);
+    let described = api(&mock).on_error(403, Action::Skip);
+    let source = connect(described.clone().stream(messages())).await;
+    let batches = source.read("messages", None).await.unwrap();
+    assert!(batches.len() == 1 && batches[0].is_unchanged, "an empty list would delete all rows: {batches:?}");
+    // A list of changes that nobody may read proves nothing in a reconcile run.
+    let source = connect(described.stream(messages().cursor("since"))).await;
+    assert!(source.read("messages", None).await.unwrap().is_empty());
+    let request = source.request("messages").mode(Mode::Reconcile);
+    assert_eq!(drain(&*source.reader, request).await.unwrap_err().status(), Some(403));
+}
+
+#[tokio::test]
+async fn a_later_page_is_not_skipped() {
+    let mock = MockApi::start();
+    let page = MockResponse::json(&json!({"data": [{"id": 1}], "next": "a"}));
+    answers(&mock, "/messages", vec![page, MockResponse::new(403)]);
+    let stream = messages().paginate(Paginate::token("/next", "cursor")).on_error(403, Action::Skip);
+    let error = connect(api(&mock).stream(stream)).await.error("messages").await;
+    assert_eq!(error.status(), Some(403));
+    assert!(error.help().unwrap().contains("first page"), "{:?}", error.help());
+}
+
+#[tokio::test]
+async fn a_token_that_expires_again_and_again_ends_with_its_error() {
+    let mock = MockApi::start();
+    mock.route("/messages", |request| match request.query("cursor") {
+        None => MockResponse::json(&json!({"data": [{"id": 1}], "next": "a"})),
+        Some(_) => code(422, "LIST_RECORDS_ITERATOR_NOT_AVAILABLE"),
+    });
+    let stream = messages().paginate(Paginate::token("/next", "cursor")).on_error(422, Action::Restart);
+    let error = connect(api(&mock).stream(stream)).await.error("messages").await;
+    assert_eq!((error.status(), mock.requests().len()), (Some(422), 12));
+}

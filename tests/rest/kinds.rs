@@ -1,0 +1,206 @@
+//! Append streams, deletions, markers, children, stubs, single records.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use snowfeed::backends::Memory;
+use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::rest::{
+    Action, Api, Deleted, Get, Order, Paginate, ParentOf, RestSource, Since, Stream, StreamType, TimeFormat,
+};
+use snowfeed::testkit::mock_api::{Fault, MockApi, MockResponse, Paging};
+use snowfeed::{Mode, Resource};
+
+use crate::support::{api, at, connect, fast, keys, record_bodies, ticket};
+
+fn helpdesk() -> Resource {
+    Resource::new("helpdesk").unwrap()
+}
+
+fn connector(api: Api, memory: &Memory) -> Connector {
+    Connector::new(RestSource::new(api).unwrap().retry(fast()), Arc::new(memory.clone()))
+}
+
+async fn ingest(connector: &Connector, mode: Mode) {
+    connector.ingest(IngestRequest::new([helpdesk()]).mode(mode)).await.unwrap();
+}
+
+fn live(memory: &Memory, stream: &str) -> Vec<String> {
+    let rows = memory.rows(&helpdesk(), stream).into_iter().filter(|row| row.deleted_at.is_none());
+    let mut keys: Vec<String> = rows.map(|row| row.key).collect();
+    keys.sort_by_key(|key| (key.len(), key.clone()));
+    keys
+}
+
+#[tokio::test]
+async fn an_append_stream_is_read_from_the_newest_down_to_what_is_known() {
+    let (mock, memory) = (MockApi::start(), Memory::new());
+    let paging = Paging::offset("offset").size(5).more("/more");
+    let entries = mock.list("/entries").records_at("/entries").sort_by_descending("created_at").paging(paging);
+    entries.extend((1..=20).map(|id| json!({"id": id, "created_at": at(id)})));
+    let stream = Stream::new("entries", "/entries")
+        .records("/entries")
+        .kind(StreamType::Append)
+        .order(Order::KeyDescending)
+        .since(Since::new().at("/created_at"))
+        .version("/created_at")
+        .query("since", "{since}")
+        .paginate(Paginate::offset("offset").more("/more"));
+    let connector = connector(api(&mock).stream(stream), &memory);
+    ingest(&connector, Mode::Incremental).await;
+    assert_eq!((live(&memory, "entries").len(), mock.count("/entries")), (20, 4));
+    entries.extend((21..=23).map(|id| json!({"id": id, "created_at": at(id)})));
+    ingest(&connector, Mode::Incremental).await;
+    assert_eq!((live(&memory, "entries").len(), mock.count("/entries")), (23, 6));
+}
+
+#[tokio::test]
+async fn a_list_of_deletions_deletes_from_its_target() {
+    let (mock, memory) = (MockApi::start(), Memory::new());
+    let contacts = mock.list("/contacts").since("since", "updated_at").sort_by("updated_at");
+    let archived = mock.list("/archived").paging(Paging::cursor("after", "/next").size(1));
+    contacts.extend((1..=4).map(|id| ticket(id, i64::try_from(id).unwrap())));
+    let described = api(&mock)
+        .stream(Stream::new("contacts", "/contacts").version("/updated_at").cursor("since").order(Order::Version))
+        .stream(
+            Stream::new("contacts_archived", "/archived")
+                .deletes("contacts")
+                .records("/data")
+                .paginate(Paginate::token("/next", "after")),
+        );
+    let connector = connector(described, &memory);
+    ingest(&connector, Mode::Incremental).await;
+    assert_eq!(live(&memory, "contacts"), ["1", "2", "3", "4"]);
+    for id in [2, 3] {
+        contacts.delete(id);
+        archived.insert(json!({"id": id}));
+    }
+    ingest(&connector, Mode::Incremental).await;
+    assert_eq!(live(&memory, "contacts"), ["1", "4"]);
+}
+
+#[tokio::test]
+async fn a_record_that_says_so_is_deleted() {
+    for (marker, gone, there) in [
+        (Deleted::at("/trashed"), json!({"trashed": true}), json!({"trashed": false})),
+        (Deleted::at("/status").is("deleted"), json!({"status": "deleted"}), json!({"status": "open"})),
+        (Deleted::at("/deleted_at"), json!({"deleted_at": at(9)}), json!({"deleted_at": null})),
+    ] {
+        let mock = MockApi::start();
+        let record = |id: u64, extra: &Value| {
+            let mut record = json!({"id": id});
+            record.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            record
+        };
+        let page = json!([record(1, &gone), record(2, &there), record(3, &json!({}))]);
+        mock.route("/t", move |_| MockResponse::json(&page));
+        let source = connect(api(&mock).stream(Stream::new("t", "/t").deleted(marker))).await;
+        let batches = source.read("t", None).await.unwrap();
+        let deleted: Vec<bool> = batches[0].records.iter().map(|record| record.json().is_none()).collect();
+        assert_eq!(deleted, [true, false, false]);
+    }
+}
+
+#[tokio::test]
+async fn only_parents_that_say_so_have_children() {
+    let (mock, memory) = (MockApi::start(), Memory::new());
+    let messages = mock.list("/messages").key("ts");
+    messages.extend([json!({"ts": "1.5", "replies": 2}), json!({"ts": "2.5", "replies": 0}), json!({"ts": "3.5"})]);
+    mock.route("/replies", |request| {
+        MockResponse::json(&json!([{"ts": format!("{}.1", request.query("ts").unwrap())}]))
+    });
+    let described = api(&mock).stream(Stream::new("messages", "/messages").key("/ts")).stream(
+        Stream::new("replies", "/replies?ts={parent.ts}")
+            .key("/ts")
+            .parent(ParentOf::stream("messages").when("/replies")),
+    );
+    ingest(&connector(described, &memory), Mode::Incremental).await;
+    assert_eq!((live(&memory, "replies"), mock.count("/replies")), (vec!["1.5.1".to_owned()], 1));
+}
+
+#[tokio::test]
+async fn stubs_are_filled_by_batches() {
+    let mock = MockApi::start();
+    let stubs = mock.list("/updated").records_at("/values");
+    stubs.extend((1..=5).map(|id| json!({"worklogId": id, "updatedTime": 1_767_225_600_000_i64 + id})).map(
+        |mut stub| {
+            stub["id"] = stub["worklogId"].clone();
+            stub
+        },
+    ));
+    let bodies = record_bodies(&mock, "/list", |request| {
+        let body: Value = serde_json::from_slice(request.body()).unwrap();
+        let ids = body["ids"].as_array().unwrap().iter().filter(|id| **id != 4);
+        MockResponse::json(&ids.map(|id| json!({"id": id, "updated": at(id.as_i64().unwrap())})).collect::<Value>())
+    });
+    let stream = Stream::new("worklogs", "/updated?since={since}")
+        .since(Since::new().format(TimeFormat::EpochMs))
+        .records("/values")
+        .version("/updated")
+        .get(Get::path("/list").body(json!({"ids": "{keys}"})).keys("/worklogId").batch(2));
+    let source = connect(api(&mock).stream(stream)).await;
+    let batches = source.read("worklogs", None).await.unwrap();
+    assert_eq!(keys(&batches), ["1", "2", "3", "5"]);
+    assert_eq!(batches[0].excluded["gone"], 1, "a stub without a record has been deleted meanwhile");
+    assert_eq!(bodies.json(), [json!({"ids": [1, 2]}), json!({"ids": [3, 4]}), json!({"ids": [5]})]);
+}
+
+fn with_get(mock: &MockApi) -> Api {
+    let stream = Stream::new("tickets", "/tickets").version("/updated_at").cursor("since").order(Order::Version);
+    api(mock).stream(stream.get("/tickets/{key}"))
+}
+
+#[tokio::test]
+async fn a_record_is_gone_if_the_server_says_so_about_that_record() {
+    for status in [404, 410, 400] {
+        let (mock, memory) = (MockApi::start(), Memory::new());
+        let tickets = mock.list("/tickets").since("since", "updated_at").sort_by("updated_at").lookup();
+        tickets.extend((1..=4).map(|id| ticket(id, i64::try_from(id).unwrap())));
+        let connector = connector(with_get(&mock).on_error(400, Action::Gone), &memory);
+        ingest(&connector, Mode::Incremental).await;
+        tickets.delete(2);
+        mock.fault("/tickets/2", Fault::status(status).always());
+        ingest(&connector, Mode::Reconcile).await;
+        assert_eq!(live(&memory, "tickets"), ["1", "3", "4"], "{status}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_about_the_whole_deletes_nothing() {
+    let (mock, memory) = (MockApi::start(), Memory::new());
+    let tickets = mock.list("/tickets").since("since", "updated_at").sort_by("updated_at").lookup();
+    tickets.extend((1..=4).map(|id| ticket(id, i64::try_from(id).unwrap())));
+    let connector = connector(with_get(&mock), &memory);
+    ingest(&connector, Mode::Incremental).await;
+    tickets.delete(2);
+    // The credentials lose their access once the list has been read.
+    mock.fault("*", Fault::status(404).after(1).always());
+    let report = connector.ingest(IngestRequest::new([helpdesk()]).mode(Mode::Reconcile)).await.unwrap();
+    assert!(report.runs.iter().any(|run| run.error.is_some()), "{report:?}");
+    assert_eq!(live(&memory, "tickets").len(), 4);
+}
+
+#[tokio::test]
+async fn several_pointers_make_a_key_that_is_not_ambiguous() {
+    let mock = MockApi::start();
+    mock.route("/t", |_| {
+        MockResponse::json(
+            &json!([{"a": "x/y", "b": "z"}, {"a": "x", "b": "y/z"}, {"a": "x~1y", "b": "z"}, {"a": 1, "b": 2}]),
+        )
+    });
+    let source = connect(api(&mock).stream(Stream::new("t", "/t").key(["/a", "/b"]))).await;
+    assert_eq!(keys(&source.read("t", None).await.unwrap()), ["x~1y/z", "x/y~1z", "x~01y/z", "1/2"]);
+}
+
+#[tokio::test]
+async fn the_greatest_of_several_versions_counts() {
+    let mock = MockApi::start();
+    mock.route("/t", |_| {
+        MockResponse::json(&json!([{"ts": "5.000001", "edited": {"ts": "7.5"}}, {"ts": "6.25", "latest": null}]))
+    });
+    let version = snowfeed::rest::Version::at(["/latest", "/edited/ts", "/ts"]).format(TimeFormat::Epoch);
+    let source = connect(api(&mock).stream(Stream::new("t", "/t").key("/ts").version(version))).await;
+    let batches = source.read("t", None).await.unwrap();
+    let versions: Vec<i64> = batches[0].records.iter().map(|record| record.version.0).collect();
+    assert_eq!(versions, [7_500_000, 6_250_000]);
+}

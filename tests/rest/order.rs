@@ -1,0 +1,260 @@
+//! Orders of lists: re-anchoring, ties, windows, caps, newest first.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+use snowfeed::rest::{Action, Order, Paginate, Since, Span, Stream, TimeFormat};
+use snowfeed::testkit::mock_api::{Fault, MockApi, MockList, MockResponse, Paging};
+
+use crate::support::{api, at, connect, keys, last_checkpoint, record_bodies, rows, ticket};
+
+fn by_version(paginate: Paginate) -> Stream {
+    let stream = Stream::new("tickets", "/tickets").version("/updated_at").cursor("since").order(Order::Version);
+    stream.paginate(paginate)
+}
+
+fn list(mock: &MockApi, paging: Paging) -> MockList {
+    mock.list("/tickets").since("since", "updated_at").sort_by("updated_at").paging(paging)
+}
+
+/// Moves one of the first tickets to the end of the list, before each answer.
+fn moving(mock: &MockApi, tickets: &MockList, times: u64) {
+    let (list, next) = (tickets.clone(), AtomicU64::new(1));
+    let change = move || {
+        let id = next.fetch_add(1, Ordering::SeqCst);
+        list.update(id, json!({"subject": "changed", "updated_at": at(1_000 + i64::try_from(id).unwrap())}));
+    };
+    mock.fault("/tickets", Fault::change(change).after(1).every(1).times(times));
+}
+
+#[tokio::test]
+async fn rule_1_rows_that_move_while_numbered_pages_are_read_are_not_lost() {
+    for (paging, paginate) in [
+        (Paging::page_number("page"), Paginate::page("page")),
+        (Paging::offset("offset"), Paginate::offset("offset")),
+        (Paging::links("page"), Paginate::link()),
+    ] {
+        let mock = MockApi::start();
+        let tickets = list(&mock, paging.size(10));
+        tickets.extend((1..=60).map(|id| ticket(id, i64::try_from(id).unwrap())));
+        moving(&mock, &tickets, 20);
+        let source = connect(api(&mock).stream(by_version(paginate.clone()))).await;
+        let batches = source.read("tickets", None).await.unwrap();
+        let read = rows(&batches);
+        let expected: Vec<Value> = tickets.records();
+        assert_eq!(read.len(), 60, "{paginate:?}");
+        for ticket in expected {
+            assert_eq!(read[&ticket["id"].to_string()].as_ref(), Some(&ticket), "{paginate:?}");
+        }
+        let pages: Vec<_> =
+            mock.requests().iter().filter_map(|request| request.query("page").map(str::to_owned)).collect();
+        assert!(pages.iter().all(|page| page == "2"), "only the last rows, which tie, are paged: {pages:?}");
+    }
+}
+
+#[tokio::test]
+async fn rule_11_a_tie_that_fills_pages_is_read_until_nothing_is_new() {
+    let mock = MockApi::start();
+    let tickets = list(&mock, Paging::page_number("page").size(10));
+    tickets.extend((1..=5).map(|id| ticket(id, 1)));
+    tickets.extend((6..=60).map(|id| ticket(id, 2)));
+    tickets.extend((61..=65).map(|id| ticket(id, 3)));
+    // While the tie is read, rows leave it, so that those behind them move to pages that were read already.
+    moving(&mock, &tickets, 30);
+    let source = connect(api(&mock).stream(by_version(Paginate::page("page")))).await;
+    let batches = source.read("tickets", None).await.unwrap();
+    let read = rows(&batches);
+    for ticket in tickets.records() {
+        assert_eq!(read.get(&ticket["id"].to_string()), Some(&Some(ticket)));
+    }
+    // What was stored at any moment is below what a later read asks for.
+    let next = source.read("tickets", last_checkpoint(&batches)).await.unwrap();
+    assert!(rows(&next).len() <= 10, "the mark is the newest version: {}", rows(&next).len());
+}
+
+#[tokio::test]
+async fn rule_11_a_list_that_grows_while_it_is_read_ends_at_the_start_of_the_read() {
+    for (paging, paginate, records) in [
+        (Paging::page_number("page"), Paginate::page("page"), ""),
+        (Paging::cursor("cursor", "/next"), Paginate::token("/next", "cursor"), "/data"),
+    ] {
+        let mock = MockApi::start();
+        let tickets = list(&mock, paging.size(2));
+        tickets.extend((1..=6).map(|id| ticket(id, i64::try_from(id).unwrap())));
+        let (list, next) = (tickets.clone(), AtomicI64::new(1));
+        let now = snowfeed::jiff::Timestamp::now().as_second();
+        // Each request brings more rows than a page has, all of them changed after the start.
+        mock.fault(
+            "/tickets",
+            Fault::change(move || {
+                for _ in 0..3 {
+                    let n = next.fetch_add(1, Ordering::SeqCst);
+                    let changed = snowfeed::jiff::Timestamp::from_second(now + 3_600 + n).unwrap().to_string();
+                    list.insert(json!({"id": 100 + n, "updated_at": changed}));
+                }
+            })
+            .always(),
+        );
+        let source = connect(api(&mock).stream(by_version(paginate).records(records))).await;
+        let batches = source.read("tickets", None).await.unwrap();
+        assert!((1..=6).all(|id| rows(&batches).contains_key(&id.to_string())));
+        assert!(mock.count("/tickets") < 20, "{}", mock.count("/tickets"));
+    }
+}
+
+#[tokio::test]
+async fn a_read_that_ends_between_two_pages_resumes_at_the_last_version() {
+    let mock = MockApi::start();
+    let tickets = list(&mock, Paging::cursor("cursor", "/next").size(5));
+    tickets.extend((1..=20).map(|id| ticket(id, i64::try_from(id).unwrap())));
+    let source = connect(api(&mock).stream(by_version(Paginate::token("/next", "cursor")).records("/data"))).await;
+    let batches = source.read("tickets", None).await.unwrap();
+    let second = batches[1].checkpoint.clone();
+    let rest = source.read("tickets", second).await.unwrap();
+    assert_eq!(keys(&rest)[0], "9", "from the second before the tenth ticket");
+    assert_eq!(keys(&rest).len(), 12);
+}
+
+#[tokio::test]
+async fn an_expired_token_begins_the_list_again_at_the_last_version() {
+    let mock = MockApi::start();
+    let tickets = list(&mock, Paging::cursor("cursor", "/next").size(5));
+    tickets.extend((1..=20).map(|id| ticket(id, i64::try_from(id).unwrap())));
+    let list = tickets.clone();
+    mock.fault("/tickets", Fault::change(move || list.expire_cursors()).after(2));
+    let stream = by_version(Paginate::token("/next", "cursor")).records("/data").on_error(400, Action::Restart);
+    let batches = connect(api(&mock).stream(stream)).await.read("tickets", None).await.unwrap();
+    assert_eq!(rows(&batches).len(), 20);
+    let again = &mock.requests()[3];
+    assert_eq!((again.query("cursor"), again.query("since")), (None, Some(at(10).as_str())));
+}
+
+#[tokio::test]
+async fn a_keyset_is_read_under_a_fixed_since() {
+    let mock = MockApi::start();
+    let bodies = record_bodies(&mock, "/search", |request| {
+        let body: Value = serde_json::from_slice(request.body()).unwrap();
+        let after: u64 = body["after"].as_str().map_or(0, |text| text.parse().unwrap());
+        let ids = (after + 1..=25).take(10).map(|id| json!({"id": id.to_string(), "updated": at(7)}));
+        MockResponse::json(&json!({"results": ids.collect::<Vec<_>>()}))
+    });
+    let stream = Stream::new("contacts", "/search")
+        .body(json!({"after": "0", "since": "{since}"}))
+        .records("/results")
+        .version("/updated")
+        .since(Since::new().format(TimeFormat::EpochMs))
+        .order(Order::Key)
+        .paginate(Paginate::last("/id", "/after"));
+    let source = connect(api(&mock).stream(stream)).await;
+    let batches = source.read("contacts", None).await.unwrap();
+    assert_eq!(keys(&batches).len(), 25);
+    assert_eq!(
+        bodies.json(),
+        [json!({"after": "0"}), json!({"after": "10"}), json!({"after": "20"}), json!({"after": "25"})]
+    );
+}
+
+/// Serves the tickets between `since` and `until`, at most 10 of them at once, and refuses a span of more than 10 seconds.
+fn windowed(mock: &MockApi, tickets: Vec<i64>) {
+    mock.route("/tickets", move |request| {
+        let second = |name| request.query(name).map(|text| text.parse::<i64>().unwrap());
+        let (since, until) = (second("since").unwrap(), second("until").unwrap());
+        let page = tickets.iter().enumerate().filter(|(_, at)| (since..=until).contains(*at)).take(10);
+        let page: Vec<Value> = page.map(|(id, at)| json!({"id": id, "created": at})).collect();
+        MockResponse::json(&json!(page))
+    });
+}
+
+fn in_windows() -> Stream {
+    let now = snowfeed::jiff::Timestamp::now().as_second();
+    let start = snowfeed::jiff::Timestamp::from_second(now - 3_600).unwrap().to_string();
+    let since = Since::new().at("/created").format(TimeFormat::Epoch).start(start).window(Span::seconds(600));
+    Stream::new("tickets", "/tickets?since={since}&until={until}").since(since).order(Order::Key)
+}
+
+#[tokio::test]
+async fn windows_are_closed_and_follow_each_other_to_the_start_of_the_read() {
+    let mock = MockApi::start();
+    let now = snowfeed::jiff::Timestamp::now().as_second();
+    windowed(&mock, (0..20).map(|n| now - 3_500 + n * 170).collect());
+    let source = connect(api(&mock).stream(in_windows())).await;
+    let batches = source.read("tickets", None).await.unwrap();
+    assert_eq!(rows(&batches).len(), 20);
+    let spans: Vec<(i64, i64)> = mock
+        .requests()
+        .iter()
+        .map(|request| {
+            (request.query("since").unwrap().parse().unwrap(), request.query("until").unwrap().parse().unwrap())
+        })
+        .collect();
+    assert!(spans.windows(2).all(|pair| pair[0].1 == pair[1].0), "{spans:?}");
+    assert!(spans.iter().all(|(since, until)| until - since <= 600), "{spans:?}");
+    assert!((0..5).contains(&(snowfeed::jiff::Timestamp::now().as_second() - spans.last().unwrap().1)), "{spans:?}");
+    // A read that has ended after the second window goes on with the third.
+    let middle = batches.iter().filter_map(|batch| batch.checkpoint.clone()).nth(1);
+    source.read("tickets", middle).await.unwrap();
+    let resumed: i64 = mock.requests()[spans.len()].query("since").unwrap().parse().unwrap();
+    assert_eq!(resumed, spans[2].0);
+}
+
+#[tokio::test]
+async fn a_window_with_as_many_results_as_allowed_is_halved() {
+    let mock = MockApi::start();
+    let now = snowfeed::jiff::Timestamp::now().as_second();
+    windowed(&mock, (0..40).map(|n| now - 3_000 + n).collect());
+    let source = connect(api(&mock).stream(in_windows().cap(10))).await;
+    assert_eq!(rows(&source.read("tickets", None).await.unwrap()).len(), 40);
+}
+
+#[tokio::test]
+async fn more_results_than_allowed_in_one_second_are_an_error() {
+    let mock = MockApi::start();
+    let now = snowfeed::jiff::Timestamp::now().as_second();
+    windowed(&mock, vec![now - 3_000; 40]);
+    let error = connect(api(&mock).stream(in_windows().cap(10))).await.error("tickets").await;
+    assert!(error.message().contains("`cap` allows 10"), "{error}");
+}
+
+#[tokio::test]
+async fn a_capped_list_in_version_order_is_asked_for_again_from_the_last_version() {
+    let mock = MockApi::start();
+    let tickets = list(&mock, Paging::cursor("cursor", "/next").size(5));
+    tickets.extend((1..=40).map(|id| ticket(id, i64::try_from(id).unwrap())));
+    let source =
+        connect(api(&mock).stream(by_version(Paginate::token("/next", "cursor")).records("/data").cap(15))).await;
+    assert_eq!(rows(&source.read("tickets", None).await.unwrap()).len(), 40);
+    let anchors: Vec<String> = mock
+        .requests()
+        .iter()
+        .filter(|request| request.query("cursor").is_none())
+        .filter_map(|request| request.query("since").map(str::to_owned))
+        .collect();
+    assert_eq!(anchors, [at(15), at(29)]);
+}
+
+#[tokio::test]
+async fn the_newest_first_are_read_down_to_a_whole_page_below_the_mark() {
+    let mock = MockApi::start();
+    let tickets = mock.list("/tickets").sort_by_descending("updated_at").paging(Paging::page_number("page").size(5));
+    tickets.extend((1..=40).map(|id| ticket(id, i64::try_from(id).unwrap())));
+    let stream = Stream::new("tickets", "/tickets").version("/updated_at").order(Order::VersionDescending);
+    let source = connect(api(&mock).stream(stream.paginate(Paginate::page("page")))).await;
+    let batches = source.read("tickets", None).await.unwrap();
+    assert_eq!((rows(&batches).len(), mock.count("/tickets")), (40, 9));
+    let checkpoints = batches.iter().filter(|batch| batch.checkpoint.is_some()).count();
+    assert_eq!(checkpoints, 1, "it cannot be resumed in the middle");
+    source.read("tickets", last_checkpoint(&batches)).await.unwrap();
+    assert_eq!(mock.count("/tickets"), 10, "the first page is wholly below the mark");
+    source.reconcile("tickets").await.unwrap();
+    assert_eq!(mock.count("/tickets"), 19, "a reconcile run reads all");
+}
+
+#[tokio::test]
+async fn a_list_that_is_not_in_the_order_of_its_versions_is_an_error() {
+    let mock = MockApi::start();
+    let tickets = mock.list("/tickets").since("since", "updated_at");
+    tickets.extend([ticket(1, 50), ticket(2, 10)]);
+    let error = connect(api(&mock).stream(by_version(Paginate::none()))).await.error("tickets").await;
+    let expected = format!("\"{}\" comes after \"{}\"", at(10), at(50));
+    assert!(error.message().contains(&expected), "{error}");
+}
