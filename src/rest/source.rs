@@ -7,13 +7,14 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::api::{Api, Pace};
-use super::auth::Secrets;
+use super::auth::{Authorization, Secrets};
+use super::paginator::Paginator;
 use super::reader::RestReader;
 use super::reader::plan::{ApiPlan, Kind, PagingPlan, StreamPlan};
 use super::reader::request::Values;
 use super::settings;
 use super::template::{Part, Placeholder, Template};
-use crate::http::{Client, Url};
+use crate::http::{Authorize, Client, Url};
 use crate::{
     Checkpoint, ConnectContext, Error, Reader, Resource, Result, RetryConfig, Settings, Source, SourceSpec, StreamSpec,
 };
@@ -41,6 +42,8 @@ pub struct RestSource {
     plan: Arc<ApiPlan>,
     spec: SourceSpec,
     retry: RetryConfig,
+    authorize: Option<Arc<dyn Authorize>>,
+    by_hand: BTreeMap<String, Arc<dyn Reader>>,
 }
 
 impl RestSource {
@@ -52,11 +55,39 @@ impl RestSource {
         let api = api.validated()?;
         let plan = ApiPlan::parse(&api)?;
         let spec = spec(&api, &plan)?;
-        spec.validate().map_err(|error| {
-            let help = error.help().unwrap_or_default().to_owned();
-            Error::configuration(error.message().to_owned()).with_help(help)
-        })?;
-        Ok(Self { plan: Arc::new(plan), spec, retry: RetryConfig::default() })
+        validate(&spec)?;
+        let (retry, by_hand) = (RetryConfig::default(), BTreeMap::new());
+        Ok(Self { plan: Arc::new(plan), spec, retry, authorize: None, by_hand })
+    }
+
+    /// Signs in with credentials of the program's own, in place of what the description says.
+    #[must_use]
+    pub fn with_authorization(mut self, authorize: Arc<dyn Authorize>) -> Self {
+        self.authorize = Some(authorize);
+        self
+    }
+
+    /// Lets a stream continue as the program says, in place of what the description says.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) if no stream of the description has this name.
+    pub fn with_paginator(mut self, stream: &str, paginator: Arc<dyn Paginator>) -> Result<Self> {
+        if !Arc::make_mut(&mut self.plan).set_paginator(stream, paginator) {
+            return Err(Error::configuration(format!("there is no stream {stream:?} to paginate"))
+                .with_help("name a stream of the description"));
+        }
+        Ok(self)
+    }
+
+    /// Adds a stream that is not described, which `reader` reads and verifies. It comes after the described ones, and may depend on them.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) if the source cannot have this stream, such as two of one name.
+    pub fn with_stream(mut self, stream: StreamSpec, reader: Arc<dyn Reader>) -> Result<Self> {
+        self.by_hand.insert(stream.name.clone(), reader);
+        self.spec = self.spec.stream(stream);
+        validate(&self.spec)?;
+        Ok(self)
     }
 
     /// Sets how often, and for how long, a failed request is retried.
@@ -65,6 +96,15 @@ impl RestSource {
         self.retry = retry;
         self
     }
+}
+
+/// # Errors
+/// `Configuration` for what no destination can store.
+fn validate(spec: &SourceSpec) -> Result<()> {
+    spec.validate().map_err(|error| {
+        let help = error.help().unwrap_or_default().to_owned();
+        Error::configuration(error.message().to_owned()).with_help(help)
+    })
 }
 
 impl RestSource {
@@ -126,9 +166,11 @@ impl Source for RestSource {
         let secrets = Secrets::resolve(&references, &plain)?;
         let base_url = base_url(&self.plan.base_url, &plain)?;
         let retry = if context.fail_fast { RetryConfig { max_attempts: 2, ..self.retry } } else { self.retry };
-        let authorization = self.plan.auth.as_ref();
-        let authorization =
-            authorization.map(|auth| secrets.authorization(auth, retry, &context.monitor)).transpose()?;
+        let authorization = match (&self.authorize, &self.plan.auth) {
+            (Some(authorize), _) => Some(Authorization::Shared(authorize.clone())),
+            (None, Some(auth)) => Some(secrets.authorization(auth, retry, &context.monitor)?),
+            (None, None) => None,
+        };
         let headers = Values { settings: Arc::new(plain.clone()), ..Values::default() };
         let client = |pace: Option<Pace>| {
             let mut builder = Client::builder(&base_url).retry(retry);
@@ -149,7 +191,13 @@ impl Source for RestSource {
             Some(pace) => client(Some(pace)),
             None => Ok(shared.clone()),
         };
-        Ok(Box::new(RestReader::new(self.plan.clone(), plain.clone(), context.monitor, of_stream)?))
+        Ok(Box::new(RestReader::new(
+            self.plan.clone(),
+            self.by_hand.clone(),
+            plain.clone(),
+            context.monitor,
+            of_stream,
+        )?))
     }
 
     fn resource(&self, _: &Settings, name: &str) -> Result<Resource> {

@@ -71,7 +71,7 @@ impl TimeFormat {
             Self::Rfc3339 => time().to_string().into(),
             Self::Rfc2822 => {
                 let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
-                printer.timestamp_to_string(&whole_second()).unwrap_or_default().into()
+                printer.zoned_to_string(&whole_second().to_zoned(TimeZone::UTC)).unwrap_or_default().into()
             }
             Self::Epoch => value.div_euclid(MICROS).into(),
             Self::EpochMs => value.div_euclid(1_000).into(),

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod errors;
+mod extension;
 mod helpdesk;
 mod kinds;
 mod oauth2;

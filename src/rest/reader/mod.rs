@@ -30,6 +30,8 @@ use crate::{
 pub(super) struct RestReader {
     plan: Arc<ApiPlan>,
     streams: BTreeMap<String, Arc<StreamReader>>,
+    /// The readers of streams that are not described.
+    by_hand: BTreeMap<String, Arc<dyn Reader>>,
     settings: Arc<BTreeMap<String, String>>,
     monitor: Monitor,
 }
@@ -41,6 +43,7 @@ impl RestReader {
     /// Those of `client`.
     pub(super) fn new(
         plan: Arc<ApiPlan>,
+        by_hand: BTreeMap<String, Arc<dyn Reader>>,
         settings: BTreeMap<String, String>,
         monitor: Monitor,
         client: impl Fn(&plan::StreamPlan) -> Result<Client>,
@@ -54,7 +57,7 @@ impl RestReader {
             let reader = StreamReader::new(stream.clone(), target, client(stream)?);
             streams.insert(stream.name.clone(), Arc::new(reader));
         }
-        Ok(Self { plan, streams, settings: Arc::new(settings), monitor })
+        Ok(Self { plan, streams, by_hand, settings: Arc::new(settings), monitor })
     }
 
     fn stream(&self, name: &str) -> Result<&Arc<StreamReader>> {
@@ -128,6 +131,9 @@ impl Reader for RestReader {
     }
 
     fn read(&self, request: ReadRequest) -> BatchStream {
+        if let Some(reader) = self.by_hand.get(&request.stream) {
+            return reader.read(request);
+        }
         match self.open(request) {
             Ok(batches) => batches,
             Err(error) => future::ready(Err(error)).into_stream().boxed(),
@@ -135,6 +141,9 @@ impl Reader for RestReader {
     }
 
     async fn verify(&self, request: VerifyRequest) -> Result<Vec<Record>> {
+        if let Some(reader) = self.by_hand.get(&request.stream) {
+            return reader.verify(request).await;
+        }
         let reader = self.stream(&request.stream)?.clone();
         if !reader.plan.is_verifiable() {
             return Ok(Vec::new());

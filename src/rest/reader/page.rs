@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::super::fields::{ElementPlan, Pointer, Row, Wanted, is_truthy, scalar};
+use super::super::paginator::NextPage;
 use super::plan::{PaginatePlan, PagingPlan, Place, StreamPlan};
 use crate::http::{Response, Url};
 use crate::record::content_hash;
@@ -235,6 +236,11 @@ impl Progress {
                         .with_context("url", response.url())
                         .with_help("correct `last` of `paginate`"));
                 }
+            },
+            PagingPlan::Custom(paginator) => match paginator.next(response, page.rows.len())? {
+                NextPage::End => Next::End,
+                NextPage::Url(reference) => Next::Url(response.follow(&reference)?),
+                NextPage::Set { to, value } => Next::Set(Place::parse(&to)?, value),
             },
             PagingPlan::Offset(to) => Next::Set(to.clone(), self.records.into()),
             PagingPlan::Page(to) => Next::Set(to.clone(), (self.pages + 1).into()),

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::super::api::{Api, Auth, Errors, Pace};
 use super::super::fields::Pointer;
 use super::super::paginate::{Paginate, Paging};
+use super::super::paginator::Paginator;
 use super::super::stream::{Order, ParentOf, Pointers, Stream, StreamType};
 use super::super::template::{JsonTemplate, Placeholder, Template};
 use super::super::time::TimeFormat;
@@ -254,10 +255,18 @@ pub(in crate::rest) enum PagingPlan {
     None,
     Link,
     Next(Pointer),
-    Token { token: Pointer, to: Place },
-    Last { last: Pointer, to: Place },
+    Token {
+        token: Pointer,
+        to: Place,
+    },
+    Last {
+        last: Pointer,
+        to: Place,
+    },
     Offset(Place),
     Page(Place),
+    /// As the program says.
+    Custom(Arc<dyn Paginator>),
 }
 
 /// Where a request takes a value.
@@ -268,7 +277,7 @@ pub(in crate::rest) enum Place {
 }
 
 impl Place {
-    fn parse(to: &str) -> Result<Self> {
+    pub(in crate::rest) fn parse(to: &str) -> Result<Self> {
         if to.starts_with('/') { to.parse().map(Self::Body) } else { Ok(Self::Parameter(to.to_owned())) }
     }
 }
@@ -314,6 +323,14 @@ impl ApiPlan {
             plan.streams.push(Arc::new(parsed));
         }
         Ok(plan)
+    }
+
+    /// Sets how a stream continues. Returns whether there is such a stream.
+    pub(in crate::rest) fn set_paginator(&mut self, name: &str, paginator: Arc<dyn Paginator>) -> bool {
+        let Some(stream) = self.streams.iter_mut().find(|stream| stream.name == name) else { return false };
+        let by = PagingPlan::Custom(paginator);
+        Arc::make_mut(stream).paginate = PaginatePlan { by, more: None, done: None };
+        true
     }
 
     /// The stream of this name.
