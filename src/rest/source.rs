@@ -253,6 +253,16 @@ fn stream_spec(stream: &StreamPlan) -> StreamSpec {
             if parent.is_some_and(|parent| parent.every_run) { spec.every_run() } else { spec }
         }
     };
+    // A list of deletions has no table.
+    if !matches!(stream.kind, Kind::DeletionsOf(_)) {
+        for (name, path) in &stream.columns {
+            spec = spec.infer_column(name, path);
+        }
+        if let Some(path) = &stream.spread {
+            spec = spec.infer_columns_below(path);
+        }
+        spec = spec.infer_columns();
+    }
     // A page that begins at the last key of the one before it lacks nothing, whatever changes meanwhile.
     if matches!(stream.paginate.by, PagingPlan::Last { .. }) {
         spec = spec.exact();

@@ -152,3 +152,15 @@ fn what_cannot_be_declared_is_an_error_and_no_panic() {
         assert!(error.help().is_some(), "{error}");
     }
 }
+
+#[test]
+fn columns_are_inferred_beside_those_that_are_declared() {
+    let spec = stream(Stream::new("contacts", "/contacts").spread("/properties").column("owner", "/owner/na.me"));
+    assert_eq!(
+        spec,
+        StreamSpec::snapshot("contacts")
+            .infer_column("owner", "owner.\"na.me\"")
+            .infer_columns_below("properties")
+            .infer_columns()
+    );
+}

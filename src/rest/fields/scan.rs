@@ -197,7 +197,7 @@ pub(in crate::rest) fn is_truthy(raw: &str) -> bool {
         None | Some(b'n' | b'f') => false,
         Some(b'"') => raw != "\"\"",
         Some(b'[' | b'{') => !matches!(raw[1..].trim_start().as_bytes().first(), Some(b']' | b'}') | None),
-        Some(b'-' | b'0'..=b'9') => raw.parse::<f64>().map_or(true, |number| number != 0.0),
+        Some(b'-' | b'0'..=b'9') => raw.parse::<f64>() != Ok(0.0),
         Some(_) => true,
     }
 }

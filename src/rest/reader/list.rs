@@ -1,6 +1,5 @@
 //! Reads lists: whole, by windows, from the newest down to a mark, or again and again from the last version.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_stream::try_stream;
@@ -16,7 +15,6 @@ use super::plan::{Kind, StreamPlan};
 use super::position::Position;
 use super::request::{Prepared, Values};
 use crate::http::Client;
-use crate::record::content_hash;
 use crate::{Batch, BatchStream, Error, ErrorKind, Mode, Monitor, Result, SourceEvent, Version};
 
 /// How often in a row a list may begin again because its token has expired.
@@ -99,21 +97,21 @@ impl StreamReader {
     }
 }
 
-fn micros(duration: std::time::Duration) -> i64 {
+pub(super) fn micros(duration: std::time::Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// One read of a list.
-struct Reading {
-    reader: Arc<StreamReader>,
+pub(super) struct Reading {
+    pub(super) reader: Arc<StreamReader>,
     asker: Asker,
     values: Values,
-    position: Position,
+    pub(super) position: Position,
     mode: Mode,
 }
 
 /// How the pages of a question end.
-enum End {
+pub(super) enum End {
     Complete,
     /// There may be more than the server has sent.
     Capped(Error),
@@ -122,16 +120,16 @@ enum End {
 }
 
 impl Reading {
-    fn plan(&self) -> &StreamPlan {
+    pub(super) fn plan(&self) -> &StreamPlan {
         &self.reader.plan
     }
 
-    fn overlap(&self) -> i64 {
+    pub(super) fn overlap(&self) -> i64 {
         micros(self.plan().since.overlap)
     }
 
     /// The first value of all, and whether the description gives one.
-    fn start(&self) -> Result<(i64, bool)> {
+    pub(super) fn start(&self) -> Result<(i64, bool)> {
         let since = &self.plan().since;
         let Some(text) = &since.start else { return Ok((0, false)) };
         let start = since.format.parse_start(text).ok_or_else(|| {
@@ -146,7 +144,7 @@ impl Reading {
     }
 
     /// Fills the request of a question.
-    fn question(&mut self, since: Option<i64>, until: Option<i64>, start: i64) -> Result<Prepared> {
+    pub(super) fn question(&mut self, since: Option<i64>, until: Option<i64>, start: i64) -> Result<Prepared> {
         let format = self.plan().since.format;
         self.values.since = since.map(|value| format.write(value));
         self.values.start = format.write(start);
@@ -154,12 +152,12 @@ impl Reading {
         self.values.request(&self.reader.plan.request)
     }
 
-    async fn ask(&self, prepared: &Prepared, at: Option<&Next>, progress: &mut Progress) -> Result<Answer> {
+    pub(super) async fn ask(&self, prepared: &Prepared, at: Option<&Next>, progress: &mut Progress) -> Result<Answer> {
         self.asker.page(&self.reader.envelope, &self.reader.elements, prepared, at, progress).await
     }
 
     /// The records of a page. Stubs are filled.
-    async fn batch(&self, rows: Vec<Row>, started: i64) -> Result<Batch> {
+    pub(super) async fn batch(&self, rows: Vec<Row>, started: i64) -> Result<Batch> {
         let rows = match self.plan().get.as_ref().filter(|get| get.keys.is_some()) {
             Some(get) => return self.fill(rows, get.batch).await,
             None => rows,
@@ -228,7 +226,7 @@ impl Reading {
     ///
     /// # Errors
     /// That of the server, in a reconcile run of a list of changes: it would prove that all records are gone.
-    fn skipped(&self, error: Error) -> Result<Option<Batch>> {
+    pub(super) fn skipped(&self, error: Error) -> Result<Option<Batch>> {
         let is_list = matches!(self.plan().kind, Kind::Snapshot | Kind::Child);
         if self.mode == Mode::Reconcile && !is_list {
             return Err(error.with_help(
@@ -243,13 +241,13 @@ impl Reading {
         Ok(is_list.then(Batch::unchanged))
     }
 
-    fn gone(&self, error: &Error) -> Error {
+    pub(super) fn gone(&self, error: &Error) -> Error {
         Error::new(ErrorKind::NotFound, error.message().to_owned())
             .with_context("stream", &self.plan().name)
             .with_help("check that it still exists, and that the credentials may read it")
     }
 
-    fn restarted(&self, restarts: &mut u32, error: Error) -> Result<()> {
+    pub(super) fn restarted(&self, restarts: &mut u32, error: Error) -> Result<()> {
         *restarts += 1;
         if *restarts > MAX_RESTARTS {
             return Err(error.with_help("read it less often, or in smaller parts: the list cannot be read to its end"));
@@ -257,11 +255,11 @@ impl Reading {
         Ok(())
     }
 
-    fn is_capped(&self, progress: &Progress) -> bool {
+    pub(super) fn is_capped(&self, progress: &Progress) -> bool {
         self.plan().cap.is_some_and(|cap| progress.records >= cap)
     }
 
-    fn cap_error(&self, progress: &Progress) -> Error {
+    pub(super) fn cap_error(&self, progress: &Progress) -> Error {
         Error::invalid_data(format!(
             "one question to the stream {:?} has {} results, and `cap` allows {}: there may be more",
             self.plan().name,
@@ -275,7 +273,7 @@ impl Reading {
     }
 
     /// The start of the read, by the server's clock if it tells.
-    fn started(date: Option<Timestamp>, now: i64) -> i64 {
+    pub(super) fn started(date: Option<Timestamp>, now: i64) -> i64 {
         date.map_or(now, Timestamp::as_microsecond)
     }
 
@@ -375,207 +373,6 @@ impl Reading {
                 (batch, Some(mark)) => yield batch.unwrap_or_default().checkpoint(Position::mark(Some(mark)).checkpoint()?),
                 (Some(batch), None) => yield batch,
                 (None, None) => {}
-            }
-        }
-        .boxed()
-    }
-
-    /// Reads a list in the order of versions. Pages with numbers drift while rows change: such a list is asked for again from the last
-    /// version of each page.
-    fn by_version(mut self) -> BatchStream {
-        try_stream! {
-            let plan = self.reader.plan.clone();
-            let format = plan.since.format;
-            let (start, has_start) = self.start()?;
-            let now = Timestamp::now().as_microsecond();
-            let overlap = self.overlap();
-            let mut anchor = self.position.mark.map(|mark| mark.saturating_sub(overlap));
-            if has_start {
-                anchor = anchor.or(Some(start));
-            }
-            let (mut newest, mut started, mut restarts) = (self.position.mark, None, 0);
-            // The rows that have the version of the anchor, as far as they are known.
-            let mut tied: HashSet<[u8; 16]> = HashSet::new();
-            let mut written = self.position.mark;
-            loop {
-                let prepared = self.question(anchor, None, start)?;
-                let base = format.floor(anchor.unwrap_or(start));
-                let (mut progress, mut at) = (Progress::default(), None::<Next>);
-                let (mut furthest, mut previous, mut unknown) = (base, None::<i64>, 0_u64);
-                let mut last_page: Vec<([u8; 16], i64)> = Vec::new();
-                let ending = loop {
-                    let (page, next) = match self.ask(&prepared, at.as_ref(), &mut progress).await? {
-                        Answer::Page(page, next) => (page, next),
-                        Answer::Empty => break End::Complete,
-                        Answer::Skip(error) => {
-                            self.skipped(error)?;
-                            return;
-                        }
-                        Answer::Gone(error) => Err(self.gone(&error))?,
-                        Answer::Restart(error) => {
-                            self.restarted(&mut restarts, error)?;
-                            if format.floor(furthest) > base {
-                                break End::Anchor;
-                            }
-                            (progress, at, previous) = (Progress::default(), None, None);
-                            continue;
-                        }
-                        Answer::Split(error) => break End::Capped(error),
-                    };
-                    let began = *started.get_or_insert(Self::started(page.date, now));
-                    last_page.clear();
-                    for row in &page.rows {
-                        if let Some(value) = row.since {
-                            if previous.is_some_and(|previous| previous.saturating_sub(overlap) > value) {
-                                Err(self.unsorted(previous.unwrap_or_default(), value))?;
-                            }
-                            previous = previous.max(Some(value));
-                            furthest = furthest.max(value);
-                        }
-                        if let Ok(record) = &row.content {
-                            let key = content_hash(&record.key);
-                            unknown += u64::from(tied.insert(key));
-                            last_page.push((key, row.since.unwrap_or(base)));
-                        }
-                    }
-                    let has_advanced = format.floor(furthest) > base;
-                    // Among tied rows, pages drift until a pass has brought nothing new.
-                    let is_certain = !(progress.is_numbered && progress.pages > 1);
-                    if is_certain && previous.is_some() {
-                        newest = newest.max(Some(furthest));
-                    }
-                    let is_past_start = format.is_instant() && furthest > began;
-                    let mut batch = self.batch(page.rows, began).await?;
-                    if batch.offered() > 0 {
-                        if newest.is_some() {
-                            batch = batch.checkpoint(Position::mark(newest).checkpoint()?);
-                            written = newest;
-                        }
-                        yield batch;
-                    }
-                    if next == Next::End {
-                        break if self.is_capped(&progress) { End::Capped(self.cap_error(&progress)) } else { End::Complete };
-                    }
-                    if self.is_capped(&progress) {
-                        break End::Capped(self.cap_error(&progress));
-                    }
-                    if progress.is_numbered && has_advanced {
-                        break End::Anchor;
-                    }
-                    if !progress.is_numbered && is_past_start {
-                        break End::Complete;
-                    }
-                    at = Some(next);
-                };
-                if progress.is_numbered && progress.pages > 1 && unknown > 0 && !matches!(ending, End::Capped(_)) {
-                    continue;
-                }
-                if furthest > base || progress.records > 0 && newest.is_some() {
-                    newest = newest.max(Some(furthest));
-                }
-                let next_anchor = format.floor(furthest);
-                match ending {
-                    End::Complete => break,
-                    End::Capped(error) if next_anchor <= base => Err(error.with_help(
-                        "ask for smaller parts: more records than `cap` have the same version, so that no question gets past them",
-                    ))?,
-                    End::Capped(_) | End::Anchor => {
-                        if started.is_some_and(|started| format.is_instant() && furthest > started) {
-                            break;
-                        }
-                        tied = last_page
-                            .iter()
-                            .filter(|(_, value)| format.floor(*value) == next_anchor)
-                            .map(|(key, _)| *key)
-                            .collect();
-                        anchor = Some(next_anchor);
-                    }
-                }
-            }
-            if newest != written {
-                yield Batch::new().checkpoint(Position::mark(newest).checkpoint()?);
-            }
-        }
-        .boxed()
-    }
-
-    fn unsorted(&self, before: i64, value: i64) -> Error {
-        let format = self.plan().since.format;
-        Error::invalid_data(format!(
-            "the stream {:?} is not sorted by its version, the oldest first: {} comes after {}",
-            self.plan().name,
-            format.write(value),
-            format.write(before)
-        ))
-        .with_help("let the request sort the list, or remove `order = \"version\"`")
-    }
-
-    /// Reads immutable records from the newest down.
-    fn downwards(mut self) -> BatchStream {
-        try_stream! {
-            let plan = self.reader.plan.clone();
-            let (start, has_start) = self.start()?;
-            let now = Timestamp::now().as_microsecond();
-            let has_until = plan.request.has(&Placeholder::Until);
-            let window = plan.since.window.map(micros).filter(|_| has_until);
-            let below = self.position.below;
-            // One more second: an upper bound may be exclusive.
-            let mut top = below.map_or(now, |below| below.saturating_add(1_000_000).min(now));
-            let (mut span, mut restarts) = (window, 0);
-            let mut lowest = below;
-            loop {
-                let bottom = span.map(|span| top.saturating_sub(span).max(start));
-                let since = bottom.or(has_start.then_some(start));
-                let prepared = self.question(since, has_until.then_some(top), start)?;
-                let (mut progress, mut at) = (Progress::default(), None::<Next>);
-                let ending = loop {
-                    let (page, next) = match self.ask(&prepared, at.as_ref(), &mut progress).await? {
-                        Answer::Page(page, next) => (page, next),
-                        Answer::Empty => break End::Complete,
-                        Answer::Skip(error) => {
-                            self.skipped(error)?;
-                            return;
-                        }
-                        Answer::Gone(error) => Err(self.gone(&error))?,
-                        Answer::Restart(error) => {
-                            self.restarted(&mut restarts, error)?;
-                            (progress, at) = (Progress::default(), None);
-                            continue;
-                        }
-                        Answer::Split(error) => break End::Capped(error),
-                    };
-                    let mut rows = page.rows;
-                    // Without an upper bound, the list begins at the top again.
-                    rows.retain(|row| below.is_none_or(|below| row.since.is_none_or(|value| value <= below)));
-                    let values = rows.iter().filter_map(|row| row.since);
-                    lowest = values.chain(lowest).min();
-                    let mut batch = self.batch(rows, now).await?;
-                    if batch.offered() > 0 {
-                        if let Some(lowest) = lowest {
-                            batch = batch.checkpoint(Position::below(lowest).checkpoint()?);
-                        }
-                        yield batch;
-                    }
-                    if self.is_capped(&progress) {
-                        break End::Capped(self.cap_error(&progress));
-                    }
-                    if next == Next::End {
-                        break End::Complete;
-                    }
-                    at = Some(next);
-                };
-                match (ending, bottom) {
-                    (End::Capped(error), None) => Err(error)?,
-                    (End::Capped(error), Some(bottom)) => {
-                        let half = plan.since.format.floor(top.saturating_sub(bottom) / 2);
-                        if half < 1 {
-                            Err(error)?;
-                        }
-                        span = Some(half);
-                    }
-                    (_, Some(bottom)) if bottom > start => (top, span) = (bottom, window),
-                    _ => break,
-                }
             }
         }
         .boxed()

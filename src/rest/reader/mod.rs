@@ -1,6 +1,8 @@
 //! Reads what a description says.
 
 mod ask;
+mod by_version;
+mod downwards;
 mod list;
 mod page;
 pub(super) mod plan;

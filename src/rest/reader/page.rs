@@ -264,7 +264,8 @@ impl Progress {
             Next::Set(_, value) => value.to_string(),
         };
         // An offset stands still at an empty page with a flag; the hash of the page tells whether the server moves on.
-        if !self.seen.insert(content_hash(&mark)) && !(is_number && count == 0) {
+        let is_new = self.seen.insert(content_hash(&mark));
+        if !is_new && (count > 0 || !is_number) {
             return endless(
                 format!("what leads to the next page, {mark}, has led to a page before"),
                 "correct `paginate`: the server does not move on",

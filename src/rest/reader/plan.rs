@@ -211,6 +211,10 @@ pub(in crate::rest) struct StreamPlan {
     pub(in crate::rest) errors: ErrorPlan,
     pub(in crate::rest) pace: Option<Pace>,
     pub(in crate::rest) paginate: PaginatePlan,
+    /// The path of the object whose members are columns, too.
+    pub(in crate::rest) spread: Option<String>,
+    /// The declared columns: names and paths.
+    pub(in crate::rest) columns: Vec<(String, String)>,
 }
 
 /// The parent of a child stream.
@@ -431,6 +435,12 @@ impl StreamPlan {
             get: get.transpose()?,
             errors: ErrorPlan::parse(&api.errors, &stream.errors)?,
             pace: stream.pace,
+            spread: stream.spread.as_deref().map(json_path).transpose()?,
+            columns: stream
+                .columns
+                .iter()
+                .map(|(name, pointer)| Ok((name.clone(), json_path(pointer)?)))
+                .collect::<Result<_>>()?,
             paginate: paginate.unwrap_or(PaginatePlan { by: PagingPlan::None, more: None, done: None }),
         })
     }
@@ -472,18 +482,22 @@ impl ParentPlan {
         let mut when = None;
         if let Some(pointer) = &parent.when {
             when = Some(fields.len());
-            let path = json_path(&pointer.parse()?);
-            path.parse::<JsonPath>()?;
-            fields.push(path);
+            fields.push(json_path(pointer)?);
         }
         Ok(Self { stream: parent.stream.clone(), fields, when, every_run: plan.version.is_none() })
     }
 }
 
 /// The path of a pointer, as the engine takes it.
-fn json_path(pointer: &Pointer) -> String {
+///
+/// # Errors
+/// `Configuration` for what is not a pointer, and for the root.
+fn json_path(pointer: &str) -> Result<String> {
+    let pointer: Pointer = pointer.parse()?;
     let steps = pointer.steps().iter().map(|step| format!("\"{}\"", step.replace('\\', "\\\\").replace('"', "\\\"")));
-    steps.collect::<Vec<_>>().join(".")
+    let path = steps.collect::<Vec<_>>().join(".");
+    path.parse::<JsonPath>()?;
+    Ok(path)
 }
 
 fn named(pairs: &BTreeMap<String, String>) -> Result<Vec<(String, Template)>> {

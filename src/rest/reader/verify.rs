@@ -29,8 +29,8 @@ impl StreamReader {
             let answer = asker.page(envelope, elements, &prepared, None, &mut Progress::default()).await;
             match answer {
                 Ok(Answer::Page(page, _)) => {
-                    let same = page.rows.into_iter().filter_map(|Row { content, .. }| content.ok());
-                    let same = same.filter(|record| record.key == stored.key).next_back();
+                    let mut same = page.rows.into_iter().filter_map(|Row { content, .. }| content.ok());
+                    let same = same.rfind(|record| record.key == stored.key);
                     found |= same.is_some();
                     answers.extend(same);
                 }

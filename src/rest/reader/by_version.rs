@@ -1,0 +1,146 @@
+//! Reads a list in the order of its versions.
+
+use std::collections::HashSet;
+
+use async_stream::try_stream;
+use futures::StreamExt;
+use jiff::Timestamp;
+
+use super::ask::Answer;
+use super::list::{End, Reading};
+use super::page::{Next, Progress};
+use super::position::Position;
+use crate::record::content_hash;
+use crate::{Batch, BatchStream, Error};
+
+impl Reading {
+    /// Reads a list in the order of versions. Pages with numbers drift while rows change: such a list is asked for again from the last
+    /// version of each page.
+    pub(super) fn by_version(mut self) -> BatchStream {
+        try_stream! {
+            let plan = self.reader.plan.clone();
+            let format = plan.since.format;
+            let (start, has_start) = self.start()?;
+            let now = Timestamp::now().as_microsecond();
+            let overlap = self.overlap();
+            let mut anchor = self.position.mark.map(|mark| mark.saturating_sub(overlap));
+            if has_start {
+                anchor = anchor.or(Some(start));
+            }
+            let (mut newest, mut started, mut restarts) = (self.position.mark, None, 0);
+            // The rows that have the version of the anchor, as far as they are known.
+            let mut tied: HashSet<[u8; 16]> = HashSet::new();
+            let mut written = self.position.mark;
+            loop {
+                let prepared = self.question(anchor, None, start)?;
+                let base = format.floor(anchor.unwrap_or(start));
+                let (mut progress, mut at) = (Progress::default(), None::<Next>);
+                let (mut furthest, mut previous, mut unknown) = (base, None::<i64>, 0_u64);
+                let mut last_page: Vec<([u8; 16], i64)> = Vec::new();
+                let ending = loop {
+                    let (page, next) = match self.ask(&prepared, at.as_ref(), &mut progress).await? {
+                        Answer::Page(page, next) => (page, next),
+                        Answer::Empty => break End::Complete,
+                        Answer::Skip(error) => {
+                            self.skipped(error)?;
+                            return;
+                        }
+                        Answer::Gone(error) => Err(self.gone(&error))?,
+                        Answer::Restart(error) => {
+                            self.restarted(&mut restarts, error)?;
+                            if format.floor(furthest) > base {
+                                break End::Anchor;
+                            }
+                            (progress, at, previous) = (Progress::default(), None, None);
+                            continue;
+                        }
+                        Answer::Split(error) => break End::Capped(error),
+                    };
+                    let began = *started.get_or_insert(Self::started(page.date, now));
+                    last_page.clear();
+                    for row in &page.rows {
+                        if let Some(value) = row.since {
+                            if previous.is_some_and(|previous| previous.saturating_sub(overlap) > value) {
+                                Err(self.unsorted(previous.unwrap_or_default(), value))?;
+                            }
+                            previous = previous.max(Some(value));
+                            furthest = furthest.max(value);
+                        }
+                        if let Ok(record) = &row.content {
+                            let key = content_hash(&record.key);
+                            unknown += u64::from(tied.insert(key));
+                            last_page.push((key, row.since.unwrap_or(base)));
+                        }
+                    }
+                    let has_advanced = format.floor(furthest) > base;
+                    // Among tied rows, pages drift until a pass has brought nothing new.
+                    let is_certain = !(progress.is_numbered && progress.pages > 1);
+                    if is_certain && previous.is_some() {
+                        newest = newest.max(Some(furthest));
+                    }
+                    let is_past_start = format.is_instant() && furthest > began;
+                    let mut batch = self.batch(page.rows, began).await?;
+                    if batch.offered() > 0 {
+                        if newest.is_some() {
+                            batch = batch.checkpoint(Position::mark(newest).checkpoint()?);
+                            written = newest;
+                        }
+                        yield batch;
+                    }
+                    if next == Next::End {
+                        break if self.is_capped(&progress) { End::Capped(self.cap_error(&progress)) } else { End::Complete };
+                    }
+                    if self.is_capped(&progress) {
+                        break End::Capped(self.cap_error(&progress));
+                    }
+                    if progress.is_numbered && has_advanced {
+                        break End::Anchor;
+                    }
+                    if !progress.is_numbered && is_past_start {
+                        break End::Complete;
+                    }
+                    at = Some(next);
+                };
+                if progress.is_numbered && progress.pages > 1 && unknown > 0 && !matches!(ending, End::Capped(_)) {
+                    continue;
+                }
+                if furthest > base || progress.records > 0 && newest.is_some() {
+                    newest = newest.max(Some(furthest));
+                }
+                let next_anchor = format.floor(furthest);
+                match ending {
+                    End::Complete => break,
+                    End::Capped(error) if next_anchor <= base => Err(error.with_help(
+                        "ask for smaller parts: more records than `cap` have the same version, so that no question gets past them",
+                    ))?,
+                    End::Capped(_) | End::Anchor => {
+                        if started.is_some_and(|started| format.is_instant() && furthest > started) {
+                            break;
+                        }
+                        tied = last_page
+                            .iter()
+                            .filter(|(_, value)| format.floor(*value) == next_anchor)
+                            .map(|(key, _)| *key)
+                            .collect();
+                        anchor = Some(next_anchor);
+                    }
+                }
+            }
+            if newest != written {
+                yield Batch::new().checkpoint(Position::mark(newest).checkpoint()?);
+            }
+        }
+        .boxed()
+    }
+
+    fn unsorted(&self, before: i64, value: i64) -> Error {
+        let format = self.plan().since.format;
+        Error::invalid_data(format!(
+            "the stream {:?} is not sorted by its version, the oldest first: {} comes after {}",
+            self.plan().name,
+            format.write(value),
+            format.write(before)
+        ))
+        .with_help("let the request sort the list, or remove `order = \"version\"`")
+    }
+}

@@ -1,0 +1,85 @@
+//! Reads immutable records from the newest down.
+
+use async_stream::try_stream;
+use futures::StreamExt;
+use jiff::Timestamp;
+
+use super::super::template::Placeholder;
+use super::ask::Answer;
+use super::list::{End, Reading, micros};
+use super::page::{Next, Progress};
+use super::position::Position;
+use crate::BatchStream;
+
+impl Reading {
+    /// Reads immutable records from the newest down.
+    pub(super) fn downwards(mut self) -> BatchStream {
+        try_stream! {
+            let plan = self.reader.plan.clone();
+            let (start, has_start) = self.start()?;
+            let now = Timestamp::now().as_microsecond();
+            let has_until = plan.request.has(&Placeholder::Until);
+            let window = plan.since.window.map(micros).filter(|_| has_until);
+            let below = self.position.below;
+            // One more second: an upper bound may be exclusive.
+            let mut top = below.map_or(now, |below| below.saturating_add(1_000_000).min(now));
+            let (mut span, mut restarts) = (window, 0);
+            let mut lowest = below;
+            loop {
+                let bottom = span.map(|span| top.saturating_sub(span).max(start));
+                let since = bottom.or(has_start.then_some(start));
+                let prepared = self.question(since, has_until.then_some(top), start)?;
+                let (mut progress, mut at) = (Progress::default(), None::<Next>);
+                let ending = loop {
+                    let (page, next) = match self.ask(&prepared, at.as_ref(), &mut progress).await? {
+                        Answer::Page(page, next) => (page, next),
+                        Answer::Empty => break End::Complete,
+                        Answer::Skip(error) => {
+                            self.skipped(error)?;
+                            return;
+                        }
+                        Answer::Gone(error) => Err(self.gone(&error))?,
+                        Answer::Restart(error) => {
+                            self.restarted(&mut restarts, error)?;
+                            (progress, at) = (Progress::default(), None);
+                            continue;
+                        }
+                        Answer::Split(error) => break End::Capped(error),
+                    };
+                    let mut rows = page.rows;
+                    // Without an upper bound, the list begins at the top again.
+                    rows.retain(|row| below.is_none_or(|below| row.since.is_none_or(|value| value <= below)));
+                    let values = rows.iter().filter_map(|row| row.since);
+                    lowest = values.chain(lowest).min();
+                    let mut batch = self.batch(rows, now).await?;
+                    if batch.offered() > 0 {
+                        if let Some(lowest) = lowest {
+                            batch = batch.checkpoint(Position::below(lowest).checkpoint()?);
+                        }
+                        yield batch;
+                    }
+                    if self.is_capped(&progress) {
+                        break End::Capped(self.cap_error(&progress));
+                    }
+                    if next == Next::End {
+                        break End::Complete;
+                    }
+                    at = Some(next);
+                };
+                match (ending, bottom) {
+                    (End::Capped(error), None) => Err(error)?,
+                    (End::Capped(error), Some(bottom)) => {
+                        let half = plan.since.format.floor(top.saturating_sub(bottom) / 2);
+                        if half < 1 {
+                            Err(error)?;
+                        }
+                        span = Some(half);
+                    }
+                    (_, Some(bottom)) if bottom > start => (top, span) = (bottom, window),
+                    _ => break,
+                }
+            }
+        }
+        .boxed()
+    }
+}
