@@ -69,6 +69,11 @@ impl Api {
         }
     }
 
+    /// Returns the JSON Schema of descriptions, for editors of the file.
+    pub fn json_schema() -> schemars::Schema {
+        schemars::schema_for!(Self)
+    }
+
     /// Sets how to sign in.
     #[must_use]
     pub fn auth(mut self, auth: Auth) -> Self {

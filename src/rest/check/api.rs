@@ -1,11 +1,13 @@
 //! What a description says about the API as a whole.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::super::api::{Action, Auth, Errors, OAuth2};
+use super::super::api::{Auth, OAuth2};
 use super::super::place::Place;
-use super::Problems;
-use super::requests::{BUILT_IN, Uses, words};
+use super::errors::errors;
+use super::headers::{headers, http_name};
+use super::placeholders::{BUILT_IN, Uses, words};
+use super::problem::Problems;
 use crate::stream::{PLAIN_NAME, is_plain};
 
 pub(super) fn check(problems: &mut Problems<'_>) {
@@ -76,27 +78,6 @@ fn settings(problems: &mut Problems<'_>) {
     }
 }
 
-/// Checks the names of headers, and their values.
-pub(super) fn headers(problems: &mut Problems<'_>, headers: &BTreeMap<String, String>, at: &Place, uses: &Uses<'_>) {
-    for (name, value) in headers {
-        let at = at.clone().key(name);
-        if http_name(name) {
-            uses.check(problems, value, at.clone());
-        } else {
-            let help = "write letters, digits and `-`";
-            problems.error(at.clone(), format!("{name:?} is not the name of a header"), help);
-        }
-        if value.contains(['\r', '\n']) {
-            problems.error(at, "the value of a header has a line break", "remove it");
-        }
-    }
-}
-
-/// Whether a text is a token of HTTP.
-fn http_name(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
-}
-
 fn check_auth(problems: &mut Problems<'_>, auth: &Auth, at: &Place) {
     let uses = Uses::settings_only();
     let mut texts: Vec<(&str, Place)> = Vec::new();
@@ -161,27 +142,4 @@ fn oauth2_texts<'o>(problems: &mut Problems<'_>, oauth2: &'o OAuth2, at: &Place,
         Some(_) => ("the grant is unknown", "write \"client_credentials\" or \"refresh_token\""),
     };
     problems.error(at.clone().key("grant"), message, help);
-}
-
-/// Checks what to do about errors. `has_code` tells whether a pointer to codes is known, here or in the API's own table.
-pub(super) fn errors(problems: &mut Problems<'_>, errors: &Errors, at: &Place, has_code: bool) {
-    problems.pointers(&errors.code, &at.clone().key("code"));
-    for (name, action) in &errors.actions {
-        let at = at.clone().key(name);
-        let status: Option<u16> = name.parse().ok();
-        match status {
-            Some(100..=599) => {}
-            _ if has_code => {}
-            Some(_) => problems.error(at.clone(), format!("{name} is not a status"), "write a number from 100 to 599"),
-            None => {
-                let help = "add `code`, the pointer to the code in the body, or write a status from 100 to 599";
-                let message = format!("{name:?} is no status, and nothing says where a body has a code");
-                problems.error(at.clone(), message, help);
-            }
-        }
-        if let (Some(200..=299), false, Action::Wait | Action::Retry | Action::Restart) = (status, has_code, action) {
-            let help = "name the status of an error, or add `code`, the pointer to the code in the body";
-            problems.error(at, format!("the status {name} is not an error"), help);
-        }
-    }
 }

@@ -75,7 +75,6 @@ pub fn drift(api: &Api, stream: &Stream, is_numbered: Option<bool>) -> Drift {
 
 /// Whether the URL of a next page differs from that of its own page only by a number that grows by one, or by the number of records:
 /// then the link hides the number of a page, or an offset.
-#[allow(dead_code, reason = "for the check of the reader")]
 pub(in crate::rest) fn is_page_number(page: &str, next: &str, records: u64) -> bool {
     let parameters = |url: &str| -> Vec<(String, String)> {
         let query = url.split_once('?').map_or("", |(_, query)| query);
@@ -105,7 +104,6 @@ pub(in crate::rest) fn is_page_number(page: &str, next: &str, records: u64) -> b
 }
 
 /// Whether a list of this many records without a paginator looks like the first page of several.
-#[allow(dead_code, reason = "for the check of the reader")]
 pub(in crate::rest) fn is_page_size(records: u64) -> bool {
     matches!(records, 10 | 15 | 20 | 25 | 30 | 40 | 50 | 60 | 75 | 80)
         || (records >= 100 && (records.is_multiple_of(100) || records.is_multiple_of(250)))

@@ -2,7 +2,7 @@
 
 use super::super::place::Place;
 use super::super::stream::Pointers;
-use super::Problems;
+use super::problem::Problems;
 
 impl Problems<'_> {
     /// Checks a pointer into a record or a page.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::super::place::Place;
 use super::super::stream::Stream;
-use super::requests::uses_word;
-use super::{Problems, depends_on};
+use super::placeholders::uses_word;
+use super::problem::Problems;
 
 pub(super) fn check(problems: &mut Problems<'_>, stream: &Stream, at: &Place) {
     if let Some(deletes) = &stream.deletes {
@@ -97,4 +97,9 @@ fn scope(problems: &mut Problems<'_>, stream: &Stream, at: &Place) {
             format!("write `{{resource}}` in the request of {:?}, too", top.name),
         );
     }
+}
+
+/// The name of the stream that must come first.
+pub(super) fn depends_on(stream: &Stream) -> Option<&str> {
+    stream.deletes.as_deref().or(stream.parent.as_ref().map(|parent| parent.stream.as_str()))
 }

@@ -6,8 +6,9 @@ use jiff::civil::Date;
 use super::super::place::Place;
 use super::super::stream::{Order, Since, Stream, StreamType};
 use super::super::time::TimeFormat;
-use super::requests::uses_word;
-use super::{Problems, api};
+use super::errors::errors;
+use super::placeholders::uses_word;
+use super::problem::Problems;
 use crate::stream::{PLAIN_NAME, is_plain};
 
 pub(super) fn check(problems: &mut Problems<'_>, stream: &Stream, at: &Place) {
@@ -17,7 +18,7 @@ pub(super) fn check(problems: &mut Problems<'_>, stream: &Stream, at: &Place) {
     }
     pointers(problems, stream, at);
     let has_code = !stream.errors.code.is_empty() || !problems.api.errors.code.is_empty();
-    api::errors(problems, &stream.errors, &at.clone().key("errors"), has_code);
+    errors(problems, &stream.errors, &at.clone().key("errors"), has_code);
     order(problems, stream, at);
     if let Some(since) = &stream.since {
         check_since(problems, stream, since, &at.clone().key("since"));

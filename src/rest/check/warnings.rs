@@ -2,8 +2,8 @@
 
 use super::super::place::Place;
 use super::super::stream::{Order, Stream, StreamType};
-use super::Problems;
 use super::drift::{Drift, drift};
+use super::problem::Problems;
 use super::stream::is_asked_since;
 
 pub(super) fn check(problems: &mut Problems<'_>) {

@@ -1,4 +1,3 @@
-use super::super::drift::{is_page_number, is_page_size};
 use super::super::*;
 use crate::rest::{ApiFile, Order, Paginate, ParentOf, Since, Span, StreamType};
 

@@ -1,0 +1,28 @@
+//! Headers.
+
+use std::collections::BTreeMap;
+
+use super::super::place::Place;
+use super::placeholders::Uses;
+use super::problem::Problems;
+
+/// Checks the names of headers, and their values.
+pub(super) fn headers(problems: &mut Problems<'_>, headers: &BTreeMap<String, String>, at: &Place, uses: &Uses<'_>) {
+    for (name, value) in headers {
+        let at = at.clone().key(name);
+        if http_name(name) {
+            uses.check(problems, value, at.clone());
+        } else {
+            let help = "write letters, digits and `-`";
+            problems.error(at.clone(), format!("{name:?} is not the name of a header"), help);
+        }
+        if value.contains(['\r', '\n']) {
+            problems.error(at, "the value of a header has a line break", "remove it");
+        }
+    }
+}
+
+/// Whether a text is a token of HTTP.
+pub(super) fn http_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
+}

@@ -1,0 +1,157 @@
+//! Placeholders, and what fills them.
+
+use serde_json::{Map, Value};
+
+use super::super::file::closest;
+use super::super::place::Place;
+use super::super::stream::{Get, Stream};
+use super::problem::Problems;
+use crate::stream::{PLAIN_NAME, is_plain};
+
+/// The placeholders that are no settings.
+pub(super) const BUILT_IN: [&str; 6] = ["resource", "parent", "since", "until", "key", "keys"];
+
+/// The words in braces, such as `since` and `parent.id`. Other braces are text.
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+    let is_word = |word: &&str| {
+        let is_start = |c: char| c.is_ascii_alphabetic() || c == '_';
+        word.split('.')
+            .all(|part| part.starts_with(is_start) && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+    };
+    text.split('{').skip(1).filter_map(|after| after.split_once('}')).map(|(word, _)| word).filter(is_word)
+}
+
+/// What fills the placeholders of a text.
+#[derive(Clone, Copy)]
+pub(super) struct Uses<'a> {
+    /// The stream whose request it is, if it is one's.
+    stream: Option<&'a Stream>,
+    /// Whether the request is for single records.
+    get: Option<&'a Get>,
+    /// Whether the text is in a body, which may be GraphQL.
+    is_body: bool,
+}
+
+impl<'a> Uses<'a> {
+    /// Only settings: the text belongs to all requests.
+    pub(super) fn settings_only() -> Self {
+        Self { stream: None, get: None, is_body: false }
+    }
+
+    pub(super) fn list(stream: &'a Stream) -> Self {
+        Self { stream: Some(stream), get: None, is_body: false }
+    }
+
+    /// The request for single records.
+    pub(super) fn get(self, get: &'a Get) -> Self {
+        Self { get: Some(get), ..self }
+    }
+
+    pub(super) fn in_body(self) -> Self {
+        Self { is_body: true, ..self }
+    }
+
+    /// Checks that something fills each placeholder of a text.
+    pub(super) fn check(&self, problems: &mut Problems<'_>, text: &str, at: Place) {
+        for word in words(text) {
+            if let Some((message, help)) = self.unfilled(problems, word) {
+                problems.error(at.clone(), message, help);
+            }
+        }
+    }
+
+    /// Why nothing fills a placeholder, and what to do.
+    fn unfilled(&self, problems: &Problems<'_>, word: &str) -> Option<(String, String)> {
+        let nothing = |help: &str| Some((format!("nothing fills `{{{word}}}`"), help.to_owned()));
+        let (first, field) = word.split_once('.').map_or((word, None), |(first, field)| (first, Some(field)));
+        if field.is_some() && first != "parent" {
+            return nothing(match self.is_body {
+                true => "write spaces within the braces if it is not a placeholder",
+                false => "write `{parent.field}` for a field of the parent, and a setting without a dot",
+            });
+        }
+        match (first, self.stream) {
+            ("resource" | "parent" | "since" | "until" | "key" | "keys", None) => {
+                nothing("use it in the streams: this text belongs to all requests")
+            }
+            ("resource", Some(stream)) => match &problems.api.resource {
+                None => nothing("add `resource = { stream, id }`: the stream that lists the resources"),
+                Some(list) if list.stream == stream.name => {
+                    nothing("remove it: this stream lists the resources, and is read once for the source")
+                }
+                Some(_) => None,
+            },
+            ("parent", Some(stream)) => match (&stream.parent, field) {
+                (None, _) => nothing("add `parent`, the name of the stream whose records have these lists"),
+                (Some(_), None) => nothing("write `{parent.id}`, with the name of the field"),
+                (Some(_), Some(_)) => None,
+            },
+            ("since", Some(stream)) if self.get.is_some() || stream.parent.is_some() => {
+                nothing("remove it: what is asked for by key, or by parent, is read whole")
+            }
+            ("since", Some(_)) => None,
+            ("until", Some(_)) if self.get.is_some() => nothing("remove it: a record is asked for by its key"),
+            ("until", Some(stream)) => match stream.since.as_ref().and_then(|since| since.window) {
+                None => nothing("add `since = { window = \"30d\" }`, the longest time that one question may span"),
+                Some(_) => None,
+            },
+            ("key" | "keys", Some(_)) => match (self.get, first) {
+                (None, _) => nothing("move it to `get`, which asks for single records"),
+                (Some(Get { keys: None, .. }), "keys") => {
+                    nothing("write `{key}` for one record, or add `keys`, the pointer to the keys in the list")
+                }
+                (Some(Get { keys: Some(_), .. }), "key") => nothing("write `{keys}`, or remove `keys`"),
+                (Some(_), _) => None,
+            },
+            _ => self.unknown(problems, word),
+        }
+    }
+
+    /// What is wrong with the name of a setting.
+    fn unknown(&self, problems: &Problems<'_>, word: &str) -> Option<(String, String)> {
+        if problems.api.settings.contains_key(word) {
+            return None;
+        }
+        // A setting may have a name that is not far: `{site}`.
+        let is_near = |near: &&str| strsim::damerau_levenshtein(near, word) <= near.len() / 4;
+        let near = closest(word, BUILT_IN).filter(is_near);
+        if let Some(near) = near {
+            let near = if near == "parent" { "parent.id" } else { near };
+            return Some((
+                format!("nothing fills `{{{word}}}`"),
+                format!("write `{{{near}}}`, or declare a setting: `settings.{word} = {{ help = \"…\" }}`"),
+            ));
+        }
+        if self.is_body {
+            return Some((
+                format!("nothing fills `{{{word}}}`"),
+                format!(
+                    "write `{{ {word} }}` if it is not a placeholder, or declare a setting: `settings.{word} = {{ help = \"…\" }}`"
+                ),
+            ));
+        }
+        (!is_plain(word)).then(|| {
+            (format!("the setting `{{{word}}}` has a name that is not allowed"), format!("name it with {PLAIN_NAME}"))
+        })
+    }
+}
+
+/// Whether the list's request has this placeholder itself.
+pub(super) fn uses_word(stream: &Stream, word: &str) -> bool {
+    let is = |text: &str| words(text).any(|found| found == word || found.split('.').next() == Some(word));
+    is(&stream.path)
+        || stream.query.values().chain(stream.headers.values()).any(|text| is(text))
+        || in_body(stream.body.as_ref(), &is)
+}
+
+pub(super) fn in_body(body: Option<&Map<String, Value>>, is: &dyn Fn(&str) -> bool) -> bool {
+    fn any(value: &Value, is: &dyn Fn(&str) -> bool) -> bool {
+        match value {
+            Value::String(text) => is(text),
+            Value::Array(list) => list.iter().any(|value| any(value, is)),
+            Value::Object(map) => map.values().any(|value| any(value, is)),
+            _ => false,
+        }
+    }
+    body.is_some_and(|body| body.values().any(|value| any(value, is)))
+}

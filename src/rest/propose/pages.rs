@@ -1,0 +1,224 @@
+//! How an answer seems to continue.
+
+use serde_json::Value;
+
+use super::super::check::{is_page_number, is_page_size};
+use super::super::paginate::{Paginate, Paging};
+use super::fields::{Fields, Records};
+use super::proposal::{Proposal, Sample};
+
+/// Names of tokens, and of the parameters that usually take them; without a parameter, it has the token's own name.
+const TOKENS: [(&str, Option<&str>); 13] = [
+    ("next_cursor", Some("cursor")),
+    ("nextcursor", Some("cursor")),
+    ("nextpagetoken", Some("pageToken")),
+    ("next_page_token", Some("page_token")),
+    ("nexttoken", None),
+    ("next_token", None),
+    ("endcursor", Some("after")),
+    ("end_cursor", Some("after")),
+    ("after_cursor", Some("cursor")),
+    ("continuation", None),
+    ("cursor", None),
+    ("after", None),
+    ("offset", None),
+];
+
+/// Names of the URL of a next page.
+const URLS: [&str; 10] = [
+    "next",
+    "next_url",
+    "nexturl",
+    "after_url",
+    "nextpage",
+    "next_page",
+    "nextlink",
+    "next_page_uri",
+    "more_topics_url",
+    "href",
+];
+
+const MORE: [&str; 6] = ["has_more", "hasmore", "hasnextpage", "has_next_page", "more", "has_next"];
+const DONE: [&str; 7] = ["islast", "is_last", "lastpage", "last_page", "end_of_stream", "done", "finished"];
+const PAGES: [&str; 4] = ["page", "page_number", "pagenumber", "page_no"];
+const OFFSETS: [&str; 5] = ["offset", "startat", "start", "skip", "start_at"];
+
+/// How an answer continues.
+pub(super) struct Pages {
+    by: Paging,
+    more: Option<String>,
+    done: Option<String>,
+    found: String,
+    doubt: Option<String>,
+}
+
+/// A value beside the records.
+struct Beside<'a> {
+    pointer: String,
+    name: String,
+    /// The name of the object around it.
+    around: String,
+    value: &'a Value,
+}
+
+impl Pages {
+    pub(super) fn find(sample: &Sample, records: &Records<'_>, fields: &Fields) -> Self {
+        let beside = beside(&sample.body, &records.pointer);
+        let flag = |names: &[&str]| {
+            beside.iter().find(|beside| beside.value.is_boolean() && names.contains(&&*beside.name.to_lowercase()))
+        };
+        let (more, done) = (flag(&MORE), flag(&DONE));
+        let flags = |by: Paging, found: String, doubt: Option<String>| Self {
+            by,
+            more: more.map(|flag| flag.pointer.clone()),
+            done: done.filter(|_| more.is_none()).map(|flag| flag.pointer.clone()),
+            found,
+            doubt,
+        };
+        if let Some(next) = &sample.link {
+            let records = u64::try_from(records.all.len()).unwrap_or(u64::MAX);
+            let found = match is_page_number(&sample.url, next, records) {
+                true => {
+                    "the header Link, with the number of the page: records that change meanwhile move between pages"
+                }
+                false => "the header Link",
+            };
+            return Self { by: Paging::Link, more: None, done: None, found: found.to_owned(), doubt: None };
+        }
+        if let Some(url) = beside.iter().find(|beside| is_next_url(beside)) {
+            return flags(
+                Paging::Next(url.pointer.clone()),
+                format!("{}: the URL of the next page", url.pointer),
+                None,
+            );
+        }
+        if let Some((token, to)) = beside.iter().find_map(|beside| token(beside, &sample.url)) {
+            let doubt = format!("look up the parameter that takes the token; {to:?} is a guess");
+            let found = format!("{}: a token for the next page", token.pointer);
+            return flags(Paging::Token { token: token.pointer.clone(), to }, found, Some(doubt));
+        }
+        let parameter = |names: &[&str]| {
+            let query = sample.url.split_once('?').map_or("", |(_, query)| query);
+            let in_url = query.split('&').filter_map(|pair| pair.split('=').next());
+            let in_url = in_url.map(str::to_owned).find(|name| names.contains(&&*name.to_lowercase()));
+            in_url.or_else(|| {
+                let in_body =
+                    |beside: &&Beside<'_>| beside.value.is_u64() && names.contains(&&*beside.name.to_lowercase());
+                beside.iter().find(in_body).map(|beside| beside.name.clone())
+            })
+        };
+        if let Some(name) = parameter(&OFFSETS) {
+            return flags(
+                Paging::Offset(name.clone()),
+                format!("the parameter {name}: the number of records so far"),
+                None,
+            );
+        }
+        if let Some(name) = parameter(&PAGES) {
+            return flags(Paging::Page(name.clone()), format!("the parameter {name}: the number of the page"), None);
+        }
+        if more.is_some() || done.is_some() {
+            let last = fields.key.clone().unwrap_or_else(|| "/id".to_owned());
+            let doubt =
+                "look up the parameter that takes the key of the last record; \"starting_after\" is a guess".to_owned();
+            let flag = more.or(done).map(|flag| flag.pointer.clone()).unwrap_or_default();
+            let found = format!("{flag}: a flag, and no token or URL: the key of the last record may be one");
+            return flags(Paging::Last { last, to: "starting_after".to_owned() }, found, Some(doubt));
+        }
+        let count = u64::try_from(records.all.len()).unwrap_or(u64::MAX);
+        let doubt = match is_page_size(count) {
+            true => format!("{count} records look like the first page of several: look up how the list continues"),
+            false => "look up how the list continues; write \"none\" if the answer always has all records".to_owned(),
+        };
+        let found = "no sign of another page".to_owned();
+        Self { by: Paging::None, more: None, done: None, found, doubt: Some(doubt) }
+    }
+}
+
+/// The values of the body outside of the records, the shallow first.
+fn beside<'a>(body: &'a Value, records: &str) -> Vec<Beside<'a>> {
+    let mut found = Vec::new();
+    let mut level: Vec<(String, String, &'a Value)> = vec![(String::new(), String::new(), body)];
+    while !level.is_empty() {
+        let mut next = Vec::new();
+        for (pointer, around, value) in level {
+            let Value::Object(map) = value else { continue };
+            for (name, value) in map {
+                let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+                if pointer == records {
+                    continue;
+                }
+                found.push(Beside { pointer: pointer.clone(), name: name.clone(), around: around.clone(), value });
+                next.push((pointer, name.clone(), value));
+            }
+        }
+        level = next;
+    }
+    found
+}
+
+fn is_next_url(beside: &Beside<'_>) -> bool {
+    let name = beside.name.to_lowercase();
+    let is_url = |text: &str| text.starts_with("http://") || text.starts_with("https://") || text.starts_with('/');
+    let is_next = URLS.contains(&&*name) && (name != "href" || beside.around.eq_ignore_ascii_case("next"));
+    is_next && beside.value.as_str().is_some_and(is_url)
+}
+
+/// The token in a value beside the records, and the parameter that probably takes it.
+fn token<'b, 'a>(beside: &'b Beside<'a>, url: &str) -> Option<(&'b Beside<'a>, String)> {
+    let name = beside.name.to_lowercase();
+    let is_filled = beside.value.as_str().is_some_and(|text| !text.is_empty());
+    // `cursor` and `after` are tokens below `next` only; alone they may be what was asked.
+    let is_below_next = beside.around.to_lowercase().contains("next");
+    let (known, to) = TOKENS.iter().find(|(known, _)| *known == name)?;
+    let is_number = beside.value.as_str().is_some_and(|text| text.parse::<u64>().is_ok());
+    let is_own = match *known {
+        "cursor" | "after" => is_below_next,
+        "offset" => is_below_next || !is_number,
+        _ => true,
+    };
+    if !is_filled || !is_own {
+        return None;
+    }
+    let is_in_url = |name: &str| url.contains(&format!("?{name}=")) || url.contains(&format!("&{name}="));
+    let own = beside.name.clone();
+    Some((
+        beside,
+        match to {
+            Some(to) if !is_in_url(&own) => (*to).to_owned(),
+            _ => own,
+        },
+    ))
+}
+
+impl Proposal {
+    pub(super) fn pages(&mut self, pages: &Pages, records: &Records<'_>) {
+        self.found("paginate", pages.found.clone());
+        for (flag, meaning) in [(&pages.more, "true while there are more"), (&pages.done, "true on the last page")] {
+            if let Some(flag) = flag {
+                self.found("paginate", format!("{flag}: {meaning}"));
+            }
+        }
+        if !records.is_list {
+            return self.stream.paginate = Some(Paginate::none());
+        }
+        if let Some(doubt) = &pages.doubt {
+            self.doubt("paginate", doubt.clone());
+        }
+        if let Paging::Offset(name) | Paging::Page(name) = &pages.by {
+            self.stream.path = without_parameter(&self.stream.path, name);
+        }
+        // Without the key, `check` warns.
+        if pages.by != Paging::None {
+            self.stream.paginate =
+                Some(Paginate { by: pages.by.clone(), more: pages.more.clone(), done: pages.done.clone() });
+        }
+    }
+}
+
+/// A path without a parameter, which the paginator adds.
+fn without_parameter(path: &str, name: &str) -> String {
+    let Some((before, query)) = path.split_once('?') else { return path.to_owned() };
+    let kept: Vec<&str> = query.split('&').filter(|pair| pair.split('=').next() != Some(name)).collect();
+    if kept.is_empty() { before.to_owned() } else { format!("{before}?{}", kept.join("&")) }
+}

@@ -1,0 +1,95 @@
+//! A proposal, and the answer that suggests it.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::super::stream::Stream;
+use super::quote;
+
+/// One answer of an API.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Sample {
+    /// The URL that was asked, with its query.
+    pub url: String,
+    /// The URL in the header `Link` with `rel="next"`, if there is one.
+    pub link: Option<String>,
+    /// The body.
+    pub body: Value,
+}
+
+impl Sample {
+    /// An answer without a link to a next page.
+    pub fn new(url: impl Into<String>, body: Value) -> Self {
+        Self { url: url.into(), link: None, body }
+    }
+
+    /// Sets the URL of the next page, from the header `Link`.
+    #[must_use]
+    pub fn link(mut self, next: impl Into<String>) -> Self {
+        self.link = Some(next.into());
+        self
+    }
+}
+
+/// Something that an answer seems to have.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Finding {
+    /// The key of the description that it is about: `records`, `key`, `paginate` …
+    pub key: &'static str,
+    /// What was found, and where.
+    pub found: String,
+}
+
+/// What one answer suggests. A person must check it: an answer shows what is, and not what may come.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Proposal {
+    /// The root of the API.
+    pub base_url: String,
+    /// The stream.
+    pub stream: Stream,
+    /// What was found, in the order of the keys.
+    pub findings: Vec<Finding>,
+    /// What a person must find out in the API's documentation, by key.
+    pub(super) doubts: Vec<(&'static str, String)>,
+    /// Whether the body has a flag of success and may have the code of an error, as Slack's.
+    pub(super) has_code: bool,
+    /// How the request signed in, as TOML.
+    pub(super) auth: Option<String>,
+    /// The other headers of the request.
+    pub(super) headers: BTreeMap<String, String>,
+}
+
+impl Proposal {
+    /// The request was signed in with a bearer token.
+    #[must_use]
+    pub fn bearer(mut self) -> Self {
+        self.auth = Some("{ bearer = \"{token}\" }".to_owned());
+        self
+    }
+
+    /// The request was signed in with this header.
+    #[must_use]
+    pub fn secret_header(mut self, name: &str) -> Self {
+        self.auth = Some(format!("{{ header = {{ {} = \"{{token}}\" }} }}", quote::key(name)));
+        self
+    }
+
+    /// The request had this header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    pub(super) fn found(&mut self, key: &'static str, found: impl Into<String>) {
+        self.findings.push(Finding { key, found: found.into() });
+    }
+
+    pub(super) fn doubt(&mut self, key: &'static str, doubt: impl Into<String>) {
+        self.doubts.push((key, doubt.into()));
+    }
+}
