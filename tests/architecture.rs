@@ -20,7 +20,23 @@ type Layer = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 /// The layers, the highest first: imports point down. `core` means the five lowest ones.
 const LAYERS: &[Layer] = &[
-    ("cli", &["cli"], &["native_app", "snowflake", "sqlite", "preview", "connection", "engine", "net", "core"]),
+    (
+        "cli",
+        &["cli"],
+        &[
+            "native_app",
+            "rest",
+            "github",
+            "http",
+            "snowflake",
+            "sqlite",
+            "preview",
+            "connection",
+            "engine",
+            "net",
+            "core",
+        ],
+    ),
     ("native_app", &["native_app"], &["snowflake", "driver", "connection", "net", "core"]),
     ("testkit", &["testkit"], &["memory", "engine", "core"]),
     ("github", &["sources/github"], &["http", "net", "core"]),

@@ -60,6 +60,9 @@ pub(super) struct Global {
     /// Write only results and errors
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
+    /// The file that describes the source, which is no file with settings.
+    #[arg(skip)]
+    pub(super) description: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -302,6 +305,14 @@ pub(super) fn command(spec: &SourceSpec, program: &str, destinations: &Destinati
     vars.fill(command)
 }
 
+/// The options of every command that take a value as the next argument: `--db`, `--set` …
+#[cfg(all(feature = "github", feature = "rest", any(feature = "snowflake", feature = "sqlite")))]
+pub(super) fn value_options() -> Vec<String> {
+    let command = Args::augment_args(DestinationArgs::augment_args(clap::Command::default()));
+    let takes_value = command.get_arguments().filter(|argument| argument.get_action().takes_values());
+    takes_value.filter_map(clap::Arg::get_long).map(|long| format!("--{long}")).collect()
+}
+
 /// Hides what only makes sense for a source with several streams.
 fn without_streams(command: clap::Command) -> clap::Command {
     command.mut_subcommands(|subcommand| {
@@ -327,8 +338,13 @@ fn without_snowflake_only(command: clap::Command) -> clap::Command {
 }
 
 /// Reads a command line whose first element is the program's name.
-pub(super) fn parse(spec: &SourceSpec, args: Vec<OsString>, destinations: &Destinations) -> Result<Args, clap::Error> {
-    let matches = command(spec, &program(spec, &args), destinations).try_get_matches_from(args)?;
+pub(super) fn parse(
+    spec: &SourceSpec,
+    program: &str,
+    args: Vec<OsString>,
+    destinations: &Destinations,
+) -> Result<Args, clap::Error> {
+    let matches = command(spec, program, destinations).try_get_matches_from(args)?;
     let mut parsed = Args::from_arg_matches(&matches)?;
     #[cfg(any(feature = "snowflake", feature = "sqlite"))]
     if matches!(destinations, Destinations::BuiltIn) {
@@ -387,7 +403,7 @@ mod tests {
 
     fn parse_for(args: &[&str], destinations: &Destinations) -> Result<Args, clap::Error> {
         let args = std::iter::once("stars").chain(args.iter().copied()).map(OsString::from);
-        parse(&spec(), args.collect(), destinations)
+        parse(&spec(), "stars", args.collect(), destinations)
     }
 
     fn parse_all(args: &[&str]) -> Result<Args, clap::Error> {

@@ -49,12 +49,15 @@ mod interrupt;
 mod labels;
 mod log;
 mod output;
+#[cfg(all(feature = "github", feature = "rest", any(feature = "snowflake", feature = "sqlite")))]
+pub mod program;
 mod progress;
 mod settings;
 mod terminal;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -83,7 +86,7 @@ pub async fn run(source: impl Source) -> ExitCode {
 /// environment and working directory are.
 #[cfg(any(feature = "snowflake", feature = "sqlite"))]
 pub async fn run_from<T: Into<OsString>>(source: impl Source, args: impl IntoIterator<Item = T>) -> Exit {
-    execute(source, Destinations::BuiltIn, args.into_iter().map(Into::into).collect()).await
+    execute(source, Destinations::BuiltIn, Invocation::default(), args.into_iter().map(Into::into).collect()).await
 }
 
 /// Runs the command that the process's arguments name, as `run` does, over a custom backend.
@@ -130,7 +133,7 @@ pub async fn run_with_from<B: Backend + 'static, T: Into<OsString>>(
     args: impl IntoIterator<Item = T>,
 ) -> Exit {
     let open = Box::new(move || open().map(|backend| Arc::new(backend) as Arc<dyn Backend>));
-    execute(source, Destinations::Custom(open), args.into_iter().map(Into::into).collect()).await
+    execute(source, Destinations::Custom(open), Invocation::default(), args.into_iter().map(Into::into).collect()).await
 }
 
 fn prepare_process() {
@@ -138,12 +141,22 @@ fn prepare_process() {
     log::report_panics();
 }
 
-async fn execute(source: impl Source, destinations: Destinations, args: Vec<OsString>) -> Exit {
+/// How the user starts a command, beyond its arguments.
+#[derive(Default)]
+struct Invocation {
+    /// What the user types before the command, if that is not the name of the program alone.
+    program: Option<String>,
+    /// The file that describes the source.
+    description: Option<PathBuf>,
+}
+
+async fn execute(source: impl Source, destinations: Destinations, invocation: Invocation, args: Vec<OsString>) -> Exit {
     let json = args.iter().any(|arg| arg == "--json");
     let spec = source.spec();
-    let program = args::program(&spec, &args);
-    match args::parse(&spec, args, &destinations) {
-        Ok(args) => {
+    let program = invocation.program.unwrap_or_else(|| args::program(&spec, &args));
+    match args::parse(&spec, &program, args, &destinations) {
+        Ok(mut args) => {
+            args.global.description = invocation.description;
             let mut output = Output::new(args.global.json, args.global.quiet);
             if matches!(args.command, args::Command::Run { .. }) {
                 output = output.in_lines();

@@ -66,7 +66,9 @@ impl<S: Source> Session<S> {
 /// credentials go.
 pub(super) fn read_settings(spec: &SourceSpec, global: &Global, output: Output) -> Result<SettingsOverrides> {
     let file = format!("{}.toml", spec.name);
-    if global.config.is_none() && Path::new(&file).exists() {
+    let found = Path::new(&file).canonicalize().ok();
+    let description = global.description.as_ref().and_then(|file| file.canonicalize().ok());
+    if global.config.is_none() && found.is_some() && found != description {
         let note = format!("the file {file} in the current folder is not loaded; `--config {file}` loads it");
         if output.is_json() { tracing::warn!("{note}") } else { output.note(&note) }
     }

@@ -1,0 +1,105 @@
+//! The program `snowfeed`: the command line over a REST API that a TOML file describes, and over the built-in sources.
+//!
+//! * `snowfeed --source helpdesk.toml COMMAND`: every command of [`cli`](super), for what the file describes. Without `--source`, the
+//!   environment variable `SNOWFEED_SOURCE` names the file.
+//! * `snowfeed github COMMAND`: the same for GitHub issues.
+//! * `snowfeed new NAME` writes a description, `snowfeed try URL` shows what one answer of an API suggests, and `snowfeed schema` prints
+//!   the JSON Schema of descriptions, for editors.
+
+mod args;
+mod create;
+mod sample;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use self::args::{Command, Request};
+use super::destination::Destinations;
+use super::output::Output;
+use super::{Exit, Invocation, execute, explain, prepare_process};
+use crate::rest::{Api, ApiFile, Problem, RestSource};
+use crate::sources::github::GithubIssues;
+use crate::{Error, Result};
+
+/// The variable that names the description, where no argument does.
+const SOURCE: &str = "SNOWFEED_SOURCE";
+
+/// The longest description that is read, in bytes.
+const LONGEST_FILE: usize = 1 << 20;
+
+/// Runs the command that the process's arguments name, and returns the exit code for `main` to return.
+///
+/// A process that crashes leaves no core file, which would hold its secrets.
+pub async fn run() -> ExitCode {
+    prepare_process();
+    run_from(std::env::args_os()).await.into()
+}
+
+/// Runs the command that these arguments name; the first one is the program's name. The process's own arguments are not read, its
+/// environment and working directory are.
+pub async fn run_from<T: Into<OsString>>(args: impl IntoIterator<Item = T>) -> Exit {
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    let json = args.iter().any(|arg| arg == "--json");
+    match args::split(args, std::env::var_os(SOURCE)) {
+        Request::Github { program, args } => {
+            let invocation = Invocation { program: Some(program), description: None };
+            execute(GithubIssues::default(), Destinations::BuiltIn, invocation, args).await
+        }
+        Request::Described { file, program, args } => match describe(Path::new(&file)) {
+            Ok((source, warnings)) => {
+                if args::command(&args).as_deref() == Some("check") {
+                    let output = Output::new(json, false);
+                    warnings.iter().for_each(|warning| output.note(&format!("warning: {warning}; {}", warning.help)));
+                }
+                let invocation = Invocation { program: Some(program), description: Some(file.into()) };
+                execute(source, Destinations::BuiltIn, invocation, args).await
+            }
+            Err(error) => failed(Output::new(json, false), &error),
+        },
+        Request::Own(args) => match args::parse(args) {
+            Ok(args) => own(args).await,
+            Err(error) => explain(&error, json),
+        },
+        Request::Failed(error) => failed(Output::new(json, false), &error),
+    }
+}
+
+fn failed(output: Output, error: &Error) -> Exit {
+    output.error(error);
+    Exit::from_kind(error.kind())
+}
+
+async fn own(args: args::Args) -> Exit {
+    let output = Output::new(args.json, args.quiet);
+    let done = match &args.command {
+        Command::Schema => schema(output),
+        Command::Try(request) => sample::try_url(request, output).await,
+        Command::New(new) => create::new(new, output).await,
+        // Split off before.
+        Command::Github => Ok(()),
+    };
+    match done {
+        Ok(()) => Exit::Complete,
+        Err(error) => failed(output, &error),
+    }
+}
+
+/// Reads a description from a file.
+fn describe(path: &Path) -> Result<(RestSource, Vec<Problem>)> {
+    let name = path.display().to_string();
+    let unreadable = |error: std::io::Error| {
+        Error::configuration(format!("the description {name} cannot be read"))
+            .with_source(error)
+            .with_help("name a TOML file that you may read; `snowfeed new NAME` writes one")
+    };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let text = crate::secret::read_text(&file, LONGEST_FILE).map_err(unreadable)?;
+    let file = ApiFile::parse(&text, &name)?;
+    Ok((RestSource::new(file.api)?, file.warnings))
+}
+
+fn schema(output: Output) -> Result<()> {
+    let schema = Api::json_schema();
+    output.foreign(&schema, || format!("{:#}", schema.as_value()))
+}

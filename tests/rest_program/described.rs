@@ -1,0 +1,104 @@
+//! Commands of a connector, over a description.
+
+use serde_json::json;
+use snowfeed::testkit::mock_api::MockApi;
+
+use super::Program;
+
+/// A description of one list with a token.
+fn description(url: &str) -> String {
+    format!(
+        "name = \"helpdesk\"\nbase_url = \"{url}\"\nauth = {{ bearer = \"{{token}}\" }}\n\n\
+         [[stream]]\nname = \"tickets\"\npath = \"/tickets\"\n"
+    )
+}
+
+#[test]
+fn a_description_is_a_connector() {
+    let api = MockApi::start();
+    api.require_bearer("secret-token-1");
+    api.list("/tickets").insert(json!({"id": 1}));
+    let program =
+        Program::new().variable("HELPDESK_TOKEN", "secret-token-1").file("helpdesk.toml", &description(api.url()));
+    let checked = program.run(&["check", "--source", "helpdesk.toml"]).expect(0);
+    assert_eq!(
+        checked.stderr.lines().next(),
+        Some(
+            "warning: helpdesk.toml:5:1: stream \"tickets\": only the first page is read: the list has no `paginate`; \
+             add `paginate`; write `paginate = \"none\"` if the answer always has all records"
+        )
+    );
+    // The description is no file with settings.
+    assert!(!checked.stderr.contains("not loaded"), "{checked:?}");
+    let ingested = program.run(&["--quiet", "--source", "helpdesk.toml", "ingest", "helpdesk"]).expect(0);
+    assert!(!ingested.stderr.contains("paginate"), "only `check` warns: {ingested:?}");
+    let program = program.variable("SNOWFEED_SOURCE", "helpdesk.toml");
+    let rows = program.run(&["--json", "preview", "helpdesk"]).expect(0).json();
+    assert_eq!(rows["rows"].as_array().map(Vec::len), Some(1), "{rows}");
+    let help = program.run(&["--help"]).expect(0);
+    assert!(help.stdout.contains("snowfeed --source helpdesk.toml ingest NAME"), "{help:?}");
+}
+
+#[test]
+fn each_kind_of_mistake_has_one_line_and_the_exit_code_of_a_setting() {
+    let good = description("https://api.example.com");
+    for (text, message, help) in [
+        (good.replace("name = \"tickets\"", "name = "), "helpdesk.toml:6:8: not TOML: ", "texts stand in quotes"),
+        (
+            good.replace("path", "pth"),
+            "helpdesk.toml:7:1: stream \"tickets\": unknown key `pth`",
+            "did you mean `path`?",
+        ),
+        (
+            good.replace("\"/tickets\"", "5"),
+            "helpdesk.toml:7:8: stream \"tickets\": path: expected a text, found a number",
+            "write the value in quotes",
+        ),
+        (
+            good.clone() + "paginate = \"lnk\"\n",
+            "helpdesk.toml:8:12: stream \"tickets\": paginate: \"lnk\" is not a paginator",
+            "write \"link\", \"none\", or one of ",
+        ),
+        (
+            good.clone() + "errors = { 403 = \"skpi\" }\n",
+            "helpdesk.toml:8:18: stream \"tickets\": errors.403: unknown word \"skpi\"",
+            "did you mean \"skip\"?",
+        ),
+        (
+            good.clone() + "parent = \"accounts\"\n",
+            "helpdesk.toml:8:10: stream \"tickets\": parent: there is no stream \"accounts\"",
+            "the streams are: tickets",
+        ),
+        (
+            good.clone() + "query = { from = \"{sinc}\" }\n",
+            "helpdesk.toml:8:18: stream \"tickets\": query.from: nothing fills `{sinc}`",
+            "write `{since}`",
+        ),
+    ] {
+        let program = Program::new().file("helpdesk.toml", &text);
+        let ended = program.run(&["--source", "helpdesk.toml", "status"]).expect(4);
+        let (error, advice) = ended.stderr.split_once('\n').unwrap();
+        assert!(error.starts_with(&format!("error: {message}")), "{ended:?}");
+        assert!(advice.starts_with(&format!("help: {help}")), "{ended:?}");
+        let document = program.run(&["--json", "--source", "helpdesk.toml", "status"]).expect(4).json();
+        assert_eq!(document["error"]["kind"], "configuration", "{document}");
+        assert!(document["error"]["message"].as_str().unwrap().starts_with(message), "{document}");
+        assert!(!program.path("helpdesk.db").exists(), "nothing is created");
+    }
+}
+
+#[test]
+fn a_command_without_a_source_says_how_to_name_one() {
+    let ended = Program::new().run(&["ingest", "helpdesk"]).expect(4);
+    assert_eq!(
+        ended.stderr,
+        "error: `ingest` needs a source\nhelp: write `snowfeed --source FILE.toml ingest` or `snowfeed github ingest`; \
+         `snowfeed new NAME` writes a description\n"
+    );
+    let ended = Program::new().run(&["--source", "missing.toml", "status"]).expect(4);
+    assert!(ended.stderr.starts_with("error: the description missing.toml cannot be read\n"), "{ended:?}");
+    for args in [&["status", "--source"][..], &["--source", "a.toml", "--source=b.toml", "status"]] {
+        let ended = Program::new().run(args).expect(4);
+        assert!(ended.stderr.ends_with("help: write `--source FILE.toml`, once\n"), "{ended:?}");
+    }
+}
