@@ -1,7 +1,9 @@
 //! Streams and the columns of their typed views.
 
+mod column;
 mod inference;
 mod kind;
+mod merge;
 mod name;
 mod path;
 
@@ -12,8 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Resource, Result};
 
+pub use column::{Column, ColumnType, Inferred};
 pub(crate) use inference::column_name;
-pub use inference::{Inference, Inferred, UntypedColumn};
+pub use inference::{Inference, UntypedColumn};
 pub use kind::{Append, ChildOf, Listing, Revisit, StreamKind};
 #[cfg(any(feature = "snowflake", feature = "sqlite"))]
 pub(crate) use name::Reserved;
@@ -22,57 +25,6 @@ pub(crate) use name::Reserved;
 pub use name::view_name;
 pub(crate) use name::{PLAIN_NAME, is_plain};
 pub use path::{JsonPath, Step};
-
-/// The type of a column of a typed view. A value of another type reads as null; the raw document keeps it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum ColumnType {
-    /// Text.
-    Text,
-    /// A whole number of at most 64 bits; in Snowflake, of at most 38 digits.
-    Integer,
-    /// A number, exact to 18 digits after the point. In Snowflake it has at most 20 digits before the point; in SQLite it is the text of the
-    /// number as it was sent.
-    Decimal,
-    /// A number.
-    Float,
-    /// True or false.
-    Boolean,
-    /// A point in time, from RFC 3339 text.
-    Timestamp,
-    /// A day of the calendar, from text such as `2026-01-31`.
-    Date,
-    /// A JSON document of its own: an object, or an array.
-    Json,
-    /// Any value, as text: a text as it is, everything else as JSON. It is the type of an [inferred](StreamSpec::infer_columns) column
-    /// whose values have several types.
-    Any,
-    /// Whether the path finds a value that is not null.
-    Present,
-}
-
-/// One column of a stream's typed view.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Column {
-    /// Its name: lower-case letters, digits and `_`.
-    pub name: String,
-    /// The path of its value in the raw document.
-    pub path: JsonPath,
-    /// Its type.
-    pub kind: ColumnType,
-    /// What of it was inferred from records.
-    #[serde(default, skip_serializing_if = "Inferred::is_nothing")]
-    pub inferred: Inferred,
-}
-
-impl Column {
-    /// A column. [`StreamSpec::column`] checks its name.
-    pub fn new(name: impl Into<String>, path: JsonPath, kind: ColumnType) -> Self {
-        Self { name: name.into(), path, kind, inferred: Inferred::Nothing }
-    }
-}
 
 /// A stream of a source: its name and the columns of its typed view. Destinations keep its records in a table of that name.
 ///

@@ -25,6 +25,7 @@ mod discover;
 mod duplicates;
 mod estimate;
 mod event;
+mod extension;
 mod finish;
 mod group_commits;
 mod identity;

@@ -1,8 +1,9 @@
-//! Columns that are inferred from records: what to infer, and how what was inferred joins the columns that a view has.
+//! What to infer from records, and the names of columns that are inferred.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Column, ColumnType, JsonPath, StreamSpec};
+use super::JsonPath;
+use super::name::is_plain;
 
 /// The longest name that is made from the name of a member, without a suffix.
 const MAX_NAME: usize = 120;
@@ -45,95 +46,9 @@ impl UntypedColumn {
     }
 }
 
-/// What of a column was inferred from records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Inferred {
-    /// Nothing: the source declares the column.
-    #[default]
-    Nothing,
-    /// The type. The source declares the rest.
-    Type,
-    /// The name, the path and the type.
-    All,
-}
-
-impl Inferred {
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-    pub(super) fn is_nothing(&self) -> bool {
-        *self == Self::Nothing
-    }
-}
-
-impl ColumnType {
-    /// The narrowest type that shows every value that a column of either type shows.
-    ///
-    /// The types form a lattice, so that the result of several values does not depend on their order.
-    pub(crate) fn widened(self, other: Self) -> Self {
-        use ColumnType::{Any, Date, Decimal, Float, Integer, Text, Timestamp};
-        match (self, other) {
-            (same, other) if same == other => same,
-            (Integer, Decimal) | (Decimal, Integer) => Decimal,
-            (Integer | Decimal, Float) | (Float, Integer | Decimal) => Float,
-            (Text | Timestamp | Date, Text | Timestamp | Date) => Text,
-            _ => Any,
-        }
-    }
-}
-
-impl StreamSpec {
-    /// The columns of a view that has the columns `before`, once [`ensure_streams`](crate::Sink::ensure_streams) has got this stream.
-    ///
-    /// First come the declared columns. Behind them, every other column stays where it is. An inferred column is the one of the same path (or,
-    /// if its name is declared, of the same name and path), and gets the wider type, so that programs that have seen different records agree.
-    pub fn merged_columns(&self, before: &[Column]) -> Vec<Column> {
-        let declared = || self.columns.iter().filter(|column| column.inferred == Inferred::Nothing);
-        let mut merged: Vec<Column> = declared().cloned().collect();
-        merged.extend(before.iter().filter(|old| declared().all(|new| new.name != old.name)).cloned());
-        for column in &self.columns {
-            match column.inferred {
-                Inferred::Nothing => {}
-                Inferred::Type => match merged.iter_mut().find(|other| other.name == column.name) {
-                    Some(other) if other.path == column.path && other.kind != ColumnType::Present => {
-                        *other = Column { kind: other.kind.widened(column.kind), ..column.clone() };
-                    }
-                    Some(other) => *other = column.clone(),
-                    None => merged.push(column.clone()),
-                },
-                Inferred::All => merge_inferred(&mut merged, column, self),
-            }
-        }
-        merged
-    }
-}
-
-fn merge_inferred(merged: &mut Vec<Column>, column: &Column, stream: &StreamSpec) {
-    let mut declared = stream.declared_columns();
-    if declared.any(|(name, path)| name == column.name || *path == column.path) {
-        return;
-    }
-    let is_same =
-        |other: &&mut Column| other.path == column.path && other.kind != ColumnType::Present && !is_untyped(other);
-    if let Some(other) = merged.iter_mut().find(is_same) {
-        (other.kind, other.inferred) = (other.kind.widened(column.kind), Inferred::All);
-        return;
-    }
-    let is_free = |name: &String| !stream.is_given_column(name) && merged.iter().all(|other| other.name != *name);
-    let numbered = (2..).map(|number: u32| format!("{}_{number}", column.name));
-    if let Some(name) = std::iter::once(column.name.clone()).chain(numbered).find(is_free) {
-        merged.push(Column { name, ..column.clone() });
-    }
-}
-
-/// Whether the name of a column is declared, now or by another version of the source, and only its type is inferred.
-fn is_untyped(column: &Column) -> bool {
-    column.inferred == Inferred::Type
-}
-
 /// The name of the column of a member: the member's own if it can be one, or else in snake case, of the letters and digits that it has.
 pub(crate) fn column_name(member: &str) -> String {
-    if member.len() <= MAX_NAME && super::is_plain(member) {
+    if member.len() <= MAX_NAME && is_plain(member) {
         return member.to_owned();
     }
     let mut name = String::with_capacity(member.len() + 4);
@@ -160,6 +75,3 @@ pub(crate) fn column_name(member: &str) -> String {
         Some(_) => name,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use snowfeed::ErrorKind;
 use snowfeed::native_app::{App, Bundle};
+use snowfeed::{ErrorKind, SourceSpec, StreamSpec};
 use tempfile::tempdir;
 
 use crate::support::{custom, github};
@@ -221,5 +221,19 @@ fn invalid_names_stop_the_build() {
     let refused: [App; 3] = [github().application(""), github().schedule("now and then"), github().pool_family("a b")];
     for app in refused {
         assert_eq!(Bundle::new(&app).unwrap_err().kind(), ErrorKind::Configuration);
+    }
+}
+
+#[test]
+fn the_readme_says_which_columns_are_inferred() {
+    let stream = StreamSpec::new("tickets").infer_column("author", "user.login").infer_columns();
+    let only = StreamSpec::new("notes").infer_columns();
+    let spec = SourceSpec::new("desk", "1").stream(stream).stream(only);
+    let readme = Bundle::new(&App::from(&spec).program("desk")).unwrap().text("README.md").unwrap().to_owned();
+    for line in [
+        "- `tickets`: `author`, and a column for each field of its records\n",
+        "- `notes`: a column for each field of its records\n",
+    ] {
+        assert!(readme.contains(line), "{line}: {readme}");
     }
 }

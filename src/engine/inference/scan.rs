@@ -8,9 +8,14 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{MAX_COLUMNS, MAX_MEMBER};
 use crate::stream::{Inferred, JsonPath};
 use crate::{ColumnType, Step, StreamSpec};
+
+/// The number of columns that are inferred for a view.
+pub(in crate::engine) const MAX_COLUMNS: usize = 300;
+
+/// The longest member, in bytes, that becomes a column.
+pub(in crate::engine) const MAX_MEMBER: usize = 255;
 
 /// What to do with a value of a document.
 #[derive(Debug, Default)]

@@ -1,3 +1,4 @@
+use super::scan::{MAX_COLUMNS, MAX_MEMBER};
 use super::*;
 use crate::{ColumnType, Version};
 use proptest::prelude::*;

@@ -117,7 +117,10 @@ struct Stream {
     requires: Option<String>,
     /// Whether it has a table of its own.
     has_table: bool,
+    /// The names of the declared columns.
     columns: Vec<String>,
+    /// Whether other columns are inferred from its records.
+    is_inferred: bool,
 }
 
 /// The account privileges that an app requests, with their purposes. Without a container it requests only the first one.
@@ -179,7 +182,8 @@ impl Context {
                     is_source_wide: stream.is_source_wide,
                     requires: stream.requires().map(Into::into),
                     has_table: stream.has_table(),
-                    columns: stream.columns.iter().map(|column| column.name.clone()).collect(),
+                    columns: stream.declared_columns().map(|(name, _)| name.to_owned()).collect(),
+                    is_inferred: stream.inference.members || !stream.inference.below.is_empty(),
                 })
                 .collect(),
             sole_stream: spec.sole_stream().map(Into::into),

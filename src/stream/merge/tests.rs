@@ -1,5 +1,5 @@
 use super::*;
-use crate::stream::is_plain;
+use crate::stream::{Inference, column_name, is_plain};
 use ColumnType::{Any, Boolean, Date, Decimal, Float, Integer, Json, Present, Text, Timestamp};
 use proptest::prelude::*;
 
