@@ -13,8 +13,8 @@ use crate::Error;
 
 /// How a list continues, and what tells its end.
 ///
-/// A short page never ends a list. Without a flag, the end is a page without a link or token, or an empty page; with one, an empty page goes
-/// on.
+/// A short page never ends a list. The end is a page without a link or token; with an offset, a page number or a last record, an empty page;
+/// with a flag, what the flag says, also on an empty page. A token, a link or a page that comes again is an error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "PaginateText", into = "PaginateText")]
 #[schemars(with = "PaginateText")]

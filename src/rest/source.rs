@@ -15,9 +15,7 @@ use super::reader::request::Values;
 use super::settings;
 use super::template::{Part, Placeholder, Template};
 use crate::http::{Authorize, Client, Url};
-use crate::{
-    Checkpoint, ConnectContext, Error, Reader, Resource, Result, RetryConfig, Settings, Source, SourceSpec, StreamSpec,
-};
+use crate::{ConnectContext, Error, Reader, Resource, Result, RetryConfig, Settings, Source, SourceSpec, StreamSpec};
 
 /// A source that reads what an [`Api`] describes.
 ///
@@ -206,10 +204,6 @@ impl Source for RestSource {
                 .with_help(format!("write `{}`, its only resource", self.plan.name)));
         }
         Resource::new(name)
-    }
-
-    fn identity(&self, _: &Checkpoint) -> Option<String> {
-        None
     }
 }
 

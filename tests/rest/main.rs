@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
 mod bad_input;
+mod conformance;
 mod errors;
 mod extension;
 mod helpdesk;

@@ -115,6 +115,16 @@ async fn check_and_discover_ask_the_list_of_resources() {
 }
 
 #[tokio::test]
+async fn check_asks_like_a_first_read() {
+    let mock = MockApi::start();
+    mock.route("/t", |_| MockResponse::json(&json!([])));
+    let stream = Stream::new("t", "/t?q=updated>={since}&after={since}").version("/updated_at");
+    connect(api(&mock).stream(stream)).await.reader.check().await.unwrap();
+    let request = &mock.requests()[0];
+    assert_eq!((request.query("q"), request.query("after")), (Some("updated>=1970-01-01T00:00:00Z"), None));
+}
+
+#[tokio::test]
 async fn a_source_without_a_list_is_discovered_without_a_request() {
     let mock = MockApi::start();
     let source = connect(api(&mock).stream(Stream::new("tickets", "/tickets"))).await;

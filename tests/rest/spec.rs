@@ -36,7 +36,7 @@ fn placeholders_are_settings_and_those_of_auth_are_secrets() {
 }
 
 #[test]
-fn hosts_are_known_unless_a_setting_stands_in_them() {
+fn rule_13_hosts_are_known_unless_a_setting_stands_in_them() {
     let tickets = || Stream::new("tickets", "/tickets");
     assert!(spec(api().stream(tickets())).hosts.is_empty());
     assert_eq!(spec(Api::new("a", "https://api.example.com/v1").stream(tickets())).hosts, ["api.example.com"]);

@@ -77,6 +77,20 @@ impl StreamReader {
         }
     }
 
+    /// The first value of all, and whether the description gives one.
+    fn start(&self) -> Result<(i64, bool)> {
+        let since = &self.plan.since;
+        let Some(text) = &since.start else { return Ok((0, false)) };
+        let start = since.format.parse_start(text).ok_or_else(|| {
+            Error::configuration(format!(
+                "`since.start` of the stream {:?}, {text:?}, is not {}",
+                self.plan.name, since.format
+            ))
+            .with_help("write it in RFC 3339, as a date, or as a number")
+        });
+        Ok((start?, true))
+    }
+
     /// Asks for the first page, and throws it away.
     ///
     /// # Errors
@@ -84,6 +98,7 @@ impl StreamReader {
     pub(in crate::rest) async fn probe(&self, mut values: Values, monitor: &Monitor) -> Result<()> {
         let asker = Asker { client: self.client.clone(), stream: self.plan.clone(), monitor: monitor.clone() };
         let now = Timestamp::now().as_microsecond();
+        values.start = self.plan.since.format.write(self.start()?.0);
         values.until = Some(self.plan.since.format.write(now));
         if let Some(window) = self.plan.since.window {
             values.since = Some(self.plan.since.format.write(now - micros(window)));
@@ -130,17 +145,7 @@ impl Reading {
 
     /// The first value of all, and whether the description gives one.
     pub(super) fn start(&self) -> Result<(i64, bool)> {
-        let since = &self.plan().since;
-        let Some(text) = &since.start else { return Ok((0, false)) };
-        let start = since.format.parse_start(text).ok_or_else(|| {
-            Error::configuration(format!(
-                "`since.start` of the stream {:?}, {text:?}, is not {}",
-                self.plan().name,
-                since.format
-            ))
-            .with_help("write it in RFC 3339, as a date, or as a number")
-        });
-        Ok((start?, true))
+        self.reader.start()
     }
 
     /// Fills the request of a question.
