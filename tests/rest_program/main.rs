@@ -4,7 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
 mod described;
+#[path = "../support/json_schema.rs"]
+mod json_schema;
 mod own;
+mod schema;
 
 use std::path::Path;
 use std::process::Command;
