@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::errors::{Action, Errors};
 use super::file::explained;
+use super::pace::Pace;
 use super::paginate::Paginate;
-use super::stream::{Pointers, Stream};
-use super::time::Span;
+use super::stream::Stream;
 use crate::Error;
 
 /// A REST API: where it is, how to sign in, and what lists it has.
@@ -330,120 +330,4 @@ pub struct ResourceList {
     /// A pointer: a title for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-}
-
-/// A number of requests in a time: `10/1m`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(into = "String")]
-#[schemars(with = "String")]
-#[non_exhaustive]
-pub struct Pace {
-    /// The number of requests, at least 1.
-    pub requests: u32,
-    /// The time, longer than zero.
-    pub per: Span,
-}
-
-impl FromStr for Pace {
-    type Err = Error;
-
-    fn from_str(text: &str) -> crate::Result<Self> {
-        let parsed = text.split_once('/').and_then(|(requests, per)| {
-            let (requests, per) = (requests.trim().parse().ok()?, per.trim().parse::<Span>().ok()?);
-            (requests > 0 && !per.is_zero()).then_some(Self { requests, per })
-        });
-        parsed.ok_or_else(|| {
-            Error::configuration(format!("{text:?} is not a pace"))
-                .with_help("write the requests and the time: \"10/1m\", \"5/1s\"")
-        })
-    }
-}
-
-impl<'de> Deserialize<'de> for Pace {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(|error| de::Error::custom(explained(&error)))
-    }
-}
-
-impl From<Pace> for String {
-    fn from(pace: Pace) -> Self {
-        pace.to_string()
-    }
-}
-
-impl fmt::Display for Pace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.requests, self.per)
-    }
-}
-
-/// What to do about errors, by their status or by a code in the body.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
-#[non_exhaustive]
-pub struct Errors {
-    /// Pointers: where a body has the code of an error. A successful response with such a code is an error, too.
-    #[serde(default, skip_serializing_if = "Pointers::is_empty")]
-    pub code: Pointers,
-    /// The actions, by a status such as `403` or by a code.
-    #[serde(flatten)]
-    pub actions: BTreeMap<String, Action>,
-}
-
-impl Errors {
-    /// Whether nothing is said about errors.
-    pub fn is_empty(&self) -> bool {
-        self.code.is_empty() && self.actions.is_empty()
-    }
-}
-
-// Not derived: `flatten` loses the places of mistakes.
-impl<'de> Deserialize<'de> for Errors {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ErrorsVisitor)
-    }
-}
-
-struct ErrorsVisitor;
-
-impl<'de> Visitor<'de> for ErrorsVisitor {
-    type Value = Errors;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a table such as { 403 = \"skip\" }")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<Errors, A::Error> {
-        let mut errors = Errors::default();
-        while let Some(key) = table.next_key::<String>()? {
-            if key == "code" {
-                errors.code = table.next_value()?;
-            } else {
-                errors.actions.insert(key, table.next_value()?);
-            }
-        }
-        Ok(errors)
-    }
-}
-
-/// What to do about an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Action {
-    /// It is a rate limit: wait, then send the request again.
-    Wait,
-    /// It passes: send the request again.
-    Retry,
-    /// On the first page: the list is empty. On a later page it is an error.
-    Empty,
-    /// The stream of this resource, or the list of this parent, cannot be read with these credentials: leave it as it is, with a warning.
-    Skip,
-    /// What was asked for, a parent or a record, no longer exists.
-    Gone,
-    /// The page token has expired: read the list from its start.
-    Restart,
-    /// The question has too many results: halve its window.
-    Split,
-    /// It is an error that no retry solves.
-    Fail,
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::api::{Api, Pace};
+use super::api::Api;
 use super::auth::{Authorization, Secrets};
+use super::pace::Pace;
 use super::paginator::Paginator;
 use super::reader::RestReader;
 use super::reader::plan::{ApiPlan, Kind, PagingPlan, StreamPlan};

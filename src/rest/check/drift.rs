@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::super::api::Api;
 use super::super::paginate::Paging;
-use super::super::stream::{Order, Stream, StreamType};
+use super::super::stream::{Stream, StreamType};
+use super::super::version::Order;
 use super::stream::is_asked_since;
 
 /// What changes do to a list that is being read, page by page.

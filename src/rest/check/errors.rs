@@ -1,6 +1,6 @@
 //! What to do about errors.
 
-use super::super::api::{Action, Errors};
+use super::super::errors::{Action, Errors};
 use super::super::place::Place;
 use super::problem::Problems;
 

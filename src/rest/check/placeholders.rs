@@ -3,8 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::super::file::closest;
+use super::super::get::Get;
 use super::super::place::Place;
-use super::super::stream::{Get, Stream};
+use super::super::stream::Stream;
 use super::problem::Problems;
 use crate::stream::{PLAIN_NAME, is_plain};
 

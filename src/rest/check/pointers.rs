@@ -1,7 +1,7 @@
 //! Pointers, and the names of columns and headers.
 
 use super::super::place::Place;
-use super::super::stream::Pointers;
+use super::super::pointers::Pointers;
 use super::problem::Problems;
 
 impl Problems<'_> {

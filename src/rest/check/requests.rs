@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value};
 
+use super::super::get::Get;
 use super::super::paginate::Paging;
 use super::super::place::Place;
-use super::super::stream::{Get, Stream};
+use super::super::stream::Stream;
 use super::headers::headers;
 use super::placeholders::{Uses, in_body, uses_word, words};
 use super::problem::Problems;

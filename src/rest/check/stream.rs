@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::super::place::Place;
-use super::super::stream::{Order, Since, Stream, StreamType};
+use super::super::stream::{Stream, StreamType};
 use super::super::time::TimeFormat;
+use super::super::version::{Order, Since};
 use super::errors::errors;
 use super::placeholders::uses_word;
 use super::problem::Problems;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::super::stream::{Order, Since, Version};
 use super::super::time::TimeFormat;
+use super::super::version::{Order, Since, Version};
 use super::proposal::Proposal;
 
 /// Names of objects around a list.

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::super::paginate::{Paginate, Paging};
-use super::super::stream::{Order, Stream};
+use super::super::stream::Stream;
 use super::super::time::TimeFormat;
+use super::super::version::Order;
 use super::proposal::Proposal;
 use super::quote::{key, quoted};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::api::Action;
+use super::super::errors::Action;
 use super::super::fields::ElementPlan;
 use super::page::{Content, EnvelopePlan, Next, Page, Progress};
 use super::plan::StreamPlan;

@@ -7,8 +7,8 @@ use futures::StreamExt;
 use jiff::Timestamp;
 
 use super::super::fields::{ElementPlan, Row};
-use super::super::stream::Order;
 use super::super::template::Placeholder;
+use super::super::version::Order;
 use super::ask::{Answer, Asker};
 use super::page::{EnvelopePlan, Next, Progress};
 use super::plan::{Kind, StreamPlan};

@@ -6,13 +6,18 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::super::api::{Api, Auth, Errors, Pace};
+use super::super::api::{Api, Auth};
+use super::super::errors::Errors;
 use super::super::fields::Pointer;
+use super::super::pace::Pace;
 use super::super::paginate::{Paginate, Paging};
 use super::super::paginator::Paginator;
-use super::super::stream::{Order, ParentOf, Pointers, Stream, StreamType};
+use super::super::pointers::Pointers;
+use super::super::related::ParentOf;
+use super::super::stream::{Stream, StreamType};
 use super::super::template::{JsonTemplate, Placeholder, Template};
 use super::super::time::TimeFormat;
+use super::super::version::Order;
 use crate::stream::{PLAIN_NAME, is_plain};
 use crate::{Error, JsonPath, Result};
 
@@ -233,7 +238,7 @@ pub(in crate::rest) struct ParentPlan {
 #[derive(Debug, Clone, Default)]
 pub(in crate::rest) struct ErrorPlan {
     pub(in crate::rest) code: Vec<Pointer>,
-    pub(in crate::rest) actions: BTreeMap<String, super::super::api::Action>,
+    pub(in crate::rest) actions: BTreeMap<String, super::super::errors::Action>,
 }
 
 impl ErrorPlan {

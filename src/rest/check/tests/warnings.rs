@@ -37,7 +37,7 @@ fn what_its_author_may_not_expect_is_a_warning() {
         (
             "[[stream]]\nname = \"t\"\npath = \"/t\"\npaginate = \"link\"".to_owned(),
             "x:6:12: stream \"t\": paginate: if a link holds the number of the page, a record that changes or is deleted while the list is read can hide another one",
-            "run `check`, which compares two links; ask for an order, and name it with `order`",
+            "run `snowfeed try` with its URL, which compares two links; ask for an order, and name it with `order`",
         ),
         (
             format!("{one_page}[[stream]]\nname = \"c\"\npath = \"/t/{{parent.id}}\"\nparent = \"t\""),
