@@ -69,7 +69,8 @@ impl Throttled {
         }
         let body = String::from_utf8_lossy(body).to_ascii_lowercase();
         let says = |phrases: [&str; 2]| phrases.iter().any(|phrase| body.contains(phrase));
-        let quota = Quota::from_headers(headers, now).filter(|quota| quota.remaining == 0);
+        let told = Quota::from_headers(headers, now);
+        let quota = told.filter(|quota| quota.remaining == 0);
         let after = retry_after(headers, now);
         let limit = if says(["secondary rate limit", "abuse"]) {
             Limit::Secondary
@@ -80,8 +81,12 @@ impl Throttled {
         } else {
             return None;
         };
-        // Each of the two is a lower bound. A 429 may tell the end of the limit without what is left of it.
-        let end = if status == 429 { reset(headers, now) } else { quota.and_then(|quota| quota.reset) };
+        // A 429 may tell the end of a limit without what is left of it. While something is left, another limit has rejected the request.
+        let end = match told {
+            Some(_) => quota.and_then(|quota| quota.reset),
+            None => reset(headers, now).filter(|_| status == 429),
+        };
+        // Each of the two is a lower bound.
         let wait = after.max(end);
         Some(Self { limit, wait })
     }
@@ -169,6 +174,8 @@ mod tests {
             );
         }
         assert_eq!(throttled(429, &[("x-reset", "7")], ""), Some((Limit::Secondary, None)));
+        let left = [("x-ratelimit-remaining", "4990"), ("x-ratelimit-reset", "3600"), ("retry-after", "1")];
+        assert_eq!(throttled(429, &left, ""), Some((Limit::Secondary, Some(1))));
         assert_eq!(throttled(403, &[("ratelimit-reset", "7")], DENIED), None);
         let used = [("ratelimit-remaining", "0"), ("ratelimit-limit", "10"), ("ratelimit-reset", "7")];
         assert_eq!(throttled(403, &used, DENIED), Some((Limit::Primary, Some(8))));
