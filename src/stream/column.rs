@@ -26,7 +26,7 @@ pub enum ColumnType {
     Date,
     /// A JSON document of its own: an object, or an array.
     Json,
-    /// Any value, as text: a text as it is, everything else as JSON. It is the type of an [inferred](StreamSpec::infer_columns) column
+    /// Any value, as text: a text as it is, everything else as JSON. It is the type of an [inferred](crate::StreamSpec::infer_columns) column
     /// whose values have several types.
     Any,
     /// Whether the path finds a value that is not null.
@@ -49,7 +49,7 @@ pub struct Column {
 }
 
 impl Column {
-    /// A column. [`StreamSpec::column`] checks its name.
+    /// A column. [`StreamSpec::column`](crate::StreamSpec::column) checks its name.
     pub fn new(name: impl Into<String>, path: JsonPath, kind: ColumnType) -> Self {
         Self { name: name.into(), path, kind, inferred: Inferred::Nothing }
     }

@@ -8,7 +8,7 @@ use super::name::is_plain;
 /// The longest name that is made from the name of a member, without a suffix.
 const MAX_NAME: usize = 120;
 
-/// The columns of a stream that the engine infers from its records; see [`StreamSpec::infer_columns`].
+/// The columns of a stream that the engine infers from its records; see [`StreamSpec::infer_columns`](crate::StreamSpec::infer_columns).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Inference {
@@ -40,7 +40,7 @@ pub struct UntypedColumn {
 }
 
 impl UntypedColumn {
-    /// A column. [`StreamSpec::infer_column`] checks its name.
+    /// A column. [`StreamSpec::infer_column`](crate::StreamSpec::infer_column) checks its name.
     pub fn new(name: impl Into<String>, path: JsonPath) -> Self {
         Self { name: name.into(), path }
     }

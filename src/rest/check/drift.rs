@@ -54,7 +54,7 @@ impl fmt::Display for Drift {
 
 /// Classifies the list of a stream of a description.
 ///
-/// `is_numbered` says whether a request has shown that the links hold the number of a page; see [`is_page_number`].
+/// `is_numbered` says whether a request has shown that the links hold the number of a page.
 pub fn drift(api: &Api, stream: &Stream, is_numbered: Option<bool>) -> Drift {
     let paging = stream.paginate.as_ref().or(api.paginate.as_ref()).map_or(&Paging::None, |paginate| &paginate.by);
     match (paging, is_numbered) {

@@ -31,6 +31,7 @@ SPEC = {
             "requires": None,
             "has_table": True,
             "columns": ["id", "name"],
+            "is_inferred": False,
         },
         {
             "name": "revisions",
@@ -39,6 +40,7 @@ SPEC = {
             "requires": None,
             "has_table": True,
             "columns": ["id", "name"],
+            "is_inferred": False,
         },
     ],
     # The stream that a resource's name alone stands for; None if each stream is named.

@@ -197,6 +197,7 @@ SPEC = {
                 "events_url",
                 "user",
             ],
+            "is_inferred": False,
         },
         {
             "name": "issue_comments",
@@ -220,6 +221,7 @@ SPEC = {
                 "minimized",
                 "user",
             ],
+            "is_inferred": False,
         },
         {
             "name": "review_comments",
@@ -256,6 +258,7 @@ SPEC = {
                 "reactions",
                 "user",
             ],
+            "is_inferred": False,
         },
         {
             "name": "labels",
@@ -264,6 +267,7 @@ SPEC = {
             "requires": None,
             "has_table": True,
             "columns": ["id", "name", "color", "description", "is_default", "url", "node_id"],
+            "is_inferred": False,
         },
         {
             "name": "milestones",
@@ -290,6 +294,7 @@ SPEC = {
                 "node_id",
                 "creator",
             ],
+            "is_inferred": False,
         },
         {
             "name": "releases",
@@ -323,6 +328,7 @@ SPEC = {
                 "node_id",
                 "author",
             ],
+            "is_inferred": False,
         },
         {
             "name": "issue_events",
@@ -359,6 +365,7 @@ SPEC = {
                 "actor",
                 "issue",
             ],
+            "is_inferred": False,
         },
         {
             "name": "pulls",
@@ -424,6 +431,7 @@ SPEC = {
                 "head",
                 "base",
             ],
+            "is_inferred": False,
         },
         {
             "name": "reviews",
@@ -444,6 +452,7 @@ SPEC = {
                 "node_id",
                 "user",
             ],
+            "is_inferred": False,
         },
         {
             "name": "commits",
@@ -475,6 +484,7 @@ SPEC = {
                 "author",
                 "committer",
             ],
+            "is_inferred": False,
         },
     ],
     # The stream that a resource's name alone stands for; None if each stream is named.
