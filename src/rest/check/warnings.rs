@@ -31,7 +31,9 @@ fn pages(problems: &mut Problems<'_>, stream: &Stream, at: &Place) {
             "ask for an order and name it with `order`: \"version\" with a cursor misses nothing, \"key\" only hides records behind deletions"
         }
         (Drift::Deletions, _) => "run `ingest --reconcile` from time to time, or use a token if the API has one",
-        (Drift::Links, _) => "run `snowfeed try` with its URL, which compares two links; ask for an order, and name it with `order`",
+        (Drift::Links, _) => {
+            "run `snowfeed try` with its URL, which compares two links; ask for an order, and name it with `order`"
+        }
         _ => return,
     };
     problems.warn(at.clone().key("paginate"), drift.to_string(), help);
