@@ -60,7 +60,7 @@ pub(super) struct Global {
     /// Write only results and errors
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
-    /// The file that describes the source, which is no file with settings.
+    /// The file that describes the source; it is not a settings file.
     #[arg(skip)]
     pub(super) description: Option<PathBuf>,
 }

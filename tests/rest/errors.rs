@@ -109,7 +109,7 @@ async fn a_list_that_is_skipped_stays_as_it_is() {
     let source = connect(described.clone().stream(messages())).await;
     let batches = source.read("messages", None).await.unwrap();
     assert!(batches.len() == 1 && batches[0].is_unchanged, "an empty list would delete all rows: {batches:?}");
-    // A list of changes that nobody may read proves nothing in a reconcile run.
+    // A list of changes that the credentials may not read proves nothing in a reconcile run.
     let source = connect(described.stream(messages().cursor("since"))).await;
     assert!(source.read("messages", None).await.unwrap().is_empty());
     let request = source.request("messages").mode(Mode::Reconcile);

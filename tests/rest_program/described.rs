@@ -28,7 +28,7 @@ fn a_description_is_a_connector() {
              add `paginate`; write `paginate = \"none\"` if the answer always has all records"
         )
     );
-    // The description is no file with settings.
+    // The description is not a settings file.
     assert!(!checked.stderr.contains("not loaded"), "{checked:?}");
     let ingested = program.run(&["--quiet", "--source", "helpdesk.toml", "ingest", "helpdesk"]).expect(0);
     assert!(!ingested.stderr.contains("paginate"), "only `check` warns: {ingested:?}");

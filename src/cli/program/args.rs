@@ -122,7 +122,7 @@ pub(super) enum Request {
     Described { file: OsString, program: String, args: Vec<OsString> },
     /// A command of this program.
     Own(Vec<OsString>),
-    /// Nobody.
+    /// The arguments are invalid.
     Failed(Error),
 }
 

@@ -69,11 +69,7 @@ impl Reading {
                 match (ending, bottom) {
                     (End::Capped(error), None) => Err(error)?,
                     (End::Capped(error), Some(bottom)) => {
-                        let half = plan.since.format.floor(top.saturating_sub(bottom) / 2);
-                        if half < 1 {
-                            Err(error)?;
-                        }
-                        span = Some(half);
+                        span = Some(self.half(top.saturating_sub(bottom), error)?);
                     }
                     (_, Some(bottom)) if bottom > start => (top, span) = (bottom, window),
                     _ => break,

@@ -277,6 +277,15 @@ impl Reading {
         )
     }
 
+    /// Half of the time that a question with too many results has spanned.
+    ///
+    /// # Errors
+    /// That of the question, if its time cannot be halved.
+    pub(super) fn half(&self, asked: i64, error: Error) -> Result<i64> {
+        let half = self.plan().since.format.floor(asked / 2);
+        if half < 1 { Err(error) } else { Ok(half) }
+    }
+
     /// The start of the read, by the server's clock if it tells.
     pub(super) fn started(date: Option<Timestamp>, now: i64) -> i64 {
         date.map_or(now, Timestamp::as_microsecond)
@@ -360,11 +369,11 @@ impl Reading {
                     End::Complete | End::Anchor => break,
                     End::Capped(error) => {
                         let asked = end.saturating_sub(from.unwrap_or(start));
-                        let half = plan.since.format.floor(asked / 2);
-                        if span.is_none() || half < 1 {
+                        if span.is_none() {
                             Err(error)?;
+                        } else {
+                            span = Some(self.half(asked, error)?);
                         }
-                        span = Some(half);
                     }
                 }
             }

@@ -128,7 +128,7 @@ impl EnvelopePlan {
     }
 }
 
-/// The code that a value is, unless it says that there is no error.
+/// Reads an error code from a value; `None` if the value means that there is no error.
 fn code(raw: &str) -> Option<String> {
     if !is_truthy(raw) || raw == "true" {
         return (raw == "true").then(|| "true".to_owned());

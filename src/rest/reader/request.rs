@@ -81,49 +81,52 @@ impl Values {
 
     /// Fills a longer text. Query languages have no escape in common, so that a value which could need one is refused.
     fn fill_checked(&self, template: &Template) -> Result<String> {
-        let mut filled = String::new();
-        for part in template.parts() {
-            match part {
-                Part::Text(text) => filled.push_str(text),
-                Part::Value(placeholder) => {
-                    let value = self.get(placeholder)?.unwrap_or(Cow::Borrowed(&self.start));
-                    let value = text_of(&value);
-                    let is_plain = |c: char| c.is_alphanumeric() || "_-.:/+@".contains(c);
-                    if !value.chars().all(is_plain) {
-                        return Err(Error::configuration(format!(
-                            "{value:?} must not stand for {placeholder} inside the text {:?}",
-                            template.to_string()
-                        ))
-                        .with_help(
-                            "inside a longer text, a value has only letters, digits and `_ - . : / + @`: give it a parameter or a \
-                             member of its own",
-                        ));
-                    }
-                    filled.push_str(&value);
-                }
+        self.fill_parts(template, |filled, placeholder, value| {
+            let is_plain = |c: char| c.is_alphanumeric() || "_-.:/+@".contains(c);
+            if !value.chars().all(is_plain) {
+                return Err(Error::configuration(format!(
+                    "{value:?} must not stand for {placeholder} inside the text {:?}",
+                    template.to_string()
+                ))
+                .with_help(
+                    "inside a longer text, a value has only letters, digits and `_ - . : / + @`: give it a parameter or a \
+                     member of its own",
+                ));
             }
-        }
-        Ok(filled)
+            filled.push_str(value);
+            Ok(())
+        })
     }
 
     /// Fills a path: the values are percent-encoded.
     fn fill_path(&self, template: &Template) -> Result<String> {
+        self.fill_parts(template, |filled, placeholder, value| {
+            // URLs take these for steps.
+            if matches!(value, "" | "." | "..") {
+                return Err(Error::configuration(format!(
+                    "{value:?} must not stand for {placeholder} in the path {:?}",
+                    template.to_string()
+                ))
+                .with_help("leave this record or resource out"));
+            }
+            filled.extend(utf8_percent_encode(value, SEGMENT));
+            Ok(())
+        })
+    }
+
+    /// Fills a text: `add` checks each value and appends it.
+    fn fill_parts(
+        &self,
+        template: &Template,
+        add: impl Fn(&mut String, &Placeholder, &str) -> Result<()>,
+    ) -> Result<String> {
         let mut filled = String::new();
         for part in template.parts() {
             match part {
                 Part::Text(text) => filled.push_str(text),
                 Part::Value(placeholder) => {
                     let value = self.get(placeholder)?.unwrap_or(Cow::Borrowed(&self.start));
-                    let value = text_of(&value);
-                    // URLs take these for steps.
-                    if matches!(value.as_str(), "" | "." | "..") {
-                        return Err(Error::configuration(format!(
-                            "{value:?} must not stand for {placeholder} in the path {:?}",
-                            template.to_string()
-                        ))
-                        .with_help("leave this record or resource out"));
-                    }
-                    filled.extend(utf8_percent_encode(&value, SEGMENT));
+                    add(&mut filled, placeholder, &text_of(&value))?;
                 }
             }
         }
