@@ -1,0 +1,7 @@
+//! The descriptions in `examples/rest`, each against a server that behaves as the documentation of that API says.
+#![cfg(all(feature = "rest", feature = "testkit"))]
+#![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
+
+mod freshdesk;
+mod support;
+mod table;
