@@ -9,7 +9,7 @@ use snowfeed::testkit::conformance::SourceCase;
 use snowfeed::testkit::mock_api::{Fault, MockApi, Paging};
 use snowfeed::{Resource, Settings};
 
-use crate::support::{api, at, fast};
+use crate::support::{api, at, patient};
 
 /// A list by numbered links that is asked for again from the last version, one without an order, one of immutable records with the newest
 /// first, one that is read whole, and children by offset.
@@ -60,7 +60,7 @@ fn case() -> SourceCase {
                 .parent("tickets")
                 .paginate(Paginate::offset("offset")),
         );
-    let source = RestSource::new(described).unwrap().retry(fast());
+    let source = RestSource::new(described).unwrap().retry(patient());
     let next = AtomicI64::new(15);
     SourceCase::new(source, Settings::default(), Resource::new("helpdesk").unwrap()).keeping(mock).changing(move || {
         let id = next.fetch_add(1, Ordering::SeqCst);

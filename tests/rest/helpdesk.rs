@@ -11,7 +11,7 @@ use snowfeed::testkit::conformance::SourceCase;
 use snowfeed::testkit::mock_api::{Fault, MockApi, MockList, Paging};
 use snowfeed::{Mode, Resource, Settings};
 
-use crate::support::{at, fast};
+use crate::support::{at, patient};
 
 struct Helpdesk {
     api: MockApi,
@@ -48,7 +48,9 @@ impl Helpdesk {
     }
 
     fn source() -> RestSource {
-        RestSource::new(Api::from_toml(include_str!("helpdesk.toml"), "helpdesk.toml").unwrap()).unwrap().retry(fast())
+        RestSource::new(Api::from_toml(include_str!("helpdesk.toml"), "helpdesk.toml").unwrap())
+            .unwrap()
+            .retry(patient())
     }
 
     fn settings(&self) -> Settings {

@@ -2,7 +2,7 @@
 
 use futures::TryStreamExt;
 use serde_json::{Value, json};
-use snowfeed::rest::{Order, Paginate, Stream};
+use snowfeed::rest::{Order, Paginate, Since, Stream};
 use snowfeed::testkit::mock_api::{MockApi, MockResponse};
 use snowfeed::{ErrorKind, ReadRequest, Resource, Result};
 
@@ -122,6 +122,12 @@ async fn check_asks_like_a_first_read() {
     connect(api(&mock).stream(stream)).await.reader.check().await.unwrap();
     let request = &mock.requests()[0];
     assert_eq!((request.query("q"), request.query("after")), (Some("updated>=1970-01-01T00:00:00Z"), None));
+
+    let mock = MockApi::start();
+    mock.route("/t", |_| MockResponse::json(&json!([])));
+    let stream = Stream::new("t", "/t").cursor("after").version("/updated_at").since(Since::new().start("2020-01-01"));
+    connect(api(&mock).stream(stream)).await.reader.check().await.unwrap();
+    assert_eq!(mock.requests()[0].query("after"), Some("2020-01-01T00:00:00Z"));
 }
 
 #[tokio::test]

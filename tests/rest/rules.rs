@@ -235,18 +235,22 @@ async fn rule_9_a_parameter_without_a_value_is_left_out_and_a_longer_text_begins
 }
 
 #[tokio::test]
-async fn rule_9_a_member_of_a_body_without_a_value_is_left_out() {
-    let body = json!({"limit": 5, "filter": [{"gte": "{since}", "field": "updated"}]});
+async fn rule_9_a_member_of_a_body_without_a_value_is_left_out_and_an_expression_begins_in_1970() {
+    let body = json!({"limit": 5, "after": "{since}", "filter": [{"gte": "{since}", "field": "updated"}]});
     let stream = Stream::new("tickets", "/tickets").body(body).version("/updated_at").order(Order::Version);
     let stream = stream.since(Since::new().format(snowfeed::rest::TimeFormat::EpochMs));
     let mock = MockApi::start();
     let bodies = record_bodies(&mock, "/tickets", |_| MockResponse::json(&json!([{"id": 1, "updated_at": at(5)}])));
     let source = connect(api(&mock).stream(stream)).await;
+    source.reader.check().await.unwrap();
     let batches = source.read("tickets", None).await.unwrap();
     source.read("tickets", last_checkpoint(&batches)).await.unwrap();
     let bodies = bodies.json();
-    assert_eq!(bodies[0], json!({"limit": 5, "filter": [{"field": "updated"}]}));
-    assert_eq!(bodies[1], json!({"limit": 5, "filter": [{"gte": 1_767_225_604_000_i64, "field": "updated"}]}));
+    // A filter without its value is an error everywhere.
+    let first = json!({"limit": 5, "filter": [{"gte": 0, "field": "updated"}]});
+    assert_eq!(bodies[..2], [first.clone(), first], "a check asks like a first read");
+    let since = 1_767_225_604_000_i64;
+    assert_eq!(bodies[2], json!({"limit": 5, "after": since, "filter": [{"gte": since, "field": "updated"}]}));
 }
 
 #[tokio::test]

@@ -18,6 +18,11 @@ pub(crate) fn fast() -> RetryConfig {
     RetryConfig { first_delay: Duration::from_millis(1), max_attempts: 4, ..RetryConfig::default() }
 }
 
+/// For suites whose concurrent requests share the failures of a server: one request can meet several in a row.
+pub(crate) fn patient() -> RetryConfig {
+    RetryConfig { max_attempts: 12, ..fast() }
+}
+
 /// A described source that is connected to a mock.
 pub(crate) struct Connected {
     pub(crate) reader: Arc<dyn Reader>,

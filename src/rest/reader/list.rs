@@ -98,11 +98,12 @@ impl StreamReader {
     pub(in crate::rest) async fn probe(&self, mut values: Values, monitor: &Monitor) -> Result<()> {
         let asker = Asker { client: self.client.clone(), stream: self.plan.clone(), monitor: monitor.clone() };
         let now = Timestamp::now().as_microsecond();
-        values.start = self.plan.since.format.write(self.start()?.0);
-        values.until = Some(self.plan.since.format.write(now));
-        if let Some(window) = self.plan.since.window {
-            values.since = Some(self.plan.since.format.write(now - micros(window)));
-        }
+        let since = &self.plan.since;
+        let (start, has_start) = self.start()?;
+        values.start = since.format.write(start);
+        values.until = Some(since.format.write(now));
+        let from = since.window.map(|window| now - micros(window)).or(has_start.then_some(start));
+        values.since = from.map(|from| since.format.write(from));
         let prepared = values.request(&self.plan.request)?;
         let answer = asker.page(&self.envelope, &self.elements, &prepared, None, &mut Progress::default()).await?;
         match answer {

@@ -25,7 +25,7 @@ pub(in crate::rest) struct Values {
     pub(in crate::rest) parent: BTreeMap<String, Value>,
     /// From where on to ask; `None` on a first read.
     pub(in crate::rest) since: Option<Value>,
-    /// What `{since}` inside a longer text is on a first read.
+    /// What `{since}` inside a longer text, or inside an expression in a body, is on a first read.
     pub(in crate::rest) start: Value,
     pub(in crate::rest) until: Option<Value>,
     pub(in crate::rest) key: Option<String>,
@@ -133,20 +133,25 @@ impl Values {
         Ok(filled)
     }
 
-    /// Fills a body; `None` for a text that is one placeholder without a value.
-    fn fill_json(&self, template: &JsonTemplate) -> Result<Option<Value>> {
+    /// Fills the part of a body that is `depth` steps below its root. `None` for a text that is one placeholder without a value: a member
+    /// of the body itself is a parameter, which can be absent. Further down, where an expression needs it, `{since}` is the first value of
+    /// all.
+    fn fill_json(&self, template: &JsonTemplate, depth: usize) -> Result<Option<Value>> {
         Ok(match template {
             JsonTemplate::Text(template) => match template.sole() {
-                Some(placeholder) => self.get(placeholder)?.map(Cow::into_owned),
+                Some(placeholder) => {
+                    let first = || (depth > 1 && *placeholder == Placeholder::Since).then(|| self.start.clone());
+                    self.get(placeholder)?.map(Cow::into_owned).or_else(first)
+                }
                 None => Some(Value::String(self.fill_checked(template)?)),
             },
             JsonTemplate::List(entries) => {
-                let filled = entries.iter().filter_map(|entry| self.fill_json(entry).transpose());
+                let filled = entries.iter().filter_map(|entry| self.fill_json(entry, depth + 1).transpose());
                 Some(Value::Array(filled.collect::<Result<_>>()?))
             }
             JsonTemplate::Object(fields) => {
                 let filled = fields.iter().filter_map(|(name, field)| {
-                    Some(self.fill_json(field).transpose()?.map(|value| (name.clone(), value)))
+                    Some(self.fill_json(field, depth + 1).transpose()?.map(|value| (name.clone(), value)))
                 });
                 Some(Value::Object(filled.collect::<Result<_>>()?))
             }
@@ -169,7 +174,7 @@ impl Values {
             path: self.fill_path(&plan.path)?,
             query: pairs(&plan.query)?,
             headers: pairs(&plan.headers)?,
-            body: plan.body.as_ref().map(|body| self.fill_json(body)).transpose()?.flatten(),
+            body: plan.body.as_ref().map(|body| self.fill_json(body, 0)).transpose()?.flatten(),
         })
     }
 }
