@@ -9,7 +9,7 @@ use snowfeed::backends::Memory;
 use snowfeed::testkit::conformance::SourceCase;
 use snowfeed::testkit::mock_api::{Fault, MockApi, MockList, MockRequest, MockResponse};
 
-use crate::support::{Described, RateLimit, answer, at, basic, by_key, from_now, refuse, text_at, warnings};
+use crate::support::{Described, RateLimit, answer, at, basic, by_key, file, from_now, refuse, text_at, warnings};
 use crate::table::requests_of_second_run;
 
 struct Freshdesk {
@@ -259,6 +259,7 @@ async fn the_trash_finds_deletions_and_a_reconcile_run_those_that_left_it() {
 
 #[test]
 fn the_server_refuses_what_the_documentation_refuses() {
+    assert_eq!(file("freshdesk").api.streams[0].cap, Some(30_000), "300 pages of 100");
     let helpdesk = Freshdesk::new(1);
     let get = |target: &str| {
         helpdesk.described.mock.answer(MockRequest::get(target).with_header("Authorization", &basic("key", "X")))

@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
 mod freshdesk;
+mod hubspot;
+mod jira;
 mod support;
 mod table;

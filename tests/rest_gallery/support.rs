@@ -32,9 +32,9 @@ pub(crate) fn warnings(name: &str) -> Vec<String> {
     file(name).warnings.iter().map(|warning| warning.place.to_string()).collect()
 }
 
-/// Retries at once, so that faults cost no time.
+/// Retries at once, so that faults cost no time, and often: concurrent requests share the failures of a server.
 fn fast() -> RetryConfig {
-    RetryConfig { first_delay: Duration::from_millis(1), max_attempts: 4, ..RetryConfig::default() }
+    RetryConfig { first_delay: Duration::from_millis(1), max_attempts: 12, ..RetryConfig::default() }
 }
 
 /// A described API at its server.
