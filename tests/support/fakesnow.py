@@ -24,7 +24,6 @@ from fakesnow.cursor import FakeSnowflakeCursor
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
-from sqlglot.dialects.snowflake import Snowflake
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -151,19 +150,6 @@ def member(generator, expression):
 
 DuckDB.Generator.TRANSFORMS[exp.GetExtract] = member
 
-
-# A stage may be in quotes, as a name with a space must be: PUT accepts it only without them.
-location_path = Snowflake.Parser._parse_location_path
-
-
-def location_without_quotes(self):
-    location = location_path(self)
-    if location.name.startswith("'"):
-        return exp.var(sqlglot.parse_one(location.name, read="snowflake").name)
-    return location
-
-
-Snowflake.Parser._parse_location_path = location_without_quotes
 
 # The account of the databases: rejected credentials, roles, warehouses, and a query history.
 

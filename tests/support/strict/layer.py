@@ -44,7 +44,7 @@ def install(server, duck):
     values.install(duck)
     databases.install()
     shortcuts.install()
-    server.parse_one = lambda sql: statements.read(sql).ast
+    server.parse_one = lambda sql: statements.read(sql).shape
     fakesnow_cursor.parse_one = parse_or_prepared
     FakeSnowflakeCursor._execute = plans.noting(translating(FakeSnowflakeCursor._execute))
 
@@ -154,9 +154,9 @@ def perform(cursor, session, statement, execute, arguments, of_the_account):
     if kind == statements.OTHER and stages.answer(cursor, session, statement.sql):
         return None
     objects.check_names(statement, session, statements.key)
-    if loads.is_load(statement.ast):
+    if loads.is_load(statement.shape):
         return load(cursor, session, statement)
-    if isinstance(statement.ast, exp.Alter) and isinstance(table := statement.ast.this, exp.Table):
+    if isinstance(statement.shape, exp.Alter) and isinstance(table := statement.ast.this, exp.Table):
         transactions.end(session, keep=True)
         with transactions.definitions:
             is_altered = tables.alter_column(statement.ast, session, objects.spelling(table, session))
@@ -170,12 +170,17 @@ def perform(cursor, session, statement, execute, arguments, of_the_account):
         statement = statements.read(text, settings.is_true(session.parameters["QUOTED_IDENTIFIERS_IGNORE_CASE"]))
     binds, columns = arguments.get("binding_params"), columns_of(session)
     plan = plans.Plan(session, statement, binds, columns)
-    ast = prepare(statement, session, binds, columns, of_the_account) if plan.steps is None else None
+
+    def tree():
+        return prepare(statement, session, binds, columns, of_the_account)
+
+    # fakesnow changes the tree that it runs. Errors come before the transaction begins.
+    first = [tree()] if plan.steps is None else []
 
     def work(used):
         if plan.steps is not None:
             return plan.run(used)
-        prepared.ast = ast.copy()
+        prepared.ast = first.pop() if first else tree()
         try:
             plan.note(lambda: execute(used, statement.sql, **arguments))
         finally:

@@ -23,11 +23,15 @@ record = TableStages.record_temporary_table
 
 
 def record_of_user(stages, expression, catalog, schema):
-    if isinstance(expression, exp.Create) and not INTERNAL.fullmatch(expression.this.name):
+    if isinstance(expression, exp.Create) and not is_internal(expression):
         record(stages, expression, catalog, schema)
 
 
 TableStages.record_temporary_table = record_of_user
+
+def is_internal(created):
+    return INTERNAL.fullmatch(created.this.name) is not None
+
 
 candidates = merge._create_merge_candidates
 

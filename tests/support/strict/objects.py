@@ -64,9 +64,9 @@ def check_names(statement, session, key):
     """Checks the case of quoted names, which DuckDB ignores."""
     for table in statement.tables:
         exact, known = spelling(table, session), spelled.get(key(table, session))
-        if known is not None and exact != known and not isinstance(statement.ast, exp.Create):
+        if known is not None and exact != known and not isinstance(statement.shape, exp.Create):
             raise compilation(2003, f"Object '{'.'.join(exact)}' does not exist or not authorized.", "42S02")
-    read = isinstance(statement.ast, exp.Select)
+    read = isinstance(statement.shape, exp.Select)
     if read and any(streams.get(key(table, session), (None, False))[1] for table in statement.tables):
         raise compilation(
             91901, "Base table of the stream dropped or recreated: the stream is stale and unreadable", "02000"

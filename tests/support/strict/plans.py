@@ -11,9 +11,10 @@ from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 from sqlglot.expressions.core import Expression
 
-from strict import collations, names, policies, settings, statements
+from strict import collations, merges, names, policies, settings, statements
 
 KEPT = (exp.Query, exp.Insert, exp.MultitableInserts, exp.Update, exp.Delete, exp.Merge)
+STEPS = (exp.Query, exp.Insert, exp.Update, exp.Delete)
 SIZE = 4000
 
 lock, plans = threading.Lock(), collections.OrderedDict()
@@ -85,7 +86,12 @@ class Plan:
 
 
 def with_text(tree, change):
-    made = names.replaced(tree, change)
+    """A step with other names. Of queries and changes, fakesnow reads only the text and the kind."""
+    if isinstance(tree, STEPS) or isinstance(tree, exp.Create) and merges.is_internal(tree):
+        made = type(tree)()
+        made.args = tree.args
+    else:
+        made = names.replaced(tree, change)
     made.meta[TEXT] = change(tree.meta[TEXT])
     return made
 
@@ -103,7 +109,7 @@ def key_of(session, statement, given, binds, columns):
     """All that the plan of a statement depends on; nothing if it is not kept. `columns` gives those of a table."""
     if len(statement.sql) > names.LONGEST or session.nop_regexes or not isinstance(binds, (list, tuple, type(None))):
         return None
-    ast, target = statement.ast, None
+    ast, target = statement.shape, None
     if isinstance(ast, exp.Create) and ast.args.get("kind") in ("TABLE", "VIEW", "SCHEMA", "DATABASE"):
         target = ast.this.this if isinstance(ast.this, exp.Schema) else ast.this
         if ast.args.get("clone") or ast.args["kind"] == "TABLE" and ast.expression:

@@ -39,7 +39,7 @@ def is_reused(session, statement, binds, key):
     """Whether the cache would answer a query; its result is cached from now on. `key` returns a table's key."""
     if binds or session.transaction is not None or not statement.tables:
         return False
-    if any(isinstance(node, NOT_REUSED) for node in statement.ast.walk()):
+    if any(isinstance(node, NOT_REUSED) for node in statement.shape.walk()):
         return False
     if not settings.is_true(session.parameters["USE_CACHED_RESULT"]):
         return False

@@ -17,10 +17,9 @@ NAME = 255
 
 def check(statement, binds):
     check_text(statement.sql, binds)
-    for node in statement.ast.find_all(exp.Identifier):
-        if len(node.name) > NAME:
-            raise compilation(1070, f"The identifier '{node.name[:40]}...' is longer than {NAME} characters", "22026")
-    ast = statement.ast
+    if len(longest := statement.longest_name) > NAME:
+        raise compilation(1070, f"The identifier '{longest[:40]}...' is longer than {NAME} characters", "22026")
+    ast = statement.shape
     if isinstance(ast, exp.Create) and ast.args.get("kind") == "VIEW" and len(statement.sql.encode()) > VIEW:
         raise compilation(1015, f"The definition of a view is limited to {VIEW} bytes", "54001")
 

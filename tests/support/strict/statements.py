@@ -26,30 +26,54 @@ COPY_OPTIONS = re.compile(
 
 
 class Statement:
-    def __init__(self, sql, ast, ignores_case, copies_tags):
-        self.sql, self.ast, self.ignores_case, self.copies_tags = sql, ast, ignores_case, copies_tags
+    """A statement, or one that differs from another one only in its names."""
+
+    def __init__(self, sql, ast, ignores_case, copies_tags, known=None):
+        self.sql, self.ignores_case, self.copies_tags = sql, ignores_case, copies_tags
         self.names = names.found_in(sql)
         self.template = names.hidden(sql, self.names)
-        self.kind = kind(ast)
-        self.tables = [table for table in ast.find_all(exp.Table) if isinstance(table.this, exp.Identifier)]
-        # Names of common table expressions are not tables.
-        within = {cte.alias_or_name.upper() for cte in ast.find_all(exp.CTE)}
-        self.tables = [table for table in self.tables if table.db or table.name.upper() not in within]
+        # The tree, perhaps with other names: enough to ask what kind of statement it is.
+        self.shape = known.shape if known else ast
+        self.kind = known.kind if known else kind(ast)
+        self.has_other_names = known is not None
+
+    @functools.cached_property
+    def ast(self):
+        return self.with_names(self.shape)
+
+    @functools.cached_property
+    def tables(self):
+        return [self.with_names(table) for table in tables_in(self.shape)]
+
+    @functools.cached_property
+    def longest_name(self):
+        """The longest identifier, up to names that differ between tests."""
+        return max((node.name for node in self.shape.find_all(exp.Identifier)), key=len, default="")
+
+    def with_names(self, tree):
+        return names.replaced(tree, lambda text: names.shown(text, self.names)) if self.has_other_names else tree
 
     def targets(self):
         """The tables that a statement writes to."""
-        ast = self.ast
+        ast = self.shape
         if isinstance(ast, exp.MultitableInserts):
-            return [into.this.find(exp.Table) for into in ast.expressions]
+            return [self.with_names(into.this.find(exp.Table)) for into in ast.expressions]
         if isinstance(ast, exp.TruncateTable):
-            return list(ast.expressions)
+            return list(map(self.with_names, ast.expressions))
         if not isinstance(ast, CHANGES):
             return []
         target = ast.this.this if isinstance(ast.this, exp.Schema) else ast.this
-        return [target] if isinstance(target, exp.Table) else []
+        return [self.with_names(target)] if isinstance(target, exp.Table) else []
 
     def locks(self):
-        return self.targets() if isinstance(self.ast, LOCKING) else []
+        return self.targets() if isinstance(self.shape, LOCKING) else []
+
+
+def tables_in(ast):
+    tables = [table for table in ast.find_all(exp.Table) if isinstance(table.this, exp.Identifier)]
+    # Names of common table expressions are not tables.
+    within = {cte.alias_or_name.upper() for cte in ast.find_all(exp.CTE)}
+    return [table for table in tables if table.db or table.name.upper() not in within]
 
 
 def kind(ast):
@@ -126,8 +150,10 @@ def of_template(sql, ignore_case):
         known = read(names.hidden(sql, given), ignore_case)
     except ParseError:
         return None  # the error quotes the text
-    ast = names.replaced(known.ast, lambda text: names.shown(text, given))
-    return Statement(sql, ast, ignore_case, known.copies_tags)
+    # Most queries and changes run by a plan that is known, which needs no tree.
+    is_lazy = known.kind in (QUERY, CHANGE)
+    ast = None if is_lazy else names.replaced(known.ast, lambda text: names.shown(text, given))
+    return Statement(sql, ast, ignore_case, known.copies_tags, known if is_lazy else None)
 
 
 def kind_of(sql):
@@ -151,7 +177,16 @@ def parse(sql, ignore_case):
         ast = exp.Command(this=verb.upper(), expression=f" {rest}")
     if ignore_case:
         ast = ast.transform(upper_case, copy=False)
+    if "'@" in text:
+        remove_quotes_of_stages(ast)
     return Statement(sql, ast, ignore_case, bool(options and re.search("TAGS", options[2], re.IGNORECASE)))
+
+
+def remove_quotes_of_stages(ast):
+    """A stage may be in quotes, as a name with a space must be: PUT accepts it here only without them."""
+    for location in ast.find_all(exp.Var):
+        if location.name.startswith("'"):
+            location.set("this", template(location.name).name)
 
 
 def without_tags(found):
