@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
 mod described;
+mod helpdesk;
 #[path = "../support/json_schema.rs"]
 mod json_schema;
 mod own;
@@ -53,10 +54,15 @@ impl Program {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
-    fn run(&self, args: &[&str]) -> Ended {
+    fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_snowfeed"));
         command.current_dir(&self.folder).env_clear().envs(self.variables.iter().map(|(name, value)| (name, value)));
-        let output = command.args(args).output().unwrap();
+        command.args(args);
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Ended {
+        let output = self.command(args).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
