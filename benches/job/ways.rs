@@ -7,8 +7,9 @@ use std::time::Instant;
 use serde_json::Value;
 use snowfeed::backends::Sqlite;
 use snowfeed::engine::{Connector, IngestRequest};
+use snowfeed::rest::{Api, RestSource};
 use snowfeed::sources::github::GithubIssues;
-use snowfeed::{Resource, RunStatus};
+use snowfeed::{Resource, RunStatus, Source};
 
 use super::measure::{peak, processor_time};
 use super::{Figures, Outcome, REPOSITORY, by_hand};
@@ -21,15 +22,17 @@ pub(super) enum Way {
     LowerBound,
     /// The same, one page after another.
     PageAfterPage,
-    /// This crate.
+    /// This crate, with its source of GitHub, which is written by hand.
     Snowfeed,
+    /// This crate, with a description of the same list.
+    Described,
     /// This crate again, when nothing has changed.
     Idle,
 }
 
 impl Way {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Download, Self::LowerBound, Self::PageAfterPage, Self::Snowfeed, Self::Idle];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Download, Self::LowerBound, Self::PageAfterPage, Self::Snowfeed, Self::Described, Self::Idle];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -37,6 +40,7 @@ impl Way {
             Self::LowerBound => "lower-bound",
             Self::PageAfterPage => "page-after-page",
             Self::Snowfeed => "snowfeed",
+            Self::Described => "described",
             Self::Idle => "idle",
         }
     }
@@ -47,6 +51,7 @@ impl Way {
             Self::LowerBound => "lower bound: 8 at once, inserted by hand",
             Self::PageAfterPage => "one page after another, inserted by hand",
             Self::Snowfeed => "**snowfeed**",
+            Self::Described => "**snowfeed**, described in TOML",
             Self::Idle => "snowfeed, idle second run",
         }
     }
@@ -65,7 +70,11 @@ pub(super) fn measure(way: Way, issues: u32, url: &str, file: &Path) -> Outcome<
             Way::Download => by_hand::download(url, issues).await,
             Way::LowerBound => by_hand::insert(url, issues, file, 8).await,
             Way::PageAfterPage => by_hand::insert(url, issues, file, 1).await,
-            Way::Snowfeed | Way::Idle => ingest(url, file).await,
+            Way::Snowfeed | Way::Idle => ingest(GithubIssues::default(), "api_url", url, file).await,
+            Way::Described => {
+                let api = Api::from_toml(include_str!("issues.toml"), "issues.toml")?;
+                ingest(RestSource::new(api)?, "url", url, file).await
+            }
         }
     })?;
     drop(runtime);
@@ -75,9 +84,9 @@ pub(super) fn measure(way: Way, issues: u32, url: &str, file: &Path) -> Outcome<
     Ok(())
 }
 
-async fn ingest(url: &str, file: &Path) -> Outcome<(u64, u64)> {
-    let connector = Connector::new(GithubIssues::default(), Arc::new(Sqlite::open(file)?))
-        .with_settings([("api_url".to_owned(), Value::from(url))]);
+async fn ingest(source: impl Source, setting: &str, url: &str, file: &Path) -> Outcome<(u64, u64)> {
+    let connector = Connector::new(source, Arc::new(Sqlite::open(file)?))
+        .with_settings([(setting.to_owned(), Value::from(url))]);
     let report = connector.ingest(IngestRequest::new([Resource::new(REPOSITORY)?])).await?;
     if report.status() != RunStatus::Complete {
         return Err(format!("{:?}", report.runs).into());
