@@ -154,6 +154,13 @@ impl Response {
         super::rate_limit::retry_after(&self.headers, jiff::Timestamp::now())
     }
 
+    /// The time until the limit ends that has rejected the request, if the response tells: that of `Retry-After`, or of a limit that is
+    /// used up.
+    #[cfg(feature = "rest")]
+    pub(crate) fn limit_wait(&self) -> Option<std::time::Duration> {
+        super::rate_limit::limit_wait(&self.headers, jiff::Timestamp::now())
+    }
+
     /// The URL that the response refers to, absolute or relative to its own, on the client's server.
     ///
     /// # Errors

@@ -132,7 +132,7 @@ impl Asker {
         };
         let error = error_of(response, code.as_deref());
         let answer = match action {
-            Some(Action::Wait) => return Ok(Attempt::Wait(response.retry_after(), error)),
+            Some(Action::Wait) => return Ok(Attempt::Wait(response.limit_wait(), error)),
             Some(Action::Retry) => {
                 let retry = response.retry_after().map_or(Retry::Backoff, Retry::After);
                 return Err(error.with_retry(retry));
