@@ -5,5 +5,6 @@
 mod freshdesk;
 mod hubspot;
 mod jira;
+mod linear;
 mod support;
 mod table;
