@@ -166,6 +166,24 @@ async fn a_record_is_gone_if_the_server_says_so_about_that_record() {
 }
 
 #[tokio::test]
+async fn a_record_that_a_search_by_its_key_does_not_find_is_gone() {
+    let (mock, memory) = (MockApi::start(), Memory::new());
+    let messages = mock.list("/history").filter("ts", "ts").key("ts").since("oldest", "ts").records_at("/messages");
+    messages.extend((1..=4).map(|n| json!({"ts": format!("{n}.5")})));
+    let stream = Stream::new("messages", "/history")
+        .key("/ts")
+        .records("/messages")
+        .cursor("oldest")
+        .since(Since::new().at("/ts").format(TimeFormat::Epoch));
+    let connector =
+        connector(api(&mock).stream(stream.get(Get::path("/history?ts={key}").records("/messages"))), &memory);
+    ingest(&connector, Mode::Incremental).await;
+    messages.delete("2.5");
+    ingest(&connector, Mode::Reconcile).await;
+    assert_eq!(live(&memory, "messages"), ["1.5", "3.5", "4.5"]);
+}
+
+#[tokio::test]
 async fn an_answer_about_the_whole_deletes_nothing() {
     let (mock, memory) = (MockApi::start(), Memory::new());
     let tickets = mock.list("/tickets").since("since", "updated_at").sort_by("updated_at").lookup();

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use serde_json::{Value, json};
-use snowfeed::rest::{Action, Order, Paginate, Since, Span, Stream, TimeFormat};
+use snowfeed::rest::{Action, Order, Paginate, Since, Span, Stream, StreamType, TimeFormat};
 use snowfeed::testkit::mock_api::{Fault, MockApi, MockList, MockResponse, Paging};
 
 use crate::support::{api, at, connect, keys, last_checkpoint, record_bodies, rows, ticket};
@@ -247,6 +247,19 @@ async fn the_newest_first_are_read_down_to_a_whole_page_below_the_mark() {
     assert_eq!(mock.count("/tickets"), 10, "the first page is wholly below the mark");
     source.reconcile("tickets").await.unwrap();
     assert_eq!(mock.count("/tickets"), 19, "a reconcile run reads all");
+}
+
+#[tokio::test]
+async fn appended_records_with_the_oldest_first_are_an_error() {
+    let mock = MockApi::start();
+    let entries = mock.list("/entries").paging(Paging::offset("offset").size(2));
+    entries.extend([ticket(1, 50), ticket(2, 40), ticket(3, 10), ticket(4, 20)]);
+    let stream = Stream::new("entries", "/entries").kind(StreamType::Append).order(Order::KeyDescending);
+    let stream = stream.version("/updated_at").paginate(Paginate::offset("offset"));
+    let error = connect(api(&mock).stream(stream)).await.error("entries").await;
+    let expected = format!("not sorted with the newest first: \"{}\" comes after \"{}\"", at(20), at(10));
+    assert!(error.message().contains(&expected), "{error}");
+    assert_eq!(mock.count("/entries"), 2, "the first page is in order");
 }
 
 #[tokio::test]

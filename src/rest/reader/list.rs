@@ -247,6 +247,18 @@ impl Reading {
         Ok(is_list.then(Batch::unchanged))
     }
 
+    /// The error of a list with `value` after `before`, which contradicts its order.
+    pub(super) fn unsorted(&self, order: &str, before: i64, value: i64, help: &'static str) -> Error {
+        let format = self.plan().since.format;
+        Error::invalid_data(format!(
+            "the stream {:?} is not sorted {order}: {} comes after {}",
+            self.plan().name,
+            format.write(value),
+            format.write(before)
+        ))
+        .with_help(help)
+    }
+
     pub(super) fn gone(&self, error: &Error) -> Error {
         Error::new(ErrorKind::NotFound, error.message().to_owned())
             .with_context("stream", &self.plan().name)

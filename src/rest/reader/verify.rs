@@ -11,6 +11,7 @@ use crate::{Error, Record, Result, SourceEvent, StoredRecord, VerifyRequest};
 
 impl StreamReader {
     /// Asks for each record by its key. Only an answer about that very record tells that it is gone, and only if the list itself answers.
+    /// A search by the key that finds nothing is such an answer.
     ///
     /// # Errors
     /// Those of the requests: an answer about the resource or the credentials proves nothing.
@@ -28,6 +29,7 @@ impl StreamReader {
             let prepared = values.request(&get.request)?;
             let answer = asker.page(envelope, elements, &prepared, None, &mut Progress::default()).await;
             match answer {
+                Ok(Answer::Page(page, _)) if page.rows.is_empty() => gone.push(stored),
                 Ok(Answer::Page(page, _)) => {
                     let mut same = page.rows.into_iter().filter_map(|Row { content, .. }| content.ok());
                     let same = same.rfind(|record| record.key == stored.key);
