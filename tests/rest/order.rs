@@ -160,7 +160,8 @@ fn windowed(mock: &MockApi, tickets: Vec<i64>) {
         let second = |name| request.query(name).map(|text| text.parse::<i64>().unwrap());
         let (since, until) = (second("since").unwrap(), second("until").unwrap());
         let page = tickets.iter().enumerate().filter(|(_, at)| (since..=until).contains(*at)).take(10);
-        let page: Vec<Value> = page.map(|(id, at)| json!({"id": id, "created": at})).collect();
+        let mut page: Vec<Value> = page.map(|(id, at)| json!({"id": id, "created": at})).collect();
+        page.sort_by_key(|ticket| std::cmp::Reverse(ticket["created"].as_i64()));
         MockResponse::json(&json!(page))
     });
 }
@@ -204,6 +205,38 @@ async fn a_window_with_as_many_results_as_allowed_is_halved() {
     windowed(&mock, (0..40).map(|n| now - 3_000 + n).collect());
     let source = connect(api(&mock).stream(in_windows().cap(10))).await;
     assert_eq!(rows(&source.read("tickets", None).await.unwrap()).len(), 40);
+}
+
+#[tokio::test]
+async fn a_busy_time_is_not_asked_for_by_whole_windows_again() {
+    for kind in [None, Some(StreamType::Append)] {
+        let mock = MockApi::start();
+        let now = snowfeed::jiff::Timestamp::now().as_second();
+        // Half a window has five results, and a whole one as many as allowed.
+        windowed(&mock, (1..=59).map(|n| now - n * 60).collect());
+        let mut stream = in_windows().cap(10);
+        if let Some(kind) = kind {
+            stream = stream.kind(kind).order(Order::KeyDescending);
+        }
+        let source = connect(api(&mock).stream(stream)).await;
+        assert_eq!(rows(&source.read("tickets", None).await.unwrap()).len(), 59);
+        assert!((12..=15).contains(&mock.count("/tickets")), "{kind:?}: {}", mock.count("/tickets"));
+    }
+}
+
+#[tokio::test]
+async fn windows_grow_again_after_a_busy_time() {
+    let mock = MockApi::start();
+    let now = snowfeed::jiff::Timestamp::now().as_second();
+    windowed(&mock, (0..40).map(|n| now - 3_590 + n).collect());
+    let source = connect(api(&mock).stream(in_windows().cap(10))).await;
+    assert_eq!(rows(&source.read("tickets", None).await.unwrap()).len(), 40);
+    let requests = mock.requests();
+    let spans = requests.iter().rev().take(3).filter(|request| {
+        let second = |name| request.query(name).unwrap().parse::<i64>().unwrap();
+        second("until") - second("since") == 600
+    });
+    assert!(spans.count() >= 2, "{requests:?}");
 }
 
 #[tokio::test]

@@ -73,7 +73,9 @@ impl Reading {
                     (End::Capped(error), Some(bottom)) => {
                         span = Some(self.half(top.saturating_sub(bottom), error)?);
                     }
-                    (_, Some(bottom)) if bottom > start => (top, span) = (bottom, window),
+                    (_, Some(bottom)) if bottom > start => {
+                        (top, span) = (bottom, self.next_span(span, window, &progress));
+                    }
                     _ => break,
                 }
             }

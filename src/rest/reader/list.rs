@@ -299,6 +299,14 @@ impl Reading {
         if half < 1 { Err(error) } else { Ok(half) }
     }
 
+    /// The span of the next window. After one that had to be halved, it grows only where there is little: a busy time is not asked for by
+    /// whole windows again and again.
+    pub(super) fn next_span(&self, span: Option<i64>, window: Option<i64>, progress: &Progress) -> Option<i64> {
+        let has_few = self.plan().cap.is_none_or(|cap| progress.records.saturating_mul(4) <= cap);
+        let next = if has_few { span?.saturating_mul(2) } else { span? };
+        Some(next.min(window?))
+    }
+
     /// The start of the read, by the server's clock if it tells.
     pub(super) fn started(date: Option<Timestamp>, now: i64) -> i64 {
         date.map_or(now, Timestamp::as_microsecond)
@@ -377,7 +385,7 @@ impl Reading {
                         if keeps_mark && let Some(batch) = pending.take() {
                             yield batch.checkpoint(read.checkpoint()?);
                         }
-                        (from, span) = (Some(end), window);
+                        (from, span) = (Some(end), self.next_span(span, window, &progress));
                     }
                     End::Complete | End::Anchor => break,
                     End::Capped(error) => {
