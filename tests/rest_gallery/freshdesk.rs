@@ -251,8 +251,10 @@ async fn the_trash_finds_deletions_and_a_reconcile_run_those_that_left_it() {
     helpdesk.assert_same(&memory);
 
     helpdesk.tickets.delete(6);
+    helpdesk.conversations.of(7).delete(70);
     helpdesk.described.ingest(&memory, Mode::Incremental).await;
     assert!(helpdesk.described.live(&memory, "tickets").contains_key("6"), "no list tells");
+    assert!(helpdesk.described.live(&memory, "conversations").contains_key("7/70"), "its ticket has not changed");
     helpdesk.described.ingest(&memory, Mode::Reconcile).await;
     helpdesk.assert_same(&memory);
 }
