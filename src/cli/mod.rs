@@ -142,21 +142,35 @@ fn prepare_process() {
 }
 
 /// How the user starts a command, beyond its arguments.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 struct Invocation {
     /// What the user types before the command, if that is not the name of the program alone.
     program: Option<String>,
-    /// The file that describes the source.
-    description: Option<PathBuf>,
+    /// The source, if the program has several.
+    selected: Option<Selected>,
+}
+
+/// The source that was selected among those of the program.
+#[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "native-app"), allow(dead_code, reason = "the image starts the program with the same source"))]
+enum Selected {
+    /// A built-in one: the argument that selects it.
+    BuiltIn(&'static str),
+    /// A described one.
+    Described {
+        file: PathBuf,
+        /// The contents of the file.
+        text: String,
+    },
 }
 
 async fn execute(source: impl Source, destinations: Destinations, invocation: Invocation, args: Vec<OsString>) -> Exit {
     let json = args.iter().any(|arg| arg == "--json");
     let spec = source.spec();
-    let program = invocation.program.unwrap_or_else(|| args::program(&spec, &args));
+    let program = invocation.program.clone().unwrap_or_else(|| args::program(&spec, &args));
     match args::parse(&spec, &program, args, &destinations) {
         Ok(mut args) => {
-            args.global.description = invocation.description;
+            args.global.selected = invocation.selected;
             let mut output = Output::new(args.global.json, args.global.quiet);
             if matches!(args.command, args::Command::Run { .. }) {
                 output = output.in_lines();

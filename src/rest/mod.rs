@@ -3,6 +3,7 @@
 //! An [`Api`] says where the API is, how to sign in, and what lists it has. The same types are a builder in Rust and, through serde, the
 //! format of a file.
 
+mod address;
 mod api;
 mod auth;
 mod check;

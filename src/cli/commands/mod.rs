@@ -54,8 +54,9 @@ pub(super) async fn execute(
             .with_help("build the program with `cli::run`, whose destination can be Snowflake"));
         }
         let Args { global, destination, .. } = &args;
+        let (spec, program) = app::packaged(spec, program, global.selected.as_ref());
         let context = app::CommandContext { spec: &spec, global, destination, progress: &progress, output, interrupt };
-        return app::execute(program, command, &context).await;
+        return app::execute(&program, command, &context).await;
     }
     let given = read_settings(&spec, &args.global, output)?;
     let destination = destinations.select(&spec, &args.destination)?;

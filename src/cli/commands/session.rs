@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::super::Selected;
 use super::super::args::Global;
 use super::super::destination::{Destination, Store};
 use super::super::interrupt::Interrupt;
@@ -67,7 +68,10 @@ impl<S: Source> Session<S> {
 pub(super) fn read_settings(spec: &SourceSpec, global: &Global, output: Output) -> Result<SettingsOverrides> {
     let file = format!("{}.toml", spec.name);
     let found = Path::new(&file).canonicalize().ok();
-    let description = global.description.as_ref().and_then(|file| file.canonicalize().ok());
+    let description = match &global.selected {
+        Some(Selected::Described { file, .. }) => file.canonicalize().ok(),
+        _ => None,
+    };
     if global.config.is_none() && found.is_some() && found != description {
         let note = format!("the file {file} in the current folder is not loaded; `--config {file}` loads it");
         if output.is_json() { tracing::warn!("{note}") } else { output.note(&note) }

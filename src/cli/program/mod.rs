@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use self::args::{Command, Request};
 use super::destination::Destinations;
 use super::output::Output;
-use super::{Exit, Invocation, execute, explain, prepare_process};
+use super::{Exit, Invocation, Selected, execute, explain, prepare_process};
 use crate::rest::{Api, ApiFile, Problem, RestSource};
 use crate::sources::github::GithubIssues;
 use crate::{Error, Result};
@@ -43,16 +43,17 @@ pub async fn run_from<T: Into<OsString>>(args: impl IntoIterator<Item = T>) -> E
     let json = args.iter().any(|arg| arg == "--json");
     match args::split(args, std::env::var_os(SOURCE)) {
         Request::Github { program, args } => {
-            let invocation = Invocation { program: Some(program), description: None };
+            let invocation = Invocation { program: Some(program), selected: Some(Selected::BuiltIn("github")) };
             execute(GithubIssues::default(), Destinations::BuiltIn, invocation, args).await
         }
         Request::Described { file, program, args } => match describe(Path::new(&file)) {
-            Ok((source, warnings)) => {
+            Ok(Described { source, text, warnings }) => {
                 if args::command(&args).as_deref() == Some("check") {
                     let output = Output::new(json, false);
                     warnings.iter().for_each(|warning| output.note(&format!("warning: {warning}; {}", warning.help)));
                 }
-                let invocation = Invocation { program: Some(program), description: Some(file.into()) };
+                let selected = Selected::Described { file: file.into(), text };
+                let invocation = Invocation { program: Some(program), selected: Some(selected) };
                 execute(source, Destinations::BuiltIn, invocation, args).await
             }
             Err(error) => failed(Output::new(json, false), &error),
@@ -85,8 +86,14 @@ async fn own(args: args::Args) -> Exit {
     }
 }
 
-/// Reads a description from a file.
-fn describe(path: &Path) -> Result<(RestSource, Vec<Problem>)> {
+/// A description that was read from a file.
+struct Described {
+    source: RestSource,
+    text: String,
+    warnings: Vec<Problem>,
+}
+
+fn describe(path: &Path) -> Result<Described> {
     let name = path.display().to_string();
     let unreadable = |error: std::io::Error| {
         Error::configuration(format!("the description {name} cannot be read"))
@@ -96,7 +103,7 @@ fn describe(path: &Path) -> Result<(RestSource, Vec<Problem>)> {
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let text = crate::secret::read_text(&file, LONGEST_FILE).map_err(unreadable)?;
     let file = ApiFile::parse(&text, &name)?;
-    Ok((RestSource::new(file.api)?, file.warnings))
+    Ok(Described { source: RestSource::new(file.api)?, text, warnings: file.warnings })
 }
 
 fn schema(output: Output) -> Result<()> {
