@@ -1,6 +1,7 @@
 //! Reads lists: whole, by windows, from the newest down to a mark, or again and again from the last version.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_stream::try_stream;
 use futures::StreamExt;
@@ -11,7 +12,7 @@ use super::super::template::Placeholder;
 use super::super::version::Order;
 use super::ask::{Answer, Asker};
 use super::page::{EnvelopePlan, Next, Progress};
-use super::plan::{Kind, StreamPlan};
+use super::plan::{Kind, PagingPlan, StreamPlan};
 use super::position::Position;
 use super::request::{Prepared, Values};
 use crate::http::Client;
@@ -31,27 +32,41 @@ pub(in crate::rest) struct StreamReader {
     pub(in crate::rest) single: Option<(EnvelopePlan, ElementPlan)>,
     /// Whether the versions of the records that the list deletes are instants.
     deletes_instants: bool,
+    /// Whether the keys in the stubs have turned out not to be the keys of the records.
+    pub(super) has_other_keys: AtomicBool,
+}
+
+impl StreamPlan {
+    /// What to find in each element of the list.
+    pub(in crate::rest) fn elements(&self) -> ElementPlan {
+        let last = match &self.paginate.by {
+            PagingPlan::Last { last, .. } => Some(last),
+            _ => None,
+        };
+        let stub = self.get.as_ref().and_then(|get| get.keys.as_ref());
+        self.record().since(self.since_at.as_ref()).last(last).stub(stub)
+    }
+
+    /// What makes a record of an element.
+    fn record(&self) -> ElementPlan {
+        let deletes = matches!(self.kind, Kind::DeletionsOf(_));
+        ElementPlan::new(&self.key).version(self.version.as_ref()).deleted(self.deleted.as_ref()).deletes(deletes)
+    }
 }
 
 impl StreamReader {
     pub(in crate::rest) fn new(plan: Arc<StreamPlan>, target: Option<&StreamPlan>, client: Client) -> Self {
-        let last = match &plan.paginate.by {
-            super::plan::PagingPlan::Last { last, .. } => Some(last),
-            _ => None,
-        };
-        let stub = plan.get.as_ref().and_then(|get| get.keys.as_ref());
-        let records = || {
-            let deletes = matches!(plan.kind, Kind::DeletionsOf(_));
-            ElementPlan::new(&plan.key).version(plan.version.as_ref()).deleted(plan.deleted.as_ref()).deletes(deletes)
-        };
-        let elements = records().since(plan.since_at.as_ref()).last(last).stub(stub);
-        let single = plan.get.as_ref().map(|get| (EnvelopePlan::new(&get.records, None, &plan.errors.code), records()));
+        let elements = plan.elements();
+        // The key as the record has it, a number or a text: with it, a request for several records names this one.
+        let single = || plan.record().stub(plan.key.first());
+        let single = plan.get.as_ref().map(|get| (EnvelopePlan::new(&get.records, None, &plan.errors.code), single()));
         let has_instants = |plan: &StreamPlan| plan.version.as_ref().is_some_and(|(_, format)| format.is_instant());
         Self {
             envelope: EnvelopePlan::new(&plan.records, Some(&plan.paginate), &plan.errors.code),
             elements,
             single,
             deletes_instants: target.is_some_and(has_instants),
+            has_other_keys: AtomicBool::new(false),
             client,
             plan,
         }
@@ -219,6 +234,9 @@ impl Reading {
                 batch = batch.exclude("gone", missing);
             }
             for row in rows {
+                if row.stub.is_some_and(|key| !keys.contains(&key)) {
+                    self.reader.has_other_keys.store(true, Ordering::Relaxed);
+                }
                 match row.content {
                     Ok(record) => batch.records.push(record),
                     Err(reject) => batch.rejects.push(reject),
