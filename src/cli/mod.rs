@@ -161,7 +161,19 @@ enum Selected {
         file: PathBuf,
         /// The contents of the file.
         text: String,
+        /// What may be wrong with it, in words.
+        warnings: Vec<String>,
     },
+}
+
+impl Selected {
+    /// What may be wrong with the description of a source.
+    fn warnings(&self) -> &[String] {
+        match self {
+            Self::BuiltIn(_) => &[],
+            Self::Described { warnings, .. } => warnings,
+        }
+    }
 }
 
 async fn execute(source: impl Source, destinations: Destinations, invocation: Invocation, args: Vec<OsString>) -> Exit {

@@ -61,8 +61,20 @@ pub(super) async fn execute(
     let given = read_settings(&spec, &args.global, output)?;
     let destination = destinations.select(&spec, &args.destination)?;
     let (source, interrupt) = (Arc::new(source), interrupt.clone());
-    let session =
-        Session { source, spec, overrides: given, destination: destination.clone(), output, progress, interrupt };
+    let warnings = args.global.selected.as_ref().map(|selected| selected.warnings().to_vec()).unwrap_or_default();
+    if matches!(args.command, Command::Check | Command::Ingest(_) | Command::Run { .. }) {
+        warnings.iter().for_each(|warning| output.note(&format!("warning: {warning}")));
+    }
+    let session = Session {
+        source,
+        spec,
+        overrides: given,
+        warnings,
+        destination: destination.clone(),
+        output,
+        progress,
+        interrupt,
+    };
     let done = perform(session, args.command).await;
     destination.close().await;
     done

@@ -18,6 +18,8 @@ pub(super) struct Session<S> {
     pub(super) source: Arc<S>,
     pub(super) spec: SourceSpec,
     pub(super) overrides: SettingsOverrides,
+    /// What may be wrong with the description of the source.
+    pub(super) warnings: Vec<String>,
     pub(super) destination: Arc<dyn Destination>,
     pub(super) output: Output,
     pub(super) progress: Progress,
