@@ -19,8 +19,8 @@ pub(super) use app::{AppArgs, AppCommand, Deploy, Install, Operation, Uninstall,
 #[cfg(any(feature = "snowflake", feature = "sqlite"))]
 use self::help::SNOWFLAKE_EXAMPLES;
 use self::help::{EXAMPLES, HelpVars, LONG_HELP, exit_codes};
-use super::Selected;
 use super::destination::{DestinationArgs, Destinations};
+use super::invocation::Selected;
 use super::terminal::plain;
 use crate::SourceSpec;
 use crate::engine::list_streams;

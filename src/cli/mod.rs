@@ -46,6 +46,7 @@ mod exit;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod interrupt;
+mod invocation;
 mod labels;
 mod log;
 mod output;
@@ -57,7 +58,6 @@ mod terminal;
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -66,6 +66,7 @@ use serde_json::json;
 use destination::Destinations;
 pub use exit::Exit;
 use interrupt::Interrupt;
+use invocation::Invocation;
 use output::Output;
 use terminal::plain_lines;
 
@@ -139,41 +140,6 @@ pub async fn run_with_from<B: Backend + 'static, T: Into<OsString>>(
 fn prepare_process() {
     core_files::disable();
     log::report_panics();
-}
-
-/// How the user starts a command, beyond its arguments.
-#[derive(Debug, Clone, Default)]
-struct Invocation {
-    /// What the user types before the command, if that is not the name of the program alone.
-    program: Option<String>,
-    /// The source, if the program has several.
-    selected: Option<Selected>,
-}
-
-/// The source that was selected among those of the program.
-#[derive(Debug, Clone)]
-#[cfg_attr(not(feature = "native-app"), allow(dead_code, reason = "the image starts the program with the same source"))]
-enum Selected {
-    /// A built-in one: the argument that selects it.
-    BuiltIn(&'static str),
-    /// A described one.
-    Described {
-        file: PathBuf,
-        /// The contents of the file.
-        text: String,
-        /// What may be wrong with it, in words.
-        warnings: Vec<String>,
-    },
-}
-
-impl Selected {
-    /// What may be wrong with the description of a source.
-    fn warnings(&self) -> &[String] {
-        match self {
-            Self::BuiltIn(_) => &[],
-            Self::Described { warnings, .. } => warnings,
-        }
-    }
 }
 
 async fn execute(source: impl Source, destinations: Destinations, invocation: Invocation, args: Vec<OsString>) -> Exit {

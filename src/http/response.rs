@@ -32,6 +32,12 @@ pub struct Response {
 }
 
 impl Response {
+    /// A successful response without headers, whose body was saved.
+    #[cfg(feature = "rest")]
+    pub(crate) fn saved(url: Url, body: ByteString) -> Self {
+        Self { status: 200, headers: HeaderMap::new(), base: url.clone(), url, redirected: false, body }
+    }
+
     /// The status: 2xx, 304, or one that [`allow_status`](super::Request::allow_status) named.
     pub fn status(&self) -> u16 {
         self.status

@@ -7,6 +7,7 @@ mod described;
 #[path = "../support/json_schema.rs"]
 mod json_schema;
 mod own;
+mod replay;
 mod schema;
 
 use std::path::Path;

@@ -8,9 +8,10 @@ use std::path::Path;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use crate::cli::Exit;
 use crate::cli::args::{AppArgs, AppCommand};
+use crate::cli::invocation::Selected;
 use crate::cli::output::{Output, table};
-use crate::cli::{Exit, Selected};
 use crate::native_app::image::{Image, ImageBuilder};
 use crate::native_app::{App, Bundle, Finding, Names};
 use crate::{Error, ErrorKind, Result, SourceSpec};

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::Selected;
 use super::super::args::Global;
 use super::super::destination::{Destination, Store};
 use super::super::interrupt::Interrupt;
+use super::super::invocation::Selected;
 use super::super::output::Output;
 use super::super::progress::Progress;
 use super::super::settings::SettingsOverrides;
