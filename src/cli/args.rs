@@ -20,6 +20,7 @@ pub(super) use app::{AppArgs, AppCommand, Deploy, Install, Operation, Uninstall,
 use self::help::SNOWFLAKE_EXAMPLES;
 use self::help::{EXAMPLES, HelpVars, LONG_HELP, exit_codes};
 use super::destination::{DestinationArgs, Destinations};
+use super::invocation::Selected;
 use super::terminal::plain;
 use crate::SourceSpec;
 use crate::engine::list_streams;
@@ -60,9 +61,9 @@ pub(super) struct Global {
     /// Write only results and errors
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
-    /// The file that describes the source; it is not a settings file.
+    /// The source, if the program has several.
     #[arg(skip)]
-    pub(super) description: Option<PathBuf>,
+    pub(super) selected: Option<Selected>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -46,6 +46,7 @@ mod exit;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod interrupt;
+mod invocation;
 mod labels;
 mod log;
 mod output;
@@ -57,7 +58,6 @@ mod terminal;
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -66,6 +66,7 @@ use serde_json::json;
 use destination::Destinations;
 pub use exit::Exit;
 use interrupt::Interrupt;
+use invocation::Invocation;
 use output::Output;
 use terminal::plain_lines;
 
@@ -141,22 +142,13 @@ fn prepare_process() {
     log::report_panics();
 }
 
-/// How the user starts a command, beyond its arguments.
-#[derive(Default)]
-struct Invocation {
-    /// What the user types before the command, if that is not the name of the program alone.
-    program: Option<String>,
-    /// The file that describes the source.
-    description: Option<PathBuf>,
-}
-
 async fn execute(source: impl Source, destinations: Destinations, invocation: Invocation, args: Vec<OsString>) -> Exit {
     let json = args.iter().any(|arg| arg == "--json");
     let spec = source.spec();
-    let program = invocation.program.unwrap_or_else(|| args::program(&spec, &args));
+    let program = invocation.program.clone().unwrap_or_else(|| args::program(&spec, &args));
     match args::parse(&spec, &program, args, &destinations) {
         Ok(mut args) => {
-            args.global.description = invocation.description;
+            args.global.selected = invocation.selected;
             let mut output = Output::new(args.global.json, args.global.quiet);
             if matches!(args.command, args::Command::Run { .. }) {
                 output = output.in_lines();

@@ -18,6 +18,8 @@ use tokio::time::Instant;
 use self::headers::Limit;
 #[cfg(any(feature = "github", feature = "rest"))]
 pub(super) use self::headers::date;
+#[cfg(feature = "rest")]
+pub(super) use self::headers::limit_wait;
 pub(super) use self::headers::{Quota, Throttled, retry_after};
 use super::layer::{HttpRequest, HttpResponse, HttpService};
 use crate::{Error, ErrorKind, Monitor, Result, SourceEvent};

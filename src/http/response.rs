@@ -32,6 +32,12 @@ pub struct Response {
 }
 
 impl Response {
+    /// A successful response without headers, whose body was saved.
+    #[cfg(feature = "rest")]
+    pub(crate) fn saved(url: Url, body: ByteString) -> Self {
+        Self { status: 200, headers: HeaderMap::new(), base: url.clone(), url, redirected: false, body }
+    }
+
     /// The status: 2xx, 304, or one that [`allow_status`](super::Request::allow_status) named.
     pub fn status(&self) -> u16 {
         self.status
@@ -152,6 +158,13 @@ impl Response {
     #[cfg(feature = "rest")]
     pub(crate) fn retry_after(&self) -> Option<std::time::Duration> {
         super::rate_limit::retry_after(&self.headers, jiff::Timestamp::now())
+    }
+
+    /// The time until the limit ends that has rejected the request, if the response tells: that of `Retry-After`, or of a limit that is
+    /// used up.
+    #[cfg(feature = "rest")]
+    pub(crate) fn limit_wait(&self) -> Option<std::time::Duration> {
+        super::rate_limit::limit_wait(&self.headers, jiff::Timestamp::now())
     }
 
     /// The URL that the response refers to, absolute or relative to its own, on the client's server.

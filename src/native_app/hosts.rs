@@ -1,6 +1,8 @@
 //! The hosts that an app may reach: of its source, of settings that are URLs, of a network rule.
 
-use serde_json::Value;
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{Error, Result, SourceSpec};
@@ -40,18 +42,105 @@ fn url_host(url: &str) -> Option<String> {
     })
 }
 
-/// The host of a setting's value; `None` if the setting is not a URL or is empty.
-pub(super) fn setting_host(spec: &SourceSpec, name: &str, value: &Value) -> Result<Option<String>> {
-    let text = match value.as_str() {
-        Some(text) if !text.is_empty() && spec.settings.is_url(name) => text,
-        _ => return Ok(None),
+/// The settings in a host, which stand in braces: `{subdomain}.example.com`.
+fn settings_in(host: &str) -> impl Iterator<Item = &str> {
+    host.split('{').skip(1).filter_map(|after| after.split_once('}')).map(|(name, _)| name)
+}
+
+/// The settings that are URLs.
+pub(super) fn url_settings(spec: &SourceSpec) -> impl Iterator<Item = &str> {
+    spec.settings.names().filter(|name| spec.settings.is_url(name))
+}
+
+/// Whether the source connects to hosts.
+pub(super) fn has_hosts(spec: &SourceSpec) -> bool {
+    !spec.hosts.is_empty() || url_settings(spec).next().is_some()
+}
+
+/// Checks the hosts that a source declares.
+pub(super) fn check_declared(spec: &SourceSpec, container: bool) -> Result<()> {
+    for host in &spec.hosts {
+        let is_setting = |name: &str| spec.settings.property(name).is_ok() && !spec.settings.is_secret(name);
+        if let Some(name) = settings_in(host).find(|name| !is_setting(name)) {
+            return Err(Error::configuration(format!("{host:?} names {name:?}, which is not a setting of the source"))
+                .with_help("declare the setting, as a text that is not a secret"));
+        }
+        let mut example = host.clone();
+        settings_in(host).for_each(|name| example = set(&example, name, "x"));
+        check_host(&example)?;
+        if container {
+            check_container_host(&example)?;
+        }
+    }
+    Ok(())
+}
+
+/// A host with the value of a setting.
+fn set(host: &str, name: &str, value: &str) -> String {
+    host.replace(&format!("{{{name}}}"), value)
+}
+
+/// The hosts of a source that is configured in some way.
+pub(super) struct Configured {
+    pub(super) hosts: Vec<String>,
+    /// Why there may be more: a required setting is missing.
+    pub(super) missing: Option<Error>,
+}
+
+/// The hosts of a source that is configured with these settings; defaults hold where nothing is set.
+///
+/// # Errors
+/// `Configuration` for a value that is not, or leads to, a host that a container can reach.
+pub(super) fn configured(spec: &SourceSpec, settings: &Map<String, Value>) -> Result<Configured> {
+    let value = |name: &str| {
+        let default = || spec.settings.property(name).ok()?.get("default");
+        settings.get(name).or_else(default).and_then(Value::as_str).filter(|text| !text.is_empty())
     };
+    let required = spec.settings.schema().get("required").and_then(Value::as_array);
+    let is_required = |name: &str| required.is_some_and(|required| required.iter().any(|one| one == name));
+    let lacking = |name: &str| {
+        Error::configuration(format!(
+            "the app connects to a host that depends on the setting `{name}`, which is missing"
+        ))
+        .with_help(format!(
+            "pass the value that the app will be configured with, `--set {name}=…`, or a host with --host"
+        ))
+    };
+    let (mut hosts, mut missing) = (Vec::new(), None);
+    for declared in &spec.hosts {
+        let mut host = declared.clone();
+        for name in settings_in(declared) {
+            match value(name) {
+                Some(value) => host = set(&host, name, value),
+                None => missing = Some(lacking(name)),
+            }
+        }
+        if settings_in(&host).next().is_none() {
+            hosts.push(host);
+        }
+    }
+    for name in url_settings(spec) {
+        match value(name) {
+            Some(url) => hosts.push(setting_host(name, url)?),
+            None if is_required(name) => missing = Some(lacking(name)),
+            None => {}
+        }
+    }
+    for host in &hosts {
+        check_host(host).and_then(|()| check_container_host(host))?;
+    }
+    let mut seen = BTreeSet::new();
+    hosts.retain(|host| seen.insert(host.clone()));
+    Ok(Configured { hosts, missing })
+}
+
+/// The host of a setting that is a URL.
+fn setting_host(name: &str, url: &str) -> Result<String> {
     // The message does not repeat the value: it may contain a password.
-    let unread = || {
+    url_host(url).ok_or_else(|| {
         Error::configuration(format!("the setting `{name}` is not a URL with a host"))
             .with_help("write it as https://HOST/PATH")
-    };
-    url_host(text).map(Some).ok_or_else(unread)
+    })
 }
 
 /// The wanted hosts that a network rule lacks.

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use super::address;
 use super::oauth2::{OAuth2Tokens, TokenRequest};
 use super::reader::plan::{AuthPlan, OAuth2Plan};
 use super::template::{Part, Placeholder, Template};
@@ -108,7 +109,7 @@ impl<'a> Secrets<'a> {
         let OAuth2Plan { token_url, grant, client_id, client_secret, refresh_token, scope } = &**oauth2;
         let optional = |template: &Option<Template>| template.as_ref().map(|template| self.fill(template)).transpose();
         let request = TokenRequest {
-            token_url: self.fill(token_url)?.expose_secret().to_owned(),
+            token_url: address::fill(token_url, self.plain)?,
             grant: optional(grant)?.map(|grant| grant.expose_secret().to_owned()),
             client_id: self.fill(client_id)?,
             client_secret: optional(client_secret)?,

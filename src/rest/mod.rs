@@ -3,6 +3,7 @@
 //! An [`Api`] says where the API is, how to sign in, and what lists it has. The same types are a builder in Rust and, through serde, the
 //! format of a file.
 
+mod address;
 mod api;
 mod auth;
 mod check;
@@ -19,6 +20,7 @@ mod pointers;
 mod propose;
 mod reader;
 mod related;
+mod replay;
 mod settings;
 mod shorthand;
 mod source;
@@ -39,6 +41,7 @@ pub use place::Place;
 pub use pointers::Pointers;
 pub use propose::{Finding, Proposal, Sample, propose};
 pub use related::{Deleted, ParentOf};
+pub use replay::{Replay, replay};
 pub use source::RestSource;
 pub use stream::{Stream, StreamType};
 pub use time::{Span, TimeFormat};

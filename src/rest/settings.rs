@@ -5,20 +5,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use super::address;
 use super::api::Api;
 use super::reader::plan::ApiPlan;
-use super::template::{Part, Placeholder, Template};
+use super::template::{Placeholder, Template};
 use crate::{Error, Result, SecretRef, SettingsSchema};
+
+/// What a setting that stands in the host of a URL may be: a part of a name.
+const HOST_PART: &str = "^[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*$";
 
 /// The schema of the settings: a secret for each one in `auth`, and a text for each other one.
 pub(super) fn schema(api: &Api, plan: &ApiPlan) -> Result<SettingsSchema> {
     let secret: BTreeSet<&str> = plan.auth.iter().flat_map(|auth| auth.secret_templates()).flat_map(settings).collect();
-    let urls: BTreeSet<&str> = url_templates(plan).into_iter().filter_map(url_setting).collect();
+    let urls: BTreeSet<&str> = address::templates(plan).into_iter().filter_map(address::url_setting).collect();
+    let hosts: BTreeSet<&str> = address::templates(plan).into_iter().flat_map(address::host_settings).collect();
     let plain = plan
         .streams
         .iter()
         .flat_map(|stream| stream.request.templates().chain(stream.get.iter().flat_map(|get| get.request.templates())));
-    let plain = plain.chain(url_templates(plan)).chain(plan.headers.iter().map(|(_, value)| value));
+    let plain = plain.chain(address::templates(plan)).chain(plan.headers.iter().map(|(_, value)| value));
     let plain = plain.chain(plan.auth.iter().flat_map(|auth| auth.plain_templates())).flat_map(settings);
     let names: BTreeSet<&str> =
         secret.iter().copied().chain(plain).chain(api.settings.keys().map(String::as_str)).collect();
@@ -34,6 +39,10 @@ pub(super) fn schema(api: &Api, plan: &ApiPlan) -> Result<SettingsSchema> {
             property.insert("minLength".into(), 1.into());
             if urls.contains(name) {
                 property.insert("format".into(), "uri".into());
+            } else if hosts.contains(name) {
+                // It decides where credentials go.
+                property.insert("format".into(), "hostname".into());
+                property.insert("pattern".into(), HOST_PART.into());
             }
         }
         let declared = api.settings.get(name);
@@ -52,27 +61,9 @@ pub(super) fn schema(api: &Api, plan: &ApiPlan) -> Result<SettingsSchema> {
     Ok(SettingsSchema::from_schema(schema))
 }
 
-/// The templates of the URLs that the source connects to.
-pub(super) fn url_templates(plan: &ApiPlan) -> Vec<&Template> {
-    let token_url = plan.auth.iter().flat_map(|auth| match auth {
-        super::reader::plan::AuthPlan::Oauth2(oauth2) => Some(&oauth2.token_url),
-        _ => None,
-    });
-    std::iter::once(&plan.base_url).chain(token_url).collect()
-}
-
 fn settings(template: &Template) -> impl Iterator<Item = &str> {
     template.placeholders().filter_map(|placeholder| match placeholder {
         Placeholder::Setting(name) => Some(name.as_str()),
         _ => None,
     })
-}
-
-/// The setting that holds the scheme and the host of a URL.
-fn url_setting(template: &Template) -> Option<&str> {
-    match template.parts() {
-        [Part::Value(Placeholder::Setting(name))] => Some(name),
-        [Part::Value(Placeholder::Setting(name)), Part::Text(path), ..] if path.starts_with('/') => Some(name),
-        _ => None,
-    }
 }

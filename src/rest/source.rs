@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 
+use super::address;
 use super::api::Api;
 use super::auth::{Authorization, Secrets};
 use super::pace::Pace;
@@ -14,8 +15,7 @@ use super::reader::RestReader;
 use super::reader::plan::{ApiPlan, Kind, PagingPlan, StreamPlan};
 use super::reader::request::Values;
 use super::settings;
-use super::template::{Part, Placeholder, Template};
-use crate::http::{Authorize, Client, Url};
+use crate::http::{Authorize, Client};
 use crate::{ConnectContext, Error, Reader, Resource, Result, RetryConfig, Settings, Source, SourceSpec, StreamSpec};
 
 /// A source that reads what an [`Api`] describes.
@@ -125,35 +125,6 @@ impl RestSource {
     }
 }
 
-/// The base URL with its settings. What stands in a host has no character that could lead to another one.
-fn base_url(template: &Template, settings: &BTreeMap<String, String>) -> Result<String> {
-    let mut url = String::new();
-    for part in template.parts() {
-        match part {
-            Part::Text(text) => url.push_str(text),
-            Part::Value(Placeholder::Setting(name)) => {
-                let value = settings.get(name).ok_or_else(|| {
-                    Error::configuration(format!("the setting `{name}` is missing"))
-                        .with_help("`schema` lists the settings, their types and defaults")
-                })?;
-                let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-                if !url.is_empty() && (value.is_empty() || value.contains("..") || !value.chars().all(is_plain)) {
-                    return Err(Error::configuration(format!(
-                        "the setting `{name}`, {value:?}, cannot stand in the base URL"
-                    ))
-                    .with_help(format!("give only its part of `{template}`: letters, digits and `- _ .`")));
-                }
-                url.push_str(value.trim_end_matches('/'));
-            }
-            Part::Value(other) => {
-                return Err(Error::configuration(format!("nothing fills {other} in `base_url`"))
-                    .with_help("name a setting there, or let the path of each stream have it"));
-            }
-        }
-    }
-    Ok(url)
-}
-
 #[async_trait]
 impl Source for RestSource {
     fn spec(&self) -> SourceSpec {
@@ -163,7 +134,7 @@ impl Source for RestSource {
     async fn connect(&self, settings: &Settings, context: ConnectContext) -> Result<Box<dyn Reader>> {
         let (plain, references) = self.values(settings);
         let secrets = Secrets::resolve(&references, &plain)?;
-        let base_url = base_url(&self.plan.base_url, &plain)?;
+        let base_url = address::fill(&self.plan.base_url, &plain)?;
         let retry = if context.fail_fast { RetryConfig { max_attempts: 2, ..self.retry } } else { self.retry };
         let authorization = match (&self.authorize, &self.plan.auth) {
             (Some(authorize), _) => Some(Authorization::Shared(authorize.clone())),
@@ -213,23 +184,12 @@ fn spec(api: &Api, plan: &ApiPlan) -> Result<SourceSpec> {
     let mut spec = SourceSpec::new(plan.name.clone(), env!("CARGO_PKG_VERSION"))
         .resource_kind(plan.resource.as_ref().map_or("resource", |list| singular(&list.stream)))
         .settings(settings::schema(api, plan)?);
-    for template in settings::url_templates(plan) {
-        let [Part::Text(url)] = template.parts() else { continue };
-        spec = spec.host(host(url)?);
+    for template in address::templates(plan) {
+        if let Some(host) = address::host(template)? {
+            spec = spec.host(host);
+        }
     }
     Ok(plan.streams.iter().map(|stream| stream_spec(stream)).fold(spec, SourceSpec::stream))
-}
-
-/// The host of a URL, with its port unless that is 443.
-fn host(url: &str) -> Result<String> {
-    let parsed = Url::parse(url).ok().filter(|parsed| matches!(parsed.scheme(), "http" | "https"));
-    let host = parsed.as_ref().and_then(|parsed| Some((parsed.host_str()?, parsed.port_or_known_default())));
-    match host {
-        Some((host, None | Some(443))) => Ok(host.to_owned()),
-        Some((host, Some(port))) => Ok(format!("{host}:{port}")),
-        None => Err(Error::configuration(format!("{url:?} is not the URL of an API"))
-            .with_help("write `https://HOST/PATH`; a setting may stand in it: `https://{name}.example.com`")),
-    }
 }
 
 fn stream_spec(stream: &StreamPlan) -> StreamSpec {

@@ -20,8 +20,8 @@ pub struct SourceSpec {
     pub settings: SettingsSchema,
     /// Its streams, parents before their children: each resource has all of them, and users select those that are read.
     pub streams: Vec<StreamSpec>,
-    /// The hosts that it connects to, `api.example.com` or `api.example.com:8443`, so that a closed network can allow exactly these.
-    /// The hosts in settings that are URLs (see [`SettingsSchema::is_url`]) are added to them.
+    /// The hosts that it connects to, `api.example.com` or `api.example.com:8443`, so that a closed network can allow exactly these. A
+    /// setting may stand in a host, `{subdomain}.example.com`. The hosts in settings that are URLs (see [`SettingsSchema::is_url`]) are added to them.
     pub hosts: Vec<String>,
     /// Whether a reconcile run is authoritative; see [`authoritative`](Self::authoritative).
     pub is_authoritative: bool,
@@ -77,7 +77,7 @@ impl SourceSpec {
         self
     }
 
-    /// Adds a host that it connects to: a name, with a port if that is not 443.
+    /// Adds a host that it connects to: a name, with a port if that is not 443. A setting in braces stands for its value.
     #[must_use]
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.hosts.push(host.into());

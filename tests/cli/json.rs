@@ -15,7 +15,7 @@ async fn each_command_writes_one_json_document() {
     let upstream = GithubServer::builder().seed(7).token("t").repository("acme/gears", 30).start().await.unwrap();
     let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", "t");
     for (args, expected) in [
-        (&["check"][..], &["checks", "error", "schema_version", "source", "version"][..]),
+        (&["check"][..], &["checks", "error", "schema_version", "source", "version", "warnings"][..]),
         (&["discover", "--set", "repositories=acme/*"], &["resources", "schema_version"]),
         (&["configure", "page_size=50"], &["budget", "schema_version", "stored"]),
         (&["configure"], &["schema_version", "settings"]),

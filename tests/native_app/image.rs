@@ -79,7 +79,7 @@ fn manifest(image: &Image) -> Value {
     parsed(&blob(image, &index["manifests"][0]))
 }
 
-fn config(image: &Image) -> Value {
+pub(super) fn config(image: &Image) -> Value {
     parsed(&blob(image, &manifest(image)["config"]))
 }
 
@@ -91,13 +91,13 @@ fn archive(image: &Image) -> Vec<u8> {
     bytes
 }
 
-struct ArchiveEntry {
-    mode: u32,
-    bytes: Vec<u8>,
+pub(super) struct ArchiveEntry {
+    pub(super) mode: u32,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// The files of the layer; checks that root owns each one, and that each is as old as `time`.
-fn files(image: &Image, time: u64) -> BTreeMap<String, ArchiveEntry> {
+pub(super) fn files(image: &Image, time: u64) -> BTreeMap<String, ArchiveEntry> {
     let bytes = archive(image);
     let mut files = BTreeMap::new();
     let mut names = Vec::new();

@@ -12,6 +12,8 @@ mod scripted;
 mod bundle;
 mod cli;
 mod deploy;
+#[cfg(all(feature = "rest", feature = "sqlite", feature = "testkit"))]
+mod described;
 #[path = "../support/example.rs"]
 mod example;
 mod golden;

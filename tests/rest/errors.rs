@@ -78,6 +78,17 @@ async fn a_code_without_an_action_is_an_error_that_says_what_to_write() {
 }
 
 #[tokio::test]
+async fn a_code_about_the_credentials_says_to_check_them() {
+    for (status, advice) in [(401, "check the token: "), (200, "check the credentials, ")] {
+        let mock = MockApi::start();
+        answers(&mock, "/messages", vec![code(status, "token_revoked")]);
+        let error = connect(chat(&mock).stream(messages())).await.error("messages").await;
+        let help = error.help().unwrap();
+        assert!(help.starts_with(advice) && help.contains("errors = { token_revoked = \"skip\" }"), "{help}");
+    }
+}
+
+#[tokio::test]
 async fn a_status_without_an_action_keeps_its_meaning() {
     for (status, kind) in [
         (400, ErrorKind::InvalidData),

@@ -1,17 +1,19 @@
 //! Append streams, deletions, markers, children, stubs, single records.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 
 use serde_json::{Value, json};
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::rest::{
-    Action, Api, Deleted, Get, Order, Paginate, ParentOf, RestSource, Since, Stream, StreamType, TimeFormat,
+    Action, Api, Deleted, Get, Order, Paginate, ParentOf, RestSource, Since, Stream, StreamType, TimeFormat, Version,
 };
-use snowfeed::testkit::mock_api::{Fault, MockApi, MockResponse, Paging};
+use snowfeed::testkit::mock_api::{Fault, MockApi, MockList, MockResponse, Paging};
 use snowfeed::{Mode, Resource};
 
-use crate::support::{api, at, connect, fast, keys, record_bodies, ticket};
+use crate::support::{Bodies, api, at, connect, fast, keys, record_bodies, ticket};
 
 fn helpdesk() -> Resource {
     Resource::new("helpdesk").unwrap()
@@ -145,6 +147,85 @@ async fn stubs_are_filled_by_batches() {
     assert_eq!(bodies.json(), [json!({"ids": [1, 2]}), json!({"ids": [3, 4]}), json!({"ids": [5]})]);
 }
 
+/// Worklogs 1 to 5, whose stubs are listed, and the bodies of the requests for them. `respond` gets the ids of a request.
+fn worklogs(
+    mock: &MockApi,
+    respond: impl Fn(Vec<Value>) -> MockResponse + Send + Sync + 'static,
+) -> (MockList, Bodies, Api) {
+    let stubs = mock.list("/updated").records_at("/values").key("worklogId").since("since", "updatedTime");
+    stubs.extend((1..=5).map(|id| json!({"worklogId": id, "updatedTime": id})));
+    let bodies = record_bodies(mock, "/list", move |request| {
+        let body: Value = serde_json::from_slice(request.body()).unwrap();
+        respond(body["ids"].as_array().unwrap().clone())
+    });
+    let stream = Stream::new("worklogs", "/updated?since={since}")
+        .since(Since::new().format(TimeFormat::Number))
+        .records("/values")
+        .version(Version::at("/v").format(TimeFormat::Number))
+        .get(Get::path("/list").body(json!({"ids": "{keys}"})).keys("/worklogId").batch(2));
+    (stubs, bodies, api(mock).stream(stream))
+}
+
+fn found<'a>(ids: impl IntoIterator<Item = &'a Value>) -> MockResponse {
+    MockResponse::json(&ids.into_iter().map(|id| json!({"id": id, "v": id})).collect())
+}
+
+#[tokio::test]
+async fn several_missing_records_are_asked_for_at_once() {
+    let (mock, memory) = (MockApi::start(), Memory::new());
+    let gone = Arc::new(AtomicBool::new(false));
+    let is_gone = gone.clone();
+    let (stubs, bodies, described) =
+        worklogs(&mock, move |ids| found(ids.iter().filter(|id| **id != 2 || !is_gone.load(SeqCst))));
+    let connector = connector(described, &memory);
+    ingest(&connector, Mode::Incremental).await;
+    // The list lacks three of them, of which one is gone.
+    gone.store(true, SeqCst);
+    [2, 3, 4].into_iter().for_each(|id| drop(stubs.delete(id)));
+    ingest(&connector, Mode::Reconcile).await;
+    assert_eq!(live(&memory, "worklogs"), ["1", "3", "4", "5"]);
+    let mut asked: Vec<usize> =
+        bodies.json().iter().rev().take(2).map(|body| body["ids"].as_array().unwrap().len()).collect();
+    asked.sort_unstable();
+    assert_eq!(asked, [1, 2], "in batches: {bodies:?}");
+}
+
+#[tokio::test]
+async fn an_answer_about_several_records_is_not_about_each() {
+    for is_rejected in [false, true] {
+        let (mock, memory) = (MockApi::start(), Memory::new());
+        let gone = Arc::new(AtomicBool::new(false));
+        let is_gone = gone.clone();
+        let (stubs, _, described) = worklogs(&mock, move |ids| match ids.contains(&json!(2)) && is_gone.load(SeqCst) {
+            // One record that is gone fails the whole request, or a record cannot be read.
+            true if is_rejected => MockResponse::json(&json!([{"v": 1}])),
+            true => MockResponse::new(404),
+            false => found(&ids),
+        });
+        let connector = connector(described, &memory);
+        ingest(&connector, Mode::Incremental).await;
+        gone.store(true, SeqCst);
+        [2, 3].into_iter().for_each(|id| drop(stubs.delete(id)));
+        ingest(&connector, Mode::Reconcile).await;
+        let kept: &[&str] = if is_rejected { &["1", "2", "3", "4", "5"] } else { &["1", "3", "4", "5"] };
+        assert_eq!(live(&memory, "worklogs"), kept, "{is_rejected}");
+    }
+}
+
+#[tokio::test]
+async fn records_that_have_other_keys_than_their_stubs_are_not_asked_for() {
+    let (mock, memory) = (MockApi::start(), Memory::new());
+    let (stubs, bodies, described) = worklogs(&mock, |ids| {
+        MockResponse::json(&ids.iter().map(|id| json!({"id": format!("w{id}"), "v": id})).collect())
+    });
+    let connector = connector(described, &memory);
+    ingest(&connector, Mode::Incremental).await;
+    stubs.delete(2);
+    ingest(&connector, Mode::Reconcile).await;
+    assert_eq!(live(&memory, "worklogs").len(), 5);
+    assert!(!bodies.texts().concat().contains('w'), "{bodies:?}");
+}
+
 fn with_get(mock: &MockApi) -> Api {
     let stream = Stream::new("tickets", "/tickets").version("/updated_at").cursor("since").order(Order::Version);
     api(mock).stream(stream.get("/tickets/{key}"))
@@ -163,6 +244,24 @@ async fn a_record_is_gone_if_the_server_says_so_about_that_record() {
         ingest(&connector, Mode::Reconcile).await;
         assert_eq!(live(&memory, "tickets"), ["1", "3", "4"], "{status}");
     }
+}
+
+#[tokio::test]
+async fn a_record_that_a_search_by_its_key_does_not_find_is_gone() {
+    let (mock, memory) = (MockApi::start(), Memory::new());
+    let messages = mock.list("/history").filter("ts", "ts").key("ts").since("oldest", "ts").records_at("/messages");
+    messages.extend((1..=4).map(|n| json!({"ts": format!("{n}.5")})));
+    let stream = Stream::new("messages", "/history")
+        .key("/ts")
+        .records("/messages")
+        .cursor("oldest")
+        .since(Since::new().at("/ts").format(TimeFormat::Epoch));
+    let connector =
+        connector(api(&mock).stream(stream.get(Get::path("/history?ts={key}").records("/messages"))), &memory);
+    ingest(&connector, Mode::Incremental).await;
+    messages.delete("2.5");
+    ingest(&connector, Mode::Reconcile).await;
+    assert_eq!(live(&memory, "messages"), ["1.5", "3.5", "4.5"]);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use serde_json::{Value, json};
-use snowfeed::rest::{Action, Order, Paginate, Since, Span, Stream, TimeFormat};
+use snowfeed::rest::{Action, Order, Paginate, Since, Span, Stream, StreamType, TimeFormat};
 use snowfeed::testkit::mock_api::{Fault, MockApi, MockList, MockResponse, Paging};
 
 use crate::support::{api, at, connect, keys, last_checkpoint, record_bodies, rows, ticket};
@@ -160,7 +160,8 @@ fn windowed(mock: &MockApi, tickets: Vec<i64>) {
         let second = |name| request.query(name).map(|text| text.parse::<i64>().unwrap());
         let (since, until) = (second("since").unwrap(), second("until").unwrap());
         let page = tickets.iter().enumerate().filter(|(_, at)| (since..=until).contains(*at)).take(10);
-        let page: Vec<Value> = page.map(|(id, at)| json!({"id": id, "created": at})).collect();
+        let mut page: Vec<Value> = page.map(|(id, at)| json!({"id": id, "created": at})).collect();
+        page.sort_by_key(|ticket| std::cmp::Reverse(ticket["created"].as_i64()));
         MockResponse::json(&json!(page))
     });
 }
@@ -207,6 +208,38 @@ async fn a_window_with_as_many_results_as_allowed_is_halved() {
 }
 
 #[tokio::test]
+async fn a_busy_time_is_not_asked_for_by_whole_windows_again() {
+    for kind in [None, Some(StreamType::Append)] {
+        let mock = MockApi::start();
+        let now = snowfeed::jiff::Timestamp::now().as_second();
+        // Half a window has five results, and a whole one as many as allowed.
+        windowed(&mock, (1..=59).map(|n| now - n * 60).collect());
+        let mut stream = in_windows().cap(10);
+        if let Some(kind) = kind {
+            stream = stream.kind(kind).order(Order::KeyDescending);
+        }
+        let source = connect(api(&mock).stream(stream)).await;
+        assert_eq!(rows(&source.read("tickets", None).await.unwrap()).len(), 59);
+        assert!((12..=15).contains(&mock.count("/tickets")), "{kind:?}: {}", mock.count("/tickets"));
+    }
+}
+
+#[tokio::test]
+async fn windows_grow_again_after_a_busy_time() {
+    let mock = MockApi::start();
+    let now = snowfeed::jiff::Timestamp::now().as_second();
+    windowed(&mock, (0..40).map(|n| now - 3_590 + n).collect());
+    let source = connect(api(&mock).stream(in_windows().cap(10))).await;
+    assert_eq!(rows(&source.read("tickets", None).await.unwrap()).len(), 40);
+    let requests = mock.requests();
+    let spans = requests.iter().rev().take(3).filter(|request| {
+        let second = |name| request.query(name).unwrap().parse::<i64>().unwrap();
+        second("until") - second("since") == 600
+    });
+    assert!(spans.count() >= 2, "{requests:?}");
+}
+
+#[tokio::test]
 async fn more_results_than_allowed_in_one_second_are_an_error() {
     let mock = MockApi::start();
     let now = snowfeed::jiff::Timestamp::now().as_second();
@@ -247,6 +280,19 @@ async fn the_newest_first_are_read_down_to_a_whole_page_below_the_mark() {
     assert_eq!(mock.count("/tickets"), 10, "the first page is wholly below the mark");
     source.reconcile("tickets").await.unwrap();
     assert_eq!(mock.count("/tickets"), 19, "a reconcile run reads all");
+}
+
+#[tokio::test]
+async fn appended_records_with_the_oldest_first_are_an_error() {
+    let mock = MockApi::start();
+    let entries = mock.list("/entries").paging(Paging::offset("offset").size(2));
+    entries.extend([ticket(1, 50), ticket(2, 40), ticket(3, 10), ticket(4, 20)]);
+    let stream = Stream::new("entries", "/entries").kind(StreamType::Append).order(Order::KeyDescending);
+    let stream = stream.version("/updated_at").paginate(Paginate::offset("offset"));
+    let error = connect(api(&mock).stream(stream)).await.error("entries").await;
+    let expected = format!("not sorted with the newest first: \"{}\" comes after \"{}\"", at(20), at(10));
+    assert!(error.message().contains(&expected), "{error}");
+    assert_eq!(mock.count("/entries"), 2, "the first page is in order");
 }
 
 #[tokio::test]

@@ -114,6 +114,6 @@ async fn a_setting_in_the_host_leads_to_no_other_host() {
     for site in ["evil.example/", "a@b", "a:1", "a#", "a?b", "a b", "..", "a\\b"] {
         let settings = [("site".to_owned(), json!(site))].into_iter().collect();
         let error = try_connect(described(), settings).await.err().unwrap();
-        assert!(error.message().contains("cannot stand in the base URL"), "{site}: {error}");
+        assert!(error.message().contains("cannot stand in the URL"), "{site}: {error}");
     }
 }

@@ -36,14 +36,43 @@ fn placeholders_are_settings_and_those_of_auth_are_secrets() {
 }
 
 #[test]
-fn rule_13_hosts_are_known_unless_a_setting_stands_in_them() {
+fn rule_13_hosts_are_those_of_the_urls_and_a_setting_may_stand_in_them() {
     let tickets = || Stream::new("tickets", "/tickets");
-    assert!(spec(api().stream(tickets())).hosts.is_empty());
+    let hosts = |url: &str| spec(Api::new("a", url).stream(tickets())).hosts;
+    assert_eq!(hosts("https://{site}.example.com/v1/{version}"), ["{site}.example.com"]);
+    assert_eq!(hosts("https://{site}.example.com:8443"), ["{site}.example.com:8443"]);
+    assert_eq!(hosts("http://{host}/v1"), ["{host}:80"]);
+    assert_eq!(hosts("https://api.example.com/{team}"), ["api.example.com"]);
+    let oauth2 = r#"
+name = "a"
+base_url = "https://api.example.com"
+auth = { oauth2 = { token_url = "https://login.{tenant}.example/token", client_id = "{id}", client_secret = "{secret}" } }
+[[stream]]
+name = "tickets"
+path = "/tickets"
+"#;
+    assert_eq!(spec(Api::from_toml(oauth2, "a.toml").unwrap()).hosts, ["api.example.com", "login.{tenant}.example"]);
     assert_eq!(spec(Api::new("a", "https://api.example.com/v1").stream(tickets())).hosts, ["api.example.com"]);
     assert_eq!(spec(Api::new("a", "https://api.example.com:8443").stream(tickets())).hosts, ["api.example.com:8443"]);
     let by_setting = spec(Api::new("a", "{url}/v1").stream(tickets()));
     assert!(by_setting.hosts.is_empty() && by_setting.settings.is_url("url"));
     assert!(RestSource::new(Api::new("a", "api.example.com").stream(tickets())).is_err());
+}
+
+#[test]
+fn a_setting_in_a_host_is_a_part_of_its_name() {
+    let settings = spec(api().stream(Stream::new("tickets", "/tickets"))).settings;
+    assert_eq!(settings.property("site").unwrap()["format"], "hostname");
+    let configure = |site: &str| {
+        let given = [("site", site), ("email", "env:EMAIL"), ("token", "env:TOKEN")];
+        settings.configure(given.map(|(name, value)| (name.to_owned(), json!(value))))
+    };
+    for site in ["acme", "acme-1.eu", "a_b"] {
+        configure(site).unwrap();
+    }
+    for site in ["evil.example/", "a@b", "a:1", "a..b", ".a", "a.", "a b", ""] {
+        assert!(configure(site).unwrap_err().message().contains("`site`"), "{site}");
+    }
 }
 
 #[test]

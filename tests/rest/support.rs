@@ -94,7 +94,7 @@ pub(crate) fn record_bodies(
 }
 
 /// The bodies of requests, in their order.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Bodies(Arc<Mutex<Vec<String>>>);
 
 impl Bodies {

@@ -251,9 +251,22 @@ async fn the_trash_finds_deletions_and_a_reconcile_run_those_that_left_it() {
     helpdesk.assert_same(&memory);
 
     helpdesk.tickets.delete(6);
+    helpdesk.conversations.of(7).delete(70);
     helpdesk.described.ingest(&memory, Mode::Incremental).await;
     assert!(helpdesk.described.live(&memory, "tickets").contains_key("6"), "no list tells");
+    assert!(helpdesk.described.live(&memory, "conversations").contains_key("7/70"), "its ticket has not changed");
     helpdesk.described.ingest(&memory, Mode::Reconcile).await;
+    helpdesk.assert_same(&memory);
+}
+
+#[tokio::test]
+async fn conversations_that_the_key_may_not_read_stay_as_they_are() {
+    let (helpdesk, memory) = (Freshdesk::new(5), Memory::new());
+    helpdesk.described.ingest(&memory, Mode::Incremental).await;
+    let denied = json!({"code": "access_denied", "message": "You are not authorized to perform this action."});
+    refuse(&helpdesk.described.mock, "/api/v2/tickets/2/conversations", answer(403, &denied), |_| true);
+    helpdesk.tickets.update(2, json!({"subject": "changed", "updated_at": at(1_000)}));
+    helpdesk.described.ingest(&memory, Mode::Incremental).await;
     helpdesk.assert_same(&memory);
 }
 

@@ -5,5 +5,10 @@
 mod freshdesk;
 mod hubspot;
 mod jira;
+mod linear;
+mod pagerduty;
+mod slack;
+mod stripe;
 mod support;
 mod table;
+mod zendesk;

@@ -92,6 +92,13 @@ impl Described {
         self
     }
 
+    /// Asks for smaller pages: a test has several of them with fewer records.
+    pub(crate) fn smaller_pages(self, size: &str, smaller: &str) -> Self {
+        let count = self.api.streams.iter().filter(|stream| stream.path.contains(size)).count();
+        assert!(count > 0, "no path has {size}");
+        self.adjust(|api| api.streams.iter_mut().for_each(|stream| stream.path = stream.path.replace(size, smaller)))
+    }
+
     pub(crate) fn connector(&self, memory: &Memory) -> Connector {
         Connector::new(self.source.clone(), Arc::new(memory.clone())).with_settings(self.settings.values().clone())
     }

@@ -30,8 +30,17 @@ fn a_description_is_a_connector() {
     );
     // The description is not a settings file.
     assert!(!checked.stderr.contains("not loaded"), "{checked:?}");
+    let document = program.run(&["check", "--source", "helpdesk.toml", "--json"]).expect(0).json();
+    let warnings = document["warnings"].as_array().unwrap();
+    assert!(warnings.len() == 1 && warnings[0].as_str().unwrap().starts_with("helpdesk.toml:5:1: "), "{document}");
+    let ingested = program.run(&["--source", "helpdesk.toml", "ingest", "helpdesk"]).expect(0);
+    for once in ["warning: helpdesk.toml:5:1: ", "1 new column from the records: id"] {
+        assert_eq!(ingested.stderr.matches(once).count(), 1, "{once}: {ingested:?}");
+    }
     let ingested = program.run(&["--quiet", "--source", "helpdesk.toml", "ingest", "helpdesk"]).expect(0);
-    assert!(!ingested.stderr.contains("paginate"), "only `check` warns: {ingested:?}");
+    assert_eq!(ingested.stderr, "");
+    let status = program.run(&["--source", "helpdesk.toml", "status"]).expect(0);
+    assert!(!status.stderr.contains("paginate"), "nothing is read: {status:?}");
     let program = program.variable("SNOWFEED_SOURCE", "helpdesk.toml");
     let rows = program.run(&["--json", "preview", "helpdesk"]).expect(0).json();
     assert_eq!(rows["rows"].as_array().map(Vec::len), Some(1), "{rows}");

@@ -8,6 +8,7 @@ mod helpdesk;
 #[path = "../support/json_schema.rs"]
 mod json_schema;
 mod own;
+mod replay;
 mod schema;
 
 use std::path::Path;

@@ -113,6 +113,16 @@ fn what_is_read_fits_the_schema() {
 }
 
 #[test]
+fn the_gallery_fits_the_schema() {
+    let files: Vec<_> = std::fs::read_dir("examples/rest").unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() >= 4, "{files:?}");
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(found(&text), Vec::<String>::new(), "{}", file.display());
+    }
+}
+
+#[test]
 fn what_is_not_read_does_not_fit() {
     for (wrong, right) in [
         ("vesion = ", "version = "),

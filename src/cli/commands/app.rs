@@ -6,9 +6,11 @@ mod status;
 use std::path::Path;
 
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::cli::Exit;
 use crate::cli::args::{AppArgs, AppCommand};
+use crate::cli::invocation::Selected;
 use crate::cli::output::{Output, table};
 use crate::native_app::image::{Image, ImageBuilder};
 use crate::native_app::{App, Bundle, Finding, Names};
@@ -16,11 +18,32 @@ use crate::{Error, ErrorKind, Result, SourceSpec};
 
 pub(super) use operate::CommandContext;
 
+/// The name of the description in the image.
+const DESCRIPTION: &str = "source.toml";
+
+/// The number of characters of a description's digest in the version of its app.
+const DIGEST: usize = 8;
+
+/// The source and the program's name as an app has them. A description has no version of its own, and a version of an app keeps its image:
+/// so each text of a description is a version.
+pub(super) fn packaged(mut spec: SourceSpec, program: &str, selected: Option<&Selected>) -> (SourceSpec, String) {
+    let program = if selected.is_some() { spec.name.clone() } else { program.to_owned() };
+    if let Some(Selected::Described { text, .. }) = selected {
+        let digest = format!("{:x}", Sha256::digest(text));
+        let separator = if spec.version.contains('+') { '.' } else { '+' };
+        spec.version = format!("{}{separator}{}", spec.version, &digest[..DIGEST]);
+    }
+    (spec, program)
+}
+
 pub(super) async fn execute(program: &str, command: &AppCommand, context: &CommandContext<'_>) -> Result<Exit> {
-    let &CommandContext { spec, output, .. } = context;
+    let &CommandContext { spec, output, global, .. } = context;
     let app = |args: &AppArgs| args.app(spec, program);
     match command {
-        AppCommand::Build { out, binary, app: args } => build(spec, &app(args)?, binary.as_deref(), out, output),
+        AppCommand::Build { out, binary, app: args } => {
+            let program = Program { binary: binary.as_deref(), selected: global.selected.as_ref() };
+            build(spec, &app(args)?, &program, out, output)
+        }
         AppCommand::Validate { out, app: args } => validate(&app(args)?, out, output),
         AppCommand::Deploy(args) => operate::deploy(&app(&args.operation.app)?, args, context).await,
         AppCommand::Install(args) => operate::install(&app(&args.operation.app)?, args, context).await,
@@ -30,14 +53,22 @@ pub(super) async fn execute(program: &str, command: &AppCommand, context: &Comma
     }
 }
 
-fn build(spec: &SourceSpec, app: &App, binary: Option<&Path>, out: &Path, output: Output) -> Result<Exit> {
+/// The program of the container.
+struct Program<'a> {
+    /// Its file, if it is not this program's.
+    binary: Option<&'a Path>,
+    /// The source that it runs, if it has several.
+    selected: Option<&'a Selected>,
+}
+
+fn build(spec: &SourceSpec, app: &App, program: &Program<'_>, out: &Path, output: Output) -> Result<Exit> {
     let bundle = Bundle::new(app)?;
     let findings = bundle.findings();
     if !findings.is_empty() {
         return report(&findings, &[], output);
     }
     let names = app.names()?;
-    let image = image(spec, &names, binary, out, output)?;
+    let image = image(spec, &names, program, out, output)?;
     let written = bundle.write(out)?;
     let image = image.map(|image| image.write(out.join(operate::IMAGE))).transpose()?;
     let document = json!({
@@ -76,13 +107,22 @@ fn build(spec: &SourceSpec, app: &App, binary: Option<&Path>, out: &Path, output
 fn image(
     spec: &SourceSpec,
     names: &Names,
-    binary: Option<&Path>,
+    program: &Program<'_>,
     out: &Path,
     output: Output,
 ) -> Result<Option<ImageBuilder>> {
-    let builder =
-        |program: &Path| Image::builder(program).name(&names.image.name).title(&spec.name).version(&spec.version);
-    if let Some(binary) = binary {
+    let builder = |file: &Path| {
+        let image = Image::builder(file).name(&names.image.name).title(&spec.name).version(&spec.version);
+        match program.selected {
+            None => image,
+            Some(Selected::BuiltIn(name)) => image.argument(*name),
+            Some(Selected::Described { text, .. }) => image
+                .file(DESCRIPTION, text.as_str())
+                .argument("--source")
+                .argument(format!("/etc/snowfeed/{DESCRIPTION}")),
+        }
+    };
+    if let Some(binary) = program.binary {
         let image = builder(binary);
         return image.check().map(|()| Some(image));
     }

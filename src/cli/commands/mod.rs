@@ -54,14 +54,27 @@ pub(super) async fn execute(
             .with_help("build the program with `cli::run`, whose destination can be Snowflake"));
         }
         let Args { global, destination, .. } = &args;
+        let (spec, program) = app::packaged(spec, program, global.selected.as_ref());
         let context = app::CommandContext { spec: &spec, global, destination, progress: &progress, output, interrupt };
-        return app::execute(program, command, &context).await;
+        return app::execute(&program, command, &context).await;
     }
     let given = read_settings(&spec, &args.global, output)?;
     let destination = destinations.select(&spec, &args.destination)?;
     let (source, interrupt) = (Arc::new(source), interrupt.clone());
-    let session =
-        Session { source, spec, overrides: given, destination: destination.clone(), output, progress, interrupt };
+    let warnings = args.global.selected.as_ref().map(|selected| selected.warnings().to_vec()).unwrap_or_default();
+    if matches!(args.command, Command::Check | Command::Ingest(_) | Command::Run { .. }) {
+        warnings.iter().for_each(|warning| output.note(&format!("warning: {warning}")));
+    }
+    let session = Session {
+        source,
+        spec,
+        overrides: given,
+        warnings,
+        destination: destination.clone(),
+        output,
+        progress,
+        interrupt,
+    };
     let done = perform(session, args.command).await;
     destination.close().await;
     done

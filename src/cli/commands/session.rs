@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::super::args::Global;
 use super::super::destination::{Destination, Store};
 use super::super::interrupt::Interrupt;
+use super::super::invocation::Selected;
 use super::super::output::Output;
 use super::super::progress::Progress;
 use super::super::settings::SettingsOverrides;
@@ -17,6 +18,8 @@ pub(super) struct Session<S> {
     pub(super) source: Arc<S>,
     pub(super) spec: SourceSpec,
     pub(super) overrides: SettingsOverrides,
+    /// What may be wrong with the description of the source.
+    pub(super) warnings: Vec<String>,
     pub(super) destination: Arc<dyn Destination>,
     pub(super) output: Output,
     pub(super) progress: Progress,
@@ -67,7 +70,10 @@ impl<S: Source> Session<S> {
 pub(super) fn read_settings(spec: &SourceSpec, global: &Global, output: Output) -> Result<SettingsOverrides> {
     let file = format!("{}.toml", spec.name);
     let found = Path::new(&file).canonicalize().ok();
-    let description = global.description.as_ref().and_then(|file| file.canonicalize().ok());
+    let description = match &global.selected {
+        Some(Selected::Described { file, .. }) => file.canonicalize().ok(),
+        _ => None,
+    };
     if global.config.is_none() && found.is_some() && found != description {
         let note = format!("the file {file} in the current folder is not loaded; `--config {file}` loads it");
         if output.is_json() { tracing::warn!("{note}") } else { output.note(&note) }

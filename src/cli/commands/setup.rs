@@ -54,10 +54,10 @@ impl Checks {
 }
 
 pub(super) async fn check<S: Source>(session: Session<S>) -> Result<Exit> {
-    let (output, spec) = (session.output, session.spec.clone());
+    let (output, spec, warnings) = (session.output, session.spec.clone(), session.warnings.clone());
     let checks = run_checks(session).await;
     let error = checks.errors.first().map(|(_, error)| error.report());
-    let document = json!({"source": spec.name, "version": spec.version, "checks": checks.all, "error": error});
+    let document = json!({"source": spec.name, "version": spec.version, "warnings": warnings, "checks": checks.all, "error": error});
     output.result(&document, || checks.table())?;
     if !output.is_json() {
         for (name, error) in &checks.errors {

@@ -18,6 +18,7 @@ use crate::{Error, SecretRef};
     Examples:\n  \
     snowfeed try https://api.example.com/v1/tickets --bearer env:TOKEN\n  \
     snowfeed new helpdesk --url https://api.example.com/v1/tickets --bearer env:TOKEN\n  \
+    snowfeed --source helpdesk.toml test\n  \
     snowfeed --source helpdesk.toml check\n  \
     snowfeed --source helpdesk.toml ingest helpdesk\n  \
     snowfeed github ingest rust-lang/log"
@@ -43,6 +44,12 @@ pub(super) enum Command {
     Try(Probe),
     /// Write a description, with comments, to NAME.toml
     New(New),
+    /// Read the saved answers of the API beside the description, and say what does not fit; sends no request
+    #[command(
+        after_help = "For `--source helpdesk.toml`, the answer of the stream `tickets` is helpdesk.samples/tickets.json: the body of a page \
+        that has records and is not the last one. `snowfeed new` saves the answer that it has asked for."
+    )]
+    Test,
     /// Print the JSON Schema of descriptions, for your editor
     Schema,
     /// Run the built-in source for GitHub issues: every command of a connector
@@ -118,6 +125,8 @@ pub(super) struct New {
 pub(super) enum Request {
     /// The command line of GitHub issues.
     Github { program: String, args: Vec<OsString> },
+    /// The test of the description in this file.
+    Test { file: OsString, args: Vec<OsString> },
     /// The command line of the source in this file.
     Described { file: OsString, program: String, args: Vec<OsString> },
     /// A command of this program.
@@ -141,8 +150,8 @@ pub(super) fn split(mut args: Vec<OsString>, variable: Option<OsString>) -> Requ
     let is_own = word == "help" || Args::command().get_subcommands().any(|command| command.get_name() == word);
     match variable.filter(|file| !file.is_empty()) {
         Some(file) if !matches!(&*word, "try" | "new") => described(file, args),
-        _ if word.is_empty() || is_own => Request::Own(args),
-        // Commands of a connector.
+        _ if word.is_empty() || is_own && word != "test" => Request::Own(args),
+        // What needs a description.
         _ if CONNECTOR.contains(&&*word) => Request::Failed(
             Error::configuration(format!("`{word}` needs a source")).with_help(format!(
                 "write `snowfeed --source FILE.toml {word}` or `snowfeed github {word}`; `snowfeed new NAME` writes a description"
@@ -152,8 +161,9 @@ pub(super) fn split(mut args: Vec<OsString>, variable: Option<OsString>) -> Requ
     }
 }
 
-/// The commands of every connector that the program itself does not have.
-const CONNECTOR: [&str; 15] = [
+/// The commands for a source: those of every connector that the program itself does not have, and `test`.
+const CONNECTOR: [&str; 16] = [
+    "test",
     "check",
     "discover",
     "configure",
@@ -172,6 +182,9 @@ const CONNECTOR: [&str; 15] = [
 ];
 
 fn described(file: OsString, args: Vec<OsString>) -> Request {
+    if command(&args).as_deref() == Some("test") {
+        return Request::Test { file, args };
+    }
     let program = format!("snowfeed --source {}", file.to_string_lossy());
     Request::Described { file, program, args }
 }

@@ -2,31 +2,33 @@
 //!
 //! * `snowfeed --source helpdesk.toml COMMAND`: every command of [`cli`](super), for what the file describes. Without `--source`, the
 //!   environment variable `SNOWFEED_SOURCE` names the file.
+//! * `snowfeed --source helpdesk.toml test`: reads the saved answers beside the file, and says what does not fit.
 //! * `snowfeed github COMMAND`: the same for GitHub issues.
 //! * `snowfeed new NAME` writes a description, `snowfeed try URL` shows what one answer of an API suggests, and `snowfeed schema` prints
 //!   the JSON Schema of descriptions, for editors.
 
 mod args;
 mod create;
+mod description;
 mod sample;
+mod test;
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
 use self::args::{Command, Request};
+use self::description::{Described, describe};
 use super::destination::Destinations;
+use super::invocation::{Invocation, Selected};
 use super::output::Output;
-use super::{Exit, Invocation, execute, explain, prepare_process};
-use crate::rest::{Api, ApiFile, Problem, RestSource};
+use super::{Exit, execute, explain, prepare_process};
+use crate::rest::Api;
 use crate::sources::github::GithubIssues;
 use crate::{Error, Result};
 
 /// The variable that names the description, where no argument does.
 const SOURCE: &str = "SNOWFEED_SOURCE";
-
-/// The longest description that is read, in bytes.
-const LONGEST_FILE: usize = 1 << 20;
 
 /// Runs the command that the process's arguments name, and returns the exit code for `main` to return.
 ///
@@ -43,19 +45,24 @@ pub async fn run_from<T: Into<OsString>>(args: impl IntoIterator<Item = T>) -> E
     let json = args.iter().any(|arg| arg == "--json");
     match args::split(args, std::env::var_os(SOURCE)) {
         Request::Github { program, args } => {
-            let invocation = Invocation { program: Some(program), description: None };
+            let invocation = Invocation { program: Some(program), selected: Some(Selected::BuiltIn("github")) };
             execute(GithubIssues::default(), Destinations::BuiltIn, invocation, args).await
         }
         Request::Described { file, program, args } => match describe(Path::new(&file)) {
-            Ok((source, warnings)) => {
-                if args::command(&args).as_deref() == Some("check") {
-                    let output = Output::new(json, false);
-                    warnings.iter().for_each(|warning| output.note(&format!("warning: {warning}; {}", warning.help)));
-                }
-                let invocation = Invocation { program: Some(program), description: Some(file.into()) };
+            Ok(Described { source, text, warnings }) => {
+                let warnings = warnings.iter().map(|warning| format!("{warning}; {}", warning.help)).collect();
+                let selected = Selected::Described { file: file.into(), text, warnings };
+                let invocation = Invocation { program: Some(program), selected: Some(selected) };
                 execute(source, Destinations::BuiltIn, invocation, args).await
             }
             Err(error) => failed(Output::new(json, false), &error),
+        },
+        Request::Test { file, args } => match args::parse(args) {
+            Ok(args) => {
+                let output = Output::new(args.json, args.quiet);
+                test::test(Path::new(&file), output).unwrap_or_else(|error| failed(output, &error))
+            }
+            Err(error) => explain(&error, json),
         },
         Request::Own(args) => match args::parse(args) {
             Ok(args) => own(args).await,
@@ -77,26 +84,12 @@ async fn own(args: args::Args) -> Exit {
         Command::Try(request) => sample::try_url(request, output).await,
         Command::New(new) => create::new(new, output).await,
         // Split off before.
-        Command::Github => Ok(()),
+        Command::Github | Command::Test => Ok(()),
     };
     match done {
         Ok(()) => Exit::Complete,
         Err(error) => failed(output, &error),
     }
-}
-
-/// Reads a description from a file.
-fn describe(path: &Path) -> Result<(RestSource, Vec<Problem>)> {
-    let name = path.display().to_string();
-    let unreadable = |error: std::io::Error| {
-        Error::configuration(format!("the description {name} cannot be read"))
-            .with_source(error)
-            .with_help("name a TOML file that you may read; `snowfeed new NAME` writes one")
-    };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    let text = crate::secret::read_text(&file, LONGEST_FILE).map_err(unreadable)?;
-    let file = ApiFile::parse(&text, &name)?;
-    Ok((RestSource::new(file.api)?, file.warnings))
 }
 
 fn schema(output: Output) -> Result<()> {

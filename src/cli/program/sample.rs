@@ -16,7 +16,7 @@ use crate::{Error, Monitor, Result};
 const LONGEST: usize = 64 << 20;
 
 pub(super) async fn try_url(probe: &Probe, output: Output) -> Result<()> {
-    let proposal = ask(&probe.url, &probe.credentials).await?;
+    let (proposal, _) = ask(&probe.url, &probe.credentials).await?;
     let stream = proposal.stream_toml();
     output.result(&json!({"findings": proposal.findings, "stream": stream}), || {
         format!("{}\n\n{}", findings(&proposal), stream.trim_end())
@@ -29,15 +29,15 @@ pub(super) fn findings(proposal: &Proposal) -> String {
     table(&["key", "found"], &[], proposal.findings.iter().map(row))
 }
 
-/// Sends one request, and proposes what its answer suggests.
-pub(super) async fn ask(url: &str, credentials: &Credentials) -> Result<Proposal> {
+/// Sends one request, and proposes what its answer suggests. Returns the body, too.
+pub(super) async fn ask(url: &str, credentials: &Credentials) -> Result<(Proposal, String)> {
     let response = send(url, credentials).await?;
     let body = response.json()?;
     let mut sample = Sample::new(url, body);
     if let Some(next) = response.next()? {
         sample = sample.link(next);
     }
-    signed(propose(&sample), credentials)
+    Ok((signed(propose(&sample), credentials)?, response.body().to_string()))
 }
 
 async fn send(url: &str, credentials: &Credentials) -> Result<Response> {
@@ -74,8 +74,19 @@ pub(super) fn signed(mut proposal: Proposal, credentials: &Credentials) -> Resul
     Ok(proposal)
 }
 
-/// Reads an answer from a file.
-pub(super) fn read(path: &Path, url: &str) -> Result<Proposal> {
+/// Reads an answer from a file. Returns the text, too.
+pub(super) fn read(path: &Path, url: &str) -> Result<(Proposal, String)> {
+    let text = text(path)?;
+    let body = serde_json::from_str(&text).map_err(|error| {
+        Error::configuration(format!("the sample {} is not JSON", path.display()))
+            .with_source(error)
+            .with_help("save the body of one answer, without its headers")
+    })?;
+    Ok((propose(&Sample::new(url, body)), text))
+}
+
+/// Reads the text of an answer from a file.
+pub(super) fn text(path: &Path) -> Result<String> {
     let name = path.display();
     let unreadable = |error: std::io::Error| {
         Error::configuration(format!("the sample {name} cannot be read"))
@@ -83,11 +94,5 @@ pub(super) fn read(path: &Path, url: &str) -> Result<Proposal> {
             .with_help("name a file with one answer of the API")
     };
     let file = std::fs::File::open(path).map_err(unreadable)?;
-    let text = crate::secret::read_text(&file, LONGEST).map_err(unreadable)?;
-    let body = serde_json::from_str(&text).map_err(|error| {
-        Error::configuration(format!("the sample {name} is not JSON"))
-            .with_source(error)
-            .with_help("save the body of one answer, without its headers")
-    })?;
-    Ok(propose(&Sample::new(url, body)))
+    crate::secret::read_text(&file, LONGEST).map_err(unreadable)
 }

@@ -21,12 +21,35 @@ pub(in crate::http) struct Quota {
 }
 
 impl Quota {
+    /// Reads the limit of which the least is left, where a server tells several.
     pub(in crate::http) fn from_headers(headers: &HeaderMap, now: Timestamp) -> Option<Self> {
-        Some(Self {
-            remaining: number(headers, "remaining")?,
-            limit: number(headers, "limit"),
-            reset: reset(headers, now),
-        })
+        let of = |limit: &&str| {
+            Some(Self {
+                remaining: number(headers, limit, "remaining")?,
+                limit: number(headers, limit, "limit"),
+                reset: reset(headers, limit, now),
+            })
+        };
+        Self::limits(headers).iter().filter_map(of).min_by_key(Self::share)
+    }
+
+    /// The names of the limits that headers tell; only the one without a name, if there is one.
+    fn limits(headers: &HeaderMap) -> Vec<&str> {
+        let of = |name| ["remaining", "reset"].into_iter().find_map(|ending| limit_of(name, ending));
+        let mut limits: Vec<&str> = headers.keys().filter_map(|name| of(name.as_str())).collect();
+        if limits.contains(&"") {
+            limits.retain(|limit| limit.is_empty());
+        }
+        limits
+    }
+
+    /// The share that is left, in millionths; all of it where the limit is not known, unless nothing is left.
+    fn share(&self) -> u128 {
+        match self.limit {
+            Some(limit) if limit > 0 => u128::from(self.remaining) * 1_000_000 / u128::from(limit),
+            _ if self.remaining == 0 => 0,
+            _ => 1_000_000,
+        }
     }
 
     /// Whether `percent` of the quota is used.
@@ -69,8 +92,7 @@ impl Throttled {
         }
         let body = String::from_utf8_lossy(body).to_ascii_lowercase();
         let says = |phrases: [&str; 2]| phrases.iter().any(|phrase| body.contains(phrase));
-        let told = Quota::from_headers(headers, now);
-        let quota = told.filter(|quota| quota.remaining == 0);
+        let quota = Quota::from_headers(headers, now).filter(|quota| quota.remaining == 0);
         let after = retry_after(headers, now);
         let limit = if says(["secondary rate limit", "abuse"]) {
             Limit::Secondary
@@ -81,11 +103,7 @@ impl Throttled {
         } else {
             return None;
         };
-        // A 429 may tell the end of a limit without what is left of it. While something is left, another limit has rejected the request.
-        let end = match told {
-            Some(_) => quota.and_then(|quota| quota.reset),
-            None => reset(headers, now).filter(|_| status == 429),
-        };
+        let end = end_of_limit(headers, now).filter(|_| quota.is_some() || status == 429);
         // Each of the two is a lower bound.
         let wait = after.max(end);
         Some(Self { limit, wait })
@@ -127,30 +145,57 @@ pub(in crate::http) fn date(text: &str) -> Option<Timestamp> {
     Timestamp::try_from(time).ok()
 }
 
-/// The header of a rate limit that ends like this, whatever its beginning: `X-RateLimit-Reset`, `RateLimit-Reset`, `X-Rate-Limit-Reset`.
-fn number(headers: &HeaderMap, ending: &str) -> Option<u64> {
-    let exact = HeaderName::try_from(format!("x-ratelimit-{ending}")).ok().and_then(|name| headers.get(name));
-    let is_meant = |name: &str| {
-        name.strip_suffix(ending)
-            .and_then(|rest| rest.strip_suffix('-'))
-            .is_some_and(|rest| ["ratelimit", "rate-limit"].iter().any(|limit| rest.ends_with(limit)))
-    };
-    let other = || headers.iter().find(|(name, _)| is_meant(name.as_str())).map(|(_, value)| value);
+/// The time until the limit ends that has rejected a request, if the response tells: a lower bound.
+#[cfg(any(feature = "rest", test))]
+pub(in crate::http) fn limit_wait(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    retry_after(headers, now).max(end_of_limit(headers, now))
+}
+
+/// The end of the limit that is used up. A response may tell it without what is left. While something is left, another limit has rejected
+/// the request.
+fn end_of_limit(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    match Quota::from_headers(headers, now) {
+        Some(quota) => quota.reset.filter(|_| quota.remaining == 0),
+        None => Quota::limits(headers).first().and_then(|limit| reset(headers, limit, now)),
+    }
+}
+
+/// What the name of a header has between the words for a rate limit and its ending: nothing in `X-RateLimit-Reset`, `RateLimit-Reset` and
+/// `X-Rate-Limit-Reset`, and `requests` in `X-RateLimit-Requests-Reset`.
+fn limit_of<'a>(name: &'a str, ending: &str) -> Option<&'a str> {
+    let rest = name.strip_suffix(ending)?.strip_suffix('-')?;
+    let after = |words: &str| rest.find(words).map(|at| &rest[at + words.len()..]);
+    after("ratelimit").or_else(|| after("rate-limit")).map(|kind| kind.trim_start_matches('-'))
+}
+
+/// The number in the header of a limit that ends like this.
+fn number(headers: &HeaderMap, limit: &str, ending: &str) -> Option<u64> {
+    let exact = || headers.get(HeaderName::try_from(format!("x-ratelimit-{ending}")).ok()?);
+    let is_meant = |name: &HeaderName| limit_of(name.as_str(), ending) == Some(limit);
+    let other = || headers.iter().find(|(name, _)| is_meant(name)).map(|(_, value)| value);
+    let found = if limit.is_empty() { exact().or_else(other) } else { other() };
     // A fraction of a second is rounded up by the second that `until` adds.
-    let text = exact.or_else(other)?.to_str().ok()?.trim();
-    text.split('.').next()?.parse().ok()
+    found?.to_str().ok()?.trim().split('.').next()?.parse().ok()
 }
 
 /// A larger reset is an instant, in seconds since 1970; a smaller one is a number of seconds from now.
 const FIRST_INSTANT: u64 = 1_000_000_000;
 
+/// A larger instant is in milliseconds.
+const FIRST_MILLISECONDS: u64 = 1_000_000_000_000;
+
 /// The time until the window of a rate limit ends.
-fn reset(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let value = number(headers, "reset")?;
+fn reset(headers: &HeaderMap, limit: &str, now: Timestamp) -> Option<Duration> {
+    let value = number(headers, limit, "reset")?;
     if value < FIRST_INSTANT {
         return Some(Duration::from_secs(value).saturating_add(Duration::from_secs(1)).min(MAX_WAIT));
     }
-    let instant = Timestamp::from_second(i64::try_from(value).ok()?).ok()?;
+    let instant = i64::try_from(value).ok()?;
+    let instant = if value < FIRST_MILLISECONDS {
+        Timestamp::from_second(instant).ok()?
+    } else {
+        Timestamp::from_millisecond(instant).ok()?
+    };
     Some(until(instant, headers, now))
 }
 
@@ -179,6 +224,44 @@ mod tests {
         assert_eq!(throttled(403, &[("ratelimit-reset", "7")], DENIED), None);
         let used = [("ratelimit-remaining", "0"), ("ratelimit-limit", "10"), ("ratelimit-reset", "7")];
         assert_eq!(throttled(403, &used, DENIED), Some((Limit::Primary, Some(8))));
+    }
+
+    #[test]
+    fn a_server_may_tell_several_limits_and_write_milliseconds() {
+        let end = format!("{}250", now().as_second() + 30);
+        let of = |requests: &'static str, complexity: &'static str| {
+            let quota = Quota::from_headers(
+                &headers(&[
+                    ("x-ratelimit-requests-remaining", requests),
+                    ("x-ratelimit-requests-limit", "2500"),
+                    ("x-ratelimit-requests-reset", &end),
+                    ("x-ratelimit-complexity-remaining", complexity),
+                    ("x-ratelimit-complexity-limit", "3000000"),
+                    ("x-ratelimit-complexity-reset", "7"),
+                ]),
+                now(),
+            );
+            let quota = quota.unwrap();
+            (quota.remaining, quota.limit, quota.reset.map(|reset| reset.as_secs()))
+        };
+        assert_eq!(of("0", "2999000"), (0, Some(2_500), Some(31)), "the one with the least left");
+        assert_eq!(of("2499", "0"), (0, Some(3_000_000), Some(8)));
+        assert_eq!(of("1250", "3000000"), (1_250, Some(2_500), Some(31)));
+        // One of a kind of its own tells nothing about the others.
+        let plain = [("x-ratelimit-search-remaining", "0"), ("x-ratelimit-remaining", "9")];
+        assert_eq!(Quota::from_headers(&headers(&plain), now()).unwrap().remaining, 9);
+    }
+
+    #[test]
+    fn the_wait_of_a_limit_is_that_of_the_header_or_of_what_is_used_up() {
+        let wait = |pairs: &[(&'static str, &str)]| limit_wait(&headers(pairs), now()).map(|wait| wait.as_secs());
+        assert_eq!(wait(&[]), None);
+        assert_eq!(wait(&[("retry-after", "5")]), Some(5));
+        let used = [("x-ratelimit-requests-remaining", "0"), ("x-ratelimit-requests-reset", "7")];
+        assert_eq!(wait(&used), Some(8));
+        assert_eq!(wait(&[used[0], used[1], ("retry-after", "20")]), Some(20));
+        assert_eq!(wait(&[("x-ratelimit-remaining", "3"), ("x-ratelimit-reset", "7")]), None, "another limit");
+        assert_eq!(wait(&[("x-ratelimit-reset", "7")]), Some(8), "nothing tells what is left");
     }
 
     const DENIED: &str = r#"{"message":"Must have push access to repository"}"#;

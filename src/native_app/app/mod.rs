@@ -11,7 +11,7 @@ pub(crate) use image::ImageReference;
 use jiff::SignedDuration;
 pub use name::Name;
 
-use super::hosts::{check_container_host, check_host};
+use super::hosts::check_declared;
 use crate::config::SHORTEST_SCHEDULE;
 use crate::{Error, Result, SourceSpec};
 
@@ -193,12 +193,7 @@ impl App {
             return Err(Error::configuration(format!("{family:?} is not an instance family"))
                 .with_help("use a family of CREATE COMPUTE POOL, such as CPU_X64_XS"));
         }
-        for host in &self.spec.hosts {
-            check_host(host)?;
-            if self.container {
-                check_container_host(host)?;
-            }
-        }
+        check_declared(&self.spec, self.container)?;
         check_schedule(&self.schedule)
     }
 }

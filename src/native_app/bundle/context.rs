@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::backends::snowflake::{LONGEST_TEXT, STATE_SQL, SnowflakeOptions, USAGE_SQL};
 use crate::config::SHORTEST_SCHEDULE;
+use crate::native_app::hosts::{has_hosts, url_settings};
 use crate::native_app::{App, Name, Names};
 use crate::resource::ResourceNames;
 use crate::secret::TOKEN_PATTERN;
@@ -38,9 +39,11 @@ pub(super) struct Context {
     schedule: String,
     /// Whether the app runs the connector itself.
     container: bool,
-    /// `api.example.com`, or with a port.
+    /// `api.example.com`, or with a port; settings stand in braces.
     hosts: Vec<String>,
-    /// The reference of the external access integration; `None` if the source has no hosts.
+    /// The settings that are URLs, to whose hosts the container connects, too.
+    url_settings: Vec<String>,
+    /// The reference of the external access integration; `None` if the source connects to no host.
     external_access: Option<String>,
     /// The reference of the warehouse.
     warehouse: &'static str,
@@ -139,9 +142,21 @@ pub(in crate::native_app) fn privileges(app: &App) -> impl Iterator<Item = (&'st
 /// The reference of the warehouse.
 pub(in crate::native_app) const WAREHOUSE: &str = "warehouse_reference";
 
-/// The reference of the external access integration, if the source has hosts.
+/// The reference of the external access integration, if the source connects to hosts.
 pub(in crate::native_app) fn external_access(spec: &SourceSpec) -> Option<String> {
-    (!spec.hosts.is_empty()).then(|| format!("{}_external_access", spec.name))
+    has_hosts(spec).then(|| format!("{}_external_access", spec.name))
+}
+
+/// `api.example.com and the hosts of the settings api_url, proxy`.
+fn hosts_in_words(spec: &SourceSpec) -> String {
+    let urls: Vec<&str> = url_settings(spec).collect();
+    let of_settings = match urls.as_slice() {
+        [] => None,
+        [one] => Some(format!("the host of the setting {one}")),
+        several => Some(format!("the hosts of the settings {}", several.join(", "))),
+    };
+    let hosts = (!spec.hosts.is_empty()).then(|| spec.hosts.join(", "));
+    hosts.into_iter().chain(of_settings).collect::<Vec<_>>().join(" and ")
 }
 
 impl Context {
@@ -168,6 +183,7 @@ impl Context {
             schedule: app.schedule.clone(),
             container: app.container,
             hosts: spec.hosts.clone(),
+            url_settings: url_settings(spec).map(str::to_owned).collect(),
             warehouse: WAREHOUSE,
             privileges: privileges(app)
                 .map(|(name, text)| Privilege { name, description: texts.take(name, text) })
@@ -195,7 +211,7 @@ impl Context {
             external_access_text: match &external_access {
                 Some(name) => texts.take(
                     name,
-                    &format!("Allows the container to connect to {}, and to no other host.", spec.hosts.join(", ")),
+                    &format!("Allows the container to connect to {}, and to no other host.", hosts_in_words(spec)),
                 ),
                 None => String::new(),
             },

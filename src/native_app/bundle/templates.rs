@@ -36,6 +36,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = templates![
     "procedures/cost.py",
     "procedures/destination.py",
     "procedures/history.py",
+    "procedures/hosts.py",
     "procedures/ingestion.py",
     "procedures/jobs.py",
     "procedures/names.py",

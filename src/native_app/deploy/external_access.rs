@@ -15,7 +15,6 @@ use crate::{Error, ErrorKind, Result, SourceSpec};
 pub(super) struct ExternalAccess {
     pub(super) database: Name,
     pub(super) schema: Name,
-    /// The source's hosts, and additional ones.
     hosts: Vec<String>,
     rule: Name,
     pub(super) integration: Name,
@@ -27,10 +26,10 @@ pub(super) struct ExternalAccess {
 pub(super) type BoundSecrets = BTreeSet<String>;
 
 impl ExternalAccess {
-    /// The objects of `application`. All but the integration are in `objects_schema`.
+    /// The objects of `application`, which may reach `hosts`. All but the integration are in `objects_schema`.
     pub(super) fn new(
         spec: &SourceSpec,
-        more_hosts: &[String],
+        hosts: Vec<String>,
         application: &Name,
         objects_schema: Option<&(Name, Name)>,
     ) -> Result<Self> {
@@ -43,12 +42,7 @@ impl ExternalAccess {
         Ok(Self {
             database,
             schema,
-            hosts: spec
-                .hosts
-                .iter()
-                .chain(more_hosts.iter().filter(|host| !spec.hosts.contains(host)))
-                .cloned()
-                .collect(),
+            hosts,
             rule: application.with_suffix("HOSTS")?,
             integration: application.with_suffix("ACCESS")?,
             secrets: secrets.map(secret).collect::<Result<_>>()?,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::account::{Account, MARKER, not_found, text_literal};
 use super::application::{self, InstallSource};
@@ -12,7 +12,7 @@ use super::grants::{ApplicationRole, Grants};
 use super::plan::{Plan, Privilege, Step};
 use super::runner::{Report, Runner};
 use crate::native_app::bundle::context::{external_access, privileges};
-use crate::native_app::hosts::{self, check_container_host, check_host};
+use crate::native_app::hosts::{self, Configured, check_container_host, check_host};
 use crate::native_app::{App, Name, Names};
 use crate::{Error, Result, SourceSpec};
 
@@ -32,6 +32,8 @@ pub struct Install {
     origin: InstallSource,
     objects_schema: Option<(Name, Name)>,
     secrets: BTreeMap<String, SecretString>,
+    /// The settings of the source with which the app will be configured.
+    settings: Map<String, Value>,
     /// Hosts besides those of the source.
     hosts: Vec<String>,
     warehouse: Option<Name>,
@@ -53,6 +55,7 @@ impl Install {
             origin: InstallSource::default(),
             objects_schema: None,
             secrets: BTreeMap::new(),
+            settings: Map::new(),
             hosts: Vec::new(),
             warehouse: None,
             roles: Vec::new(),
@@ -113,18 +116,17 @@ impl Install {
         Ok(self)
     }
 
-    /// A setting of the source with which the app will be configured. If it is a URL (`"format": "uri"` in the schema of the settings),
-    /// the app may reach its host. Other settings, and settings of an app without a container, have no effect.
+    /// A setting of the source with which the app will be configured. The app may reach its host if it is a URL (`"format": "uri"` in the
+    /// schema of the settings), and the hosts in which it stands. Other settings, and settings of an app without a container, have no effect.
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration): it is not a URL, or a container cannot reach its host.
-    pub fn setting(self, name: &str, value: &Value) -> Result<Self> {
-        match hosts::setting_host(&self.spec, name, value)? {
-            Some(host) if self.container && !self.spec.hosts.contains(&host) => {
-                self.host(host).map_err(|error| error.with_context("setting", name))
-            }
-            _ => Ok(self),
+    pub fn setting(mut self, name: &str, value: &Value) -> Result<Self> {
+        self.settings.insert(name.to_owned(), value.clone());
+        if self.container {
+            hosts::configured(&self.spec, &self.settings).map_err(|error| error.with_context("setting", name))?;
         }
+        Ok(self)
     }
 
     /// The warehouse that the app may use. Without it, bind one on the app's page.
@@ -158,12 +160,12 @@ impl Install {
     /// [`Conflict`](crate::ErrorKind::Conflict): snowfeed did not create an object of this name, a secret or a network rule has
     /// another type, or the compute pool belongs to another application;
     /// [`NotFound`](crate::ErrorKind::NotFound): there is no such version;
-    /// [`Configuration`](crate::ErrorKind::Configuration): the role lacks a privilege, which the help names; others as
-    /// Snowflake reports them.
+    /// [`Configuration`](crate::ErrorKind::Configuration): the role lacks a privilege, which the help names; or a host depends on a
+    /// [setting](Self::setting) that is missing; others as Snowflake reports them.
     pub async fn run(&self, account: &mut Account, runner: &Runner<'_>) -> Result<Report> {
         let mut report = Report::default();
         let access =
-            ExternalAccess::new(&self.spec, &self.hosts, &self.names.application, self.objects_schema.as_ref())?;
+            ExternalAccess::new(&self.spec, self.all_hosts()?, &self.names.application, self.objects_schema.as_ref())?;
         let mut plan = Plan::default();
         // First, so that nothing is created for an application that cannot be created.
         let found = application::find(account, &self.names.application, self.adopt).await?;
@@ -184,6 +186,21 @@ impl Install {
         let plan = self.grants(&access, &bound).plan(account, exists).await?;
         runner.run(account, plan, &mut report).await?;
         Ok(report)
+    }
+
+    /// The hosts that the app may reach.
+    fn all_hosts(&self) -> Result<Vec<String>> {
+        if !self.container {
+            return Ok(Vec::new());
+        }
+        let Configured { mut hosts, missing } = hosts::configured(&self.spec, &self.settings)?;
+        match missing {
+            Some(error) if self.hosts.is_empty() => return Err(error),
+            _ => {}
+        }
+        let more: Vec<String> = self.hosts.iter().filter(|host| !hosts.contains(host)).cloned().collect();
+        hosts.extend(more);
+        Ok(hosts)
     }
 
     async fn create(&self, account: &mut Account) -> Result<Step> {

@@ -148,7 +148,7 @@ impl Uninstall {
             ));
         }
         if self.objects {
-            ExternalAccess::new(&self.spec, &[], name, self.objects_schema.as_ref())?
+            ExternalAccess::new(&self.spec, Vec::new(), name, self.objects_schema.as_ref())?
                 .remove(account, &mut plan)
                 .await?;
         }

@@ -18,6 +18,9 @@ const USER: u32 = 10001;
 /// The path of the certificate bundle in the image.
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
 
+/// The folder of the program's own files in the image.
+const FILES: &str = "etc/snowfeed";
+
 /// Resolves names from `/etc/hosts` first. Without this file the C library may query a name server for `localhost`.
 const NAME_SERVICES: &str = "passwd: files\ngroup: files\nhosts: files dns\n";
 
@@ -27,6 +30,8 @@ pub struct ImageBuilder {
     program: PathBuf,
     name: Option<String>,
     certificates: Option<PathBuf>,
+    arguments: Vec<String>,
+    files: BTreeMap<String, Vec<u8>>,
     created: Timestamp,
     user: u32,
     env: BTreeMap<String, String>,
@@ -46,6 +51,8 @@ impl ImageBuilder {
             program,
             name: None,
             certificates: None,
+            arguments: Vec::new(),
+            files: BTreeMap::new(),
             created: Timestamp::UNIX_EPOCH,
             user: USER,
             env: BTreeMap::from([("PATH".to_owned(), "/usr/local/bin".to_owned())]),
@@ -92,6 +99,21 @@ impl ImageBuilder {
         self
     }
 
+    /// An argument of the program, before those that a container is started with.
+    #[must_use]
+    pub fn argument(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// A file in the folder `/etc/snowfeed` of the image, which the program may read. Never a secret: everyone who can pull the image
+    /// can read it.
+    #[must_use]
+    pub fn file(mut self, name: impl Into<String>, content: impl Into<Vec<u8>>) -> Self {
+        self.files.insert(name.into(), content.into());
+        self
+    }
+
     /// A PEM file of trusted certificate authorities, installed at the usual path and named in `SSL_CERT_FILE`. There is none by
     /// default: snowfeed's HTTP client has Mozilla's list compiled in.
     #[must_use]
@@ -121,6 +143,7 @@ impl ImageBuilder {
     /// [`Configuration`](crate::ErrorKind::Configuration), as [`write`](Self::write).
     pub fn check(&self) -> Result<()> {
         self.program_name()?;
+        self.check_files()?;
         self.check_env()?;
         binary::open_program(&self.program).map(drop)
     }
@@ -134,6 +157,7 @@ impl ImageBuilder {
     /// [`Unavailable`](crate::ErrorKind::Unavailable): the disk fails.
     pub fn write(self, folder: impl Into<PathBuf>) -> Result<Image> {
         let name = self.program_name()?;
+        self.check_files()?;
         self.check_env()?;
         let time = u64::try_from(self.created.as_second()).map_err(|_| {
             Error::configuration(format!("an image cannot be created before 1970, at {}", self.created))
@@ -159,6 +183,10 @@ impl ImageBuilder {
             entries.push(Entry::folder("etc/ssl/certs", 0o755));
             entries.push(Entry::bytes(CERTIFICATES, certificates));
         }
+        if !self.files.is_empty() {
+            entries.push(Entry::folder(FILES, 0o755));
+        }
+        entries.extend(self.files.iter().map(|(name, content)| Entry::bytes(&format!("{FILES}/{name}"), content)));
         let write_layer = |file| layer::write(entries, time, file);
         layout::write(folder.into(), write_layer, |diff_id| self.config(&name, diff_id))
     }
@@ -167,12 +195,11 @@ impl ImageBuilder {
     fn program_name(&self) -> Result<String> {
         let file_name = || self.program.file_name().and_then(|name| name.to_str()).map(str::to_owned);
         let name = self.name.clone().or_else(file_name).unwrap_or_default();
-        let is_usable = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if !name.is_empty() && name.len() <= 80 && !name.starts_with('.') && name.chars().all(is_usable) {
-            return Ok(name);
-        }
-        Err(Error::configuration(format!("{name:?} is not a valid name for a program in an image"))
-            .with_help("use at most 80 letters, digits, `-`, `_` and `.`"))
+        check_file_name("a program", &name).map(|()| name)
+    }
+
+    fn check_files(&self) -> Result<()> {
+        self.files.keys().try_for_each(|name| check_file_name("a file", name))
     }
 
     fn check_env(&self) -> Result<()> {
@@ -198,7 +225,7 @@ impl ImageBuilder {
             config: ContainerConfig {
                 user: format!("{0}:{0}", self.user),
                 env: env.iter().map(|(name, value)| format!("{name}={value}")).collect(),
-                entrypoint: [format!("/usr/local/bin/{name}")],
+                entrypoint: std::iter::once(format!("/usr/local/bin/{name}")).chain(self.arguments.clone()).collect(),
                 working_dir: "/",
                 labels: &self.labels,
             },
@@ -206,6 +233,15 @@ impl ImageBuilder {
             history: [HistoryEntry { created: &created, created_by: "snowfeed" }],
         })
     }
+}
+
+fn check_file_name(what: &str, name: &str) -> Result<()> {
+    let is_usable = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if !name.is_empty() && name.len() <= 80 && !name.starts_with('.') && name.chars().all(is_usable) {
+        return Ok(());
+    }
+    Err(Error::configuration(format!("{name:?} is not a valid name for {what} in an image"))
+        .with_help("use at most 80 letters, digits, `-`, `_` and `.`"))
 }
 
 fn read_certificates(bundle: &Path) -> Result<Vec<u8>> {
@@ -240,7 +276,7 @@ struct ImageConfig<'a> {
 struct ContainerConfig<'a> {
     user: String,
     env: Vec<String>,
-    entrypoint: [String; 1],
+    entrypoint: Vec<String>,
     working_dir: &'a str,
     labels: &'a BTreeMap<String, String>,
 }

@@ -55,7 +55,11 @@ pub(super) fn check(problems: &mut Problems<'_>) {
 }
 
 fn base_url(problems: &mut Problems<'_>, url: &str, at: Place) {
-    let is_setting = url.starts_with('{') && words(url).next().is_some();
+    // A setting at the beginning holds the scheme and the host.
+    let is_setting = words(url).next().is_some_and(|word| {
+        let rest = url.strip_prefix('{').and_then(|rest| rest.strip_prefix(word)?.strip_prefix('}'));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    });
     if !is_setting && !url.starts_with("https://") && !url.starts_with("http://") {
         let help = "write `https://HOST/PATH`; a setting may stand in it: `https://{name}.example.com`";
         problems.error(at, format!("{url:?} is not the URL of an API"), help);
@@ -79,7 +83,7 @@ fn settings(problems: &mut Problems<'_>) {
 }
 
 fn check_auth(problems: &mut Problems<'_>, auth: &Auth, at: &Place) {
-    let uses = Uses::settings_only();
+    let uses = Uses::settings_only().in_auth();
     let mut texts: Vec<(&str, Place)> = Vec::new();
     match auth {
         Auth::Bearer(token) => texts.push((token, at.clone().key("bearer"))),
@@ -110,6 +114,9 @@ fn check_auth(problems: &mut Problems<'_>, auth: &Auth, at: &Place) {
     for (text, at) in &texts {
         uses.check(problems, text, at.clone());
     }
+    if let Auth::Oauth2(oauth2) = auth {
+        Uses::settings_only().check(problems, &oauth2.token_url, at.clone().key("oauth2").key("token_url"));
+    }
     let has_setting = texts.iter().any(|(text, _)| words(text).next().is_some());
     if !has_setting && !texts.is_empty() {
         let help = "write a placeholder such as `{token}`; its setting is a secret";
@@ -120,7 +127,6 @@ fn check_auth(problems: &mut Problems<'_>, auth: &Auth, at: &Place) {
 fn oauth2_texts<'o>(problems: &mut Problems<'_>, oauth2: &'o OAuth2, at: &Place, texts: &mut Vec<(&'o str, Place)>) {
     let OAuth2 { token_url, grant, client_id, client_secret, refresh_token, scope } = oauth2;
     base_url(problems, token_url, at.clone().key("token_url"));
-    texts.push((token_url, at.clone().key("token_url")));
     texts.push((client_id, at.clone().key("client_id")));
     let optional = [(client_secret, "client_secret"), (refresh_token, "refresh_token"), (scope, "scope")];
     for (text, key) in optional {

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::super::api::{Auth, OAuth2};
 use super::super::file::closest;
 use super::super::get::Get;
 use super::super::place::Place;
@@ -31,16 +32,18 @@ pub(super) struct Uses<'a> {
     get: Option<&'a Get>,
     /// Whether the text is in a body, which may be GraphQL.
     is_body: bool,
+    /// Whether the text signs in, so that its settings are secrets.
+    is_auth: bool,
 }
 
 impl<'a> Uses<'a> {
     /// Only settings: the text belongs to all requests.
     pub(super) fn settings_only() -> Self {
-        Self { stream: None, get: None, is_body: false }
+        Self { stream: None, get: None, is_body: false, is_auth: false }
     }
 
     pub(super) fn list(stream: &'a Stream) -> Self {
-        Self { stream: Some(stream), get: None, is_body: false }
+        Self { stream: Some(stream), get: None, is_body: false, is_auth: false }
     }
 
     /// The request for single records.
@@ -50,6 +53,10 @@ impl<'a> Uses<'a> {
 
     pub(super) fn in_body(self) -> Self {
         Self { is_body: true, ..self }
+    }
+
+    pub(super) fn in_auth(self) -> Self {
+        Self { is_auth: true, ..self }
     }
 
     /// Checks that something fills each placeholder of a text.
@@ -110,6 +117,12 @@ impl<'a> Uses<'a> {
 
     /// What is wrong with the name of a setting.
     fn unknown(&self, problems: &Problems<'_>, word: &str) -> Option<(String, String)> {
+        if !self.is_auth && problems.api.auth.as_ref().is_some_and(|auth| signs_in(auth, word)) {
+            return Some((
+                format!("`{{{word}}}` is a secret, because `auth` has it"),
+                "use another setting here: a secret is only sent to sign in".to_owned(),
+            ));
+        }
         if problems.api.settings.contains_key(word) {
             return None;
         }
@@ -134,6 +147,19 @@ impl<'a> Uses<'a> {
         (!is_plain(word)).then(|| {
             (format!("the setting `{{{word}}}` has a name that is not allowed"), format!("name it with {PLAIN_NAME}"))
         })
+    }
+}
+
+/// Whether `auth` sends this setting, which makes it a secret.
+fn signs_in(auth: &Auth, word: &str) -> bool {
+    let has = |text: &String| words(text).any(|found| found == word);
+    match auth {
+        Auth::Bearer(token) => has(token),
+        Auth::Basic(user, password) => has(user) || has(password),
+        Auth::Header(map) | Auth::Query(map) => map.values().any(has),
+        Auth::Oauth2(OAuth2 { client_id, client_secret, refresh_token, .. }) => {
+            has(client_id) || client_secret.as_ref().is_some_and(has) || refresh_token.as_ref().is_some_and(has)
+        }
     }
 }
 

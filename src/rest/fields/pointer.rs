@@ -16,6 +16,12 @@ impl Pointer {
     }
 }
 
+impl FromIterator<String> for Pointer {
+    fn from_iter<I: IntoIterator<Item = String>>(steps: I) -> Self {
+        Self(steps.into_iter().collect())
+    }
+}
+
 impl FromStr for Pointer {
     type Err = Error;
 

@@ -132,7 +132,7 @@ impl Asker {
         };
         let error = error_of(response, code.as_deref());
         let answer = match action {
-            Some(Action::Wait) => return Ok(Attempt::Wait(response.retry_after(), error)),
+            Some(Action::Wait) => return Ok(Attempt::Wait(response.limit_wait(), error)),
             Some(Action::Retry) => {
                 let retry = response.retry_after().map_or(Retry::Backoff, Retry::After);
                 return Err(error.with_retry(retry));
@@ -157,10 +157,10 @@ impl Asker {
 
 /// The error that a response is: that of its status, or of a code in it.
 pub(in crate::rest) fn error_of(response: &Response, code: Option<&str>) -> Error {
-    let advice = |by: &str| {
+    let advice = |first: &str, by: &str| {
         format!(
-            "correct the request; if the answer means something else, say so: `errors = {{ {by} = \"skip\" }}`, or `wait`, `retry`, \
-             `empty`, `gone`, `restart`, `split`"
+            "{first}; if the answer means something else, say so: `errors = {{ {by} = \"skip\" }}`, or `wait`, `retry`, `empty`, \
+             `gone`, `restart`, `split`"
         )
     };
     if response.status() < 400 {
@@ -169,18 +169,13 @@ pub(in crate::rest) fn error_of(response: &Response, code: Option<&str>) -> Erro
             .with_status(response.status())
             .with_code(code)
             .with_context("url", response.url())
-            .with_help(advice(code));
+            .with_help(advice("check the credentials, and correct the request", code));
     }
     let error = response.rejection();
+    let first = error.help().unwrap_or("correct the request").to_owned();
     match code {
-        Some(code) => {
-            let help = advice(code);
-            error.with_code(code).with_help(help)
-        }
-        None if error.help().is_none() => {
-            let help = advice(&response.status().to_string());
-            error.with_help(help)
-        }
+        Some(code) => error.with_code(code).with_help(advice(&first, code)),
+        None if error.help().is_none() => error.with_help(advice(&first, &response.status().to_string())),
         None => error,
     }
 }

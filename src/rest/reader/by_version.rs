@@ -11,7 +11,7 @@ use super::list::{End, Reading};
 use super::page::{Next, Progress};
 use super::position::Position;
 use crate::record::content_hash;
-use crate::{Batch, BatchStream, Error};
+use crate::{Batch, BatchStream};
 
 impl Reading {
     /// Reads a list in the order of versions. Pages with numbers drift while rows change: such a list is asked for again from the last
@@ -61,7 +61,9 @@ impl Reading {
                     for row in &page.rows {
                         if let Some(value) = row.since {
                             if previous.is_some_and(|previous| previous.saturating_sub(overlap) > value) {
-                                Err(self.unsorted(previous.unwrap_or_default(), value))?;
+                                let help = "let the request sort the list, or remove `order = \"version\"`";
+                                let order = "by its version, the oldest first";
+                                Err(self.unsorted(order, previous.unwrap_or_default(), value, help))?;
                             }
                             previous = previous.max(Some(value));
                             furthest = furthest.max(value);
@@ -131,16 +133,5 @@ impl Reading {
             }
         }
         .boxed()
-    }
-
-    fn unsorted(&self, before: i64, value: i64) -> Error {
-        let format = self.plan().since.format;
-        Error::invalid_data(format!(
-            "the stream {:?} is not sorted by its version, the oldest first: {} comes after {}",
-            self.plan().name,
-            format.write(value),
-            format.write(before)
-        ))
-        .with_help("let the request sort the list, or remove `order = \"version\"`")
     }
 }

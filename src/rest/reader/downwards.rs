@@ -4,12 +4,13 @@ use async_stream::try_stream;
 use futures::StreamExt;
 use jiff::Timestamp;
 
+use super::super::fields::Row;
 use super::super::template::Placeholder;
 use super::ask::Answer;
 use super::list::{End, Reading, micros};
 use super::page::{Next, Progress};
 use super::position::Position;
-use crate::BatchStream;
+use crate::{BatchStream, Result};
 
 impl Reading {
     /// Reads immutable records from the newest down.
@@ -47,6 +48,7 @@ impl Reading {
                         Answer::Split(error) => break End::Capped(error),
                     };
                     let mut rows = page.rows;
+                    self.check_descending(&rows)?;
                     // Without an upper bound, the list begins at the top again.
                     rows.retain(|row| below.is_none_or(|below| row.since.is_none_or(|value| value <= below)));
                     let values = rows.iter().filter_map(|row| row.since);
@@ -71,11 +73,31 @@ impl Reading {
                     (End::Capped(error), Some(bottom)) => {
                         span = Some(self.half(top.saturating_sub(bottom), error)?);
                     }
-                    (_, Some(bottom)) if bottom > start => (top, span) = (bottom, window),
+                    (_, Some(bottom)) if bottom > start => {
+                        (top, span) = (bottom, self.next_span(span, window, &progress));
+                    }
                     _ => break,
                 }
             }
         }
         .boxed()
+    }
+
+    /// Checks that the newest rows of a page come first: what is below the last one counts as unread, and all others as read.
+    ///
+    /// # Errors
+    /// `InvalidData` for a page in another order.
+    fn check_descending(&self, rows: &[Row]) -> Result<()> {
+        let mut lowest = None::<i64>;
+        for value in rows.iter().filter_map(|row| row.since) {
+            match lowest {
+                Some(before) if value.saturating_sub(self.overlap()) > before => {
+                    let help = "let the request sort the list, or remove `kind = \"append\"`";
+                    return Err(self.unsorted("with the newest first", before, value, help));
+                }
+                _ => lowest = Some(lowest.map_or(value, |before| before.min(value))),
+            }
+        }
+        Ok(())
     }
 }

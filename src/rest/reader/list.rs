@@ -1,6 +1,7 @@
 //! Reads lists: whole, by windows, from the newest down to a mark, or again and again from the last version.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_stream::try_stream;
 use futures::StreamExt;
@@ -11,7 +12,7 @@ use super::super::template::Placeholder;
 use super::super::version::Order;
 use super::ask::{Answer, Asker};
 use super::page::{EnvelopePlan, Next, Progress};
-use super::plan::{Kind, StreamPlan};
+use super::plan::{Kind, PagingPlan, StreamPlan};
 use super::position::Position;
 use super::request::{Prepared, Values};
 use crate::http::Client;
@@ -31,27 +32,41 @@ pub(in crate::rest) struct StreamReader {
     pub(in crate::rest) single: Option<(EnvelopePlan, ElementPlan)>,
     /// Whether the versions of the records that the list deletes are instants.
     deletes_instants: bool,
+    /// Whether the keys in the stubs have turned out not to be the keys of the records.
+    pub(super) has_other_keys: AtomicBool,
+}
+
+impl StreamPlan {
+    /// What to find in each element of the list.
+    pub(in crate::rest) fn elements(&self) -> ElementPlan {
+        let last = match &self.paginate.by {
+            PagingPlan::Last { last, .. } => Some(last),
+            _ => None,
+        };
+        let stub = self.get.as_ref().and_then(|get| get.keys.as_ref());
+        self.record().since(self.since_at.as_ref()).last(last).stub(stub)
+    }
+
+    /// What makes a record of an element.
+    fn record(&self) -> ElementPlan {
+        let deletes = matches!(self.kind, Kind::DeletionsOf(_));
+        ElementPlan::new(&self.key).version(self.version.as_ref()).deleted(self.deleted.as_ref()).deletes(deletes)
+    }
 }
 
 impl StreamReader {
     pub(in crate::rest) fn new(plan: Arc<StreamPlan>, target: Option<&StreamPlan>, client: Client) -> Self {
-        let last = match &plan.paginate.by {
-            super::plan::PagingPlan::Last { last, .. } => Some(last),
-            _ => None,
-        };
-        let stub = plan.get.as_ref().and_then(|get| get.keys.as_ref());
-        let records = || {
-            let deletes = matches!(plan.kind, Kind::DeletionsOf(_));
-            ElementPlan::new(&plan.key).version(plan.version.as_ref()).deleted(plan.deleted.as_ref()).deletes(deletes)
-        };
-        let elements = records().since(plan.since_at.as_ref()).last(last).stub(stub);
-        let single = plan.get.as_ref().map(|get| (EnvelopePlan::new(&get.records, None, &plan.errors.code), records()));
+        let elements = plan.elements();
+        // The key as the record has it, a number or a text: with it, a request for several records names this one.
+        let single = || plan.record().stub(plan.key.first());
+        let single = plan.get.as_ref().map(|get| (EnvelopePlan::new(&get.records, None, &plan.errors.code), single()));
         let has_instants = |plan: &StreamPlan| plan.version.as_ref().is_some_and(|(_, format)| format.is_instant());
         Self {
             envelope: EnvelopePlan::new(&plan.records, Some(&plan.paginate), &plan.errors.code),
             elements,
             single,
             deletes_instants: target.is_some_and(has_instants),
+            has_other_keys: AtomicBool::new(false),
             client,
             plan,
         }
@@ -219,6 +234,9 @@ impl Reading {
                 batch = batch.exclude("gone", missing);
             }
             for row in rows {
+                if row.stub.is_some_and(|key| !keys.contains(&key)) {
+                    self.reader.has_other_keys.store(true, Ordering::Relaxed);
+                }
                 match row.content {
                     Ok(record) => batch.records.push(record),
                     Err(reject) => batch.rejects.push(reject),
@@ -245,6 +263,18 @@ impl Reading {
             error.message()
         )));
         Ok(is_list.then(Batch::unchanged))
+    }
+
+    /// The error of a list with `value` after `before`, which contradicts its order.
+    pub(super) fn unsorted(&self, order: &str, before: i64, value: i64, help: &'static str) -> Error {
+        let format = self.plan().since.format;
+        Error::invalid_data(format!(
+            "the stream {:?} is not sorted {order}: {} comes after {}",
+            self.plan().name,
+            format.write(value),
+            format.write(before)
+        ))
+        .with_help(help)
     }
 
     pub(super) fn gone(&self, error: &Error) -> Error {
@@ -285,6 +315,14 @@ impl Reading {
     pub(super) fn half(&self, asked: i64, error: Error) -> Result<i64> {
         let half = self.plan().since.format.floor(asked / 2);
         if half < 1 { Err(error) } else { Ok(half) }
+    }
+
+    /// The span of the next window. After one that had to be halved, it grows only where there is little: a busy time is not asked for by
+    /// whole windows again and again.
+    pub(super) fn next_span(&self, span: Option<i64>, window: Option<i64>, progress: &Progress) -> Option<i64> {
+        let has_few = self.plan().cap.is_none_or(|cap| progress.records.saturating_mul(4) <= cap);
+        let next = if has_few { span?.saturating_mul(2) } else { span? };
+        Some(next.min(window?))
     }
 
     /// The start of the read, by the server's clock if it tells.
@@ -365,7 +403,7 @@ impl Reading {
                         if keeps_mark && let Some(batch) = pending.take() {
                             yield batch.checkpoint(read.checkpoint()?);
                         }
-                        (from, span) = (Some(end), window);
+                        (from, span) = (Some(end), self.next_span(span, window, &progress));
                     }
                     End::Complete | End::Anchor => break,
                     End::Capped(error) => {

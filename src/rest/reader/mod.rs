@@ -4,7 +4,7 @@ mod ask;
 mod by_version;
 mod downwards;
 mod list;
-mod page;
+pub(super) mod page;
 pub(super) mod plan;
 mod position;
 pub(super) mod request;

@@ -454,9 +454,9 @@ impl StreamPlan {
     pub(in crate::rest) fn is_verifiable(&self) -> bool {
         let Some(get) = &self.get else { return false };
         let is_known = |placeholder: &Placeholder| {
-            !matches!(placeholder, Placeholder::Parent(_) | Placeholder::Since | Placeholder::Until | Placeholder::Keys)
+            !matches!(placeholder, Placeholder::Parent(_) | Placeholder::Since | Placeholder::Until)
         };
-        get.request.has(&Placeholder::Key)
+        get.request.has(if get.keys.is_some() { &Placeholder::Keys } else { &Placeholder::Key })
             && get.request.templates().flat_map(Template::placeholders).all(is_known)
             && self.key.len() == 1
     }

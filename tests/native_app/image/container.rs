@@ -22,25 +22,28 @@ use crate::support::github;
 const TOKEN: &str = "ghp_the_token_of_the_tests";
 const REPOSITORY: &str = "acme/widgets";
 
-/// The example, linked statically. Only its last step differs from the build of the tests, so that nothing else is compiled again;
-/// `build_command` says what a release needs.
+/// The example `github_issues`, linked statically.
 pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["rustc", "--quiet", "--all-features", "--example", "github_issues", "--message-format=json"]);
-        // It shares the build of the tests, and leaves their own example alone, which other tests start.
-        let folder = peers::artefacts().join("peers/static");
-        cargo.arg("--target-dir").arg(&folder).env("CARGO_BUILD_BUILD_DIR", peers::artefacts());
-        // The variables that cargo sets for this test would make some packages compile again.
-        for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_a_package(&name.to_string_lossy())) {
-            cargo.env_remove(name);
-        }
-        let built = succeeded(cargo.args(["--", "-C", "target-feature=+crt-static", "-C", "strip=symbols"]));
-        let messages = String::from_utf8(built.stdout).unwrap();
-        let mut messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        messages.find_map(|message| Some(PathBuf::from(message["executable"].as_str()?))).unwrap()
-    })
+    PROGRAM.get_or_init(|| linked_statically("github_issues"))
+}
+
+/// An example, linked statically. Only its last step differs from the build of the tests, so that nothing else is compiled again;
+/// `build_command` says what a release needs.
+pub(crate) fn linked_statically(example: &str) -> PathBuf {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["rustc", "--quiet", "--all-features", "--example", example, "--message-format=json"]);
+    // It shares the build of the tests, and leaves their own examples alone, which other tests start.
+    let folder = peers::artefacts().join("peers/static");
+    cargo.arg("--target-dir").arg(&folder).env("CARGO_BUILD_BUILD_DIR", peers::artefacts());
+    // The variables that cargo sets for this test would make some packages compile again.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_a_package(&name.to_string_lossy())) {
+        cargo.env_remove(name);
+    }
+    let built = succeeded(cargo.args(["--", "-C", "target-feature=+crt-static", "-C", "strip=symbols"]));
+    let messages = String::from_utf8(built.stdout).unwrap();
+    let mut messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    messages.find_map(|message| Some(PathBuf::from(message["executable"].as_str()?))).unwrap()
 }
 
 /// Whether a variable is among those that cargo sets for the packages that it compiles and runs.
@@ -50,11 +53,11 @@ fn is_of_a_package(name: &str) -> bool {
 }
 
 /// Podman, with all its data in a separate folder.
-struct Podman(TempDir);
+pub(crate) struct Podman(TempDir);
 
 impl Podman {
     /// `None` where there is none.
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         (has("podman") && has("runc")).then(|| Self(TempDir::new().unwrap()))
     }
 
@@ -68,7 +71,7 @@ impl Podman {
     }
 
     /// The beginning of a command that runs an image without any privilege.
-    fn running(&self) -> Command {
+    pub(crate) fn running(&self) -> Command {
         let mut podman = self.command();
         podman.args(["run", "--rm", "--quiet", "--tls-verify=false", "--net=host", "--cap-drop=all"]);
         podman.args(["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024", "--security-opt=no-new-privileges"]);

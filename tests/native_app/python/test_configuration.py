@@ -303,6 +303,15 @@ def test_reference_dialogs_receive_hosts_and_types(app):
     assert json.loads(connector.get_reference_config(app.session, "nobody"))["type"] == "ERROR"
 
 
+def test_the_dialog_also_allows_the_hosts_of_settings(app):
+    app.bind()
+    app.ok("provision_connector", {"settings": {"api_url": "https://GHE.acme.com:8443/api/v3", "proxy": "http://proxy.acme.com"}})
+    access = json.loads(connector.get_reference_config(app.session, "github_external_access"))
+    assert access["payload"]["host_ports"] == ["api.github.com", "ghe.acme.com:8443", "proxy.acme.com:80"]
+    reference = app.ok("get_connector_status")["references"]["github_external_access"]
+    assert (reference["hosts"], reference["missing_settings"]) == (access["payload"]["host_ports"], [])
+
+
 def test_the_program_tests_the_connection(configured):
     configured.account.job = engine.ingesting(configured.real)
     answer = configured.ok("test_connection")

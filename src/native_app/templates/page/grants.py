@@ -42,13 +42,23 @@ def references(status):
         left, right = st.columns([4, 1])
         how = "bound" if reference["bound"] else "**needed**" if reference["required"] else "optional"
         left.markdown(f"{texts.escaped(texts.reference(name))}: {how}")
-        if right.button("Change" if reference["bound"] else "Bind", key=f"bind_{name}", disabled=not dialogs):
+        waits = bool(reference.get("missing_settings"))
+        if waits:
+            left.caption(f"Save the settings below first: the host depends on {setting_labels(reference)}.")
+        elif reference.get("hosts"):
+            left.caption(f"Hosts: {texts.escaped(', '.join(reference['hosts']))}")
+        if right.button("Change" if reference["bound"] else "Bind", key=f"bind_{name}", disabled=not dialogs or waits):
             permissions.request_reference(name)
             message.info(f"When this is done, press Refresh: {texts.escaped(texts.reference(name))}.")
             st.session_state.pop("status", None)
     unbound = [name for name, reference in status["references"].items() if not reference["bound"]]
     if unbound and not dialogs:
         show_statements(map(binding_statement, unbound))
+
+
+def setting_labels(reference):
+    """The labels of the settings that a reference waits for."""
+    return ", ".join(texts.escaped(texts.label(name)) for name in reference["missing_settings"])
 
 
 def show_statements(statements):

@@ -219,7 +219,7 @@ def register_reference(session, ref_name, operation, ref_or_alias):
 
 def get_reference_config(session, ref_name):
     """Snowflake's callback: the configuration with which its dialog creates the object of a reference, as JSON text."""
-    return references.dialog_configuration(ref_name)
+    return references.dialog_configuration(session, ref_name)
 
 
 @raises_on_failure

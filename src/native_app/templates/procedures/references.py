@@ -2,6 +2,8 @@
 
 import json
 
+import hosts
+import settings
 from responses import ProcedureError, ok
 from spec import SPEC
 
@@ -15,7 +17,7 @@ def known():
         return {WAREHOUSE: (True, "INACCESSIBLE_WAREHOUSE")}
     required = SPEC["settings"].get("required", [])
     references = {name: (name in required, "SECRET_UNAVAILABLE") for name in SPEC["secrets"]}
-    if SPEC["hosts"]:
+    if hosts.has_any():
         references[EXTERNAL_ACCESS] = (True, "EAI_UNAVAILABLE")
     references[WAREHOUSE] = (True, "INACCESSIBLE_WAREHOUSE")
     return references
@@ -26,6 +28,16 @@ def bound(session):
     columns = ", ".join(f'SYSTEM$GET_ALL_REFERENCES(?, TRUE) AS "R{index}"' for index in range(len(known())))
     row = session.sql(f"SELECT {columns}", params=list(known())).collect()[0]
     return [name for index, name in enumerate(known()) if is_bound(row[f"R{index}"])]
+
+
+def describe(session, configuration):
+    """Every reference, for the page: that of external access with the hosts, and the settings that others depend on and that are missing."""
+    present = bound(session)
+    described = {name: {"bound": name in present, "required": needed} for name, (needed, _) in known().items()}
+    if EXTERNAL_ACCESS in described:
+        found, missing = hosts.configured(configuration)
+        described[EXTERNAL_ACCESS].update(hosts=found, missing_settings=missing)
+    return described
 
 
 def is_bound(answer):
@@ -61,15 +73,20 @@ def register(session, name, operation, alias):
     return ok(f"{operation.lower()}: {name}", reference=name)
 
 
-def dialog_configuration(name):
+def dialog_configuration(session, name):
     """The configuration with which Snowflake's dialog creates the object of a reference, as JSON text."""
     name = str(name).lower()
-    if name == EXTERNAL_ACCESS and SPEC["hosts"]:
-        # The container mounts secrets by their own references; an integration has to allow only those of type OAUTH2.
-        return json.dumps(
-            {"type": "CONFIGURATION", "payload": {"host_ports": SPEC["hosts"], "allowed_secrets": "NONE"}}
-        )
+    message = f"the app has no settings for the reference {name!r}"
+    if name == EXTERNAL_ACCESS and hosts.has_any():
+        try:
+            configuration = settings.load(session)
+        except ProcedureError:
+            configuration = None
+        found, missing = hosts.configured(configuration)
+        if not missing:
+            # The container mounts secrets by their own references; an integration has to allow only those of type OAUTH2.
+            return json.dumps({"type": "CONFIGURATION", "payload": {"host_ports": found, "allowed_secrets": "NONE"}})
+        message = f"first configure the connector: its host depends on {', '.join(missing)}"
     if name in SPEC["secrets"]:
         return json.dumps({"type": "CONFIGURATION", "payload": {"type": "GENERIC_STRING"}})
-    message = f"the app has no settings for the reference {name!r}"
     return json.dumps({"type": "ERROR", "payload": {"message": message}})

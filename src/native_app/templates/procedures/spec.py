@@ -9,6 +9,7 @@ SPEC = {
     "resource_kind": "<<resource_kind>>",
     # The rule for resource names; None if any text is valid.
     "resource_names": "<<resource_names>>",
+    # The hosts that the container connects to, besides those of settings that are URLs. Settings stand in braces.
     "hosts": "<<hosts>>",
     # The secret settings, each bound by the reference of the same name.
     "secrets": "<<secrets|map(attribute='name')|list>>",

@@ -175,13 +175,12 @@ def report(session):
         "skipped": [],
         "runs_have_streams": True,
     }
-    present = references.bound(session)
-    answer["references"] = {
-        name: {"bound": name in present, "required": needed} for name, (needed, _) in references.known().items()
-    }
     try:
         configuration = settings.load(session)
     except ProcedureError:
+        configuration = None
+    answer["references"] = references.describe(session, configuration)
+    if configuration is None:
         return ok("not configured yet", **answer)
     answer["configuration"] = vars(configuration)
     connected = store.app_store(session).get("connection") is not None

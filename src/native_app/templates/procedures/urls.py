@@ -19,6 +19,13 @@ def violation(text):
     return None
 
 
+def host(text):
+    """The host of a valid URL, with its port unless that is 443."""
+    match = URL.fullmatch(text)
+    port = match["port"] or ("443" if match["scheme"].lower() == "https" else "80")
+    return match["host"].lower() + ("" if int(port) == 443 else f":{int(port)}")
+
+
 def exposes_credentials(text):
     """Whether credentials sent to a URL would travel unencrypted. A proxy does not see them: the source itself uses HTTPS."""
     match = URL.fullmatch(text)

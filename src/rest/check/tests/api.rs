@@ -25,6 +25,45 @@ path = "/t""#,
             ),
             (
                 r#"name = "x"
+base_url="{site}.x.test"
+[[stream]]
+name = "t"
+path = "/t""#,
+                r#"2:10: base_url: "{site}.x.test" is not the URL of an API"#,
+                "write `https://HOST/PATH`; a setting may stand in it: `https://{name}.example.com`",
+            ),
+            (
+                r#"name = "x"
+base_url="https://{token}.x.test"
+auth = { bearer = "{token}" }
+[[stream]]
+name = "t"
+path = "/t""#,
+                "2:10: base_url: `{token}` is a secret, because `auth` has it",
+                "use another setting here: a secret is only sent to sign in",
+            ),
+            (
+                r#"name = "x"
+base_url="https://x.test"
+auth = { oauth2 = { token_url = "https://{id}.x.test", client_id = "{id}", client_secret = "{secret}" } }
+[[stream]]
+name = "t"
+path = "/t""#,
+                "3:33: auth.oauth2.token_url: `{id}` is a secret, because `auth` has it",
+                "use another setting here: a secret is only sent to sign in",
+            ),
+            (
+                r#"name = "x"
+base_url="https://x.test"
+auth = { bearer = "{token}" }
+[[stream]]
+name = "t"
+path = "/t?key={token}""#,
+                "6:8: stream \"t\": path: `{token}` is a secret, because `auth` has it",
+                "use another setting here: a secret is only sent to sign in",
+            ),
+            (
+                r#"name = "x"
 base_url="https://x.test?a=b"
 [[stream]]
 name = "t"

@@ -9,6 +9,7 @@ SPEC = {
     "resource_kind": "file",
     # The rule for resource names; None if any text is valid.
     "resource_names": None,
+    # The hosts that the container connects to, besides those of settings that are URLs. Settings stand in braces.
     "hosts": [],
     # The secret settings, each bound by the reference of the same name.
     "secrets": [],

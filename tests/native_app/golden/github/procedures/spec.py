@@ -23,6 +23,7 @@ SPEC = {
         "url_setting": "api_url",
         "hosts": ["github.com"],
     },
+    # The hosts that the container connects to, besides those of settings that are URLs. Settings stand in braces.
     "hosts": ["api.github.com"],
     # The secret settings, each bound by the reference of the same name.
     "secrets": ["private_key", "token"],

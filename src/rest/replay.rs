@@ -1,0 +1,168 @@
+//! Saved answers, read as the reader would read them.
+
+use bytestring::ByteString;
+use serde::Serialize;
+
+use super::api::Api;
+use super::fields::{Pointer, Row, Wanted};
+use super::reader::page::{Content, EnvelopePlan};
+use super::reader::plan::{ApiPlan, Kind, PagingPlan, StreamPlan};
+use crate::http::{Response, Url};
+use crate::{Error, JsonPath, Record, Result, Step, Version};
+
+/// What a saved answer shows about the description of its stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Replay {
+    /// The stream.
+    pub stream: String,
+    /// The number of records in the answer.
+    pub records: usize,
+    /// What does not fit, and what to do: lower case, without a full stop.
+    pub mistakes: Vec<String>,
+}
+
+/// Reads a saved answer of a stream's list, the body of a page that is not the last one, as the reader would. No request is sent.
+///
+/// These do not fit: no list at `records`, no record in it, a record without its key, its version or the value of `since.at`, no value
+/// where the next page should be, and none that a child stream, or the list of resources, takes from the records. What is in headers,
+/// such as a `Link`, cannot be checked.
+///
+/// # Errors
+/// [`Configuration`](crate::ErrorKind::Configuration): a mistake in the description itself, or there is no such stream.
+pub fn replay(api: &Api, stream: &str, body: &str) -> Result<Replay> {
+    let plan = ApiPlan::parse(&api.clone().validated()?)?;
+    let Some(described) = plan.streams.iter().find(|described| described.name == stream) else {
+        let names: Vec<&str> = plan.streams.iter().map(|stream| stream.name.as_str()).collect();
+        return Err(Error::configuration(format!("there is no stream {stream:?}"))
+            .with_help(format!("the streams are: {}", names.join(", "))));
+    };
+    let url = Url::parse("https://saved.invalid/").map_err(|error| Error::internal("no URL").with_source(error))?;
+    let body = ByteString::from(body);
+    let envelope = EnvelopePlan::new(&described.records, Some(&described.paginate), &described.errors.code);
+    let mut found = Replay { stream: stream.to_owned(), records: 0, mistakes: Vec::new() };
+    match envelope.read(&described.elements(), &Response::saved(url, body.clone())) {
+        Err(error) => {
+            let help = error.help().map(|help| format!("; {help}")).unwrap_or_default();
+            found.mistakes.push(format!("{}{help}", error.message()));
+        }
+        Ok(Content::Code(code)) => {
+            found
+                .mistakes
+                .push(format!("the answer is the error {code:?}; save an answer of success, or correct `errors`"));
+        }
+        Ok(Content::Page(page)) => {
+            found.records = page.rows.len();
+            rows(described, &page.rows, &mut found.mistakes);
+            next_page(described, &page.rows, &body, &mut found.mistakes)?;
+            let records: Vec<&Record> = page.rows.iter().filter_map(|row| row.content.as_ref().ok()).collect();
+            related(&plan, described, &records, &mut found.mistakes)?;
+        }
+    }
+    Ok(found)
+}
+
+/// The records and their own fields.
+fn rows(stream: &StreamPlan, rows: &[Row], mistakes: &mut Vec<String>) {
+    let all = rows.len();
+    if all == 0 {
+        mistakes.push("the answer has no record; save one that has some, or correct `records`".to_owned());
+    }
+    let mut rejects = rows.iter().filter_map(|row| row.content.as_ref().err());
+    if let Some(first) = rejects.next() {
+        let count = 1 + rejects.count();
+        mistakes.push(format!("{count} of {all} records cannot be read: {}; correct `key` or `version`", first.reason));
+    }
+    let shown = |pointers: &[Pointer]| pointers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if let Some((pointers, _)) = &stream.version {
+        let lacks = |row: &&Row| row.content.as_ref().is_ok_and(|record| record.version == Version::NONE);
+        match rows.iter().filter(lacks).count() {
+            0 => {}
+            count => mistakes
+                .push(format!("{count} of {all} records have no version at {}; correct `version`", shown(pointers))),
+        }
+    }
+    if let Some((pointers, _)) = &stream.since_at
+        && stream.kind != Kind::Snapshot
+        && all > 0
+        && rows.iter().all(|row| row.since.is_none())
+    {
+        mistakes.push(format!("no record has a value at {}; correct `since.at`", shown(pointers)));
+    }
+}
+
+/// Where the next page is.
+fn next_page(stream: &StreamPlan, rows: &[Row], body: &str, mistakes: &mut Vec<String>) -> Result<()> {
+    let paginate = &stream.paginate;
+    let leads = match &paginate.by {
+        PagingPlan::Next(pointer) | PagingPlan::Token { token: pointer, .. } => {
+            Some((pointer, "leads to the next page"))
+        }
+        PagingPlan::Last { last, .. } if !rows.is_empty() && rows.iter().all(|row| row.last.is_none()) => {
+            mistakes.push(format!("no record has a value at {last}, which leads to the next page; correct `paginate`"));
+            None
+        }
+        _ => None,
+    };
+    let flags =
+        paginate.more.iter().chain(&paginate.done).map(|pointer| (pointer, "tells whether there are more pages"));
+    for (pointer, what) in leads.into_iter().chain(flags) {
+        if !has(body, pointer)? {
+            mistakes.push(format!(
+                "the answer has nothing at {pointer}, which {what}; correct `paginate`, or save an answer that is not the last page"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What other streams, and the list of resources, take from the records.
+fn related(plan: &ApiPlan, stream: &StreamPlan, records: &[&Record], mistakes: &mut Vec<String>) -> Result<()> {
+    let documents: Vec<&ByteString> = records.iter().filter_map(|record| record.json()).collect();
+    if documents.is_empty() {
+        return Ok(());
+    }
+    let is_nowhere = |pointer: &Pointer| -> Result<bool> {
+        for document in &documents {
+            if has(document, pointer)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    for child in &plan.streams {
+        let Some(parent) = child.parent.as_ref().filter(|parent| parent.stream == stream.name) else { continue };
+        for field in &parent.fields {
+            if is_nowhere(&pointer(field)?)? {
+                let name = &child.name;
+                mistakes.push(format!(
+                    "no record has a value at {field}, which the stream {name:?} needs; correct it there"
+                ));
+            }
+        }
+    }
+    if let Some(list) = plan.resource.as_ref().filter(|list| list.stream == stream.name)
+        && is_nowhere(&list.id)?
+    {
+        mistakes.push(format!("no record has a value at {}, the name of a resource; correct `resource.id`", list.id));
+    }
+    Ok(())
+}
+
+/// The pointer to a path of a document.
+fn pointer(path: &str) -> Result<Pointer> {
+    let path: JsonPath = path.parse()?;
+    Ok(path
+        .steps()
+        .iter()
+        .filter_map(|step| if let Step::Member(name) = step { Some(name.clone()) } else { None })
+        .collect())
+}
+
+/// Whether a text has something at a pointer, be it null.
+fn has(text: &str, pointer: &Pointer) -> Result<bool> {
+    let mut wanted = Wanted::default();
+    let slot = wanted.add(pointer);
+    let found = wanted.scan(text).map_err(|error| Error::invalid_data("the answer is not JSON").with_source(error))?;
+    Ok(found.get(slot).is_some())
+}
