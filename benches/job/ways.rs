@@ -85,8 +85,8 @@ pub(super) fn measure(way: Way, issues: u32, url: &str, file: &Path) -> Outcome<
 }
 
 async fn ingest(source: impl Source, setting: &str, url: &str, file: &Path) -> Outcome<(u64, u64)> {
-    let connector = Connector::new(source, Arc::new(Sqlite::open(file)?))
-        .with_settings([(setting.to_owned(), Value::from(url))]);
+    let connector =
+        Connector::new(source, Arc::new(Sqlite::open(file)?)).with_settings([(setting.to_owned(), Value::from(url))]);
     let report = connector.ingest(IngestRequest::new([Resource::new(REPOSITORY)?])).await?;
     if report.status() != RunStatus::Complete {
         return Err(format!("{:?}", report.runs).into());
