@@ -70,10 +70,10 @@ pub(super) fn measure(way: Way, issues: u32, url: &str, file: &Path) -> Outcome<
             Way::Download => by_hand::download(url, issues).await,
             Way::LowerBound => by_hand::insert(url, issues, file, 8).await,
             Way::PageAfterPage => by_hand::insert(url, issues, file, 1).await,
-            Way::Snowfeed | Way::Idle => ingest(GithubIssues::default(), "api_url", url, file).await,
+            Way::Snowfeed | Way::Idle => ingest(GithubIssues::default(), REPOSITORY, ("api_url", url), file).await,
             Way::Described => {
                 let api = Api::from_toml(include_str!("issues.toml"), "issues.toml")?;
-                ingest(RestSource::new(api)?, "url", url, file).await
+                ingest(RestSource::new(api)?, "github", ("url", url), file).await
             }
         }
     })?;
@@ -84,10 +84,10 @@ pub(super) fn measure(way: Way, issues: u32, url: &str, file: &Path) -> Outcome<
     Ok(())
 }
 
-async fn ingest(source: impl Source, setting: &str, url: &str, file: &Path) -> Outcome<(u64, u64)> {
+async fn ingest(source: impl Source, resource: &str, url: (&str, &str), file: &Path) -> Outcome<(u64, u64)> {
     let connector =
-        Connector::new(source, Arc::new(Sqlite::open(file)?)).with_settings([(setting.to_owned(), Value::from(url))]);
-    let report = connector.ingest(IngestRequest::new([Resource::new(REPOSITORY)?])).await?;
+        Connector::new(source, Arc::new(Sqlite::open(file)?)).with_settings([(url.0.to_owned(), Value::from(url.1))]);
+    let report = connector.ingest(IngestRequest::new([Resource::new(resource)?])).await?;
     if report.status() != RunStatus::Complete {
         return Err(format!("{:?}", report.runs).into());
     }
