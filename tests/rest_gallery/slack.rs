@@ -103,7 +103,7 @@ fn text(record: &Value, field: &str) -> String {
     record[field].as_str().unwrap_or_default().to_owned()
 }
 
-/// A time so many seconds ago, with `n` microseconds, which make it unique in its channel.
+/// The time `seconds` ago, with `n` microseconds, which make it unique in its channel.
 fn ago(seconds: i64, n: i64) -> String {
     format!("{}.{n:06}", Timestamp::now().as_second() - seconds)
 }

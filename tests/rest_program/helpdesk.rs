@@ -16,7 +16,7 @@ use super::Program;
 const TICKETS: u64 = 1_200;
 const COMMENTS: u64 = 3_000;
 const KILLS: u64 = 50;
-/// After so many kills, a database is compared, and the next one begins.
+/// Kills per database. Then the database is compared with the server, and the next one begins.
 const KILLS_PER_DATABASE: u64 = 10;
 
 /// The records of a stream by their ids.
