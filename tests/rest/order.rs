@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use github_server::GithubServer;
 use serde_json::{Value, json};
-use snowfeed::rest::{Action, Order, Paginate, Since, Span, Stream, StreamType, TimeFormat};
+use snowfeed::rest::{Action, Api, Order, Paginate, Since, Span, Stream, StreamType, TimeFormat};
 use snowfeed::testkit::mock_api::{Fault, MockApi, MockList, MockResponse, Paging};
 
 use crate::support::{api, at, connect, keys, last_checkpoint, record_bodies, rows, ticket};
@@ -50,6 +51,19 @@ async fn rule_1_rows_that_move_while_numbered_pages_are_read_are_not_lost() {
             mock.requests().iter().filter_map(|request| request.query("page").map(str::to_owned)).collect();
         assert!(pages.iter().all(|page| page == "2"), "only the last rows, which tie, are paged: {pages:?}");
     }
+}
+
+/// GitHub's links have the id of the repository in place of its name, and the number of the page.
+#[tokio::test]
+async fn page_numbers_behind_links_to_another_path_are_recognized() {
+    let server = GithubServer::builder().oddities(false).repository("acme/widgets", 1_000).start().await.unwrap();
+    let path = "/repos/acme/widgets/issues?state=all&sort=updated&direction=asc&per_page=100";
+    let issues = Stream::new("issues", path).version("/updated_at").cursor("since").order(Order::Version);
+    let source = connect(Api::new("helpdesk", server.url()).stream(issues.paginate(Paginate::link()))).await;
+    assert_eq!(rows(&source.read("issues", None).await.unwrap()).len(), 1_000);
+    let requests = server.requests();
+    assert!(requests.iter().all(|request| request.query("page").is_none()), "{requests:?}");
+    assert!(requests.len() <= 12, "each page is read once, and one row of it again: {}", requests.len());
 }
 
 #[tokio::test]

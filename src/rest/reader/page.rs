@@ -287,19 +287,39 @@ impl Progress {
     }
 }
 
-/// Whether the URL of a next page differs only by a number that grows as those of pages and offsets do: a page number in disguise.
+/// Whether the URL of a next page differs only by a number that grows as those of pages and offsets do: a page number in disguise. It may be
+/// a parameter or a part of the path. Servers write the rest of the path as they like, with an id in place of a name, for example.
 fn is_numbered(from: &Url, to: &Url, count: u64, records: u64) -> bool {
-    if from.path() != to.path() {
-        return false;
-    }
+    let follows = |old: Option<u64>, new: u64| match old {
+        Some(old) => new == old + 1 || count > 0 && new == old + count,
+        None => new == 2 || records > 0 && new == records,
+    };
     let before: Vec<_> = from.query_pairs().collect();
     let added: Vec<_> = to.query_pairs().filter(|pair| !before.contains(pair)).collect();
-    let [(name, value)] = added.as_slice() else { return false };
-    let Ok(value) = value.parse::<u64>() else { return false };
-    let old = before.iter().find(|(other, _)| other == name).and_then(|(_, value)| value.parse::<u64>().ok());
-    match old {
-        Some(old) => value == old + 1 || count > 0 && value == old + count,
-        None => value == 2 || records > 0 && value == records,
+    match added.as_slice() {
+        [] => {
+            let segments = |url: &Url| -> Vec<String> {
+                url.path().split('/').filter(|segment| !segment.is_empty()).map(str::to_owned).collect()
+            };
+            let (before, after) = (segments(from), segments(to));
+            let same = before.iter().zip(&after).take_while(|(before, after)| before == after).count();
+            let number = |segments: &[String]| segments.get(same).and_then(|segment| segment.parse::<u64>().ok());
+            let rest = |segments: &[String]| segments.get(same + 1..).map(<[String]>::to_vec);
+            match (number(&before), number(&after)) {
+                (Some(old), Some(new)) => rest(&before) == rest(&after) && follows(Some(old), new),
+                // The first page has no number: `/items` and `/items/2` or `/items/page/2`.
+                _ => {
+                    let is_longer = same == before.len() && (1..=2).contains(&(after.len() - same));
+                    let last = after.last().and_then(|segment| segment.parse::<u64>().ok());
+                    is_longer && last.is_some_and(|new| follows(None, new))
+                }
+            }
+        }
+        [(name, value)] => {
+            let old = before.iter().find(|(other, _)| other == name).and_then(|(_, value)| value.parse::<u64>().ok());
+            value.parse::<u64>().is_ok_and(|new| follows(old, new))
+        }
+        _ => false,
     }
 }
 
@@ -317,7 +337,21 @@ mod tests {
             ("/t", "/t?page=7", false),
             ("/t?page=2", "/t?page=4", false),
             ("/t?after=x", "/t?after=y", false),
-            ("/t", "/other?page=2", false),
+            // GitHub's links have the id of the repository in place of its name.
+            ("/repos/acme/w/issues?since=a", "/repositories/17/issues?since=a&page=2", true),
+            ("/repositories/17/issues?page=2", "/repositories/17/issues?page=3", true),
+            ("/t/1", "/t/2", true),
+            ("/t/1/items?a=b", "/t/2/items?a=b", true),
+            ("/t/100", "/t/150", true),
+            ("/t", "/t/2", true),
+            ("/t", "/t/page/2", true),
+            ("/t/", "/t/2", true),
+            ("/t", "/t/7", false),
+            ("/t/1", "/t/3", false),
+            ("/t/1/items", "/t/2/other", false),
+            ("/t/a", "/t/b", false),
+            ("/t", "/t", false),
+            ("/t?after=1&at=2", "/t?after=7&at=9", false),
             ("/t?id=1&page=2", "/t?id=2&page=3", false),
         ] {
             let url = |path: &str| Url::parse(&format!("https://api.example{path}")).unwrap();
