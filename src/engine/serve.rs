@@ -43,8 +43,8 @@ impl Connector {
         let runner = ConcurrentRuns::new(self, concurrency);
         let Some(read) = cancel.run_until_cancelled(self.plan()).await else { return Ok(()) };
         let (mut config, plan) = read?;
-        let mut timetable = Timetable::new(plan);
-        timetable.replan();
+        let mut timetable = Timetable::new(plan, self.now());
+        timetable.replan(self.now());
         let (mut read_at, mut cycle) = (Instant::now(), None);
         let mut reading = pin!(Fuse::terminated());
         let mut runs = FuturesUnordered::new();
@@ -78,12 +78,15 @@ impl Connector {
             let next_check = (read_at + every).min(Instant::now() + pause);
             tokio::select! {
                 () = cancel.cancelled() => break,
-                Some((resource, stream)) = ends.recv() => timetable.end(&resource, &stream),
+                Some((resource, stream)) = ends.recv() => timetable.end(&resource, &stream, self.now()),
                 Some(()) = runs.next() => {}
                 read = &mut reading => {
                     (read_at, cycle) = (Instant::now(), None);
                     match read {
-                        Ok(read) => (config, timetable.plan) = read,
+                        Ok((settings, plan)) => {
+                            config = settings;
+                            timetable.set_plan(plan, self.now());
+                        }
                         Err(error) => {
                             tracing::error!(%error, "the configuration cannot be read; continuing with the last one")
                         }

@@ -1,6 +1,7 @@
 //! When to start which streams of which resources.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -32,9 +33,12 @@ pub(super) struct PlannedResource {
 }
 
 /// The planned resources, the running streams, and the times of starts in this process.
+///
+/// With thousands of resources, a cycle has tens of thousands of events (starts and ends of streams), so none of them looks at every
+/// resource: those that wait are kept in the order of the times when they are due.
 #[derive(Debug, Default)]
 pub(super) struct Timetable {
-    pub(super) plan: BTreeMap<Resource, PlannedResource>,
+    plan: BTreeMap<Resource, PlannedResource>,
     /// The streams that are running, or wait for their turn. No set is empty.
     running: BTreeMap<Resource, BTreeSet<String>>,
     /// When the streams of a resource were started together. Needed beside the run history: a run that cannot begin leaves no record, and
@@ -42,16 +46,35 @@ pub(super) struct Timetable {
     started: BTreeMap<Resource, Timestamp>,
     /// The streams that were ever started.
     known: BTreeSet<StateKey>,
+    /// The resources with streams that are not running, and the times when these are due: by the schedule after the last run, or at once
+    /// if one of them was never read.
+    waiting: BTreeMap<Timestamp, BTreeSet<Resource>>,
+    /// The same times, by resource.
+    due: BTreeMap<Resource, Timestamp>,
 }
 
 impl Timetable {
-    pub(super) fn new(plan: BTreeMap<Resource, PlannedResource>) -> Self {
-        Self { plan, ..Self::default() }
+    pub(super) fn new(plan: BTreeMap<Resource, PlannedResource>, now: Timestamp) -> Self {
+        let mut timetable = Self::default();
+        timetable.set_plan(plan, now);
+        timetable
+    }
+
+    /// Replaces the plan. Running streams go on.
+    pub(super) fn set_plan(&mut self, plan: BTreeMap<Resource, PlannedResource>, now: Timestamp) {
+        self.plan = plan;
+        self.waiting.clear();
+        self.due.clear();
+        for resource in self.plan.keys().cloned().collect::<Vec<_>>() {
+            self.update(&resource, now);
+        }
     }
 
     /// Makes unfinished runs due at once, so that after a restart a resource does not wait a day for its next run.
-    pub(super) fn replan(&mut self) {
-        self.plan.values_mut().filter(|planned| planned.is_unfinished).for_each(|planned| planned.last = None);
+    pub(super) fn replan(&mut self, now: Timestamp) {
+        let mut plan = std::mem::take(&mut self.plan);
+        plan.values_mut().filter(|planned| planned.is_unfinished).for_each(|planned| planned.last = None);
+        self.set_plan(plan, now);
     }
 
     /// The selected streams of a resource that the source does not have.
@@ -61,17 +84,19 @@ impl Timetable {
 
     /// Returns the streams to start now, those of the longest waiting resources first, and counts them as running.
     pub(super) fn start(&mut self, now: Timestamp, concurrency: usize) -> Vec<(Resource, Vec<PlannedStream>)> {
-        let mut ready: Vec<_> =
-            self.waiting(now).filter(|(due, _)| *due <= now).map(|(due, resource)| (due, resource.clone())).collect();
-        ready.sort();
-        let mut free = concurrency.saturating_sub(self.running.len());
+        let free = concurrency.saturating_sub(self.running.len());
+        let due = self.waiting.range(..=now).flat_map(|(due, waiting)| waiting.iter().map(|resource| (*due, resource)));
+        let new = due.filter(|(_, resource)| !self.running.contains_key(resource)).take(free);
         // A resource with running streams has its place already.
-        ready.retain(|(_, resource)| {
-            let has_place = self.running.contains_key(resource) || free > 0;
-            free -= usize::from(has_place && !self.running.contains_key(resource));
-            has_place
-        });
-        ready.into_iter().map(|(_, resource)| (resource.clone(), self.start_streams(&resource, now))).collect()
+        let placed = self.running.keys().filter_map(|resource| Some((*self.due.get(resource)?, resource)));
+        let mut ready: Vec<_> = placed.filter(|(due, _)| *due <= now).chain(new).collect();
+        ready.sort();
+        let ready: Vec<Resource> = ready.into_iter().map(|(_, resource)| resource.clone()).collect();
+        let start = |resource: Resource| {
+            let streams = self.start_streams(&resource, now);
+            (resource, streams)
+        };
+        ready.into_iter().map(start).collect()
     }
 
     /// Starts the streams of a resource that are not running: all of them if its schedule says so, otherwise those that were never read.
@@ -88,48 +113,65 @@ impl Timetable {
         }
         self.known.extend(starting.iter().map(|stream| StateKey::new(resource.name(), stream)));
         self.running.entry(resource.clone()).or_default().extend(starting.iter().cloned());
+        self.update(resource, now);
         let streams = self.plan.get_mut(resource).into_iter().flat_map(|planned| &mut planned.streams);
         let streams = streams.filter(|stream| starting.contains(&stream.stream.name));
         streams.map(|stream| PlannedStream { start: stream.start.take(), ..stream.clone() }).collect()
     }
 
     /// Notes that the run of a stream has ended.
-    pub(super) fn end(&mut self, resource: &Resource, stream: &str) {
+    pub(super) fn end(&mut self, resource: &Resource, stream: &str, now: Timestamp) {
         if let Some(running) = self.running.get_mut(resource) {
             running.remove(stream);
             if running.is_empty() {
                 self.running.remove(resource);
             }
         }
+        self.update(resource, now);
     }
 
     /// The time until the next resource is due, at most until the configuration is read again.
     pub(super) fn pause(&self, now: Timestamp, max: Duration) -> Duration {
-        let next = self.waiting(now).map(|(due, _)| due).filter(|due| *due > now).min();
+        let next = self.waiting.range((Bound::Excluded(now), Bound::Unbounded)).next().map(|(due, _)| *due);
         let until = next.and_then(|next| Duration::try_from(next.duration_since(now)).ok());
         until.unwrap_or(max).clamp(Duration::from_millis(10), max)
     }
 
-    /// Whether a resource is due that cannot share the read of the cycle that began at `began`: one that was started with it, so that its
-    /// prefetched states are used up, or one that became due later than [`CYCLE`]. One that only waits for a free place can.
+    /// Whether a resource is due that cannot share the read of the cycle that began at `began`: one that became due later than [`CYCLE`], or
+    /// one that was started with it, so that its prefetched states are used up. One that only waits for a free place can.
     pub(super) fn begins_cycle(&self, began: Timestamp, now: Timestamp) -> bool {
         let has_started = |resource| self.started.get(resource).is_some_and(|started| *started >= began);
-        let is_late = |due: Timestamp| due.duration_since(began) > CYCLE;
-        self.waiting(now).any(|(due, resource)| due <= now && (is_late(due) || has_started(resource)))
+        // What was started with the cycle is due again only after that start.
+        let due = self.waiting.range((Bound::Excluded(began), Bound::Included(now.max(began))));
+        let mut due = due.rev().flat_map(|(due, waiting)| waiting.iter().map(|resource| (*due, resource)));
+        due.any(|(due, resource)| due.duration_since(began) > CYCLE || has_started(resource))
     }
 
-    /// The resources with streams that are not running, and the times when these are due: by the schedule after the last run, or at once
-    /// if one of them was never read.
-    fn waiting(&self, now: Timestamp) -> impl Iterator<Item = (Timestamp, &Resource)> {
-        self.plan.iter().filter_map(move |(resource, planned)| {
-            let mut idle = self.idle(resource, planned).peekable();
-            idle.peek()?;
-            let due = match idle.any(|stream| self.is_new(planned, stream)) {
-                true => Timestamp::MIN,
-                false => self.scheduled(resource, planned, now)?,
-            };
-            Some((due, resource))
-        })
+    /// Determines anew when a resource is due.
+    fn update(&mut self, resource: &Resource, now: Timestamp) {
+        if let Some(due) = self.due.remove(resource)
+            && let Some(waiting) = self.waiting.get_mut(&due)
+        {
+            waiting.remove(resource);
+            if waiting.is_empty() {
+                self.waiting.remove(&due);
+            }
+        }
+        if let Some(due) = self.next(resource, now) {
+            self.due.insert(resource.clone(), due);
+            self.waiting.entry(due).or_default().insert(resource.clone());
+        }
+    }
+
+    /// When the streams of a resource that are not running are due; `None` if there are none, or never.
+    fn next(&self, resource: &Resource, now: Timestamp) -> Option<Timestamp> {
+        let planned = self.plan.get(resource)?;
+        let mut idle = self.idle(resource, planned).peekable();
+        idle.peek()?;
+        match idle.any(|stream| self.is_new(planned, stream)) {
+            true => Some(Timestamp::MIN),
+            false => self.scheduled(resource, planned, now),
+        }
     }
 
     /// The streams of a resource that are not running.
@@ -176,6 +218,10 @@ mod tests {
         starting.into_iter().map(|(resource, _)| resource).collect()
     }
 
+    fn end(timetable: &mut Timetable, name: &str, stream: &str, second: i64) {
+        timetable.end(&resource(name), stream, at(second));
+    }
+
     /// The names of the streams of the only resource that starts.
     fn streams(mut starting: Vec<(Resource, Vec<PlannedStream>)>) -> Vec<String> {
         assert!(starting.len() <= 1, "{starting:?}");
@@ -194,7 +240,8 @@ mod tests {
             dropped: Vec::new(),
         };
         let resources = due.iter().map(|(name, second)| (resource(name), *second));
-        Timetable::new(resources.map(|(name, second)| (name.clone(), planned(&name, second))).collect())
+        let last = due.iter().map(|(_, second)| second - 30).max().unwrap_or_default();
+        Timetable::new(resources.map(|(name, second)| (name.clone(), planned(&name, second))).collect(), at(last))
     }
 
     fn timetable(due: &[(&str, i64)]) -> Timetable {
@@ -206,11 +253,11 @@ mod tests {
         let mut timetable = timetable_of(&[("a", 60)], &["quick", "slow"]);
         assert_eq!(streams(timetable.start(at(65), 1)), ["quick", "slow"]);
         assert!(timetable.start(at(120), 1).is_empty());
-        timetable.end(&resource("a"), "quick");
+        end(&mut timetable, "a", "quick", 120);
         assert!(timetable.start(at(119), 1).is_empty(), "it is due at the full minute");
         assert_eq!(streams(timetable.start(at(120), 1)), ["quick"]);
-        timetable.end(&resource("a"), "quick");
-        timetable.end(&resource("a"), "slow");
+        end(&mut timetable, "a", "quick", 120);
+        end(&mut timetable, "a", "slow", 120);
         assert_eq!(streams(timetable.start(at(180), 1)), ["quick", "slow"]);
     }
 
@@ -218,7 +265,7 @@ mod tests {
     fn a_resource_keeps_its_place_while_one_of_its_streams_runs() {
         let mut timetable = timetable_of(&[("a", 60), ("b", 120)], &["quick", "slow"]);
         assert_eq!(names(timetable.start(at(60), 1)), [resource("a")]);
-        timetable.end(&resource("a"), "quick");
+        end(&mut timetable, "a", "quick", 60);
         assert_eq!(names(timetable.start(at(120), 1)), [resource("a")]);
         assert_eq!(names(timetable.start(at(120), 2)), [resource("b")]);
     }
@@ -229,14 +276,17 @@ mod tests {
         let plan = |timetable: &mut Timetable| {
             let planned = timetable.plan.get_mut(&resource("a")).unwrap();
             planned.unread.insert("new".to_owned());
+            timetable.update(&resource("a"), at(80));
         };
         timetable.plan.get_mut(&resource("a")).unwrap().streams.pop();
+        timetable.update(&resource("a"), at(60));
         assert_eq!(streams(timetable.start(at(65), 1)), ["old"]);
-        timetable.end(&resource("a"), "old");
-        timetable.plan = timetable_of(&[("a", 120)], &["old", "new"]).plan;
+        end(&mut timetable, "a", "old", 65);
+        let planned = timetable_of(&[("a", 120)], &["old", "new"]).plan;
+        timetable.set_plan(planned, at(80));
         plan(&mut timetable);
         assert_eq!(streams(timetable.start(at(80), 1)), ["new"]);
-        timetable.end(&resource("a"), "new");
+        end(&mut timetable, "a", "new", 80);
         assert!(timetable.start(at(81), 1).is_empty(), "without a record, it waits for its schedule like the others");
         assert_eq!(streams(timetable.start(at(120), 1)), ["old", "new"]);
     }
@@ -246,7 +296,7 @@ mod tests {
         let mut timetable = timetable(&[("a", 60)]);
         assert_eq!(names(timetable.start(at(65), 4)), [resource("a")]);
         assert!(names(timetable.start(at(150), 4)).is_empty());
-        timetable.end(&resource("a"), "t");
+        end(&mut timetable, "a", "t", 150);
         assert_eq!(names(timetable.start(at(150), 4)), [resource("a")]);
     }
 
@@ -254,7 +304,7 @@ mod tests {
     fn a_run_without_a_record_is_retried_only_at_the_next_beat() {
         let mut timetable = timetable(&[("a", 60)]);
         names(timetable.start(at(65), 4));
-        timetable.end(&resource("a"), "t");
+        end(&mut timetable, "a", "t", 65);
         assert!(names(timetable.start(at(66), 4)).is_empty());
         assert_eq!(names(timetable.start(at(120), 4)), [resource("a")]);
     }
@@ -263,7 +313,7 @@ mod tests {
     fn several_missed_beats_are_made_up_by_one_run() {
         let mut timetable = timetable(&[("a", 60)]);
         assert_eq!(names(timetable.start(at(1_000), 4)), [resource("a")]);
-        timetable.end(&resource("a"), "t");
+        end(&mut timetable, "a", "t", 1_000);
         assert!(names(timetable.start(at(1_019), 4)).is_empty());
         assert_eq!(names(timetable.start(at(1_020), 4)), [resource("a")]);
     }
@@ -271,16 +321,53 @@ mod tests {
     #[test]
     fn a_resource_that_never_ran_is_due_at_once() {
         let mut timetable = timetable(&[("a", 60)]);
-        timetable.plan.values_mut().for_each(|planned| planned.last = None);
+        timetable.plan.values_mut().for_each(|planned| planned.is_unfinished = true);
+        timetable.replan(at(0));
         assert_eq!(names(timetable.start(at(0), 1)), [resource("a")]);
     }
 
     #[test]
     fn a_future_dated_run_delays_nothing() {
         let mut timetable = timetable(&[("a", 9_960)]);
+        let plan = std::mem::take(&mut timetable.plan);
+        timetable.set_plan(plan, at(5));
         assert_eq!(names(timetable.start(at(5), 4)), [resource("a")]);
-        timetable.end(&resource("a"), "t");
+        end(&mut timetable, "a", "t", 5);
         assert!(names(timetable.start(at(6), 4)).is_empty());
+    }
+
+    /// What the index says is what a look at all resources would say.
+    #[test]
+    fn random_starts_and_ends_leave_the_resources_in_the_order_of_their_times() {
+        let names: Vec<String> = (0..20).map(|number| format!("r{number}")).collect();
+        for seed in 0..50 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let due: Vec<(&str, i64)> = names.iter().map(|name| (name.as_str(), random.i64(1..6) * 60)).collect();
+            let mut timetable = timetable_of(&due, &["one", "two", "three"]);
+            let mut running: Vec<(Resource, String)> = Vec::new();
+            let mut now = 300;
+            for _ in 0..200 {
+                now += random.i64(0..20);
+                for (resource, streams) in timetable.start(at(now), 5) {
+                    running.extend(streams.into_iter().map(|stream| (resource.clone(), stream.stream.name)));
+                }
+                if !running.is_empty() {
+                    let (resource, stream) = running.swap_remove(random.usize(0..running.len()));
+                    timetable.end(&resource, &stream, at(now));
+                }
+                let all = timetable.plan.keys().filter_map(|it| Some((timetable.next(it, at(now))?, it.clone())));
+                let all: BTreeSet<_> = all.collect();
+                let index = timetable.waiting.iter().flat_map(|(due, them)| them.iter().map(|it| (*due, it.clone())));
+                assert_eq!(index.collect::<BTreeSet<_>>(), all, "seed {seed}");
+                assert!(timetable.running.len() <= 5);
+                let began = at(now - random.i64(0..180));
+                let has_started = |it: &Resource| timetable.started.get(it).is_some_and(|started| *started >= began);
+                let begins = |(due, it): &(Timestamp, Resource)| {
+                    *due <= at(now) && (due.duration_since(began) > CYCLE || has_started(it))
+                };
+                assert_eq!(timetable.begins_cycle(began, at(now)), all.iter().any(begins), "seed {seed}");
+            }
+        }
     }
 
     #[test]
@@ -296,7 +383,7 @@ mod tests {
         assert!(!timetable.begins_cycle(at(-1), at(59)) && timetable.begins_cycle(at(-1), at(60)), "late");
         assert!(!timetable.begins_cycle(at(0), at(61)), "it shares the cycle");
         assert_eq!(names(timetable.start(at(61), 1)), [resource("a")]);
-        timetable.end(&resource("a"), "t");
+        end(&mut timetable, "a", "t", 61);
         // `b` still waits for a place. At 120, `a` has used up the states that were read with the cycle.
         assert!(!timetable.begins_cycle(at(55), at(119)) && timetable.begins_cycle(at(55), at(120)));
         assert!(!timetable.begins_cycle(at(119), at(121)), "they were read again");
