@@ -1,5 +1,6 @@
 //! Texts with placeholders.
 
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use crate::{Error, Result};
@@ -66,6 +67,11 @@ fn is_word(text: &str) -> bool {
         && characters.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
+/// Decodes a part of a query.
+pub(super) fn decode(text: &str) -> String {
+    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+}
+
 /// A part of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Part {
@@ -108,6 +114,15 @@ impl Template {
             parts.push(Part::Text(plain));
         }
         Ok(Self(parts))
+    }
+
+    /// The template with its texts decoded, as in a query: `%5B` is `[`, and `+` is a space.
+    pub(super) fn decoded(self) -> Self {
+        let decode = |part| match part {
+            Part::Text(text) => Part::Text(decode(&text)),
+            value @ Part::Value(_) => value,
+        };
+        Self(self.0.into_iter().map(decode).collect())
     }
 
     /// The parts, in order.

@@ -80,6 +80,27 @@ impl TimeFormat {
         }
     }
 
+    /// A value for a question that finds what has `value`, also where the API leaves out the value that it is asked with: one step earlier.
+    /// Servers that write whole seconds may compare whole seconds.
+    pub(super) fn before(self, value: i64) -> i64 {
+        let step = match self {
+            Self::Number => 1,
+            Self::Epoch | Self::Rfc2822 => MICROS,
+            Self::EpochMs => 1_000,
+            Self::Date => 86_400 * MICROS,
+            Self::Rfc3339 => [MICROS, 1_000].into_iter().find(|step| value % step == 0).unwrap_or(1),
+        };
+        value.saturating_sub(step)
+    }
+
+    /// The end of a question's time that reaches at least to `value`. A date means its midnight, which leaves out that day.
+    pub(super) fn end(self, value: i64) -> i64 {
+        match self {
+            Self::Date if self.floor(value) < value => self.floor(value) + 86_400 * MICROS,
+            _ => value,
+        }
+    }
+
     /// The value that is written for a value: the same, or an earlier one.
     pub(super) fn floor(self, value: i64) -> i64 {
         match self {

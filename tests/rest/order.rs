@@ -1,6 +1,7 @@
 //! Orders of lists: re-anchoring, ties, windows, caps, newest first.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use github_server::GithubServer;
 use serde_json::{Value, json};
@@ -64,6 +65,41 @@ async fn page_numbers_behind_links_to_another_path_are_recognized() {
     let requests = server.requests();
     assert!(requests.iter().all(|request| request.query("page").is_none()), "{requests:?}");
     assert!(requests.len() <= 12, "each page is read once, and one row of it again: {}", requests.len());
+}
+
+/// "Changed after" leaves out what has the very time that it is asked with: of several rows of one second, those on the next page.
+#[tokio::test]
+async fn a_filter_that_excludes_its_value_loses_no_row_of_a_tie() {
+    for (tie, size) in [(1, 10), (2, 10), (3, 2), (7, 10), (25, 10)] {
+        let mock = MockApi::start();
+        let requests = Arc::new(AtomicUsize::new(0));
+        let counted = requests.clone();
+        mock.route("/tickets", move |request| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let after = request.query("since").map(str::to_owned).unwrap_or_default();
+            let all = (0..60_i64).map(|id| ticket(u64::try_from(id).unwrap() + 1, 100 + id / tie));
+            let after: Vec<Value> =
+                all.filter(|ticket| ticket["updated_at"].as_str().unwrap() > after.as_str()).collect();
+            let page: usize = request.query("page").map_or(1, |page| page.parse().unwrap());
+            let rows: Vec<&Value> = after.iter().skip((page - 1) * size).take(size).collect();
+            MockResponse::json(&json!(rows))
+        });
+        let source = connect(api(&mock).stream(by_version(Paginate::page("page")))).await;
+        let read = source.read("tickets", None).await.unwrap();
+        assert_eq!(rows(&read).len(), 60, "{tie} rows of one second, pages of {size}");
+        let requests = requests.load(Ordering::SeqCst);
+        assert!(requests < 200, "{requests} requests");
+    }
+}
+
+#[tokio::test]
+async fn a_list_without_the_value_that_it_is_read_by_is_an_error_or_a_warning() {
+    let mock = MockApi::start();
+    list(&mock, Paging::page_number("page").size(10)).extend((1..=30).map(|id| ticket(id, 1)));
+    let mistyped = by_version(Paginate::page("page")).version("/updated");
+    let error = connect(api(&mock).stream(mistyped)).await.read("tickets", None).await.unwrap_err();
+    assert!(error.message().contains("no record of the first page") && error.message().contains("/updated"), "{error}");
+    assert!(error.help().unwrap().contains("`version`"), "{error:?}");
 }
 
 #[tokio::test]
@@ -210,6 +246,22 @@ async fn windows_are_closed_and_follow_each_other_to_the_start_of_the_read() {
     source.read("tickets", middle).await.unwrap();
     let resumed: i64 = mock.requests()[spans.len()].query("since").unwrap().parse().unwrap();
     assert_eq!(resumed, spans[2].0);
+}
+
+/// The end of a question that is a date is its midnight: today's records are before tomorrow's.
+#[tokio::test]
+async fn a_question_until_a_date_has_the_records_of_today() {
+    let mock = MockApi::start();
+    let today = snowfeed::jiff::Timestamp::now();
+    mock.route("/tickets", move |request| {
+        let is_asked = request.query("until").unwrap() > today.to_string().as_str();
+        MockResponse::json(&if is_asked { json!([{"id": 1, "created": today.to_string()}]) } else { json!([]) })
+    });
+    let start = (today - snowfeed::jiff::SignedDuration::from_hours(48)).to_string();
+    let since = Since::new().at("/created").format(TimeFormat::Date).start(start).window(Span::seconds(86_400 * 30));
+    let stream = Stream::new("tickets", "/tickets?since={since}&until={until}").since(since).order(Order::Key);
+    let source = connect(api(&mock).stream(stream.paginate(Paginate::none()))).await;
+    assert_eq!(rows(&source.read("tickets", None).await.unwrap()).len(), 1);
 }
 
 #[tokio::test]

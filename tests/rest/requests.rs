@@ -47,6 +47,26 @@ async fn rule_10_a_value_of_its_own_is_escaped_and_keeps_its_type() {
     }
 }
 
+/// Examples in an API's documentation are encoded already.
+#[tokio::test]
+async fn a_query_in_the_path_is_read_as_in_a_url() {
+    let mock = MockApi::start();
+    let path = "/t?sort%5B0%5D[field]=Name&q=a%20b c&order=updated_at+asc&share=50%25&at={resource}&half=50%";
+    let source = issues(&mock, Stream::new("issues", path)).await;
+    read(&source, "a+b%20c", "issues").await.unwrap();
+    let request = &mock.requests()[0];
+    for (name, value) in [
+        ("sort[0][field]", "Name"),
+        ("q", "a b c"),
+        ("order", "updated_at asc"),
+        ("share", "50%"),
+        ("at", "a+b%20c"),
+        ("half", "50%"),
+    ] {
+        assert_eq!(request.query(name), Some(value), "{name}");
+    }
+}
+
 #[tokio::test]
 async fn rule_10_a_quote_in_graphql_is_refused_and_a_variable_takes_it() {
     let mock = MockApi::start();

@@ -169,7 +169,7 @@ impl Reading {
         let format = self.plan().since.format;
         self.values.since = since.map(|value| format.write(value));
         self.values.start = format.write(start);
-        self.values.until = until.map(|value| format.write(value));
+        self.values.until = until.map(|value| format.write(format.end(value)));
         self.values.request(&self.reader.plan.request)
     }
 
@@ -277,6 +277,25 @@ impl Reading {
         .with_help(help)
     }
 
+    /// Refuses a page of which no record has a value to read on from: the pointer is mistyped.
+    pub(super) fn check_since(&self, rows: &[Row]) -> Result<()> {
+        let mut records = rows.iter().filter(|row| row.content.is_ok()).peekable();
+        if records.peek().is_none() || records.any(|row| row.since.is_some()) {
+            return Ok(());
+        }
+        let plan = self.plan();
+        let at: Vec<String> = plan.since_at.iter().flat_map(|(at, _)| at).map(|pointer| pointer.to_string()).collect();
+        Err(Error::invalid_data(format!(
+            "no record of the first page of the stream {:?} has {} at {}",
+            plan.name,
+            plan.since.format,
+            at.join(" or ")
+        ))
+        .with_help(
+            "correct `version`, or `since.at`: the pointer to what the API filters and sorts by, and its `format`",
+        ))
+    }
+
     pub(super) fn gone(&self, error: &Error) -> Error {
         Error::new(ErrorKind::NotFound, error.message().to_owned())
             .with_context("stream", &self.plan().name)
@@ -338,7 +357,9 @@ impl Reading {
             let now = Timestamp::now().as_microsecond();
             let keeps_mark = matches!(plan.kind, Kind::Incremental | Kind::DeletionsOf(_));
             let floor = self.position.mark.map(|mark| mark.saturating_sub(self.overlap()));
-            let stops_at = floor.filter(|_| plan.order == Some(Order::VersionDescending));
+            let is_descending = plan.order == Some(Order::VersionDescending);
+            let stops_at = floor.filter(|_| is_descending);
+            let relies_on_since = plan.kind == Kind::Incremental && (is_descending || !plan.since.format.is_instant());
             let has_until = plan.request.has(&Placeholder::Until);
             let resumed = self.position.read.clone();
             let mut started = resumed.as_ref().map(|read| read.started);
@@ -376,6 +397,12 @@ impl Reading {
                         Answer::Split(error) => break End::Capped(error),
                     };
                     let began = *started.get_or_insert(Self::started(page.date, now));
+                    if relies_on_since && progress.pages == 1
+                        && let Err(error) = self.check_since(&page.rows)
+                    {
+                        let warning = format!("{}: each run reads all of it", error.message());
+                        self.asker.monitor.event(SourceEvent::Warning(warning));
+                    }
                     let values: Vec<Option<i64>> = page.rows.iter().map(|row| row.since).collect();
                     newest = newest.max(values.iter().copied().flatten().max());
                     let is_below = |stop: i64| {

@@ -15,7 +15,7 @@ use super::super::paginator::Paginator;
 use super::super::pointers::Pointers;
 use super::super::related::ParentOf;
 use super::super::stream::{Stream, StreamType};
-use super::super::template::{JsonTemplate, Placeholder, Template};
+use super::super::template::{JsonTemplate, Placeholder, Template, decode};
 use super::super::time::TimeFormat;
 use super::super::version::Order;
 use crate::stream::{PLAIN_NAME, is_plain};
@@ -136,7 +136,8 @@ impl RequestPlan {
         let mut parameters = Vec::new();
         for pair in written.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            parameters.push((name.to_owned(), Template::parse(value)?));
+            // As in the URL of an example; the values of placeholders are not.
+            parameters.push((decode(name), Template::parse(value)?.decoded()));
         }
         parameters.extend(named(query)?);
         Ok(Self {
