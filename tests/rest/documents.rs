@@ -27,6 +27,7 @@ const HELPDESK: &str = include_str!("../../examples/helpdesk.toml");
 #[test]
 fn the_example_is_the_same_as_a_file_and_through_the_builder() {
     let file = ApiFile::parse(HELPDESK, "helpdesk.toml").unwrap();
+    assert_eq!(file.warnings, [], "it is right on the first check");
     assert_eq!(file.api, example::helpdesk());
     RestSource::new(file.api).unwrap();
 }
