@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::super::api::{Api, Auth};
-use super::super::errors::Errors;
+use super::super::errors::{Action, Errors};
 use super::super::fields::Pointer;
 use super::super::pace::Pace;
 use super::super::paginate::{Paginate, Paging};
@@ -238,7 +238,7 @@ pub(in crate::rest) struct ParentPlan {
 #[derive(Debug, Clone, Default)]
 pub(in crate::rest) struct ErrorPlan {
     pub(in crate::rest) code: Vec<Pointer>,
-    pub(in crate::rest) actions: BTreeMap<String, super::super::errors::Action>,
+    pub(in crate::rest) actions: BTreeMap<String, Action>,
 }
 
 impl ErrorPlan {
@@ -247,6 +247,25 @@ impl ErrorPlan {
         actions.extend(stream.actions.clone());
         let code = pointers(&stream.code)?.into_iter().chain(pointers(&api.code)?).collect();
         Ok(Self { code, actions })
+    }
+
+    /// The action for an answer, and the code or the status that names it. A code says more than a status.
+    pub(in crate::rest) fn action(&self, status: u16, code: Option<&str>) -> Option<(Action, String)> {
+        let named = |name: &str| Some((*self.actions.get(name)?, name.to_owned()));
+        code.and_then(named).or_else(|| named(&status.to_string()))
+    }
+
+    /// Whether an answer of a rate limit may mean something else than to wait.
+    pub(in crate::rest) fn may_read_limits(&self) -> bool {
+        !self.code.is_empty() || self.actions.contains_key("429")
+    }
+
+    /// Whether an answer of a rate limit means something else than to wait. The status 403 says nothing about limits, so that only a code
+    /// changes what such an answer means.
+    pub(in crate::rest) fn reads_limit(&self, status: u16, code: Option<&str>) -> bool {
+        let by_code = code.and_then(|code| self.actions.get(code));
+        let action = by_code.or_else(|| self.actions.get("429").filter(|_| status == 429));
+        action.is_some_and(|action| *action != Action::Wait)
     }
 }
 
