@@ -15,9 +15,7 @@ pub(crate) fn helpdesk() -> Api {
         .cursor("updated_since")
         .order(Order::Version)
         .get("/tickets/{key}");
-    let comments = Stream::new("comments", "/tickets/{parent.id}/comments")
-        .parent("tickets")
-        .records("/comments");
+    let comments = Stream::new("comments", "/tickets/{parent.id}/comments").parent("tickets").records("/comments");
     Api::new("helpdesk", "{url}")
         .auth(Auth::bearer("{token}"))
         .resource("workspaces", "/id")

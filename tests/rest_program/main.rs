@@ -7,6 +7,7 @@ mod described;
 mod helpdesk;
 #[path = "../support/json_schema.rs"]
 mod json_schema;
+mod live_check;
 mod own;
 mod replay;
 mod schema;

@@ -22,6 +22,7 @@ pub(super) use self::drift::{is_page_number, is_page_size};
 use self::problem::Problems;
 pub use self::problem::{Problem, Severity};
 use self::relations::depends_on;
+pub(super) use self::warnings::{PAGINATE, drift_help};
 use super::api::Api;
 use super::place::Place;
 use super::stream::Stream;

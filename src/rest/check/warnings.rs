@@ -2,7 +2,7 @@
 
 use super::super::place::Place;
 use super::super::stream::{Stream, StreamType};
-use super::super::version::Order;
+use super::super::version::{Order, Since};
 use super::drift::{Drift, drift};
 use super::problem::Problems;
 use super::stream::is_asked_since;
@@ -14,29 +14,37 @@ pub(super) fn check(problems: &mut Problems<'_>) {
         pages(problems, stream, &at);
         parents(problems, stream, &at);
         deletions(problems, stream, &at);
+        windows(problems, stream, &at);
     }
 }
 
+/// What to do about a list that does not say how it continues.
+pub(in crate::rest) const PAGINATE: &str =
+    "add `paginate`; write `paginate = \"none\"` if the answer always has all records";
+
 fn pages(problems: &mut Problems<'_>, stream: &Stream, at: &Place) {
     if stream.paginate.is_none() && problems.api.paginate.is_none() {
-        let help = "add `paginate`; write `paginate = \"none\"` if the answer always has all records";
-        return problems.warn(at.clone(), "only the first page is read: the list has no `paginate`", help);
+        return problems.warn(at.clone(), "only the first page is read: the list has no `paginate`", PAGINATE);
     }
+    // What links hold, only an answer shows: the reader warns about it.
     let drift = drift(problems.api, stream, None);
-    let help = match (drift, stream.order) {
+    if let Some(help) = drift_help(drift, stream.order) {
+        problems.warn(at.clone().key("paginate"), drift.to_string(), help);
+    }
+}
+
+/// What to do about a list in which changes hide records; `None` if none do.
+pub(in crate::rest) fn drift_help(drift: Drift, order: Option<Order>) -> Option<&'static str> {
+    match (drift, order) {
         (Drift::Updates, Some(Order::Version)) => {
-            "add `cursor`, so that page one can be asked for again from the last version"
+            Some("add `cursor`, so that page one can be asked for again from the last version")
         }
-        (Drift::Updates, _) => {
-            "ask for an order and name it with `order`: \"version\" with a cursor misses nothing, \"key\" only hides records behind deletions"
-        }
-        (Drift::Deletions, _) => "run `ingest --reconcile` from time to time, or use a token if the API has one",
-        (Drift::Links, _) => {
-            "run `snowfeed try` with its URL, which compares two links; ask for an order, and name it with `order`"
-        }
-        _ => return,
-    };
-    problems.warn(at.clone().key("paginate"), drift.to_string(), help);
+        (Drift::Updates, _) => Some(
+            "ask for an order and name it with `order`: \"version\" with a cursor misses nothing, \"key\" only hides records behind deletions",
+        ),
+        (Drift::Deletions, _) => Some("run `ingest --reconcile` from time to time, or use a token if the API has one"),
+        _ => None,
+    }
 }
 
 fn parents(problems: &mut Problems<'_>, stream: &Stream, at: &Place) {
@@ -62,4 +70,13 @@ fn deletions(problems: &mut Problems<'_>, stream: &Stream, at: &Place) {
         let help = "add `deleted`, a stream with `deletes`, or `get`, which lets `ingest --reconcile` verify what a list lacks";
         problems.warn(at.clone(), "records that are deleted stay: nothing finds deletions", help);
     }
+}
+
+fn windows(problems: &mut Problems<'_>, stream: &Stream, at: &Place) {
+    let Some(Since { start: None, window: Some(window), .. }) = &stream.since else { return };
+    let at = at.clone().key("since").key("window");
+    let help = format!(
+        "say when the API's first records are from: `since = {{ start = \"2020-01-01\", window = \"{window}\" }}`"
+    );
+    problems.warn(at, "a first read asks for each window since 1970, however little they hold", help);
 }
