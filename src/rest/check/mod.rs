@@ -42,6 +42,15 @@ pub fn check(api: &Api) -> Vec<Problem> {
     if problems.all.is_empty() {
         warnings::check(&mut problems);
     }
+    // Of a default for all streams, each stream finds the same.
+    let mut seen: Vec<Problem> = Vec::new();
+    problems.all.retain(|problem| {
+        let is_new = !seen.contains(problem);
+        if is_new {
+            seen.push(problem.clone());
+        }
+        is_new
+    });
     problems.all.sort_by_key(|problem| problem.severity == Severity::Warning);
     problems.all
 }

@@ -49,6 +49,21 @@ fn what_its_author_may_not_expect_is_a_warning() {
             "x:8:31: stream \"t\": since.window: a first read asks for each window since 1970, however little they hold",
             "say when the API's first records are from: `since = { start = \"2020-01-01\", window = \"30d\" }`",
         ),
+        (
+            format!("settings = {{ sites = {{ help = \"x\" }} }}\n{one_page}"),
+            "x:3:22: settings.sites: nothing in the description uses the setting",
+            "write `{sites}` where it belongs, or remove it; `{site}` is another one",
+        ),
+        (
+            format!("{one_page}query = {{ api_key = \"{{code}}\" }}"),
+            "x:7:21: stream \"t\": query.api_key: `{code}` looks like a credential, and is stored and shown as any setting",
+            "move it to `auth`, where settings are secrets: `auth = { query = { api_key = \"{code}\" } }`",
+        ),
+        (
+            format!("{one_page}headers = {{ X-Api-Token = \"{{code}}\" }}"),
+            "x:7:27: stream \"t\": headers.X-Api-Token: `{code}` looks like a credential, and is stored and shown as any setting",
+            "move it to `auth`, where settings are secrets: `auth = { header = { X-Api-Token = \"{code}\" } }`",
+        ),
     ] {
         assert_eq!(warnings(&text), [(expected.to_owned(), help.to_owned())], "{text}");
     }
