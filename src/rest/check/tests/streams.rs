@@ -76,7 +76,7 @@ path = "/t#x""#,
             (
                 r#"[[stream]]
 name = "u"
-path = "/t/{site""#,
+path = "/t/{}""#,
                 r#"9:8: stream "u": path: a brace in the path belongs to no placeholder"#,
                 "write a placeholder as `{word}`, with letters, digits and `_`",
             ),

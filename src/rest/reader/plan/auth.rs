@@ -1,9 +1,8 @@
 //! How requests sign in.
 
-use super::named;
 use crate::Result;
 use crate::rest::api::Auth;
-use crate::rest::template::Template;
+use crate::rest::template::{Template, named};
 
 /// How to sign in.
 #[derive(Clone)]

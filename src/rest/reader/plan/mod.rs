@@ -19,7 +19,7 @@ use crate::rest::paginator::Paginator;
 use crate::rest::pointers::Pointers;
 use crate::rest::related::ParentOf;
 use crate::rest::stream::{Stream, StreamType};
-use crate::rest::template::{JsonTemplate, Placeholder, Template};
+use crate::rest::template::{JsonTemplate, Placeholder, Template, named};
 use crate::rest::time::TimeFormat;
 use crate::rest::version::Order;
 use crate::stream::{PLAIN_NAME, is_plain};
@@ -399,10 +399,6 @@ fn json_path(pointer: &str) -> Result<String> {
     let path = steps.collect::<Vec<_>>().join(".");
     path.parse::<JsonPath>()?;
     Ok(path)
-}
-
-fn named(pairs: &BTreeMap<String, String>) -> Result<Vec<(String, Template)>> {
-    pairs.iter().map(|(name, value)| Ok((name.clone(), Template::parse(value)?))).collect()
 }
 
 fn pointers(pointers: &Pointers) -> Result<Vec<Pointer>> {
