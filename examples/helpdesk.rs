@@ -14,15 +14,12 @@ pub(crate) fn helpdesk() -> Api {
         .version("/updated_at")
         .cursor("updated_since")
         .order(Order::Version)
-        .paginate(Paginate::token("/next_cursor", "cursor"))
         .get("/tickets/{key}");
-    let comments = Stream::new("comments", "/tickets/{parent.id}/comments")
-        .parent("tickets")
-        .records("/comments")
-        .paginate(Paginate::page("page").more("/has_more"));
+    let comments = Stream::new("comments", "/tickets/{parent.id}/comments").parent("tickets").records("/comments");
     Api::new("helpdesk", "{url}")
         .auth(Auth::bearer("{token}"))
         .resource("workspaces", "/id")
+        .paginate(Paginate::token("/next_cursor", "cursor"))
         .stream(workspaces)
         .stream(tickets)
         .stream(comments)

@@ -17,6 +17,7 @@ use super::settings::Configured;
 use super::{Connector, StreamSelection};
 use crate::{
     Counts, Error, ErrorKind, Mode, Resource, ResourceConfig, Result, RunRecord, RunStatus, Settings, StateKey,
+    StreamKind, StreamSpec,
 };
 
 /// A request to ingest resources.
@@ -260,8 +261,8 @@ impl ConcurrentRuns {
         Self { budget: ReadBudget::new(limits), connector, permits, allow_deletions: false }
     }
 
-    /// Runs streams of one resource, each after the one that it [requires](crate::StreamSpec::requires). `on_end` gets the name of each
-    /// stream whose run has ended.
+    /// Runs streams of one resource, each after the one that it [requires](crate::StreamSpec::requires), and children after the lists that
+    /// delete their parents. `on_end` gets the name of each stream whose run has ended.
     pub(super) async fn run_all(
         &self,
         streams: Vec<PlannedStream>,
@@ -270,14 +271,15 @@ impl ConcurrentRuns {
         cancel: &CancellationToken,
         on_end: impl Fn(&str),
     ) -> Vec<RunRecord> {
-        let names: BTreeSet<String> = streams.iter().map(|planned| planned.stream.name.clone()).collect();
+        let before: Vec<BTreeSet<String>> =
+            streams.iter().map(|planned| streams_before(&planned.stream, &streams)).collect();
         let ended = watch::Sender::new(BTreeSet::new());
         let turn = Mutex::new(());
-        let runs = streams.into_iter().map(|planned| async {
-            let name = planned.stream.name.clone();
-            if let Some(required) = planned.stream.requires().filter(|required| names.contains(*required)) {
+        let runs = streams.into_iter().zip(before).map(|(planned, before)| async {
+            let (name, before) = (planned.stream.name.clone(), before);
+            if !before.is_empty() {
                 // The sender lives as long as the runs.
-                let _ = ended.subscribe().wait_for(|ended: &BTreeSet<String>| ended.contains(required)).await;
+                let _ = ended.subscribe().wait_for(|ended: &BTreeSet<String>| before.is_subset(ended)).await;
             }
             // Only one stream of a resource waits for a permit, so that one with many streams does not keep the others waiting. The
             // semaphore is never closed; without a permit, a run would only use more memory.
@@ -310,4 +312,20 @@ impl ConcurrentRuns {
         let run = Run::new(&self.connector, planned, config, mode, self.allow_deletions, cancel);
         run.execute(start, self.budget.clone()).await
     }
+}
+
+/// The names of the planned streams that must have ended before this one: the one that it requires, and for the children of deleted records
+/// to go in the same run, the lists that delete its parents. None of these waits for a child.
+fn streams_before(stream: &StreamSpec, planned: &[PlannedStream]) -> BTreeSet<String> {
+    let parent = stream.child_of().map(|child| &child.parent);
+    let comes_before = |other: &StreamSpec| {
+        stream.requires() == Some(&other.name)
+            || matches!(&other.kind, StreamKind::DeletionsOf(target) if Some(target) == parent)
+    };
+    planned
+        .iter()
+        .map(|other| &other.stream)
+        .filter(|other| comes_before(other))
+        .map(|other| other.name.clone())
+        .collect()
 }

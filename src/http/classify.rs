@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 use url::Url;
 
 use super::layer::{HttpRequest, HttpResponse, HttpService};
-use super::rate_limit::{self, Throttled};
+use super::rate_limit;
 use super::response::Response;
 use super::transport::MAX_ERROR_BODY;
 use super::{error, links, server_message};
@@ -54,7 +54,7 @@ impl ClassifyLayer {
             let response = self.inner.call(request).await?;
             let now = Timestamp::now();
             // Only a stack without rate limiting lets one through.
-            if let Some(throttled) = Throttled::from_response(response.status, &response.headers, &response.body, now) {
+            if let Some(throttled) = rate_limit::throttled_by(request, &response) {
                 request.is_untouched = true;
                 request.times_throttled += 1;
                 return Err(error::throttled(response.status, throttled.wait(request.times_throttled), &request.url));

@@ -140,6 +140,9 @@ pub(super) fn status(status: u16, body: &str, retry_after: Option<Duration>, url
             .with_retry(advice)
             .with_help("try again later; if it persists, contact the operator of the server"),
         409 => invalid("the server reports a conflict with the current state"),
+        // Only a reader that gives it another meaning than to wait sees it.
+        429 => new(ErrorKind::RateLimited, "the server answers too many requests with a limit")
+            .with_help("send fewer requests, or try again later"),
         422 => invalid("the server cannot process this request"),
         400..=499 => invalid("the server rejects this request"),
         _ => invalid("the server sent an unexpected status"),

@@ -50,6 +50,8 @@ pub struct HttpRequest<'a> {
     pub(super) secret_query: Vec<(String, SecretString)>,
     /// Whether the reader decides about responses with an error status.
     pub(super) allows_errors: bool,
+    /// Whether a response of a rate limit is for the reader, too.
+    pub(super) reads_limits: Option<LimitFilter>,
     pub(super) monitor: &'a Monitor,
     /// Reads an accepted response; its errors may cause a retry.
     pub(super) reader: &'a mut (dyn FnMut(Response) -> Result<()> + Send),
@@ -77,6 +79,9 @@ pub struct HttpRequest<'a> {
     /// Sees the headers of each response before its body is read.
     pub(super) on_headers: Option<HeaderListener>,
 }
+
+/// Decides by the status and the body whether a response of a rate limit is for the reader.
+pub(super) type LimitFilter = Arc<dyn Fn(u16, &[u8]) -> bool + Send + Sync>;
 
 /// Sees the headers of each response of a request.
 pub(super) type HeaderListener = Arc<dyn Fn(&HeaderMap, &Monitor) + Send + Sync>;

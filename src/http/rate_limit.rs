@@ -235,9 +235,7 @@ impl HttpService for RateLimitLayer {
             let _permit = self.limiter.acquire(request.monitor, &mut request.waited).await?;
             request.queued += arrived.elapsed();
             let response = self.inner.call(request).await?;
-            let throttled =
-                Throttled::from_response(response.status, &response.headers, &response.body, Timestamp::now());
-            let Some(throttled) = throttled else {
+            let Some(throttled) = throttled_by(request, &response) else {
                 self.limiter.record_response();
                 return Ok(response);
             };
@@ -245,6 +243,14 @@ impl HttpService for RateLimitLayer {
             self.limiter.record_throttled(throttled.limit, throttled.wait(request.times_throttled));
         }
     }
+}
+
+/// The rate limit that rejects a request, unless its reader gives such a response another meaning.
+pub(super) fn throttled_by(request: &HttpRequest<'_>, response: &HttpResponse) -> Option<Throttled> {
+    let HttpResponse { status, headers, body } = response;
+    let throttled = Throttled::from_response(*status, headers, body, Timestamp::now())?;
+    let is_read = request.reads_limits.as_ref().is_some_and(|reads| reads(*status, body));
+    (!is_read).then_some(throttled)
 }
 
 /// Waits, and reports why and until when.

@@ -10,7 +10,7 @@ use url::Url;
 use super::classify::MAX_VALIDATOR;
 use super::client::Client;
 use super::error;
-use super::layer::HttpRequest;
+use super::layer::{HttpRequest, LimitFilter};
 use super::links;
 use super::response::Response;
 use crate::error::redact;
@@ -26,6 +26,7 @@ pub struct Request {
     headers: Result<HeaderMap>,
     body: Option<Body>,
     allows_errors: bool,
+    reads_limits: Option<LimitFilter>,
     allowed_statuses: Vec<u16>,
     is_idempotent: bool,
     max_attempts_at_this_size: u32,
@@ -50,6 +51,7 @@ impl Request {
             headers: Ok(HeaderMap::new()),
             body: None,
             allows_errors: false,
+            reads_limits: None,
             allowed_statuses: Vec::new(),
             is_idempotent,
             max_attempts_at_this_size: u32::MAX,
@@ -120,6 +122,13 @@ impl Request {
         self
     }
 
+    /// Returns those responses of a rate limit for which `filter` is true of the status and the body: they mean something else.
+    #[cfg(feature = "rest")]
+    pub(crate) fn read_limits(mut self, filter: impl Fn(u16, &[u8]) -> bool + Send + Sync + 'static) -> Self {
+        self.reads_limits = Some(std::sync::Arc::new(filter));
+        self
+    }
+
     /// Marks a POST as idempotent, so that it is retried like a GET even if the server may have acted on it.
     pub fn idempotent(mut self) -> Self {
         self.is_idempotent = true;
@@ -182,6 +191,7 @@ impl Request {
             body: self.body.map(|body| body.bytes).transpose()?,
             secret_query: Vec::new(),
             allows_errors: self.allows_errors,
+            reads_limits: self.reads_limits,
             monitor,
             reader: &mut reader,
             allowed_statuses: self.allowed_statuses,

@@ -140,7 +140,10 @@ impl Api {
 
 /// The default and the description of a setting.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { default = \"https://api.example.com\", help = \"the URL\" }"
+)]
 #[non_exhaustive]
 pub struct Setting {
     /// Its value unless a user sets one. Without it, the setting is required.
@@ -320,7 +323,7 @@ impl fmt::Debug for OAuth2 {
 
 /// The stream that lists the resources.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { stream = \"workspaces\", id = \"/id\" }")]
 #[non_exhaustive]
 pub struct ResourceList {
     /// The name of the stream.

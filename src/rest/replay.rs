@@ -8,7 +8,7 @@ use super::fields::{Pointer, Row, Wanted};
 use super::reader::page::{Content, EnvelopePlan};
 use super::reader::plan::{ApiPlan, Kind, PagingPlan, StreamPlan};
 use crate::http::{Response, Url};
-use crate::{Error, JsonPath, Record, Result, Step, Version};
+use crate::{Error, Record, Result, Version};
 
 /// What a saved answer shows about the description of its stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -133,7 +133,7 @@ fn related(plan: &ApiPlan, stream: &StreamPlan, records: &[&Record], mistakes: &
     for child in &plan.streams {
         let Some(parent) = child.parent.as_ref().filter(|parent| parent.stream == stream.name) else { continue };
         for field in &parent.fields {
-            if is_nowhere(&pointer(field)?)? {
+            if is_nowhere(&Pointer::of_path(field)?)? {
                 let name = &child.name;
                 mistakes.push(format!(
                     "no record has a value at {field}, which the stream {name:?} needs; correct it there"
@@ -147,16 +147,6 @@ fn related(plan: &ApiPlan, stream: &StreamPlan, records: &[&Record], mistakes: &
         mistakes.push(format!("no record has a value at {}, the name of a resource; correct `resource.id`", list.id));
     }
     Ok(())
-}
-
-/// The pointer to a path of a document.
-fn pointer(path: &str) -> Result<Pointer> {
-    let path: JsonPath = path.parse()?;
-    Ok(path
-        .steps()
-        .iter()
-        .filter_map(|step| if let Step::Member(name) = step { Some(name.clone()) } else { None })
-        .collect())
 }
 
 /// Whether a text has something at a pointer, be it null.

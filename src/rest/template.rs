@@ -1,5 +1,7 @@
 //! Texts with placeholders.
 
+use std::collections::BTreeMap;
+
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
@@ -145,6 +147,14 @@ impl Template {
             _ => None,
         }
     }
+}
+
+/// Parses the values of named texts, such as parameters and headers.
+///
+/// # Errors
+/// As for [`Template::parse`].
+pub(super) fn named(pairs: &BTreeMap<String, String>) -> Result<Vec<(String, Template)>> {
+    pairs.iter().map(|(name, value)| Ok((name.clone(), Template::parse(value)?))).collect()
 }
 
 impl std::fmt::Display for Template {

@@ -64,7 +64,7 @@ impl From<Version> for VersionTable {
 
 /// What `{since}` is: from where on the API is asked for what has changed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { start = \"2024-01-01\", overlap = \"5m\" }")]
 #[non_exhaustive]
 pub struct Since {
     /// Pointers to what the API filters by, if that is not the version; of several, the greatest value counts.

@@ -167,7 +167,7 @@ fn helpdesk(tickets: u64) -> (MockApi, MockList) {
     api.list("/workspaces").records_at("/workspaces").insert(json!({"id": "acme", "plan": "pro"}));
     let list = api.list("/tickets").filter("workspace", "workspace").since("updated_since", "updated_at");
     let list = list.sort_by("updated_at").paging(Paging::cursor("cursor", "/next_cursor").size(20)).lookup();
-    let paging = Paging::page_number("page").size(3).more("/has_more");
+    let paging = Paging::cursor("cursor", "/next_cursor").size(3);
     let comments = api.child_list("/tickets/{ticket}/comments", &list).records_at("/comments").paging(paging);
     for id in 1..=tickets {
         let at = format!("2024-01-01T00:{:02}:{:02}Z", id / 60, id % 60);

@@ -79,7 +79,7 @@ async fn a_code_without_an_action_is_an_error_that_says_what_to_write() {
 
 #[tokio::test]
 async fn a_code_about_the_credentials_says_to_check_them() {
-    for (status, advice) in [(401, "check the token: "), (200, "check the credentials, ")] {
+    for (status, advice) in [(401, "check the token: "), (200, "check the credentials: ")] {
         let mock = MockApi::start();
         answers(&mock, "/messages", vec![code(status, "token_revoked")]);
         let error = connect(chat(&mock).stream(messages())).await.error("messages").await;
@@ -148,4 +148,83 @@ async fn a_token_that_expires_again_and_again_ends_with_its_error() {
     let stream = messages().paginate(Paginate::token("/next", "cursor")).on_error(422, Action::Restart);
     let error = connect(api(&mock).stream(stream)).await.error("messages").await;
     assert_eq!((error.status(), mock.requests().len()), (Some(422), 12));
+}
+
+#[tokio::test]
+async fn a_rate_limit_can_mean_something_else() {
+    let limited = || MockResponse::new(429).with_header("Retry-After", "3600");
+    let with_code = |code: &str| {
+        let body = json!({"error": code}).to_string();
+        limited().with_header("Content-Type", "application/json").with_body(body)
+    };
+    for (answer, kind, is_skipped) in [
+        (limited(), ErrorKind::RateLimited, false),
+        (with_code("daily_quota"), ErrorKind::RateLimited, false),
+        (with_code("not_in_plan"), ErrorKind::RateLimited, true),
+    ] {
+        let mock = MockApi::start();
+        answers(&mock, "/messages", vec![answer]);
+        let described = api(&mock)
+            .error_code("/error")
+            .on_error(429, Action::Fail)
+            .on_error("daily_quota", Action::Fail)
+            .on_error("not_in_plan", Action::Skip);
+        let read = connect(described.stream(messages())).await.read("messages", None).await;
+        match read {
+            Ok(batches) => assert!(is_skipped && batches[0].is_unchanged, "{batches:?}"),
+            Err(error) => {
+                assert_eq!((error.kind(), error.status(), is_skipped), (kind, Some(429), false), "{error}");
+                assert!(error.to_string().contains("/messages") && error.help().is_some(), "{error:?}");
+            }
+        }
+        assert_eq!(mock.requests().len(), 1, "nothing waits for an hour");
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_about_a_rate_limit_is_not_said_about_others() {
+    let soon = |status: u16| MockResponse::new(status).with_header("Retry-After", "0");
+    for (answer, described) in [
+        // The status of a credential that may not read this, and a limit by its header.
+        (soon(403), api(&MockApi::start()).on_error(403, Action::Skip)),
+        (soon(429), api(&MockApi::start()).on_error(429, Action::Wait)),
+        (soon(429), api(&MockApi::start()).on_error(429, Action::Retry)),
+        (code(429, "ratelimited"), chat(&MockApi::start()).on_error(429, Action::Fail)),
+    ] {
+        let mock = MockApi::start();
+        answers(&mock, "/messages", vec![answer, found()]);
+        let mut described = described;
+        described.base_url = mock.url().to_owned();
+        let batches = connect(described.stream(messages())).await.read("messages", None).await.unwrap();
+        assert_eq!((keys(&batches).len(), mock.requests().len()), (1, 2));
+    }
+}
+
+#[tokio::test]
+async fn a_code_in_a_successful_answer_says_that_the_server_refuses() {
+    for (name, kind, help) in [
+        ("invalid_auth", ErrorKind::Authentication, "check the credentials: they may be wrong, expired or revoked"),
+        (
+            "AUTHENTICATION_ERROR",
+            ErrorKind::Authentication,
+            "check the credentials: they may be wrong, expired or revoked",
+        ),
+        ("fatal_error", ErrorKind::InvalidData, "look the code up in the documentation of the API"),
+    ] {
+        let mock = MockApi::start();
+        answers(&mock, "/messages", vec![code(200, name)]);
+        let described = chat(&mock).on_error(name, Action::Fail);
+        let error = connect(described.stream(messages())).await.error("messages").await;
+        assert_eq!((error.kind(), error.code()), (kind, Some(name)), "{error}");
+        assert_eq!(error.message(), format!("the server refuses the request: it answers 200 with the code {name:?}"));
+        assert_eq!(error.help(), Some(help));
+        assert_eq!(mock.requests().len(), 1);
+    }
+    // Codes of other things, in which words about credentials stand.
+    for name in ["expired_page_token", "author_not_found", "invalid_cursor"] {
+        let mock = MockApi::start();
+        answers(&mock, "/messages", vec![code(200, name)]);
+        let error = connect(chat(&mock).stream(messages())).await.error("messages").await;
+        assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
+    }
 }

@@ -10,19 +10,26 @@ use snowfeed::rest::{Api, RestSource};
 use snowfeed::testkit::conformance::SourceCase;
 use snowfeed::testkit::mock_api::{Fault, MockApi, MockList, Paging};
 use snowfeed::{Mode, Resource, Settings};
+use tempfile::TempDir;
 
+use crate::secrets;
 use crate::support::{at, patient};
+
+const TOKEN: &str = "secret-token-1";
 
 struct Helpdesk {
     api: MockApi,
     tickets: MockList,
     comments: MockList,
+    /// Holds the credential.
+    folder: TempDir,
 }
 
 impl Helpdesk {
     /// Two workspaces; in the first, this many tickets with two comments each.
     fn new(tickets: u64) -> Self {
         let api = MockApi::start();
+        api.require_bearer(TOKEN);
         let workspaces = api.list("/workspaces").records_at("/workspaces");
         workspaces.extend([json!({"id": "acme", "plan": "pro"}), json!({"id": "other", "plan": "free"})]);
         let list = api
@@ -32,9 +39,9 @@ impl Helpdesk {
             .sort_by("updated_at")
             .paging(Paging::cursor("cursor", "/next_cursor").size(5))
             .lookup();
-        let paging = Paging::page_number("page").size(3).more("/has_more");
+        let paging = Paging::cursor("cursor", "/next_cursor").size(3);
         let comments = api.child_list("/tickets/{ticket}/comments", &list).records_at("/comments").paging(paging);
-        let helpdesk = Self { api, tickets: list, comments };
+        let helpdesk = Self { api, tickets: list, comments, folder: TempDir::new().unwrap() };
         (1..=tickets).for_each(|id| helpdesk.open(id, i64::try_from(id).unwrap()));
         helpdesk
     }
@@ -48,13 +55,15 @@ impl Helpdesk {
     }
 
     fn source() -> RestSource {
-        RestSource::new(Api::from_toml(include_str!("helpdesk.toml"), "helpdesk.toml").unwrap())
+        RestSource::new(Api::from_toml(include_str!("../../examples/helpdesk.toml"), "helpdesk.toml").unwrap())
             .unwrap()
             .retry(patient())
     }
 
     fn settings(&self) -> Settings {
-        [("url".to_owned(), self.api.url().into())].into_iter().collect()
+        let secrets = secrets::settings(&self.folder, &[("token", TOKEN)]);
+        let url = [("url".to_owned(), self.api.url().into())];
+        secrets.values().clone().into_iter().chain(url).collect()
     }
 
     fn connector(&self, memory: &Memory) -> Connector {
@@ -78,7 +87,7 @@ fn case() -> SourceCase {
     let settings = helpdesk.settings();
     let next = AtomicU64::new(13);
     let (tickets, comments, api) = (helpdesk.tickets.clone(), helpdesk.comments.clone(), helpdesk.api.clone());
-    SourceCase::new(Helpdesk::source(), settings, acme()).keeping(api).changing(move || {
+    SourceCase::new(Helpdesk::source(), settings, acme()).keeping((api, helpdesk.folder)).changing(move || {
         let id = next.fetch_add(1, Ordering::SeqCst);
         let seconds = i64::try_from(id).unwrap();
         tickets.insert(json!({"id": id, "workspace": "acme", "subject": "new", "updated_at": at(seconds)}));

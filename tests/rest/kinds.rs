@@ -82,6 +82,30 @@ async fn a_list_of_deletions_deletes_from_its_target() {
 }
 
 #[tokio::test]
+async fn what_a_list_of_deletions_deletes_takes_its_children_with_it_in_the_same_run() {
+    let (mock, memory) = (MockApi::start(), Memory::new());
+    let tickets = mock.list("/tickets").since("since", "updated_at").sort_by("updated_at");
+    let notes = mock.child_list("/tickets/{ticket}/notes", &tickets);
+    let trash = mock.list("/trash");
+    tickets.extend((1..=3).map(|id| ticket(id, i64::try_from(id).unwrap())));
+    (1..=3).for_each(|id| notes.of(id).insert(json!({"id": id * 10})));
+    let described = api(&mock)
+        .stream(Stream::new("tickets", "/tickets").version("/updated_at").cursor("since").order(Order::Version))
+        .stream(Stream::new("notes", "/tickets/{parent.id}/notes").parent("tickets"))
+        .stream(Stream::new("tickets_deleted", "/trash").deletes("tickets"));
+    let connector = connector(described, &memory);
+    ingest(&connector, Mode::Incremental).await;
+    assert_eq!(live(&memory, "notes"), ["10", "20", "30"]);
+    tickets.delete(2);
+    trash.insert(json!({"id": 2}));
+    ingest(&connector, Mode::Incremental).await;
+    assert_eq!(
+        (live(&memory, "tickets"), live(&memory, "notes")),
+        (vec!["1".into(), "3".into()], vec!["10".into(), "30".into()])
+    );
+}
+
+#[tokio::test]
 async fn a_record_that_says_so_is_deleted() {
     for (marker, gone, there) in [
         (Deleted::at("/trashed"), json!({"trashed": true}), json!({"trashed": false})),

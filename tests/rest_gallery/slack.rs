@@ -361,7 +361,7 @@ async fn wrong_credentials_are_one_clear_error() {
     let slack = Slack::with_token(1, 1, "xoxb-wrong");
     let (error, help) = slack.described.check_error().await;
     assert_eq!(slack.described.mock.count("*"), 1);
-    assert!(error.contains("the server answers with the error \"invalid_auth\""), "{error}");
+    assert!(error.contains("the server refuses the request: it answers 200 with the code \"invalid_auth\""), "{error}");
     assert!(!error.contains("xoxb") && help.starts_with("check the credentials"), "{error}: {help}");
 }
 

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use serde_json::Value;
 use snowfeed::backends::Memory;
-use snowfeed::engine::{Connector, IngestReport, IngestRequest};
+use snowfeed::engine::{Connector, Event, IngestReport, IngestRequest};
 use snowfeed::jiff::Timestamp;
 use snowfeed::rest::{Api, ApiFile, RestSource};
 use snowfeed::testkit::conformance::SourceCase;
 use snowfeed::testkit::mock_api::{Fault, MockApi, MockRequest, MockResponse};
-use snowfeed::{Mode, Resource, RetryConfig, RunStatus, Settings, Source};
+use snowfeed::{Mode, Resource, RetryConfig, RunStatus, Settings, Source, SourceEvent};
 use tempfile::TempDir;
 
 /// The text of a description of the gallery.
@@ -107,6 +107,20 @@ impl Described {
     pub(crate) async fn check_error(&self) -> (String, String) {
         let error = self.connector(&Memory::new()).check().await.expect_err("the check must fail");
         (error.to_string(), error.help().unwrap_or_default().to_owned())
+    }
+
+    /// What a check warns about.
+    pub(crate) async fn check_warnings(&self) -> Vec<String> {
+        let warned = Arc::<Mutex<Vec<String>>>::default();
+        let noted = warned.clone();
+        let connector = self.connector(&Memory::new()).observer(move |event: &Event| {
+            if let Event::Remote(SourceEvent::Warning(warning)) = event {
+                noted.lock().unwrap().push(warning.clone());
+            }
+        });
+        connector.check().await.unwrap();
+        let warned = warned.lock().unwrap();
+        warned.clone()
     }
 
     /// The errors of an ingestion that does not complete.

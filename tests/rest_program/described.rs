@@ -111,3 +111,35 @@ fn a_command_without_a_source_says_how_to_name_one() {
         assert!(ended.stderr.ends_with("help: write `--source FILE.toml`, once\n"), "{ended:?}");
     }
 }
+
+#[test]
+fn a_stored_setting_that_became_part_of_the_host_sends_no_credential_elsewhere() {
+    let (api, thief) = (MockApi::start(), MockApi::start());
+    api.list("/tickets");
+    thief.list("/tickets");
+    let host = thief.url().strip_prefix("http://").unwrap();
+    // First it is a parameter, which may be any text. Then it stands in the host.
+    let before = description(api.url()).replace("\"/tickets\"", "\"/tickets?site={site}\"");
+    let after = description("http://{site}").replace("name = \"tickets\"", "name = \"tickets\"\npaginate = \"none\"");
+    let program = Program::new()
+        .variable("HELPDESK_TOKEN", "secret-token-1")
+        .variable("SNOWFEED_SOURCE", "helpdesk.toml")
+        .file("helpdesk.toml", &before);
+    program.run(&["configure", &format!("site={host}")]).expect(0);
+    program.run(&["ingest", "helpdesk"]).expect(0);
+    assert_eq!((api.count("/tickets"), thief.count("/tickets")), (1, 0));
+    let program = program.file("helpdesk.toml", &after);
+    for command in [&["check"][..], &["ingest", "helpdesk"], &["discover"]] {
+        let ended = program.run(command).expect(4);
+        assert!(ended.stderr.contains("`site`") && ended.stderr.contains("\nhelp: "), "{ended:?}");
+        assert!(!ended.stderr.contains("secret-token-1"), "{ended:?}");
+    }
+    // A name is allowed there, and the credential was still not given for it.
+    let (name, _) = host.split_once(':').unwrap();
+    let program = program.file("helpdesk.toml", &before);
+    program.run(&["configure", &format!("site={name}")]).expect(0);
+    let program = program.file("helpdesk.toml", &after);
+    let ended = program.run(&["ingest", "helpdesk"]).expect(4);
+    assert!(ended.stderr.contains("was not given for the stored setting `site`"), "{ended:?}");
+    assert_eq!(thief.requests().len(), 0, "the other server has the credential");
+}

@@ -13,6 +13,7 @@ use snowfeed::testkit::mock_api::{Fault, MockApi, MockList, Paging};
 
 use super::Program;
 
+const TOKEN: &str = "secret-token-1";
 const TICKETS: u64 = 1_200;
 const COMMENTS: u64 = 3_000;
 const KILLS: u64 = 50;
@@ -35,11 +36,12 @@ struct Helpdesk {
 impl Helpdesk {
     fn new() -> Self {
         let api = MockApi::start();
+        api.require_bearer(TOKEN);
         api.list("/workspaces").records_at("/workspaces").insert(json!({"id": "acme"}));
         let paging = Paging::cursor("cursor", "/next_cursor").size(100).size_parameter("limit");
         let tickets = api.list("/tickets").filter("workspace", "workspace").since("updated_since", "updated_at");
         let tickets = tickets.sort_by("updated_at").paging(paging).lookup();
-        let paging = Paging::page_number("page").size(2).more("/has_more");
+        let paging = Paging::cursor("cursor", "/next_cursor").size(2);
         let comments = api.child_list("/tickets/{ticket}/comments", &tickets).records_at("/comments").paging(paging);
         let random = Arc::new(Mutex::new(fastrand::Rng::with_seed(7)));
         let helpdesk = Self { api, tickets, comments, changes: Arc::default(), random };
@@ -97,9 +99,10 @@ impl Helpdesk {
 
     fn program(&self) -> Program {
         Program::new()
-            .file("helpdesk.toml", include_str!("../rest/helpdesk.toml"))
+            .file("helpdesk.toml", include_str!("../../examples/helpdesk.toml"))
             .variable("SNOWFEED_SOURCE", "helpdesk.toml")
             .variable("HELPDESK_URL", self.api.url())
+            .variable("HELPDESK_TOKEN", TOKEN)
     }
 
     /// What the tables lack, what they have in an old form, and what only they have.

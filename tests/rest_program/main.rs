@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
 mod described;
+mod guide;
 mod helpdesk;
 #[path = "../support/json_schema.rs"]
 mod json_schema;
+mod live_check;
 mod own;
 mod replay;
 mod schema;

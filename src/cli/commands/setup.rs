@@ -1,6 +1,7 @@
 //! Settings and their check.
 
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clap_complete::Shell;
 use serde::Serialize;
@@ -18,7 +19,7 @@ use crate::cli::settings::parse_argument;
 use crate::cost::Budget;
 use crate::engine::{Connector, Event, StreamCheck};
 use crate::error::REDACTED;
-use crate::{Error, Result, Source, SourceSpec};
+use crate::{Error, Result, Source, SourceEvent, SourceSpec};
 
 /// One check and its result.
 #[derive(Debug, Serialize)]
@@ -33,6 +34,8 @@ struct Check {
 struct Checks {
     all: Vec<Check>,
     errors: Vec<(String, Error)>,
+    /// What the source has warned about meanwhile.
+    warnings: Arc<Mutex<Vec<String>>>,
 }
 
 impl Checks {
@@ -46,6 +49,25 @@ impl Checks {
         self.all.push(Check { name, ok, detail });
     }
 
+    /// What the source has warned about, each once.
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes what the source warns about.
+    fn watch(&self) -> impl Fn(&Event) + Send + Sync + 'static {
+        let warnings = self.warnings.clone();
+        move |event| {
+            let (Event::Remote(event) | Event::Source { event, .. }) = event else { return };
+            if let SourceEvent::Warning(warning) = event {
+                let mut warnings = warnings.lock().unwrap_or_else(PoisonError::into_inner);
+                if !warnings.contains(warning) {
+                    warnings.push(warning.clone());
+                }
+            }
+        }
+    }
+
     fn table(&self) -> String {
         let word = |ok: bool| if ok { "ok" } else { "failed" };
         let row = |check: &Check| vec![check.name.to_owned(), word(check.ok).to_owned(), check.detail.clone()];
@@ -56,6 +78,7 @@ impl Checks {
 pub(super) async fn check<S: Source>(session: Session<S>) -> Result<Exit> {
     let (output, spec, warnings) = (session.output, session.spec.clone(), session.warnings.clone());
     let checks = run_checks(session).await;
+    let warnings: Vec<String> = warnings.into_iter().chain(checks.warnings()).collect();
     let error = checks.errors.first().map(|(_, error)| error.report());
     let document = json!({"source": spec.name, "version": spec.version, "warnings": warnings, "checks": checks.all, "error": error});
     output.result(&document, || checks.table())?;
@@ -91,7 +114,11 @@ async fn run_checks<S: Source>(session: Session<S>) -> Checks {
     checks.add("settings", connector.settings().await.map(|_| given));
     if checks.errors.is_empty() {
         let (progress, watching) = (session.progress.clone(), session.progress.clone());
-        let connector = connector.observer(move |event: &Event| watching.event(event));
+        let warned = checks.watch();
+        let connector = connector.observer(move |event: &Event| {
+            watching.event(event);
+            warned(event);
+        });
         let answer = progress.watch(&name, connector.check()).await;
         checks.add("remote", answer.map(|()| format!("{name} answers")));
         if checks.errors.is_empty() {

@@ -22,6 +22,7 @@ pub(super) use self::drift::{is_page_number, is_page_size};
 use self::problem::Problems;
 pub use self::problem::{Problem, Severity};
 use self::relations::depends_on;
+pub(super) use self::warnings::{PAGINATE, drift_help};
 use super::api::Api;
 use super::place::Place;
 use super::stream::Stream;
@@ -41,6 +42,15 @@ pub fn check(api: &Api) -> Vec<Problem> {
     if problems.all.is_empty() {
         warnings::check(&mut problems);
     }
+    // Of a default for all streams, each stream finds the same.
+    let mut seen: Vec<Problem> = Vec::new();
+    problems.all.retain(|problem| {
+        let is_new = !seen.contains(problem);
+        if is_new {
+            seen.push(problem.clone());
+        }
+        is_new
+    });
     problems.all.sort_by_key(|problem| problem.severity == Severity::Warning);
     problems.all
 }

@@ -1,8 +1,10 @@
 //! Placeholders, and what fills them.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
-use super::super::api::{Auth, OAuth2};
+use super::super::api::{Api, Auth, OAuth2};
 use super::super::file::closest;
 use super::super::get::Get;
 use super::super::place::Place;
@@ -21,6 +23,19 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
             .all(|part| part.starts_with(is_start) && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
     };
     text.split('{').skip(1).filter_map(|after| after.split_once('}')).map(|(word, _)| word).filter(is_word)
+}
+
+/// What is wrong with a placeholder that is written as other languages write it, and what to write.
+fn foreign_braces(text: &str) -> Option<(String, String)> {
+    let word = |before: &str, after: &str| {
+        words(text).find(|word| text.contains(&format!("{before}{{{word}}}{after}"))).map(str::to_owned)
+    };
+    let write = |word: &str| format!("write `{{{word}}}`");
+    if let Some(word) = word("{", "}") {
+        return Some((format!("`{{{{{word}}}}}` has two pairs of braces"), write(&word)));
+    }
+    let word = word("$", "")?;
+    Some((format!("`${{{word}}}` has a `$` before its braces"), write(&word)))
 }
 
 /// What fills the placeholders of a text.
@@ -61,6 +76,9 @@ impl<'a> Uses<'a> {
 
     /// Checks that something fills each placeholder of a text.
     pub(super) fn check(&self, problems: &mut Problems<'_>, text: &str, at: Place) {
+        if let Some((message, help)) = foreign_braces(text) {
+            problems.error(at.clone(), message, help);
+        }
         for word in words(text) {
             if let Some((message, help)) = self.unfilled(problems, word) {
                 problems.error(at.clone(), message, help);
@@ -161,6 +179,39 @@ fn signs_in(auth: &Auth, word: &str) -> bool {
             has(client_id) || client_secret.as_ref().is_some_and(has) || refresh_token.as_ref().is_some_and(has)
         }
     }
+}
+
+/// The settings that the placeholders of a description name.
+pub(super) fn settings_in(api: &Api) -> BTreeSet<&str> {
+    fn in_value<'a>(value: &'a Value, texts: &mut Vec<&'a str>) {
+        match value {
+            Value::String(text) => texts.push(text),
+            Value::Array(list) => list.iter().for_each(|value| in_value(value, texts)),
+            Value::Object(map) => map.values().for_each(|value| in_value(value, texts)),
+            _ => {}
+        }
+    }
+    let mut texts = vec![api.base_url.as_str()];
+    texts.extend(api.headers.values().map(String::as_str));
+    match &api.auth {
+        Some(Auth::Bearer(token)) => texts.push(token),
+        Some(Auth::Basic(user, password)) => texts.extend([user.as_str(), password]),
+        Some(Auth::Header(map) | Auth::Query(map)) => texts.extend(map.values().map(String::as_str)),
+        Some(Auth::Oauth2(OAuth2 { token_url, grant, client_id, client_secret, refresh_token, scope })) => {
+            texts.extend([token_url.as_str(), client_id]);
+            texts.extend([grant, client_secret, refresh_token, scope].into_iter().flatten().map(String::as_str));
+        }
+        None => {}
+    }
+    for stream in &api.streams {
+        texts.push(&stream.path);
+        texts.extend(stream.query.values().chain(stream.headers.values()).map(String::as_str));
+        texts.extend(stream.get.iter().map(|get| get.path.as_str()));
+        let bodies = stream.body.iter().chain(stream.get.iter().filter_map(|get| get.body.as_ref()));
+        bodies.flat_map(Map::values).for_each(|value| in_value(value, &mut texts));
+    }
+    let words = texts.into_iter().flat_map(words);
+    words.filter(|word| !BUILT_IN.contains(word) && !word.contains('.')).collect()
 }
 
 /// Whether the list's request has this placeholder itself.

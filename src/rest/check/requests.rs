@@ -36,7 +36,24 @@ fn path(problems: &mut Problems<'_>, path: &str, at: Place) {
         problems.error(at, "the path does not begin with `/`", format!("write {:?}", format!("/{path}")));
     } else if path.contains('#') {
         problems.error(at, "the path has a fragment, which is never sent", "remove `#` and what follows");
+    } else if steps(path).contains(char::is_whitespace) {
+        problems.error(at, "the path has a space", "remove it, or write `%20`");
+    } else if has_stray_brace(steps(path)) {
+        let help = "write a placeholder as `{word}`, with letters, digits and `_`";
+        problems.error(at, "a brace in the path belongs to no placeholder", help);
     }
+}
+
+/// The path without its query, which may have any text.
+fn steps(path: &str) -> &str {
+    path.split('?').next().unwrap_or_default()
+}
+
+/// Whether a text has a brace that is not one of a placeholder.
+fn has_stray_brace(text: &str) -> bool {
+    let rest = words(text).fold(text.to_owned(), |rest, word| rest.replacen(&format!("{{{word}}}"), "", 1));
+    // Two pairs of braces are another mistake.
+    rest.contains(['{', '}']) && !text.contains("{{")
 }
 
 /// Checks the texts of a body.

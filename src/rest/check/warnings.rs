@@ -1,42 +1,58 @@
 //! What can be read, but not as its author may think.
 
+use std::collections::BTreeMap;
+
+use super::super::file::closest;
 use super::super::place::Place;
 use super::super::stream::{Stream, StreamType};
-use super::super::version::Order;
+use super::super::version::{Order, Since};
 use super::drift::{Drift, drift};
+use super::placeholders::{BUILT_IN, settings_in, words};
 use super::problem::Problems;
 use super::stream::is_asked_since;
 
 pub(super) fn check(problems: &mut Problems<'_>) {
     let api = problems.api;
+    unused_settings(problems);
+    secrets(problems, &api.headers, "header", &Place::api().key("headers"));
     for (index, stream) in api.streams.iter().enumerate() {
         let at = Place::stream(index, &stream.name);
         pages(problems, stream, &at);
         parents(problems, stream, &at);
         deletions(problems, stream, &at);
+        windows(problems, stream, &at);
+        secrets(problems, &stream.headers, "header", &at.clone().key("headers"));
+        secrets(problems, &stream.query, "query", &at.clone().key("query"));
     }
 }
 
+/// What to do about a list that does not say how it continues.
+pub(in crate::rest) const PAGINATE: &str =
+    "add `paginate`; write `paginate = \"none\"` if the answer always has all records";
+
 fn pages(problems: &mut Problems<'_>, stream: &Stream, at: &Place) {
     if stream.paginate.is_none() && problems.api.paginate.is_none() {
-        let help = "add `paginate`; write `paginate = \"none\"` if the answer always has all records";
-        return problems.warn(at.clone(), "only the first page is read: the list has no `paginate`", help);
+        return problems.warn(at.clone(), "only the first page is read: the list has no `paginate`", PAGINATE);
     }
+    // What links hold, only an answer shows: the reader warns about it.
     let drift = drift(problems.api, stream, None);
-    let help = match (drift, stream.order) {
+    if let Some(help) = drift_help(drift, stream.order) {
+        problems.warn(at.clone().key("paginate"), drift.to_string(), help);
+    }
+}
+
+/// What to do about a list in which changes hide records; `None` if none do.
+pub(in crate::rest) fn drift_help(drift: Drift, order: Option<Order>) -> Option<&'static str> {
+    match (drift, order) {
         (Drift::Updates, Some(Order::Version)) => {
-            "add `cursor`, so that page one can be asked for again from the last version"
+            Some("add `cursor`, so that page one can be asked for again from the last version")
         }
-        (Drift::Updates, _) => {
-            "ask for an order and name it with `order`: \"version\" with a cursor misses nothing, \"key\" only hides records behind deletions"
-        }
-        (Drift::Deletions, _) => "run `ingest --reconcile` from time to time, or use a token if the API has one",
-        (Drift::Links, _) => {
-            "run `snowfeed try` with its URL, which compares two links; ask for an order, and name it with `order`"
-        }
-        _ => return,
-    };
-    problems.warn(at.clone().key("paginate"), drift.to_string(), help);
+        (Drift::Updates, _) => Some(
+            "ask for an order and name it with `order`: \"version\" with a cursor misses nothing, \"key\" only hides records behind deletions",
+        ),
+        (Drift::Deletions, _) => Some("run `ingest --reconcile` from time to time, or use a token if the API has one"),
+        _ => None,
+    }
 }
 
 fn parents(problems: &mut Problems<'_>, stream: &Stream, at: &Place) {
@@ -61,5 +77,45 @@ fn deletions(problems: &mut Problems<'_>, stream: &Stream, at: &Place) {
     if is_incremental && !is_found {
         let help = "add `deleted`, a stream with `deletes`, or `get`, which lets `ingest --reconcile` verify what a list lacks";
         problems.warn(at.clone(), "records that are deleted stay: nothing finds deletions", help);
+    }
+}
+
+fn windows(problems: &mut Problems<'_>, stream: &Stream, at: &Place) {
+    let Some(Since { start: None, window: Some(window), .. }) = &stream.since else { return };
+    let at = at.clone().key("since").key("window");
+    let help = format!(
+        "say when the API's first records are from: `since = {{ start = \"2020-01-01\", window = \"{window}\" }}`"
+    );
+    problems.warn(at, "a first read asks for each window since 1970, however little they hold", help);
+}
+
+/// Finds settings that are declared under a name that no placeholder has.
+fn unused_settings(problems: &mut Problems<'_>) {
+    let api = problems.api;
+    let used = settings_in(api);
+    for name in api.settings.keys().filter(|name| !used.contains(name.as_str())) {
+        let near = closest(name, used.iter().copied().filter(|other| !api.settings.contains_key(*other)));
+        let near = near.map(|other| format!("; `{{{other}}}` is another one")).unwrap_or_default();
+        let help = format!("write `{{{name}}}` where it belongs, or remove it{near}");
+        let at = Place::api().key("settings").key(name);
+        problems.warn(at, "nothing in the description uses the setting", help);
+    }
+}
+
+/// Finds settings in places that usually hold a credential. Only those in `auth` are secrets. `way` is the key of `auth` for such a place.
+fn secrets(problems: &mut Problems<'_>, values: &BTreeMap<String, String>, way: &str, at: &Place) {
+    for (name, value) in values {
+        let plain = name.to_lowercase().replace('-', "_");
+        let is_secret = ["api_key", "apikey", "access_token", "api_token", "auth_token", "secret", "password"]
+            .iter()
+            .any(|word| plain.contains(word));
+        let setting = words(value).find(|word| !BUILT_IN.contains(word) && !word.contains('.'));
+        if let Some(setting) = setting.filter(|_| is_secret) {
+            let message = format!("`{{{setting}}}` looks like a credential, and is stored and shown as any setting");
+            let help = format!(
+                "move it to `auth`, where settings are secrets: `auth = {{ {way} = {{ {name} = {value:?} }} }}`"
+            );
+            problems.warn(at.clone().key(name), message, help);
+        }
     }
 }

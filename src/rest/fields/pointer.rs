@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{Error, Result};
+use crate::{Error, JsonPath, Result, Step};
 
 /// A [JSON pointer](https://www.rfc-editor.org/rfc/rfc6901): the names, or numbers, on the way to a value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,6 +13,16 @@ impl Pointer {
     /// The names on the way, unescaped. An element of a list has its number, from 0.
     pub(in crate::rest) fn steps(&self) -> &[String] {
         &self.0
+    }
+
+    /// The pointer to a path of a document.
+    ///
+    /// # Errors
+    /// `Configuration` for what is not a path.
+    pub(in crate::rest) fn of_path(path: &str) -> Result<Self> {
+        let path: JsonPath = path.parse()?;
+        let steps = path.steps().iter();
+        Ok(steps.filter_map(|step| if let Step::Member(name) = step { Some(name.clone()) } else { None }).collect())
     }
 }
 

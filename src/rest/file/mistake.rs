@@ -84,11 +84,8 @@ impl Error for Mistake {
             ("a text", _) => Some("write one value in quotes"),
             _ => None,
         };
-        let mistake = Self::new(format!("expected {expected}, found {}", kind(found)));
-        match help {
-            Some(help) => mistake.with_help(help),
-            None => mistake,
-        }
+        let help = help.map_or_else(|| format!("write {expected}"), str::to_owned);
+        Self::new(format!("expected {expected}, found {}", kind(found))).with_help(help)
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -96,21 +93,34 @@ impl Error for Mistake {
             Unexpected::Unsigned(_) => "a number that is too large".to_owned(),
             found => kind(found),
         };
-        Self::new(format!("expected {}, found {found}", in_words(&expected.to_string())))
+        let expected = in_words(&expected.to_string());
+        Self::new(format!("expected {expected}, found {found}")).with_help(format!("write {expected}"))
     }
 
     fn invalid_length(length: usize, expected: &dyn Expected) -> Self {
-        Self::new(format!("expected {}, found a list of {length}", in_words(&expected.to_string())))
+        let expected = in_words(&expected.to_string());
+        Self::new(format!("expected {expected}, found a list of {length}")).with_help(format!("write {expected}"))
     }
 
     fn unknown_variant(word: &str, known: &'static [&'static str]) -> Self {
         let words = known.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ");
+        if known == ["append"] {
+            return Self::new(format!("unknown word {word:?}")).with_help(
+                "remove it, unless records never change and `kind = \"append\"` fits: a `parent` makes a child, a `cursor` an incremental \
+                 stream, and neither a snapshot",
+            );
+        }
         let meant = closest(word, known.iter().copied()).map(|word| format!("did you mean {word:?}? "));
         Self::new(format!("unknown word {word:?}"))
             .with_help(format!("{}the words are: {words}", meant.unwrap_or_default()))
     }
 
     fn unknown_field(key: &str, known: &'static [&'static str]) -> Self {
+        if OF_THE_SOURCE.contains(&key) && known.contains(&"parent") {
+            return Self::new(format!("unknown key `{key}`")).with_help(format!(
+                "move `{key}` above the first [[stream]]: what follows [[stream]] belongs to the stream"
+            ));
+        }
         let meant = closest(key, known.iter().copied()).map(|key| format!("did you mean `{key}`? "));
         Self::new(format!("unknown key `{key}`")).with_help(format!(
             "{}the keys are: {}",
@@ -124,13 +134,16 @@ impl Error for Mistake {
     }
 }
 
+/// Keys that only the source has. In TOML, what stands below a [[stream]] belongs to it.
+const OF_THE_SOURCE: [&str; 4] = ["base_url", "settings", "auth", "resource"];
+
 /// The known word that is closest to this one, if one is close.
 pub(in crate::rest) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     known
         .into_iter()
         .map(|known| (strsim::damerau_levenshtein(known, &word), known))
-        .filter(|(distance, known)| *distance <= known.len().max(word.len()) / 2)
+        .filter(|(distance, known)| *distance <= (known.len().max(word.len()) / 3).max(1))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
 }

@@ -37,7 +37,7 @@ impl ApiFile {
         let parsed = DeTable::parse(text).map_err(|error| {
             let offset = error.span().map_or(text.len(), |span| span.start);
             Error::configuration(format!("{}: not TOML: {}", position(text, file, offset), error.message()))
-                .with_help("texts stand in quotes, and a table of one line in { }")
+                .with_help(help(error.message(), &text[offset.min(text.len())..]))
         })?;
         let top = Spanned::new(parsed.span(), DeValue::Table(parsed.into_inner()));
         let DeValue::Table(table) = top.get_ref() else {
@@ -69,6 +69,21 @@ impl Api {
     /// As for `ApiFile::parse`.
     pub fn from_toml(text: &str, file: &str) -> Result<Self> {
         ApiFile::parse(text, file).map(|file| file.api)
+    }
+}
+
+/// What to write in place of what is not TOML. `rest` is the text from there on.
+fn help(message: &str, rest: &str) -> String {
+    let word = rest.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '-').next().unwrap_or_default();
+    match message {
+        "duplicate key" if !word.is_empty() => format!("remove the key `{word}` here, or the one before it"),
+        _ if message.starts_with("invalid basic string") => "close the text with a quote in the same line".to_owned(),
+        _ if message.starts_with("invalid boolean") => "write `true` or `false`, in lower case".to_owned(),
+        _ if message.starts_with("key with no value") => "write a key and a value: `name = \"value\"`".to_owned(),
+        _ if rest.starts_with('{') => {
+            "write TOML: `name = \"value\"`, one in a line; `snowfeed new NAME` writes a file to start from".to_owned()
+        }
+        _ => "texts stand in quotes, and a table of one line in { }".to_owned(),
     }
 }
 

@@ -23,7 +23,7 @@ fn a_text_that_is_not_toml_has_its_place() {
             (
                 "name = \"x\"\nbase_url",
                 "2:9: not TOML: key with no value, expected `=`",
-                "texts stand in quotes, and a table of one line in { }",
+                "write a key and a value: `name = \"value\"`",
             ),
             (
                 "name = \"x\"\nbase_url = \"http://é\" oops",
@@ -38,7 +38,27 @@ fn a_text_that_is_not_toml_has_its_place() {
             (
                 "name = \"x\"\nname = \"u\"",
                 "2:1: not TOML: duplicate key",
-                "texts stand in quotes, and a table of one line in { }",
+                "remove the key `name` here, or the one before it",
+            ),
+            (
+                "auth = { bearer = \"{t}\" }\n[auth]\nbearer = \"{t}\"",
+                "2:2: not TOML: duplicate key",
+                "remove the key `auth` here, or the one before it",
+            ),
+            (
+                "name = \"x",
+                "1:10: not TOML: invalid basic string, expected `\"`",
+                "close the text with a quote in the same line",
+            ),
+            (
+                "name = \"x\"\ndefault = False",
+                "2:11: not TOML: invalid boolean, expected `false`",
+                "write `true` or `false`, in lower case",
+            ),
+            (
+                "{\"name\": \"x\"}",
+                "1:1: not TOML: invalid key-value pair, expected key",
+                "write TOML: `name = \"value\"`, one in a line; `snowfeed new NAME` writes a file to start from",
             ),
         ],
     );
@@ -64,7 +84,7 @@ fn a_mistake_in_the_keys_of_the_api_has_its_place() {
             (
                 r#"auth = "ghp_0123456789""#,
                 r#"3:8: auth: expected a table such as { bearer = "{token}" }, found a text"#,
-                "",
+                r#"write a table such as { bearer = "{token}" }"#,
             ),
             (
                 "auth = {}",
@@ -84,12 +104,12 @@ fn a_mistake_in_the_keys_of_the_api_has_its_place() {
             (
                 r#"auth = { basic = ["a"] }"#,
                 "3:18: auth.basic: expected a list of a user name and a password, found a list of 1",
-                "",
+                "write a list of a user name and a password",
             ),
             (
                 r#"auth = { basic = ["a", "b", "c"] }"#,
                 "3:18: auth.basic: expected a list of a user name and a password, found a list of 3",
-                "",
+                "write a list of a user name and a password",
             ),
             (
                 "auth = { header = { A = 5 } }",
@@ -114,7 +134,27 @@ fn a_mistake_in_the_keys_of_the_api_has_its_place() {
             (
                 "errors = { code = { a = 1} }",
                 "3:19: errors.code: expected a text, or a list of texts, found a table",
-                "",
+                "write a text, or a list of texts",
+            ),
+            (
+                "errors = [404]",
+                r#"3:10: errors: expected a table such as { 403 = "skip" }, found a list"#,
+                r#"write a table such as { 403 = "skip" }"#,
+            ),
+            (
+                r#"errors = { 404 = "ignore" }"#,
+                r#"3:18: errors.404: unknown word "ignore""#,
+                r#"the words are: "wait", "retry", "empty", "skip", "gone", "restart", "split", "fail""#,
+            ),
+            (
+                r#"resource = "tickets""#,
+                r#"3:12: resource: expected a table such as { stream = "workspaces", id = "/id" }, found a text"#,
+                r#"write a table such as { stream = "workspaces", id = "/id" }"#,
+            ),
+            (
+                r#"settings = { u = "https://x" }"#,
+                r#"3:18: settings.u: expected a table such as { default = "https://api.example.com", help = "the URL" }, found a text"#,
+                r#"write a table such as { default = "https://api.example.com", help = "the URL" }"#,
             ),
             (r#"paginate = "lnk""#, r#"3:12: paginate: "lnk" is not a paginator"#, PAGINATE),
             (
@@ -132,7 +172,11 @@ fn a_mistake_in_the_keys_of_the_api_has_its_place() {
                 "3:12: paginate: the paginator says in several ways where the next page is",
                 PAGINATE,
             ),
-            ("paginate = 3", r#"3:12: paginate: expected "link", "none", or a table, found a number"#, ""),
+            (
+                "paginate = 3",
+                r#"3:12: paginate: expected "link", "none", or a table, found a number"#,
+                r#"write "link", "none", or a table"#,
+            ),
             ("[[stream]]\nname = \"t\"", r#"3:1: stream "t": `path` is missing"#, "add `path`"),
             (
                 "[[stream]]\npath = 1",
@@ -183,7 +227,11 @@ fn a_mistake_in_a_stream_has_its_place() {
                 r#"6:7: stream "t": cap: expected a whole number from 0, found a text"#,
                 "write the value without quotes",
             ),
-            ("cap = -100", r#"6:7: stream "t": cap: expected a whole number from 0, found a negative number"#, ""),
+            (
+                "cap = -100",
+                r#"6:7: stream "t": cap: expected a whole number from 0, found a negative number"#,
+                "write a whole number from 0",
+            ),
             (
                 r#"default = "no""#,
                 r#"6:11: stream "t": default: expected true or false, found a text"#,
@@ -193,6 +241,11 @@ fn a_mistake_in_a_stream_has_its_place() {
                 r#"order = "updated""#,
                 r#"6:9: stream "t": order: unknown word "updated""#,
                 r#"the words are: "version", "-version", "key", "-key""#,
+            ),
+            (
+                r#"kind = "incremental""#,
+                r#"6:8: stream "t": kind: unknown word "incremental""#,
+                r#"remove it, unless records never change and `kind = "append"` fits: a `parent` makes a child, a `cursor` an incremental stream, and neither a snapshot"#,
             ),
             ("order = 1", r#"6:9: stream "t": order: expected a text, found a number"#, "write the value in quotes"),
             ("key = [1]", r#"6:8: stream "t": key.0: expected a text, found a number"#, "write the value in quotes"),
@@ -214,12 +267,22 @@ fn a_mistake_in_a_stream_has_its_place() {
             (
                 "body = { a = { b = [ nan ] } }",
                 r#"6:22: stream "t": body.a.b.0: expected any valid JSON value, found nan or inf"#,
-                "",
+                "write any valid JSON value",
             ),
             (
                 r#"get = { batch = 5000000000, path = "/x" }"#,
                 r#"6:17: stream "t": get.batch: expected a whole number from 0, found a number that is too large"#,
-                "",
+                "write a whole number from 0",
+            ),
+            (
+                r#"since = "since""#,
+                r#"6:9: stream "t": since: expected a table such as { start = "2024-01-01", overlap = "5m" }, found a text"#,
+                r#"write a table such as { start = "2024-01-01", overlap = "5m" }"#,
+            ),
+            (
+                r#"resource = { stream = "t", id = "/id" }"#,
+                r#"6:1: stream "t": unknown key `resource`"#,
+                "move `resource` above the first [[stream]]: what follows [[stream]] belongs to the stream",
             ),
         ],
     );

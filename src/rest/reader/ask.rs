@@ -79,6 +79,7 @@ impl Asker {
                 Some(Next::Url(url)) => prepared.follow(&self.client, url.as_str()),
                 _ => prepared.request(&self.client),
             };
+            let request = self.with_limits(request, envelope);
             let read = |response: Response| {
                 if response.status() >= 400 {
                     let code = envelope.code(response.body());
@@ -108,6 +109,18 @@ impl Asker {
         }
     }
 
+    /// Lets the description say what an answer of a rate limit means.
+    fn with_limits(&self, request: Request, envelope: &EnvelopePlan) -> Request {
+        if !self.stream.errors.may_read_limits() {
+            return request;
+        }
+        let (stream, envelope) = (self.stream.clone(), envelope.clone());
+        request.read_limits(move |status, body| {
+            let code = std::str::from_utf8(body).ok().and_then(|body| envelope.code(body));
+            stream.errors.reads_limit(status, code.as_deref())
+        })
+    }
+
     async fn send<T: Send>(&self, request: Request, read: impl FnMut(Response) -> Result<T> + Send) -> Result<T> {
         let name = &self.stream.name;
         request.allow_errors().send_with(&self.monitor, read).await.map_err(|error| error.with_context("stream", name))
@@ -125,57 +138,88 @@ impl Asker {
 
     /// What the description says about an error.
     fn rejected(&self, response: &Response, code: Option<String>, is_first: bool) -> Result<Attempt> {
-        let status = response.status().to_string();
-        let (action, by) = match code.as_deref().and_then(|code| Some((*self.stream.errors.actions.get(code)?, code))) {
-            Some((action, code)) => (Some(action), code.to_owned()),
-            None => (self.stream.errors.actions.get(&status).copied(), status),
-        };
         let error = error_of(response, code.as_deref());
+        let Some((action, by)) = self.stream.errors.action(response.status(), code.as_deref()) else {
+            return Err(advised(error, code.as_deref()));
+        };
+        let error = if error.help().is_none() { error.with_help("correct the request") } else { error };
         let answer = match action {
-            Some(Action::Wait) => return Ok(Attempt::Wait(response.limit_wait(), error)),
-            Some(Action::Retry) => {
+            Action::Wait => return Ok(Attempt::Wait(response.limit_wait(), error)),
+            Action::Retry => {
                 let retry = response.retry_after().map_or(Retry::Backoff, Retry::After);
                 return Err(error.with_retry(retry));
             }
-            Some(Action::Empty) if is_first => Answer::Empty,
-            Some(Action::Skip) if is_first => Answer::Skip(error),
-            Some(action @ (Action::Empty | Action::Skip)) => {
+            Action::Empty if is_first => Answer::Empty,
+            Action::Skip if is_first => Answer::Skip(error),
+            Action::Empty | Action::Skip => {
                 let action = if action == Action::Empty { "empty" } else { "skip" };
                 return Err(error.with_help(format!(
                     "run it again: `{by} = \"{action}\"` holds for the first page of a list only, and this is a later one"
                 )));
             }
-            Some(Action::Gone) => Answer::Gone(error),
-            Some(Action::Restart) if !is_first => Answer::Restart(error),
-            Some(Action::Split) => Answer::Split(error),
-            Some(Action::Restart | Action::Fail) => return Err(error.with_retry(Retry::Never)),
-            None => return Err(error),
+            Action::Gone => Answer::Gone(error),
+            Action::Restart if !is_first => Answer::Restart(error),
+            Action::Split => Answer::Split(error),
+            Action::Restart | Action::Fail => return Err(error.with_retry(Retry::Never)),
         };
         Ok(Attempt::Answer(answer))
     }
 }
 
 /// The error that a response is: that of its status, or of a code in it.
-pub(in crate::rest) fn error_of(response: &Response, code: Option<&str>) -> Error {
-    let advice = |first: &str, by: &str| {
-        format!(
-            "{first}; if the answer means something else, say so: `errors = {{ {by} = \"skip\" }}`, or `wait`, `retry`, `empty`, \
-             `gone`, `restart`, `split`"
-        )
+fn error_of(response: &Response, code: Option<&str>) -> Error {
+    let error = match code.filter(|_| response.status() < 400) {
+        Some(code) => refused(response, code),
+        None => response.rejection(),
     };
-    if response.status() < 400 {
-        let code = code.unwrap_or_default();
-        return Error::invalid_data(format!("the server answers with the error {code:?}"))
-            .with_status(response.status())
-            .with_code(code)
-            .with_context("url", response.url())
-            .with_help(advice("check the credentials, and correct the request", code));
-    }
-    let error = response.rejection();
-    let first = error.help().unwrap_or("correct the request").to_owned();
     match code {
-        Some(code) => error.with_code(code).with_help(advice(&first, code)),
-        None if error.help().is_none() => error.with_help(advice(&first, &response.status().to_string())),
+        Some(code) => error.with_code(code),
         None => error,
     }
+}
+
+/// The error of a code in a successful response.
+fn refused(response: &Response, code: &str) -> Error {
+    let status = response.status();
+    let (kind, help) = match is_about_credentials(code) {
+        true => (ErrorKind::Authentication, "check the credentials: they may be wrong, expired or revoked"),
+        false => (ErrorKind::InvalidData, "look the code up in the documentation of the API"),
+    };
+    Error::new(kind, format!("the server refuses the request: it answers {status} with the code {code:?}"))
+        .with_status(status)
+        .with_context("url", response.url())
+        .with_help(help)
+}
+
+/// An error about which the description says nothing, with what an author can write.
+fn advised(error: Error, code: Option<&str>) -> Error {
+    let by = match (code, error.status()) {
+        (Some(code), _) => code.to_owned(),
+        (None, Some(status)) if error.help().is_none() => status.to_string(),
+        (None, _) => return error,
+    };
+    let first = error.help().unwrap_or("correct the request").to_owned();
+    error.with_help(format!(
+        "{first}; if the answer means something else, say so: `errors = {{ {by} = \"skip\" }}`, or `wait`, `retry`, `empty`, `gone`, \
+         `restart`, `split`"
+    ))
+}
+
+/// Whether a code says that the credentials are not accepted, as `invalid_auth` and `token_revoked` do. Tokens of pages are others.
+fn is_about_credentials(code: &str) -> bool {
+    let words: Vec<String> =
+        code.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
+    let has = |known: &[&str]| words.iter().any(|word| known.contains(&&**word));
+    let is_sign_in = has(&[
+        "auth",
+        "authed",
+        "authentication",
+        "unauthenticated",
+        "unauthorized",
+        "credentials",
+        "credential",
+        "login",
+    ]);
+    let is_dead = has(&["invalid", "expired", "revoked", "missing", "bad"]) && has(&["token", "session", "apikey"]);
+    (is_sign_in || is_dead) && !has(&["page", "cursor", "next", "sync"])
 }

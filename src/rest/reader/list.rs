@@ -7,6 +7,7 @@ use async_stream::try_stream;
 use futures::StreamExt;
 use jiff::Timestamp;
 
+use super::super::check::{PAGINATE, is_page_size};
 use super::super::fields::{ElementPlan, Row};
 use super::super::template::Placeholder;
 use super::super::version::Order;
@@ -16,7 +17,7 @@ use super::plan::{Kind, PagingPlan, StreamPlan};
 use super::position::Position;
 use super::request::{Prepared, Values};
 use crate::http::Client;
-use crate::{Batch, BatchStream, Error, ErrorKind, Mode, Monitor, Result, SourceEvent, Version};
+use crate::{Batch, BatchStream, Error, ErrorKind, Mode, Monitor, Record, Result, SourceEvent, Version};
 
 /// How often in a row a list may begin again because its token has expired.
 const MAX_RESTARTS: u32 = 5;
@@ -34,6 +35,8 @@ pub(in crate::rest) struct StreamReader {
     deletes_instants: bool,
     /// Whether the keys in the stubs have turned out not to be the keys of the records.
     pub(super) has_other_keys: AtomicBool,
+    /// Whether it has warned about what its pages show.
+    has_warned: AtomicBool,
 }
 
 impl StreamPlan {
@@ -67,6 +70,7 @@ impl StreamReader {
             single,
             deletes_instants: target.is_some_and(has_instants),
             has_other_keys: AtomicBool::new(false),
+            has_warned: AtomicBool::new(false),
             client,
             plan,
         }
@@ -106,11 +110,11 @@ impl StreamReader {
         Ok((start?, true))
     }
 
-    /// Asks for the first page, and throws it away.
+    /// Asks for the first page, and returns its records.
     ///
     /// # Errors
     /// Those of the request.
-    pub(in crate::rest) async fn probe(&self, mut values: Values, monitor: &Monitor) -> Result<()> {
+    pub(in crate::rest) async fn first_page(&self, mut values: Values, monitor: &Monitor) -> Result<Vec<Record>> {
         let asker = Asker { client: self.client.clone(), stream: self.plan.clone(), monitor: monitor.clone() };
         let now = Timestamp::now().as_microsecond();
         let since = &self.plan.since;
@@ -120,10 +124,29 @@ impl StreamReader {
         let from = since.window.map(|window| now - micros(window)).or(has_start.then_some(start));
         values.since = from.map(|from| since.format.write(from));
         let prepared = values.request(&self.plan.request)?;
-        let answer = asker.page(&self.envelope, &self.elements, &prepared, None, &mut Progress::default()).await?;
+        let mut progress = Progress::default();
+        let answer = asker.page(&self.envelope, &self.elements, &prepared, None, &mut progress).await?;
+        self.observe(&progress, monitor);
         match answer {
             Answer::Skip(error) | Answer::Gone(error) | Answer::Restart(error) => Err(error),
-            Answer::Page(..) | Answer::Empty | Answer::Split(_) => Ok(()),
+            Answer::Page(page, _) => Ok(page.rows.into_iter().filter_map(|row| row.content.ok()).collect()),
+            Answer::Empty | Answer::Split(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Warns, once, if the pages so far show that rows can be missed.
+    fn observe(&self, progress: &Progress, monitor: &Monitor) {
+        let StreamPlan { name, unseen, .. } = &*self.plan;
+        let warning = match &unseen.numbered {
+            Some(numbered) if progress.is_numbered => numbered.clone(),
+            _ if unseen.unsaid && progress.pages == 1 && is_page_size(progress.records) => format!(
+                "stream {name:?}: {} records, a round number, look like the first page of several; {PAGINATE}",
+                progress.records
+            ),
+            _ => return,
+        };
+        if !self.has_warned.swap(true, Ordering::Relaxed) {
+            monitor.event(SourceEvent::Warning(warning));
         }
     }
 }
@@ -174,7 +197,9 @@ impl Reading {
     }
 
     pub(super) async fn ask(&self, prepared: &Prepared, at: Option<&Next>, progress: &mut Progress) -> Result<Answer> {
-        self.asker.page(&self.reader.envelope, &self.reader.elements, prepared, at, progress).await
+        let answer = self.asker.page(&self.reader.envelope, &self.reader.elements, prepared, at, progress).await?;
+        self.reader.observe(progress, &self.asker.monitor);
+        Ok(answer)
     }
 
     /// The records of a page. Stubs are filled.

@@ -3,6 +3,7 @@
 mod ask;
 mod by_version;
 mod downwards;
+mod first_pages;
 mod list;
 pub(super) mod page;
 pub(super) mod plan;
@@ -106,10 +107,10 @@ impl RestReader {
 #[async_trait]
 impl Reader for RestReader {
     async fn check(&self) -> Result<()> {
-        match self.probed() {
-            Some(reader) => reader.probe(self.values(&Resource::source_wide()), &self.monitor).await,
-            None => Ok(()),
-        }
+        let Some(reader) = self.probed() else { return Ok(()) };
+        let records = reader.first_page(self.values(&Resource::source_wide()), &self.monitor).await?;
+        self.check_lists(reader.plan.name.clone(), records).await;
+        Ok(())
     }
 
     fn discover(&self) -> ResourceStream {

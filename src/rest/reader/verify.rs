@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use serde_json::Value;
 
-use super::super::fields::ElementPlan;
+use super::super::fields::{ElementPlan, Row};
 use super::ask::{Answer, Asker};
 use super::list::StreamReader;
 use super::page::Progress;
@@ -27,56 +27,27 @@ impl StreamReader {
         let VerifyRequest { records, monitor, .. } = request;
         let (Some(get), Some((envelope, elements))) = (&self.plan.get, &self.single) else { return Ok(Vec::new()) };
         let asker = Asker { client: self.client.clone(), stream: self.plan.clone(), monitor: monitor.clone() };
-        let (mut answers, mut gone, mut found, mut skipped) = (Vec::new(), Vec::new(), false, 0_usize);
-        let size = if get.keys.is_some() { get.batch } else { 1 };
-        let mut open = in_parts(records, size);
-        if get.keys.is_some() && self.has_other_keys.load(Ordering::Relaxed) {
+        let by_keys = get.keys.is_some();
+        let mut findings = Findings::default();
+        let mut open = in_parts(records, if by_keys { get.batch } else { 1 });
+        if by_keys && self.has_other_keys.load(Ordering::Relaxed) {
             // Nothing to ask with.
-            skipped = open.drain(..).map(|part| part.len()).sum();
+            findings.skipped = open.drain(..).map(|part| part.len()).sum();
         }
         while let Some(part) = open.pop() {
             let mut values = values.clone();
-            match (&get.keys, part.as_slice()) {
-                (None, [stored]) => values.key = Some(stored.key.clone()),
+            match (by_keys, part.as_slice()) {
+                (false, [stored]) => values.key = Some(stored.key.clone()),
                 _ => values.keys = keys(elements, &part)?,
             }
             let prepared = values.request(&get.request)?;
             let answer = asker.page(envelope, elements, &prepared, None, &mut Progress::default()).await;
-            match answer {
-                Ok(Answer::Page(page, _)) => {
-                    let (is_empty, mut is_whole) = (page.rows.is_empty(), true);
-                    let mut same: HashMap<String, Record> = HashMap::new();
-                    for row in page.rows {
-                        match row.content {
-                            Ok(record) => drop(same.insert(record.key.clone(), record)),
-                            Err(_) => is_whole = false,
-                        }
-                    }
-                    for stored in part {
-                        match same.remove(&stored.key) {
-                            Some(record) => {
-                                found = true;
-                                answers.push(record);
-                            }
-                            // Another record, or one that is rejected, tells nothing about this one.
-                            None if is_whole && (is_empty || get.keys.is_some()) => gone.push(stored),
-                            None => {}
-                        }
-                    }
-                }
-                // An answer about several records is not about each.
-                Ok(Answer::Gone(_)) if part.len() > 1 => open.extend(in_parts(part, 1)),
-                Err(error) if is_missing(&error) && part.len() > 1 => open.extend(in_parts(part, 1)),
-                Ok(Answer::Gone(_) | Answer::Empty) => gone.extend(part),
-                Ok(Answer::Skip(_)) => skipped += part.len(),
-                Ok(Answer::Restart(error) | Answer::Split(error)) => return Err(error),
-                Err(error) if is_missing(&error) => gone.extend(part),
-                Err(error) => return Err(error),
-            }
+            open.extend(findings.judge(part, answer, by_keys)?);
         }
+        let Findings { mut answers, gone, found, skipped } = findings;
         if !found && !gone.is_empty() {
             // Credentials that have lost their access find nothing either.
-            self.probe(values, &monitor).await?;
+            self.first_page(values, &monitor).await?;
         }
         if skipped > 0 {
             let name = &self.plan.name;
@@ -86,6 +57,66 @@ impl StreamReader {
         }
         answers.extend(gone.into_iter().map(deletion));
         Ok(answers)
+    }
+}
+
+/// What the answers so far tell about stored records.
+#[derive(Debug, Default)]
+struct Findings {
+    answers: Vec<Record>,
+    gone: Vec<StoredRecord>,
+    /// Whether any record was found.
+    found: bool,
+    /// The number of records that cannot be asked for.
+    skipped: usize,
+}
+
+impl Findings {
+    /// Judges the answer about these records, and returns the parts of them to ask about again.
+    ///
+    /// # Errors
+    /// Those that prove nothing about the records.
+    fn judge(
+        &mut self,
+        part: Vec<StoredRecord>,
+        answer: Result<Answer>,
+        by_keys: bool,
+    ) -> Result<Vec<Vec<StoredRecord>>> {
+        match answer {
+            Ok(Answer::Page(page, _)) => self.compare(part, page.rows, by_keys),
+            // An answer about several records is not about each.
+            Ok(Answer::Gone(_)) if part.len() > 1 => return Ok(in_parts(part, 1)),
+            Err(error) if is_missing(&error) && part.len() > 1 => return Ok(in_parts(part, 1)),
+            Ok(Answer::Gone(_) | Answer::Empty) => self.gone.extend(part),
+            Ok(Answer::Skip(_)) => self.skipped += part.len(),
+            Ok(Answer::Restart(error) | Answer::Split(error)) => return Err(error),
+            Err(error) if is_missing(&error) => self.gone.extend(part),
+            Err(error) => return Err(error),
+        }
+        Ok(Vec::new())
+    }
+
+    /// Compares the stored records with those of the answer.
+    fn compare(&mut self, part: Vec<StoredRecord>, rows: Vec<Row>, by_keys: bool) {
+        let (is_empty, mut is_whole) = (rows.is_empty(), true);
+        let mut same: HashMap<String, Record> = HashMap::new();
+        for row in rows {
+            match row.content {
+                Ok(record) => drop(same.insert(record.key.clone(), record)),
+                Err(_) => is_whole = false,
+            }
+        }
+        for stored in part {
+            match same.remove(&stored.key) {
+                Some(record) => {
+                    self.found = true;
+                    self.answers.push(record);
+                }
+                // Another record, or one that is rejected, tells nothing about this one.
+                None if is_whole && (is_empty || by_keys) => self.gone.push(stored),
+                None => {}
+            }
+        }
     }
 }
 

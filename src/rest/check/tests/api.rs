@@ -321,6 +321,39 @@ path = "/u""#,
                 r#"3:23: resource.stream: the stream "t" cannot list the resources: it depends on another one"#,
                 "name a stream that is read once for the source",
             ),
+            (
+                r#"name = "x"
+base_url = "https://x.test"
+auth = { bearer = "${token}" }
+[[stream]]
+name = "t"
+path = "/t""#,
+                "3:19: auth.bearer: `${token}` has a `$` before its braces",
+                "write `{token}`",
+            ),
+            (
+                r#"name = "x"
+base_url = "https://x.test"
+headers = { Authorization = "Bearer {token}" }
+[[stream]]
+name = "t"
+path = "/t""#,
+                "3:29: headers.Authorization: a credential in `headers` is no secret",
+                "move it to `auth` of the source: `auth = { header = { Authorization = \"…\" } }`, or `bearer`",
+            ),
+            (
+                r#"name = "x"
+base_url = "https://x.test"
+paginate = { token = "next", to = "after" }
+[[stream]]
+name = "t"
+path = "/t"
+[[stream]]
+name = "u"
+path = "/u""#,
+                r#"3:22: paginate.token: "next" is not a pointer: it does not begin with `/`"#,
+                r#"write "/next""#,
+            ),
         ],
     );
 }

@@ -64,6 +64,35 @@ path = "/t#x""#,
                 r#"write `{ id }` if it is not a placeholder, or declare a setting: `settings.id = { help = "…" }`"#,
             ),
             (
+                r#"query = { a = "{{since}}" }"#,
+                r#"7:15: stream "t": query.a: `{{since}}` has two pairs of braces"#,
+                "write `{since}`",
+            ),
+            (
+                r#"query = { a = "${site}" }"#,
+                r#"7:15: stream "t": query.a: `${site}` has a `$` before its braces"#,
+                "write `{site}`",
+            ),
+            (
+                r#"[[stream]]
+name = "u"
+path = "/t/{}""#,
+                r#"9:8: stream "u": path: a brace in the path belongs to no placeholder"#,
+                "write a placeholder as `{word}`, with letters, digits and `_`",
+            ),
+            (
+                r#"[[stream]]
+name = "u"
+path = "/t t""#,
+                r#"9:8: stream "u": path: the path has a space"#,
+                "remove it, or write `%20`",
+            ),
+            (
+                r#"headers = { authorization = "Bearer {site}" }"#,
+                r#"7:29: stream "t": headers.authorization: a credential in `headers` is no secret"#,
+                "move it to `auth` of the source: `auth = { header = { authorization = \"…\" } }`, or `bearer`",
+            ),
+            (
                 r#"headers = { "x y" = "z" }"#,
                 r#"7:21: stream "t": headers.x y: "x y" is not the name of a header"#,
                 "write letters, digits and `-`",

@@ -35,11 +35,6 @@ fn what_its_author_may_not_expect_is_a_warning() {
             "run `ingest --reconcile` from time to time, or use a token if the API has one",
         ),
         (
-            "[[stream]]\nname = \"t\"\npath = \"/t\"\npaginate = \"link\"".to_owned(),
-            "x:6:12: stream \"t\": paginate: if a link holds the number of the page, a record that changes or is deleted while the list is read can hide another one",
-            "run `snowfeed try` with its URL, which compares two links; ask for an order, and name it with `order`",
-        ),
-        (
             format!("{one_page}[[stream]]\nname = \"c\"\npath = \"/t/{{parent.id}}\"\nparent = \"t\""),
             "x:10:10: stream \"c\": parent: each run asks for the list of every record of \"t\", which has no `version`",
             "add a `version` to \"t\" that moves when a record of this list changes",
@@ -49,13 +44,36 @@ fn what_its_author_may_not_expect_is_a_warning() {
             "x:4:1: stream \"t\": records that are deleted stay: nothing finds deletions",
             deletions,
         ),
+        (
+            format!("{one_page}deleted = \"/gone\"\npath = \"/t?from={{since}}&to={{until}}\"\nsince = {{ at = \"/c\", window = \"30d\" }}").replacen("path = \"/t\"\n", "", 1),
+            "x:8:31: stream \"t\": since.window: a first read asks for each window since 1970, however little they hold",
+            "say when the API's first records are from: `since = { start = \"2020-01-01\", window = \"30d\" }`",
+        ),
+        (
+            format!("settings = {{ sites = {{ help = \"x\" }} }}\n{one_page}"),
+            "x:3:22: settings.sites: nothing in the description uses the setting",
+            "write `{sites}` where it belongs, or remove it; `{site}` is another one",
+        ),
+        (
+            format!("{one_page}query = {{ api_key = \"{{code}}\" }}"),
+            "x:7:21: stream \"t\": query.api_key: `{code}` looks like a credential, and is stored and shown as any setting",
+            "move it to `auth`, where settings are secrets: `auth = { query = { api_key = \"{code}\" } }`",
+        ),
+        (
+            format!("{one_page}headers = {{ X-Api-Token = \"{{code}}\" }}"),
+            "x:7:27: stream \"t\": headers.X-Api-Token: `{code}` looks like a credential, and is stored and shown as any setting",
+            "move it to `auth`, where settings are secrets: `auth = { header = { X-Api-Token = \"{code}\" } }`",
+        ),
     ] {
         assert_eq!(warnings(&text), [(expected.to_owned(), help.to_owned())], "{text}");
     }
     for text in [
         format!("{by_page}version = \"/u\"\norder = \"version\"\ncursor = \"since\"\ndeleted = \"/gone\""),
         format!("{by_page}kind = \"append\"\norder = \"-key\""),
+        // Only an answer shows what is in the links.
+        "[[stream]]\nname = \"t\"\npath = \"/t\"\npaginate = \"link\"".to_owned(),
         format!("{one_page}cursor = \"since\"\nget = \"/t/{{key}}\""),
+        format!("{one_page}deleted = \"/gone\"\npath = \"/t?from={{since}}&to={{until}}\"\nsince = {{ at = \"/c\", start = \"2020-01-01\", window = \"30d\" }}").replacen("path = \"/t\"\n", "", 1),
         format!("{one_page}cursor = \"since\"\n[[stream]]\nname = \"d\"\npath = \"/d\"\ndeletes = \"t\""),
     ] {
         assert_eq!(warnings(&text), [], "{text}");

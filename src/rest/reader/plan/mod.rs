@@ -1,23 +1,27 @@
 //! A description whose templates and pointers are parsed.
 
+mod auth;
+mod pages;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::super::api::{Api, Auth};
-use super::super::errors::Errors;
-use super::super::fields::Pointer;
-use super::super::pace::Pace;
-use super::super::paginate::{Paginate, Paging};
-use super::super::paginator::Paginator;
-use super::super::pointers::Pointers;
-use super::super::related::ParentOf;
-use super::super::stream::{Stream, StreamType};
-use super::super::template::{JsonTemplate, Placeholder, Template, decode};
-use super::super::time::TimeFormat;
-use super::super::version::Order;
+pub(in crate::rest) use self::auth::{AuthPlan, OAuth2Plan};
+pub(in crate::rest) use self::pages::{PaginatePlan, PagingPlan, Place, UnseenPages};
+use crate::rest::api::Api;
+use crate::rest::errors::{Action, Errors};
+use crate::rest::fields::Pointer;
+use crate::rest::pace::Pace;
+use crate::rest::paginator::Paginator;
+use crate::rest::pointers::Pointers;
+use crate::rest::related::ParentOf;
+use crate::rest::stream::{Stream, StreamType};
+use crate::rest::template::{JsonTemplate, Placeholder, Template, decode, named};
+use crate::rest::time::TimeFormat;
+use crate::rest::version::Order;
 use crate::stream::{PLAIN_NAME, is_plain};
 use crate::{Error, JsonPath, Result};
 
@@ -39,80 +43,6 @@ pub(in crate::rest) struct ApiPlan {
 pub(in crate::rest) struct ResourcePlan {
     pub(in crate::rest) stream: String,
     pub(in crate::rest) id: Pointer,
-}
-
-/// How to sign in.
-#[derive(Clone)]
-pub(in crate::rest) enum AuthPlan {
-    Bearer(Template),
-    Basic(Template, Template),
-    Header(Vec<(String, Template)>),
-    Query(Vec<(String, Template)>),
-    Oauth2(Box<OAuth2Plan>),
-}
-
-/// How to get tokens.
-#[derive(Clone)]
-pub(in crate::rest) struct OAuth2Plan {
-    pub(in crate::rest) token_url: Template,
-    pub(in crate::rest) grant: Option<Template>,
-    pub(in crate::rest) client_id: Template,
-    pub(in crate::rest) client_secret: Option<Template>,
-    pub(in crate::rest) refresh_token: Option<Template>,
-    pub(in crate::rest) scope: Option<Template>,
-}
-
-impl std::fmt::Debug for AuthPlan {
-    /// Without the values: a text without placeholders may be a secret.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("AuthPlan")
-    }
-}
-
-impl AuthPlan {
-    fn parse(auth: &Auth) -> Result<Self> {
-        Ok(match auth {
-            Auth::Bearer(token) => Self::Bearer(Template::parse(token)?),
-            Auth::Basic(user, password) => Self::Basic(Template::parse(user)?, Template::parse(password)?),
-            Auth::Header(headers) => Self::Header(named(headers)?),
-            Auth::Query(parameters) => Self::Query(named(parameters)?),
-            Auth::Oauth2(oauth2) => {
-                let optional = |text: &Option<String>| text.as_deref().map(Template::parse).transpose();
-                Self::Oauth2(Box::new(OAuth2Plan {
-                    token_url: Template::parse(&oauth2.token_url)?,
-                    grant: optional(&oauth2.grant)?,
-                    client_id: Template::parse(&oauth2.client_id)?,
-                    client_secret: optional(&oauth2.client_secret)?,
-                    refresh_token: optional(&oauth2.refresh_token)?,
-                    scope: optional(&oauth2.scope)?,
-                }))
-            }
-        })
-    }
-
-    /// The templates whose settings are secrets.
-    pub(in crate::rest) fn secret_templates(&self) -> Vec<&Template> {
-        match self {
-            Self::Bearer(token) => vec![token],
-            Self::Basic(user, password) => vec![user, password],
-            Self::Header(pairs) | Self::Query(pairs) => pairs.iter().map(|(_, value)| value).collect(),
-            Self::Oauth2(oauth2) => {
-                let OAuth2Plan { client_id, client_secret, refresh_token, .. } = &**oauth2;
-                [Some(client_id), client_secret.as_ref(), refresh_token.as_ref()].into_iter().flatten().collect()
-            }
-        }
-    }
-
-    /// The other templates.
-    pub(in crate::rest) fn plain_templates(&self) -> Vec<&Template> {
-        match self {
-            Self::Oauth2(oauth2) => {
-                let OAuth2Plan { token_url, grant, scope, .. } = &**oauth2;
-                [Some(token_url), grant.as_ref(), scope.as_ref()].into_iter().flatten().collect()
-            }
-            _ => Vec::new(),
-        }
-    }
 }
 
 /// A request, with templates.
@@ -217,6 +147,7 @@ pub(in crate::rest) struct StreamPlan {
     pub(in crate::rest) errors: ErrorPlan,
     pub(in crate::rest) pace: Option<Pace>,
     pub(in crate::rest) paginate: PaginatePlan,
+    pub(in crate::rest) unseen: UnseenPages,
     /// The path of the object whose members are columns, too.
     pub(in crate::rest) spread: Option<String>,
     /// The declared columns: names and paths.
@@ -239,7 +170,7 @@ pub(in crate::rest) struct ParentPlan {
 #[derive(Debug, Clone, Default)]
 pub(in crate::rest) struct ErrorPlan {
     pub(in crate::rest) code: Vec<Pointer>,
-    pub(in crate::rest) actions: BTreeMap<String, super::super::errors::Action>,
+    pub(in crate::rest) actions: BTreeMap<String, Action>,
 }
 
 impl ErrorPlan {
@@ -249,62 +180,24 @@ impl ErrorPlan {
         let code = pointers(&stream.code)?.into_iter().chain(pointers(&api.code)?).collect();
         Ok(Self { code, actions })
     }
-}
 
-/// How a list continues.
-#[derive(Debug, Clone)]
-pub(in crate::rest) struct PaginatePlan {
-    pub(in crate::rest) by: PagingPlan,
-    pub(in crate::rest) more: Option<Pointer>,
-    pub(in crate::rest) done: Option<Pointer>,
-}
-
-/// Where the next page is.
-#[derive(Debug, Clone)]
-pub(in crate::rest) enum PagingPlan {
-    None,
-    Link,
-    Next(Pointer),
-    Token {
-        token: Pointer,
-        to: Place,
-    },
-    Last {
-        last: Pointer,
-        to: Place,
-    },
-    Offset(Place),
-    Page(Place),
-    /// As the program says.
-    Custom(Arc<dyn Paginator>),
-}
-
-/// Where a request takes a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::rest) enum Place {
-    Parameter(String),
-    Body(Pointer),
-}
-
-impl Place {
-    pub(in crate::rest) fn parse(to: &str) -> Result<Self> {
-        if to.starts_with('/') { to.parse().map(Self::Body) } else { Ok(Self::Parameter(to.to_owned())) }
+    /// The action for an answer, and the code or the status that names it. A code says more than a status.
+    pub(in crate::rest) fn action(&self, status: u16, code: Option<&str>) -> Option<(Action, String)> {
+        let named = |name: &str| Some((*self.actions.get(name)?, name.to_owned()));
+        code.and_then(named).or_else(|| named(&status.to_string()))
     }
-}
 
-impl PaginatePlan {
-    fn parse(Paginate { by, more, done }: &Paginate) -> Result<Self> {
-        let by = match by {
-            Paging::None => PagingPlan::None,
-            Paging::Link => PagingPlan::Link,
-            Paging::Next(next) => PagingPlan::Next(next.parse()?),
-            Paging::Token { token, to } => PagingPlan::Token { token: token.parse()?, to: Place::parse(to)? },
-            Paging::Last { last, to } => PagingPlan::Last { last: last.parse()?, to: Place::parse(to)? },
-            Paging::Offset(to) => PagingPlan::Offset(Place::parse(to)?),
-            Paging::Page(to) => PagingPlan::Page(Place::parse(to)?),
-        };
-        let optional = |pointer: &Option<String>| pointer.as_deref().map(str::parse).transpose();
-        Ok(Self { by, more: optional(more)?, done: optional(done)? })
+    /// Whether an answer of a rate limit may mean something else than to wait.
+    pub(in crate::rest) fn may_read_limits(&self) -> bool {
+        !self.code.is_empty() || self.actions.contains_key("429")
+    }
+
+    /// Whether an answer of a rate limit means something else than to wait. The status 403 says nothing about limits, so that only a code
+    /// changes what such an answer means.
+    pub(in crate::rest) fn reads_limit(&self, status: u16, code: Option<&str>) -> bool {
+        let by_code = code.and_then(|code| self.actions.get(code));
+        let action = by_code.or_else(|| self.actions.get("429").filter(|_| status == 429));
+        action.is_some_and(|action| *action != Action::Wait)
     }
 }
 
@@ -339,7 +232,9 @@ impl ApiPlan {
     pub(in crate::rest) fn set_paginator(&mut self, name: &str, paginator: Arc<dyn Paginator>) -> bool {
         let Some(stream) = self.streams.iter_mut().find(|stream| stream.name == name) else { return false };
         let by = PagingPlan::Custom(paginator);
-        Arc::make_mut(stream).paginate = PaginatePlan { by, more: None, done: None };
+        let stream = Arc::make_mut(stream);
+        stream.paginate = PaginatePlan { by, more: None, done: None };
+        stream.unseen = UnseenPages::default();
         true
     }
 
@@ -447,6 +342,7 @@ impl StreamPlan {
                 .iter()
                 .map(|(name, pointer)| Ok((name.clone(), json_path(pointer)?)))
                 .collect::<Result<_>>()?,
+            unseen: UnseenPages::new(api, stream),
             paginate: paginate.unwrap_or(PaginatePlan { by: PagingPlan::None, more: None, done: None }),
         })
     }
@@ -504,10 +400,6 @@ fn json_path(pointer: &str) -> Result<String> {
     let path = steps.collect::<Vec<_>>().join(".");
     path.parse::<JsonPath>()?;
     Ok(path)
-}
-
-fn named(pairs: &BTreeMap<String, String>) -> Result<Vec<(String, Template)>> {
-    pairs.iter().map(|(name, value)| Ok((name.clone(), Template::parse(value)?))).collect()
 }
 
 fn pointers(pointers: &Pointers) -> Result<Vec<Pointer>> {

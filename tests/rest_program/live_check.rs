@@ -1,0 +1,104 @@
+//! What `check` finds out from the first pages of an API.
+
+use serde_json::{Value, json};
+use snowfeed::testkit::mock_api::{MockApi, MockResponse, Paging};
+
+use super::Program;
+
+/// What `check` warns about.
+fn warnings(api: &MockApi, description: &str) -> Vec<String> {
+    let text = format!("name = \"desk\"\nbase_url = \"{}\"\n{description}", api.url());
+    let program = Program::new().file("desk.toml", &text);
+    let checked = program.run(&["--source", "desk.toml", "check", "--json"]).expect(0).json();
+    let plain = program.run(&["--source", "desk.toml", "check"]).expect(0);
+    let texts: Vec<String> = checked["warnings"].as_array().unwrap().iter().map(text_of).collect();
+    for warning in &texts {
+        assert_eq!(plain.stderr.matches(warning.as_str()).count(), 1, "{warning}: {plain:?}");
+    }
+    texts
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_page_number_behind_a_link_is_found_with_one_request_per_list() {
+    let api = MockApi::start();
+    api.list("/workspaces").insert(json!({"id": "acme"}));
+    let tickets = api.list("/tickets").filter("workspace", "workspace").paging(Paging::links("page").size(2));
+    let comments = api.child_list("/tickets/{ticket}/comments", &tickets).paging(Paging::links("page").size(1));
+    for id in 1..=5 {
+        tickets.insert(json!({"id": id, "workspace": "acme", "updated_at": format!("2024-01-0{id}T00:00:00Z")}));
+        comments.of(id).extend([json!({"id": id * 10}), json!({"id": id * 10 + 1})]);
+    }
+    let found = warnings(
+        &api,
+        "resource = { stream = \"workspaces\", id = \"/id\" }\npaginate = \"link\"\n\
+         [[stream]]\nname = \"workspaces\"\npath = \"/workspaces\"\npaginate = \"none\"\ndefault = false\n\
+         [[stream]]\nname = \"tickets\"\npath = \"/tickets?workspace={resource}\"\nversion = \"/updated_at\"\norder = \"key\"\n\
+         [[stream]]\nname = \"comments\"\nparent = \"tickets\"\npath = \"/tickets/{parent.id}/comments\"\n",
+    );
+    let expected = [
+        "stream \"tickets\": paginate: the links hold the number of the page: a record that is deleted while the list is read hides \
+         another one; run `ingest --reconcile` from time to time, or use a token if the API has one",
+        "stream \"comments\": paginate: the links hold the number of the page: a record that changes while the list is read moves to \
+         another page, and hides another one; ask for an order and name it with `order`: \"version\" with a cursor misses nothing, \
+         \"key\" only hides records behind deletions",
+    ];
+    assert_eq!(found, expected);
+    // Two commands.
+    assert_eq!((api.count("/workspaces"), api.count("/tickets"), api.count("/tickets/{ticket}/comments")), (2, 2, 2));
+}
+
+#[test]
+fn a_link_with_a_token_and_a_list_that_is_asked_for_again_are_right() {
+    let api = MockApi::start();
+    let url = api.url().to_owned();
+    api.route("/events", move |_| {
+        MockResponse::json(&json!([{"id": 1}])).with_header("Link", &format!("<{url}/events?after=48f1>; rel=\"next\""))
+    });
+    let tickets =
+        api.list("/tickets").since("since", "updated_at").sort_by("updated_at").paging(Paging::links("page").size(1));
+    tickets.extend((1..=3).map(|id| json!({"id": id, "updated_at": format!("2024-01-0{id}T00:00:00Z")})));
+    let found = warnings(
+        &api,
+        "paginate = \"link\"\n[[stream]]\nname = \"events\"\npath = \"/events\"\n\
+         [[stream]]\nname = \"tickets\"\npath = \"/tickets\"\nversion = \"/updated_at\"\norder = \"version\"\ncursor = \"since\"\n\
+         deleted = \"/gone\"\n",
+    );
+    assert_eq!(found, Vec::<String>::new());
+    // What is asked for again from the last version misses nothing, whatever its links hold.
+    assert_eq!((api.count("/events"), api.count("/tickets")), (2, 0));
+}
+
+#[test]
+fn a_round_number_of_records_without_a_paginator_looks_like_a_first_page() {
+    let api = MockApi::start();
+    api.list("/tickets").paging(Paging::links("page").size(25)).extend((1..=60).map(|id| json!({"id": id})));
+    api.list("/users").extend((1..=7).map(|id| json!({"id": id})));
+    let found = warnings(
+        &api,
+        "[[stream]]\nname = \"users\"\npath = \"/users\"\n[[stream]]\nname = \"tickets\"\npath = \"/tickets\"\n",
+    );
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found[..2].iter().all(|warning| warning.contains("only the first page is read")), "{found:?}");
+    assert_eq!(
+        found[2],
+        "stream \"tickets\": 25 records, a round number, look like the first page of several; add `paginate`; \
+         write `paginate = \"none\"` if the answer always has all records"
+    );
+}
+
+#[test]
+fn a_list_that_cannot_be_asked_for_is_a_warning() {
+    let api = MockApi::start();
+    api.list("/users").insert(json!({"id": 1}));
+    api.route("/tickets", |_| MockResponse::new(403));
+    let found = warnings(
+        &api,
+        "paginate = \"link\"\n[[stream]]\nname = \"users\"\npath = \"/users\"\n[[stream]]\nname = \"tickets\"\npath = \"/tickets\"\n",
+    );
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("stream \"tickets\": its first page cannot be read: "), "{found:?}");
+}
