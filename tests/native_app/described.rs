@@ -114,7 +114,7 @@ fn a_mistake_in_the_description_ends_the_build_before_anything_is_written() {
     let built = desk.run(&["--source", "api.toml", "app", "build", "--binary", "program"]);
     let log = String::from_utf8(built.stderr).unwrap();
     assert!(
-        log.starts_with("error: api.toml:18:9: stream \"tickets\": order: unknown word \"versoin\"\nhelp: "),
+        log.starts_with("error: api.toml:19:9: stream \"tickets\": order: unknown word \"versoin\"\nhelp: "),
         "{log}"
     );
     assert!(built.status.code() == Some(4) && !desk.out().exists());
