@@ -114,9 +114,11 @@ async fn a_list_without_an_end_is_noticed() {
     assert_eq!(mock.requests().len(), 3);
     let (mock, _) = endless(Paginate::next("/next"), |_| json!({"data": [{"id": 1}], "next": "URL"})).await;
     assert_eq!(mock.requests().len(), 2);
-    for paginate in [Paginate::page("p"), Paginate::offset("p"), Paginate::last("/id", "p")] {
+    // Insertions may move all rows of a page to the next one, but not again and again.
+    for (paginate, requests) in [(Paginate::page("p"), 4), (Paginate::offset("p"), 4), (Paginate::last("/id", "p"), 2)]
+    {
         let (mock, _) = endless(paginate, |_| json!({"data": [{"id": 1}, {"id": 2}]})).await;
-        assert_eq!(mock.requests().len(), 2, "the server ignores the parameter");
+        assert_eq!(mock.requests().len(), requests, "the server ignores the parameter");
     }
     let growing = |token: Option<&str>| {
         let number = token.map_or(0, |token| token.parse::<u64>().unwrap()) + 1;

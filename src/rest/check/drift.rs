@@ -7,6 +7,7 @@ use super::super::paginate::Paging;
 use super::super::stream::{Stream, StreamType};
 use super::super::version::Order;
 use super::stream::is_asked_since;
+use crate::http::Url;
 
 /// What changes do to a list that is being read, page by page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,33 +75,50 @@ pub fn drift(api: &Api, stream: &Stream, is_numbered: Option<bool>) -> Drift {
     if matches!(paging, Paging::Link) && is_numbered.is_none() { Drift::Links } else { numbered }
 }
 
-/// Whether the URL of a next page differs from that of its own page only by a number that grows by one, or by the number of records:
-/// then the link hides the number of a page, or an offset.
-pub(in crate::rest) fn is_page_number(page: &str, next: &str, records: u64) -> bool {
-    let parameters = |url: &str| -> Vec<(String, String)> {
-        let query = url.split_once('?').map_or("", |(_, query)| query);
-        let mut pairs: Vec<_> = query
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        pairs.sort();
-        pairs
-    };
-    let address = |url: &str| url.split('?').next().unwrap_or_default().to_owned();
-    if address(page) != address(next) {
+/// Whether the URL of the next page differs from that of its own page only by a number that grows as those of pages and offsets do: a page
+/// number in disguise. It may be a parameter or a part of the path; the rest of the path may be written in another way, with an id in place
+/// of a name, for example. `count` is the number of records of the page, `records` that of all pages so far.
+pub(in crate::rest) fn is_page_number(page: &Url, next: &Url, count: u64, records: u64) -> bool {
+    if page.origin() != next.origin() {
         return false;
     }
-    let (before, after) = (parameters(page), parameters(next));
-    let mut changed = after.iter().filter(|pair| !before.contains(pair));
-    let (Some((name, value)), None) = (changed.next(), changed.next()) else { return false };
-    let Ok(value) = value.parse::<u64>() else { return false };
-    let old = before.iter().find(|(other, _)| other == name);
-    match old.map(|(_, old)| old.parse::<u64>()) {
-        Some(Ok(old)) => value == old + 1 || (records > 0 && value == old + records),
-        Some(Err(_)) => false,
+    let follows = |old: Option<u64>, new: u64| match old {
+        Some(old) => new == old + 1 || count > 0 && new == old + count,
         // The first page has no number: the next one is the second, or begins after its records.
-        None => value == 1 || value == 2 || (records > 0 && value == records),
+        None => new == 1 || new == 2 || records > 0 && new == records,
+    };
+    let before: Vec<_> = page.query_pairs().collect();
+    let changed: Vec<_> = next.query_pairs().filter(|pair| !before.contains(pair)).collect();
+    match changed.as_slice() {
+        [] => is_numbered_path(page, next, follows),
+        [(name, value)] => {
+            let old = before.iter().find(|(other, _)| other == name).map(|(_, value)| value.parse::<u64>());
+            match (old, value.parse::<u64>()) {
+                (Some(Err(_)), _) | (_, Err(_)) => false,
+                (Some(Ok(old)), Ok(new)) => follows(Some(old), new),
+                (None, Ok(new)) => follows(None, new),
+            }
+        }
+        _ => false,
+    }
+}
+
+/// Whether the paths of two pages differ only by such a number.
+fn is_numbered_path(page: &Url, next: &Url, follows: impl Fn(Option<u64>, u64) -> bool) -> bool {
+    fn segments(url: &Url) -> Vec<&str> {
+        url.path().split('/').filter(|segment| !segment.is_empty()).collect()
+    }
+    let (before, after) = (segments(page), segments(next));
+    let same = before.iter().zip(&after).take_while(|(before, after)| before == after).count();
+    let number = |segments: &[&str]| segments.get(same).and_then(|segment| segment.parse::<u64>().ok());
+    match (number(&before), number(&after)) {
+        (Some(old), Some(new)) => before.get(same + 1..) == after.get(same + 1..) && follows(Some(old), new),
+        // `/items` and `/items/2`, or `/items/page/2`.
+        _ => {
+            let is_longer = same == before.len() && (1..=2).contains(&(after.len() - same));
+            let last = after.last().and_then(|segment| segment.parse::<u64>().ok());
+            is_longer && last.is_some_and(|new| follows(None, new))
+        }
     }
 }
 

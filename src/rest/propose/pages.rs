@@ -6,6 +6,7 @@ use super::super::check::{is_page_number, is_page_size};
 use super::super::paginate::{Paginate, Paging};
 use super::fields::{Fields, Records};
 use super::proposal::{Proposal, Sample};
+use crate::http::Url;
 
 /// Names of tokens, and of the parameters that usually take them; without a parameter, it has the token's own name.
 const TOKENS: [(&str, Option<&str>); 13] = [
@@ -77,7 +78,9 @@ impl Pages {
         };
         if let Some(next) = &sample.link {
             let records = u64::try_from(records.all.len()).unwrap_or(u64::MAX);
-            let found = match is_page_number(&sample.url, next, records) {
+            let page = Url::parse(&sample.url).ok();
+            let urls = page.and_then(|page| Some((page.join(next).ok()?, page)));
+            let found = match urls.is_some_and(|(next, page)| is_page_number(&page, &next, records, records)) {
                 true => {
                     "the header Link, with the number of the page: records that change meanwhile move between pages"
                 }

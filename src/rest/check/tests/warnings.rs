@@ -1,4 +1,5 @@
 use super::super::*;
+use crate::http::Url;
 use crate::rest::{ApiFile, Order, Paginate, ParentOf, Since, Span, StreamType};
 
 /// The warnings about a text, with their positions and help.
@@ -114,14 +115,29 @@ fn the_order_and_the_paginator_decide_what_changes_do_to_a_list() {
 
 #[test]
 fn a_link_may_hide_the_number_of_a_page() {
+    let is_number = |page: &str, next: &str, records| {
+        is_page_number(&Url::parse(page).unwrap(), &Url::parse(next).unwrap(), records, records)
+    };
     for (page, next, records) in [
         ("https://x/t?per_page=30", "https://x/t?page=2&per_page=30", 30),
         ("https://x/t?page=2&per_page=30", "https://x/t?per_page=30&page=3", 17),
         ("https://x/t", "https://x/t?offset=100", 100),
         ("https://x/t?offset=100", "https://x/t?offset=200", 100),
         ("https://x/t?page=0", "https://x/t?page=1", 5),
+        ("https://x/t?since=a", "https://x/t?since=a&page=2", 50),
+        ("https://x/t?since=2024-01-01T00:00:00Z&page=2", "https://x/t?page=3&since=2024-01-01T00%3A00%3A00Z", 50),
+        ("https://x/t?offset=100", "https://x/t?offset=150", 50),
+        ("https://x/t", "https://x/t?offset=50", 50),
+        ("https://x/repos/acme/w/issues?since=a", "https://x/repositories/17/issues?since=a&page=2", 50),
+        ("https://x/repositories/17/issues?page=2", "https://x/repositories/17/issues?page=3", 50),
+        ("https://x/t/1", "https://x/t/2", 50),
+        ("https://x/t/1/items?a=b", "https://x/t/2/items?a=b", 50),
+        ("https://x/t/100", "https://x/t/150", 50),
+        ("https://x/t", "https://x/t/2", 50),
+        ("https://x/t", "https://x/t/page/2", 50),
+        ("https://x/t/", "https://x/t/2", 50),
     ] {
-        assert!(is_page_number(page, next, records), "{page} {next}");
+        assert!(is_number(page, next, records), "{page} {next}");
     }
     for (page, next, records) in [
         ("https://x/t", "https://x/t?after=abc", 30),
@@ -131,8 +147,18 @@ fn a_link_may_hide_the_number_of_a_page() {
         ("https://x/t?page=1", "https://x/t?page=2&token=abc", 30),
         ("https://x/t?page=a", "https://x/t?page=2", 30),
         ("https://x/t?page=1", "https://x/t?page=1", 30),
+        ("https://x/t", "https://x/t?page=7", 50),
+        ("https://x/t?page=2", "https://x/t?page=4", 50),
+        ("https://x/t?after=x", "https://x/t?after=y", 50),
+        ("https://x/t", "https://x/t/7", 50),
+        ("https://x/t/1", "https://x/t/3", 50),
+        ("https://x/t/1/items", "https://x/t/2/other", 50),
+        ("https://x/t/a", "https://x/t/b", 50),
+        ("https://x/t", "https://x/t", 50),
+        ("https://x/t?after=1&at=2", "https://x/t?after=7&at=9", 50),
+        ("https://x/t?id=1&page=2", "https://x/t?id=2&page=3", 50),
     ] {
-        assert!(!is_page_number(page, next, records), "{page} {next}");
+        assert!(!is_number(page, next, records), "{page} {next}");
     }
 }
 
