@@ -204,3 +204,28 @@ async fn a_page_whose_elements_all_have_no_key_is_an_error_of_the_description() 
     let error = connect(api(&mock).stream(Stream::new("t", "/t"))).await.error("t").await;
     assert!(error.help().unwrap().contains("`key = \"\"`"), "{:?}", error.help());
 }
+
+#[tokio::test]
+async fn a_round_number_of_records_and_nothing_where_the_next_page_should_be_is_a_warning() {
+    let records: Vec<Value> = (1..=20).map(|id| json!({"id": id})).collect();
+    let warned = "stream \"t\": 20 records, a round number, look like the first page of several, and there is nothing at /nxt, where the next \
+                  one should be; correct the pointer of `paginate`, unless the API leaves it out on the last page";
+    for (answer, paginate, is_warned) in [
+        (json!({"data": records, "next": "a"}), Paginate::token("/nxt", "cursor"), true),
+        (json!({"data": records, "next": "/t"}), Paginate::next("/nxt"), true),
+        (json!({"data": records, "nxt": null}), Paginate::token("/nxt", "cursor"), false),
+        (json!({"data": records, "nxt": ""}), Paginate::token("/nxt", "cursor"), false),
+        (json!({"data": records, "more": false}), Paginate::token("/nxt", "cursor").more("/more"), false),
+        (json!({"data": records[..19]}), Paginate::token("/nxt", "cursor"), false),
+    ] {
+        let (mock, memory) = (MockApi::start(), Memory::new());
+        mock.json("/t", &answer);
+        let (_, warnings) =
+            ingest(api(&mock).stream(Stream::new("t", "/t").records("/data").paginate(paginate)), &memory).await;
+        assert_eq!(
+            warnings.iter().filter(|warning| *warning == warned).count(),
+            usize::from(is_warned),
+            "{answer}: {warnings:?}"
+        );
+    }
+}
