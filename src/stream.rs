@@ -68,6 +68,9 @@ pub struct StreamSpec {
     /// The columns that the engine infers from the records; see [`infer_columns`](Self::infer_columns).
     #[serde(default, skip_serializing_if = "Inference::is_empty")]
     pub inference: Inference,
+    /// What decides which records a read returns; see [`definition`](Self::definition()).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<String>,
     /// See [`takes_resource_name`](Self::takes_resource_name()).
     #[serde(skip)]
     pub(crate) takes_resource_name: Option<bool>,
@@ -85,6 +88,11 @@ const RESERVED_NAMES: [&str; 6] =
 
 /// Prefixes of names that destinations reserve.
 const RESERVED_PREFIXES: [&str; 2] = ["snowfeed_", "sqlite_"];
+
+/// The warning about a stream whose definition has changed.
+pub(crate) fn definition_changed(stream: &str) -> String {
+    format!("the description of the stream {stream:?} has changed: it is read from the start")
+}
 
 impl StreamSpec {
     /// An [incremental](StreamKind::Incremental) stream without typed columns.
@@ -104,6 +112,7 @@ impl StreamSpec {
             is_source_wide: false,
             columns: Vec::new(),
             inference: Inference::default(),
+            definition: None,
             takes_resource_name: None,
         }
     }
@@ -223,6 +232,15 @@ impl StreamSpec {
     #[must_use]
     pub fn verifiable(mut self) -> Self {
         self.is_verifiable = true;
+        self
+    }
+
+    /// Says what decides which records a read returns, such as a digest of the request. If it differs from that of the last read, the
+    /// engine reads an [append](StreamKind::Append) or a [child](StreamKind::Child) stream from the start, with a warning. Of other streams,
+    /// the source itself decides what its checkpoint is worth.
+    #[must_use]
+    pub fn definition(mut self, definition: impl Into<String>) -> Self {
+        self.definition = Some(definition.into());
         self
     }
 

@@ -274,6 +274,44 @@ fn python(path: &Path, sql: &str) -> Option<String> {
 }
 
 #[tokio::test]
+async fn members_of_any_name_are_columns_in_every_version_of_sqlite() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("names.db");
+    let sqlite = Sqlite::open(&path).unwrap();
+    let names = ["Größe", "a/b", "say \"x\"", "back\\slash", "tab\tx", "日本", "1", "\\\"", "a.b", "it's"];
+    let columns = names.iter().enumerate();
+    let table = columns.fold(StreamSpec::new("issues"), |table, (n, name)| {
+        let step = name.replace('\\', "\\\\").replace('"', "\\\"");
+        table.column(format!("c{n}"), &format!("fields.\"{step}\""), ColumnType::Integer)
+    });
+    sqlite.ensure_streams(&resource("one"), &[table]).await.unwrap();
+    let fields: serde_json::Map<_, _> = names.iter().zip(1..).map(|(name, n)| ((*name).to_owned(), n.into())).collect();
+    let plain = serde_json::json!({ "fields": fields }).to_string();
+    // As servers that escape everything write it.
+    let escape = |c: char| match c {
+        '{' | '}' | ':' | ',' => c.to_string(),
+        c => c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+    };
+    let members =
+        names.iter().zip(1..).map(|(name, n)| format!("\"{}\": {n}", name.chars().map(escape).collect::<String>()));
+    let escaped = format!("{{\"fields\": {{{}}}}}", members.collect::<Vec<_>>().join(","));
+    let records = [plain, escaped].into_iter().enumerate();
+    let records = records.map(|(n, text)| Record::upsert(n.to_string(), Version(1), text)).collect();
+    sqlite.commit(commit("one", records)).await.unwrap();
+    let cells: Vec<String> = (0..names.len()).map(|n| format!("c{n}")).collect();
+    let sql = format!("SELECT json_array({}) FROM issues", cells.join(","));
+    let expected = serde_json::to_string(&(1..=names.len()).collect::<Vec<_>>()).unwrap();
+    if let Some(rows) = python(&path, &sql) {
+        let rows: serde_json::Value = serde_json::from_str(&rows).unwrap();
+        assert_eq!(rows, serde_json::json!([[expected], [expected]]));
+    }
+    let reader = Connection::open(&path).unwrap();
+    let mut find = reader.prepare(&sql).unwrap();
+    let rows: Vec<String> = find.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(rows, [expected.clone(), expected]);
+}
+
+#[tokio::test]
 async fn an_unpaired_surrogate_is_replaced_in_the_view_and_kept_in_the_raw_text() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("half.db");

@@ -22,6 +22,9 @@ pub(super) struct AppendProgress {
     /// The checkpoint of the newest batch of the last read, for a conditional request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     top: Option<Checkpoint>,
+    /// What the list was, if the source says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) definition: Option<String>,
 }
 
 /// An unread range of versions.

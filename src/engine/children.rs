@@ -53,6 +53,9 @@ pub(super) struct ChildProgress {
     /// The parents that exist and whose children could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     owed: Vec<RowPath>,
+    /// What the lists were, if the source says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) definition: Option<String>,
 }
 
 impl ChildProgress {
@@ -121,7 +124,8 @@ impl ChildReader {
         try_stream! {
             let is_whole = all || self.child.revisit == Revisit::EveryRun;
             if is_whole && progress.until.is_none() {
-                progress = ChildProgress { until: Some(self.newest), ..ChildProgress::default() };
+                let definition = progress.definition.take();
+                progress = ChildProgress { until: Some(self.newest), definition, ..ChildProgress::default() };
             }
             let until = progress.until.unwrap_or(self.newest);
             if progress.is_complete(until) {

@@ -87,7 +87,7 @@ impl Run<'_> {
         let fenced = !is_plain || sweep.is_some();
         let is_end = is_end && self.records_end();
         let (status, message) = match is_end {
-            true => completed(self.record.counts.rejected + rejected),
+            true => completed(self.record.counts.rejected + rejected, self.rejects.main_reason()),
             false => (RunStatus::Running, None),
         };
         let mut state = fenced.then(|| {

@@ -16,7 +16,7 @@ impl Run<'_> {
         record.traffic = self.monitor.traffic();
         record.timings.total_ms = millis(self.began.elapsed());
         let (status, message) = match &ended {
-            Ok(Outcome::Complete) => completed(record.counts.rejected),
+            Ok(Outcome::Complete) => completed(record.counts.rejected, self.rejects.main_reason()),
             Ok(Outcome::Interrupted) => {
                 (RunStatus::Interrupted, Some("interrupted; the next run continues from its last commit".to_owned()))
             }

@@ -10,9 +10,10 @@ use super::children::{ChildProgress, ChildReader};
 use super::list::ListReader;
 use super::run::Run;
 use super::snapshot;
+use crate::stream::definition_changed;
 use crate::{
     Batch, BatchStream, Checkpoint, ChildOf, Error, ErrorKind, Mode, ReadRequest, Reader, Reject, Result, Revisit,
-    Sequence, StateKey, StreamKind, StreamSpec,
+    Sequence, SourceEvent, StateKey, StreamKind, StreamSpec,
 };
 
 impl Run<'_> {
@@ -34,7 +35,12 @@ impl Run<'_> {
         match &self.stream.kind {
             StreamKind::Incremental => Ok(reader.read(request)),
             StreamKind::Append(append) => {
-                let progress = progress_in::<AppendProgress>(request.checkpoint.as_ref())?;
+                let mut progress = progress_in::<AppendProgress>(request.checkpoint.as_ref())?;
+                if !self.is_defined_as(progress.definition.as_deref()) {
+                    self.warn_of_definition();
+                    progress = AppendProgress::default();
+                }
+                progress.definition.clone_from(&self.stream.definition);
                 Ok(append::read(reader, request, progress, append.overlap))
             }
             StreamKind::Snapshot => {
@@ -50,9 +56,20 @@ impl Run<'_> {
     }
 
     async fn children(&self, reader: Arc<dyn Reader>, child: ChildOf, request: ReadRequest) -> Result<BatchStream> {
-        let progress = progress_in::<ChildProgress>(request.checkpoint.as_ref())?;
+        let mut progress = progress_in::<ChildProgress>(request.checkpoint.as_ref())?;
+        if !self.is_defined_as(progress.definition.as_deref()) {
+            self.warn_of_definition();
+            progress = ChildProgress::default();
+        }
+        progress.definition.clone_from(&self.stream.definition);
         let incremental = match self.reconciliation() {
-            Some(_) => Some(progress_in::<ChildProgress>(request.incremental.as_ref())?),
+            Some(_) => {
+                let incremental = progress_in::<ChildProgress>(request.incremental.as_ref())?;
+                let incremental = Some(incremental).filter(|it| self.is_defined_as(it.definition.as_deref()));
+                let mut incremental = incremental.unwrap_or_default();
+                incremental.definition.clone_from(&self.stream.definition);
+                Some(incremental)
+            }
             None => None,
         };
         let sequences = self.connector.sink.sequences(&self.resource).await?;
@@ -72,6 +89,15 @@ impl Run<'_> {
             child,
         };
         Ok(Arc::new(reader).read(progress, incremental, all))
+    }
+
+    /// Whether the stream is what it was when progress was noted; progress of which that is not known counts.
+    fn is_defined_as(&self, definition: Option<&str>) -> bool {
+        definition.zip(self.stream.definition.as_deref()).is_none_or(|(then, now)| then == now)
+    }
+
+    fn warn_of_definition(&self) {
+        self.monitor.event(SourceEvent::Warning(definition_changed(&self.stream.name)));
     }
 
     /// The checkpoint of a stream's top ancestor, if it is the source's own.

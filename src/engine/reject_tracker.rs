@@ -1,5 +1,7 @@
 //! Tracks the outstanding rejects of a stream during a run: a valid record clears those about its subject.
 
+use std::collections::BTreeMap;
+
 use super::batcher::Rows;
 use crate::record::{DOCUMENT_OF, document_of};
 use crate::{OutstandingRejects, Reject, RejectQuery, Resource, Source};
@@ -10,6 +12,9 @@ const MAX_TRACKED: usize = 128;
 /// The maximum size of a tracked reject, so that all of them take at most as much memory as the read-ahead.
 const MAX_TRACKED_BYTES: usize = 48 << 10;
 
+/// The number of different reasons to count.
+const MAX_REASONS: usize = 64;
+
 /// The outstanding rejects with their subjects.
 #[derive(Debug)]
 pub(super) struct RejectTracker {
@@ -17,6 +22,8 @@ pub(super) struct RejectTracker {
     known: Vec<TrackedReject>,
     /// Whether there may be others in the destination.
     has_untracked: bool,
+    /// How often the run has rejected something for each of the first reasons.
+    reasons: BTreeMap<String, u64>,
 }
 
 #[derive(Debug)]
@@ -33,11 +40,17 @@ impl RejectTracker {
 
     pub(super) fn new(stream: &str, source: &dyn Source, found: OutstandingRejects) -> Self {
         let has_untracked = found.total() > found.rejects.len() as u64;
-        let mut new = Self { stream: stream.to_owned(), has_untracked, known: Vec::new() };
+        let mut new = Self { stream: stream.to_owned(), has_untracked, known: Vec::new(), reasons: BTreeMap::new() };
         for found in found.rejects {
             new.add(source, Reject { reason: found.reason, raw: found.raw });
         }
         new
+    }
+
+    /// The most frequent reason of the run, and whether there is another one.
+    pub(super) fn main_reason(&self) -> Option<(&str, bool)> {
+        let (reason, _) = self.reasons.iter().max_by_key(|(_, count)| **count)?;
+        Some((reason, self.reasons.len() > 1))
     }
 
     pub(super) fn may_have_any(&self) -> bool {
@@ -52,6 +65,13 @@ impl RejectTracker {
     /// Adds to the rows the rejects that their records correct, and tracks the new rejects, before the rows are committed. Returns whether
     /// the outstanding rejects change, as far as it is known.
     pub(super) fn track(&mut self, source: &dyn Source, rows: &mut Rows) -> bool {
+        for reject in &rows.rejects {
+            if let Some(count) = self.reasons.get_mut(&reject.reason) {
+                *count += 1;
+            } else if self.reasons.len() < MAX_REASONS {
+                self.reasons.insert(reject.reason.clone(), 1);
+            }
+        }
         let is_new = |reject: &Reject| self.known.iter().all(|known| known.reject != *reject);
         let adds_any = rows.rejects.iter().any(is_new);
         let is_rejected_again = |reject: &Reject| rows.rejects.contains(reject);

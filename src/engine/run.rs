@@ -420,15 +420,20 @@ async fn ended(work: &mut Option<Task<()>>) -> Result<()> {
     }
 }
 
-/// The status and the message of a run that has read everything, and rejected this many records.
-pub(super) fn completed(rejects: u64) -> (RunStatus, Option<String>) {
-    if rejects == 0 { (RunStatus::Complete, None) } else { (RunStatus::Partial, Some(rejected(rejects))) }
+/// The status and the message of a run that has read everything, and rejected this many records; with the most frequent reason, and whether
+/// there are others.
+pub(super) fn completed(rejects: u64, reason: Option<(&str, bool)>) -> (RunStatus, Option<String>) {
+    if rejects == 0 { (RunStatus::Complete, None) } else { (RunStatus::Partial, Some(rejected(rejects, reason))) }
 }
 
 /// Returns the message of a run that rejected records.
-fn rejected(count: u64) -> String {
+fn rejected(count: u64, reason: Option<(&str, bool)>) -> String {
     let (records, they_are) = if count == 1 { ("record was", "it is") } else { ("records were", "they are") };
-    format!("{count} {records} rejected; {they_are} kept in a separate table, and listed by `rejects`")
+    let reason = reason.map_or_else(String::new, |(reason, has_others)| match has_others {
+        true => format!(" (mostly: {reason})"),
+        false => format!(" ({reason})"),
+    });
+    format!("{count} {records} rejected{reason}; {they_are} kept in a separate table, and listed by `rejects`")
 }
 
 pub(super) fn millis(time: Duration) -> u64 {

@@ -152,12 +152,23 @@ pub struct Setting {
     /// What it is, for the user who sets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+    /// `false` for a user name in `basic`, or a `client_id`, that is no secret: it is stored and shown, and may stand elsewhere. Every other
+    /// setting in `auth` is a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<bool>,
 }
 
 impl Setting {
     /// A required setting with this description.
     pub fn new(help: impl Into<String>) -> Self {
-        Self { default: None, help: Some(help.into()) }
+        Self { default: None, help: Some(help.into()), secret: None }
+    }
+
+    /// Says that it is no secret, though it is the user name in `basic`, or the `client_id`.
+    #[must_use]
+    pub fn not_secret(mut self) -> Self {
+        self.secret = Some(false);
+        self
     }
 
     /// Sets the value that it has unless a user sets one.

@@ -16,7 +16,9 @@ const HOST_PART: &str = "^[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*$";
 
 /// The schema of the settings: a secret for each one in `auth`, and a text for each other one.
 pub(super) fn schema(api: &Api, plan: &ApiPlan) -> Result<SettingsSchema> {
-    let secret: BTreeSet<&str> = plan.auth.iter().flat_map(|auth| auth.secret_templates()).flat_map(settings).collect();
+    let is_secret = |name: &&str| api.settings.get(*name).is_none_or(|declared| declared.secret != Some(false));
+    let in_auth = plan.auth.iter().flat_map(|auth| auth.secret_templates()).flat_map(settings);
+    let secret: BTreeSet<&str> = in_auth.filter(is_secret).collect();
     let urls: BTreeSet<&str> = address::templates(plan).into_iter().filter_map(address::url_setting).collect();
     let hosts: BTreeSet<&str> = address::templates(plan).into_iter().flat_map(address::host_settings).collect();
     let plain = plan

@@ -208,6 +208,10 @@ fn stream_spec(stream: &StreamPlan) -> StreamSpec {
             if parent.is_some_and(|parent| parent.every_run) { spec.every_run() } else { spec }
         }
     };
+    // Of the others, the checkpoints tell.
+    if matches!(stream.kind, Kind::Append | Kind::Child) {
+        spec = spec.definition(&stream.definition);
+    }
     // A list of deletions has no table.
     if !matches!(stream.kind, Kind::DeletionsOf(_)) {
         for (name, path) in &stream.columns {

@@ -133,7 +133,7 @@ async fn a_run_with_rejects_is_partial_and_they_are_kept() {
     assert_eq!((run.status, run.counts.rejected), (RunStatus::Partial, 1));
     assert_eq!(memory.rejects(&resource("r"), "t"), rejected.rejects);
     let state = memory.latest(&key("r")).await.unwrap().unwrap().state;
-    assert!(state.message.unwrap().contains("1 record was rejected"));
+    assert!(state.message.unwrap().contains("1 record was rejected (no id);"));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod conformance;
+mod corrections;
 mod documents;
 mod errors;
 mod extension;

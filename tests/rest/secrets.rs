@@ -2,13 +2,15 @@
 
 use std::fs;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
-use snowfeed::rest::{Auth, Stream};
+use snowfeed::rest::{Auth, RestSource, Setting, Stream};
 use snowfeed::testkit::mock_api::{MockApi, MockResponse};
-use snowfeed::{Settings, rest::Api};
+use snowfeed::{Settings, Source, rest::Api};
 use tempfile::TempDir;
 
-use crate::support::{api, try_connect};
+use crate::support::{api, keys, try_connect};
 
 const SECRET: &str = "Tr0ub4dor-and-3-correct-horses";
 
@@ -55,7 +57,6 @@ async fn no_error_shows_a_credential() {
 
 #[tokio::test]
 async fn each_way_to_sign_in_sends_its_template() {
-    use base64::Engine as _;
     let basic = base64::engine::general_purpose::STANDARD.encode(format!("ada/token:{SECRET}"));
     for (auth, header, expected) in [
         (Auth::bearer("{token}"), "authorization", format!("Bearer {SECRET}")),
@@ -116,4 +117,24 @@ async fn a_setting_in_the_host_leads_to_no_other_host() {
         let error = try_connect(described(), settings).await.err().unwrap();
         assert!(error.message().contains("cannot stand in the URL"), "{site}: {error}");
     }
+}
+
+#[tokio::test]
+async fn a_user_name_that_is_no_secret_is_given_once_for_the_path_and_to_sign_in() {
+    let (mock, folder) = (MockApi::start(), TempDir::new().unwrap());
+    let expected = format!("Basic {}", STANDARD.encode(format!("AC1:{SECRET}")));
+    mock.route("/Accounts/AC1/t", move |request| match request.header("authorization") == Some(&expected) {
+        true => MockResponse::json(&json!([{"id": 1}])),
+        false => MockResponse::new(401),
+    });
+    let described = Api::new("helpdesk", format!("{}/Accounts/{{account}}", mock.url()))
+        .setting("account", Setting::new("the account").not_secret())
+        .auth(Auth::basic("{account}", "{token}"))
+        .stream(Stream::new("t", "/t"));
+    let spec = RestSource::new(described.clone()).unwrap().spec();
+    assert!(!spec.settings.is_secret("account") && spec.settings.is_secret("token"));
+    let account = [("account".to_owned(), "AC1".into())];
+    let settings = settings(&folder, &[("token", SECRET)]).values().clone().into_iter().chain(account).collect();
+    let source = try_connect(described, settings).await.unwrap();
+    assert_eq!(keys(&source.read("t", None).await.unwrap()), ["1"]);
 }

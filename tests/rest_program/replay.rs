@@ -64,11 +64,7 @@ fn a_description_that_no_longer_fits_its_answers_fails() {
             "\"/items\"",
             "tickets: the answer has no list of records at /items: there is nothing; write `records = \"/data\"`",
         ),
-        (
-            "version = \"/up",
-            "key = \"/uuid\"\nversion = \"/up",
-            "tickets: 2 of 2 records cannot be read: there is no key at /uuid",
-        ),
+        ("version = \"/up", "key = \"/uuid\"\nversion = \"/up", "tickets: no element of the list has a key at /uuid"),
         (
             "\"/updated_at\"",
             "\"/changed_at\"",

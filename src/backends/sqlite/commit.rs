@@ -4,10 +4,10 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::error::SqliteResult;
+use super::readable::readable;
 use super::sql::{raw_table, timestamp_text};
 use super::tables::{TableIds, check_known, table_ids};
 use super::{rejects, state};
-use crate::backends::surrogates;
 use crate::sink::merge::{Merge, MergeAction, StoredVersion};
 use crate::sink::{
     Commit, CommitReport, LiveRows, StalePolicy, StoredRecord, StreamCommit, StreamReport, Sweep, UnseenQuery,
@@ -155,7 +155,7 @@ fn merge_rows(
         match merge.action {
             MergeAction::Insert | MergeAction::InsertDeleted => {
                 let deleted_at = json.is_none().then_some(at);
-                let repaired = json.and_then(surrogates::replaced);
+                let repaired = json.and_then(readable);
                 insert.execute(params![
                     ids.resource_id,
                     key,
@@ -170,7 +170,7 @@ fn merge_rows(
                 ])?;
             }
             MergeAction::Update => {
-                let repaired = json.and_then(surrogates::replaced);
+                let repaired = json.and_then(readable);
                 update.execute(params![row_id, merged, hash, at, json, repaired, next])?;
             }
             MergeAction::Delete => drop(delete.execute(params![row_id, merged, at, next])?),

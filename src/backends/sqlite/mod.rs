@@ -9,6 +9,7 @@ pub mod fuzzing;
 mod migration;
 mod preview;
 mod read_only;
+mod readable;
 mod rejects;
 mod rows;
 mod sink;

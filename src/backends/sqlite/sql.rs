@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::readable;
 use crate::ColumnType;
 use crate::backends::concatenation::concatenation;
 use crate::stream::{Column, JsonPath, Step};
@@ -111,8 +112,7 @@ fn split(path: &JsonPath) -> (String, Option<Option<String>>) {
         for step in steps {
             if let Step::Member(member) = step {
                 text.push('.');
-                // SQLite reads a quoted member with the escapes of JSON.
-                text.push_str(&serde_json::Value::from(member.as_str()).to_string());
+                text.push_str(&readable::name(member));
             }
         }
         text

@@ -121,12 +121,32 @@ impl Throttled {
     }
 }
 
-/// `Retry-After`, as seconds or as a date; anything else is as if it were absent.
+/// `Retry-After`, as seconds or as a date. Servers also send fractions of seconds and instants; anything else is as if it were absent.
 pub(in crate::http) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    match value.parse::<u64>() {
-        Ok(seconds) => Some(Duration::from_secs(seconds).min(MAX_WAIT)),
-        Err(_) => Some(until(date(value)?, headers, now)),
+    match seconds(value) {
+        Some(seconds) if seconds < FIRST_INSTANT => Some(Duration::from_secs(seconds).min(MAX_WAIT)),
+        Some(instant) => Some(epoch(instant).map_or(MAX_WAIT, |instant| until(instant, headers, now))),
+        None => Some(until(date(value).or_else(|| value.parse().ok())?, headers, now)),
+    }
+}
+
+/// A number of seconds, rounded up.
+fn seconds(text: &str) -> Option<u64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let is_number =
+        [whole, fraction].iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+    let whole: u64 = whole.parse().ok().filter(|_| is_number)?;
+    Some(whole.saturating_add(u64::from(fraction.bytes().any(|digit| digit != b'0'))))
+}
+
+/// The instant that a large number is, in seconds or milliseconds since 1970.
+fn epoch(value: u64) -> Option<Timestamp> {
+    let instant = i64::try_from(value).ok()?;
+    if value < FIRST_MILLISECONDS {
+        Timestamp::from_second(instant).ok()
+    } else {
+        Timestamp::from_millisecond(instant).ok()
     }
 }
 
@@ -170,12 +190,17 @@ fn limit_of<'a>(name: &'a str, ending: &str) -> Option<&'a str> {
 
 /// The number in the header of a limit that ends like this.
 fn number(headers: &HeaderMap, limit: &str, ending: &str) -> Option<u64> {
+    // A fraction of a second is rounded up by the second that `until` adds.
+    text(headers, limit, ending)?.split('.').next()?.parse().ok()
+}
+
+/// The text in the header of a limit that ends like this.
+fn text<'a>(headers: &'a HeaderMap, limit: &str, ending: &str) -> Option<&'a str> {
     let exact = || headers.get(HeaderName::try_from(format!("x-ratelimit-{ending}")).ok()?);
     let is_meant = |name: &HeaderName| limit_of(name.as_str(), ending) == Some(limit);
     let other = || headers.iter().find(|(name, _)| is_meant(name)).map(|(_, value)| value);
     let found = if limit.is_empty() { exact().or_else(other) } else { other() };
-    // A fraction of a second is rounded up by the second that `until` adds.
-    found?.to_str().ok()?.trim().split('.').next()?.parse().ok()
+    Some(found?.to_str().ok()?.trim())
 }
 
 /// A larger reset is an instant, in seconds since 1970; a smaller one is a number of seconds from now.
@@ -186,17 +211,14 @@ const FIRST_MILLISECONDS: u64 = 1_000_000_000_000;
 
 /// The time until the window of a rate limit ends.
 fn reset(headers: &HeaderMap, limit: &str, now: Timestamp) -> Option<Duration> {
-    let value = number(headers, limit, "reset")?;
+    let Some(value) = number(headers, limit, "reset") else {
+        let text = text(headers, limit, "reset")?;
+        return Some(until(date(text).or_else(|| text.parse().ok())?, headers, now));
+    };
     if value < FIRST_INSTANT {
         return Some(Duration::from_secs(value).saturating_add(Duration::from_secs(1)).min(MAX_WAIT));
     }
-    let instant = i64::try_from(value).ok()?;
-    let instant = if value < FIRST_MILLISECONDS {
-        Timestamp::from_second(instant).ok()?
-    } else {
-        Timestamp::from_millisecond(instant).ok()?
-    };
-    Some(until(instant, headers, now))
+    Some(until(epoch(value)?, headers, now))
 }
 
 #[cfg(test)]
@@ -211,6 +233,8 @@ mod tests {
             ("ratelimit-reset", "7".to_owned(), 8),
             ("x-rate-limit-reset", "7.5".to_owned(), 8),
             ("x-shop-ratelimit-reset", instant.to_string(), 31),
+            ("x-ratelimit-reset", "2026-03-01T12:00:30Z".to_owned(), 31),
+            ("x-ratelimit-reset", "Sun, 01 Mar 2026 12:00:30 GMT".to_owned(), 31),
         ] {
             assert_eq!(
                 throttled(429, &[(name, &value)], ""),
@@ -324,8 +348,24 @@ mod tests {
     }
 
     #[test]
+    fn retry_after_may_be_a_fraction_or_an_instant() {
+        for (value, seconds) in [("2.0", 2), ("0.493", 1), ("292.052427053", 293), ("0.0", 0)] {
+            assert_eq!(
+                throttled(429, &[("retry-after", value)], DENIED),
+                Some((Limit::Secondary, Some(seconds))),
+                "{value}"
+            );
+            assert_eq!(limit_wait(&headers(&[("retry-after", value)]), now()).unwrap().as_secs(), seconds, "{value}");
+        }
+        for value in [epoch(8), format!("{}500", epoch(7)), "2026-03-01T12:00:08Z".to_owned()] {
+            let Some((_, Some(wait))) = throttled(429, &[("retry-after", &value)], DENIED) else { panic!("{value}") };
+            assert!((8..=9).contains(&wait), "{value}: {wait}");
+        }
+    }
+
+    #[test]
     fn a_bad_retry_after_is_ignored() {
-        for bad in ["-1", "soon", "", "1.5", "Sun, 99 Mar 2026"] {
+        for bad in ["-1", "soon", "", "1.5.5", ".", "1.", "1e3", "inf", "-1.5", "Sun, 99 Mar 2026"] {
             assert_eq!(throttled(403, &[("retry-after", bad)], DENIED), None, "{bad}");
             assert_eq!(throttled(429, &[("retry-after", bad)], DENIED), Some((Limit::Secondary, None)), "{bad}");
         }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::super::api::{Auth, OAuth2};
+use super::super::api::{Api, Auth, OAuth2};
 use super::super::place::Place;
 use super::errors::errors;
 use super::headers::{headers, http_name};
-use super::placeholders::{BUILT_IN, Uses, words};
+use super::placeholders::{BUILT_IN, Uses, identifies, signs_in, words};
 use super::problem::Problems;
 use crate::stream::{PLAIN_NAME, is_plain};
 
@@ -78,7 +78,22 @@ fn settings(problems: &mut Problems<'_>) {
             problems.error(at, format!("`{{{name}}}` stands for something else"), help);
         } else if !is_plain(name) {
             problems.error(at, format!("the name {name:?} is not allowed"), format!("name it with {PLAIN_NAME}"));
+        } else if let Some((message, help)) = secrecy(problems.api, name) {
+            problems.error(at.key("secret"), message.to_owned(), help.to_owned());
         }
+    }
+}
+
+/// What is wrong with what a setting says about its secrecy.
+fn secrecy(api: &Api, name: &str) -> Option<(&'static str, &'static str)> {
+    let signs_in = api.auth.as_ref().is_some_and(|auth| signs_in(auth, name));
+    match api.settings.get(name)?.secret? {
+        true if !signs_in => Some(("only settings in `auth` are secrets", "move it to `auth`, or remove `secret`")),
+        false if signs_in && !api.auth.as_ref().is_some_and(|auth| identifies(auth, name)) => Some((
+            "what signs in is a secret",
+            "remove `secret`: only the user name in `basic`, and a `client_id`, may be none",
+        )),
+        _ => None,
     }
 }
 

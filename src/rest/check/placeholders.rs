@@ -135,11 +135,17 @@ impl<'a> Uses<'a> {
 
     /// What is wrong with the name of a setting.
     fn unknown(&self, problems: &Problems<'_>, word: &str) -> Option<(String, String)> {
-        if !self.is_auth && problems.api.auth.as_ref().is_some_and(|auth| signs_in(auth, word)) {
-            return Some((
-                format!("`{{{word}}}` is a secret, because `auth` has it"),
-                "use another setting here: a secret is only sent to sign in".to_owned(),
-            ));
+        let declared = problems.api.settings.get(word);
+        let is_secret = declared.is_none_or(|declared| declared.secret != Some(false))
+            && problems.api.auth.as_ref().is_some_and(|auth| signs_in(auth, word));
+        if !self.is_auth && is_secret {
+            let help = match problems.api.auth.as_ref().is_some_and(|auth| identifies(auth, word)) {
+                true => format!(
+                    "say that it is none: `settings.{word} = {{ secret = false }}`; or use another setting here: a secret is only sent to sign in"
+                ),
+                false => "use another setting here: a secret is only sent to sign in".to_owned(),
+            };
+            return Some((format!("`{{{word}}}` is a secret, because `auth` has it"), help));
         }
         if problems.api.settings.contains_key(word) {
             return None;
@@ -163,13 +169,30 @@ impl<'a> Uses<'a> {
             ));
         }
         (!is_plain(word)).then(|| {
-            (format!("the setting `{{{word}}}` has a name that is not allowed"), format!("name it with {PLAIN_NAME}"))
+            (
+                format!("the setting `{{{word}}}` has a name that is not allowed"),
+                format!(
+                    "name it with {PLAIN_NAME}; write `{{ {word} }}`, with spaces, for braces that are no placeholder"
+                ),
+            )
         })
     }
 }
 
+/// Whether `auth` sends this setting only as a name, which need not be a secret.
+pub(super) fn identifies(auth: &Auth, word: &str) -> bool {
+    let has = |text: &String| words(text).any(|found| found == word);
+    match auth {
+        Auth::Basic(user, password) => has(user) && !has(password),
+        Auth::Oauth2(OAuth2 { client_id, client_secret, refresh_token, .. }) => {
+            has(client_id) && !client_secret.as_ref().is_some_and(has) && !refresh_token.as_ref().is_some_and(has)
+        }
+        Auth::Bearer(_) | Auth::Header(_) | Auth::Query(_) => false,
+    }
+}
+
 /// Whether `auth` sends this setting, which makes it a secret.
-fn signs_in(auth: &Auth, word: &str) -> bool {
+pub(super) fn signs_in(auth: &Auth, word: &str) -> bool {
     let has = |text: &String| words(text).any(|found| found == word);
     match auth {
         Auth::Bearer(token) => has(token),

@@ -7,7 +7,13 @@ use super::super::time::TimeFormat;
 use super::scan::{Found, is_truthy, scalar};
 use super::{Pointer, Wanted};
 use crate::http::json;
-use crate::{Record, Reject, Result, Version};
+use crate::{Error, Record, Reject, Result, Version};
+
+/// The beginning of the reason for rejecting an element without a key.
+const NO_KEY: &str = "there is no key at";
+
+/// The number of members to name as possible keys.
+const MAX_NAMES: usize = 8;
 
 /// What to find in each element of a list.
 #[derive(Debug, Clone, Default)]
@@ -85,9 +91,34 @@ impl ElementPlan {
     /// Reads a list. An element that is not a record is rejected, and the others are read.
     ///
     /// # Errors
-    /// `InvalidData` for a text that is not a JSON array.
+    /// `InvalidData` for a text that is not a JSON array, and for several elements of which none has a key: the description is wrong then.
     pub(in crate::rest) fn list(&self, list: &ByteString) -> Result<Vec<Row>> {
-        json::each_with(list, &self.wanted).map(|element| element.map(|(found, raw)| self.row(found, raw))).collect()
+        let rows: Vec<Row> = json::each_with(list, &self.wanted)
+            .map(|element| element.map(|(found, raw)| self.row(found, raw)))
+            .collect::<Result<_>>()?;
+        let keyless = |row: &Row| match &row.content {
+            Err(reject) if row.stub.is_none() && reject.reason.starts_with(NO_KEY) => Some(reject.raw.clone()),
+            _ => None,
+        };
+        match rows.first().and_then(keyless) {
+            Some(first) if rows.len() > 1 && rows.iter().all(|row| keyless(row).is_some()) => Err(self.no_key(&first)),
+            _ => Ok(rows),
+        }
+    }
+
+    fn no_key(&self, first: &str) -> Error {
+        let pointers: Vec<String> = self.key.iter().map(|(_, pointer)| shown(pointer)).collect();
+        let help = match serde_json::from_str::<Value>(first) {
+            Ok(Value::Object(members)) => {
+                let plain = members.iter().filter(|(_, value)| value.is_string() || value.is_number());
+                let names = plain.map(|(name, _)| format!("\"/{}\"", name.replace('~', "~0").replace('/', "~1")));
+                let names: Vec<String> = names.take(MAX_NAMES).collect();
+                format!("let `key` point at what identifies a record; the first element has {}", names.join(", "))
+            }
+            _ => "write `key = \"\"` if the elements themselves are the keys, or let `records` point at a list of objects"
+                .to_owned(),
+        };
+        Error::invalid_data(format!("no element of the list has a key at {}", pointers.join(" and "))).with_help(help)
     }
 
     /// Reads one record.
@@ -96,9 +127,10 @@ impl ElementPlan {
     /// `InvalidData` for a text that is not JSON.
     pub(in crate::rest) fn single(&self, raw: ByteString) -> Result<Row> {
         let text = raw.clone();
-        let found = self.wanted.scan(&text).map_err(|error| {
-            crate::Error::invalid_data("the record is not the JSON that was expected").with_source(error)
-        });
+        let found = self
+            .wanted
+            .scan(&text)
+            .map_err(|error| Error::invalid_data("the record is not the JSON that was expected").with_source(error));
         Ok(self.row(Ok(found?), raw))
     }
 
@@ -138,7 +170,7 @@ impl ElementPlan {
     /// The key: the value, or the values, escaped as in a pointer and joined by `/`, so that no two lists of values have the same key.
     fn key(&self, found: &Found<'_>) -> Result<String, String> {
         let part = |(slot, pointer): &(usize, Pointer)| {
-            let raw = found.value(*slot).ok_or_else(|| format!("there is no key at {}", shown(pointer)))?;
+            let raw = found.value(*slot).ok_or_else(|| format!("{NO_KEY} {}", shown(pointer)))?;
             let text =
                 scalar(raw).ok_or_else(|| format!("the key at {} is neither text nor number", shown(pointer)))?;
             if text.is_empty() { Err(format!("the key at {} is empty", shown(pointer))) } else { Ok(text) }

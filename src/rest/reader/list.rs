@@ -143,7 +143,14 @@ impl StreamReader {
                 "stream {name:?}: {} records, a round number, look like the first page of several; {PAGINATE}",
                 progress.records
             ),
-            _ => return,
+            _ => match &unseen.next {
+                Some(next) if progress.lacks_next && progress.pages == 1 && is_page_size(progress.records) => format!(
+                    "stream {name:?}: {} records, a round number, look like the first page of several, and there is nothing at {next}, \
+                     where the next one should be; correct the pointer of `paginate`, unless the API leaves it out on the last page",
+                    progress.records
+                ),
+                _ => return,
+            },
         };
         if !self.has_warned.swap(true, Ordering::Relaxed) {
             monitor.event(SourceEvent::Warning(warning));

@@ -23,9 +23,10 @@ use self::position::Position;
 use self::request::Values;
 use super::fields::{Wanted, is_truthy, scalar};
 use crate::http::Client;
+use crate::stream::definition_changed;
 use crate::{
     Batch, BatchStream, Error, ErrorKind, Mode, Monitor, Parent, ReadRequest, Reader, Record, Resource, ResourceStream,
-    Result, VerifyRequest,
+    Result, SourceEvent, VerifyRequest,
 };
 
 /// A connected API.
@@ -77,7 +78,11 @@ impl RestReader {
     /// The batches of a read.
     fn open(&self, request: ReadRequest) -> Result<BatchStream> {
         let reader = self.stream(&request.stream)?.clone();
-        let position = Position::from_checkpoint(request.checkpoint.as_ref())?;
+        let mut position = Position::from_checkpoint(request.checkpoint.as_ref())?;
+        if !position.is_of(&reader.plan.definition) {
+            request.monitor.event(SourceEvent::Warning(definition_changed(&reader.plan.name)));
+            position = Position::mark(None);
+        }
         let mut values = self.values(&request.resource);
         if let Some(plan) = &reader.plan.parent {
             let Some(Parent { fields, .. }) = request.parent else {
@@ -91,7 +96,8 @@ impl RestReader {
             }
             values.parent = plan.fields.iter().cloned().zip(fields).collect();
         }
-        Ok(reader.read(values, position, request.mode, request.monitor))
+        let definition = reader.plan.definition.clone();
+        Ok(with_marks(reader.read(values, position, request.mode, request.monitor), definition))
     }
 
     /// The stream whose first page shows that the settings are right: the list of resources, or the first that needs nothing else.
@@ -154,6 +160,20 @@ impl Reader for RestReader {
         let values = self.values(&request.resource);
         reader.verify(values, request).await
     }
+}
+
+/// Adds to checkpoints what was read. As long as every element is rejected, there are none: either the server or the description is wrong,
+/// and what is right must be read once it is corrected.
+fn with_marks(batches: BatchStream, definition: String) -> BatchStream {
+    let (mut has_rejects, mut has_records) = (false, false);
+    let mut with_mark = move |mut batch: Batch| {
+        has_rejects |= !batch.rejects.is_empty();
+        has_records |= !batch.records.is_empty();
+        let checkpoint = batch.checkpoint.take().filter(|_| has_records || !has_rejects);
+        batch.checkpoint = checkpoint.map(|checkpoint| Position::sign(&checkpoint, &definition)).transpose()?;
+        Ok(batch)
+    };
+    batches.map(move |batch| batch.and_then(&mut with_mark)).boxed()
 }
 
 /// The resource that a record of the list of resources is; `None` for a deletion.

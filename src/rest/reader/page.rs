@@ -65,7 +65,15 @@ impl EnvelopePlan {
         let is_plain_list = self.records.1.steps().is_empty() && body.trim_start().starts_with('[');
         if is_plain_list {
             let rows = elements.list(body).map_err(|error| error.with_context("url", response.url()))?;
-            return Ok(Content::Page(Page { rows, hash: content_hash(body), date, token: None, more: None }));
+            let lacks_next = self.token.is_some();
+            return Ok(Content::Page(Page {
+                rows,
+                hash: content_hash(body),
+                date,
+                token: None,
+                more: None,
+                lacks_next,
+            }));
         }
         let unreadable = |error: serde_json::Error| {
             Error::invalid_data("the answer is not JSON")
@@ -110,7 +118,8 @@ impl EnvelopePlan {
             Some(b'n') if !self.records.1.steps().is_empty() => Vec::new(),
             _ => return Err(self.no_list("there is neither a list nor an object", body, response)),
         };
-        Ok(Content::Page(Page { rows, hash: content_hash(list), date, token: token.transpose()?, more }))
+        let lacks_next = self.token.is_some_and(|slot| found.get(slot).is_none());
+        Ok(Content::Page(Page { rows, hash: content_hash(list), date, token: token.transpose()?, more, lacks_next }))
     }
 
     fn no_list(&self, what: &str, body: &ByteString, response: &Response) -> Error {
@@ -160,6 +169,8 @@ pub(in crate::rest) struct Page {
     token: Option<Value>,
     /// Whether there are more pages, if the server says so.
     more: Option<bool>,
+    /// Whether the place that would lead to the next page does not exist, not even with null.
+    lacks_next: bool,
 }
 
 /// Where the next page is.
@@ -189,6 +200,8 @@ pub(in crate::rest) struct Progress {
     last: Option<Value>,
     /// Whether the next page was found by a number that drifts when rows move.
     pub(in crate::rest) is_numbered: bool,
+    /// Whether no page had the place that would lead to the next one, and nothing else says that the list ends.
+    pub(in crate::rest) lacks_next: bool,
 }
 
 impl Progress {
@@ -198,6 +211,7 @@ impl Progress {
     /// `InvalidData` for a list that has no end: a token, a URL or a page that repeats, or only empty pages.
     pub(in crate::rest) fn next(&mut self, stream: &StreamPlan, page: &mut Page, response: &Response) -> Result<Next> {
         let count = page.rows.len() as u64;
+        self.lacks_next = (self.pages == 0 || self.lacks_next) && page.lacks_next && page.more.is_none();
         self.pages += 1;
         self.records += count;
         self.empty_pages = if count == 0 { self.empty_pages + 1 } else { 0 };

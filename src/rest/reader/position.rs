@@ -20,6 +20,9 @@ pub(in crate::rest) struct Position {
     /// In an append stream, which is read downwards: everything above this value has been read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::rest) below: Option<i64>,
+    /// The definition of the stream that was read; `None` in checkpoints of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    of: Option<String>,
 }
 
 /// A read by windows that has not ended.
@@ -58,6 +61,20 @@ impl Position {
             .with_help("upgrade the program, or `reset` the resource to read it again from the start"));
         }
         Ok(position)
+    }
+
+    /// Whether it is one of a stream with this definition, as far as it tells.
+    pub(in crate::rest) fn is_of(&self, definition: &str) -> bool {
+        self.of.as_ref().is_none_or(|of| of == definition)
+    }
+
+    /// Adds the definition of the stream that was read.
+    ///
+    /// # Errors
+    /// As for [`from_checkpoint`](Self::from_checkpoint).
+    pub(in crate::rest) fn sign(checkpoint: &Checkpoint, definition: &str) -> Result<Checkpoint> {
+        let position = Self::from_checkpoint(Some(checkpoint))?;
+        Self { of: Some(definition.to_owned()), ..position }.checkpoint()
     }
 
     pub(in crate::rest) fn checkpoint(&self) -> Result<Checkpoint> {

@@ -1,6 +1,46 @@
 use super::assert_mistakes;
 
 #[test]
+fn only_a_name_that_signs_in_may_be_no_secret() {
+    assert_mistakes(
+        "",
+        &[
+            (
+                r#"name = "x"
+base_url="https://x.test/{account}"
+auth = { basic = ["{account}", "{token}"] }
+[[stream]]
+name = "t"
+path = "/t""#,
+                "2:10: base_url: `{account}` is a secret, because `auth` has it",
+                "say that it is none: `settings.account = { secret = false }`; or use another setting here: a secret is only sent to sign in",
+            ),
+            (
+                r#"name = "x"
+base_url="https://x.test"
+settings = { token = { secret = false } }
+auth = { basic = ["{account}", "{token}"] }
+[[stream]]
+name = "t"
+path = "/t""#,
+                "3:33: settings.token.secret: what signs in is a secret",
+                "remove `secret`: only the user name in `basic`, and a `client_id`, may be none",
+            ),
+            (
+                r#"name = "x"
+base_url="https://x.test/{site}"
+settings = { site = { secret = true } }
+[[stream]]
+name = "t"
+path = "/t""#,
+                "3:32: settings.site.secret: only settings in `auth` are secrets",
+                "move it to `auth`, or remove `secret`",
+            ),
+        ],
+    );
+}
+
+#[test]
 fn a_mistake_about_the_api_is_found_with_its_place() {
     assert_mistakes(
         "",
@@ -50,7 +90,7 @@ auth = { oauth2 = { token_url = "https://{id}.x.test", client_id = "{id}", clien
 name = "t"
 path = "/t""#,
                 "3:33: auth.oauth2.token_url: `{id}` is a secret, because `auth` has it",
-                "use another setting here: a secret is only sent to sign in",
+                "say that it is none: `settings.id = { secret = false }`; or use another setting here: a secret is only sent to sign in",
             ),
             (
                 r#"name = "x"
@@ -87,7 +127,8 @@ base_url="https://{Host}.test"
 name = "t"
 path = "/t""#,
                 "2:10: base_url: the setting `{Host}` has a name that is not allowed",
-                "name it with 1 to 128 lower-case letters, digits and `_`, the first one not a digit",
+                "name it with 1 to 128 lower-case letters, digits and `_`, the first one not a digit; write `{ Host }`, with spaces, for braces \
+                 that are no placeholder",
             ),
             (
                 r#"name = "x"

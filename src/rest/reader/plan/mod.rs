@@ -1,6 +1,7 @@
 //! A description whose templates and pointers are parsed.
 
 mod auth;
+mod definition;
 mod pages;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -128,6 +129,8 @@ pub(in crate::rest) struct GetPlan {
 #[derive(Debug, Clone)]
 pub(in crate::rest) struct StreamPlan {
     pub(in crate::rest) name: String,
+    /// What decides which records a read returns, as a digest.
+    pub(in crate::rest) definition: String,
     pub(in crate::rest) kind: Kind,
     pub(in crate::rest) is_default: bool,
     pub(in crate::rest) is_source_wide: bool,
@@ -310,6 +313,7 @@ impl StreamPlan {
         let paginate = stream.paginate.as_ref().or(api.paginate.as_ref()).map(PaginatePlan::parse).transpose()?;
         Ok(Self {
             name: stream.name.clone(),
+            definition: definition::definition(api, stream),
             kind,
             is_default: stream.default,
             is_source_wide,

@@ -17,13 +17,18 @@ pub(in crate::rest) struct UnseenPages {
     pub(in crate::rest) numbered: Option<String>,
     /// Whether the description does not say how the list continues.
     pub(in crate::rest) unsaid: bool,
+    /// The pointer at what leads to the next page.
+    pub(in crate::rest) next: Option<String>,
 }
 
 impl UnseenPages {
     pub(super) fn new(api: &Api, stream: &Stream) -> Self {
         let Some(paginate) = stream.paginate.as_ref().or(api.paginate.as_ref()) else {
-            return Self { numbered: None, unsaid: true };
+            return Self { unsaid: true, ..Self::default() };
         };
+        if let Paging::Token { token, .. } = &paginate.by {
+            return Self { next: Some(token.clone()), ..Self::default() };
+        }
         if !matches!(paginate.by, Paging::Link | Paging::Next(_)) {
             return Self::default();
         }
@@ -31,12 +36,16 @@ impl UnseenPages {
         let warning = |help| {
             format!("stream {:?}: paginate: the links hold the number of the page: {drift}; {help}", stream.name)
         };
-        Self { numbered: drift_help(drift, stream.order).map(warning), unsaid: false }
+        let next = match &paginate.by {
+            Paging::Next(next) => Some(next.clone()),
+            _ => None,
+        };
+        Self { numbered: drift_help(drift, stream.order).map(warning), unsaid: false, next }
     }
 
     /// Whether an answer tells more than the description.
     pub(in crate::rest) fn is_open(&self) -> bool {
-        self.unsaid || self.numbered.is_some()
+        self.unsaid || self.numbered.is_some() || self.next.is_some()
     }
 }
 

@@ -1,0 +1,89 @@
+//! Documents as the views of all versions of SQLite read them.
+//!
+//! Until 3.45, SQLite compares the steps of a path with the names of members as they are written in the document: `"a\/b"` and `"Gr\u00f6\u00dfe"`
+//! are not `"a/b"` and `"Größe"` there. And a step ends at its first quote, escaped or not. So names are stored as [`name`] writes them, which
+//! the paths of views use, too.
+
+use crate::backends::surrogates;
+
+/// A document with each unpaired surrogate replaced and each name of a member as [`name`] writes it; `None` if that is the document itself.
+pub(super) fn readable(json: &str) -> Option<String> {
+    if !json.contains('\\') {
+        return None;
+    }
+    let replaced = surrogates::replaced(json);
+    match rewritten(replaced.as_deref().unwrap_or(json)) {
+        Some(rewritten) => Some(rewritten),
+        None => replaced,
+    }
+}
+
+/// The name of a member as a JSON string that holds no quote.
+pub(super) fn name(member: &str) -> String {
+    let string = serde_json::Value::from(member).to_string();
+    let text = string.get(1..string.len() - 1).unwrap_or_default();
+    format!("\"{}\"", text.replace("\\\"", "\\u0022"))
+}
+
+/// A JSON text with other names; `None` if none changes.
+fn rewritten(json: &str) -> Option<String> {
+    let mut text = String::new();
+    let (mut copied, mut at) = (0, 0);
+    while let Some(found) = json[at..].find('"') {
+        let begin = at + found;
+        let end = end_of_string(json, begin)?;
+        at = end;
+        let string = &json[begin..end];
+        if !string.contains('\\') || !json[end..].trim_start().starts_with(':') {
+            continue;
+        }
+        // What is not JSON stays as it is.
+        let decoded: String = serde_json::from_str(string).ok()?;
+        let named = name(&decoded);
+        if named != string {
+            text.push_str(&json[copied..begin]);
+            text.push_str(&named);
+            copied = end;
+        }
+    }
+    (copied > 0).then(|| text + &json[copied..])
+}
+
+/// The end of the string that begins at this quote.
+fn end_of_string(json: &str, begin: usize) -> Option<usize> {
+    let mut is_escaped = false;
+    for (at, byte) in json.as_bytes()[begin + 1..].iter().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => return Some(begin + at + 2),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{name, readable};
+
+    #[test]
+    fn names_are_written_in_one_way() {
+        for (json, expected) in [
+            (
+                r#"{"a\/b":"c\/d","Gr\u00f6\u00dfe" : {"\u0031":["\u0031"]}}"#,
+                r#"{"a/b":"c\/d","Größe" : {"1":["\u0031"]}}"#,
+            ),
+            (r#"{"say \"x\"":1}"#, r#"{"say \u0022x\u0022":1}"#),
+            (r#"{"\ud83d":"\ud83d"}"#, "{\"\u{fffd}\":\"\\ufffd\"}"),
+        ] {
+            assert_eq!(readable(json).as_deref(), Some(expected), "{json}");
+        }
+        for json in
+            [r#"{"a":"\u0031:"}"#, r#"{"back\\slash":1,"tab\tx":["\"", ":"]}"#, r#"{"a\"#, r#"{"a\x":1}"#, "{\"a\":1}"]
+        {
+            assert_eq!(readable(json), None, "{json}");
+        }
+        assert_eq!(name(r#"\"a"#), r#""\\\u0022a""#);
+    }
+}
