@@ -37,6 +37,8 @@ mod stream;
 pub mod cli;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(feature = "native-app")]
 pub mod native_app;
 #[cfg(any(feature = "http", feature = "snowflake"))]

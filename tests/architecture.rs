@@ -24,6 +24,7 @@ const LAYERS: &[Layer] = &[
         "cli",
         &["cli"],
         &[
+            "metrics",
             "native_app",
             "rest",
             "github",
@@ -38,6 +39,7 @@ const LAYERS: &[Layer] = &[
         ],
     ),
     ("native_app", &["native_app"], &["snowflake", "driver", "connection", "net", "core"]),
+    ("metrics", &["metrics"], &["engine", "core"]),
     ("testkit", &["testkit"], &["memory", "engine", "core"]),
     ("github", &["sources/github"], &["http", "net", "core"]),
     ("rest", &["rest"], &["http", "net", "core"]),

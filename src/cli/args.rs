@@ -112,11 +112,7 @@ pub(super) enum Command {
         after_help = "Without a schedule of its own, each is ingested every 30 minutes, on the hour and the half hour. Being stopped by Ctrl-C or \
         SIGTERM is the normal end: exit code 0."
     )]
-    Run {
-        /// How many to read in parallel
-        #[arg(long, value_name = "N", default_value = "4")]
-        concurrency: NonZeroUsize,
-    },
+    Run(Run),
     /// Show the status of each {kind}
     Status(Status),
     /// Show the history of runs, the newest first
@@ -238,6 +234,18 @@ impl Status {
         #[cfg(not(feature = "snowflake"))]
         return false;
     }
+}
+
+/// The arguments of `run`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Run {
+    /// How many to read in parallel
+    #[arg(long, value_name = "N", default_value = "4")]
+    pub(super) concurrency: NonZeroUsize,
+    /// Serve /metrics (Prometheus), /healthz and /readyz at this address, such as 127.0.0.1:9464
+    #[cfg(feature = "metrics")]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) listen: Option<std::net::SocketAddr>,
 }
 
 /// The arguments of `ingest`.

@@ -150,7 +150,7 @@ async fn execute(source: impl Source, destinations: Destinations, invocation: In
         Ok(mut args) => {
             args.global.selected = invocation.selected;
             let mut output = Output::new(args.global.json, args.global.quiet);
-            if matches!(args.command, args::Command::Run { .. }) {
+            if matches!(args.command, args::Command::Run(_)) {
                 output = output.in_lines();
             }
             let interrupt = Interrupt::default();

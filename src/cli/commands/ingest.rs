@@ -8,13 +8,17 @@ use super::estimate::estimate;
 use super::session::Session;
 use super::streams::{note_required, selection};
 use crate::cli::Exit;
-use crate::cli::args::Ingest;
+use crate::cli::args::{Ingest, Run};
 use crate::cli::destination::{Usage, check_cost};
 use crate::cli::interrupt::STOPPING;
 use crate::cli::labels::Labels;
 use crate::cli::output::{COUNTS, Output, bytes, count, counts, duration, table, time};
 use crate::cli::progress::{ended, new_columns, rejected};
+#[cfg(feature = "metrics")]
+use crate::engine::Observer;
 use crate::engine::{Event, IngestReport, IngestRequest};
+#[cfg(feature = "metrics")]
+use crate::metrics::{Listener, Metrics};
 use crate::{Mode, Resource, Result, RunRecord, Source};
 
 pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Result<Exit> {
@@ -105,13 +109,24 @@ struct RunReport<'a> {
     destination: Option<Usage>,
 }
 
-pub(super) async fn run<S: Source>(session: Session<S>, concurrency: usize) -> Result<Exit> {
+pub(super) async fn run<S: Source>(session: Session<S>, args: Run) -> Result<Exit> {
     let (output, progress, spec) = (session.output, session.progress.clone(), session.spec.clone());
     let cancel = session.interrupt.listen(progress.clone(), STOPPING)?;
+    #[cfg(feature = "metrics")]
+    let metrics = Metrics::new(&spec);
+    #[cfg(feature = "metrics")]
+    let observing = metrics.clone();
+    #[cfg(feature = "metrics")]
+    let listener = match args.listen {
+        Some(address) => Some(Listener::bind(address).await?),
+        None => None,
+    };
     let (watching, destination) = (progress.clone(), session.destination.clone());
     let labels = Labels::new(&spec);
     let used = destination.clone();
     let connector = session.open()?.observer(move |event: &Event| {
+        #[cfg(feature = "metrics")]
+        observing.event(event);
         watching.event(event);
         if let Event::Ended(run) = event {
             let text = || {
@@ -132,7 +147,13 @@ pub(super) async fn run<S: Source>(session: Session<S>, concurrency: usize) -> R
         0 => format!("no {kind} is enabled yet; checking again every {refresh}"),
         n => format!("running each enabled {kind} on its schedule ({n} now); Ctrl-C stops"),
     });
-    connector.serve(concurrency, cancel).await?;
+    #[cfg(feature = "metrics")]
+    if let Some(listener) = listener {
+        progress.note(&format!("metrics and probes: http://{}/metrics", listener.address()));
+        listener.ready();
+        tokio::spawn(listener.serve(metrics, cancel.clone()));
+    }
+    connector.serve(args.concurrency.get(), cancel).await?;
     progress.note("stopped; nothing is lost");
     if let Some(usage) = destination.usage() {
         progress.note(&usage.describe());
