@@ -37,6 +37,7 @@
 //! On the first Ctrl-C or SIGTERM an ingestion commits what it has read and ends. On another one, at least a second later, the program
 //! drops its work and returns at once. Neither loses data: the next run continues from the last commit.
 
+mod age;
 mod args;
 mod commands;
 mod confirm;
@@ -150,7 +151,7 @@ async fn execute(source: impl Source, destinations: Destinations, invocation: In
         Ok(mut args) => {
             args.global.selected = invocation.selected;
             let mut output = Output::new(args.global.json, args.global.quiet);
-            if matches!(args.command, args::Command::Run { .. }) {
+            if matches!(args.command, args::Command::Run(_)) {
                 output = output.in_lines();
             }
             let interrupt = Interrupt::default();

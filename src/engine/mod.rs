@@ -58,6 +58,8 @@ pub use check::StreamCheck;
 pub use connector::Connector;
 pub use estimate::{IngestEstimate, StreamEstimate, StreamSize};
 pub use event::{Event, Observer};
+#[cfg(feature = "cli")]
+pub(crate) use health::Survey;
 pub use health::{ConnectorHealth, Failure, Health, HealthFacts, ResourceHealth, StreamHealth};
 pub use ingest::{IngestReport, IngestRequest};
 pub use resources::EnableRequest;

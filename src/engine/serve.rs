@@ -15,7 +15,7 @@ use super::planned::PlannedStream;
 use super::settings::Configured;
 use super::timetable::{PlannedResource, Timetable};
 use super::unstarted::Unstarted;
-use super::{Connector, Schedule};
+use super::{Connector, Event, Schedule};
 use crate::{Mode, Resource, Result, RunStatus, Settings};
 
 /// How often the configuration is read again, to notice what another program has enabled or disabled.
@@ -52,7 +52,7 @@ impl Connector {
         };
         let mut timetable = Timetable::new(plan);
         timetable.replan();
-        let (mut read_at, mut cycle) = (Instant::now(), None);
+        let (mut read_at, mut cycle, mut told) = (Instant::now(), None, None);
         let mut reading = pin!(Fuse::terminated());
         let mut runs = FuturesUnordered::new();
         let (ended, mut ends) = mpsc::unbounded_channel();
@@ -80,6 +80,11 @@ impl Connector {
             }
             if runs.is_empty() && !is_reading {
                 self.record_idle_runs().await;
+                let next_due = timetable.next_due(now).filter(|_| paused_until.is_none());
+                if let Some(next_due) = next_due.filter(|next_due| told != Some(*next_due)) {
+                    told = Some(next_due);
+                    self.emit(Event::Idle { next_due });
+                }
             }
             let pause = match paused_until {
                 Some(until) => Duration::try_from(until - now).unwrap_or_default(),

@@ -8,12 +8,12 @@ use super::estimate::estimate;
 use super::session::Session;
 use super::streams::{note_required, selection};
 use crate::cli::Exit;
-use crate::cli::args::Ingest;
+use crate::cli::args::{Ingest, Run};
 use crate::cli::destination::{Usage, check_cost};
 use crate::cli::interrupt::STOPPING;
 use crate::cli::labels::Labels;
 use crate::cli::output::{COUNTS, Output, bytes, count, counts, duration, table, time};
-use crate::cli::progress::{ended, new_columns, rejected};
+use crate::cli::progress::{ended_because, new_columns, rejected};
 use crate::engine::{Event, IngestReport, IngestRequest};
 use crate::{Mode, Resource, Result, RunRecord, Source};
 
@@ -21,7 +21,7 @@ pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Re
     let (output, progress) = (session.output, session.progress.clone());
     let destination = session.destination.clone();
     check_cost(&*destination, "--cost", ingest.cost())?;
-    let (labels, streams) = (Labels::new(&session.spec), ingest.streams.clone());
+    let (labels, streams, heartbeat) = (Labels::new(&session.spec), ingest.streams.clone(), ingest.heartbeat());
     let streams = streams.map(|names| selection(&session.spec, names)).transpose()?;
     streams.iter().try_for_each(|streams| note_required(&session.spec, streams, output))?;
     session.refuse(&ingest.resources)?;
@@ -38,6 +38,10 @@ pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Re
     let connector = if ingest.resources.is_empty() { session.open_existing()? } else { session.open()? };
     let connector = match ingest.max_deletions {
         Some(percent) => connector.max_deleted_percent(percent),
+        None => connector,
+    };
+    let connector = match heartbeat {
+        Some(heartbeat) => connector.heartbeat(heartbeat),
         None => connector,
     };
     let connector = connector.observer(move |event: &Event| {
@@ -105,19 +109,25 @@ struct RunReport<'a> {
     destination: Option<Usage>,
 }
 
-pub(super) async fn run<S: Source>(session: Session<S>, concurrency: usize) -> Result<Exit> {
+pub(super) async fn run<S: Source>(session: Session<S>, args: &Run) -> Result<Exit> {
     let (output, progress, spec) = (session.output, session.progress.clone(), session.spec.clone());
     let cancel = session.interrupt.listen(progress.clone(), STOPPING)?;
     let (watching, destination) = (progress.clone(), session.destination.clone());
     let labels = Labels::new(&spec);
     let used = destination.clone();
-    let connector = session.open()?.observer(move |event: &Event| {
+    let connector = session.open()?;
+    let connector = match args.heartbeat() {
+        Some(heartbeat) => connector.heartbeat(heartbeat),
+        None => connector,
+    };
+    let connector = connector.observer(move |event: &Event| {
         watching.event(event);
         if let Event::Ended(run) = event {
             let text = || {
                 let columns =
                     if run.new_columns.is_empty() { String::new() } else { format!("; {}", new_columns(run)) };
-                format!("{}  {}: {}{columns}", time(run.started_at), labels.of(run), ended(run))
+                let ended = ended_because(run);
+                format!("{}  {}: {ended}{columns}", time(run.started_at), labels.of(run))
             };
             let line = || output.result(&RunReport { run, destination: used.usage() }, text);
             if let Err(error) = watching.suspend(line) {
@@ -132,7 +142,7 @@ pub(super) async fn run<S: Source>(session: Session<S>, concurrency: usize) -> R
         0 => format!("no {kind} is enabled yet; checking again every {refresh}"),
         n => format!("running each enabled {kind} on its schedule ({n} now); Ctrl-C stops"),
     });
-    connector.serve(concurrency, cancel).await?;
+    connector.serve(args.concurrency.get(), cancel).await?;
     progress.note("stopped; nothing is lost");
     if let Some(usage) = destination.usage() {
         progress.note(&usage.describe());

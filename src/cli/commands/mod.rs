@@ -62,7 +62,7 @@ pub(super) async fn execute(
     let destination = destinations.select(&spec, &args.destination)?;
     let (source, interrupt) = (Arc::new(source), interrupt.clone());
     let warnings = args.global.selected.as_ref().map(|selected| selected.warnings().to_vec()).unwrap_or_default();
-    if matches!(args.command, Command::Check | Command::Ingest(_) | Command::Run { .. }) {
+    if matches!(args.command, Command::Check | Command::Ingest(_) | Command::Run(_)) {
         warnings.iter().for_each(|warning| output.note(&format!("warning: {warning}")));
     }
     let session = Session {
@@ -92,8 +92,8 @@ async fn perform(session: Session<impl Source>, command: Command) -> Result<Exit
         Command::Reset { resource, streams, yes } => resources::reset(session, resource, streams, yes).await,
         Command::Remove { resources, yes } => resources::remove(session, &resources, yes).await,
         Command::Ingest(ingest) => ingest::ingest(session, ingest).await,
-        Command::Run { concurrency } => ingest::run(session, concurrency.get()).await,
-        Command::Status(args) => status::status(session, args.cost()).await,
+        Command::Run(args) => ingest::run(session, &args).await,
+        Command::Status(args) => status::status(session, &args).await,
         Command::Runs { only, limit } => history::runs(session, only, limit.get()).await,
         Command::Rejects { only, limit } => history::rejects(session, only, limit.get()).await,
         Command::Preview { resource, limit, stream } => preview::preview(session, resource, limit.get(), stream).await,

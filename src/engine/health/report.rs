@@ -139,7 +139,7 @@ impl HealthFacts {
     }
 
     /// The facts of several parts together. Paused ones do not count, unless all are paused.
-    pub(super) fn roll_up<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
+    pub(crate) fn roll_up<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
         let parts: Vec<&Self> = parts.into_iter().collect();
         let health = Health::worst(parts.iter().map(|part| part.health));
         let counted: Vec<&Self> =
