@@ -108,7 +108,7 @@ fn sentence(facts: &HealthFacts, now: Timestamp) -> String {
             Some(parts.join(", ")).filter(|parts| !parts.is_empty())
         }
         Health::Late => since(facts.late_since).map(|ago| format!("(due {ago})")),
-        Health::Running => since(facts.last_checked_at).map(|ago| format!("(since {})", ago.trim_end_matches(" ago"))),
+        Health::Running => since(facts.last_checked_at).map(|ago| format!("(for {})", ago.trim_end_matches(" ago"))),
         Health::Interrupted | Health::Healthy => since(facts.last_checked_at).map(|ago| format!("(checked {ago})")),
         _ => None,
     };
@@ -206,7 +206,7 @@ impl ResourceEntry {
 
     fn card(&self, labels: &Labels, now: Timestamp, width: usize) -> Vec<String> {
         let heading = Cell::health(self.facts.health, &sentence(&self.facts, now));
-        let name = cut(self.resource.name(), width);
+        let name = cut(self.resource.name(), width.saturating_sub(2));
         let mut lines = match heading.width() + 2 + name.chars().count() <= width {
             true => vec![format!("{}  {name}", heading.padded(0))],
             false => vec![heading.padded(0), format!("  {name}")],
@@ -436,8 +436,8 @@ mod tests {
     #[test]
     fn the_worst_comes_first() {
         let text = shown(Some(140));
-        let position = |name: &str| text.find(name).unwrap_or_else(|| panic!("{name}: {text}"));
-        let order = ["two-streams", "cut-off", "late", "running", "never-run", "acme/healthy", "acme/paused"];
+        let position = |name: &str| text.find(&format!("acme/{name}")).unwrap_or_else(|| panic!("{name}: {text}"));
+        let order = ["two-streams", "cut-off", "late", "running", "never-run", "healthy", "paused"];
         let positions: Vec<usize> = order.iter().map(|name| position(name)).collect();
         assert!(positions.is_sorted(), "{positions:?}");
     }
