@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 use super::budget_meter::BudgetMeter;
 use super::credentials::CredentialUse;
 use super::group_commits::GroupCommits;
-use super::heartbeat::IdleRuns;
 use super::identity::IdentityClaims;
+use super::idle_runs::IdleRuns;
 use super::{Event, Observer};
 use crate::{
     Backend, Commit, ConfigStore, ConnectContext, Error, Limits, Mode, Monitor, OutstandingRejects, Reader,

@@ -31,6 +31,7 @@ mod group_commits;
 mod health;
 mod heartbeat;
 mod identity;
+mod idle_runs;
 mod inference;
 mod ingest;
 mod lease;

@@ -1,5 +1,6 @@
 //! The records of runs.
 
+mod marks;
 mod stored;
 
 use std::collections::BTreeMap;

@@ -133,8 +133,9 @@ impl StateStore for FaultyStore {
             let key = StateKey::new(&*run.resource, &*run.stream);
             let base = self.latest(&key).await?.map_or(StateVersion::NONE, |entry| entry.version);
             let state = self.is(Fault::AppendedRunsMakeStates).then(|| StreamState::new(run.status, run.id));
-            let change = StateChange::new(key, base, run.started_at).run(run);
-            self.append(StateChange { state, ..change }).await?;
+            let mut change = StateChange::new(key, base, run.started_at).run(run);
+            change.state = state;
+            self.append(change).await?;
         }
         Ok(())
     }

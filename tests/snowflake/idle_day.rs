@@ -180,13 +180,10 @@ async fn a_day_of_run_is_two_constant_reads_for_each_beat() {
     let hours = day(20).await;
     assert_eq!(sum(&hours, |hour| hour.reads.len()), READS);
     assert!(sum(&hours, |hour| hour.other) > 0, "no run has found anything");
-    // The warehouse is awake because of the records: streams without any are recorded with them, for each hour all together.
-    assert!(
-        hours.iter().all(|hour| hour.heartbeats <= 2),
-        "{:?}",
-        hours.iter().map(|hour| hour.heartbeats).collect::<Vec<_>>()
-    );
-    assert!((12..=30).contains(&sum(&hours, |hour| hour.heartbeats)));
+    // The warehouse is awake because of the records. The streams without any are recorded with them, those of a cycle together.
+    let heartbeats: Vec<usize> = hours.iter().map(|hour| hour.heartbeats).collect();
+    assert!(heartbeats.iter().all(|number| *number <= 3), "{heartbeats:?}");
+    assert!(sum(&hours, |hour| hour.heartbeats) >= 12, "{heartbeats:?}");
 }
 
 #[tokio::test(start_paused = true)]
