@@ -7,8 +7,6 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 
-use jiff::SignedDuration;
-
 pub use report::{ConnectorHealth, Failure, Health, HealthFacts, ResourceHealth, StreamHealth};
 use stream::Known;
 
@@ -28,6 +26,7 @@ struct Configured {
 }
 
 /// The health of a connector, and what it was derived from.
+#[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "the command line shows it"))]
 pub(crate) struct Survey {
     pub(crate) health: ConnectorHealth,
     /// The configuration of each resource, in the order of those of `health`.
@@ -76,8 +75,10 @@ impl Connector {
     }
 
     /// How often a run that finds nothing new is recorded; `None` if each is.
-    pub(crate) fn unrecorded(&self) -> Option<SignedDuration> {
-        let heartbeat = SignedDuration::try_from(self.limits.heartbeat).unwrap_or(SignedDuration::MAX);
+    #[cfg(feature = "cli")]
+    pub(crate) fn unrecorded(&self) -> Option<jiff::SignedDuration> {
+        let longest = jiff::SignedDuration::MAX;
+        let heartbeat = jiff::SignedDuration::try_from(self.limits.heartbeat).unwrap_or(longest);
         self.state.is_metered().then_some(heartbeat)
     }
 

@@ -99,7 +99,7 @@ fn a_disabled_stream_is_paused_whatever_happened() {
         let paused = Case { is_enabled: false, ..case(run(NOON, status)) };
         let facts = paused.at(NOON + 9 * HOUR);
         assert_eq!((facts.health, facts.next_due_at, facts.late_since), (Health::Paused, None, None));
-        assert_eq!(facts.last_checked_at.is_some(), true);
+        assert!(facts.last_checked_at.is_some());
     }
 }
 
