@@ -1,6 +1,7 @@
 //! The state of streams, and the history of runs.
 
 mod key;
+mod marks;
 mod newest;
 mod run;
 mod store;
@@ -11,6 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use key::{StateKey, StateVersion};
+pub use marks::{Failing, Marks};
 pub(crate) use newest::NewestRecords;
 pub use run::{Counts, Mode, RunId, RunRecord, RunStatus, Timings};
 pub use store::{RunQuery, StateChange, StateEntry, StateStore, StreamStatus};

@@ -16,6 +16,8 @@ mod demo;
 mod errors;
 #[path = "cli/estimate.rs"]
 mod estimate;
+#[path = "cli/health.rs"]
+mod health;
 #[path = "cli/json.rs"]
 mod json;
 #[path = "support/json_schema.rs"]

@@ -3,6 +3,7 @@
 #[cfg(feature = "native-app")]
 mod app;
 mod help;
+mod reading;
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -19,6 +20,7 @@ pub(super) use app::{AppArgs, AppCommand, Deploy, Install, Operation, Uninstall,
 #[cfg(any(feature = "snowflake", feature = "sqlite"))]
 use self::help::SNOWFLAKE_EXAMPLES;
 use self::help::{EXAMPLES, HelpVars, LONG_HELP, exit_codes};
+pub(super) use self::reading::{Ingest, Run, Status};
 use super::destination::{DestinationArgs, Destinations};
 use super::invocation::Selected;
 use super::terminal::plain;
@@ -217,77 +219,6 @@ impl Configure {
     }
 }
 
-/// The arguments of `status`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Status {
-    /// Show what the statements of the last 30 days have cost, which Snowflake knows after up to eight hours
-    #[cfg(feature = "snowflake")]
-    #[arg(long)]
-    cost: bool,
-}
-
-impl Status {
-    /// Whether to show the cost.
-    pub(super) fn cost(&self) -> bool {
-        #[cfg(feature = "snowflake")]
-        return self.cost;
-        #[cfg(not(feature = "snowflake"))]
-        return false;
-    }
-}
-
-/// The arguments of `run`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Run {
-    /// How many to read in parallel
-    #[arg(long, value_name = "N", default_value = "4")]
-    pub(super) concurrency: NonZeroUsize,
-    /// Serve /metrics (Prometheus), /healthz and /readyz at this address, such as 127.0.0.1:9464
-    #[cfg(feature = "metrics")]
-    #[arg(long, value_name = "ADDRESS")]
-    pub(super) listen: Option<std::net::SocketAddr>,
-}
-
-/// The arguments of `ingest`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Ingest {
-    /// Each {kind} to ingest, enabling it if necessary; by default, all that are enabled
-    #[arg(value_name = "{KIND}")]
-    pub(super) resources: Vec<String>,
-    /// Read only these streams this time, separated by commas; what `enable --streams` selected stays
-    #[arg(long, value_name = "STREAMS", value_delimiter = ',')]
-    pub(super) streams: Option<Vec<String>>,
-    /// Read everything, and mark missing rows deleted
-    #[arg(long)]
-    pub(super) reconcile: bool,
-    /// Mark missing rows deleted even if they are most of a table; first check that they are really gone
-    #[arg(long, requires = "reconcile")]
-    pub(super) allow_deletions: bool,
-    /// Stop before marking more than this share of a table's rows deleted; 100 never stops [default: 10]
-    #[arg(long, value_name = "PERCENT", requires = "reconcile", value_parser = clap::value_parser!(u8).range(0..=100))]
-    pub(super) max_deletions: Option<u8>,
-    /// How many to read in parallel
-    #[arg(long, value_name = "N", default_value = "4")]
-    pub(super) concurrency: NonZeroUsize,
-    /// Only estimate what it would take: reads the beginning of each stream, and stores nothing
-    #[arg(long, conflicts_with = "allow_deletions")]
-    pub(super) estimate: bool,
-    /// Report how long Snowflake's warehouse ran; takes one more statement
-    #[cfg(feature = "snowflake")]
-    #[arg(long)]
-    cost: bool,
-}
-
-impl Ingest {
-    /// Whether to report the cost of the destination's work.
-    pub(super) fn cost(&self) -> bool {
-        #[cfg(feature = "snowflake")]
-        return self.cost;
-        #[cfg(not(feature = "snowflake"))]
-        return false;
-    }
-}
-
 /// The command line of a source, for a user who types `program`.
 pub(super) fn command(spec: &SourceSpec, program: &str, destinations: &Destinations) -> clap::Command {
     let streams = list_streams(spec);
@@ -335,12 +266,18 @@ fn without_streams(command: clap::Command) -> clap::Command {
 /// Hides what only works with Snowflake as the destination.
 fn without_snowflake_only(command: clap::Command) -> clap::Command {
     #[cfg(feature = "snowflake")]
-    let command = [("ingest", "cost"), ("status", "cost"), ("configure", "budget")].into_iter().fold(
-        command,
-        |command, (subcommand, argument)| {
-            command.mut_subcommand(subcommand, |subcommand| subcommand.mut_arg(argument, |arg| arg.hide(true)))
-        },
-    );
+    let command = [
+        ("ingest", "cost"),
+        ("ingest", "heartbeat"),
+        ("run", "heartbeat"),
+        ("status", "cost"),
+        ("status", "heartbeat"),
+        ("configure", "budget"),
+    ]
+    .into_iter()
+    .fold(command, |command, (subcommand, argument)| {
+        command.mut_subcommand(subcommand, |subcommand| subcommand.mut_arg(argument, |arg| arg.hide(true)))
+    });
     #[cfg(feature = "native-app")]
     let command = command.mut_subcommand("app", |app| app.hide(true));
     command
@@ -380,7 +317,7 @@ pub(super) fn missing_feature(error: &clap::Error, destinations: &Destinations) 
     }
     use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-    const OF_SNOWFLAKE: [&str; 9] = [
+    const OF_SNOWFLAKE: [&str; 10] = [
         "--to",
         "--connection",
         "--database",
@@ -390,6 +327,7 @@ pub(super) fn missing_feature(error: &clap::Error, destinations: &Destinations) 
         "--warehouse-size",
         "--cost",
         "--budget",
+        "--heartbeat",
     ];
     let ContextValue::String(argument) = error.get(ContextKind::InvalidArg)? else { return None };
     let name = argument.split(['=', ' ']).next().unwrap_or_default();

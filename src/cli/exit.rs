@@ -18,6 +18,7 @@ use crate::{ErrorKind, RunRecord, RunStatus};
 /// | 6 | [`NotFound`](Self::NotFound) | the resource does not exist, or is hidden from this user |
 /// | 7 | [`Unavailable`](Self::Unavailable) | the remote or the database cannot be used now, or a quota is used up |
 /// | 8 | [`Conflict`](Self::Conflict) | a newer run has replaced this one, or the objects belong to another program |
+/// | 9 | [`Stale`](Self::Stale) | data is older than `--fail-if-stale` allows |
 /// | 130 | [`Interrupted`](Self::Interrupted) | stopped by a signal; the next run continues from there |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -40,13 +41,15 @@ pub enum Exit {
     Unavailable,
     /// A newer run has replaced this one, or the objects belong to another program.
     Conflict,
+    /// Data is older than `--fail-if-stale` allows.
+    Stale,
     /// Stopped by a signal; the next run continues from there.
     Interrupted,
 }
 
 impl Exit {
     /// Every exit, by code, with its meaning in a few words.
-    pub(super) const ALL: [(Self, &str); 10] = [
+    pub(super) const ALL: [(Self, &str); 11] = [
         (Self::Complete, "complete"),
         (Self::Failed, "failed, for a reason not listed here"),
         (Self::Usage, "the command line was not understood"),
@@ -56,6 +59,7 @@ impl Exit {
         (Self::NotFound, "not found, or hidden from this user"),
         (Self::Unavailable, "the remote or the database cannot be used now, or a quota is used up"),
         (Self::Conflict, "a newer run has replaced this one, or the objects belong to another program"),
+        (Self::Stale, "data is older than `status --fail-if-stale` allows"),
         (Self::Interrupted, "interrupted; the next run continues from there"),
     ];
 
@@ -71,6 +75,7 @@ impl Exit {
             Self::NotFound => 6,
             Self::Unavailable => 7,
             Self::Conflict => 8,
+            Self::Stale => 9,
             Self::Interrupted => 130,
         }
     }
@@ -141,6 +146,8 @@ mod tests {
             new_columns: Vec::new(),
             credits: crate::cost::Credits::ZERO,
             error: error.map(|kind| crate::Error::new(kind, "x").report()),
+            marks: crate::state::Marks::default(),
+            lease_until: None,
         };
         Exit::from_report(&IngestReport { runs: runs.iter().map(run).collect() })
     }

@@ -37,6 +37,7 @@
 //! On the first Ctrl-C or SIGTERM an ingestion commits what it has read and ends. On another one, at least a second later, the program
 //! drops its work and returns at once. Neither loses data: the next run continues from the last commit.
 
+mod age;
 mod args;
 mod commands;
 mod confirm;

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 
-use super::terminal::{escaped, plain, plain_lines};
+use super::terminal::{escaped, plain, plain_but_for_colours, plain_lines};
 use crate::{Error, ErrorReport, Result, RunRecord};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -63,6 +63,14 @@ impl Output {
     /// Writes a command's result: the document as JSON, or the text.
     pub(super) fn result(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
         self.write(&Versioned { schema_version: SCHEMA_VERSION, document }, text)
+    }
+
+    /// Writes a command's result whose text has this program's own colours.
+    pub(super) fn coloured(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
+        if self.json {
+            return self.result(document, String::new);
+        }
+        write_line(&plain_but_for_colours(&text()))
     }
 
     /// Writes a document whose schema is not this crate's.

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::Timestamp;
 
+use super::age::{due, point};
 use super::labels::Labels;
 use super::output::{Output, clock, count, counted, duration};
 use super::terminal::plain;
@@ -125,6 +127,10 @@ impl Progress {
             }
             Event::Committed { .. } => {}
             Event::Paused(used) => self.note(&used.to_string()),
+            Event::Idle { next_due } => {
+                let now = Timestamp::now();
+                self.note(&format!("next run {} ({})", due(*next_due, now), point(*next_due, now)));
+            }
             Event::Ended(run) => {
                 let row = rows.remove(&StateKey::new(&run.resource, &run.stream));
                 if let Some(row) = row {
@@ -152,7 +158,7 @@ impl Progress {
         }
     }
 
-    /// Writes the result of a run in one line if there are no bars.
+    /// Writes the result of a run in one line if there are no bars. The errors follow at the end, with their help.
     pub(super) fn ended(&self, run: &RunRecord) {
         if self.shown.is_some() && self.bars.is_hidden() {
             self.output.note(&format!("{}: {}", self.labels.of(run), ended(run)));
@@ -214,8 +220,15 @@ impl ProgressRow {
     }
 }
 
-/// One line about a finished run.
-pub(super) fn ended(run: &RunRecord) -> String {
+/// One line about a finished run, and what to do if it failed.
+pub(super) fn ended_because(run: &RunRecord) -> String {
+    let Some(error) = &run.error else { return ended(run) };
+    let help = error.help.as_ref().map(|help| format!("\n  → {}", plain(help))).unwrap_or_default();
+    format!("{}: {}{help}", ended(run), error.message)
+}
+
+/// One line about a finished run, without its error.
+fn ended(run: &RunRecord) -> String {
     let counts = &run.counts;
     let parts = [
         (counts.inserted, "inserted"),
@@ -228,8 +241,7 @@ pub(super) fn ended(run: &RunRecord) -> String {
     let done: Vec<_> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", count(*n))).collect();
     let done = if done.is_empty() { "nothing new".to_owned() } else { done.join(", ") };
     let (status, took) = (run.status, duration(run.timings.total_ms));
-    let why = run.error.as_ref().map(|error| format!(": {}", error.message)).unwrap_or_default();
-    format!("{status}, {done}, {}, {took}{why}", counted(run.traffic.requests, "request"))
+    format!("{status}, {done}, {}, {took}", counted(run.traffic.requests, "request"))
 }
 
 /// The columns that a run has added to the view of its stream, or whose types it has widened: the first few.

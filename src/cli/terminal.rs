@@ -1,6 +1,22 @@
-//! Makes untrusted text safe for a terminal: without control characters.
+//! The terminal: its width, and text that is safe for it, without control characters.
 
 use std::fmt::Write as _;
+
+/// The width that text should fit into: that of the terminal, or what `COLUMNS` says; `None` if standard output is not a terminal.
+pub(super) fn width() -> Option<usize> {
+    let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    said.or_else(terminal_width).filter(|width| *width > 0)
+}
+
+#[cfg(unix)]
+fn terminal_width() -> Option<usize> {
+    rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col))
+}
+
+#[cfg(not(unix))]
+fn terminal_width() -> Option<usize> {
+    None
+}
 
 /// Returns text on one line, without the characters that [`steers`] finds: the text may come from a remote.
 pub(super) fn plain(text: &str) -> String {

@@ -96,6 +96,8 @@ impl Run<'_> {
         });
         let mut is_stored = false;
         if offered > 0 || corrects_rejects || changes_parents || (state.is_some() && sweep != Some(Sweep::Fence)) {
+            let lease = self.lease.clone();
+            let mut leased = lease.lock().await;
             let change = state.clone().map(|state| self.change_of_commit(at, state, &left_out));
             let at_checkpoint = |reconcile: &Option<Reconciliation>| {
                 reconcile.as_ref().and_then(|reconcile| reconcile.checkpoint.clone())
@@ -127,6 +129,10 @@ impl Run<'_> {
             self.spending.add(report.credits, at);
             self.connector.budget.add(report.credits, at);
             self.record.commits += 1;
+            self.connector.idle_runs.note_write();
+            *leased = self.record.clone();
+            self.set_facts(&mut leased, at);
+            drop(leased);
             if report.counts.offered != offered || !report.counts.add_up() {
                 return Err(Error::internal("the sink's report does not add up")
                     .with_context("offered", offered)
@@ -169,6 +175,7 @@ impl Run<'_> {
             run.commits += 1;
             run.counts += left_out;
             run.timings.total_ms = millis(self.began.elapsed());
+            self.set_facts(run, at);
         }
         change
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -11,6 +12,7 @@ use super::budget_meter::BudgetMeter;
 use super::credentials::CredentialUse;
 use super::group_commits::GroupCommits;
 use super::identity::IdentityClaims;
+use super::idle_runs::IdleRuns;
 use super::{Event, Observer};
 use crate::{
     Backend, Commit, ConfigStore, ConnectContext, Error, Limits, Mode, Monitor, OutstandingRejects, Reader,
@@ -97,6 +99,8 @@ pub struct Connector {
     pub(super) proven_uses: Arc<Mutex<BTreeSet<CredentialUse>>>,
     /// The budget and what is used of it, as of the last read of the configuration.
     pub(super) budget: BudgetMeter,
+    /// The idle runs that are not recorded yet.
+    pub(super) idle_runs: IdleRuns,
     clock: Clock,
 }
 
@@ -174,6 +178,7 @@ impl Connector {
             emitter: Emitter::default(),
             proven_uses: Arc::default(),
             budget: BudgetMeter::default(),
+            idle_runs: IdleRuns::default(),
             clock: Arc::new(Timestamp::now),
         }
     }
@@ -200,6 +205,14 @@ impl Connector {
     #[must_use]
     pub fn max_deleted_percent(mut self, percent: u8) -> Self {
         self.limits.max_deleted_percent = percent;
+        self
+    }
+
+    /// Sets how often a [metered](StateStore::is_metered) store records that a stream has nothing new; zero: never. See
+    /// [`Limits::heartbeat`].
+    #[must_use]
+    pub fn heartbeat(mut self, heartbeat: Duration) -> Self {
+        self.limits.heartbeat = heartbeat;
         self
     }
 

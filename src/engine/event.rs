@@ -1,5 +1,7 @@
 //! The events of an ingestion, and their observers.
 
+use jiff::Timestamp;
+
 use crate::cost::BudgetUse;
 use crate::{Counts, Mode, Resource, RunId, RunRecord, SourceEvent, Traffic};
 
@@ -70,6 +72,12 @@ pub enum Event {
     },
     /// The [budget](super::Connector::set_budget) is used up: nothing starts before the pause ends.
     Paused(BudgetUse),
+    /// [`serve`](super::Connector::serve) has nothing to do before the next run is due.
+    #[non_exhaustive]
+    Idle {
+        /// When the next run is due.
+        next_due: Timestamp,
+    },
     /// A run has ended; its record has the status.
     Ended(Box<RunRecord>),
 }
@@ -113,6 +121,7 @@ impl Event {
             }
             Self::Verifying { resource, stream, records } => tracing::info!(%resource, stream, records, "verifying"),
             Self::Paused(used) => tracing::warn!("{used}"),
+            Self::Idle { next_due } => tracing::debug!(%next_due, "waiting for the next run"),
             Self::Ended(run) => match &run.error {
                 Some(error) => {
                     tracing::error!(resource = %run.resource, stream = %run.stream, status = ?run.status, error = %error.message, "run ended")

@@ -30,6 +30,10 @@ impl Run<'_> {
         record.status = status;
         let superseded = ended.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict);
         record.error = ended.err().map(|error| error.report());
+        if self.newest_run.is_none() {
+            self.newest_run = self.read_newest_run().await.ok();
+        }
+        self.set_record_facts(now);
         let state = self.state(status, message, self.checkpoint.clone(), self.reconcile.clone());
         let metered = self.connector.state.is_metered();
         let same = self.stored.as_ref().is_some_and(|stored| {
@@ -38,6 +42,8 @@ impl Run<'_> {
             *stored == StreamState { run: stored.run, newest, ..state.clone() }
         });
         if metered && same && record_is_idle(&self.record) {
+            let recorded = self.newest_run.and_then(|newest| newest.started_at);
+            self.connector.idle_runs.add(self.record.clone(), recorded, self.connector.limits.heartbeat);
             return;
         }
         if same && self.recorded_end == Some(self.end(status)) {
@@ -45,6 +51,9 @@ impl Run<'_> {
             return;
         }
         let written = self.connector.state.append(self.change(now, (!same && !superseded).then_some(state))).await;
+        if written.is_ok() {
+            self.connector.idle_runs.note_write();
+        }
         match written {
             Ok(_) if !metered => self.prune().await,
             Ok(newest) => self.prune_metered(newest).await,
@@ -54,11 +63,18 @@ impl Run<'_> {
                 if self.record.status == RunStatus::Complete {
                     self.record.status = RunStatus::Partial;
                 }
+                self.set_record_facts(now);
                 if error.kind() == ErrorKind::Conflict {
                     self.record_without_state(now).await;
                 }
             }
         }
+    }
+
+    fn set_record_facts(&mut self, at: jiff::Timestamp) {
+        let mut record = self.record.clone();
+        self.set_facts(&mut record, at);
+        self.record = record;
     }
 
     /// Records how the run ended without a state, because another run has written a newer one.

@@ -16,8 +16,8 @@ use super::run::Run;
 use super::settings::Configured;
 use super::{Connector, StreamSelection};
 use crate::{
-    Counts, Error, ErrorKind, Mode, Resource, ResourceConfig, Result, RunRecord, RunStatus, Settings, StateKey,
-    StreamKind, StreamSpec,
+    Counts, Error, ErrorKind, Mode, Resource, ResourceConfig, Result, RunRecord, RunStatus, Settings, StreamKind,
+    StreamSpec,
 };
 
 /// A request to ingest resources.
@@ -148,7 +148,8 @@ impl Connector {
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) if the settings are malformed, if the source cannot have a resource of a requested
-    /// name or has no stream of a requested name, or if no resource is requested or enabled, and nothing is stored;
+    /// name or has no stream of a requested name, or if no resource is requested or enabled; a failed run of each
+    /// affected stream is recorded if the settings are malformed, and otherwise nothing is stored;
     /// [`RateLimited`](crate::ErrorKind::RateLimited) while the [budget](Self::set_budget) is used up; the errors of the configuration store. Errors of a stream are in its record.
     ///
     /// # Cancellation
@@ -157,7 +158,13 @@ impl Connector {
     /// [`Running`](RunStatus::Running) until the next run of the resource sets it to [`Interrupted`](RunStatus::Interrupted). The
     /// observer gets the end at once.
     pub async fn ingest(&self, request: IngestRequest) -> Result<IngestReport> {
-        let configured = self.configuration().await?;
+        let configured = match self.configuration().await {
+            Ok(configured) => configured,
+            Err(error) => {
+                self.record_misconfigured(&request.resources, request.mode, false, &error).await;
+                return Err(error);
+            }
+        };
         self.read_budget(configured.budget, &configured.resources).await?;
         self.check_budget()?;
         let Configured { config, resources: known, unreadable, .. } = configured;
@@ -165,11 +172,11 @@ impl Connector {
         let requested = request.streams.map(|streams| streams.read(&self.spec)).transpose()?;
         let named = request.resources.iter().map(|one| names.find(one.name())).collect::<Result<Vec<_>>>()?;
         let Selection { resources, new } = self.select(&named, &known, unreadable.is_empty()).await?;
-        let (mut selected, mut failed) = (Vec::new(), Vec::new());
+        let (mut selected, mut unstarted) = (Vec::new(), Vec::new());
         for resource in &resources {
             let selection = self.selection_for(requested.as_deref(), known.get(resource));
             if let Err(error) = selection.check(&self.spec) {
-                failed.push(self.failed(resource.name(), request.mode, &error));
+                unstarted.push(self.unstarted(resource.name(), known.get(resource), &error));
                 continue;
             }
             self.warn_of_dropped(resource, &selection.dropped);
@@ -188,10 +195,11 @@ impl Connector {
             .map(|streams| runner.run_all(streams.to_vec(), &config, request.mode, &request.cancel, |_| ()))
             .collect();
         let mut runs: Vec<RunRecord> = by_resource.collect::<Vec<_>>().await.into_iter().flatten().collect();
-        runs.extend(failed);
+        self.record_idle_runs().await;
         if request.resources.is_empty() {
-            runs.extend(unreadable.iter().map(|(name, error)| self.failed(name, request.mode, error)));
+            unstarted.extend(unreadable.iter().map(|(name, error)| self.unstarted(name, None, error)));
         }
+        runs.extend(self.record_unstarted(&unstarted, request.mode, false).await);
         runs.sort_by(|a, b| (&a.resource, &a.stream).cmp(&(&b.resource, &b.stream)));
         for resource in &new {
             // Without a stream of its own, no run could tell.
@@ -201,13 +209,6 @@ impl Connector {
             }
         }
         Ok(IngestReport { runs })
-    }
-
-    /// The record of a run that could not begin because the resource's stored settings are unreadable.
-    fn failed(&self, name: &str, mode: Mode, error: &Error) -> RunRecord {
-        let now = self.now();
-        let run = self.new_run(StateKey::new(name, ""), mode);
-        RunRecord { status: RunStatus::Failed, ended_at: Some(now), error: Some(error.report()), ..run }
     }
 
     /// The error for a request that names no resource.

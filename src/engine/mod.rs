@@ -28,9 +28,13 @@ mod event;
 mod extension;
 mod finish;
 mod group_commits;
+mod health;
+mod heartbeat;
 mod identity;
+mod idle_runs;
 mod inference;
 mod ingest;
+mod lease;
 mod list;
 mod newest;
 mod planned;
@@ -48,12 +52,16 @@ mod staging;
 mod sweep;
 mod task;
 mod timetable;
+mod unstarted;
 mod verification;
 
 pub use check::StreamCheck;
 pub use connector::Connector;
 pub use estimate::{IngestEstimate, StreamEstimate, StreamSize};
 pub use event::{Event, Observer};
+#[cfg(feature = "cli")]
+pub(crate) use health::Survey;
+pub use health::{ConnectorHealth, Failure, Health, HealthFacts, ResourceHealth, StreamHealth};
 pub use ingest::{IngestReport, IngestRequest};
 pub use resources::EnableRequest;
 #[cfg(feature = "cli")]

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 use super::Connector;
 use super::newest::{OtherWriters, other_writers};
-use crate::{Resource, Result, Sink, SourceSpec, StateEntry, StateKey, StreamSpec, StreamStatus};
+use crate::state::Marks;
+use crate::{Resource, Result, RunRecord, Sink, SourceSpec, StateEntry, StateKey, StreamSpec, StreamStatus};
 
 /// A resource's state, read for many runs at once. It may be stale: if another program has run the resource meanwhile, the first
 /// commit is refused, and the run restarts from the newest state.
@@ -16,6 +18,19 @@ pub(super) struct PrefetchedState {
     pub(super) entry: StateEntry,
     /// The other streams that may change its table.
     pub(super) others: OtherWriters,
+}
+
+/// What the newest recorded run of a stream says; nothing if there is none.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct NewestRun {
+    pub(super) started_at: Option<Timestamp>,
+    pub(super) marks: Marks,
+}
+
+impl NewestRun {
+    pub(super) fn new(run: Option<&RunRecord>) -> Self {
+        Self { started_at: run.map(|run| run.started_at), marks: run.map(|run| run.marks).unwrap_or_default() }
+    }
 }
 
 impl Connector {
@@ -45,6 +60,7 @@ impl Connector {
             });
             let others = of_others.collect();
             planned.start = status.entry.clone().map(|entry| PrefetchedState { entry, others });
+            planned.newest_run = Some(NewestRun::new(status.run.as_ref()));
         }
         Ok(statuses)
     }
@@ -59,6 +75,8 @@ pub(super) struct PlannedStream {
     pub(super) tables: Arc<ResourceTables>,
     /// The prefetched state, if any.
     pub(super) start: Option<PrefetchedState>,
+    /// What its newest run says, if that was prefetched.
+    pub(super) newest_run: Option<NewestRun>,
 }
 
 impl PlannedStream {
@@ -85,7 +103,10 @@ impl PlannedStream {
     /// Plans to read these streams of a resource.
     pub(super) fn all(resource: &Resource, streams: Vec<StreamSpec>) -> Vec<Self> {
         let tables = Arc::new(ResourceTables::new(resource.clone(), streams.clone()));
-        let planned = |stream| Self { resource: resource.clone(), stream, tables: tables.clone(), start: None };
+        let planned = |stream| {
+            let (resource, tables) = (resource.clone(), tables.clone());
+            Self { resource, stream, tables, start: None, newest_run: None }
+        };
         streams.into_iter().map(planned).collect()
     }
 

@@ -11,8 +11,9 @@ use super::batcher::{CommitBuffer, ReadAhead, ReadBudget};
 use super::columns::{self, ColumnCheck, MIN_RECORDS};
 use super::identity::IdentityClaim;
 use super::inference::ColumnInference;
+use super::lease::Lease;
 use super::newest::{NewestTracker, OtherWriters, other_writers};
-use super::planned::{PlannedStream, PrefetchedState, ResourceTables};
+use super::planned::{NewestRun, PlannedStream, PrefetchedState, ResourceTables};
 use super::reject_tracker::RejectTracker;
 use super::staged_commit::StagedCommit;
 use super::task::Task;
@@ -22,7 +23,8 @@ use crate::state::{Reconciliation, StreamState};
 use crate::stream::Column;
 use crate::{
     Checkpoint, Counts, ErrorKind, Evidence, Mode, Monitor, OutstandingRejects, Reader, Record, Resource, Result,
-    RunRecord, RunStatus, Settings, SourceEvent, StateChange, StateKey, StateVersion, StreamKind, StreamSpec,
+    RunQuery, RunRecord, RunStatus, Settings, SourceEvent, StateChange, StateEntry, StateKey, StateVersion, StreamKind,
+    StreamSpec,
 };
 
 /// How a run ended without an error.
@@ -46,6 +48,10 @@ pub(super) struct Run<'a> {
     settings: Settings,
     pub(super) monitor: Monitor,
     pub(super) record: RunRecord,
+    /// What the newest recorded run before this one says, once that is known.
+    pub(super) newest_run: Option<NewestRun>,
+    /// The stored record, while it says that the run goes on.
+    pub(super) lease: Arc<Lease>,
     /// Whether the deletion of any number of records is confirmed.
     pub(super) allow_deletions: bool,
     /// The newest state that this run has read or written, and its version.
@@ -100,10 +106,13 @@ impl<'a> Run<'a> {
         cancel: CancellationToken,
     ) -> Self {
         let key = planned.key();
-        let PlannedStream { resource, stream, tables, .. } = planned;
+        let PlannedStream { resource, stream, tables, newest_run, .. } = planned;
+        let record = connector.new_run(key.clone(), mode);
         let (observed, name, emitter) = (resource.clone(), stream.name.clone(), connector.emitter.clone());
         Self {
-            record: connector.new_run(key.clone(), mode),
+            lease: Arc::new(Lease::new(record.clone())),
+            record,
+            newest_run,
             monitor: Monitor::new(move |event| {
                 emitter.emit(Event::Source { resource: observed.clone(), stream: name.clone(), event });
             }),
@@ -147,11 +156,13 @@ impl<'a> Run<'a> {
         self.is_observed = true;
         self.connector.emit(Event::Started { run, resource, stream, mode: self.record.mode });
         let is_prefetched = start.is_some();
-        let mut ended = self.ingest(start, budget.clone()).await;
+        let (lease, connector) = (self.lease.clone(), self.connector);
+        let mut ended = lease.keep(connector, self.ingest(start, budget.clone())).await;
         // Another program has committed before this run: restart from the newest state.
         let is_superseded = ended.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict);
         if is_prefetched && is_superseded && self.record.commits == 0 {
-            ended = self.ingest(None, budget).await;
+            self.newest_run = None;
+            ended = lease.keep(connector, self.ingest(None, budget)).await;
         }
         if ended.as_ref().is_err_and(|error| error.kind() == ErrorKind::Authentication) {
             self.connector.disconnect().await;
@@ -169,8 +180,11 @@ impl<'a> Run<'a> {
     async fn ingest(&mut self, start: Option<PrefetchedState>, budget: ReadBudget) -> Result<Outcome> {
         let (entry, others) = match start {
             Some(PrefetchedState { entry, others }) => (Some(entry), Some(others)),
-            None => (self.connector.state(&self.key).await?, self.read_others().await?),
+            None => (self.read_newest().await?, self.read_others().await?),
         };
+        if let Some(newest) = self.newest_run {
+            self.lease.lock().await.marks = newest.marks;
+        }
         (self.base, self.began_at) = (StateVersion::NONE, StateVersion::NONE);
         (self.checkpoint, self.reconcile, self.stored, self.staged) = (None, None, None, None);
         if let Some(entry) = entry {
@@ -208,6 +222,25 @@ impl<'a> Run<'a> {
         let swept = self.sweep(reader.as_ref()).await;
         self.record.timings.verify_ms = millis(began.elapsed());
         Ok(if swept? { Outcome::Complete } else { Outcome::Interrupted })
+    }
+
+    /// Reads the newest state of the stream, and what its newest run says, unless that is known.
+    async fn read_newest(&mut self) -> Result<Option<StateEntry>> {
+        if self.connector.state.is_metered() {
+            let entry = self.connector.state(&self.key).await?;
+            if self.newest_run.is_none() {
+                self.newest_run = Some(self.read_newest_run().await?);
+            }
+            return Ok(entry);
+        }
+        let status = self.connector.statuses(std::slice::from_ref(&self.key)).await?.pop().unwrap_or_default();
+        self.newest_run = Some(NewestRun::new(status.run.as_ref()));
+        Ok(status.entry)
+    }
+
+    pub(super) async fn read_newest_run(&self) -> Result<NewestRun> {
+        let newest = self.connector.runs(RunQuery::new(1).key(&self.key)).await?;
+        Ok(NewestRun::new(newest.first()))
     }
 
     /// Creates the tables. What is staged needs none before its commit, so that a first read need not wait.
@@ -372,7 +405,14 @@ impl<'a> Run<'a> {
     pub(super) fn change(&self, at: jiff::Timestamp, state: Option<StreamState>) -> StateChange {
         let mut run = self.record.clone();
         run.traffic = self.monitor.traffic();
+        self.set_facts(&mut run, at);
         StateChange { key: self.key.clone(), base: self.base, at, state, run: Some(run) }
+    }
+
+    /// Sets what the record says about its stream, and how long it can be believed. A commit that it belongs to is made at `at`.
+    pub(super) fn set_facts(&self, run: &mut RunRecord, at: jiff::Timestamp) {
+        run.marks = self.newest_run.unwrap_or_default().marks.after(run, at);
+        run.lease_until = (run.status == RunStatus::Running).then(|| self.connector.lease_until(at));
     }
 
     /// The end of the run with this status, as far as its record has got.

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::SHORTEST_SCHEDULE;
-use crate::{Error, Result};
+use crate::{Error, ResourceConfig, Result};
 
 /// The schedule of a resource, parsed from an interval such as `30m`, or from a cron expression (in UTC) of five fields, or six with
 /// seconds first.
@@ -46,6 +46,19 @@ impl Default for Schedule {
 impl Schedule {
     /// The shortest interval with which a resource can be enabled.
     pub const SHORTEST: SignedDuration = SHORTEST_SCHEDULE;
+
+    /// The schedule of a resource.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) if what is stored is not a schedule.
+    pub(crate) fn stored(config: &ResourceConfig) -> Result<Self> {
+        let Some(stored) = &config.schedule else { return Ok(Self::default()) };
+        stored.parse().map_err(|error| {
+            Error::configuration("the schedule in the table RESOURCE_CONFIGURATION cannot be read")
+                .with_source(error)
+                .with_help("`enable` it again with a schedule such as `30m`")
+        })
+    }
 
     /// Rejects schedules that are never due, or due too often.
     ///
@@ -93,7 +106,7 @@ impl Schedule {
 }
 
 /// The allowed difference between the clocks of two machines. Runs dated further in the future are clock errors and are ignored.
-const SKEW: SignedDuration = SignedDuration::from_mins(1);
+pub(super) const SKEW: SignedDuration = SignedDuration::from_mins(1);
 
 /// Returns when the first of several schedules is due after the latest of these starts of runs; the past if there is none, and `None` if
 /// no schedule is ever due. Of intervals, the shortest decides: the beats of a longer one would only add runs.

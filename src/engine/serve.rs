@@ -14,7 +14,8 @@ use super::ingest::ConcurrentRuns;
 use super::planned::PlannedStream;
 use super::settings::Configured;
 use super::timetable::{PlannedResource, Timetable};
-use super::{Connector, Schedule};
+use super::unstarted::Unstarted;
+use super::{Connector, Event, Schedule};
 use crate::{Mode, Resource, Result, RunStatus, Settings};
 
 /// How often the configuration is read again, to notice what another program has enabled or disabled.
@@ -35,17 +36,23 @@ impl Connector {
     /// The failure of a run is reported to the [observer](super::Observer) and does not stop the others.
     ///
     /// # Errors
-    /// At the start, malformed settings and unreadable stores. Later, these errors are logged, and the read is retried.
+    /// At the start, malformed settings, of which a failed run of each stream is recorded that is due, and unreadable stores. Later, these errors are logged, and the read is retried.
     pub async fn serve(&self, concurrency: usize, cancel: CancellationToken) -> Result<()> {
         let metered = self.state.is_metered();
         let every = self.refresh_interval();
         let concurrency = concurrency.max(1);
         let runner = ConcurrentRuns::new(self, concurrency);
         let Some(read) = cancel.run_until_cancelled(self.plan()).await else { return Ok(()) };
-        let (mut config, plan) = read?;
+        let (mut config, plan) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                self.record_misconfigured(&[], Mode::Incremental, true, &error).await;
+                return Err(error);
+            }
+        };
         let mut timetable = Timetable::new(plan, self.now());
         timetable.replan(self.now());
-        let (mut read_at, mut cycle) = (Instant::now(), None);
+        let (mut read_at, mut cycle, mut told) = (Instant::now(), None, None);
         let mut reading = pin!(Fuse::terminated());
         let mut runs = FuturesUnordered::new();
         let (ended, mut ends) = mpsc::unbounded_channel();
@@ -56,7 +63,7 @@ impl Connector {
             let due = metered && paused_until.is_none() && timetable.begins_cycle(*cycle.get_or_insert(now), now);
             if reading.is_terminated() && (due || read_at.elapsed() >= every) {
                 // Concurrently with the runs: one of them may hold what this read waits for, and must be polled.
-                reading.set(self.plan().fuse());
+                reading.set(self.record_and_plan().fuse());
             }
             let is_reading = !reading.is_terminated();
             // During a read, start nothing: the resource may have been disabled. Nor while the budget is used up.
@@ -70,6 +77,14 @@ impl Connector {
                     let end = |stream: &str| drop(ended.send((resource.clone(), stream.to_owned())));
                     runner.run_all(streams, &config, Mode::Incremental, &cancel, end).await;
                 });
+            }
+            if runs.is_empty() && !is_reading {
+                self.record_idle_runs().await;
+                let next_due = timetable.next_due(now).filter(|_| paused_until.is_none());
+                if let Some(next_due) = next_due.filter(|next_due| told != Some(*next_due)) {
+                    told = Some(next_due);
+                    self.emit(Event::Idle { next_due });
+                }
             }
             let pause = match paused_until {
                 Some(until) => Duration::try_from(until - now).unwrap_or_default(),
@@ -98,6 +113,7 @@ impl Connector {
         // Drop the read: it is no longer polled, and a run may wait for it.
         reading.set(Fuse::terminated());
         while runs.next().await.is_some() {}
+        self.record_idle_runs().await;
         Ok(())
     }
 
@@ -106,30 +122,33 @@ impl Connector {
         if self.state.is_metered() { REFRESH_METERED } else { REFRESH }
     }
 
+    /// Records the idle runs of the cycle before, and plans the next one.
+    async fn record_and_plan(&self) -> Result<(Settings, BTreeMap<Resource, PlannedResource>)> {
+        self.record_idle_runs().await;
+        self.plan().await
+    }
+
     /// Reads the effective settings, and each enabled resource with its schedule and the start of its last run. Resources that cannot be
-    /// scheduled are logged and skipped.
+    /// scheduled are logged and skipped; a failed run of each of their streams is recorded when it would have been due.
     async fn plan(&self) -> Result<(Settings, BTreeMap<Resource, PlannedResource>)> {
         let configured = self.configuration().await?;
         self.read_budget(configured.budget, &configured.resources).await?;
-        let Configured { config, resources: known, .. } = configured;
+        let Configured { config, resources: known, unreadable, .. } = configured;
+        let mut unstarted: Vec<Unstarted> =
+            unreadable.iter().map(|(name, error)| self.unstarted(name, None, error)).collect();
         let (mut selected, mut schedules, mut dropped) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
         for (resource, config) in known.into_iter().filter(|(_, config)| config.enabled) {
-            let schedule = match config.schedule.as_deref().map(str::parse).transpose() {
-                Ok(schedule) => schedule.unwrap_or_default(),
+            let selection = self.selection(Some(&config));
+            let schedule = selection.check(&self.spec).and_then(|()| Schedule::stored(&config));
+            let schedule = match schedule {
+                Ok(schedule) => schedule,
                 Err(error) => {
-                    tracing::error!(
-                        %resource, %error, help = "`enable` it again with a schedule such as `30m`",
-                        "the schedule in the table RESOURCE_CONFIGURATION cannot be read; the resource is skipped"
-                    );
+                    let help = error.help().unwrap_or_default();
+                    tracing::error!(%resource, %error, help, "the resource is skipped");
+                    unstarted.push(self.unstarted(resource.name(), Some(&config), &error));
                     continue;
                 }
             };
-            let selection = self.selection(Some(&config));
-            if let Err(error) = selection.check(&self.spec) {
-                let help = error.help().unwrap_or_default();
-                tracing::error!(%resource, %error, help, "the resource is skipped");
-                continue;
-            }
             let owners: BTreeSet<Resource> = selection.streams.iter().map(|stream| stream.owner(&resource)).collect();
             for owner in owners {
                 let schedules: &mut Vec<Schedule> = schedules.entry(owner).or_default();
@@ -140,6 +159,7 @@ impl Connector {
             dropped.insert(resource.clone(), selection.dropped);
             selected.push((resource, selection.streams));
         }
+        self.record_unstarted(&unstarted, Mode::Incremental, true).await;
         let planned = |(resource, streams): (Resource, Vec<PlannedStream>)| {
             let schedules = schedules.remove(&resource).unwrap_or_default();
             let (last, is_unfinished, unread) = (None, false, BTreeSet::new());

@@ -44,6 +44,12 @@ impl Connector {
         values.into_iter().collect()
     }
 
+    /// Validates the effective settings of a snapshot.
+    pub(super) fn validate_settings(&self, connector: Vec<(String, Value)>) -> Result<()> {
+        let stored = connector.into_iter().find(|(key, _)| key == CONFIG_KEY).map(|(_, value)| value);
+        self.effective(parse_settings(stored)?).map(drop)
+    }
+
     /// Applies the overrides to stored settings.
     fn effective(&self, mut stored: Map<String, Value>) -> Result<Settings> {
         self.spec.validate()?;

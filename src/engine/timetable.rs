@@ -116,7 +116,11 @@ impl Timetable {
         self.update(resource, now);
         let streams = self.plan.get_mut(resource).into_iter().flat_map(|planned| &mut planned.streams);
         let streams = streams.filter(|stream| starting.contains(&stream.stream.name));
-        streams.map(|stream| PlannedStream { start: stream.start.take(), ..stream.clone() }).collect()
+        let started = |stream: &mut PlannedStream| {
+            let (start, newest_run) = (stream.start.take(), stream.newest_run.take());
+            PlannedStream { start, newest_run, ..stream.clone() }
+        };
+        streams.map(started).collect()
     }
 
     /// Notes that the run of a stream has ended.
@@ -132,9 +136,13 @@ impl Timetable {
 
     /// The time until the next resource is due, at most until the configuration is read again.
     pub(super) fn pause(&self, now: Timestamp, max: Duration) -> Duration {
-        let next = self.waiting.range((Bound::Excluded(now), Bound::Unbounded)).next().map(|(due, _)| *due);
-        let until = next.and_then(|next| Duration::try_from(next.duration_since(now)).ok());
+        let until = self.next_due(now).and_then(|next| Duration::try_from(next.duration_since(now)).ok());
         until.unwrap_or(max).clamp(Duration::from_millis(10), max)
+    }
+
+    /// When the next resource is due.
+    pub(super) fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
+        self.waiting.range((Bound::Excluded(now), Bound::Unbounded)).next().map(|(due, _)| *due)
     }
 
     /// Whether a resource is due that cannot share the read of the cycle that began at `began`: one that became due later than [`CYCLE`], or

@@ -26,6 +26,9 @@ pub struct Limits {
     pub stage: bool,
     /// The number of state entries and of runs to keep for each stream of a resource.
     pub history: usize,
+    /// A [metered](crate::StateStore::is_metered) store records a run that found nothing new if the newest recorded one of its stream
+    /// began this long ago; zero: never. If the store is awake because of other writes, an hour is enough.
+    pub heartbeat: Duration,
     /// A reconcile run marks at most this many rows of a table deleted, or [`max_deleted_percent`](Self::max_deleted_percent) of
     /// them if that is more. If more have disappeared, it marks none and ends as partial, until a user
     /// [confirms](crate::engine::IngestRequest::allow_deletions).
@@ -35,7 +38,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 6 MiB read ahead; commits of 5,000 records, 3 MiB or 1 second; 200 entries of history for each stream; deletions of 10 rows or 10 percent.
+    /// 6 MiB read ahead; commits of 5,000 records, 3 MiB or 1 second; 200 entries of history for each stream; a heartbeat a day; deletions of 10 rows or 10 percent.
     fn default() -> Self {
         Self {
             read_ahead: 6 << 20,
@@ -44,6 +47,7 @@ impl Default for Limits {
             commit_after: Duration::from_secs(1),
             stage: false,
             history: 200,
+            heartbeat: Duration::from_secs(24 * 60 * 60),
             max_deleted_rows: 10,
             max_deleted_percent: 10,
         }
@@ -90,6 +94,13 @@ impl Limits {
     #[must_use]
     pub fn history(mut self, entries: usize) -> Self {
         self.history = entries;
+        self
+    }
+
+    /// Sets [`heartbeat`](Self::heartbeat).
+    #[must_use]
+    pub fn heartbeat(mut self, heartbeat: Duration) -> Self {
+        self.heartbeat = heartbeat;
         self
     }
 

@@ -1,5 +1,6 @@
 //! The records of runs.
 
+mod marks;
 mod stored;
 
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::StateKey;
+use super::{Marks, StateKey};
 use crate::cost::Credits;
 use crate::{ErrorReport, Traffic};
 
@@ -226,6 +227,12 @@ pub struct RunRecord {
     pub credits: Credits,
     /// Why it did not complete.
     pub error: Option<ErrorReport>,
+    /// The facts of its stream as they are at its end.
+    #[serde(flatten)]
+    pub marks: Marks,
+    /// Until when a run that says [`Running`](RunStatus::Running) can be believed: each commit renews it. See
+    /// [`status_at`](Self::status_at).
+    pub lease_until: Option<Timestamp>,
 }
 
 impl RunRecord {
@@ -248,6 +255,8 @@ impl RunRecord {
             new_columns: Vec::new(),
             credits: Credits::ZERO,
             error: None,
+            marks: Marks::default(),
+            lease_until: None,
         }
     }
 }

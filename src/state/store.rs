@@ -135,6 +135,9 @@ impl StateChange {
         }
         if let Some(run) = &mut self.run {
             run.counts += counts;
+            if counts.changed() {
+                run.marks.last_change_at = Some(run.ended_at.unwrap_or(self.at));
+            }
         }
     }
 
@@ -167,6 +170,9 @@ impl StateChange {
 /// 9. A new entry supersedes every other run of its key, which can no longer commit: those whose records are
 ///    [`Running`](crate::RunStatus::Running) become [`Interrupted`](crate::RunStatus::Interrupted). Runs of other streams go on.
 ///
+/// 10. `append_runs` stores each record as `append` does with a change without a state: it is compared with nothing, ends no other run, and
+///     refuses nothing. If it fails, some of the records may be stored.
+///
 /// `state_store_conformance!` of the test kit tests all of them.
 ///
 /// # Wrappers
@@ -183,6 +189,16 @@ impl StateChange {
 pub trait StateStore: Debug + Send + Sync + 'static {
     /// Stores a change. Returns the newest version, which is `base` if the change has no new state.
     async fn append(&self, change: StateChange) -> Result<StateVersion>;
+
+    /// Stores records of runs that change no state. Override it if every call costs a round trip.
+    async fn append_runs(&self, runs: Vec<RunRecord>) -> Result<()> {
+        for run in runs {
+            let key = StateKey::new(run.resource.as_str(), run.stream.as_str());
+            let at = run.ended_at.unwrap_or(run.started_at);
+            self.append(StateChange::new(key, StateVersion::NONE, at).run(run)).await?;
+        }
+        Ok(())
+    }
 
     /// Returns the newest entry of a key.
     async fn latest(&self, key: &StateKey) -> Result<Option<StateEntry>>;
@@ -208,8 +224,8 @@ pub trait StateStore: Debug + Send + Sync + 'static {
         Ok(statuses)
     }
 
-    /// Whether every call costs money, as in a warehouse that it wakes. Then the engine does not record a run
-    /// that found nothing new, prunes only every sixteenth entry, and polls the configuration rarely.
+    /// Whether every call costs money, as in a warehouse that it wakes. Then the engine rarely records a run that found nothing new (see
+    /// [`Limits::heartbeat`](crate::Limits::heartbeat)), prunes only every sixteenth entry, and polls the configuration rarely.
     fn is_metered(&self) -> bool {
         false
     }

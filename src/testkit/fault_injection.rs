@@ -186,6 +186,10 @@ impl<B: Backend> ConfigStore for CrashingBackend<B> {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<B: Backend> StateStore for CrashingBackend<B> {
+    async fn append_runs(&self, runs: Vec<RunRecord>) -> Result<()> {
+        self.alive()?.append_runs(runs).await
+    }
+
     async fn append(&self, change: StateChange) -> Result<StateVersion> {
         self.alive()?.append(change).await
     }

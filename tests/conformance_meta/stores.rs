@@ -9,7 +9,7 @@ use snowfeed::backends::Memory;
 use snowfeed::testkit::conformance::suite::{Fresh, config_store, state_store};
 use snowfeed::{
     ConfigSnapshot, ConfigStore, Error, Namespace, Result, RunId, RunQuery, RunRecord, RunStatus, StateChange,
-    StateEntry, StateKey, StateStore, StateVersion, StreamStatus,
+    StateEntry, StateKey, StateStore, StateVersion, StreamState, StreamStatus,
 };
 
 use super::failing;
@@ -41,6 +41,8 @@ enum Fault {
     SupersededRunsStayRunning,
     RunsOfOtherStreamsAreSuperseded,
     SnapshotSwapsNamespaces,
+    OnlyOneRunIsAppended,
+    AppendedRunsMakeStates,
 }
 
 /// An in-memory store with a fault.
@@ -123,6 +125,19 @@ impl StateStore for FaultyStore {
                 Err::<_, Error>(error)
             }
         }
+    }
+
+    async fn append_runs(&self, runs: Vec<RunRecord>) -> Result<()> {
+        let kept = if self.is(Fault::OnlyOneRunIsAppended) { 1 } else { runs.len() };
+        for run in runs.into_iter().take(kept) {
+            let key = StateKey::new(&*run.resource, &*run.stream);
+            let base = self.latest(&key).await?.map_or(StateVersion::NONE, |entry| entry.version);
+            let state = self.is(Fault::AppendedRunsMakeStates).then(|| StreamState::new(run.status, run.id));
+            let mut change = StateChange::new(key, base, run.started_at).run(run);
+            change.state = state;
+            self.append(change).await?;
+        }
+        Ok(())
     }
 
     async fn latest(&self, key: &StateKey) -> Result<Option<StateEntry>> {
@@ -220,8 +235,10 @@ impl ConfigStore for FaultyStore {
 
 #[test]
 fn a_state_store_with_one_fault_fails_the_checks_of_that_fault() {
-    let expected: [(Fault, &[&str]); 18] = [
+    let expected: [(Fault, &[&str]); 20] = [
         (Fault::None, &[]),
+        (Fault::OnlyOneRunIsAppended, &["clause_10_append_runs_stores_records_and_nothing_else"]),
+        (Fault::AppendedRunsMakeStates, &["clause_10_append_runs_stores_records_and_nothing_else"]),
         (
             Fault::AppendReturnsTheBase,
             &[

@@ -198,6 +198,10 @@ impl StateStore for CrashingBackend {
         self.write(self.backend.append(change)).await
     }
 
+    async fn append_runs(&self, runs: Vec<RunRecord>) -> Result<()> {
+        self.write(self.backend.append_runs(runs)).await
+    }
+
     async fn latest(&self, key: &StateKey) -> Result<Option<StateEntry>> {
         self.backend.latest(key).await
     }

@@ -27,6 +27,7 @@ fn fresh_backend() -> MockBackend {
     backend.expect_put().returning(|_, _, _| Ok(()));
     backend.expect_ensure_streams().returning(|_, _| Ok(()));
     backend.expect_latest().returning(|_| Ok(None));
+    backend.expect_runs().returning(|_| Ok(vec![]));
     backend.expect_prune().returning(|_, _| Ok(0));
     backend
 }
@@ -130,6 +131,7 @@ async fn with_split_stores_rows_are_committed_first() {
     config.expect_put().returning(|_, _, _| Ok(()));
     sink.expect_ensure_streams().returning(|_, _| Ok(()));
     state.expect_latest().returning(|_| Ok(None));
+    state.expect_runs().returning(|_| Ok(vec![]));
     sink.expect_commit()
         .withf(|commit| commit.parts.len() == 1 && commit.parts[0].change.is_none())
         .once()
@@ -154,6 +156,7 @@ async fn a_crash_between_rows_and_state_repeats_rows_and_loses_none() {
     let source = Scripted::new(vec![Step::Batch(&["a"], 1), Step::Batch(&["b"], 1)]);
     let mut broken = MockStateStore::new();
     broken.expect_latest().returning(|_| Ok(None));
+    broken.expect_runs().returning(|_| Ok(vec![]));
     broken.expect_append().returning(|_| Err(Error::unavailable("crashed")));
     let connect = |state: Arc<dyn StateStore>| {
         Connector::with_stores(source.clone(), Arc::new(rows.clone()), Arc::new(rows.clone()), state).limits(limits())

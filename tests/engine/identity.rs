@@ -82,6 +82,10 @@ impl StateStore for SharedStateStore {
         self.memory.append(change).await
     }
 
+    async fn append_runs(&self, runs: Vec<RunRecord>) -> Result<()> {
+        self.memory.append_runs(runs).await
+    }
+
     async fn latest(&self, key: &StateKey) -> Result<Option<StateEntry>> {
         self.memory.latest(key).await
     }

@@ -13,6 +13,7 @@ mod deletions;
 mod delivery;
 mod discover;
 mod group_commits;
+mod health;
 mod identity;
 mod inference;
 mod metered;

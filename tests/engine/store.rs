@@ -65,6 +65,12 @@ impl StateStore for Store {
         self.memory.append(change).await
     }
 
+    async fn append_runs(&self, runs: Vec<RunRecord>) -> Result<()> {
+        let _guard = self.lock.lock().await;
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        self.memory.append_runs(runs).await
+    }
+
     async fn latest(&self, key: &StateKey) -> Result<Option<StateEntry>> {
         let _guard = self.lock.lock().await;
         self.memory.latest(key).await

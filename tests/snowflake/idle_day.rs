@@ -25,12 +25,14 @@ use crate::recording::RecordingClient;
 const STREAMS: u32 = 10;
 const CONCURRENCY: u32 = 16;
 
-/// A source with ten streams, in which one of twenty reads finds a new record.
+/// A source with ten streams, in which one of a number of reads finds a new record.
 #[derive(Debug, Clone)]
 struct Rarely {
     reads: Arc<AtomicUsize>,
     /// How long a read takes.
     pause: Duration,
+    /// The number of reads for each record.
+    rarely: usize,
 }
 
 #[async_trait]
@@ -58,8 +60,9 @@ impl Reader for Rarely {
     fn read(&self, request: ReadRequest) -> BatchStream {
         let (read, pause) = (self.reads.fetch_add(1, Ordering::SeqCst), self.pause);
         let checkpoint = request.checkpoint.unwrap();
+        let rarely = self.rarely;
         let record = || Record::upsert(read.to_string(), Version(1), format!("{{\"id\":{read}}}"));
-        let records = (read % 20 == 19).then(record);
+        let records = (read % rarely == rarely - 1).then(record);
         let batch = async move {
             sleep(pause).await;
             Ok(Batch::new().records(records).checkpoint(checkpoint))
@@ -85,12 +88,19 @@ fn schedule(number: u32) -> &'static str {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_day_of_run_is_two_constant_reads_for_each_beat() {
+/// What was sent in an hour: the reads of cycles, the records of idle runs, and other statements.
+struct Hour {
+    reads: Vec<Statement>,
+    heartbeats: usize,
+    other: usize,
+}
+
+/// A day in which one of this many reads finds a record.
+async fn day(rarely: usize) -> Vec<Hour> {
     let resources = u32::try_from(number("SNOWFEED_LOAD_RESOURCES").unwrap_or(20)).unwrap();
     // All runs of a beat take four minutes, so resources wait for a place for longer than the time that a cycle is shared.
     let pause = Duration::from_secs(4 * 60) * CONCURRENCY / (resources * STREAMS);
-    let (accept_all, source) = (AcceptAll::default(), Rarely { reads: Arc::default(), pause });
+    let (accept_all, source) = (AcceptAll::default(), Rarely { reads: Arc::default(), pause, rarely });
     let streams = source.spec().streams;
     let made = backend(accept_all.client(), usize::MAX);
     let names: Vec<_> = (0..resources).map(|number| (format!("r{number}"), schedule(number))).collect();
@@ -126,13 +136,20 @@ async fn a_day_of_run_is_two_constant_reads_for_each_beat() {
     };
     let count = async {
         let mut hours = Vec::new();
-        println!("| hour | runs | reads of cycles | other statements |\n|--:|--:|--:|--:|");
+        println!("| hour | runs | reads of cycles | heartbeats | other statements |\n|--:|--:|--:|--:|--:|");
         for hour in 0..24 {
             sleep(Duration::from_secs(3_600)).await;
             let (reads, other) = sorted(recording.statements());
             let runs = runs.lock().unwrap().get(&hour).copied().unwrap_or(0);
-            println!("| {hour} | {runs} | {} | {} |", reads.len(), other.len());
-            hours.push((reads, other.len()));
+            let is_heartbeat = |sent: &&Statement| {
+                sent.sql.starts_with("INSERT INTO")
+                    && sent.sql.contains("\"SNOWFEED_RUN\"")
+                    && sent.sql.contains("FLATTEN")
+            };
+            let heartbeats = other.iter().filter(is_heartbeat).count();
+            let other = other.len() - heartbeats;
+            println!("| {hour} | {runs} | {} | {heartbeats} | {other} |", reads.len());
+            hours.push(Hour { reads, heartbeats, other });
         }
         hours
     };
@@ -142,13 +159,36 @@ async fn a_day_of_run_is_two_constant_reads_for_each_beat() {
         serve(Duration::from_secs(11 * 3_600 + 25 * 60 + 1)).await;
     };
     let (hours, ()) = tokio::join!(count, day);
-    let reads: Vec<Statement> = hours.iter().flat_map(|(reads, _)| reads.clone()).collect();
-    let texts: BTreeSet<String> = reads.iter().map(|sent| sent.sql.as_str().to_owned()).collect();
+    assert!(runs.lock().unwrap().values().sum::<usize>() > 40 * (resources * STREAMS) as usize);
+    let reads: Vec<&Statement> = hours.iter().flat_map(|hour| &hour.reads).collect();
+    let texts: BTreeSet<&str> = reads.iter().map(|sent| sent.sql.as_str()).collect();
     assert_eq!(texts.len(), 3, "{texts:?}");
     assert!(reads.iter().all(|sent| sent.binds.is_empty()));
-    // The start, the beats of a day, a quarter past two, and the restart.
-    assert_eq!(reads.len(), 2 * (1 + 48 + 1 + 1));
-    assert!(hours.iter().all(|(reads, _)| reads.len() <= 6), "at most a start and two beats in an hour");
-    assert!(hours.iter().map(|(_, other)| other).sum::<usize>() > 0, "no run has found anything");
-    assert!(runs.lock().unwrap().values().sum::<usize>() > 40 * (resources * STREAMS) as usize);
+    assert!(hours.iter().all(|hour| hour.reads.len() <= 7), "at most a start, two beats and a heartbeat in an hour");
+    hours
+}
+
+/// The reads of a day: two at the start, at each beat, at a quarter past two, and at the restart.
+const READS: usize = 2 * (1 + 48 + 1 + 1);
+
+fn sum(hours: &[Hour], number: impl Fn(&Hour) -> usize) -> usize {
+    hours.iter().map(number).sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_day_of_run_is_two_constant_reads_for_each_beat() {
+    let hours = day(20).await;
+    assert_eq!(sum(&hours, |hour| hour.reads.len()), READS);
+    assert!(sum(&hours, |hour| hour.other) > 0, "no run has found anything");
+    // The warehouse is awake because of the records. The streams without any are recorded with them, those of a cycle together.
+    let heartbeats: Vec<usize> = hours.iter().map(|hour| hour.heartbeats).collect();
+    assert!(heartbeats.iter().all(|number| *number <= 3), "{heartbeats:?}");
+    assert!(sum(&hours, |hour| hour.heartbeats) >= 12, "{heartbeats:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_day_without_anything_new_has_one_heartbeat_for_all_streams() {
+    let hours = day(usize::MAX).await;
+    assert_eq!(sum(&hours, |hour| hour.heartbeats), 1, "whatever the number of streams");
+    assert_eq!(sum(&hours, |hour| hour.reads.len()), READS + 1, "the read that refills the result cache");
 }

@@ -54,6 +54,8 @@ struct Memory {
     enabled: Vec<(String, &'static str)>,
     /// The streams that ran.
     streams: Vec<String>,
+    /// The newest recorded runs since then, by resource and stream.
+    runs: BTreeMap<(String, String), String>,
 }
 
 /// Responses for sessions.
@@ -210,7 +212,8 @@ impl Memory {
             let mut run = change.run.unwrap();
             run.started_at -= jiff::SignedDuration::from_hours(1);
             let state = serde_json::to_string(&change.state).unwrap();
-            let run = serde_json::to_string(&run).unwrap();
+            let recorded = self.runs.get(&(name.to_owned(), stream.to_owned()));
+            let run = recorded.cloned().unwrap_or_else(|| serde_json::to_string(&run).unwrap());
             let stream = Some(stream);
             [
                 row(&[
@@ -234,6 +237,9 @@ impl Memory {
 
     fn change(&mut self, statement: &Statement) {
         let sql = statement.sql.as_str();
+        if sql.contains("\"SNOWFEED_RUN\"") {
+            self.record(statement);
+        }
         if sql.contains("\"SNOWFEED_VERSION\" (\"VERSION\", \"SCHEMA\") SELECT") {
             self.made = true;
         } else if ["MERGE", "UPDATE"].iter().any(|verb| sql.starts_with(verb)) && sql.contains("\"SNOWFEED_TABLE\"") {
@@ -248,6 +254,25 @@ impl Memory {
                     (entry["columns"], entry["made_from"]) = ((*columns).into(), (*made_from).into());
                 }
                 _ => panic!("{statement:?}"),
+            }
+        }
+    }
+
+    /// Remembers the runs that a statement records, by themselves or many in an array.
+    fn record(&mut self, statement: &Statement) {
+        let texts = statement.binds.iter().filter_map(|bind| match bind {
+            Bind::Text(Some(text)) => Some(text.to_string()),
+            _ => None,
+        });
+        let documents = texts.flat_map(|text| match serde_json::from_str(&text) {
+            Ok(Value::Array(many)) => {
+                many.iter().filter_map(|one| one["document"].as_str()).map(str::to_owned).collect()
+            }
+            _ => vec![text],
+        });
+        for document in documents {
+            if let Ok(run) = serde_json::from_str::<snowfeed::RunRecord>(&document) {
+                self.runs.insert((run.resource, run.stream), document);
             }
         }
     }

@@ -1,5 +1,7 @@
 //! The run history: the records that a change of state stores in `SNOWFEED_RUN`, and the view `INGESTION_RUN` over them.
 
+use serde::Serialize;
+
 use super::names::Names;
 use super::rejects::where_all;
 use super::state_tables::StateTables;
@@ -11,6 +13,9 @@ use crate::{Error, Result, RunStatus};
 
 /// The names of the columns of [`RunRows`] begin with this, and continue with the names of the table's columns.
 const PREFIX: &str = "RUN_";
+
+/// The maximum size of the records in one statement, in bytes.
+const MAX_STATEMENT_BYTES: usize = 4 << 20;
 
 /// The records that a change of state adds to the run history, as a query.
 pub(super) struct RunRows {
@@ -99,6 +104,50 @@ impl Snowflake {
         if session.execute(insert).await?.rows_affected()? == 0 { Err(transaction::lost()) } else { Ok(()) }
     }
 
+    /// Appends the records of runs that change no state: as many as fit in each statement.
+    pub(super) async fn record_runs(&self, runs: &[RunRecord]) -> Result<()> {
+        if runs.is_empty() {
+            return Ok(());
+        }
+        let values: Vec<Sql> = record_columns().into_iter().map(|(_, value)| value).collect();
+        let insert = sql!(
+            "INSERT INTO {run} ({columns}) SELECT {values} FROM {RECORDS}",
+            run = self.0.names.state("SNOWFEED_RUN"),
+            columns = column_list(""),
+            values = Sql::join(&values, ", "),
+            RECORDS
+        );
+        let records = runs.iter().map(|run| self.record(run)).collect::<Result<Vec<_>>>()?;
+        let mut session = self.load_session().await?;
+        self.ensure_schema(&mut *session).await?;
+        let mut rest = records.as_slice();
+        while !rest.is_empty() {
+            let (mut bytes, mut count) = (0, 0);
+            while count < rest.len() && (count == 0 || bytes + rest[count].document.len() <= MAX_STATEMENT_BYTES) {
+                bytes += rest[count].document.len();
+                count += 1;
+            }
+            let (chunk, after) = rest.split_at(count);
+            let chunk = serde_json::to_string(chunk)
+                .map_err(|error| Error::internal("runs cannot be written as JSON").with_source(error))?;
+            session.execute(Statement::new(insert.clone()).bind(chunk)).await?;
+            rest = after;
+        }
+        Ok(())
+    }
+
+    fn record(&self, run: &RunRecord) -> Result<Record> {
+        let document = serde_json::to_string(run)
+            .map_err(|error| Error::internal("a run cannot be written as JSON").with_source(error))?;
+        Ok(Record {
+            document,
+            skipped: i64::try_from(run.counts.skipped_total()).unwrap_or(i64::MAX),
+            recorded_at: time::ntz_text(self.0.run_clock.next()),
+            started_at: time::ntz_text(run.started_at),
+            ended_at: run.ended_at.map(time::ntz_text),
+        })
+    }
+
     /// The values of [`RECORD`].
     fn record_binds(&self, run: Option<&RunRecord>) -> Result<Vec<Bind>> {
         let document = run.map(serde_json::to_string).transpose();
@@ -169,6 +218,22 @@ impl Snowflake {
 const RECORD: &str = "(SELECT PARSE_JSON(?) AS \"RUN\", CAST(? AS NUMBER(38, 0)) AS \"SKIPPED\", CAST(? AS TIMESTAMP_NTZ) AS \
                       \"RECORDED_AT\", CAST(? AS TIMESTAMP_NTZ) AS \"STARTED_AT\", CAST(? AS TIMESTAMP_NTZ) AS \"ENDED_AT\", \
                       CAST(? AS VARCHAR) AS \"DOCUMENT\") b";
+
+/// One of the records of [`RECORDS`].
+#[derive(Serialize)]
+struct Record {
+    document: String,
+    skipped: i64,
+    recorded_at: String,
+    started_at: String,
+    ended_at: Option<String>,
+}
+
+/// The records of runs in a bound value, as `b`.
+const RECORDS: &str = "(SELECT PARSE_JSON(f.value:document::VARCHAR) AS \"RUN\", f.value:skipped::NUMBER(38, 0) AS \"SKIPPED\", \
+                       f.value:recorded_at::VARCHAR::TIMESTAMP_NTZ AS \"RECORDED_AT\", f.value:started_at::VARCHAR::TIMESTAMP_NTZ AS \
+                       \"STARTED_AT\", f.value:ended_at::VARCHAR::TIMESTAMP_NTZ AS \"ENDED_AT\", f.value:document::VARCHAR AS \
+                       \"DOCUMENT\" FROM (SELECT PARSE_JSON(?) AS \"RUNS\") a, LATERAL FLATTEN(input => a.\"RUNS\") f) b";
 
 /// The columns of the run history, and their values over `b`.
 fn record_columns() -> Vec<(&'static str, Sql)> {

@@ -177,6 +177,10 @@ impl StateStore for Snowflake {
         transaction::with_retry(|| self.try_append(&change, &unknown)).await
     }
 
+    async fn append_runs(&self, runs: Vec<RunRecord>) -> Result<()> {
+        self.record_runs(&runs).await
+    }
+
     async fn latest(&self, key: &StateKey) -> Result<Option<StateEntry>> {
         // The run that reads its state anew must not meet numbers from before.
         self.0.known_sequences.forget(&key.resource);

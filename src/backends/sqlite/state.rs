@@ -146,6 +146,11 @@ impl StateStore for Sqlite {
         self.write(move |transaction| append(transaction, &change)).await
     }
 
+    /// In one transaction.
+    async fn append_runs(&self, runs: Vec<RunRecord>) -> Result<()> {
+        self.write(move |transaction| runs.iter().try_for_each(|run| record(transaction, run))).await
+    }
+
     async fn latest(&self, key: &StateKey) -> Result<Option<StateEntry>> {
         let key = key.clone();
         self.run(move |connection| Ok(entries(connection, &key, 1)?.pop())).await

@@ -21,6 +21,8 @@ pub(super) async fn runs<S: Source>(session: Session<S>, only: Only, limit: usiz
     let resource = connector.resolve(resource).await?.pop();
     let name = resource.as_ref().map(|one| one.name().to_owned());
     let runs = connector.runs(RunQuery { resource: name, stream: stream.clone(), ..RunQuery::new(limit) }).await?;
+    let now = Timestamp::now();
+    let runs: Vec<RunRecord> = runs.into_iter().map(|run| RunRecord { status: run.status_at(now), ..run }).collect();
     if runs.is_empty() {
         check_known(&connector, resource.as_ref(), stream.as_deref(), &spec).await?;
         output.note("nothing has run yet");

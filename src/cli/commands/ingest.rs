@@ -13,7 +13,7 @@ use crate::cli::destination::{Usage, check_cost};
 use crate::cli::interrupt::STOPPING;
 use crate::cli::labels::Labels;
 use crate::cli::output::{COUNTS, Output, bytes, count, counts, duration, table, time};
-use crate::cli::progress::{ended, new_columns, rejected};
+use crate::cli::progress::{ended_because, new_columns, rejected};
 #[cfg(feature = "metrics")]
 use crate::engine::Observer;
 use crate::engine::{Event, IngestReport, IngestRequest};
@@ -25,7 +25,7 @@ pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Re
     let (output, progress) = (session.output, session.progress.clone());
     let destination = session.destination.clone();
     check_cost(&*destination, "--cost", ingest.cost())?;
-    let (labels, streams) = (Labels::new(&session.spec), ingest.streams.clone());
+    let (labels, streams, heartbeat) = (Labels::new(&session.spec), ingest.streams.clone(), ingest.heartbeat());
     let streams = streams.map(|names| selection(&session.spec, names)).transpose()?;
     streams.iter().try_for_each(|streams| note_required(&session.spec, streams, output))?;
     session.refuse(&ingest.resources)?;
@@ -42,6 +42,10 @@ pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Re
     let connector = if ingest.resources.is_empty() { session.open_existing()? } else { session.open()? };
     let connector = match ingest.max_deletions {
         Some(percent) => connector.max_deleted_percent(percent),
+        None => connector,
+    };
+    let connector = match heartbeat {
+        Some(heartbeat) => connector.heartbeat(heartbeat),
         None => connector,
     };
     let connector = connector.observer(move |event: &Event| {
@@ -109,7 +113,7 @@ struct RunReport<'a> {
     destination: Option<Usage>,
 }
 
-pub(super) async fn run<S: Source>(session: Session<S>, args: Run) -> Result<Exit> {
+pub(super) async fn run<S: Source>(session: Session<S>, args: &Run) -> Result<Exit> {
     let (output, progress, spec) = (session.output, session.progress.clone(), session.spec.clone());
     let cancel = session.interrupt.listen(progress.clone(), STOPPING)?;
     #[cfg(feature = "metrics")]
@@ -124,7 +128,12 @@ pub(super) async fn run<S: Source>(session: Session<S>, args: Run) -> Result<Exi
     let (watching, destination) = (progress.clone(), session.destination.clone());
     let labels = Labels::new(&spec);
     let used = destination.clone();
-    let connector = session.open()?.observer(move |event: &Event| {
+    let connector = session.open()?;
+    let connector = match args.heartbeat() {
+        Some(heartbeat) => connector.heartbeat(heartbeat),
+        None => connector,
+    };
+    let connector = connector.observer(move |event: &Event| {
         #[cfg(feature = "metrics")]
         observing.event(event);
         watching.event(event);
@@ -132,7 +141,8 @@ pub(super) async fn run<S: Source>(session: Session<S>, args: Run) -> Result<Exi
             let text = || {
                 let columns =
                     if run.new_columns.is_empty() { String::new() } else { format!("; {}", new_columns(run)) };
-                format!("{}  {}: {}{columns}", time(run.started_at), labels.of(run), ended(run))
+                let ended = ended_because(run);
+                format!("{}  {}: {ended}{columns}", time(run.started_at), labels.of(run))
             };
             let line = || output.result(&RunReport { run, destination: used.usage() }, text);
             if let Err(error) = watching.suspend(line) {

@@ -1,16 +1,24 @@
 //! The status of the resources and their streams.
 
-use jiff::Timestamp;
+mod text;
+mod watch;
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::session::Session;
 use crate::cli::Exit;
-use crate::cli::destination::check_cost;
+use crate::cli::age::{ago, span};
+use crate::cli::args::Status;
+use crate::cli::destination::{Destination, check_cost};
 use crate::cli::labels::Labels;
-use crate::cli::output::{count, table, time};
+use crate::cli::output::{Output, count};
 use crate::cli::progress::new_columns;
+use crate::cli::terminal;
 use crate::cost::{BudgetUse, CostEntry};
-use crate::engine::{Connector, Schedule, next_due};
+use crate::engine::{Connector, Health, HealthFacts, Schedule, Survey, next_due};
 use crate::{
     ErrorKind, OutstandingRejects, RejectQuery, Resource, ResourceConfig, Result, RunRecord, RunStatus, Source,
     StateKey, StreamStatus,
@@ -36,6 +44,8 @@ struct ResourceEntry {
     /// The newest run of any stream.
     last_run: Option<RunRecord>,
     next_due: Option<Timestamp>,
+    #[serde(flatten)]
+    facts: HealthFacts,
     /// The selected streams, and others that were once read.
     streams: Vec<StreamEntry>,
 }
@@ -51,6 +61,9 @@ struct StreamEntry {
     rejects: Option<u64>,
     reconciling_since: Option<Timestamp>,
     last_run: Option<RunRecord>,
+    /// A stream that is not read is paused.
+    #[serde(flatten)]
+    facts: HealthFacts,
     /// Whether the source has this stream.
     #[serde(skip)]
     exists: bool,
@@ -67,16 +80,23 @@ impl StreamEntry {
         key: &StateKey,
         [selected, exists]: [bool; 2],
         found: StreamStatus,
+        facts: HealthFacts,
         rejects: Option<&OutstandingRejects>,
+        now: Timestamp,
     ) -> Self {
         let (entry, last_run) = (found.entry.map(|entry| entry.state), found.run);
+        let died = last_run.as_ref().is_some_and(|run| run.status_at(now) != run.status);
+        let last_run = last_run.map(|run| RunRecord { status: run.status_at(now), ..run });
         // The state of a superseded run is that of the newer run.
         let failure = last_run.as_ref().and_then(|run| run.error.as_ref()).map(|error| error.message.clone());
         let message = entry.as_ref().and_then(|state| state.message.clone()).or(failure);
         Self {
             stream: key.stream.clone(),
             selected,
-            state: entry.as_ref().map(|state| state.status),
+            state: entry.as_ref().map(|state| match state.status {
+                RunStatus::Running if died => RunStatus::Interrupted,
+                status => status,
+            }),
             message: if exists { message } else { Some(DROPPED.to_owned()) },
             rejects: rejects.map(|rejects| rejects.counts.get(key).copied().unwrap_or(0)),
             reconciling_since: entry
@@ -84,6 +104,7 @@ impl StreamEntry {
                 .filter(|reconciliation| !reconciliation.is_reset)
                 .map(|reconciliation| reconciliation.started_at),
             last_run,
+            facts,
             exists,
         }
     }
@@ -116,155 +137,199 @@ impl ResourceEntry {
         resource: Resource,
         config: &ResourceConfig,
         streams: Vec<StreamEntry>,
+        facts: HealthFacts,
         rejects: Option<&OutstandingRejects>,
         now: Timestamp,
-    ) -> Result<Self> {
-        let schedule: Schedule = config.schedule.as_deref().map(str::parse).transpose()?.unwrap_or_default();
+    ) -> Self {
+        let schedule = Schedule::stored(config).ok();
         let read = || streams.iter().filter(|stream| stream.is_read());
         // The earliest, as in a schedule: a stream that was selected only now is read at once.
         let last = read().map(|stream| stream.last_run.as_ref().map(|run| run.started_at)).min().flatten();
-        let due = next_due([&schedule], last, now).map(|due| due.max(now));
+        let due = schedule.as_ref().and_then(|schedule| next_due([schedule], last, now)).map(|due| due.max(now));
         let is_scheduled = config.enabled && read().next().is_some();
         // Of several, the first one declared.
         let worst = read().rev().max_by_key(|stream| stream.severity());
         let last_run = streams.iter().filter_map(|stream| stream.last_run.as_ref()).max_by_key(|run| run.started_at);
-        Ok(Self {
+        Self {
             enabled: config.enabled,
-            schedule: schedule.to_string(),
+            schedule: match schedule {
+                Some(schedule) => schedule.to_string(),
+                None => config.schedule.clone().unwrap_or_default(),
+            },
             state: worst.and_then(|stream| stream.state),
             message: worst.map_or_else(|| Some(UNREAD.to_owned()), |stream| stream.message.clone()),
             rejects: rejects.map(|rejects| rejects.of(resource.name())),
             reconciling_since: read().filter_map(|stream| stream.reconciling_since).min(),
             last_run: last_run.cloned(),
             next_due: due.filter(|_| is_scheduled),
+            facts,
             streams,
             resource,
-        })
-    }
-
-    /// The row of a stream; without one, that of a resource of which nothing is read.
-    fn row(&self, stream: Option<&StreamEntry>, has_streams: bool) -> Vec<String> {
-        let name = match stream {
-            Some(StreamEntry { stream, selected: true, .. }) => stream.clone(),
-            Some(StreamEntry { stream, .. }) => format!("{stream} (not selected)"),
-            None => String::new(),
-        };
-        let last = stream.and_then(|stream| stream.last_run.as_ref());
-        let message = stream.map_or(self.message.as_ref(), |stream| stream.message.as_ref());
-        let mut row = vec![self.resource.to_string()];
-        row.extend(has_streams.then_some(name));
-        row.extend([
-            if self.enabled { "yes" } else { "no" }.into(),
-            self.schedule.clone(),
-            stream.and_then(|stream| stream.state).map_or("never run", RunStatus::as_str).into(),
-            last.map_or_else(String::new, |run| time(run.started_at)),
-            last.map_or_else(String::new, |run| run.status.to_string()),
-            self.next_due.filter(|_| stream.is_some_and(StreamEntry::is_read)).map_or_else(String::new, time),
-            stream.and_then(|stream| stream.rejects).map_or_else(String::new, count),
-            message.cloned().unwrap_or_default(),
-        ]);
-        row
-    }
-
-    /// One row for each stream.
-    fn rows(&self, has_streams: bool) -> Vec<Vec<String>> {
-        if self.streams.is_empty() {
-            return vec![self.row(None, has_streams)];
         }
-        self.streams.iter().map(|stream| self.row(Some(stream), has_streams)).collect()
     }
 }
 
-/// The keys of a resource's streams, and of the source-wide ones that it selects.
-fn keys(connector: &Connector, resource: &Resource, config: &ResourceConfig) -> Vec<StateKey> {
-    let mut keys = connector.keys(resource, Some(config));
-    let source_wide = connector.streams(Some(config)).into_iter().filter(|stream| stream.is_source_wide);
-    keys.extend(source_wide.map(|stream| StateKey::new(stream.owner(resource).name(), &stream.name)));
-    keys
-}
-
-/// The status of all resources.
-async fn entries(connector: &Connector) -> Result<Vec<ResourceEntry>> {
-    let resources = connector.resources().await?;
-    let keys: Vec<Vec<StateKey>> =
-        resources.iter().map(|(resource, config)| keys(connector, resource, config)).collect();
-    let mut found = connector.statuses(&keys.concat()).await?.into_iter();
+/// The status of all resources, and their health.
+async fn entries(connector: &Connector) -> Result<(Vec<ResourceEntry>, Survey)> {
+    let mut survey = connector.survey().await?;
     let rejects = match connector.rejects(RejectQuery::default()).await {
         Err(error) if error.kind() == ErrorKind::Unsupported => None,
         rejects => Some(rejects?),
     };
-    let mut entries = Vec::with_capacity(resources.len());
-    for ((resource, config), keys) in resources.into_iter().zip(keys) {
-        let read = connector.streams(Some(&config));
-        let dropped = connector.dropped_streams(Some(&config));
-        let stream = |(key, found): (&StateKey, StreamStatus)| {
+    let now = survey.health.as_of;
+    let mut entries = Vec::with_capacity(survey.configs.len());
+    for ((resource, config), health) in survey.configs.iter().zip(&survey.health.resources) {
+        let read = connector.streams(Some(config));
+        let dropped = connector.dropped_streams(Some(config));
+        let source_wide = read.iter().filter(|stream| stream.is_source_wide);
+        let mut keys = connector.keys(resource, Some(config));
+        keys.extend(source_wide.map(|stream| StateKey::new(stream.owner(resource).name(), &stream.name)));
+        let facts: BTreeMap<&str, &HealthFacts> =
+            health.streams.iter().map(|stream| (stream.stream.as_str(), &stream.facts)).collect();
+        let streams = keys.iter().map(|key| {
             let exists = !dropped.contains(&key.stream.as_str());
             let selected = !exists || read.iter().any(|stream| stream.name == key.stream);
-            StreamEntry::new(key, [selected, exists], found, rejects.as_ref())
-        };
-        let streams = keys.iter().zip(&mut found).map(stream).filter(|stream| !stream.is_unused()).collect();
-        entries.push(ResourceEntry::new(resource, &config, streams, rejects.as_ref(), Timestamp::now())?);
+            let facts =
+                facts.get(key.stream.as_str()).map_or(HealthFacts::new(Health::Paused), |facts| (*facts).clone());
+            // A source-wide stream is that of several resources.
+            let found = survey.statuses.get(key).cloned().unwrap_or_default();
+            StreamEntry::new(key, [selected, exists], found, facts, rejects.as_ref(), now)
+        });
+        let streams = streams.filter(|stream| !stream.is_unused()).collect();
+        let (resource, facts) = (resource.clone(), health.facts.clone());
+        entries.push(ResourceEntry::new(resource, config, streams, facts, rejects.as_ref(), now));
     }
-    Ok(entries)
+    survey.statuses.clear();
+    Ok((entries, survey))
 }
 
 /// The statuses, as JSON.
 #[derive(Serialize)]
 struct StatusDocument {
+    as_of: Timestamp,
+    #[serde(flatten)]
+    facts: HealthFacts,
+    /// The number of resources of each health.
+    health_counts: BTreeMap<&'static str, usize>,
     resources: Vec<ResourceEntry>,
+    /// The enabled resources that are older than `--fail-if-stale` allows; `None` without it.
+    stale: Option<Vec<Resource>>,
     /// How much of the budget is used.
     budget: Option<BudgetUse>,
     /// What the account says; `None` without `--cost`.
     cost: Option<Vec<CostEntry>>,
 }
 
-pub(super) async fn status<S: Source>(session: Session<S>, with_cost: bool) -> Result<Exit> {
-    let (output, kind) = (session.output, session.spec.resource_kind.clone());
-    let destination = session.destination.clone();
-    check_cost(&*destination, "--cost", with_cost)?;
-    let labels = Labels::new(&session.spec);
-    let connector = session.open_to_read()?;
-    let entries = entries(&connector).await?;
-    if entries.is_empty() {
-        output.note(&format!("no {kind} is known here; `enable` or `ingest` one"));
-    }
-    let budget = if destination.reports_cost() { connector.budget().await? } else { None };
-    let cost = if with_cost { Some(destination.cost_history(DAYS).await?) } else { None };
-    let document = StatusDocument { resources: entries, budget, cost };
-    output.result(&document, || document.text(&kind, &labels))?;
-    if !output.is_json() {
-        let runs = document.resources.iter().flat_map(|entry| &entry.streams).filter_map(|it| it.last_run.as_ref());
-        for run in runs.filter(|run| !run.new_columns.is_empty()) {
-            output.note(&format!("{}: {}", labels.of(run), new_columns(run)));
-        }
-    }
-    if !output.is_json()
-        && let Some(used) = &document.budget
-    {
-        output.note(&format!("budget: {used}"));
-    }
-    Ok(Exit::Complete)
+/// What a status is read from, and how it is shown.
+struct View {
+    connector: Connector,
+    destination: std::sync::Arc<dyn Destination>,
+    output: Output,
+    kind: String,
+    labels: Labels,
+    with_cost: bool,
 }
 
-impl StatusDocument {
-    fn text(&self, kind: &str, labels: &Labels) -> String {
-        let entries = &self.resources;
-        let streams = entries.iter().flat_map(|entry| &entry.streams);
-        let has_streams = labels.need_column(streams.map(|stream| stream.stream.as_str()));
-        let stream = if has_streams { &["stream"][..] } else { &[] };
-        let rest = ["enabled", "schedule", "state", "last run", "ended", "next due", "rejects", "message"];
-        let header = [&[kind], stream, &rest].concat();
-        let mut text = table(&header, &["rejects"], entries.iter().flat_map(|entry| entry.rows(has_streams)));
-        if let Some(days) = &self.cost {
-            let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "(all)".to_owned());
-            let row = |day: &CostEntry| {
-                let (resource, stream) = (name(&day.resource), name(&day.stream));
-                vec![day.day.to_string(), resource, stream, count(day.statements), day.credits.to_string()]
-            };
-            let header = ["day", kind, "stream", "statements", "credits"];
-            text = format!("{text}\n\n{}", table(&header, &["statements", "credits"], days.iter().map(row)));
+pub(super) async fn status<S: Source>(session: Session<S>, args: &Status) -> Result<Exit> {
+    let destination = session.destination.clone();
+    check_cost(&*destination, "--cost", args.cost())?;
+    let cancel = match args.watch {
+        true => Some(session.interrupt.listen(session.progress.clone(), "stopped watching")?),
+        false => None,
+    };
+    let (output, kind, labels) = (session.output, session.spec.resource_kind.clone(), Labels::new(&session.spec));
+    let connector = session.open_to_read()?;
+    let connector = match args.heartbeat() {
+        Some(heartbeat) => connector.heartbeat(heartbeat),
+        None => connector,
+    };
+    let view = View { connector, destination, output, kind, labels, with_cost: args.cost() };
+    if let Some(cancel) = cancel {
+        return view.watch(&cancel).await;
+    }
+    let mut document = view.read().await?;
+    document.stale = args.fail_if_stale.map(|limit| view.stale(&document, limit));
+    view.show(&document)?;
+    Ok(args.fail_if_stale.map_or(Exit::Complete, |limit| view.report_stale(&document, limit)))
+}
+
+impl View {
+    async fn read(&self) -> Result<StatusDocument> {
+        let (resources, survey) = entries(&self.connector).await?;
+        let destination = &self.destination;
+        let budget = if destination.reports_cost() { self.connector.budget().await? } else { None };
+        let cost = if self.with_cost { Some(destination.cost_history(DAYS).await?) } else { None };
+        let health = survey.health;
+        let health_counts = health.counts.iter().map(|(health, count)| (health.as_str(), *count)).collect();
+        let (as_of, facts, stale) = (health.as_of, health.facts, None);
+        Ok(StatusDocument { as_of, facts, health_counts, resources, stale, budget, cost })
+    }
+
+    fn show(&self, document: &StatusDocument) -> Result<()> {
+        let (output, kind) = (self.output, &self.kind);
+        if document.resources.is_empty() {
+            output.note(&format!("no {kind} is known here; `enable` or `ingest` one"));
         }
-        text
+        output.coloured(document, || document.text(kind, &self.labels, terminal::width()))?;
+        if output.is_json() {
+            return Ok(());
+        }
+        let runs = document.resources.iter().flat_map(|entry| &entry.streams).filter_map(|it| it.last_run.as_ref());
+        for run in runs.filter(|run| !run.new_columns.is_empty()) {
+            output.note(&format!("{}: {}", self.labels.of(run), new_columns(run)));
+        }
+        if let Some(used) = &document.budget {
+            output.note(&format!("budget: {used}"));
+        }
+        Ok(())
+    }
+
+    /// The enabled resources that were not completely read within this time.
+    fn stale(&self, document: &StatusDocument, limit: SignedDuration) -> Vec<Resource> {
+        let limit = limit.saturating_add(self.connector.unrecorded().unwrap_or_default());
+        let is_stale = |entry: &&ResourceEntry| {
+            let age = entry.facts.last_success_at.map(|success| document.as_of.duration_since(success));
+            entry.enabled && age.is_none_or(|age| age > limit)
+        };
+        document.resources.iter().filter(is_stale).map(|entry| entry.resource.clone()).collect()
+    }
+
+    /// Reports what is stale and what to do, and returns the exit for a monitoring program.
+    fn report_stale(&self, document: &StatusDocument, limit: SignedDuration) -> Exit {
+        let (output, kind) = (self.output, &self.kind);
+        let enabled = document.resources.iter().filter(|entry| entry.enabled).count();
+        if enabled == 0 {
+            output.note(&format!("stale: no {kind} is enabled, so nothing is kept up to date; `enable` one"));
+            return Exit::Stale;
+        }
+        let stale = document.stale.as_deref().unwrap_or_default();
+        if stale.is_empty() {
+            return Exit::Complete;
+        }
+        for entry in document.resources.iter().filter(|entry| stale.contains(&entry.resource)) {
+            let age = match entry.facts.last_success_at {
+                Some(success) => format!("its last success was {}", ago(success, document.as_of)),
+                None => "it was never completely read".to_owned(),
+            };
+            output.note(&format!("stale: {}: {age}; {}", entry.resource, advice(entry)));
+        }
+        let (number, limit) = (count(stale.len() as u64), span(limit));
+        output.note(&format!("stale: {number} of {} enabled, by a limit of {limit}", count(enabled as u64)));
+        let unrecorded = self.connector.unrecorded().unwrap_or_default();
+        if !unrecorded.is_zero() {
+            let every = span(unrecorded);
+            output.note(&format!("here a run that finds nothing new is recorded every {every}, which the limit allows for; `--heartbeat` changes it"));
+        }
+        Exit::Stale
+    }
+}
+
+/// What to do about a resource that is stale.
+fn advice(entry: &ResourceEntry) -> String {
+    match (entry.facts.health, entry.facts.failing.as_ref()) {
+        (_, Some(failing)) => failing.help.clone().unwrap_or_else(|| failing.message.clone()),
+        (Health::Running, _) => "a run is under way: wait for it".to_owned(),
+        _ => "no run has ended in time: check that `run`, or what starts `ingest`, is alive".to_owned(),
     }
 }
 
@@ -288,13 +353,17 @@ mod tests {
         StreamStatus { entry: Some(entry), run: Some(run) }
     }
 
+    fn facts() -> HealthFacts {
+        HealthFacts::new(Health::Healthy)
+    }
+
     fn stream(name: &str, selected: bool, exists: bool, found: StreamStatus) -> StreamEntry {
-        StreamEntry::new(&StateKey::new("r", name), [selected, exists], found, None)
+        StreamEntry::new(&StateKey::new("r", name), [selected, exists], found, facts(), None, at(4_000))
     }
 
     fn resource(streams: Vec<StreamEntry>) -> ResourceEntry {
         let config = ResourceConfig { enabled: true, ..ResourceConfig::default() };
-        ResourceEntry::new(Resource::new("r").unwrap(), &config, streams, None, at(4_000)).unwrap()
+        ResourceEntry::new(Resource::new("r").unwrap(), &config, streams, facts(), None, at(4_000))
     }
 
     #[test]

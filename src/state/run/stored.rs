@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Counts, Mode, RunId, RunRecord, RunStatus, Timings};
+use super::super::Failing;
+use super::{Counts, Marks, Mode, RunId, RunRecord, RunStatus, Timings};
 use crate::cost::Credits;
 use crate::{ErrorReport, Traffic};
 
@@ -38,6 +39,20 @@ pub(super) struct StoredRun {
     new_columns: Vec<String>,
     #[serde(default)]
     credits: Credits,
+    #[serde(default)]
+    last_success_at: Option<Timestamp>,
+    #[serde(default)]
+    last_change_at: Option<Timestamp>,
+    /// `None` in a record of an older version, which has no marks.
+    #[serde(default, deserialize_with = "present")]
+    failing: Option<Option<Failing>>,
+    #[serde(default)]
+    lease_until: Option<Timestamp>,
+}
+
+/// Reads a value that is there, if only as `null`.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 impl From<StoredRun> for RunRecord {
@@ -45,7 +60,9 @@ impl From<StoredRun> for RunRecord {
         let StoredRun { id, resource, stream, mode, started_at, ended_at, counts, commits, traffic, timings, .. } = run;
         let (error, empty_columns, new_columns, credits) = (run.error, run.empty_columns, run.new_columns, run.credits);
         let status = if run.interrupted { RunStatus::Interrupted } else { run.status };
-        Self {
+        let (last_success_at, last_change_at, lease_until) = (run.last_success_at, run.last_change_at, run.lease_until);
+        let marks = run.failing.map(|failing| Marks { last_success_at, last_change_at, failing });
+        let mut run = Self {
             id,
             resource,
             stream,
@@ -61,7 +78,11 @@ impl From<StoredRun> for RunRecord {
             new_columns,
             credits,
             error,
-        }
+            marks: Marks::default(),
+            lease_until,
+        };
+        run.marks = marks.unwrap_or_else(|| Marks::default().after(&run, run.started_at));
+        run
     }
 }
 

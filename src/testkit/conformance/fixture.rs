@@ -6,8 +6,8 @@ use crate::cost::Credits;
 use crate::sink::{Commit, CommitReport, StalePolicy, StreamCommit, StreamReport, Sweep};
 use crate::state::{StateChange, StateKey, StreamState};
 use crate::{
-    Counts, ErrorKind, Mode, Record, Resource, Result, RunId, RunRecord, RunStatus, StateVersion, StreamSpec, Traffic,
-    Version,
+    Counts, ErrorKind, Failing, Marks, Mode, Record, Resource, Result, RunId, RunRecord, RunStatus, StateVersion,
+    StreamSpec, Traffic, Version,
 };
 
 /// The table that most checks write.
@@ -139,6 +139,12 @@ pub(super) fn run_record(key: &StateKey, id: RunId, started: i64) -> RunRecord {
         new_columns: Vec::new(),
         credits: Credits::from_micros(1),
         error: Some(crate::Error::invalid_data("odd").with_help("look").report()),
+        marks: Marks {
+            last_success_at: Some(at(started + 1)),
+            last_change_at: Some(at(started + 1)),
+            failing: Some(Failing::new(at(started), 7)),
+        },
+        lease_until: Some(at(started + 2)),
     }
 }
 

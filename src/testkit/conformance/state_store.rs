@@ -50,6 +50,7 @@ macro_rules! __state_store_clauses {
             clause_8_latest_many_is_what_latest_and_runs_return
             clause_9_a_new_entry_ends_the_runs_that_it_supersedes
             clause_9_a_new_entry_ends_no_run_of_another_stream
+            clause_10_append_runs_stores_records_and_nothing_else
         }
     };
 }
@@ -468,6 +469,26 @@ async fn clause_9_a_new_entry_ends_no_run_of_another_stream(fresh: Fresh<dyn Sta
     // A run of the other stream commits as if nothing had happened.
     let base = must(store.latest(&keys[0]).await).expect("an entry is stored").version;
     must(store.append(StateChange { base, ..running(&keys[0], 10) }).await);
+}
+
+/// The records of several streams are stored at once; entries and other runs stay as they are.
+async fn clause_10_append_runs_stores_records_and_nothing_else(fresh: Fresh<dyn StateStore>) {
+    let store = fresh.make().await;
+    let mut before = change(&widgets(), StateVersion::NONE, 0, "x");
+    let running = before.run.as_mut().expect("the change has a run");
+    (running.status, running.ended_at, running.error) = (RunStatus::Running, None, None);
+    must(store.append(before.clone()).await);
+    let keys = [widgets(), comments(), key("A\0b")];
+    let runs: Vec<RunRecord> = keys.iter().map(|key| run_record(key, RunId::new(), 10)).collect();
+    must(store.append_runs(runs.clone()).await);
+    for (key, run) in keys.iter().zip(&runs) {
+        let newest = must(store.runs(RunQuery::new(1).key(key)).await);
+        assert_eq!(newest, std::slice::from_ref(run), "the newest run of {key:?}");
+    }
+    assert_eq!(messages(&*store, &widgets()).await, ["x"], "records of runs changed a state");
+    assert_eq!(must(store.latest(&comments()).await), None, "the record of a run made a state");
+    let found = must(store.runs(RunQuery::new(9).key(&widgets())).await);
+    assert_eq!(found.last(), before.run.as_ref(), "the record of another run ended a running one");
 }
 
 #[cfg(test)]

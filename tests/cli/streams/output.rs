@@ -75,26 +75,29 @@ async fn a_new_project_stays_enabled_unless_no_stream_of_it_exists() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn status_has_a_line_for_each_stream() {
+async fn status_tells_the_health_of_each_stream() {
     let program = mixed().await;
     let before = program.run(&["status"]).await.expect(0).stdout;
-    assert_eq!(before.matches("never run").count(), 3, "{before}");
+    assert_eq!(before.matches("○ never run").count(), 2, "{before}");
+    for stream in ["issues", "comments", "events"] {
+        assert!(before.contains(&format!("○ {stream}: never run")), "{before}");
+    }
     program.run(&["ingest"]).await.expect(3);
     program.run(&["enable", "acme", "--streams", "comments,events"]).await.expect(0);
     let shown = program.run(&["status"]).await.expect(0).stdout;
     let rows = rows(&shown);
-    assert_eq!(rows[0][..5], ["project", "stream", "enabled", "schedule", "state"]);
-    let expected = [
-        ["acme", "issues (not selected)", "yes", "30m", "complete"],
-        ["acme", "comments", "yes", "30m", "partial"],
-        ["acme", "events", "yes", "30m", "failed"],
-    ];
-    assert_eq!(rows[1..].iter().map(|row| row[..5].to_vec()).collect::<Vec<_>>(), expected, "{shown}");
-    assert!(rows[3].contains(&"events cannot be read"), "{shown}");
+    assert_eq!(rows[3], ["health", "project", "last success", "last change", "next due", "tries"], "{shown}");
+    assert_eq!((rows[4][..3].to_vec(), rows[4].last()), (vec!["✕ failing", "acme", "–"], Some(&"1")), "{shown}");
+    assert!(shown.contains("✓ comments: healthy (checked ") && shown.contains("1 record was rejected"), "{shown}");
+    assert!(shown.contains("✕ events: failing for ") && shown.contains("events cannot be read"), "{shown}");
+    assert!(!shown.contains("issues"), "it is not selected: {shown}");
 
     let status = program.json(&["status"]).await["resources"][0].clone();
     assert_eq!((&status["state"], &status["message"]), (&"failed".into(), &"events cannot be read".into()));
-    assert_eq!(status["rejects"], 1);
+    assert_eq!(
+        (&status["rejects"], &status["health"], &status["failing"]["tries"]),
+        (&1.into(), &"failing".into(), &1.into())
+    );
     let newest = status["streams"].as_array().unwrap().iter().map(|one| one["last_run"]["started_at"].as_str()).max();
     assert_eq!(status["last_run"]["started_at"].as_str(), newest.unwrap());
     let streams: Vec<Value> = status["streams"].as_array().unwrap().clone();
@@ -121,11 +124,10 @@ async fn a_source_with_one_stream_shows_no_streams() {
         "{}",
         ended.stderr
     );
-    let shown =
-        [ended.stdout, program.run(&["status"]).await.expect(0).stdout, program.run(&["runs"]).await.expect(0).stdout];
-    for shown in &shown {
+    let status = program.run(&["status"]).await.expect(0).stdout;
+    for (shown, lines) in [(ended.stdout, 2), (program.run(&["runs"]).await.expect(0).stdout, 2), (status, 7)] {
         assert!(!shown.contains("stream") && !shown.contains("issues"), "{shown}");
-        assert_eq!(shown.lines().count(), 2, "{shown}");
+        assert_eq!(shown.lines().count(), lines, "{shown}");
     }
     assert_eq!(program.json(&["status"]).await["resources"][0]["streams"][0]["stream"], "issues");
     for command in ["enable", "ingest", "reset", "runs", "rejects", "preview"] {

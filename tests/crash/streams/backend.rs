@@ -290,6 +290,10 @@ impl StateStore for ModelBackend {
         self.call(self.backend.append(change)).await
     }
 
+    async fn append_runs(&self, runs: Vec<RunRecord>) -> Result<()> {
+        self.call(self.backend.append_runs(runs)).await
+    }
+
     async fn latest(&self, key: &StateKey) -> Result<Option<StateEntry>> {
         self.call(self.backend.latest(key)).await
     }
