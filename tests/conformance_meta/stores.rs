@@ -265,6 +265,7 @@ fn a_state_store_with_one_fault_fails_the_checks_of_that_fault() {
                 "clause_6_prune_keeps_the_newest",
                 "clause_7_streams_of_a_resource_do_not_share_entries",
                 "clause_9_a_new_entry_ends_no_run_of_another_stream",
+                "clause_10_append_runs_stores_records_and_nothing_else",
             ],
         ),
         (
@@ -273,6 +274,7 @@ fn a_state_store_with_one_fault_fails_the_checks_of_that_fault() {
                 "clause_5_runs_are_selected_by_resource_and_stream",
                 "clause_7_any_text_is_a_legal_key_and_keys_do_not_share_entries",
                 "clause_7_streams_of_a_resource_do_not_share_entries",
+                "clause_10_append_runs_stores_records_and_nothing_else",
             ],
         ),
         (Fault::PruneMiscounts, &["clause_6_prune_keeps_the_newest"]),
@@ -284,6 +286,7 @@ fn a_state_store_with_one_fault_fails_the_checks_of_that_fault() {
                 "clause_6_prune_keeps_the_newest",
                 "clause_7_streams_of_a_resource_do_not_share_entries",
                 "clause_9_a_new_entry_ends_no_run_of_another_stream",
+                "clause_10_append_runs_stores_records_and_nothing_else",
             ],
         ),
         (Fault::KeysAreJoinedByASlash, &["clause_7_streams_of_a_resource_do_not_share_entries"]),
@@ -296,7 +299,13 @@ fn a_state_store_with_one_fault_fails_the_checks_of_that_fault() {
                 "clause_9_a_new_entry_ends_no_run_of_another_stream",
             ],
         ),
-        (Fault::RunsOfOtherStreamsAreSuperseded, &["clause_9_a_new_entry_ends_no_run_of_another_stream"]),
+        (
+            Fault::RunsOfOtherStreamsAreSuperseded,
+            &[
+                "clause_9_a_new_entry_ends_no_run_of_another_stream",
+                "clause_10_append_runs_stores_records_and_nothing_else",
+            ],
+        ),
     ];
     for (fault, checks) in expected {
         let fresh: Fresh<dyn StateStore> =
