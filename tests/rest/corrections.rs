@@ -52,7 +52,8 @@ fn tickets(mock: &MockApi) -> Stream {
 
 #[tokio::test]
 async fn what_a_wrong_description_missed_is_read_once_it_is_corrected() {
-    let corrections: [(&str, fn(Stream) -> Stream, usize); 4] = [
+    type Correct = fn(Stream) -> Stream;
+    let corrections: [(&str, Correct, usize); 4] = [
         ("paginate", |stream| stream.paginate(Paginate::none()), 2),
         ("the pointer of the token", |stream| stream.paginate(Paginate::token("/nxt", "cursor")), 2),
         ("a filter", |stream| stream.query("status", "open").paginate(Paginate::none()), 2),
