@@ -53,6 +53,13 @@ use crate::{Error, Result};
 #[serde(transparent)]
 pub struct Settings(Map<String, Value>);
 
+/// The error of a call that needs a setting which nothing gives.
+pub(crate) fn missing_setting(name: &str) -> Error {
+    Error::configuration(format!("the setting `{name}` is missing")).with_help(format!(
+        "give it with `--set {name}=…`, or store it with `configure {name}=…` (a secret as `env:VARIABLE` or `file:PATH`); `schema` lists all settings"
+    ))
+}
+
 impl Settings {
     /// Deserializes the settings as the source's own struct.
     ///

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 
 use super::json_schema::{Root, Violation};
-use super::{Settings, names, url};
+use super::{Settings, missing_setting, names, url};
 use crate::secret::{SECRET_FORMAT, holds_token};
 use crate::{Error, Result, SecretRef};
 
@@ -62,8 +62,7 @@ impl SettingsSchema {
         let required: Vec<String> = required.filter_map(Value::as_str).map(str::to_owned).collect();
         let check = move |config: &Settings| match required.iter().find(|name| config.get(name).is_none()) {
             None => Ok(()),
-            Some(name) => Err(Error::configuration(format!("the setting `{name}` is missing"))
-                .with_help("`schema` lists the settings, their types and defaults")),
+            Some(name) => Err(missing_setting(name)),
         };
         Self { schema, check: Arc::new(check), first_type_error: |_| None }
     }

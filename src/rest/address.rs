@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::reader::plan::{ApiPlan, AuthPlan};
 use super::template::{Part, Placeholder, Template};
+use crate::config::missing_setting;
 use crate::http::Url;
 use crate::{Error, Result};
 
@@ -76,10 +77,7 @@ pub(super) fn fill(template: &Template, settings: &BTreeMap<String, String>) -> 
         match part {
             Part::Text(text) => url.push_str(text),
             Part::Value(Placeholder::Setting(name)) => {
-                let value = settings.get(name).ok_or_else(|| {
-                    Error::configuration(format!("the setting `{name}` is missing"))
-                        .with_help("`schema` lists the settings, their types and defaults")
-                })?;
+                let value = settings.get(name).ok_or_else(|| missing_setting(name))?;
                 let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
                 if !url.is_empty() && (value.is_empty() || value.contains("..") || !value.chars().all(is_plain)) {
                     return Err(Error::configuration(format!(

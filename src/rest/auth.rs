@@ -12,6 +12,7 @@ use super::address;
 use super::oauth2::{OAuth2Tokens, TokenRequest};
 use super::reader::plan::{AuthPlan, OAuth2Plan};
 use super::template::{Part, Placeholder, Template};
+use crate::config::missing_setting;
 use crate::http::{Authorize, Bearer, Builder};
 use crate::{Error, Monitor, Result, SecretRef};
 
@@ -49,10 +50,7 @@ impl<'a> Secrets<'a> {
                 Part::Value(Placeholder::Setting(name)) => {
                     let secret = self.secret.get(name).map(ExposeSecret::expose_secret);
                     let value = secret.or_else(|| self.plain.get(name).map(String::as_str));
-                    filled.push_str(value.ok_or_else(|| {
-                        Error::configuration(format!("the setting `{name}` is missing"))
-                            .with_help("`schema` lists the settings, their types and defaults")
-                    })?);
+                    filled.push_str(value.ok_or_else(|| missing_setting(name))?);
                 }
                 Part::Value(other) => {
                     return Err(Error::configuration(format!("nothing fills {other} in `auth`"))
