@@ -50,8 +50,7 @@ impl Connector {
                 return Err(error);
             }
         };
-        let mut timetable = Timetable::new(plan, self.now());
-        timetable.replan(self.now());
+        let mut timetable = Timetable::resume(plan, self.now());
         let (mut read_at, mut cycle, mut told) = (Instant::now(), None, None);
         let mut reading = pin!(Fuse::terminated());
         let mut runs = FuturesUnordered::new();

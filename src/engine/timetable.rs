@@ -54,7 +54,9 @@ pub(super) struct Timetable {
 }
 
 impl Timetable {
-    pub(super) fn new(plan: BTreeMap<Resource, PlannedResource>, now: Timestamp) -> Self {
+    /// Begins with a plan. Unfinished runs are due at once, so that after a restart a resource does not wait a day for its next run.
+    pub(super) fn resume(mut plan: BTreeMap<Resource, PlannedResource>, now: Timestamp) -> Self {
+        plan.values_mut().filter(|planned| planned.is_unfinished).for_each(|planned| planned.last = None);
         let mut timetable = Self::default();
         timetable.set_plan(plan, now);
         timetable
@@ -68,13 +70,6 @@ impl Timetable {
         for resource in self.plan.keys().cloned().collect::<Vec<_>>() {
             self.update(&resource, now);
         }
-    }
-
-    /// Makes unfinished runs due at once, so that after a restart a resource does not wait a day for its next run.
-    pub(super) fn replan(&mut self, now: Timestamp) {
-        let mut plan = std::mem::take(&mut self.plan);
-        plan.values_mut().filter(|planned| planned.is_unfinished).for_each(|planned| planned.last = None);
-        self.set_plan(plan, now);
     }
 
     /// The selected streams of a resource that the source does not have.
@@ -249,7 +244,7 @@ mod tests {
         };
         let resources = due.iter().map(|(name, second)| (resource(name), *second));
         let last = due.iter().map(|(_, second)| second - 30).max().unwrap_or_default();
-        Timetable::new(resources.map(|(name, second)| (name.clone(), planned(&name, second))).collect(), at(last))
+        Timetable::resume(resources.map(|(name, second)| (name.clone(), planned(&name, second))).collect(), at(last))
     }
 
     fn timetable(due: &[(&str, i64)]) -> Timetable {
@@ -327,10 +322,10 @@ mod tests {
     }
 
     #[test]
-    fn a_resource_that_never_ran_is_due_at_once() {
+    fn an_unfinished_run_is_due_at_once_after_a_restart() {
         let mut timetable = timetable(&[("a", 60)]);
         timetable.plan.values_mut().for_each(|planned| planned.is_unfinished = true);
-        timetable.replan(at(0));
+        let mut timetable = Timetable::resume(timetable.plan, at(0));
         assert_eq!(names(timetable.start(at(0), 1)), [resource("a")]);
     }
 

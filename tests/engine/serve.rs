@@ -168,8 +168,8 @@ async fn resources_due_during_a_timetable_read_start_at_once() {
         serve_for(&connector, Duration::from_secs(100)).await;
         let starts: Vec<u64> = starts.lock().unwrap().iter().map(|(_, at)| *at).collect();
         let jumped_at = jumped_at.lock().unwrap().unwrap();
-        // The first read of the timetable starts the first run.
-        let expected = if jump == 1 { vec![0] } else { vec![0, jumped_at] };
+        // The first read of the timetable starts the first run: it reads the clock, and so does the start.
+        let expected = if jump <= 2 { vec![0] } else { vec![0, jumped_at] };
         assert_eq!(starts, expected, "the clock jumped at reading {jump}");
     }
 }

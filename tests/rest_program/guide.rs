@@ -54,7 +54,21 @@ fn shown(program: &Program, line: &str) -> String {
 fn steady(text: &str) -> String {
     let text =
         Regex::new(r"\d\d\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC").unwrap().replace_all(text, "2026-11-30 12:00:00 UTC");
-    let text = Regex::new(r"\d+\.\d s").unwrap().replace_all(&text, "0.1 s");
+    let text = Regex::new(r"\d+\.\d s").unwrap().replace_all(&text, "0.1 s").into_owned();
+    // Ages, and the widths of their columns.
+    let text = [
+        (r"oldest success \d+ s ago \(\d\d:\d\d UTC\)", "oldest success 2 s ago (12:00 UTC)"),
+        (
+            r"(?m)^health +resource +last success +last change +next due +tries *$",
+            "health     resource  last success         last change  next due         tries",
+        ),
+        (
+            r"(?m)^(✓ healthy +helpdesk) +\d+ s ago \(\d\d:\d\d UTC\) +\d+ s ago +in [^(]+ \(30m\) +–",
+            "$1  2 s ago (12:00 UTC)  2 s ago      in 16 min (30m)  –",
+        ),
+    ]
+    .into_iter()
+    .fold(text, |text, (pattern, steady)| Regex::new(pattern).unwrap().replace_all(&text, steady).into_owned());
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
