@@ -67,6 +67,25 @@ async fn page_numbers_behind_links_to_another_path_are_recognized() {
     assert!(requests.len() <= 12, "each page is read once, and one row of it again: {}", requests.len());
 }
 
+/// A bulk edit, of which a row is edited again with each request: the pages of the tie drift, and what follows is not read again and again.
+#[tokio::test]
+async fn a_tie_that_shrinks_while_it_is_read_does_not_hold_up_the_rest() {
+    let mock = MockApi::start();
+    let tickets = list(&mock, Paging::page_number("page").size(10));
+    tickets.extend((1..=60).map(|id| ticket(id, 1)));
+    tickets.extend((61..=200).map(|id| ticket(id, i64::try_from(id).unwrap())));
+    let (list, next) = (tickets.clone(), AtomicU64::new(1));
+    let change = move || {
+        let id = next.fetch_add(1, Ordering::SeqCst) % 200 + 1;
+        list.update(id, json!({"subject": "changed", "updated_at": at(1_000 + i64::try_from(id).unwrap())}));
+    };
+    mock.fault("/tickets", Fault::change(change).after(1).every(1).times(40));
+    let source = connect(api(&mock).stream(by_version(Paginate::page("page")))).await;
+    let read = rows(&source.read("tickets", None).await.unwrap());
+    assert_eq!(read.len(), 200);
+    assert!(mock.requests().len() < 60, "{} requests for 20 pages", mock.requests().len());
+}
+
 /// "Changed after" leaves out what has the very time that it is asked with: of several rows of one second, those on the next page.
 #[tokio::test]
 async fn a_filter_that_excludes_its_value_loses_no_row_of_a_tie() {

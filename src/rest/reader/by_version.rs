@@ -3,6 +3,9 @@
 //! Where pages drift, the list is asked for again from the last version. That takes for granted that the filter includes this version. Some
 //! APIs exclude it: then the rows of that version that the page before did show are missing from the answer, and so would be those that it
 //! did not show. From then on, each question begins one step earlier.
+//!
+//! Rows of one version that fill more than a page are paged inside, and drift: they are read again until a pass has brought no new one of them.
+//! The list then goes on from the first later version, if this is on a page with the last of them: nothing can hide between two rows of a page.
 
 use std::collections::HashSet;
 
@@ -35,14 +38,13 @@ impl Reading {
             // The rows that have the version of the anchor, as far as they are known.
             let mut tied: HashSet<[u8; 16]> = HashSet::new();
             let mut written = self.position.mark;
-            let mut excludes = false;
+            let (mut excludes, mut is_again) = (false, false);
             'questions: loop {
-                let is_again = !tied.is_empty();
                 let asked = anchor.map(|anchor| if excludes && is_again { format.before(anchor) } else { anchor });
                 let prepared = self.question(asked, None, start)?;
                 let base = format.floor(anchor.unwrap_or(start));
                 let (mut progress, mut at) = (Progress::default(), None::<Next>);
-                let (mut furthest, mut previous, mut unknown) = (base, None::<i64>, 0_u64);
+                let (mut furthest, mut previous, mut unknown) = (base, None::<i64>, [0_u64; 2]);
                 let mut last_page: Vec<([u8; 16], i64)> = Vec::new();
                 let ending = loop {
                     let (page, next) = match self.ask(&prepared, at.as_ref(), &mut progress).await? {
@@ -64,7 +66,8 @@ impl Reading {
                         Answer::Split(error) => break End::Capped(error),
                     };
                     let keys = || page.rows.iter().filter_map(|row| Some(content_hash(&row.content.as_ref().ok()?.key)));
-                    if is_again && progress.pages == 1 && !excludes && !keys().any(|key| tied.contains(&key)) {
+                    let is_first = is_again && progress.pages == 1 && !excludes && !tied.is_empty();
+                    if is_first && !keys().any(|key| tied.contains(&key)) {
                         // They may also have changed meanwhile: then an earlier question shows the same once more.
                         excludes = true;
                         continue 'questions;
@@ -86,8 +89,10 @@ impl Reading {
                         }
                         if let Ok(record) = &row.content {
                             let key = content_hash(&record.key);
-                            unknown += u64::from(tied.insert(key));
-                            last_page.push((key, row.since.unwrap_or(base)));
+                            let value = row.since.unwrap_or(base);
+                            let is_later = format.floor(value) > base;
+                            unknown[usize::from(is_later)] += u64::from(tied.insert(key));
+                            last_page.push((key, value));
                         }
                     }
                     let has_advanced = format.floor(furthest) > base;
@@ -119,9 +124,17 @@ impl Reading {
                     }
                     at = Some(next);
                 };
-                if progress.is_numbered && progress.pages > 1 && unknown > 0 && !matches!(ending, End::Capped(_)) {
+                let has_drifted = progress.is_numbered && progress.pages > 1 && !matches!(ending, End::Capped(_));
+                let values = || last_page.iter().map(|(_, value)| format.floor(*value));
+                let later = values().filter(|value| *value > base).min().filter(|_| values().any(|value| value == base));
+                let [tied_rows, later_rows] = unknown;
+                if has_drifted && (tied_rows > 0 || later.is_none() && later_rows > 0) {
                     continue;
                 }
+                let (furthest, ending) = match later.filter(|_| has_drifted) {
+                    Some(later) => (later, End::Anchor),
+                    None => (furthest, ending),
+                };
                 if furthest > base || progress.records > 0 && newest.is_some() {
                     newest = newest.max(Some(furthest));
                 }
@@ -140,7 +153,7 @@ impl Reading {
                             .filter(|(_, value)| format.floor(*value) == next_anchor)
                             .map(|(key, _)| *key)
                             .collect();
-                        anchor = Some(next_anchor);
+                        (anchor, is_again) = (Some(next_anchor), true);
                     }
                 }
             }
