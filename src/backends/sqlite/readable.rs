@@ -25,18 +25,20 @@ pub(super) fn name(member: &str) -> String {
     format!("\"{}\"", text.replace("\\\"", "\\u0022"))
 }
 
-/// A JSON text with other names; `None` if none changes.
+/// A JSON text with other names; `None` if none changes. Only strings with a backslash are looked at.
 fn rewritten(json: &str) -> Option<String> {
     let mut text = String::new();
     let (mut copied, mut at) = (0, 0);
-    while let Some(found) = json[at..].find('"') {
-        let begin = at + found;
-        let end = end_of_string(json, begin)?;
+    while let Some(found) = json[at..].find('\\') {
+        let first = at + found;
+        let end = end_of_string(json, first)?;
         at = end;
-        let string = &json[begin..end];
-        if !string.contains('\\') || !json[end..].trim_start().starts_with(':') {
+        if !json[end..].trim_start().starts_with(':') {
             continue;
         }
+        // Before the first backslash of a string, no quote is escaped.
+        let begin = json[..first].rfind('"')?;
+        let string = &json[begin..end];
         // What is not JSON stays as it is.
         let decoded: String = serde_json::from_str(string).ok()?;
         let named = name(&decoded);
@@ -49,18 +51,17 @@ fn rewritten(json: &str) -> Option<String> {
     (copied > 0).then(|| text + &json[copied..])
 }
 
-/// The end of the string that begins at this quote.
-fn end_of_string(json: &str, begin: usize) -> Option<usize> {
-    let mut is_escaped = false;
-    for (at, byte) in json.as_bytes()[begin + 1..].iter().enumerate() {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = true,
-            b'"' => return Some(begin + at + 2),
-            _ => {}
+/// The end of the string that this position is in: behind the next quote after an even number of backslashes.
+fn end_of_string(json: &str, inside: usize) -> Option<usize> {
+    let mut at = inside;
+    loop {
+        let quote = at + json[at..].find('"')?;
+        at = quote + 1;
+        let backslashes = json.as_bytes()[..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
+        if backslashes % 2 == 0 {
+            return Some(at);
         }
     }
-    None
 }
 
 #[cfg(test)]
@@ -75,6 +76,7 @@ mod tests {
                 r#"{"a/b":"c\/d","Größe" : {"1":["\u0031"]}}"#,
             ),
             (r#"{"say \"x\"":1}"#, r#"{"say \u0022x\u0022":1}"#),
+            (r#"{"a":"\\","b\/":"\"\\\"","c\/":0}"#, r#"{"a":"\\","b/":"\"\\\"","c/":0}"#),
             (r#"{"\ud83d":"\ud83d"}"#, "{\"\u{fffd}\":\"\\ufffd\"}"),
         ] {
             assert_eq!(readable(json).as_deref(), Some(expected), "{json}");
