@@ -152,7 +152,7 @@ pub struct Setting {
     /// What it is, for the user who sets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
-    /// `false` for a user name in `basic`, or a `client_id`, that is no secret: it is stored and shown, and may stand elsewhere. Every other
+    /// `false` for a user name in `basic`, or a `client_id`, that is not secret: it is stored and shown, and may stand elsewhere. Every other
     /// setting in `auth` is a secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<bool>,
@@ -164,7 +164,7 @@ impl Setting {
         Self { default: None, help: Some(help.into()), secret: None }
     }
 
-    /// Says that it is no secret, though it is the user name in `basic`, or the `client_id`.
+    /// Says that it is not secret, though it is the user name in `basic`, or the `client_id`.
     #[must_use]
     pub fn not_secret(mut self) -> Self {
         self.secret = Some(false);

@@ -42,30 +42,37 @@ impl Status {
     }
 }
 
+/// The argument of the commands that record runs.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(in crate::cli) struct Heartbeat {
+    /// Record that a {kind} has nothing new at this rate, in Snowflake, where each record wakes the warehouse; 0: never [default: 24h]
+    #[cfg(feature = "snowflake")]
+    #[arg(long, value_name = "AGE", value_parser = heartbeat)]
+    heartbeat: Option<Duration>,
+}
+
+impl Heartbeat {
+    /// How often to record idle runs in a metered store, if that is given.
+    pub(in crate::cli) fn get(&self) -> Option<Duration> {
+        #[cfg(feature = "snowflake")]
+        return self.heartbeat;
+        #[cfg(not(feature = "snowflake"))]
+        return None;
+    }
+}
+
 /// The arguments of `run`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Run {
     /// How many to read in parallel
     #[arg(long, value_name = "N", default_value = "4")]
     pub(in crate::cli) concurrency: NonZeroUsize,
-    /// Record that a {kind} has nothing new at this rate, in Snowflake, where each record wakes the warehouse; 0: never [default: 24h]
-    #[cfg(feature = "snowflake")]
-    #[arg(long, value_name = "AGE", value_parser = heartbeat)]
-    heartbeat: Option<Duration>,
+    #[command(flatten)]
+    pub(in crate::cli) heartbeat: Heartbeat,
     /// Serve /metrics (Prometheus), /healthz and /readyz at this address, such as 127.0.0.1:9464
     #[cfg(feature = "metrics")]
     #[arg(long, value_name = "ADDRESS")]
     pub(in crate::cli) listen: Option<std::net::SocketAddr>,
-}
-
-impl Run {
-    /// How often to record idle runs in a metered store, if that is given.
-    pub(in crate::cli) fn heartbeat(&self) -> Option<Duration> {
-        #[cfg(feature = "snowflake")]
-        return self.heartbeat;
-        #[cfg(not(feature = "snowflake"))]
-        return None;
-    }
 }
 
 /// The arguments of `ingest`.
@@ -89,10 +96,8 @@ pub(in crate::cli) struct Ingest {
     /// How many to read in parallel
     #[arg(long, value_name = "N", default_value = "4")]
     pub(in crate::cli) concurrency: NonZeroUsize,
-    /// Record that a {kind} has nothing new at this rate, in Snowflake, where each record wakes the warehouse; 0: never [default: 24h]
-    #[cfg(feature = "snowflake")]
-    #[arg(long, value_name = "AGE", value_parser = heartbeat)]
-    heartbeat: Option<Duration>,
+    #[command(flatten)]
+    pub(in crate::cli) heartbeat: Heartbeat,
     /// Only estimate what it would take: reads the beginning of each stream, and stores nothing
     #[arg(long, conflicts_with = "allow_deletions")]
     pub(in crate::cli) estimate: bool,
@@ -103,14 +108,6 @@ pub(in crate::cli) struct Ingest {
 }
 
 impl Ingest {
-    /// How often to record idle runs in a metered store, if that is given.
-    pub(in crate::cli) fn heartbeat(&self) -> Option<Duration> {
-        #[cfg(feature = "snowflake")]
-        return self.heartbeat;
-        #[cfg(not(feature = "snowflake"))]
-        return None;
-    }
-
     /// Whether to report the cost of the destination's work.
     pub(in crate::cli) fn cost(&self) -> bool {
         #[cfg(feature = "snowflake")]

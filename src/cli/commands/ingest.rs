@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::estimate::estimate;
-use super::session::Session;
+use super::session::{Session, with_heartbeat};
 use super::streams::{note_required, selection};
 use crate::cli::Exit;
 use crate::cli::args::{Ingest, Run};
@@ -25,7 +25,7 @@ pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Re
     let (output, progress) = (session.output, session.progress.clone());
     let destination = session.destination.clone();
     check_cost(&*destination, "--cost", ingest.cost())?;
-    let (labels, streams, heartbeat) = (Labels::new(&session.spec), ingest.streams.clone(), ingest.heartbeat());
+    let (labels, streams, heartbeat) = (Labels::new(&session.spec), ingest.streams.clone(), ingest.heartbeat.get());
     let streams = streams.map(|names| selection(&session.spec, names)).transpose()?;
     streams.iter().try_for_each(|streams| note_required(&session.spec, streams, output))?;
     session.refuse(&ingest.resources)?;
@@ -44,10 +44,7 @@ pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Re
         Some(percent) => connector.max_deleted_percent(percent),
         None => connector,
     };
-    let connector = match heartbeat {
-        Some(heartbeat) => connector.heartbeat(heartbeat),
-        None => connector,
-    };
+    let connector = with_heartbeat(connector, heartbeat);
     let connector = connector.observer(move |event: &Event| {
         progress.event(event);
         if let Event::Ended(run) = event {
@@ -128,11 +125,7 @@ pub(super) async fn run<S: Source>(session: Session<S>, args: &Run) -> Result<Ex
     let (watching, destination) = (progress.clone(), session.destination.clone());
     let labels = Labels::new(&spec);
     let used = destination.clone();
-    let connector = session.open()?;
-    let connector = match args.heartbeat() {
-        Some(heartbeat) => connector.heartbeat(heartbeat),
-        None => connector,
-    };
+    let connector = with_heartbeat(session.open()?, args.heartbeat.get());
     let connector = connector.observer(move |event: &Event| {
         #[cfg(feature = "metrics")]
         observing.event(event);

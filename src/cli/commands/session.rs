@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::args::Global;
 use super::super::destination::{Destination, Store};
@@ -79,4 +80,12 @@ pub(super) fn read_settings(spec: &SourceSpec, global: &Global, output: Output) 
         if output.is_json() { tracing::warn!("{note}") } else { output.note(&note) }
     }
     SettingsOverrides::read(spec, global.config.as_deref(), |name| std::env::var_os(name), &global.set)
+}
+
+/// Sets how often the connector records idle runs, if that is given.
+pub(super) fn with_heartbeat(connector: Connector, heartbeat: Option<Duration>) -> Connector {
+    match heartbeat {
+        Some(heartbeat) => connector.heartbeat(heartbeat),
+        None => connector,
+    }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::session::Session;
+use super::session::{Session, with_heartbeat};
 use crate::cli::Exit;
 use crate::cli::age::{ago, span};
 use crate::cli::args::Status;
@@ -238,11 +238,7 @@ pub(super) async fn status<S: Source>(session: Session<S>, args: &Status) -> Res
         false => None,
     };
     let (output, kind, labels) = (session.output, session.spec.resource_kind.clone(), Labels::new(&session.spec));
-    let connector = session.open_to_read()?;
-    let connector = match args.heartbeat() {
-        Some(heartbeat) => connector.heartbeat(heartbeat),
-        None => connector,
-    };
+    let connector = with_heartbeat(session.open_to_read()?, args.heartbeat());
     let view = View { connector, destination, output, kind, labels, with_cost: args.cost() };
     if let Some(cancel) = cancel {
         return view.watch(&cancel).await;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::super::time::TimeFormat;
 use super::scan::{Found, is_truthy, scalar};
-use super::{Pointer, Wanted};
+use super::{Pointer, Wanted, escaped};
 use crate::http::json;
 use crate::{Error, Record, Reject, Result, Version};
 
@@ -111,7 +111,7 @@ impl ElementPlan {
         let help = match serde_json::from_str::<Value>(first) {
             Ok(Value::Object(members)) => {
                 let plain = members.iter().filter(|(_, value)| value.is_string() || value.is_number());
-                let names = plain.map(|(name, _)| format!("\"/{}\"", name.replace('~', "~0").replace('/', "~1")));
+                let names = plain.map(|(name, _)| format!("\"/{}\"", escaped(name)));
                 let names: Vec<String> = names.take(MAX_NAMES).collect();
                 format!("let `key` point at what identifies a record; the first element has {}", names.join(", "))
             }
@@ -178,7 +178,7 @@ impl ElementPlan {
         if let [only] = self.key.as_slice() {
             return part(only).map(|text| text.into_owned());
         }
-        let parts = self.key.iter().map(|one| Ok(part(one)?.replace('~', "~0").replace('/', "~1")));
+        let parts = self.key.iter().map(|one| Ok(escaped(&part(one)?)));
         parts.collect::<Result<Vec<String>, String>>().map(|parts| parts.join("/"))
     }
 }

@@ -5,5 +5,5 @@ mod pointer;
 mod scan;
 
 pub(super) use element::{ElementPlan, Row};
-pub(super) use pointer::Pointer;
+pub(super) use pointer::{Pointer, escaped};
 pub(super) use scan::{Wanted, is_truthy, scalar};

@@ -26,6 +26,11 @@ impl Pointer {
     }
 }
 
+/// The name of a member as a step of a pointer in text.
+pub(in crate::rest) fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
 impl FromIterator<String> for Pointer {
     fn from_iter<I: IntoIterator<Item = String>>(steps: I) -> Self {
         Self(steps.into_iter().collect())
@@ -67,7 +72,7 @@ impl FromStr for Pointer {
 
 impl fmt::Display for Pointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|step| write!(f, "/{}", step.replace('~', "~0").replace('/', "~1")))
+        self.0.iter().try_for_each(|step| write!(f, "/{}", escaped(step)))
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::super::fields::escaped;
 use super::super::time::TimeFormat;
 use super::super::version::{Order, Since, Version};
 use super::proposal::Proposal;
@@ -85,10 +86,6 @@ impl<'a> Records<'a> {
             None => Self { pointer: String::new(), is_list: false, all: body.as_object().into_iter().collect() },
         }
     }
-}
-
-fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// What the fields of the records seem to be.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::super::check::{is_page_number, is_page_size};
+use super::super::fields::escaped;
 use super::super::paginate::{Paginate, Paging};
 use super::fields::{Fields, Records};
 use super::proposal::{Proposal, Sample};
@@ -147,7 +148,7 @@ fn beside<'a>(body: &'a Value, records: &str) -> Vec<Beside<'a>> {
         for (pointer, around, value) in level {
             let Value::Object(map) = value else { continue };
             for (name, value) in map {
-                let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+                let pointer = format!("{pointer}/{}", escaped(name));
                 if pointer == records {
                     continue;
                 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::super::check::is_page_number;
-use super::super::fields::{ElementPlan, Pointer, Row, Wanted, is_truthy, scalar};
+use super::super::fields::{ElementPlan, Pointer, Row, Wanted, escaped, is_truthy, scalar};
 use super::super::paginator::NextPage;
 use super::plan::{PaginatePlan, PagingPlan, Place, StreamPlan};
 use crate::http::{Response, Url};
@@ -127,7 +127,7 @@ impl EnvelopePlan {
         let lists: Vec<String> = match serde_json::from_str::<Value>(body) {
             Ok(Value::Object(members)) => {
                 let lists = members.iter().filter(|(_, value)| value.is_array());
-                lists.map(|(name, _)| format!("\"/{}\"", name.replace('~', "~0").replace('/', "~1"))).collect()
+                lists.map(|(name, _)| format!("\"/{}\"", escaped(name))).collect()
             }
             _ => Vec::new(),
         };
