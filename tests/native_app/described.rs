@@ -14,9 +14,9 @@ use snowfeed::testkit::mock_api::{MockApi, MockList, Paging};
 use snowfeed::{ErrorKind, Source};
 use tempfile::TempDir;
 
+use crate::containers::{Podman, linked_statically};
 use crate::deploy::account::Account;
 use crate::deploy::{deploy, install};
-use crate::image::container::{Podman, linked_statically};
 use crate::image::elf::Elf;
 use crate::image::registry::Registry;
 use crate::image::{config, files};

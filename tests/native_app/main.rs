@@ -2,6 +2,10 @@
 #![cfg(all(feature = "native-app", feature = "cli", feature = "github"))]
 #![allow(clippy::unwrap_used, reason = "a failure ends the test")]
 
+#[path = "../support/containers.rs"]
+mod containers;
+#[path = "../support/guide.rs"]
+mod guide;
 #[path = "../support/json_schema.rs"]
 mod json_schema;
 #[path = "../support/peers.rs"]

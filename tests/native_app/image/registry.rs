@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::containers::{has, succeeded};
 use crate::peers::{self, Server};
 
 /// The user whom [`Registry::guarded`] accepts.
@@ -74,22 +75,4 @@ impl Registry {
         skopeo.args(["copy", "--src-tls-verify=false", "--preserve-digests", &format!("docker://{reference}")]);
         succeeded(skopeo.arg(format!("oci:{}", folder.display())));
     }
-}
-
-/// Whether there is such a program; if not, prints that the test is skipped.
-pub(crate) fn has(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
-    if !found {
-        peers::skipped(&format!("there is no {program}; `.ci/peers` installs it"));
-    }
-    found
-}
-
-#[track_caller]
-pub(crate) fn succeeded(command: &mut Command) -> Output {
-    let output = command.output().unwrap();
-    let printed = [output.stdout.as_slice(), &output.stderr].concat();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&printed));
-    output
 }
