@@ -13,6 +13,10 @@ use crate::guide::{blocks, of};
 use crate::helpdesk::{Helpdesk, TICKETS, TOKEN};
 use crate::peers;
 
+/// Options of `podman run`: what this machine needs, and no privilege.
+pub(crate) const OPTIONS: &str = "--net=host --ulimit=nofile=1024:1024 --ulimit=nproc=1024:1024 --cap-drop=all \
+                                  --security-opt=no-new-privileges";
+
 /// A checkout in which the guide's commands run, with podman's data in a folder of their own.
 pub(crate) struct Checkout {
     podman: Podman,
@@ -47,8 +51,7 @@ impl Checkout {
         let of_test = self.podman();
         let words = [of_test.get_program()].into_iter().chain(of_test.get_args()).map(|word| word.to_str().unwrap());
         let podman = words.collect::<Vec<_>>().join(" ");
-        let run = "podman run --net=host --ulimit=nofile=1024:1024 --ulimit=nproc=1024:1024 --read-only --cap-drop=all ";
-        let line = line.replace("podman run ", run).replace("podman ", &format!("{podman} "));
+        let line = line.replace("podman run ", &format!("podman run {OPTIONS} ")).replace("podman ", &format!("{podman} "));
         let line = line.replace("https://api.example.com", url).replace("--publish 127.0.0.1:9464:9464 ", "");
         let mut shell = Command::new("sh");
         shell.args(["-e", "-c", &line]).current_dir(&self.folder).stdin(Stdio::piped());
@@ -60,6 +63,17 @@ impl Checkout {
         assert!(ran.status.success(), "{line}\n{printed}");
         assert!(!printed.contains(TOKEN), "{printed}");
         printed
+    }
+
+    /// Waits until `/readyz` of a container answers.
+    pub(crate) fn wait_until_ready(&self) {
+        let began = Instant::now();
+        let url = format!("http://127.0.0.1:{}/readyz", self.port);
+        let get = ["-c", "import sys, urllib.request as r; r.urlopen(sys.argv[1])", &url];
+        while !Command::new("python3").args(get).output().unwrap().status.success() {
+            assert!(began.elapsed() < Duration::from_secs(60), "{url} does not answer");
+            sleep(Duration::from_millis(100));
+        }
     }
 }
 
@@ -76,15 +90,17 @@ fn the_image_ingests_onto_a_volume_and_stops_in_good_order() {
         checkout.run(block, helpdesk.api.url());
     }
     // The second container serves from the volume that the first one has filled.
-    let began = Instant::now();
-    while !checkout.answers("readyz") {
-        assert!(began.elapsed() < Duration::from_secs(60));
-        sleep(Duration::from_millis(100));
-    }
+    checkout.wait_until_ready();
     let status = checkout.run("podman exec helpdesk /usr/local/bin/snowfeed --json status", "");
     assert!(status.contains("\"healthy\""), "{status}");
     let rows = checkout.run("podman exec helpdesk /usr/local/bin/snowfeed --json preview acme --limit 100", "");
-    assert_eq!(rows.matches("Ticket ").count() as u64, TICKETS, "{rows}");
+    assert_eq!(rows.matches("\"subject\": \"Ticket ").count() as u64, TICKETS, "{rows}");
+
+    // Nothing else in the image can be written.
+    let options = "--env TMPDIR=/ --secret token,uid=10001,mode=0400 --volume helpdesk:/data";
+    let without = format!("podman run --rm {options} --env HELPDESK_URL={} helpdesk ingest acme --reconcile 2>&1 || true", helpdesk.api.url());
+    let refused = checkout.run(&without, "");
+    assert!(refused.contains("there is no folder for temporary files") && refused.contains("set TMPDIR"), "{refused}");
 
     // SIGTERM, and a wait of the longest time of the guide: it ends long before.
     let began = Instant::now();
@@ -94,12 +110,4 @@ fn the_image_ingests_onto_a_volume_and_stops_in_good_order() {
     assert_eq!(inspected.trim(), "0 10001:10001");
     let log = checkout.run("podman logs helpdesk", "");
     assert!(log.contains("stopped; nothing is lost"), "{log}");
-}
-
-impl Checkout {
-    fn answers(&self, path: &str) -> bool {
-        let mut python = Command::new("python3");
-        python.args(["-c", "import sys, urllib.request as r; r.urlopen(sys.argv[1])"]);
-        python.arg(format!("http://127.0.0.1:{}/{path}", self.port)).output().unwrap().status.success()
-    }
 }

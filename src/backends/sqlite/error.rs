@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_IOERR_GETTEMPPATH;
 
 use crate::{Error, Retry};
 
@@ -42,7 +43,13 @@ impl SqliteError {
             Self::Sqlite(error) => error,
             Self::Own(error) => return error,
         };
+        let extended = error.sqlite_error().map(|error| error.extended_code);
         let described = match error.sqlite_error_code() {
+            Some(ErrorCode::SystemIoFailure) if extended == Some(SQLITE_IOERR_GETTEMPPATH) => {
+                Error::unavailable("there is no folder for temporary files")
+                    .with_retry(Retry::Never)
+                    .with_help("set TMPDIR to a folder that this user may write to")
+            }
             Some(ErrorCode::NotADatabase) => not_a_database(),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 Error::unavailable("the database is busy: another program is writing it")
@@ -99,4 +106,20 @@ pub(super) fn cannot_open() -> Error {
 pub(super) fn dangling_link() -> Error {
     Error::configuration("the database is a link to a file that does not exist")
         .with_help("delete the link, or name the file itself")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_folder_for_temporary_files_is_not_a_broken_disk() {
+        let at = |code| {
+            let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+            SqliteError::from(error).at(Path::new("data.db"))
+        };
+        let error = at(SQLITE_IOERR_GETTEMPPATH);
+        assert!(error.message().contains("temporary files") && error.help().unwrap().contains("TMPDIR"), "{error:?}");
+        assert!(at(rusqlite::ffi::SQLITE_IOERR_READ).help().unwrap().contains("disk"));
+    }
 }
