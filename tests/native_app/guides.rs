@@ -10,7 +10,7 @@ use snowfeed::internals::snowflake::{Client, HttpClient, Sql, Statement};
 
 use crate::deploy::account::Account;
 use crate::example::binary;
-use crate::guide::{Shell, blocks, of, run_or_read, statements};
+use crate::guide::{Shell, blocks, of, rows, statements};
 use crate::image::container::program;
 use crate::image::registry::Registry;
 use crate::peers;
@@ -75,19 +75,19 @@ async fn the_snowflake_guide_works_from_a_fresh_account() {
     let connection = ConnectionConfig::new("test", "user", Credentials::Password("password".into()));
     let client = HttpClient::new(connection.host("127.0.0.1").port(server.port).protocol(Protocol::Http)).unwrap();
     let mut session = client.open().await.unwrap();
-    let mut rows = 0;
+    let mut count = 0;
     for (language, text) in &blocks {
         match language.as_str() {
             "sh" => drop(shell.run(text).await),
             "sql" => {
                 for sql in statements(text) {
-                    rows += run_or_read(&mut session, &sql).await;
+                    count += rows(&mut session, &sql).await;
                 }
             }
             _ => {}
         }
     }
-    assert!(rows > 0, "the guide ends with a query that has rows");
+    assert!(count > 0, "the guide ends with a query that has rows");
 }
 
 /// Limits of Snowflake that the program cannot lift.

@@ -14,11 +14,13 @@ import sys
 import threading
 import time
 
+import administration
 import anyio
 import pyarrow
 import sqlglot
 import strict
 import uvicorn
+from administration import GRANTS, WAREHOUSES
 from fakesnow import arrow, cursor
 from fakesnow.cursor import FakeSnowflakeCursor
 from snowflake.connector.errors import ProgrammingError
@@ -151,20 +153,7 @@ def member(generator, expression):
 DuckDB.Generator.TRANSFORMS[exp.GetExtract] = member
 
 
-# The account of the databases: rejected credentials, roles, warehouses, and a query history.
-
-WAREHOUSES = {"COMPUTE_WH": ("STARTED", "true"), "SLEEPING": ("SUSPENDED", "true"), "STOPPED": ("SUSPENDED", "false")}
-
-# The rights of a role, beyond using what exists: SYSADMIN owns all databases. READER may create nothing, NOBODY has no warehouse,
-# BLIND cannot read the history.
-GRANTS = {
-    "ACCOUNTADMIN": [("USAGE", "ROLE", "SYSADMIN")],
-    "SYSADMIN": [("CREATE DATABASE", "ACCOUNT", "TEST")],
-    "READER": [],
-    "NOBODY": [],
-    "BLIND": [("USAGE", "ROLE", "SYSADMIN")],
-    "PUBLIC": [],
-}
+# The account of the databases: rejected credentials, and a query history. Roles and warehouses are in `administration`.
 
 REFUSED = {
     "wrong-password": ("390100", "Incorrect username or password was specified."),
@@ -197,6 +186,8 @@ async def login(request):
     if role not in GRANTS:
         message = f"Role '{role}' specified in the connect string does not exist or not authorized."
         return refusal("390189", message)
+    if administration.may_log_in(data.get("LOGIN_NAME", ""), role, data.get("TOKEN")) is False:
+        return refusal("390144", "JWT token is invalid.")
     warehouse = plain_or_quoted(request.query_params.get("warehouse", "COMPUTE_WH"))
     # It accepts no names that need quotes.
     nameless = Request({**request.scope, "query_string": b""})
@@ -210,7 +201,8 @@ async def login(request):
     begin_session(session, data.get("ACCOUNT_NAME", ""), data.get("LOGIN_NAME", ""), data.get("SESSION_PARAMETERS") or {})
     session.user, session.role = data.get("LOGIN_NAME", "").upper(), role
     # A warehouse that the role may not use is silently treated as none.
-    session.warehouse = warehouse if warehouse in WAREHOUSES and role != "NOBODY" else None
+    may_use = warehouse in WAREHOUSES and role != "NOBODY" and administration.may_use_warehouse(role, warehouse)
+    session.warehouse = warehouse if may_use else None
     session.number = answer["data"]["sessionId"] = next(session_numbers)
     history[session.number] = []
     session.busy, session.ended, session.found = threading.Lock(), False, False
@@ -365,6 +357,20 @@ def find_functions(self):
         session.found = True
 
 
+def drop_database(session, name):
+    """Drops a database, which is then no session's current one."""
+    if name not in databases.names(session):
+        raise administration.missing("Database", name)
+    for other in server.sessions.values():
+        if other.database == name:
+            with other.busy:
+                other._duck_conn.execute("SET schema = 'memory.main'")
+                other.database = other.schema = None
+                other.database_set = other.schema_set = False
+    session._duck_conn.execute(f"DETACH {databases.quoted(name)}")
+    return table(("status",), [(f"{name} successfully dropped.",)])
+
+
 # A database appears at once: no session sees it before the server has filled it.
 making = threading.Lock()
 
@@ -381,6 +387,11 @@ def execute_in_account(self, sql, *args, **kwargs):
             errno=3001,
             sqlstate="42501",
         )
+    administration.check(session.role, sql)
+    if found := re.fullmatch(r'DROP DATABASE (\w+|"[^"]+")', sql):
+        sql = drop_database(session, plain_or_quoted(found[1]))
+    if (said := administration.execute(session, sql, lambda: databases.names(session))) is not None:
+        sql = table(("status",), [(said,)])
     works = re.match("(SELECT .* FROM|MERGE|INSERT|UPDATE|DELETE|COPY)", sql, re.DOTALL) is not None
     if works and (session.warehouse is None or WAREHOUSES[session.warehouse] == ("SUSPENDED", "false")):
         raise ProgrammingError(
