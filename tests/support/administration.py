@@ -121,7 +121,7 @@ def grant(session, names, privileges, kind, path, role):
     kind, path, role = kind.upper(), path.upper(), role.upper()
     need("Role", role, GRANTS)
     privileges = {privilege.strip().upper() for privilege in privileges.split(",")}
-    of = "VIEWS" if kind.startswith("FUTURE") else kind
+    of = "VIEWS" if "VIEWS" in kind else kind
     if unknown := privileges - PRIVILEGES[of]:
         raise wrong(f"invalid privilege {sorted(unknown)} on {kind}")
     need(kind, path.split(".")[0], WAREHOUSES if kind == "WAREHOUSE" else names)
@@ -155,7 +155,7 @@ STATEMENTS = [
     (rf"CREATE\s+ROLE\s+{NAME}", create_role),
     (rf"CREATE\s+USER\s+{NAME}{PROPERTIES}", create_user),
     (rf"ALTER\s+USER\s+{NAME}\s+SET\s+RSA_PUBLIC_KEY\s*=\s*'([^']*)'", set_key),
-    (rf"GRANT\s+([\w, ]+?)\s+ON\s+(WAREHOUSE|DATABASE|SCHEMA|FUTURE\s+VIEWS\s+IN\s+SCHEMA)\s+{PATH}\s+TO\s+ROLE\s+{NAME}", grant),
+    (rf"GRANT\s+([\w, ]+?)\s+ON\s+(WAREHOUSE|DATABASE|SCHEMA|(?:FUTURE|ALL)\s+VIEWS\s+IN\s+SCHEMA)\s+{PATH}\s+TO\s+ROLE\s+{NAME}", grant),
     (rf"GRANT\s+ROLE\s+{NAME}\s+TO\s+(USER|ROLE)\s+{NAME}", grant_role),
     (rf"DROP\s+(WAREHOUSE|RESOURCE\s+MONITOR|ROLE|USER)\s+{NAME}", drop),
 ]
