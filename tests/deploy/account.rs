@@ -7,7 +7,13 @@ use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
 use snowfeed::internals::snowflake::{Client, HttpClient};
 
 use crate::guide::{Shell, blocks, rows, statements};
-use crate::peers;
+use crate::peers::{self, Server};
+
+/// The administrator of the imitation.
+pub(crate) fn administrator(server: &Server) -> HttpClient {
+    let connection = ConnectionConfig::new("test", "admin", Credentials::Password("password".into()));
+    HttpClient::new(connection.host("127.0.0.1").port(server.port).protocol(Protocol::Http)).unwrap()
+}
 
 const SECTION: &str = "## Your account in 15 steps";
 
@@ -33,10 +39,7 @@ async fn the_15_steps_work_from_top_to_bottom() {
     shell.variables.insert("GITHUB_API_URL", upstream.url().to_owned());
     let install = format!("#!/bin/sh\necho \"$*\" > cargo.log\ncp {} bin/snowfeed\n", env!("CARGO_BIN_EXE_snowfeed"));
     shell.script("cargo", &install);
-    // The administrator's session.
-    let connection = ConnectionConfig::new("test", "admin", Credentials::Password("password".into()));
-    let client = HttpClient::new(connection.host("127.0.0.1").port(server.port).protocol(Protocol::Http)).unwrap();
-    let mut session = client.open().await.unwrap();
+    let mut session = administrator(server).open().await.unwrap();
 
     let mut printed = Vec::new();
     for (language, text) in blocks("deploy.md", SECTION) {
@@ -58,11 +61,13 @@ async fn the_15_steps_work_from_top_to_bottom() {
             other => panic!("a block in {other}"),
         }
     }
-    assert_eq!(fs::read_to_string(shell.path().join("cargo.log")).unwrap().trim(), "install --path . --features snowflake");
+    assert_eq!(
+        fs::read_to_string(shell.path().join("cargo.log")).unwrap().trim(),
+        "install --path . --features snowflake"
+    );
     let printed = printed.concat();
     assert!(printed.contains("statements") && printed.contains("credits") && printed.contains("healthy"), "{printed}");
     // Nothing is left in the account.
-    assert!(client.open().await.is_ok());
     for sql in ["CREATE WAREHOUSE snowfeed", "CREATE ROLE snowfeed", "CREATE DATABASE raw"] {
         rows(&mut session, sql).await;
     }
@@ -72,13 +77,11 @@ async fn the_15_steps_work_from_top_to_bottom() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_without_a_key_or_a_role_cannot_log_in() {
     let Some(server) = peers::next_fakesnow() else { return };
-    let connect = |user: &str| {
-        let connection = ConnectionConfig::new("test", user, Credentials::Password("password".into()));
-        HttpClient::new(connection.host("127.0.0.1").port(server.port).protocol(Protocol::Http)).unwrap()
-    };
-    let mut session = connect("admin").open().await.unwrap();
+    let mut session = administrator(server).open().await.unwrap();
     rows(&mut session, "CREATE USER keyless TYPE = SERVICE").await;
-    let error = connect("keyless").open().await.err().unwrap();
+    let connection = ConnectionConfig::new("test", "keyless", Credentials::Password("password".into()));
+    let client = HttpClient::new(connection.host("127.0.0.1").port(server.port).protocol(Protocol::Http)).unwrap();
+    let error = client.open().await.err().unwrap();
     assert!(format!("{error:?}").contains("JWT token is invalid"), "{error:?}");
     rows(&mut session, "DROP USER keyless").await;
 }

@@ -51,7 +51,8 @@ impl Checkout {
         let of_test = self.podman();
         let words = [of_test.get_program()].into_iter().chain(of_test.get_args()).map(|word| word.to_str().unwrap());
         let podman = words.collect::<Vec<_>>().join(" ");
-        let line = line.replace("podman run ", &format!("podman run {OPTIONS} ")).replace("podman ", &format!("{podman} "));
+        let line =
+            line.replace("podman run ", &format!("podman run {OPTIONS} ")).replace("podman ", &format!("{podman} "));
         let line = line.replace("https://api.example.com", url).replace("--publish 127.0.0.1:9464:9464 ", "");
         let mut shell = Command::new("sh");
         shell.args(["-e", "-c", &line]).current_dir(&self.folder).stdin(Stdio::piped());
@@ -98,7 +99,10 @@ fn the_image_ingests_onto_a_volume_and_stops_in_good_order() {
 
     // Nothing else in the image can be written.
     let options = "--env TMPDIR=/ --secret token,uid=10001,mode=0400 --volume helpdesk:/data";
-    let without = format!("podman run --rm {options} --env HELPDESK_URL={} helpdesk ingest acme --reconcile 2>&1 || true", helpdesk.api.url());
+    let without = format!(
+        "podman run --rm {options} --env HELPDESK_URL={} helpdesk ingest acme --reconcile 2>&1 || true",
+        helpdesk.api.url()
+    );
     let refused = checkout.run(&without, "");
     assert!(refused.contains("there is no folder for temporary files") && refused.contains("set TMPDIR"), "{refused}");
 

@@ -19,7 +19,8 @@ const TASK_RATE: f64 = 0.9;
 /// The rows of the table: the values of the three examples by the row's name.
 fn table(guide: &str) -> BTreeMap<String, [f64; 3]> {
     let (_, section) = guide.split_once("\n## What it costs per month\n").unwrap();
-    let rows = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|')).skip(2);
+    let rows =
+        section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|')).skip(2);
     rows.map(|row| {
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
         let values = cells[1..].iter().map(|cell| cell.replace(',', "").parse().unwrap()).collect::<Vec<f64>>();
@@ -35,7 +36,8 @@ fn computed(given: impl Fn(&str) -> f64) -> Vec<(&'static str, f64)> {
     let reading = (given("resources") * given("streams of each") * REQUEST / concurrency).ceil();
     let loading = (given("changed resources in such a cycle") / concurrency).ceil() * COMMIT;
     let awake = reading.max(loading) + SUSPEND;
-    let (changing, after) = (given("of these, cycles that find a change"), given("cycles without a change after such a one"));
+    let (changing, after) =
+        (given("of these, cycles that find a change"), given("cycles without a change after such a one"));
     let pool = cycles * POOL_MINIMUM.max(reading + SUSPEND);
     vec![
         ("cycles a day", cycles),
@@ -55,10 +57,10 @@ fn the_table_follows_from_its_formulas() {
     let guide = fs::read_to_string("docs/guides/deploy.md").unwrap();
     let table = table(&guide);
     assert_eq!(table.len(), 16);
-    for example in 0..3 {
-        for (row, expected) in computed(|row| table[row][example]) {
-            let printed = table[row][example];
-            assert!((printed - expected).abs() < 0.01, "{row}, column {example}: {printed} is printed, {expected} follows");
+    for (column, size) in ["small", "medium", "large"].iter().enumerate() {
+        for (row, expected) in computed(|row| table[row][column]) {
+            let printed = table[row][column];
+            assert!((printed - expected).abs() < 0.01, "{row}, {size}: {printed} is printed, {expected} follows");
         }
     }
     // The figures in the text below it.
@@ -76,7 +78,9 @@ fn the_table_follows_from_its_formulas() {
 #[test]
 fn the_program_estimates_with_the_same_constants() {
     let source = fs::read_to_string("src/backends/snowflake/cost/estimate.rs").unwrap();
-    for constant in ["COMMIT_TIME: Duration = Duration::from_secs(2)", "AUTO_SUSPEND: Duration = Duration::from_secs(60)"] {
+    for constant in
+        ["COMMIT_TIME: Duration = Duration::from_secs(2)", "AUTO_SUSPEND: Duration = Duration::from_secs(60)"]
+    {
         assert!(source.contains(constant), "{constant}");
     }
     let hour = WarehouseSize::XSmall.credits(3_600_000);

@@ -35,6 +35,7 @@ impl Helpdesk {
     /// Opens a ticket.
     pub(crate) fn open(&self, id: u64) {
         let at = format!("2024-01-01T00:{:02}:{:02}Z", id / 60, id % 60);
-        self.tickets.insert(json!({"id": id, "workspace": "acme", "subject": format!("Ticket {id}"), "updated_at": at}));
+        self.tickets
+            .insert(json!({"id": id, "workspace": "acme", "subject": format!("Ticket {id}"), "updated_at": at}));
     }
 }

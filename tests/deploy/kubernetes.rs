@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
-use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
-use snowfeed::internals::snowflake::{Client, HttpClient, Sql, Statement};
+use snowfeed::internals::snowflake::{Client, Sql, Statement};
 
+use crate::account::administrator;
 use crate::container::{Checkout, OPTIONS};
 use crate::guide::{blocks, of};
 use crate::helpdesk::{Helpdesk, TICKETS, TOKEN};
@@ -65,9 +65,7 @@ async fn the_containers_of_the_manifests_fill_snowflake() {
     let (Some(checkout), Some(server)) = (Checkout::new(), peers::fakesnow()) else { return };
     let helpdesk = Helpdesk::start();
     let database = format!("KUBERNETES_{}", std::process::id());
-    let connection = ConnectionConfig::new("test", "user", Credentials::Password("password".into()));
-    let client = HttpClient::new(connection.host("127.0.0.1").port(server.port).protocol(Protocol::Http)).unwrap();
-    let mut session = client.open().await.unwrap();
+    let mut session = administrator(server).open().await.unwrap();
     session.execute(Statement::new(Sql::assert_safe(format!("CREATE DATABASE {database}")))).await.unwrap();
 
     // The guide's own lines build the image.
@@ -76,7 +74,8 @@ async fn the_containers_of_the_manifests_fill_snowflake() {
     let secrets = checkout.path().join("secrets");
     fs::create_dir(&secrets).unwrap();
     fs::write(secrets.join("token"), TOKEN).unwrap();
-    let key = "openssl genrsa 2048 2> /dev/null | openssl pkcs8 -topk8 -nocrypt -out secrets/rsa_key.p8; chmod 644 secrets/*";
+    let key =
+        "openssl genrsa 2048 2> /dev/null | openssl pkcs8 -topk8 -nocrypt -out secrets/rsa_key.p8; chmod 644 secrets/*";
     checkout.run(key, "");
 
     let json = |name: &str| -> Value { serde_json::from_str(&validator(&python, &manifest(name), "json")).unwrap() };
@@ -87,11 +86,13 @@ async fn the_containers_of_the_manifests_fill_snowflake() {
         ("SNOWFLAKE_HOST", "127.0.0.1".to_owned()),
         ("SNOWFLAKE_PORT", server.port.to_string()),
         ("SNOWFLAKE_PROTOCOL", "http".to_owned()),
+        ("SNOWFLAKE_USER", "TESTER".to_owned()),
         ("SNOWFLAKE_ROLE", "SYSADMIN".to_owned()),
         ("SNOWFLAKE_WAREHOUSE", "COMPUTE_WH".to_owned()),
         ("SNOWFLAKE_DATABASE", database.clone()),
     ];
-    let given = settings["data"].as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
+    let given =
+        settings["data"].as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
     let replaced = replaced.iter().map(|(name, value)| (*name, value.as_str()));
     let variables: Vec<String> = given.chain(replaced).map(|(name, value)| format!("--env {name}={value}")).collect();
     let pod_options = |pod: &Value| {

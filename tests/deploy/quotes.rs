@@ -39,7 +39,10 @@ fn the_files_of_the_recipes_are_quoted_or_named() {
             assert_eq!(*block, text, "{path} is not what the guide quotes");
             quoted += 1;
         } else {
-            assert!(guide.contains(&format!("`{name}`")) || guide.contains(&format!("`{path}`")), "{path} is not in the guide");
+            assert!(
+                guide.contains(&format!("`{name}`")) || guide.contains(&format!("`{path}`")),
+                "{path} is not in the guide"
+            );
         }
     }
     assert!(quoted >= 6, "{quoted}");
@@ -48,7 +51,8 @@ fn the_files_of_the_recipes_are_quoted_or_named() {
 /// The messages of the first table of a section, as the parts between what differs from run to run.
 fn messages(guide: &str) -> Vec<Vec<&str>> {
     let (_, section) = guide.split_once("\n## When something is wrong\n").unwrap();
-    let rows = section.lines().skip_while(|line| !line.starts_with("| message")).take_while(|line| line.starts_with('|'));
+    let rows =
+        section.lines().skip_while(|line| !line.starts_with("| message")).take_while(|line| line.starts_with('|'));
     let messages = rows.skip(2).map(|row| row.split('`').nth(1).unwrap());
     messages.map(|message| message.split('…').map(str::trim).filter(|part| !part.is_empty()).collect()).collect()
 }

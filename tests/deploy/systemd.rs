@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use snowfeed::internals::snowflake::{Client, Sql, Statement};
+
+use crate::account::administrator;
 use crate::containers::has;
 use crate::guide::{blocks, of};
 use crate::helpdesk::{Helpdesk, TICKETS, TOKEN};
 use crate::machine::Machine;
+use crate::peers;
 
 /// What the guide prints about systemd, in its order: install, run as a service, run by a timer.
 const INSTALL: &str = "## On a machine";
@@ -39,7 +43,9 @@ impl Machine {
     /// What the service answers, or why it does not.
     fn get(&self, path: &str) -> String {
         let url = format!("http://127.0.0.1:{}/{path}", self.port);
-        let script = format!("python3 -c 'import urllib.request as r; print(r.urlopen(\"{url}\").read().decode())' 2>&1 || true");
+        let script = format!(
+            "python3 -c 'import urllib.request as r; print(r.urlopen(\"{url}\").read().decode())' 2>&1 || true"
+        );
         self.expect(&script)
     }
 
@@ -88,6 +94,20 @@ fn the_service_reads_on_schedule_and_stops_in_good_order() {
     let log = machine.expect("journalctl --unit helpdesk-run --output cat");
     assert!(log.contains("stopped; nothing is lost") && !log.contains(TOKEN), "{log}");
 
+    // What the guide says about the ends of a unit: without its token, without its program.
+    for (spoil, repair, status) in [
+        (
+            "mv /etc/snowfeed/token /etc/snowfeed/moved",
+            "mv /etc/snowfeed/moved /etc/snowfeed/token",
+            "status=243/CREDENTIALS",
+        ),
+        ("chmod 644 /usr/local/bin/helpdesk", "chmod 755 /usr/local/bin/helpdesk", "status=203/EXEC"),
+    ] {
+        machine.expect(&format!("{spoil}\n! systemctl start helpdesk-run\nsystemctl stop helpdesk-run\n{repair}"));
+        let log = machine.expect("journalctl --unit helpdesk-run --output cat");
+        assert!(log.contains(status), "{log}");
+    }
+
     // A setting that is missing does not fix itself.
     machine.expect("sed -i /HELPDESK_URL/d /etc/snowfeed/environment\nsystemctl start helpdesk-run");
     machine.wait("the end", |machine| (machine.show("helpdesk-run", "ActiveState") == "failed").then_some(()));
@@ -123,6 +143,36 @@ fn the_timer_starts_ingestions() {
     assert!(log.contains("error: acme") && log.contains("help: "), "{log}");
 }
 
+/// The lines for Snowflake, in effect: the key is a credential of the unit.
+#[test]
+fn the_service_fills_snowflake() {
+    let helpdesk = Helpdesk::start();
+    let (Some(server), Some(machine)) = (peers::fakesnow(), Machine::with_systemd(&helpdesk)) else { return };
+    let database = format!("SYSTEMD_{}", std::process::id());
+    let client = administrator(server);
+    let counted = tokio::runtime::Runtime::new().unwrap();
+    let execute = |sql: String| {
+        counted.block_on(async {
+            let mut session = client.open().await.unwrap();
+            session.execute(Statement::new(Sql::assert_safe(sql))).await.unwrap()
+        })
+    };
+    execute(format!("CREATE DATABASE {database}"));
+    machine.expect("cp -r examples/deploy/helpdesk-* /etc/systemd/system\nsystemctl daemon-reload");
+    machine.expect(&format!(
+        "openssl genrsa 2048 | openssl pkcs8 -topk8 -nocrypt -out /etc/snowfeed/rsa_key.p8\nchmod 600 /etc/snowfeed/rsa_key.p8\n\
+         sed -i 's/^#\\(SNOW\\)/\\1/' /etc/snowfeed/environment\n\
+         printf 'SNOWFLAKE_HOST=127.0.0.1\\nSNOWFLAKE_PORT={}\\nSNOWFLAKE_PROTOCOL=http\\nSNOWFLAKE_USER=TESTER\\nSNOWFLAKE_ROLE=SYSADMIN\\n\
+         SNOWFLAKE_WAREHOUSE=COMPUTE_WH\\nSNOWFLAKE_DATABASE={database}\\n' >> /etc/snowfeed/environment\n\
+         sed -i 's/^#LoadCredential/LoadCredential/' /etc/systemd/system/helpdesk-.service.d/service.conf\nsystemctl daemon-reload",
+        server.port
+    ));
+    // By hand as root, who may read the key.
+    machine.expect("helpdesk enable acme\nsystemctl start helpdesk-ingest");
+    let rows = execute(format!("SELECT COUNT(*) FROM {database}.HELPDESK.TICKETS"));
+    assert_eq!(rows.rows[0].integer(0).unwrap(), i64::try_from(TICKETS).unwrap());
+}
+
 #[test]
 fn the_units_are_valid_and_confined() {
     let helpdesk = Helpdesk::start();
@@ -139,7 +189,9 @@ fn the_units_are_valid_and_confined() {
     assert!(next.contains("2026-11-30 12:30:00 UTC"), "{next}");
 
     // The same checks find what is wrong.
-    machine.expect("sed -i 's/^ProtectSystem=strict/ProtectSytem=strict/' /etc/systemd/system/helpdesk-.service.d/service.conf");
+    machine.expect(
+        "sed -i 's/^ProtectSystem=strict/ProtectSytem=strict/' /etc/systemd/system/helpdesk-.service.d/service.conf",
+    );
     let found = machine.run(&verify);
     let found = [found.stdout, found.stderr].concat();
     assert!(String::from_utf8_lossy(&found).contains("ProtectSytem"), "{}", String::from_utf8_lossy(&found));

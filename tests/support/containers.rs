@@ -78,7 +78,13 @@ impl Podman {
     }
 
     /// Runs the image at `reference`, with these folders mounted and these variables set.
-    pub(crate) fn run(&self, reference: &str, mounts: &[(&Path, &str)], env: &[(&str, &str)], arguments: &[&str]) -> Output {
+    pub(crate) fn run(
+        &self,
+        reference: &str,
+        mounts: &[(&Path, &str)],
+        env: &[(&str, &str)],
+        arguments: &[&str],
+    ) -> Output {
         let mut podman = self.running();
         for (folder, path) in mounts {
             podman.arg(format!("--volume={}:{path}", folder.display()));
