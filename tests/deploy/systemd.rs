@@ -150,9 +150,9 @@ fn the_service_fills_snowflake() {
     let (Some(server), Some(machine)) = (peers::fakesnow(), Machine::with_systemd(&helpdesk)) else { return };
     let database = format!("SYSTEMD_{}", std::process::id());
     let client = administrator(server);
-    let counted = tokio::runtime::Runtime::new().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
     let execute = |sql: String| {
-        counted.block_on(async {
+        runtime.block_on(async {
             let mut session = client.open().await.unwrap();
             session.execute(Statement::new(Sql::assert_safe(sql))).await.unwrap()
         })
