@@ -66,14 +66,7 @@ impl EnvelopePlan {
         if is_plain_list {
             let rows = elements.list(body).map_err(|error| error.with_context("url", response.url()))?;
             let lacks_next = self.token.is_some();
-            return Ok(Content::Page(Page {
-                rows,
-                hash: content_hash(body),
-                date,
-                token: None,
-                more: None,
-                lacks_next,
-            }));
+            return Ok(Content::Page(Page { rows, text: body.clone(), date, token: None, more: None, lacks_next }));
         }
         let unreadable = |error: serde_json::Error| {
             Error::invalid_data("the answer is not JSON")
@@ -107,7 +100,7 @@ impl EnvelopePlan {
         let rows = match list.as_bytes().first() {
             Some(b'[') => elements.list(&text).map_err(|error| error.with_context("url", response.url()))?,
             Some(b'{') => {
-                let row = elements.single(text)?;
+                let row = elements.single(text.clone())?;
                 // An envelope in place of a record has no key.
                 if let Err(reject) = &row.content {
                     return Err(self.no_list(&format!("there is one object ({})", reject.reason), body, response));
@@ -119,7 +112,7 @@ impl EnvelopePlan {
             _ => return Err(self.no_list("there is neither a list nor an object", body, response)),
         };
         let lacks_next = self.token.is_some_and(|slot| found.get(slot).is_none());
-        Ok(Content::Page(Page { rows, hash: content_hash(list), date, token: token.transpose()?, more, lacks_next }))
+        Ok(Content::Page(Page { rows, text, date, token: token.transpose()?, more, lacks_next }))
     }
 
     fn no_list(&self, what: &str, body: &ByteString, response: &Response) -> Error {
@@ -162,8 +155,8 @@ pub(in crate::rest) enum Content {
 #[derive(Debug)]
 pub(in crate::rest) struct Page {
     pub(in crate::rest) rows: Vec<Row>,
-    /// Of the text of the list.
-    hash: [u8; 16],
+    /// The text of the list.
+    text: ByteString,
     /// When it was sent, by the server's clock.
     pub(in crate::rest) date: Option<Timestamp>,
     token: Option<Value>,
@@ -291,16 +284,18 @@ impl Progress {
                 "correct `paginate`: the server does not move on",
             );
         }
-        let is_repeated = count > 0 && self.previous == Some(page.hash);
-        self.repeated_pages = if is_repeated { self.repeated_pages + 1 } else { 0 };
+        // Whatever else leads to a page is noticed when it repeats.
         let can_be_ignored = is_number || matches!(stream.paginate.by, PagingPlan::Last { .. });
-        if can_be_ignored && self.repeated_pages >= MAX_REPEATED_PAGES {
+        let hash = can_be_ignored.then(|| content_hash(&page.text));
+        let is_repeated = count > 0 && hash.is_some() && self.previous == hash;
+        self.repeated_pages = if is_repeated { self.repeated_pages + 1 } else { 0 };
+        if self.repeated_pages >= MAX_REPEATED_PAGES {
             return endless(
                 format!("{} pages in a row are the same", MAX_REPEATED_PAGES + 1),
                 "correct the parameter of `paginate`, which the server seems to ignore; write `paginate = \"none\"` for a list of one page",
             );
         }
-        self.previous = Some(page.hash);
+        self.previous = hash;
         if self.empty_pages >= MAX_EMPTY_PAGES {
             return endless(format!("{MAX_EMPTY_PAGES} pages in a row are empty"), "check what the server sends");
         }
