@@ -11,8 +11,8 @@ use std::collections::HashSet;
 
 use async_stream::try_stream;
 use futures::StreamExt;
-use jiff::Timestamp;
 
+use super::super::time::now;
 use super::ask::Answer;
 use super::list::{End, Reading};
 use super::page::{Next, Progress};
@@ -28,7 +28,7 @@ impl Reading {
             let plan = self.reader.plan.clone();
             let format = plan.since.format;
             let (start, has_start) = self.start()?;
-            let now = Timestamp::now().as_microsecond();
+            let now = now();
             let overlap = self.overlap();
             let mut anchor = self.position.mark.map(|mark| mark.saturating_sub(overlap));
             if has_start {

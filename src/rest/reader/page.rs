@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::super::check::is_page_number;
 use super::super::fields::{ElementPlan, Pointer, Row, Wanted, escaped, is_truthy, scalar};
 use super::super::paginator::NextPage;
-use super::plan::{PaginatePlan, PagingPlan, Place, StreamPlan};
+use super::plan::{ErrorPlan, PaginatePlan, PagingPlan, Place, StreamPlan};
 use crate::http::{Response, Url};
 use crate::record::content_hash;
 use crate::{Error, ErrorKind, Result, Retry};
@@ -30,10 +30,11 @@ pub(in crate::rest) struct EnvelopePlan {
     more: Option<usize>,
     done: Option<usize>,
     codes: Vec<usize>,
+    errors: ErrorPlan,
 }
 
 impl EnvelopePlan {
-    pub(in crate::rest) fn new(records: &Pointer, paginate: Option<&PaginatePlan>, codes: &[Pointer]) -> Self {
+    pub(in crate::rest) fn new(records: &Pointer, paginate: Option<&PaginatePlan>, errors: &ErrorPlan) -> Self {
         let mut wanted = Wanted::default();
         let records = (wanted.add(records), records.clone());
         let token = paginate.and_then(|paginate| match &paginate.by {
@@ -42,8 +43,8 @@ impl EnvelopePlan {
         });
         let more = paginate.and_then(|paginate| paginate.more.as_ref()).map(|pointer| wanted.add(pointer));
         let done = paginate.and_then(|paginate| paginate.done.as_ref()).map(|pointer| wanted.add(pointer));
-        let codes = codes.iter().map(|pointer| wanted.add(pointer)).collect();
-        Self { wanted, records, token, more, done, codes }
+        let codes = errors.code.iter().map(|pointer| wanted.add(pointer)).collect();
+        Self { wanted, records, token, more, done, codes, errors: errors.clone() }
     }
 
     /// The code of an error in a body, if it has one.
@@ -93,11 +94,12 @@ impl EnvelopePlan {
                     .with_help("correct the pointer of `paginate`")
             })
         });
-        let Some(list) = found.get(self.records.0) else {
-            return Err(self.no_list("there is nothing", body, response));
-        };
-        let text = body.slice_ref(list);
-        let rows = match list.as_bytes().first() {
+        let text = found.get(self.records.0).map_or_else(ByteString::new, |list| body.slice_ref(list));
+        let rows = match text.as_bytes().first() {
+            None if self.errors.may_leave_out_list(response.status()) && body.trim_start().starts_with('{') => {
+                Vec::new()
+            }
+            None => return Err(self.no_list("there is nothing", body, response)),
             Some(b'[') => elements.list(&text).map_err(|error| error.with_context("url", response.url()))?,
             Some(b'{') => {
                 let row = elements.single(text.clone())?;
@@ -117,19 +119,24 @@ impl EnvelopePlan {
 
     fn no_list(&self, what: &str, body: &ByteString, response: &Response) -> Error {
         let place = if self.records.1.steps().is_empty() { "the root".to_owned() } else { self.records.1.to_string() };
-        let lists: Vec<String> = match serde_json::from_str::<Value>(body) {
+        let (is_object, lists): (bool, Vec<String>) = match serde_json::from_str::<Value>(body) {
             Ok(Value::Object(members)) => {
                 let lists = members.iter().filter(|(_, value)| value.is_array());
-                lists.map(|(name, _)| format!("\"/{}\"", escaped(name))).collect()
+                (true, lists.map(|(name, _)| format!("\"/{}\"", escaped(name))).collect())
             }
-            _ => Vec::new(),
+            _ => (false, Vec::new()),
         };
+        let status = response.status();
         let help = match lists.as_slice() {
+            [] if is_object && !self.records.1.steps().is_empty() => format!(
+                "let `records` point at the list of records; if the API leaves out a list that is empty, write \
+                 `errors = {{ {status} = \"empty\" }}`"
+            ),
             [] => "let `records` point at the list of records".to_owned(),
             lists => format!("write `records = {}`", lists.join("`, or `records = ")),
         };
         Error::invalid_data(format!("the answer has no list of records at {place}: {what}"))
-            .with_status(response.status())
+            .with_status(status)
             .with_context("url", response.url())
             .with_help(help)
     }

@@ -42,11 +42,6 @@ impl UnseenPages {
         };
         Self { numbered: drift_help(drift, stream.order).map(warning), unsaid: false, next }
     }
-
-    /// Whether an answer tells more than the description.
-    pub(in crate::rest) fn is_open(&self) -> bool {
-        self.unsaid || self.numbered.is_some() || self.next.is_some()
-    }
 }
 
 /// How a list continues.
