@@ -379,7 +379,7 @@ headers = { Authorization = "Bearer {token}" }
 [[stream]]
 name = "t"
 path = "/t""#,
-                "3:29: headers.Authorization: a credential in `headers` is no secret",
+                "3:29: headers.Authorization: a credential in `headers` is not kept secret",
                 "move it to `auth` of the source: `auth = { header = { Authorization = \"…\" } }`, or `bearer`",
             ),
             (

@@ -89,7 +89,7 @@ path = "/t t""#,
             ),
             (
                 r#"headers = { authorization = "Bearer {site}" }"#,
-                r#"7:29: stream "t": headers.authorization: a credential in `headers` is no secret"#,
+                r#"7:29: stream "t": headers.authorization: a credential in `headers` is not kept secret"#,
                 "move it to `auth` of the source: `auth = { header = { authorization = \"…\" } }`, or `bearer`",
             ),
             (
