@@ -39,7 +39,7 @@ pub fn check(api: &Api) -> Vec<Problem> {
         relations::check(&mut problems, stream, &at);
     }
     // A warning about what is wrong anyway would only distract.
-    if problems.all.is_empty() {
+    if problems.all.iter().all(|problem| problem.severity == Severity::Warning) {
         warnings::check(&mut problems);
     }
     // Of a default for all streams, each stream finds the same.

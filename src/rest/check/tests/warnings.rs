@@ -61,6 +61,26 @@ fn what_its_author_may_not_expect_is_a_warning() {
             "move it to `auth`, where settings are secrets: `auth = { query = { api_key = \"{code}\" } }`",
         ),
         (
+            format!("{one_page}query = {{ a = \"{{{{since}}}}\" }}"),
+            "x:7:15: stream \"t\": query.a: `{{since}}` is the text `{since}`, and no placeholder",
+            "write `{since}` for the value",
+        ),
+        (
+            format!("{one_page}query = {{ a = \"{{{{site}}}}\" }}"),
+            "x:7:15: stream \"t\": query.a: `{{site}}` is the text `{site}`, and no placeholder",
+            "write `{site}` for the value",
+        ),
+        (
+            "paginate = \"none\"\n[[stream]]\nname = \"t\"\npath = \"/t/{{id}}\"\n".to_owned(),
+            "x:6:8: stream \"t\": path: `{{id}}` is the text `{id}`, and no placeholder",
+            "write `{id}` for the value",
+        ),
+        (
+            format!("{one_page}query = {{ a = \"x {{since\" }}"),
+            "x:7:15: stream \"t\": query.a: the brace in \"{since\" belongs to no placeholder",
+            "write a placeholder as `{word}`, with letters, digits and `_`, and a word in braces that is text as `{{word}}`",
+        ),
+        (
             format!("{one_page}headers = {{ X-Api-Token = \"{{code}}\" }}"),
             "x:7:27: stream \"t\": headers.X-Api-Token: `{code}` looks like a credential, and is stored and shown as any setting",
             "move it to `auth`, where settings are secrets: `auth = { header = { X-Api-Token = \"{code}\" } }`",
@@ -69,6 +89,7 @@ fn what_its_author_may_not_expect_is_a_warning() {
         assert_eq!(warnings(&text), [(expected.to_owned(), help.to_owned())], "{text}");
     }
     for text in [
+        format!("{one_page}query = {{ a = \"{{{{Status}}}} {{{{key_}}}}\" }}"),
         format!("{by_page}version = \"/u\"\norder = \"version\"\ncursor = \"since\"\ndeleted = \"/gone\""),
         format!("{by_page}kind = \"append\"\norder = \"-key\""),
         // Only an answer shows what is in the links.
