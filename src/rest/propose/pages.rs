@@ -1,6 +1,6 @@
 //! How an answer seems to continue.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::super::check::{is_page_number, is_page_size};
 use super::super::fields::escaped;
@@ -97,7 +97,10 @@ impl Pages {
             );
         }
         if let Some((token, to)) = beside.iter().find_map(|beside| token(beside, &sample.url)) {
-            let doubt = format!("look up the parameter that takes the token; {to:?} is a guess");
+            let doubt = match sample.posted {
+                Some(_) => "look up where the body takes the token; `to` is a guess".to_owned(),
+                None => format!("look up the parameter that takes the token; {to:?} is a guess"),
+            };
             let found = format!("{}: a token for the next page", token.pointer);
             return flags(Paging::Token { token: token.pointer.clone(), to }, found, Some(doubt));
         }
@@ -105,7 +108,9 @@ impl Pages {
             let query = sample.url.split_once('?').map_or("", |(_, query)| query);
             let in_url = query.split('&').filter_map(|pair| pair.split('=').next());
             let in_url = in_url.map(str::to_owned).find(|name| names.contains(&&*name.to_lowercase()));
-            in_url.or_else(|| {
+            let in_posted =
+                || sample.posted.iter().flat_map(Map::keys).find(|name| names.contains(&&*name.to_lowercase()));
+            in_url.or_else(|| in_posted().cloned()).or_else(|| {
                 let in_body =
                     |beside: &&Beside<'_>| beside.value.is_u64() && names.contains(&&*beside.name.to_lowercase());
                 beside.iter().find(in_body).map(|beside| beside.name.clone())
@@ -123,8 +128,11 @@ impl Pages {
         }
         if more.is_some() || done.is_some() {
             let last = fields.key.clone().unwrap_or_else(|| "/id".to_owned());
-            let doubt =
-                "look up the parameter that takes the key of the last record; \"starting_after\" is a guess".to_owned();
+            let doubt = match sample.posted {
+                Some(_) => "look up where the body takes the key of the last record; `to` is a guess",
+                None => "look up the parameter that takes the key of the last record; \"starting_after\" is a guess",
+            };
+            let doubt = doubt.to_owned();
             let flag = more.or(done).map(|flag| flag.pointer.clone()).unwrap_or_default();
             let found = format!("{flag}: a flag, and no token or URL: the key of the last record may be one");
             return flags(Paging::Last { last, to: "starting_after".to_owned() }, found, Some(doubt));
@@ -209,13 +217,24 @@ impl Proposal {
         if let Some(doubt) = &pages.doubt {
             self.doubt("paginate", doubt.clone());
         }
-        if let Paging::Offset(name) | Paging::Page(name) = &pages.by {
-            self.stream.path = without_parameter(&self.stream.path, name);
+        let mut by = pages.by.clone();
+        let mut is_in_path = false;
+        if let Paging::Offset(name) | Paging::Page(name) = &by {
+            let path = without_parameter(&self.stream.path, name);
+            is_in_path = path != self.stream.path;
+            self.stream.path = path;
+        }
+        if let Some(body) = &self.stream.body
+            && !is_in_path
+            && let Paging::Token { to, .. } | Paging::Last { to, .. } | Paging::Offset(to) | Paging::Page(to) = &mut by
+        {
+            // GraphQL takes what varies as variables.
+            let around = if body.get("variables").is_some_and(Value::is_object) { "/variables" } else { "" };
+            *to = format!("{around}/{}", escaped(to));
         }
         // Without the key, `check` warns.
-        if pages.by != Paging::None {
-            self.stream.paginate =
-                Some(Paginate { by: pages.by.clone(), more: pages.more.clone(), done: pages.done.clone() });
+        if by != Paging::None {
+            self.stream.paginate = Some(Paginate { by, more: pages.more.clone(), done: pages.done.clone() });
         }
     }
 }
