@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::super::check::{is_page_number, is_page_size};
+use super::super::check::{is_full_page, is_page_number, is_page_number_token};
 use super::super::fields::escaped;
 use super::super::paginate::{Paginate, Paging};
 use super::fields::{Fields, Records};
@@ -101,7 +101,18 @@ impl Pages {
                 Some(_) => "look up where the body takes the token; `to` is a guess".to_owned(),
                 None => format!("look up the parameter that takes the token; {to:?} is a guess"),
             };
-            let found = format!("{}: a token for the next page", token.pointer);
+            let count = u64::try_from(records.all.len()).unwrap_or(u64::MAX);
+            let last_key = records.all.last().zip(fields.key.as_ref()).and_then(|(last, key)| {
+                let key = key.strip_prefix('/').and_then(|name| last.get(name))?;
+                Some(key.as_str().map_or_else(|| key.to_string(), str::to_owned))
+            });
+            let found = match is_page_number_token(None, token.value, last_key.as_deref(), count, count) {
+                true => format!(
+                    "{}: a token that is the number of the next page: records that change meanwhile move between pages",
+                    token.pointer
+                ),
+                false => format!("{}: a token for the next page", token.pointer),
+            };
             return flags(Paging::Token { token: token.pointer.clone(), to }, found, Some(doubt));
         }
         let parameter = |names: &[&str]| {
@@ -138,7 +149,7 @@ impl Pages {
             return flags(Paging::Last { last, to: "starting_after".to_owned() }, found, Some(doubt));
         }
         let count = u64::try_from(records.all.len()).unwrap_or(u64::MAX);
-        let doubt = match is_page_size(count) {
+        let doubt = match Url::parse(&sample.url).is_ok_and(|url| is_full_page(&url, count)) {
             true => format!("{count} records look like the first page of several: look up how the list continues"),
             false => "look up how the list continues; write \"none\" if the answer always has all records".to_owned(),
         };

@@ -184,6 +184,60 @@ fn a_link_may_hide_the_number_of_a_page() {
 }
 
 #[test]
+fn a_token_that_counts_is_a_page_number() {
+    use serde_json::{Value, json};
+
+    let is_number = |old: Option<Value>, token: Value, last_key: &str, records: u64| {
+        is_page_number_token(old.as_ref(), &token, Some(last_key), 50, records)
+    };
+    for (old, token, records) in [
+        (None, json!("50"), 50),
+        (None, json!(2), 50),
+        (None, json!(1), 50),
+        (Some(json!("50")), json!("100"), 100),
+        (Some(json!(2)), json!(3), 100),
+        // The size of the page is written as a text, then as a number.
+        (Some(json!("50")), json!(100), 100),
+    ] {
+        assert!(is_number(old.clone(), token.clone(), "8812", records), "{old:?} {token}");
+    }
+    for (old, token, records) in [
+        (None, json!("8812"), 50),
+        (None, json!("NTA="), 50),
+        (None, json!("0050"), 50),
+        (Some(json!("8762")), json!("8812"), 100),
+        // The key of the next record, as the id of a keyset.
+        (Some(json!("8763")), json!("8813"), 100),
+        (Some(json!("a1")), json!("2"), 100),
+        (Some(json!(50)), json!(170), 100),
+        (Some(json!(50)), json!(50), 100),
+    ] {
+        assert!(!is_number(old.clone(), token.clone(), "8812", records), "{old:?} {token}");
+    }
+}
+
+#[test]
+fn a_page_is_full_if_it_has_as_many_records_as_were_asked_for() {
+    let is_full = |url: &str, records| is_full_page(&Url::parse(url).unwrap(), records);
+    for (url, records) in [
+        ("https://x/t", 25),
+        ("https://x/t?per_page=7", 7),
+        ("https://x/t?page[size]=3", 3),
+        ("https://x/t?pageSize=7", 7),
+    ] {
+        assert!(is_full(url, records), "{url} {records}");
+    }
+    for (url, records) in [
+        ("https://x/t", 7),
+        ("https://x/t?per_page=7", 6),
+        ("https://x/t?limit=7&page=3", 3),
+        ("https://x/t?limit=0", 0),
+    ] {
+        assert!(!is_full(url, records), "{url} {records}");
+    }
+}
+
+#[test]
 fn a_round_number_of_records_looks_like_a_page() {
     for records in [10, 20, 25, 30, 50, 100, 200, 250, 500, 1_000] {
         assert!(is_page_size(records), "{records}");
