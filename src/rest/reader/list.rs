@@ -7,13 +7,13 @@ use async_stream::try_stream;
 use futures::StreamExt;
 use jiff::Timestamp;
 
-use super::super::check::{PAGINATE, is_page_size};
+use super::super::check::PAGINATE;
 use super::super::fields::{ElementPlan, Row};
 use super::super::template::Placeholder;
 use super::super::version::Order;
 use super::ask::{Answer, Asker};
 use super::page::{EnvelopePlan, Next, Progress};
-use super::plan::{Kind, PagingPlan, StreamPlan};
+use super::plan::{Kind, NextPlace, PagingPlan, StreamPlan};
 use super::position::Position;
 use super::request::{Prepared, Values};
 use crate::http::Client;
@@ -126,7 +126,7 @@ impl StreamReader {
         let prepared = values.request(&self.plan.request)?;
         let mut progress = Progress::default();
         let answer = asker.page(&self.envelope, &self.elements, &prepared, None, &mut progress).await?;
-        self.observe(&progress, monitor);
+        self.observe(&progress, monitor, true);
         match answer {
             Answer::Skip(error) | Answer::Gone(error) | Answer::Restart(error) => Err(error),
             Answer::Page(page, _) => Ok(page.rows.into_iter().filter_map(|row| row.content.ok()).collect()),
@@ -134,23 +134,27 @@ impl StreamReader {
         }
     }
 
-    /// Warns, once, if the pages so far show that rows can be missed.
-    fn observe(&self, progress: &Progress, monitor: &Monitor) {
+    /// Warns, once, if the pages so far show that rows can be missed. A list whose last page is full is common where links lead on, so that
+    /// only a check warns about it.
+    fn observe(&self, progress: &Progress, monitor: &Monitor, is_check: bool) {
         let StreamPlan { name, unseen, .. } = &*self.plan;
-        let warning = match &unseen.numbered {
-            Some(numbered) if progress.is_numbered => numbered.clone(),
-            _ if unseen.unsaid && progress.pages == 1 && is_page_size(progress.records) => format!(
-                "stream {name:?}: {} records, a round number, look like the first page of several; {PAGINATE}",
-                progress.records
+        let (records, is_first) = (progress.records, progress.pages == 1 && progress.is_full);
+        let warning = match (&unseen.numbered, &unseen.next) {
+            (Some(numbered), _) if progress.is_numbered => numbered.clone(),
+            _ if unseen.unsaid && is_first => {
+                format!(
+                    "stream {name:?}: {records} records, a round number, look like the first page of several; {PAGINATE}"
+                )
+            }
+            (_, Some(NextPlace::Pointer(next))) if progress.lacks_next && is_first => format!(
+                "stream {name:?}: {records} records, a round number, look like the first page of several, and there is nothing at {next}, \
+                 where the next one should be; correct the pointer of `paginate`, unless the API leaves it out on the last page"
             ),
-            _ => match &unseen.next {
-                Some(next) if progress.lacks_next && progress.pages == 1 && is_page_size(progress.records) => format!(
-                    "stream {name:?}: {} records, a round number, look like the first page of several, and there is nothing at {next}, \
-                     where the next one should be; correct the pointer of `paginate`, unless the API leaves it out on the last page",
-                    progress.records
-                ),
-                _ => return,
-            },
+            (_, Some(NextPlace::Link)) if progress.lacks_next && is_first && is_check => format!(
+                "stream {name:?}: {records} records fill the first page, and the answer has no header `Link` with `rel=\"next\"`; look up how \
+                 the list continues, unless the API leaves the header out on the last page"
+            ),
+            _ => return,
         };
         if !self.has_warned.swap(true, Ordering::Relaxed) {
             monitor.event(SourceEvent::Warning(warning));
@@ -205,7 +209,7 @@ impl Reading {
 
     pub(super) async fn ask(&self, prepared: &Prepared, at: Option<&Next>, progress: &mut Progress) -> Result<Answer> {
         let answer = self.asker.page(&self.reader.envelope, &self.reader.elements, prepared, at, progress).await?;
-        self.reader.observe(progress, &self.asker.monitor);
+        self.reader.observe(progress, &self.asker.monitor, false);
         Ok(answer)
     }
 
