@@ -123,3 +123,48 @@ fn a_reconcile_run_says_what_it_cannot_tell() {
     let says = "stream \"tickets\": the source did not return 1 of the stored rows, and does not tell whether their records are gone";
     assert!(reconciled.stderr.contains(says), "{reconciled:?}");
 }
+
+#[test]
+fn a_full_page_without_a_link_looks_like_a_first_page() {
+    let api = MockApi::start();
+    api.list("/tickets").extend((1..=3).map(|id| json!({"id": id})));
+    api.list("/notes").extend((1..=3).map(|id| json!({"id": id})));
+    api.list("/users").paging(Paging::links("page").size(2)).extend((1..=3).map(|id| json!({"id": id})));
+    let found = warnings(
+        &api,
+        "paginate = \"link\"\n[[stream]]\nname = \"notes\"\npath = \"/notes?limit=50\"\n\
+         [[stream]]\nname = \"tickets\"\npath = \"/tickets?per_page=3\"\nkind = \"append\"\norder = \"-key\"\n\
+         [[stream]]\nname = \"users\"\npath = \"/users?limit=2\"\nkind = \"append\"\norder = \"-key\"\n",
+    );
+    assert_eq!(
+        found,
+        [
+            "stream \"tickets\": 3 records fill the first page, and the answer has no header `Link` with `rel=\"next\"`; look up how the list \
+             continues, unless the API leaves the header out on the last page"
+        ]
+    );
+}
+
+#[test]
+fn a_page_number_behind_a_token_is_found() {
+    let api = MockApi::start();
+    api.route("/contacts", |request| {
+        let after: u64 = request.query("after").and_then(|after| after.parse().ok()).unwrap_or_default();
+        let next = json!({"after": (after + 3).to_string()});
+        let records: Vec<Value> = (after..after + 3).map(|id| json!({"id": 900 - id * 7})).collect();
+        MockResponse::json(&json!({"results": records, "paging": {"next": next}}))
+    });
+    let found = warnings(
+        &api,
+        "[[stream]]\nname = \"contacts\"\npath = \"/contacts\"\nrecords = \"/results\"\n\
+         paginate = { token = \"/paging/next/after\", to = \"after\" }\n",
+    );
+    assert_eq!(
+        found,
+        [
+            "stream \"contacts\": paginate: the tokens are the number of the page: a record that changes while the list is read moves to \
+             another page, and hides another one; ask for an order and name it with `order`: \"version\" with a cursor misses nothing, \
+             \"key\" only hides records behind deletions"
+        ]
+    );
+}

@@ -332,6 +332,10 @@ impl Proposal {
                 }
             }
             None if !is_list => {}
+            None if self.stream.body.is_some() => self.doubt(
+                "cursor",
+                "write \"{since}\" where the body takes it, if it can ask for what has changed since; without it each run reads everything",
+            ),
             None => self.doubt(
                 "cursor",
                 "name the parameter for what has changed since, if there is one; without it each run reads everything",

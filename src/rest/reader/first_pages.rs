@@ -114,7 +114,7 @@ impl StreamReader {
         let prepared = values.request(&self.plan.request)?;
         let mut progress = Progress::default();
         let answer = asker.page(&self.envelope, &self.elements, &prepared, None, &mut progress).await?;
-        self.observe(&progress, monitor);
+        self.observe(&progress, monitor, true);
         match answer {
             Answer::Skip(error) => {
                 let warning = format!("stream {:?} is skipped: {error}", self.plan.name);

@@ -7,14 +7,14 @@ use async_stream::try_stream;
 use futures::StreamExt;
 use jiff::Timestamp;
 
-use super::super::check::{PAGINATE, is_page_size};
+use super::super::check::PAGINATE;
 use super::super::fields::{ElementPlan, Row};
 use super::super::template::Placeholder;
 use super::super::time::{now, whole_second};
 use super::super::version::Order;
 use super::ask::{Answer, Asker};
 use super::page::{EnvelopePlan, Next, Progress};
-use super::plan::{ErrorPlan, Kind, PagingPlan, StreamPlan};
+use super::plan::{ErrorPlan, Kind, NextPlace, PagingPlan, StreamPlan};
 use super::position::Position;
 use super::request::{Prepared, Values};
 use crate::http::Client;
@@ -113,23 +113,27 @@ impl StreamReader {
         Ok((start?, true))
     }
 
-    /// Warns, once, if the pages so far show that rows can be missed.
-    pub(super) fn observe(&self, progress: &Progress, monitor: &Monitor) {
+    /// Warns, once, if the pages so far show that rows can be missed. A list whose last page is full is common where links lead on, so that
+    /// only a check warns about it.
+    pub(super) fn observe(&self, progress: &Progress, monitor: &Monitor, is_check: bool) {
         let StreamPlan { name, unseen, .. } = &*self.plan;
-        let warning = match &unseen.numbered {
-            Some(numbered) if progress.is_numbered => numbered.clone(),
-            _ if unseen.unsaid && progress.pages == 1 && is_page_size(progress.records) => format!(
-                "stream {name:?}: {} records, a round number, look like the first page of several; {PAGINATE}",
-                progress.records
+        let (records, is_first) = (progress.records, progress.pages == 1 && progress.is_full);
+        let warning = match (&unseen.numbered, &unseen.next) {
+            (Some(numbered), _) if progress.is_numbered => numbered.clone(),
+            _ if unseen.unsaid && is_first => {
+                format!(
+                    "stream {name:?}: {records} records, a round number, look like the first page of several; {PAGINATE}"
+                )
+            }
+            (_, Some(NextPlace::Pointer(next))) if progress.lacks_next && is_first => format!(
+                "stream {name:?}: {records} records, a round number, look like the first page of several, and there is nothing at {next}, \
+                 where the next one should be; correct the pointer of `paginate`, unless the API leaves it out on the last page"
             ),
-            _ => match &unseen.next {
-                Some(next) if progress.lacks_next && progress.pages == 1 && is_page_size(progress.records) => format!(
-                    "stream {name:?}: {} records, a round number, look like the first page of several, and there is nothing at {next}, \
-                     where the next one should be; correct the pointer of `paginate`, unless the API leaves it out on the last page",
-                    progress.records
-                ),
-                _ => return,
-            },
+            (_, Some(NextPlace::Link)) if progress.lacks_next && is_first && is_check => format!(
+                "stream {name:?}: {records} records fill the first page, and the answer has no header `Link` with `rel=\"next\"`; look up how \
+                 the list continues, unless the API leaves the header out on the last page"
+            ),
+            _ => return,
         };
         if !self.has_warned.swap(true, Ordering::Relaxed) {
             monitor.event(SourceEvent::Warning(warning));
@@ -184,7 +188,7 @@ impl Reading {
 
     pub(super) async fn ask(&self, prepared: &Prepared, at: Option<&Next>, progress: &mut Progress) -> Result<Answer> {
         let answer = self.asker.page(&self.reader.envelope, &self.reader.elements, prepared, at, progress).await?;
-        self.reader.observe(progress, &self.asker.monitor);
+        self.reader.observe(progress, &self.asker.monitor, false);
         Ok(answer)
     }
 

@@ -6,7 +6,7 @@ use bytestring::ByteString;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::super::check::is_page_number;
+use super::super::check::{is_full_page, is_page_number, is_page_number_token};
 use super::super::fields::{ElementPlan, Pointer, Row, Wanted, escaped, is_truthy, scalar};
 use super::super::paginator::NextPage;
 use super::plan::{ErrorPlan, PaginatePlan, PagingPlan, Place, StreamPlan};
@@ -198,10 +198,14 @@ pub(in crate::rest) struct Progress {
     previous: Option<[u8; 16]>,
     repeated_pages: u32,
     last: Option<Value>,
+    /// The token that led to the page.
+    token: Option<Value>,
     /// Whether the next page was found by a number that drifts when rows move.
     pub(in crate::rest) is_numbered: bool,
     /// Whether no page had the place that would lead to the next one, and nothing else says that the list ends.
     pub(in crate::rest) lacks_next: bool,
+    /// Whether the first page has as many records as it seems to hold at most.
+    pub(in crate::rest) is_full: bool,
 }
 
 impl Progress {
@@ -211,7 +215,14 @@ impl Progress {
     /// `InvalidData` for a list that has no end: a token, a URL or a page that repeats, or only empty pages.
     pub(in crate::rest) fn next(&mut self, stream: &StreamPlan, page: &mut Page, response: &Response) -> Result<Next> {
         let count = page.rows.len() as u64;
-        self.lacks_next = (self.pages == 0 || self.lacks_next) && page.lacks_next && page.more.is_none();
+        let lacks_next = match &stream.paginate.by {
+            PagingPlan::Link => response.next_reference()?.is_none(),
+            _ => page.lacks_next,
+        };
+        self.lacks_next = (self.pages == 0 || self.lacks_next) && lacks_next && page.more.is_none();
+        if self.pages == 0 {
+            self.is_full = is_full_page(response.url(), count);
+        }
         self.pages += 1;
         self.records += count;
         self.empty_pages = if count == 0 { self.empty_pages + 1 } else { 0 };
@@ -281,7 +292,14 @@ impl Progress {
                 self.is_numbered = is_page_number(response.url(), url, count, self.records);
                 url.to_string()
             }
-            Next::Set(_, value) => value.to_string(),
+            Next::Set(_, value) => {
+                if let PagingPlan::Token { .. } = stream.paginate.by {
+                    let key = page.rows.last().and_then(|row| row.content.as_ref().ok()).map(|record| &*record.key);
+                    self.is_numbered = is_page_number_token(self.token.as_ref(), value, key, count, self.records);
+                    self.token = Some(value.clone());
+                }
+                value.to_string()
+            }
         };
         // An offset stands still at an empty page with a flag; the hash of the page tells whether the server moves on.
         let is_new = self.seen.insert(content_hash(&mark));

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub(in crate::rest) use self::auth::{AuthPlan, OAuth2Plan};
-pub(in crate::rest) use self::pages::{PaginatePlan, PagingPlan, Place, UnseenPages};
+pub(in crate::rest) use self::pages::{NextPlace, PaginatePlan, PagingPlan, Place, UnseenPages};
 use crate::rest::api::Api;
 use crate::rest::errors::{Action, Errors};
 use crate::rest::fields::Pointer;
