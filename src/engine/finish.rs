@@ -1,5 +1,6 @@
 //! Records how a run ended, and prunes the history.
 
+use super::ingest::advice_on_unknown;
 use super::run::{Outcome, Run, completed, millis};
 use crate::state::StreamState;
 use crate::{ErrorKind, Result, RunRecord, RunStatus, StateVersion};
@@ -30,6 +31,12 @@ impl Run<'_> {
         record.status = status;
         let superseded = ended.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict);
         record.error = ended.err().map(|error| error.report());
+        if let Some(error) = record.error.as_mut().filter(|error| error.kind == ErrorKind::NotFound)
+            && !self.stream.is_source_wide
+        {
+            let [advice, _] = advice_on_unknown(&self.connector.spec, self.resource.name());
+            error.help = Some(error.help.take().map_or(advice.clone(), |help| format!("{help}; {advice}")));
+        }
         if self.newest_run.is_none() {
             self.newest_run = self.read_newest_run().await.ok();
         }
