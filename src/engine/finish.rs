@@ -12,12 +12,13 @@ impl Run<'_> {
     /// Records how the run ended. In a metered store, records nothing if nothing has changed.
     pub(super) async fn finish(&mut self, ended: Result<Outcome>) {
         let now = self.connector.now();
+        self.record.reject_reason = self.rejects.main_reason().filter(|_| self.record.counts.rejected > 0);
         let record = &mut self.record;
         record.ended_at = Some(now.max(record.started_at));
         record.traffic = self.monitor.traffic();
         record.timings.total_ms = millis(self.began.elapsed());
         let (status, message) = match &ended {
-            Ok(Outcome::Complete) => completed(record.counts.rejected, self.rejects.main_reason()),
+            Ok(Outcome::Complete) => completed(record.counts.rejected, record.reject_reason.as_ref()),
             Ok(Outcome::Interrupted) => {
                 (RunStatus::Interrupted, Some("interrupted; the next run continues from its last commit".to_owned()))
             }
