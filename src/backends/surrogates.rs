@@ -3,12 +3,13 @@
 
 /// Returns a JSON text with each unpaired surrogate replaced by U+FFFD; `None` if there are none.
 pub(super) fn replaced(json: &str) -> Option<String> {
-    if !json.contains("\\ud") && !json.contains("\\uD") {
+    let mut escapes = memchr::memmem::find_iter(json.as_bytes(), b"\\u");
+    if !escapes.any(|at| matches!(json.as_bytes().get(at + 2), Some(b'd' | b'D'))) {
         return None;
     }
     let mut replaced = String::new();
     let (mut copied, mut at) = (0, 0);
-    while let Some(found) = json[at..].find('\\') {
+    while let Some(found) = memchr::memchr(b'\\', &json.as_bytes()[at..]) {
         at += found;
         match unit(json, at) {
             Some(0xD800..=0xDBFF) if matches!(unit(json, at + 6), Some(0xDC00..=0xDFFF)) => at += 12,

@@ -283,7 +283,7 @@ mod tests {
         assert!(!both.to_string().contains("right"));
         let known = verify(&spec(), uses.clone(), Some(&both), &none).unwrap().into_iter().collect();
 
-        std::fs::write(file.path(), "another one").unwrap();
+        std::fs::write(file.path(), "renewed-credential").unwrap();
         assert!(verify(&spec(), uses.clone(), Some(&both), &none).is_err(), "a different credential proves nothing");
         assert!(
             verify(&spec(), uses.clone(), Some(&both), &known).is_ok(),

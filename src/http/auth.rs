@@ -57,6 +57,16 @@ impl Authorize for Bearer {
     }
 }
 
+/// The value of an `Authorization` header with a user name and a password.
+#[cfg(feature = "rest")]
+pub(crate) fn basic(user: &SecretString, password: &SecretString) -> SecretString {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
+    let pair = SecretString::from(format!("{}:{}", user.expose_secret(), password.expose_secret()));
+    format!("Basic {}", STANDARD.encode(pair.expose_secret())).into()
+}
+
 /// Adds the credential to each request, and renews it once after a 401.
 #[derive(Debug)]
 pub(super) struct AuthorizationLayer {

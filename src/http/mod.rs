@@ -74,6 +74,8 @@ mod retry;
 mod server_message;
 mod transport;
 
+#[cfg(feature = "rest")]
+pub(crate) use auth::basic;
 pub use auth::{Authorize, Bearer};
 pub use client::{Builder, Client};
 pub use layer::{HttpRequest, HttpResponse, HttpService, Layer};

@@ -1,5 +1,6 @@
 //! Rate limiting: the server's limits, the number of requests at once, and the pace.
 
+mod combined;
 mod headers;
 
 use std::fmt;

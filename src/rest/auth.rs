@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -13,7 +11,7 @@ use super::oauth2::{OAuth2Tokens, TokenRequest};
 use super::reader::plan::{AuthPlan, OAuth2Plan};
 use super::template::{Part, Placeholder, Template};
 use crate::config::missing_setting;
-use crate::http::{Authorize, Bearer, Builder};
+use crate::http::{Authorize, Bearer, Builder, basic};
 use crate::{Error, Monitor, Result, SecretRef};
 
 /// The values of the settings that sign in.
@@ -73,9 +71,8 @@ impl<'a> Secrets<'a> {
                     builder = builder.authorization(Arc::new(Bearer::new(&self.fill(token)?)));
                 }
                 AuthPlan::Basic(user, password) => {
-                    let (user, password) = (self.fill(user)?, self.fill(password)?);
-                    let pair = STANDARD.encode(format!("{}:{}", user.expose_secret(), password.expose_secret()));
-                    builder = builder.credential_header("authorization", format!("Basic {pair}").into());
+                    let pair = basic(&self.fill(user)?, &self.fill(password)?);
+                    builder = builder.credential_header("authorization", pair);
                 }
                 AuthPlan::Header(headers) => {
                     for (name, value) in headers {

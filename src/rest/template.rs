@@ -1,6 +1,7 @@
 //! Texts with placeholders.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
@@ -83,7 +84,66 @@ pub(super) enum Part {
     Value(Placeholder),
 }
 
-/// A text with placeholders: `{word}`, without white space between the braces. Other braces are text.
+/// A word, or words with dots between them, directly within braces.
+pub(super) struct Braced<'a> {
+    /// The place of the word with its braces.
+    pub(super) range: Range<usize>,
+    pub(super) word: &'a str,
+    /// The number of pairs of braces.
+    pub(super) pairs: usize,
+}
+
+impl<'a> Braced<'a> {
+    /// The first one in a text.
+    pub(super) fn first(text: &'a str) -> Option<Self> {
+        let is_in_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+        let mut from = 0;
+        while let Some(at) = text[from..].find('{') {
+            let open = from + at;
+            let start = open + run(&text[open..], '{');
+            let rest = &text[start..];
+            let end = start + rest.find(|c| !is_in_word(c)).unwrap_or(rest.len());
+            let word = &text[start..end];
+            let pairs = (start - open).min(run(&text[end..], '}'));
+            if pairs > 0 && word.split('.').all(is_word) {
+                return Some(Self { range: start - pairs..end + pairs, word, pairs });
+            }
+            from = end;
+        }
+        None
+    }
+
+    /// All in a text.
+    pub(super) fn all(text: &'a str) -> impl Iterator<Item = Self> {
+        let mut rest = text;
+        std::iter::from_fn(move || {
+            let braced = Self::first(rest)?;
+            rest = &rest[braced.range.end..];
+            Some(braced)
+        })
+    }
+}
+
+/// The number of times that a text begins with a character of ASCII.
+fn run(text: &str, c: char) -> usize {
+    text.len() - text.trim_start_matches(c).len()
+}
+
+/// Writes a text so that, as a template, it is this text: the braces around words are doubled.
+pub(super) fn literal(text: &str) -> String {
+    let (mut written, mut rest) = (String::new(), text);
+    while let Some(Braced { range, pairs, .. }) = Braced::first(rest) {
+        written.push_str(&rest[..range.start]);
+        written.push_str(&"{".repeat(pairs));
+        written.push_str(&rest[range.clone()]);
+        written.push_str(&"}".repeat(pairs));
+        rest = &rest[range.end..];
+    }
+    written + rest
+}
+
+/// A text with placeholders: `{word}`, without white space between the braces. Two pairs of braces around a word are one pair of the text:
+/// `{{word}}`, and `{{{word}}}` is a value in braces. All other braces are text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Template(Vec<Part>);
 
@@ -92,24 +152,22 @@ impl Template {
     /// `Configuration` for `{parent}` without a field.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let (mut parts, mut plain, mut rest) = (Vec::new(), String::new(), text);
-        while let Some(open) = rest.find('{') {
-            let after = &rest[open + 1..];
-            let word = after.find('}').map(|close| &after[..close]);
-            let Some((word, placeholder)) = word
-                .map(|word| Ok::<_, Error>(Placeholder::parse(word)?.map(|found| (word, found))))
-                .transpose()?
-                .flatten()
-            else {
-                plain.push_str(&rest[..=open]);
-                rest = after;
-                continue;
-            };
-            plain.push_str(&rest[..open]);
-            if !plain.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut plain)));
+        while let Some(Braced { range, word, pairs }) = Braced::first(rest) {
+            let value = if pairs % 2 == 1 { Placeholder::parse(word)? } else { None };
+            plain.push_str(&rest[..range.start]);
+            plain.push_str(&"{".repeat(pairs / 2));
+            match value {
+                Some(value) => {
+                    if !plain.is_empty() {
+                        parts.push(Part::Text(std::mem::take(&mut plain)));
+                    }
+                    parts.push(Part::Value(value));
+                }
+                None if pairs % 2 == 1 => plain.extend(["{", word, "}"]),
+                None => plain.push_str(word),
             }
-            parts.push(Part::Value(placeholder));
-            rest = &after[word.len() + 1..];
+            plain.push_str(&"}".repeat(pairs / 2));
+            rest = &rest[range.end..];
         }
         plain.push_str(rest);
         if !plain.is_empty() {
@@ -159,9 +217,19 @@ pub(super) fn named(pairs: &BTreeMap<String, String>) -> Result<Vec<(String, Tem
 
 impl std::fmt::Display for Template {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|part| match part {
-            Part::Text(text) => f.write_str(text),
-            Part::Value(placeholder) => placeholder.fmt(f),
+        let text = |index: Option<usize>| match index.and_then(|index| self.0.get(index)) {
+            Some(Part::Text(text)) => text.as_str(),
+            _ => "",
+        };
+        self.0.iter().enumerate().try_for_each(|(index, part)| match part {
+            Part::Text(text) => f.write_str(&literal(text)),
+            Part::Value(placeholder) => {
+                let before = text(index.checked_sub(1));
+                let before = before.len() - before.trim_end_matches('{').len();
+                // The braces of the text around a value are doubled, too.
+                let pairs = before.min(run(text(Some(index + 1)), '}'));
+                write!(f, "{}{placeholder}{}", "{".repeat(pairs), "}".repeat(pairs))
+            }
         })
     }
 }
@@ -225,17 +293,50 @@ mod tests {
             let template = Template::parse(text).unwrap();
             assert_eq!(template.parts(), [Part::Text(text.to_owned())], "{text}");
         }
-        let doubled = Template::parse("{{a}}").unwrap();
-        assert_eq!(doubled.placeholders().count(), 1);
-        assert_eq!(doubled.sole(), None);
         assert_eq!(Template::parse("{since}").unwrap().sole(), Some(&Placeholder::Since));
         assert!(Template::parse("{parent}").unwrap_err().help().unwrap().contains("{parent.id}"));
     }
 
+    #[test]
+    fn doubled_braces_are_braces_of_the_text() {
+        for (written, text) in [
+            ("{{Word}}", "{Word}"),
+            ("{{since}}", "{since}"),
+            ("{{parent}}", "{parent}"),
+            ("{{parent.id}} {{a.b}}", "{parent.id} {a.b}"),
+            ("IF({{Status}}={{Old}},1)", "IF({Status}={Old},1)"),
+            ("{{{{word}}}}", "{{word}}"),
+            // One of several braces is that of another thing.
+            ("{x {{{y}}", "{x {{y}"),
+            ("{Last modified}", "{Last modified}"),
+        ] {
+            let template = Template::parse(written).unwrap();
+            assert_eq!(template.parts(), [Part::Text(text.to_owned())], "{written}");
+        }
+        let since = || Part::Value(Placeholder::Since);
+        let text = |text: &str| Part::Text(text.to_owned());
+        assert_eq!(Template::parse("{{{since}}}").unwrap().parts(), [text("{"), since(), text("}")]);
+        // The braces of GraphQL close together, and open apart.
+        assert_eq!(Template::parse("{a(b: {c: {since}}}").unwrap().parts(), [text("{a(b: {c: "), since(), text("}}")]);
+        assert!(Template::parse("{parent}").is_err());
+    }
+
     proptest! {
         #[test]
-        fn a_template_displays_as_it_was_written(text in "[{}a.b_ ]{0,24}") {
-            prop_assert_eq!(Template::parse(&text).unwrap().to_string(), text);
+        fn what_a_template_displays_is_the_same_template(text in "[{}a.b_ ]{0,24}") {
+            let template = Template::parse(&text).unwrap();
+            prop_assert_eq!(Template::parse(&template.to_string()).unwrap(), template);
+        }
+
+        #[test]
+        fn a_literal_text_is_a_template_without_placeholders(text in "[{}a.b_ ]{0,24}") {
+            let parts = Template::parse(&literal(&text)).unwrap();
+            prop_assert!(parts.placeholders().next().is_none());
+            let plain: String = parts.parts().iter().map(|part| match part {
+                Part::Text(text) => text.as_str(),
+                Part::Value(_) => "",
+            }).collect();
+            prop_assert_eq!(plain, text);
         }
     }
 }

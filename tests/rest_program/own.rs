@@ -97,6 +97,126 @@ fn what_try_cannot_read_is_an_error_with_help() {
 }
 
 #[test]
+fn try_signs_in_with_a_user_name_and_a_secret() {
+    let api = MockApi::start();
+    api.route("/v1/tickets", |request| match request.header("authorization") {
+        // me@x.test:secret-token-1
+        Some("Basic bWVAeC50ZXN0OnNlY3JldC10b2tlbi0x") => MockResponse::json(&json!([{"id": 1}])),
+        // secret-token-1:X
+        Some("Basic c2VjcmV0LXRva2VuLTE6WA==") => MockResponse::json(&json!([{"id": 2}])),
+        _ => MockResponse::new(401),
+    });
+    let program = Program::new().variable("TOKEN", "secret-token-1").variable("EMAIL", "me@x.test");
+    let url = format!("{}/v1/tickets", api.url());
+    for (name, basic, auth) in [
+        (
+            "a",
+            ["env:EMAIL", "env:TOKEN"],
+            "auth = { basic = [\"{user}\", \"{password}\"] }  # the values of A_USER and A_PASSWORD",
+        ),
+        (
+            "b",
+            ["me@x.test", "env:TOKEN"],
+            "auth = { basic = [\"me@x.test\", \"{password}\"] }  # the value of B_PASSWORD",
+        ),
+        ("c", ["env:TOKEN", "X"], "auth = { basic = [\"{token}\", \"X\"] }  # the value of C_TOKEN"),
+    ] {
+        program.run(&["try", &url, "--basic", basic[0], basic[1]]).expect(0);
+        program.run(&["new", name, "--url", &url, "--basic", basic[0], basic[1]]).expect(0);
+        let written = program.read(&format!("{name}.toml"));
+        assert!(written.contains(auth), "{written}");
+        assert!(!written.contains("secret-token"), "{written}");
+    }
+    let program = program.variable("A_USER", "me@x.test").variable("A_PASSWORD", "secret-token-1");
+    program.run(&["--source", "a.toml", "ingest", "a"]).expect(0);
+    for (basic, message) in [
+        (["me", "secret-token-1"], "error: a secret is given by reference, not by value"),
+        (["env:EMAIL", "secret-token-1"], "error: a secret is given by reference, not by value"),
+        (["me", "X"], "error: a secret is given by reference, not by value"),
+        (["env:MISSING", "env:TOKEN"], "error: the secret env:MISSING cannot be read"),
+        (["a:b", "env:TOKEN"], "error: a user name cannot have a colon"),
+    ] {
+        let ended = program.run(&["try", &url, "--basic", basic[0], basic[1]]).expect(4);
+        assert!(ended.stderr.starts_with(message), "{basic:?}: {ended:?}");
+        assert!(!ended.stderr.contains("secret-token") && ended.stderr.contains("help: "), "{basic:?}: {ended:?}");
+    }
+    let both = program.run(&["try", &url, "--basic", "me", "env:TOKEN", "--bearer", "env:TOKEN"]);
+    assert_eq!(both.code, Some(2), "{both:?}");
+}
+
+#[test]
+fn a_header_that_signs_in_is_given_by_reference() {
+    let api = MockApi::start();
+    api.route("/v1/tickets", |request| match request.header("authorization") {
+        Some("Token token=secret-token-1") => MockResponse::json(&json!([{"id": 1}])),
+        _ => MockResponse::new(401),
+    });
+    let url = format!("{}/v1/tickets", api.url());
+    let program = Program::new()
+        .variable("TOKEN", "Token token=secret-token-1")
+        .variable("X_TOKEN", "Token token=secret-token-1");
+    program.run(&["try", &url, "--header", "Authorization: env:TOKEN"]).expect(0);
+    program.run(&["new", "x", "--url", &url, "--header", "authorization: env:TOKEN"]).expect(0);
+    assert!(program.read("x.toml").contains("auth = { header = { authorization = \"{token}\" } }"));
+    program.run(&["--source", "x.toml", "ingest", "x"]).expect(0);
+    for args in [
+        &["try", &url, "--header", "Authorization: Bearer secret-token-1"][..],
+        &["new", "y", "--url", &url, "--header", "authorization: Basic secret-token-1"],
+        &["try", &url, "--header", "Cookie: session=secret-token-1"],
+        &["try", &url, "--header", "Authorization: Bearer env:TOKEN"],
+    ] {
+        let ended = program.run(args).expect(4);
+        let (error, help) = ended.stderr.trim_end().split_once('\n').unwrap();
+        assert!(
+            error.starts_with("error: the header `") && error.ends_with("` signs in, so that its value is a secret"),
+            "{ended:?}"
+        );
+        assert_eq!(
+            help,
+            "help: give a token with `--bearer env:NAME`, a user name and a password with `--basic USER env:NAME`, and any other value as a \
+             whole: `--header 'NAME: env:VARIABLE'`"
+        );
+        assert!(!ended.stderr.contains("secret-token") && !ended.stderr.contains("loaded"), "{ended:?}");
+    }
+}
+
+#[test]
+fn try_posts_a_body_and_proposes_it() {
+    let api = MockApi::start();
+    api.route("/v1/search", |request| match (request.method(), serde_json::from_slice::<Value>(request.body())) {
+        ("POST", Ok(body)) if body["limit"] == 2 => MockResponse::json(
+            &json!({"results": [{"id": 1}, {"id": 2}], "paging": {"next": {"after": "abc"}}, "asked": body["query"]}),
+        ),
+        _ => MockResponse::new(400),
+    });
+    let body = r#"{"limit": 2, "query": "query {contacts {id}} from {a b}", "sort": [{"by": "id", "up": true}]}"#;
+    let url = format!("{}/v1/search", api.url());
+    let program = Program::new().file("body.json", body);
+    let inline = program.run(&["try", &url, "--body", body]).expect(0);
+    let from_file = program.run(&["try", &url, "--body", "@body.json"]).expect(0);
+    assert_eq!(inline.stdout, from_file.stdout);
+    let line =
+        r#"body = { limit = 2, query = "query {contacts {{id}}} from {a b}", sort = [{ by = "id", up = true }] }"#;
+    assert!(inline.stdout.contains(line), "{inline:?}");
+    assert!(inline.stdout.contains("cursor: write \"{since}\" where the body takes it"), "{inline:?}");
+    program.run(&["new", "desk", "--url", &url, "--body", body]).expect(0);
+    program.run(&["--source", "desk.toml", "test"]).expect(0);
+    program.run(&["--source", "desk.toml", "check"]).expect(0);
+    let asked = api.requests();
+    assert_eq!(asked.last().unwrap().body(), asked.first().unwrap().body(), "the description asks for the same");
+    for (body, message) in [
+        ("[1]", "error: the body is not a JSON object"),
+        ("{", "error: the body is not a JSON object"),
+        ("@missing.json", "error: the body missing.json cannot be read"),
+        (r#"{"token": "ghp_0123456789abcdef"}"#, "error: the body holds a secret"),
+    ] {
+        let ended = program.run(&["try", &url, "--body", body]).expect(4);
+        assert!(ended.stderr.starts_with(message), "{body}: {ended:?}");
+        assert!(!ended.stderr.contains("ghp_") && ended.stderr.contains("help: "), "{body}: {ended:?}");
+    }
+}
+
+#[test]
 fn schema_prints_the_schema_of_descriptions() {
     let schema: Value = Program::new().run(&["schema"]).expect(0).json();
     assert_eq!(schema["title"], "Api");

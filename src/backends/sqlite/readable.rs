@@ -8,9 +8,6 @@ use crate::backends::surrogates;
 
 /// A document with each unpaired surrogate replaced and each name of a member as [`name`] writes it; `None` if that is the document itself.
 pub(super) fn readable(json: &str) -> Option<String> {
-    if !json.contains('\\') {
-        return None;
-    }
     let replaced = surrogates::replaced(json);
     match rewritten(replaced.as_deref().unwrap_or(json)) {
         Some(rewritten) => Some(rewritten),
@@ -29,7 +26,7 @@ pub(super) fn name(member: &str) -> String {
 fn rewritten(json: &str) -> Option<String> {
     let mut text = String::new();
     let (mut copied, mut at) = (0, 0);
-    while let Some(found) = json[at..].find('\\') {
+    while let Some(found) = memchr::memchr(b'\\', &json.as_bytes()[at..]) {
         let first = at + found;
         let end = end_of_string(json, first)?;
         at = end;
@@ -37,7 +34,7 @@ fn rewritten(json: &str) -> Option<String> {
             continue;
         }
         // Before the first backslash of a string, no quote is escaped.
-        let begin = json[..first].rfind('"')?;
+        let begin = memchr::memrchr(b'"', &json.as_bytes()[..first])?;
         let string = &json[begin..end];
         // What is not JSON stays as it is.
         let decoded: String = serde_json::from_str(string).ok()?;
@@ -55,7 +52,7 @@ fn rewritten(json: &str) -> Option<String> {
 fn end_of_string(json: &str, inside: usize) -> Option<usize> {
     let mut at = inside;
     loop {
-        let quote = at + json[at..].find('"')?;
+        let quote = at + memchr::memchr(b'"', &json.as_bytes()[at..])?;
         at = quote + 1;
         let backslashes = json.as_bytes()[..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
         if backslashes % 2 == 0 {

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use super::request::RequestOptions;
+use crate::Error;
 use crate::cli::args::value_options;
-use crate::{Error, SecretRef};
 
 /// Ingests a REST API that a TOML file describes into a database, and keeps it in sync
 #[derive(Debug, Parser)]
@@ -62,47 +63,7 @@ pub(super) struct Probe {
     /// The URL of a list
     pub(super) url: String,
     #[command(flatten)]
-    pub(super) credentials: Credentials,
-}
-
-/// How a request signs in.
-// Texts: clap would repeat a secret that was given by value.
-#[derive(Debug, Default, clap::Args)]
-pub(super) struct Credentials {
-    /// A bearer token, by reference: `env:NAME` or `file:PATH`
-    #[arg(long, value_name = "SECRET")]
-    bearer: Option<String>,
-    /// A header; the value may be a secret by reference: `X-Api-Key: env:NAME`; may be repeated
-    #[arg(long, value_name = "NAME: VALUE")]
-    header: Vec<String>,
-}
-
-/// The value of a header.
-pub(super) enum HeaderValue<'a> {
-    Text(&'a str),
-    Secret(SecretRef),
-}
-
-impl Credentials {
-    /// The bearer token.
-    pub(super) fn bearer(&self) -> Result<Option<SecretRef>, Error> {
-        self.bearer.as_deref().map(str::parse).transpose()
-    }
-
-    /// The names of the headers, and their values.
-    pub(super) fn headers(&self) -> Result<Vec<(&str, HeaderValue<'_>)>, Error> {
-        self.header.iter().map(|text| header(text)).collect()
-    }
-}
-
-fn header(text: &str) -> Result<(&str, HeaderValue<'_>), Error> {
-    match text.split_once(':').map(|(name, value)| (name.trim(), value.trim())) {
-        Some((name, value)) if !name.is_empty() && !value.is_empty() => {
-            Ok((name, value.parse().map_or(HeaderValue::Text(value), HeaderValue::Secret)))
-        }
-        _ => Err(Error::configuration("a header has no name or no value")
-            .with_help("write `--header 'NAME: VALUE'`, or `--header 'NAME: env:VARIABLE'` for a secret")),
-    }
+    pub(super) options: RequestOptions,
 }
 
 /// A new description.
@@ -113,11 +74,11 @@ pub(super) struct New {
     /// The URL of a list, which is asked once
     #[arg(long, value_name = "URL")]
     pub(super) url: Option<String>,
-    /// A JSON file with one answer of the list; then nothing is asked
+    /// A JSON file with one answer of the list; then no request is sent
     #[arg(long, value_name = "FILE")]
     pub(super) sample: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) credentials: Credentials,
+    pub(super) options: RequestOptions,
 }
 
 /// Who parses the arguments.

@@ -31,11 +31,8 @@ pub(super) async fn new(new: &New, output: Output) -> Result<()> {
         (None, None) => ask_url()?,
     };
     let answer: Option<(Proposal, String)> = match (&new.sample, &url) {
-        (Some(sample), url) => {
-            let (proposal, text) = sample::read(sample, url.as_deref().unwrap_or(EXAMPLE))?;
-            Some((sample::signed(proposal, &new.credentials)?, text))
-        }
-        (None, Some(url)) => Some(sample::ask(url, &new.credentials).await?),
+        (Some(sample), url) => Some(sample::read(sample, url.as_deref().unwrap_or(EXAMPLE), &new.options)?),
+        (None, Some(url)) => Some(sample::ask(url, &new.options).await?),
         (None, None) => None,
     };
     let proposal = answer.as_ref().map(|(proposal, _)| proposal);

@@ -3,20 +3,19 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use secrecy::ExposeSecret;
-use serde_json::json;
+use secrecy::SecretString;
+use serde_json::{Value, json};
 
-use super::args::{Credentials, HeaderValue, Probe};
+use super::args::Probe;
+use super::files;
+use super::request::{ArgValue, RequestOptions};
 use crate::cli::output::{Output, table};
-use crate::http::{Bearer, Client, Response};
+use crate::http::{Bearer, Client, Response, Url, basic};
 use crate::rest::{Finding, Proposal, Sample, propose};
 use crate::{Error, Monitor, Result};
 
-/// The longest sample in a file, in bytes.
-const LONGEST: usize = 64 << 20;
-
 pub(super) async fn try_url(probe: &Probe, output: Output) -> Result<()> {
-    let (proposal, _) = ask(&probe.url, &probe.credentials).await?;
+    let (proposal, _) = ask(&probe.url, &probe.options).await?;
     let stream = proposal.stream_toml();
     output.result(&json!({"findings": proposal.findings, "stream": stream}), || {
         format!("{}\n\n{}", findings(&proposal), stream.trim_end())
@@ -30,69 +29,85 @@ pub(super) fn findings(proposal: &Proposal) -> String {
 }
 
 /// Sends one request, and proposes what its answer suggests. Returns the body, too.
-pub(super) async fn ask(url: &str, credentials: &Credentials) -> Result<(Proposal, String)> {
-    let response = send(url, credentials).await?;
-    let body = response.json()?;
-    let mut sample = Sample::new(url, body);
-    if let Some(next) = response.next()? {
-        sample = sample.link(next);
-    }
-    Ok((signed(propose(&sample), credentials)?, response.body().to_string()))
+pub(super) async fn ask(url: &str, options: &RequestOptions) -> Result<(Proposal, String)> {
+    let response = send(url, options).await?;
+    let next = response.next()?;
+    Ok((proposal(url, response.json()?, next, options)?, response.body().to_string()))
 }
 
-async fn send(url: &str, credentials: &Credentials) -> Result<Response> {
+async fn send(url: &str, options: &RequestOptions) -> Result<Response> {
     let start = url.find("://").map_or(0, |at| at + 3);
     let host_end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
     let mut client = Client::builder(&url[..host_end]).without_retry();
-    if let Some(token) = credentials.bearer()? {
+    if let Some(token) = options.bearer()? {
         client = client.authorization(Arc::new(Bearer::new(&token.resolve()?)));
     }
-    for (name, value) in credentials.headers()? {
-        client = match value {
-            HeaderValue::Secret(secret) => client.header(name, secret.resolve()?.expose_secret()),
-            HeaderValue::Text(value) => client.header(name, value),
+    if let Some([user, password]) = options.basic()? {
+        client = client.credential_header("authorization", basic(&value(user)?, &value(password)?));
+    }
+    for (name, header) in options.headers()? {
+        client = match header {
+            ArgValue::Secret(secret) => client.credential_header(name, secret.resolve()?),
+            ArgValue::Text(value) => client.header(name, value),
         };
     }
+    let body = options.body()?;
     let client = client.build()?;
-    client.get(url).send(&Monitor::detached()).await.map_err(|error| match error.help() {
+    let request = match &body {
+        Some(body) => client.post(url).json(body),
+        None => client.get(url),
+    };
+    request.send(&Monitor::detached()).await.map_err(|error| match error.help() {
         Some(_) => error,
-        None => error.with_help("check the URL; `--bearer env:NAME` or `--header 'NAME: VALUE'` signs in"),
+        None => error.with_help(
+            "check the URL; `--bearer env:NAME`, `--basic USER env:NAME` or `--header 'NAME: VALUE'` signs in, and `--body JSON` makes it a POST",
+        ),
     })
 }
 
-/// Adds how the request signed in, without the secrets.
-pub(super) fn signed(mut proposal: Proposal, credentials: &Credentials) -> Result<Proposal> {
-    if credentials.bearer()?.is_some() {
+fn value(value: ArgValue<'_>) -> Result<SecretString> {
+    match value {
+        ArgValue::Text(text) => Ok(text.into()),
+        ArgValue::Secret(secret) => secret.resolve(),
+    }
+}
+
+/// What an answer suggests, and how the request was sent, without its secrets.
+fn proposal(url: &str, body: Value, next: Option<Url>, options: &RequestOptions) -> Result<Proposal> {
+    let mut sample = Sample::new(url, body);
+    if let Some(next) = next {
+        sample = sample.link(next);
+    }
+    if let Some(body) = options.body()? {
+        sample = sample.posted(body);
+    }
+    let mut proposal = propose(&sample);
+    if options.bearer()?.is_some() {
         proposal = proposal.bearer();
     }
-    for (name, value) in credentials.headers()? {
-        proposal = match value {
-            HeaderValue::Secret(_) => proposal.secret_header(name),
-            HeaderValue::Text(value) => proposal.header(name, value),
+    if let Some(pair) = options.basic()? {
+        let [user, password] = pair.map(|part| match part {
+            ArgValue::Text(text) => Some(text),
+            ArgValue::Secret(_) => None,
+        });
+        proposal = proposal.basic(user, password);
+    }
+    for (name, header) in options.headers()? {
+        proposal = match header {
+            ArgValue::Secret(_) => proposal.secret_header(name),
+            ArgValue::Text(value) => proposal.header(name, value),
         };
     }
     Ok(proposal)
 }
 
-/// Reads an answer from a file. Returns the text, too.
-pub(super) fn read(path: &Path, url: &str) -> Result<(Proposal, String)> {
-    let text = text(path)?;
+/// Proposes what an answer in a file suggests. Returns the text, too.
+pub(super) fn read(path: &Path, url: &str, options: &RequestOptions) -> Result<(Proposal, String)> {
+    let text = files::text(path, "sample")?;
     let body = serde_json::from_str(&text).map_err(|error| {
         Error::configuration(format!("the sample {} is not JSON", path.display()))
             .with_source(error)
             .with_help("save the body of one answer, without its headers")
     })?;
-    Ok((propose(&Sample::new(url, body)), text))
-}
-
-/// Reads the text of an answer from a file.
-pub(super) fn text(path: &Path) -> Result<String> {
-    let name = path.display();
-    let unreadable = |error: std::io::Error| {
-        Error::configuration(format!("the sample {name} cannot be read"))
-            .with_source(error)
-            .with_help("name a file with one answer of the API")
-    };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    crate::secret::read_text(&file, LONGEST).map_err(unreadable)
+    Ok((proposal(url, body, None, options)?, text))
 }

@@ -1,9 +1,9 @@
 //! Scans documents for the types of values, each document once, and without a tree of its values.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 
+use indexmap::IndexMap;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -22,9 +22,25 @@ pub(in crate::engine) const MAX_MEMBER: usize = 255;
 pub(super) struct Node {
     /// The index of its column.
     slot: Option<usize>,
-    members: HashMap<Box<str>, Node>,
+    members: Members,
     /// Its path, if each of its members becomes a column.
     spread: Option<Vec<Box<str>>>,
+}
+
+/// The members of an object, in the order in which they were found first.
+#[derive(Debug, Default)]
+struct Members(IndexMap<Box<str>, Node>);
+
+impl Members {
+    /// A member, looked for at `expected` first, and where the next one is expected: documents of a stream have their members in one order.
+    fn get_mut(&mut self, name: &str, expected: &mut usize) -> Option<&mut Node> {
+        let at = match self.0.get_index(*expected) {
+            Some((member, _)) if **member == *name => *expected,
+            _ => self.0.get_index_of(name)?,
+        };
+        *expected = at + 1;
+        self.0.get_index_mut(at).map(|(_, node)| node)
+    }
 }
 
 /// A column whose type is inferred.
@@ -117,15 +133,15 @@ impl Node {
     /// The node of a path; `None` if the path collects values.
     fn at(&mut self, path: &JsonPath) -> Option<&mut Self> {
         let members: Option<Vec<&str>> = path.steps().iter().map(member).collect();
-        Some(members?.into_iter().fold(self, |node, member| node.members.entry(member.into()).or_default()))
+        Some(members?.into_iter().fold(self, |node, member| node.members.0.entry(member.into()).or_default()))
     }
 
     /// Adds the columns of those members of spread objects in which something else is looked for, too.
     fn open_members(&mut self, slots: &mut Slots, path: &mut Vec<Box<str>>, declared: &[&JsonPath]) {
-        let mut names: Vec<_> = self.members.keys().cloned().collect();
+        let mut names: Vec<_> = self.members.0.keys().cloned().collect();
         names.sort();
         for name in names {
-            let Some(node) = self.members.get_mut(&name) else { continue };
+            let Some(node) = self.members.0.get_mut(&name) else { continue };
             path.push(name);
             let own = JsonPath::of_members(path.iter().map(AsRef::as_ref));
             if self.spread.is_some() && node.slot.is_none() && node.spread.is_none() && !declared.contains(&&own) {
@@ -159,7 +175,7 @@ impl<'de> DeserializeSeed<'de> for Value<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        if !self.node.members.is_empty() || self.node.spread.is_some() {
+        if !self.node.members.0.is_empty() || self.node.spread.is_some() {
             return deserializer.deserialize_any(self);
         }
         let raw: &RawValue = serde::Deserialize::deserialize(deserializer)?;
@@ -178,8 +194,9 @@ impl<'de> Visitor<'de> for Value<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Value { node, slots } = self;
         slots.note(node.slot, |_| Some(ColumnType::Json));
+        let mut expected = 0;
         while let Some(Key(key)) = map.next_key_seed(Key::default())? {
-            match (node.members.get_mut(&*key), &node.spread) {
+            match (node.members.get_mut(&key, &mut expected), &node.spread) {
                 (Some(node), _) => map.next_value_seed(Value { node, slots })?,
                 (None, None) => drop(map.next_value::<IgnoredAny>()?),
                 (None, Some(path)) => {
@@ -192,7 +209,7 @@ impl<'de> Visitor<'de> for Value<'_> {
                     let path = JsonPath::of_members(path.iter().map(AsRef::as_ref).chain([&*key]));
                     let slot = slots.add(None, path);
                     slots.note(Some(slot), |_| Some(kind));
-                    node.members.insert((&*key).into(), Node { slot: Some(slot), ..Node::default() });
+                    node.members.0.insert((&*key).into(), Node { slot: Some(slot), ..Node::default() });
                 }
             }
         }

@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 
+use super::combined::{CombinedLimit, combined};
+
 /// A longer wait is a mistake of the server, and would overflow clocks.
 const MAX_WAIT: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
@@ -30,7 +32,11 @@ impl Quota {
                 reset: reset(headers, limit, now),
             })
         };
-        Self::limits(headers).iter().filter_map(of).min_by_key(Self::share)
+        let combined = combined(headers).into_iter().map(|CombinedLimit { remaining, limit, reset }| {
+            let reset = reset.and_then(|reset| window_end(reset, headers, now));
+            Self { remaining, limit, reset }
+        });
+        Self::limits(headers).iter().filter_map(of).chain(combined).min_by_key(Self::share)
     }
 
     /// The names of the limits that headers tell; only the one without a name, if there is one.
@@ -190,8 +196,9 @@ fn limit_of<'a>(name: &'a str, ending: &str) -> Option<&'a str> {
 
 /// The number in the header of a limit that ends like this.
 fn number(headers: &HeaderMap, limit: &str, ending: &str) -> Option<u64> {
-    // A fraction of a second is rounded up by the second that `until` adds.
-    text(headers, limit, ending)?.split('.').next()?.parse().ok()
+    // A fraction of a second is rounded up by the second that `until` adds. Behind the number, older drafts of `RateLimit-Limit` repeat the
+    // policy.
+    text(headers, limit, ending)?.split(['.', ',', ';']).next()?.trim_end().parse().ok()
 }
 
 /// The text in the header of a limit that ends like this.
@@ -215,6 +222,11 @@ fn reset(headers: &HeaderMap, limit: &str, now: Timestamp) -> Option<Duration> {
         let text = text(headers, limit, "reset")?;
         return Some(until(date(text).or_else(|| text.parse().ok())?, headers, now));
     };
+    window_end(value, headers, now)
+}
+
+/// The time until the window ends of which a server tells this number.
+fn window_end(value: u64, headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     if value < FIRST_INSTANT {
         return Some(Duration::from_secs(value).saturating_add(Duration::from_secs(1)).min(MAX_WAIT));
     }
@@ -286,6 +298,44 @@ mod tests {
         assert_eq!(wait(&[used[0], used[1], ("retry-after", "20")]), Some(20));
         assert_eq!(wait(&[("x-ratelimit-remaining", "3"), ("x-ratelimit-reset", "7")]), None, "another limit");
         assert_eq!(wait(&[("x-ratelimit-reset", "7")]), Some(8), "nothing tells what is left");
+    }
+
+    #[test]
+    fn one_header_may_tell_a_whole_limit() {
+        let of = |pairs: &[(&'static str, &str)]| {
+            let quota = Quota::from_headers(&headers(pairs), now())?;
+            Some((quota.remaining, quota.limit, quota.reset.map(|reset| reset.as_secs())))
+        };
+        let policy = ("ratelimit-policy", r#""default";q=100;w=60, "burst";q=10;w=1"#);
+        assert_eq!(of(&[("ratelimit", r#""default";r=50;t=30"#)]), Some((50, None, Some(31))));
+        assert_eq!(of(&[("ratelimit", r#""default";r=50;t=30"#), policy]), Some((50, Some(100), Some(31))));
+        assert_eq!(
+            of(&[("ratelimit", r#""default";r=50;t=30, "burst";r=1;t=1"#), policy]),
+            Some((1, Some(10), Some(2)))
+        );
+        assert_eq!(of(&[("ratelimit", r#""a,b;r=0";r=7"#)]), Some((7, None, None)), "a name in quotes");
+        assert_eq!(of(&[("ratelimit", "default; r=0; t=9")]), Some((0, None, Some(10))));
+        assert_eq!(of(&[("ratelimit", "limit=100, remaining=50, reset=30")]), Some((50, Some(100), Some(31))));
+        assert_eq!(of(&[("ratelimit", "limit=100,remaining=0,reset=7"), policy]), Some((0, Some(100), Some(8))));
+        assert_eq!(of(&[("ratelimit", "remaining=0; reset=7")]), Some((0, None, Some(8))));
+        // The one with the least left, wherever it is told.
+        let plain = [("x-ratelimit-remaining", "90"), ("x-ratelimit-limit", "100"), ("x-ratelimit-reset", "5")];
+        assert_eq!(
+            of(&[plain[0], plain[1], plain[2], ("ratelimit", "limit=10, remaining=1, reset=2")]),
+            Some((1, Some(10), Some(3)))
+        );
+        for nothing in
+            ["", "default", r#""default""#, r#""default";r=x"#, r#""default;r=1"#, "limit=5", ";;,,=", "r=", "50"]
+        {
+            assert_eq!(of(&[("ratelimit", nothing)]), None, "{nothing}");
+        }
+        // Older drafts put the policy behind the number.
+        let older =
+            [("ratelimit-limit", "10, 10;w=1, 50;w=60"), ("ratelimit-remaining", "9"), ("ratelimit-reset", "1")];
+        assert_eq!(of(&older), Some((9, Some(10), Some(2))));
+        assert_eq!(throttled(429, &[("ratelimit", r#""default";r=0;t=30"#)], ""), Some((Limit::Primary, Some(31))));
+        assert_eq!(throttled(403, &[("ratelimit", r#""default";r=0;t=30"#)], DENIED), Some((Limit::Primary, Some(31))));
+        assert_eq!(throttled(403, &[("ratelimit", r#""default";r=3;t=30"#)], DENIED), None);
     }
 
     const DENIED: &str = r#"{"message":"Must have push access to repository"}"#;

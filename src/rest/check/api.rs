@@ -6,7 +6,7 @@ use super::super::api::{Api, Auth, OAuth2};
 use super::super::place::Place;
 use super::errors::errors;
 use super::headers::{headers, http_name};
-use super::placeholders::{BUILT_IN, Uses, identifies, signs_in, words};
+use super::placeholders::{BUILT_IN, Uses, doubled, identifies, signs_in, words};
 use super::problem::Problems;
 use crate::stream::{PLAIN_NAME, is_plain};
 
@@ -67,6 +67,9 @@ fn base_url(problems: &mut Problems<'_>, url: &str, at: Place) {
         problems.error(at, "the base URL has a query", "move the parameters to `query` in the streams");
     } else if url.chars().any(char::is_whitespace) {
         problems.error(at, "the base URL has a space", "remove it");
+    } else if let Some(word) = doubled(url).next() {
+        let message = format!("`{{{{{word}}}}}` is the text `{{{word}}}`, and no placeholder");
+        problems.error(at, message, format!("write `{{{word}}}` for the value"));
     }
 }
 

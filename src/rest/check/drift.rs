@@ -1,6 +1,9 @@
 //! Whether rows can be missed because a list changes while it is read.
 
+use std::borrow::Cow;
 use std::fmt;
+
+use serde_json::Value;
 
 use super::super::api::Api;
 use super::super::paginate::Paging;
@@ -55,7 +58,7 @@ impl fmt::Display for Drift {
 
 /// Classifies the list of a stream of a description.
 ///
-/// `is_numbered` says whether a request has shown that the links hold the number of a page.
+/// `is_numbered` says whether a request has shown that the links or the tokens hold the number of a page.
 pub fn drift(api: &Api, stream: &Stream, is_numbered: Option<bool>) -> Drift {
     let paging = stream.paginate.as_ref().or(api.paginate.as_ref()).map_or(&Paging::None, |paginate| &paginate.by);
     match (paging, is_numbered) {
@@ -82,11 +85,7 @@ pub(in crate::rest) fn is_page_number(page: &Url, next: &Url, count: u64, record
     if page.origin() != next.origin() {
         return false;
     }
-    let follows = |old: Option<u64>, new: u64| match old {
-        Some(old) => new == old + 1 || count > 0 && new == old + count,
-        // The first page has no number: the next one is the second, or begins after its records.
-        None => new == 1 || new == 2 || records > 0 && new == records,
-    };
+    let follows = |old: Option<u64>, new: u64| follows(old, new, count, records);
     let before: Vec<_> = page.query_pairs().collect();
     let changed: Vec<_> = next.query_pairs().filter(|pair| !before.contains(pair)).collect();
     match changed.as_slice() {
@@ -100,6 +99,39 @@ pub(in crate::rest) fn is_page_number(page: &Url, next: &Url, count: u64, record
             }
         }
         _ => false,
+    }
+}
+
+/// Whether the token of the next page is a number that grows as those of pages and offsets do, as HubSpot's `after` of a search. `old` is the
+/// token of its own page. In a list whose keys count, a token may be the last key, or the next one: then it is none of them.
+pub(in crate::rest) fn is_page_number_token(
+    old: Option<&Value>,
+    token: &Value,
+    last_key: Option<&str>,
+    count: u64,
+    records: u64,
+) -> bool {
+    let number = |value: &Value| match value {
+        Value::String(text) => text.parse().ok().filter(|number: &u64| number.to_string() == *text),
+        value => value.as_u64(),
+    };
+    let Some(new) = number(token) else { return false };
+    let is_key = |key: u64| new == key || Some(new) == key.checked_add(1);
+    if last_key.and_then(|key| key.parse().ok()).is_some_and(is_key) {
+        return false;
+    }
+    match old {
+        Some(old) => number(old).is_some_and(|old| follows(Some(old), new, count, records)),
+        None => follows(None, new, count, records),
+    }
+}
+
+/// Whether a number follows on that of a page as those of pages and offsets do.
+fn follows(old: Option<u64>, new: u64, count: u64, records: u64) -> bool {
+    match old {
+        Some(old) => Some(new) == old.checked_add(1) || count > 0 && Some(new) == old.checked_add(count),
+        // The first page has no number: the next one is the second, or begins after its records.
+        None => new == 1 || new == 2 || records > 0 && new == records,
     }
 }
 
@@ -126,4 +158,32 @@ fn is_numbered_path(page: &Url, next: &Url, follows: impl Fn(Option<u64>, u64) -
 pub(in crate::rest) fn is_page_size(records: u64) -> bool {
     matches!(records, 10 | 15 | 20 | 25 | 30 | 40 | 50 | 60 | 75 | 80)
         || (records >= 100 && (records.is_multiple_of(100) || records.is_multiple_of(250)))
+}
+
+/// The parameters with the size of a page.
+const SIZES: [&str; 16] = [
+    "limit",
+    "per_page",
+    "perpage",
+    "page_size",
+    "pagesize",
+    "page[size]",
+    "page[limit]",
+    "size",
+    "count",
+    "max_results",
+    "maxresults",
+    "results_per_page",
+    "first",
+    "top",
+    "$top",
+    "take",
+];
+
+/// Whether a page has as many records as its URL asks for, or a number that looks like the size of a page.
+pub(in crate::rest) fn is_full_page(url: &Url, records: u64) -> bool {
+    let is_asked = |(name, value): (Cow<'_, str>, Cow<'_, str>)| {
+        SIZES.contains(&&*name.to_lowercase()) && value.parse() == Ok(records)
+    };
+    is_page_size(records) || records > 0 && url.query_pairs().any(is_asked)
 }

@@ -16,7 +16,7 @@ pub(super) fn headers(problems: &mut Problems<'_>, headers: &BTreeMap<String, St
         if SIGN_IN.iter().any(|other| name.eq_ignore_ascii_case(other)) {
             let help =
                 format!("move it to `auth` of the source: `auth = {{ header = {{ {name} = \"…\" }} }}`, or `bearer`");
-            problems.error(at.clone(), "a credential in `headers` is no secret", help);
+            problems.error(at.clone(), "a credential in `headers` is not kept secret", help);
         } else if http_name(name) {
             uses.check(problems, value, at.clone());
         } else {

@@ -17,8 +17,10 @@ mod tests;
 
 use std::collections::BTreeSet;
 
+#[cfg(test)]
+use self::drift::is_page_size;
 pub use self::drift::{Drift, drift};
-pub(super) use self::drift::{is_page_number, is_page_size};
+pub(super) use self::drift::{is_full_page, is_page_number, is_page_number_token};
 use self::problem::Problems;
 pub use self::problem::{Problem, Severity};
 use self::relations::depends_on;
@@ -39,7 +41,7 @@ pub fn check(api: &Api) -> Vec<Problem> {
         relations::check(&mut problems, stream, &at);
     }
     // A warning about what is wrong anyway would only distract.
-    if problems.all.is_empty() {
+    if problems.all.iter().all(|problem| problem.severity == Severity::Warning) {
         warnings::check(&mut problems);
     }
     // Of a default for all streams, each stream finds the same.

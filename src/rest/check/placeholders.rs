@@ -9,33 +9,50 @@ use super::super::file::closest;
 use super::super::get::Get;
 use super::super::place::Place;
 use super::super::stream::Stream;
+use super::super::template::Braced;
 use super::problem::Problems;
 use crate::stream::{PLAIN_NAME, is_plain};
 
 /// The placeholders that are no settings.
 pub(super) const BUILT_IN: [&str; 6] = ["resource", "parent", "since", "until", "key", "keys"];
 
-/// The words in braces, such as `since` and `parent.id`. Other braces are text.
+/// The words in braces, such as `since` and `parent.id`. Other braces are text, and so are doubled ones.
 pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
-    let is_word = |word: &&str| {
-        let is_start = |c: char| c.is_ascii_alphabetic() || c == '_';
-        word.split('.')
-            .all(|part| part.starts_with(is_start) && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
-    };
-    text.split('{').skip(1).filter_map(|after| after.split_once('}')).map(|(word, _)| word).filter(is_word)
+    Braced::all(text).filter(|braced| braced.pairs % 2 == 1).map(|braced| braced.word)
+}
+
+/// The words in doubled braces, which are text.
+pub(super) fn doubled(text: &str) -> impl Iterator<Item = &str> {
+    Braced::all(text).filter(|braced| braced.pairs % 2 == 0).map(|braced| braced.word)
+}
+
+/// What is wrong with a brace that is not one of a placeholder, and what to write; `None` for a text without such a brace.
+fn stray_brace(text: &str) -> Option<(String, &'static str)> {
+    let mut rest = text;
+    while let Some(braced) = Braced::first(rest).filter(|braced| !rest[..braced.range.start].contains(['{', '}'])) {
+        rest = &rest[braced.range.end..];
+    }
+    let at = rest.find(['{', '}'])?;
+    // From a brace that closes nothing, what comes before it says more.
+    let near = if rest[at..].starts_with('{') { &rest[at..] } else { &rest[..=at] };
+    let help = "write a placeholder as `{word}`, with letters, digits and `_`, and a word in braces that is text as `{{word}}`";
+    Some((format!("the brace in {near:?} belongs to no placeholder"), help))
+}
+
+/// Whether a text has a brace without its partner.
+fn has_single_brace(text: &str) -> bool {
+    let depth = text.chars().try_fold(0_u32, |depth, c| match c {
+        '{' => depth.checked_add(1),
+        '}' => depth.checked_sub(1),
+        _ => Some(depth),
+    });
+    depth != Some(0)
 }
 
 /// What is wrong with a placeholder that is written as other languages write it, and what to write.
 fn foreign_braces(text: &str) -> Option<(String, String)> {
-    let word = |before: &str, after: &str| {
-        words(text).find(|word| text.contains(&format!("{before}{{{word}}}{after}"))).map(str::to_owned)
-    };
-    let write = |word: &str| format!("write `{{{word}}}`");
-    if let Some(word) = word("{", "}") {
-        return Some((format!("`{{{{{word}}}}}` has two pairs of braces"), write(&word)));
-    }
-    let word = word("$", "")?;
-    Some((format!("`${{{word}}}` has a `$` before its braces"), write(&word)))
+    let word = words(text).find(|word| text.contains(&format!("${{{word}}}")))?;
+    Some((format!("`${{{word}}}` has a `$` before its braces"), format!("write `{{{word}}}`")))
 }
 
 /// What fills the placeholders of a text.
@@ -74,8 +91,43 @@ impl<'a> Uses<'a> {
         Self { is_auth: true, ..self }
     }
 
-    /// Checks that something fills each placeholder of a text.
+    /// Checks the braces of a text, and that something fills each of its placeholders.
     pub(super) fn check(&self, problems: &mut Problems<'_>, text: &str, at: Place) {
+        self.check_braces(problems, text, &at);
+        self.check_words(problems, text, &at);
+    }
+
+    /// Checks a path with its query. Before the query, braces are hardly ever text.
+    pub(super) fn check_path(&self, problems: &mut Problems<'_>, path: &str, at: &Place) {
+        let (steps, query) = path.split_once('?').unwrap_or((path, ""));
+        match stray_brace(steps) {
+            Some((message, help)) => problems.error(at.clone(), message, help),
+            None => doubled(steps).for_each(|word| warn_of_doubled(problems, word, at)),
+        }
+        self.check_braces(problems, query, at);
+        self.check_words(problems, path, at);
+    }
+
+    fn check_braces(&self, problems: &mut Problems<'_>, text: &str, at: &Place) {
+        // In a body, braces open and close in many other ways.
+        if !self.is_body
+            && has_single_brace(text)
+            && let Some((message, help)) = stray_brace(text)
+        {
+            problems.warn(at.clone(), message, help);
+        }
+        let settings = settings_in(problems.api);
+        let is_meant = |word: &str| {
+            BUILT_IN.contains(&word)
+                || word.starts_with("parent.")
+                || settings.contains(word)
+                || problems.api.settings.contains_key(word)
+        };
+        let meant: Vec<&str> = doubled(text).filter(|word| is_meant(word)).collect();
+        meant.into_iter().for_each(|word| warn_of_doubled(problems, word, at));
+    }
+
+    fn check_words(&self, problems: &mut Problems<'_>, text: &str, at: &Place) {
         if let Some((message, help)) = foreign_braces(text) {
             problems.error(at.clone(), message, help);
         }
@@ -92,7 +144,7 @@ impl<'a> Uses<'a> {
         let (first, field) = word.split_once('.').map_or((word, None), |(first, field)| (first, Some(field)));
         if field.is_some() && first != "parent" {
             return nothing(match self.is_body {
-                true => "write spaces within the braces if it is not a placeholder",
+                true => "double the braces if it is not a placeholder",
                 false => "write `{parent.field}` for a field of the parent, and a setting without a dot",
             });
         }
@@ -164,19 +216,23 @@ impl<'a> Uses<'a> {
             return Some((
                 format!("nothing fills `{{{word}}}`"),
                 format!(
-                    "write `{{ {word} }}` if it is not a placeholder, or declare a setting: `settings.{word} = {{ help = \"…\" }}`"
+                    "write `{{{{{word}}}}}` if it is not a placeholder, or declare a setting: `settings.{word} = {{ help = \"…\" }}`"
                 ),
             ));
         }
         (!is_plain(word)).then(|| {
             (
                 format!("the setting `{{{word}}}` has a name that is not allowed"),
-                format!(
-                    "name it with {PLAIN_NAME}; write `{{ {word} }}`, with spaces, for braces that are no placeholder"
-                ),
+                format!("name it with {PLAIN_NAME}; write `{{{{{word}}}}}` for a word in braces that is text"),
             )
         })
     }
+}
+
+/// Says that doubled braces, as placeholders have them in other languages, are text.
+fn warn_of_doubled(problems: &mut Problems<'_>, word: &str, at: &Place) {
+    let message = format!("`{{{{{word}}}}}` is the text `{{{word}}}`, and no placeholder");
+    problems.warn(at.clone(), message, format!("write `{{{word}}}` for the value"));
 }
 
 /// Whether `auth` sends this setting only as a name, which need not be a secret.

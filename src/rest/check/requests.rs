@@ -13,7 +13,7 @@ use super::problem::Problems;
 pub(super) fn check(problems: &mut Problems<'_>, stream: &Stream, at: &Place) {
     let uses = Uses::list(stream);
     path(problems, &stream.path, at.clone().key("path"));
-    uses.check(problems, &stream.path, at.clone().key("path"));
+    uses.check_path(problems, &stream.path, &at.clone().key("path"));
     for (name, value) in &stream.query {
         uses.check(problems, value, at.clone().key("query").key(name));
     }
@@ -38,22 +38,12 @@ fn path(problems: &mut Problems<'_>, path: &str, at: Place) {
         problems.error(at, "the path has a fragment, which is never sent", "remove `#` and what follows");
     } else if steps(path).contains(char::is_whitespace) {
         problems.error(at, "the path has a space", "remove it, or write `%20`");
-    } else if has_stray_brace(steps(path)) {
-        let help = "write a placeholder as `{word}`, with letters, digits and `_`";
-        problems.error(at, "a brace in the path belongs to no placeholder", help);
     }
 }
 
 /// The path without its query, which may have any text.
 fn steps(path: &str) -> &str {
     path.split('?').next().unwrap_or_default()
-}
-
-/// Whether a text has a brace that is not one of a placeholder.
-fn has_stray_brace(text: &str) -> bool {
-    let rest = words(text).fold(text.to_owned(), |rest, word| rest.replacen(&format!("{{{word}}}"), "", 1));
-    // Two pairs of braces are another mistake.
-    rest.contains(['{', '}']) && !text.contains("{{")
 }
 
 /// Checks the texts of a body.
@@ -160,7 +150,7 @@ fn continuation(problems: &mut Problems<'_>, stream: &Stream, at: &Place) {
 fn check_get(problems: &mut Problems<'_>, stream: &Stream, get: &Get, at: &Place) {
     let uses = Uses::list(stream).get(get);
     path(problems, &get.path, at.clone().key("path"));
-    uses.check(problems, &get.path, at.clone().key("path"));
+    uses.check_path(problems, &get.path, &at.clone().key("path"));
     if let Some(body) = &get.body {
         check_body(problems, body, &at.clone().key("body"), uses.in_body());
     }

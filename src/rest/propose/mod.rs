@@ -11,12 +11,14 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use self::fields::{Fields, Records};
 use self::pages::Pages;
+use self::proposal::SignIn;
 pub use self::proposal::{Finding, Proposal, Sample};
 use super::stream::Stream;
+use super::template::literal;
 
 /// Proposes the description of the list that the answer is a page of.
 pub fn propose(sample: &Sample) -> Proposal {
@@ -25,17 +27,17 @@ pub fn propose(sample: &Sample) -> Proposal {
     let (path, cursor) = fields::take_cursor(&path);
     let mut proposal = Proposal {
         base_url,
-        stream: Stream::new("records", path),
+        stream: Stream { body: sample.posted.as_ref().map(literals), ..Stream::new("records", literal(&path)) },
         findings: Vec::new(),
         doubts: Vec::new(),
         has_code: false,
-        auth: secret.map(|name| format!("{{ query = {{ {} = \"{{token}}\" }} }}", quote::key(&name))),
+        auth: secret.map(|name| SignIn::by("query", &name)),
         headers: BTreeMap::new(),
     };
     let records = Records::find(&sample.body, &sample.url);
     proposal.stream.name = stream_name(&sample.url, &records);
     proposal.records(&records);
-    let fields = Fields::find(&records, cursor.as_ref().map(|(_, format)| *format));
+    let fields = Fields::find(&records, cursor.as_ref().map(|(_, format)| *format), &sample.url);
     proposal.key(&fields);
     proposal.time(&fields, cursor, records.is_list);
     proposal.order(&fields, &sample.url);
@@ -83,6 +85,19 @@ impl Proposal {
             self.found("errors", "/ok: a flag of success, so that /error may have the code of an error");
         }
     }
+}
+
+/// A body whose texts are templates that stand for themselves.
+fn literals(body: &Map<String, Value>) -> Map<String, Value> {
+    fn of(value: &Value) -> Value {
+        match value {
+            Value::String(text) => literal(text).into(),
+            Value::Array(list) => list.iter().map(of).collect(),
+            Value::Object(map) => literals(map).into(),
+            other => other.clone(),
+        }
+    }
+    body.iter().map(|(name, value)| (name.clone(), of(value))).collect()
 }
 
 /// Parameters that sign in.

@@ -1,8 +1,8 @@
 //! How an answer seems to continue.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::super::check::{is_page_number, is_page_size};
+use super::super::check::{is_full_page, is_page_number, is_page_number_token};
 use super::super::fields::escaped;
 use super::super::paginate::{Paginate, Paging};
 use super::fields::{Fields, Records};
@@ -97,15 +97,31 @@ impl Pages {
             );
         }
         if let Some((token, to)) = beside.iter().find_map(|beside| token(beside, &sample.url)) {
-            let doubt = format!("look up the parameter that takes the token; {to:?} is a guess");
-            let found = format!("{}: a token for the next page", token.pointer);
+            let doubt = match sample.posted {
+                Some(_) => "look up where the body takes the token; `to` is a guess".to_owned(),
+                None => format!("look up the parameter that takes the token; {to:?} is a guess"),
+            };
+            let count = u64::try_from(records.all.len()).unwrap_or(u64::MAX);
+            let last_key = records.all.last().zip(fields.key.as_ref()).and_then(|(last, key)| {
+                let key = key.strip_prefix('/').and_then(|name| last.get(name))?;
+                Some(key.as_str().map_or_else(|| key.to_string(), str::to_owned))
+            });
+            let found = match is_page_number_token(None, token.value, last_key.as_deref(), count, count) {
+                true => format!(
+                    "{}: a token that is the number of the next page: records that change meanwhile move between pages",
+                    token.pointer
+                ),
+                false => format!("{}: a token for the next page", token.pointer),
+            };
             return flags(Paging::Token { token: token.pointer.clone(), to }, found, Some(doubt));
         }
         let parameter = |names: &[&str]| {
             let query = sample.url.split_once('?').map_or("", |(_, query)| query);
             let in_url = query.split('&').filter_map(|pair| pair.split('=').next());
             let in_url = in_url.map(str::to_owned).find(|name| names.contains(&&*name.to_lowercase()));
-            in_url.or_else(|| {
+            let in_posted =
+                || sample.posted.iter().flat_map(Map::keys).find(|name| names.contains(&&*name.to_lowercase()));
+            in_url.or_else(|| in_posted().cloned()).or_else(|| {
                 let in_body =
                     |beside: &&Beside<'_>| beside.value.is_u64() && names.contains(&&*beside.name.to_lowercase());
                 beside.iter().find(in_body).map(|beside| beside.name.clone())
@@ -123,14 +139,17 @@ impl Pages {
         }
         if more.is_some() || done.is_some() {
             let last = fields.key.clone().unwrap_or_else(|| "/id".to_owned());
-            let doubt =
-                "look up the parameter that takes the key of the last record; \"starting_after\" is a guess".to_owned();
+            let doubt = match sample.posted {
+                Some(_) => "look up where the body takes the key of the last record; `to` is a guess",
+                None => "look up the parameter that takes the key of the last record; \"starting_after\" is a guess",
+            };
+            let doubt = doubt.to_owned();
             let flag = more.or(done).map(|flag| flag.pointer.clone()).unwrap_or_default();
             let found = format!("{flag}: a flag, and no token or URL: the key of the last record may be one");
             return flags(Paging::Last { last, to: "starting_after".to_owned() }, found, Some(doubt));
         }
         let count = u64::try_from(records.all.len()).unwrap_or(u64::MAX);
-        let doubt = match is_page_size(count) {
+        let doubt = match Url::parse(&sample.url).is_ok_and(|url| is_full_page(&url, count)) {
             true => format!("{count} records look like the first page of several: look up how the list continues"),
             false => "look up how the list continues; write \"none\" if the answer always has all records".to_owned(),
         };
@@ -209,13 +228,24 @@ impl Proposal {
         if let Some(doubt) = &pages.doubt {
             self.doubt("paginate", doubt.clone());
         }
-        if let Paging::Offset(name) | Paging::Page(name) = &pages.by {
-            self.stream.path = without_parameter(&self.stream.path, name);
+        let mut by = pages.by.clone();
+        let mut is_in_path = false;
+        if let Paging::Offset(name) | Paging::Page(name) = &by {
+            let path = without_parameter(&self.stream.path, name);
+            is_in_path = path != self.stream.path;
+            self.stream.path = path;
+        }
+        if let Some(body) = &self.stream.body
+            && !is_in_path
+            && let Paging::Token { to, .. } | Paging::Last { to, .. } | Paging::Offset(to) | Paging::Page(to) = &mut by
+        {
+            // GraphQL takes what varies as variables.
+            let around = if body.get("variables").is_some_and(Value::is_object) { "/variables" } else { "" };
+            *to = format!("{around}/{}", escaped(to));
         }
         // Without the key, `check` warns.
-        if pages.by != Paging::None {
-            self.stream.paginate =
-                Some(Paginate { by: pages.by.clone(), more: pages.more.clone(), done: pages.done.clone() });
+        if by != Paging::None {
+            self.stream.paginate = Some(Paginate { by, more: pages.more.clone(), done: pages.done.clone() });
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::super::stream::Stream;
+use super::super::template::literal;
 use super::quote;
 
 /// One answer of an API.
@@ -17,18 +18,27 @@ pub struct Sample {
     pub link: Option<String>,
     /// The body.
     pub body: Value,
+    /// The body of the request, if it was a POST.
+    pub posted: Option<Map<String, Value>>,
 }
 
 impl Sample {
     /// An answer without a link to a next page.
     pub fn new(url: impl Into<String>, body: Value) -> Self {
-        Self { url: url.into(), link: None, body }
+        Self { url: url.into(), link: None, body, posted: None }
     }
 
     /// Sets the URL of the next page, from the header `Link`.
     #[must_use]
     pub fn link(mut self, next: impl Into<String>) -> Self {
         self.link = Some(next.into());
+        self
+    }
+
+    /// Sets the body of the request, which was a POST.
+    #[must_use]
+    pub fn posted(mut self, body: Map<String, Value>) -> Self {
+        self.posted = Some(body);
         self
     }
 }
@@ -41,6 +51,22 @@ pub struct Finding {
     pub key: &'static str,
     /// What was found, and where.
     pub found: String,
+}
+
+/// How a request signed in.
+#[derive(Debug, Clone)]
+pub(super) struct SignIn {
+    /// The value of `auth`.
+    pub(super) toml: String,
+    /// The settings in it.
+    pub(super) settings: Vec<&'static str>,
+}
+
+impl SignIn {
+    /// With a header or a parameter of this name; `way` is the key of `auth`.
+    pub(super) fn by(way: &str, name: &str) -> Self {
+        Self { toml: format!("{{ {way} = {{ {} = \"{{token}}\" }} }}", quote::key(name)), settings: vec!["token"] }
+    }
 }
 
 /// What one answer suggests. A person must check it: an answer shows what is, and not what may come.
@@ -57,8 +83,8 @@ pub struct Proposal {
     pub(super) doubts: Vec<(&'static str, String)>,
     /// Whether the body has a flag of success and may have the code of an error, as Slack's.
     pub(super) has_code: bool,
-    /// How the request signed in, as TOML.
-    pub(super) auth: Option<String>,
+    /// How the request signed in.
+    pub(super) auth: Option<SignIn>,
     /// The other headers of the request.
     pub(super) headers: BTreeMap<String, String>,
 }
@@ -67,21 +93,37 @@ impl Proposal {
     /// The request was signed in with a bearer token.
     #[must_use]
     pub fn bearer(mut self) -> Self {
-        self.auth = Some("{ bearer = \"{token}\" }".to_owned());
+        self.auth = Some(SignIn { toml: "{ bearer = \"{token}\" }".to_owned(), settings: vec!["token"] });
+        self
+    }
+
+    /// The request was signed in with a user name and a password. A value that is not a secret is given.
+    #[must_use]
+    pub fn basic(mut self, user: Option<&str>, password: Option<&str>) -> Self {
+        // With one secret, it is a key in the place of the user name.
+        let names = if password.is_some() { ["token", "password"] } else { ["user", "password"] };
+        let parts = [user, password].into_iter().zip(names);
+        let settings = parts.clone().filter(|(text, _)| text.is_none()).map(|(_, name)| name).collect();
+        let texts = parts.map(|(text, name)| match text {
+            Some(text) => quote::quoted(&literal(text)),
+            None => format!("\"{{{name}}}\""),
+        });
+        let texts: Vec<String> = texts.collect();
+        self.auth = Some(SignIn { toml: format!("{{ basic = [{}] }}", texts.join(", ")), settings });
         self
     }
 
     /// The request was signed in with this header.
     #[must_use]
     pub fn secret_header(mut self, name: &str) -> Self {
-        self.auth = Some(format!("{{ header = {{ {} = \"{{token}}\" }} }}", quote::key(name)));
+        self.auth = Some(SignIn::by("header", name));
         self
     }
 
     /// The request had this header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.insert(name.to_owned(), value.to_owned());
+        self.headers.insert(name.to_owned(), literal(value));
         self
     }
 

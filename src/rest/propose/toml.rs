@@ -6,17 +6,21 @@ use super::super::paginate::{Paginate, Paging};
 use super::super::stream::Stream;
 use super::super::time::TimeFormat;
 use super::super::version::Order;
-use super::proposal::Proposal;
-use super::quote::{key, quoted};
+use super::proposal::{Proposal, SignIn};
+use super::quote::{key, quoted, table};
 
 impl Proposal {
     /// The stream as a `[[stream]]` of a description, with a comment at each guess.
     pub fn stream_toml(&self) -> String {
-        let Stream { name, path, records, key, version, cursor, since, order, deleted, paginate, .. } = &self.stream;
+        let Stream { name, path, body, records, key, version, cursor, since, order, deleted, paginate, .. } =
+            &self.stream;
         let mut lines = vec![("", "[[stream]]".to_owned())];
         let mut line = |key: &'static str, value: String| lines.push((key, format!("{key} = {value}")));
         line("name", quoted(name));
         line("path", quoted(path));
+        if let Some(body) = body {
+            line("body", table(body));
+        }
         if !records.is_empty() {
             line("records", quoted(records));
         }
@@ -76,11 +80,15 @@ impl Proposal {
         let _ = writeln!(text, "name = {}", quoted(name));
         let _ = writeln!(text, "base_url = {}", quoted(&self.base_url));
         let _ = match &self.auth {
-            Some(auth) => writeln!(text, "auth = {auth}  # the value of {}", variable(name)),
+            Some(SignIn { toml, settings }) => {
+                let variables: Vec<String> = settings.iter().map(|setting| variable(name, setting)).collect();
+                let values = if variables.len() == 1 { "value" } else { "values" };
+                writeln!(text, "auth = {toml}  # the {values} of {}", variables.join(" and "))
+            }
             None => writeln!(
                 text,
                 "# auth = {{ bearer = \"{{token}}\" }}  # if it needs one: the value of {}",
-                variable(name)
+                variable(name, "token")
             ),
         };
         if !self.headers.is_empty() {
@@ -127,7 +135,7 @@ get = "/tickets/{{key}}"  # one record, so that a reconcile run can tell what is
 "#,
             head(name),
             quoted(name),
-            variable(name),
+            variable(name, "token"),
         )
     }
 }
@@ -138,9 +146,9 @@ fn head(name: &str) -> String {
     )
 }
 
-/// The variable with the token.
-fn variable(name: &str) -> String {
-    format!("{}_TOKEN", name.to_uppercase())
+/// The variable with the value of a setting.
+fn variable(name: &str, setting: &str) -> String {
+    format!("{}_{}", name.to_uppercase(), setting.to_uppercase())
 }
 
 fn list(texts: &[&str]) -> String {

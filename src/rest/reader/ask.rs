@@ -138,7 +138,7 @@ impl Asker {
 
     /// What the description says about an error.
     fn rejected(&self, response: &Response, code: Option<String>, is_first: bool) -> Result<Attempt> {
-        let error = error_of(response, code.as_deref());
+        let error = error_of(response, code.as_deref(), self.stream.parent.is_some());
         let Some((action, by)) = self.stream.errors.action(response.status(), code.as_deref()) else {
             return Err(advised(error, code.as_deref()));
         };
@@ -167,9 +167,9 @@ impl Asker {
 }
 
 /// The error that a response is: that of its status, or of a code in it.
-fn error_of(response: &Response, code: Option<&str>) -> Error {
+fn error_of(response: &Response, code: Option<&str>, is_child: bool) -> Error {
     let error = match code.filter(|_| response.status() < 400) {
-        Some(code) => refused(response, code),
+        Some(code) => refused(response, code, is_child),
         None => response.rejection(),
     };
     match code {
@@ -178,12 +178,16 @@ fn error_of(response: &Response, code: Option<&str>) -> Error {
     }
 }
 
-/// The error of a code in a successful response.
-fn refused(response: &Response, code: &str) -> Error {
+/// The error of a code in a successful response. Of a parent that is not found, the engine leaves the children as they are: only the
+/// description says whether a code means that.
+fn refused(response: &Response, code: &str, is_child: bool) -> Error {
     let status = response.status();
-    let (kind, help) = match is_about_credentials(code) {
-        true => (ErrorKind::Authentication, "check the credentials: they may be wrong, expired or revoked"),
-        false => (ErrorKind::InvalidData, "look the code up in the documentation of the API"),
+    let (kind, help) = if is_about_credentials(code) {
+        (ErrorKind::Authentication, "check the credentials: they may be wrong, expired or revoked")
+    } else if is_about_absence(code) && !is_child {
+        (ErrorKind::NotFound, "check the name, and what the credentials may read")
+    } else {
+        (ErrorKind::InvalidData, "look the code up in the documentation of the API")
     };
     Error::new(kind, format!("the server refuses the request: it answers {status} with the code {code:?}"))
         .with_status(status)
@@ -203,6 +207,12 @@ fn advised(error: Error, code: Option<&str>) -> Error {
         "{first}; if the answer means something else, say so: `errors = {{ {by} = \"skip\" }}`, or `wait`, `retry`, `empty`, `gone`, \
          `restart`, `split`"
     ))
+}
+
+/// Whether a code says that what was asked for does not exist, as `channel_not_found` and `NotFound` do. Tokens of pages are others.
+fn is_about_absence(code: &str) -> bool {
+    let letters: String = code.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+    letters.contains("notfound") && !["page", "cursor", "token", "next"].iter().any(|word| letters.contains(word))
 }
 
 /// Whether a code says that the credentials are not accepted, as `invalid_auth` and `token_revoked` do. Tokens of pages are others.

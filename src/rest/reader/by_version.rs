@@ -11,156 +11,299 @@ use std::collections::HashSet;
 
 use async_stream::try_stream;
 use futures::StreamExt;
-use jiff::Timestamp;
 
+use super::super::time::now;
 use super::ask::Answer;
 use super::list::{End, Reading};
-use super::page::{Next, Progress};
+use super::page::{Next, Page, Progress};
 use super::position::Position;
+use super::request::Prepared;
 use crate::record::content_hash;
-use crate::{Batch, BatchStream};
+use crate::{Batch, BatchStream, Error, Result};
 
 impl Reading {
     /// Reads a list in the order of versions. Pages with numbers drift while rows change: such a list is asked for again from the last
     /// version of each page.
-    pub(super) fn by_version(mut self) -> BatchStream {
+    pub(super) fn by_version(self) -> BatchStream {
         try_stream! {
-            let plan = self.reader.plan.clone();
-            let format = plan.since.format;
-            let (start, has_start) = self.start()?;
-            let now = Timestamp::now().as_microsecond();
-            let overlap = self.overlap();
-            let mut anchor = self.position.mark.map(|mark| mark.saturating_sub(overlap));
-            if has_start {
-                anchor = anchor.or(Some(start));
-            }
-            let (mut newest, mut started, mut restarts) = (self.position.mark, None, 0);
-            // The rows that have the version of the anchor, as far as they are known.
-            let mut tied: HashSet<[u8; 16]> = HashSet::new();
-            let mut written = self.position.mark;
-            let (mut excludes, mut is_again) = (false, false);
+            let mut list = VersionList::new(self)?;
             'questions: loop {
-                let asked = anchor.map(|anchor| if excludes && is_again { format.before(anchor) } else { anchor });
-                let prepared = self.question(asked, None, start)?;
-                let base = format.floor(anchor.unwrap_or(start));
-                let (mut progress, mut at) = (Progress::default(), None::<Next>);
-                let (mut furthest, mut previous, mut unknown) = (base, None::<i64>, [0_u64; 2]);
-                let mut last_page: Vec<([u8; 16], i64)> = Vec::new();
-                let ending = loop {
-                    let (page, next) = match self.ask(&prepared, at.as_ref(), &mut progress).await? {
-                        Answer::Page(page, next) => (page, next),
-                        Answer::Empty => break End::Complete,
-                        Answer::Skip(error) => {
-                            self.skipped(error)?;
-                            return;
-                        }
-                        Answer::Gone(error) => Err(self.gone(&error))?,
-                        Answer::Restart(error) => {
-                            self.restarted(&mut restarts, error)?;
-                            if format.floor(furthest) > base {
-                                break End::Anchor;
+                let mut question = list.question()?;
+                let end = loop {
+                    match list.next_page(&mut question).await? {
+                        Step::Page(batch, end) => {
+                            if let Some(batch) = batch {
+                                yield batch;
                             }
-                            (progress, at, previous) = (Progress::default(), None, None);
-                            continue;
-                        }
-                        Answer::Split(error) => break End::Capped(error),
-                    };
-                    let keys = || page.rows.iter().filter_map(|row| Some(content_hash(&row.content.as_ref().ok()?.key)));
-                    let is_first = is_again && progress.pages == 1 && !excludes && !tied.is_empty();
-                    if is_first && !keys().any(|key| tied.contains(&key)) {
-                        // They may also have changed meanwhile: then an earlier question shows the same once more.
-                        excludes = true;
-                        continue 'questions;
-                    }
-                    if progress.pages == 1 {
-                        self.check_since(&page.rows)?;
-                    }
-                    let began = *started.get_or_insert(Self::started(page.date, now));
-                    last_page.clear();
-                    for row in &page.rows {
-                        if let Some(value) = row.since {
-                            if previous.is_some_and(|previous| previous.saturating_sub(overlap) > value) {
-                                let help = "let the request sort the list, or remove `order = \"version\"`";
-                                let order = "by its version, the oldest first";
-                                Err(self.unsorted(order, previous.unwrap_or_default(), value, help))?;
+                            if let Some(end) = end {
+                                break end;
                             }
-                            previous = previous.max(Some(value));
-                            furthest = furthest.max(value);
                         }
-                        if let Ok(record) = &row.content {
-                            let key = content_hash(&record.key);
-                            let value = row.since.unwrap_or(base);
-                            let is_later = format.floor(value) > base;
-                            unknown[usize::from(is_later)] += u64::from(tied.insert(key));
-                            last_page.push((key, value));
-                        }
+                        Step::End(end) => break end,
+                        Step::StartOver => {}
+                        Step::AskAgain => continue 'questions,
+                        Step::Skip => return,
                     }
-                    let has_advanced = format.floor(furthest) > base;
-                    // Among tied rows, pages drift until a pass has brought nothing new.
-                    let is_certain = !(progress.is_numbered && progress.pages > 1);
-                    if is_certain && previous.is_some() {
-                        newest = newest.max(Some(furthest));
-                    }
-                    let is_past_start = format.is_instant() && furthest > began;
-                    let mut batch = self.batch(page.rows, began).await?;
-                    if batch.offered() > 0 {
-                        if newest.is_some() {
-                            batch = batch.checkpoint(Position::mark(newest).checkpoint()?);
-                            written = newest;
-                        }
-                        yield batch;
-                    }
-                    if next == Next::End {
-                        break if self.is_capped(&progress) { End::Capped(self.cap_error(&progress)) } else { End::Complete };
-                    }
-                    if self.is_capped(&progress) {
-                        break End::Capped(self.cap_error(&progress));
-                    }
-                    if progress.is_numbered && has_advanced {
-                        break End::Anchor;
-                    }
-                    if !progress.is_numbered && is_past_start {
-                        break End::Complete;
-                    }
-                    at = Some(next);
                 };
-                let has_drifted = progress.is_numbered && progress.pages > 1 && !matches!(ending, End::Capped(_));
-                let values = || last_page.iter().map(|(_, value)| format.floor(*value));
-                let later = values().filter(|value| *value > base).min().filter(|_| values().any(|value| value == base));
-                let [tied_rows, later_rows] = unknown;
-                if has_drifted && (tied_rows > 0 || later.is_none() && later_rows > 0) {
-                    continue;
-                }
-                let (furthest, ending) = match later.filter(|_| has_drifted) {
-                    Some(later) => (later, End::Anchor),
-                    None => (furthest, ending),
-                };
-                if furthest > base || progress.records > 0 && newest.is_some() {
-                    newest = newest.max(Some(furthest));
-                }
-                let next_anchor = format.floor(furthest);
-                match ending {
-                    End::Complete => break,
-                    End::Capped(error) if next_anchor <= base => Err(error.with_help(
-                        "ask for smaller parts: more records than `cap` have the same version, so that no question gets past them",
-                    ))?,
-                    End::Capped(_) | End::Anchor => {
-                        if started.is_some_and(|started| format.is_instant() && furthest > started) {
-                            break;
-                        }
-                        tied = last_page
-                            .iter()
-                            .filter(|(_, value)| format.floor(*value) == next_anchor)
-                            .map(|(key, _)| *key)
-                            .collect();
-                        (anchor, is_again) = (Some(next_anchor), true);
-                    }
+                if list.judge(&question, end)? == Verdict::Complete {
+                    break;
                 }
             }
-            if newest != written {
-                yield Batch::new().checkpoint(Position::mark(newest).checkpoint()?);
+            if let Some(batch) = list.last_mark()? {
+                yield batch;
             }
         }
         .boxed()
     }
+}
+
+/// A list in the order of versions, as far as it was read.
+struct VersionList {
+    reading: Reading,
+    /// The first value of all.
+    start: i64,
+    /// When the read began, by this machine's clock.
+    now: i64,
+    overlap: i64,
+    /// The version to ask from; `None`: from the beginning.
+    anchor: Option<i64>,
+    /// The newest version up to which nothing is missing.
+    newest: Option<i64>,
+    /// The last mark that a batch has carried.
+    written: Option<i64>,
+    /// When the read began, by the server's clock.
+    started: Option<i64>,
+    restarts: u32,
+    /// The rows that have the version of the anchor, as far as they are known.
+    tied: HashSet<[u8; 16]>,
+    /// Whether the filter leaves out the version that it names.
+    excludes: bool,
+    /// Whether an earlier question has led to the anchor.
+    is_again: bool,
+}
+
+/// One question, and the pages of its answer so far.
+struct Question {
+    prepared: Prepared,
+    /// The version that is asked from, as the filter takes it.
+    base: i64,
+    progress: Progress,
+    /// Where the next page is.
+    at: Option<Next>,
+    /// The newest version of all pages.
+    furthest: i64,
+    /// The newest version since the list began again.
+    previous: Option<i64>,
+    /// The numbers of rows that were not known before: those of the version `base`, and those of later ones.
+    unknown: [u64; 2],
+    /// The keys and the versions on the last page.
+    last_page: Vec<([u8; 16], i64)>,
+}
+
+/// What the answer to one request brings.
+enum Step {
+    /// The rows of a page, and the end of the question if it is the last one.
+    Page(Option<Batch>, Option<End>),
+    End(End),
+    /// The pages begin again.
+    StartOver,
+    /// The question has to be asked in another way.
+    AskAgain,
+    /// The list stays as it is.
+    Skip,
+}
+
+/// What follows from the pages of a question.
+#[derive(PartialEq)]
+enum Verdict {
+    Complete,
+    /// There may be more: ask again, from the anchor.
+    AskAgain,
+}
+
+impl VersionList {
+    fn new(reading: Reading) -> Result<Self> {
+        let (start, has_start) = reading.start()?;
+        let (mark, overlap) = (reading.position.mark, reading.overlap());
+        let anchor = mark.map(|mark| mark.saturating_sub(overlap)).or(has_start.then_some(start));
+        Ok(Self {
+            reading,
+            start,
+            now: now(),
+            overlap,
+            anchor,
+            newest: mark,
+            written: mark,
+            started: None,
+            restarts: 0,
+            tied: HashSet::new(),
+            excludes: false,
+            is_again: false,
+        })
+    }
+
+    /// The question from the anchor on.
+    fn question(&mut self) -> Result<Question> {
+        let format = self.reading.plan().since.format;
+        let is_earlier = self.excludes && self.is_again;
+        let asked = self.anchor.map(|anchor| if is_earlier { format.before(anchor) } else { anchor });
+        let base = format.floor(self.anchor.unwrap_or(self.start));
+        Ok(Question {
+            prepared: self.reading.question(asked, None, self.start)?,
+            base,
+            progress: Progress::default(),
+            at: None,
+            furthest: base,
+            previous: None,
+            unknown: [0; 2],
+            last_page: Vec::new(),
+        })
+    }
+
+    /// Asks for the next page of a question.
+    async fn next_page(&mut self, question: &mut Question) -> Result<Step> {
+        let format = self.reading.plan().since.format;
+        match self.reading.ask(&question.prepared, question.at.as_ref(), &mut question.progress).await? {
+            Answer::Page(page, next) => self.read_page(question, page, next).await,
+            Answer::Empty => Ok(Step::End(End::Complete)),
+            Answer::Skip(error) => {
+                self.reading.skipped(error)?;
+                Ok(Step::Skip)
+            }
+            Answer::Gone(error) => Err(self.reading.gone(&error)),
+            Answer::Restart(error) => {
+                self.reading.restarted(&mut self.restarts, error)?;
+                if format.floor(question.furthest) > question.base {
+                    return Ok(Step::End(End::Anchor));
+                }
+                (question.progress, question.at, question.previous) = (Progress::default(), None, None);
+                Ok(Step::StartOver)
+            }
+            Answer::Split(error) => Ok(Step::End(End::Capped(error))),
+        }
+    }
+
+    /// Reads the rows of a page, and finds out whether the question ends with it.
+    async fn read_page(&mut self, question: &mut Question, page: Page, next: Next) -> Result<Step> {
+        let format = self.reading.plan().since.format;
+        let mut keys = page.rows.iter().filter_map(|row| Some(content_hash(&row.content.as_ref().ok()?.key)));
+        let is_first = self.is_again && question.progress.pages == 1 && !self.excludes && !self.tied.is_empty();
+        if is_first && !keys.any(|key| self.tied.contains(&key)) {
+            // They may also have changed meanwhile: then an earlier question shows the same once more.
+            self.excludes = true;
+            return Ok(Step::AskAgain);
+        }
+        if question.progress.pages == 1 {
+            self.reading.check_since(&page.rows)?;
+        }
+        let began = *self.started.get_or_insert(Reading::started(page.date, self.now));
+        self.add_rows(question, &page)?;
+        let progress = &question.progress;
+        let has_advanced = format.floor(question.furthest) > question.base;
+        // Among tied rows, pages drift until a pass has brought nothing new.
+        let is_certain = !(progress.is_numbered && progress.pages > 1);
+        if is_certain && question.previous.is_some() {
+            self.newest = self.newest.max(Some(question.furthest));
+        }
+        let is_past_start = format.is_instant() && question.furthest > began;
+        let batch = self.reading.batch(page.rows, began).await?;
+        let batch = if batch.offered() > 0 { Some(self.with_mark(batch)?) } else { None };
+        let is_capped = self.reading.is_capped(progress);
+        let end = if is_capped {
+            Some(End::Capped(self.reading.cap_error(progress)))
+        } else if next == Next::End {
+            Some(End::Complete)
+        } else if progress.is_numbered && has_advanced {
+            Some(End::Anchor)
+        } else if !progress.is_numbered && is_past_start {
+            Some(End::Complete)
+        } else {
+            None
+        };
+        question.at = Some(next);
+        Ok(Step::Page(batch, end))
+    }
+
+    /// Takes note of the versions and the keys on a page.
+    fn add_rows(&mut self, question: &mut Question, page: &Page) -> Result<()> {
+        let format = self.reading.plan().since.format;
+        question.last_page.clear();
+        for row in &page.rows {
+            if let Some(value) = row.since {
+                if let Some(previous) =
+                    question.previous.filter(|previous| previous.saturating_sub(self.overlap) > value)
+                {
+                    let help = "let the request sort the list, or remove `order = \"version\"`";
+                    return Err(self.reading.unsorted("by its version, the oldest first", previous, value, help));
+                }
+                question.previous = question.previous.max(Some(value));
+                question.furthest = question.furthest.max(value);
+            }
+            if let Ok(record) = &row.content {
+                let key = content_hash(&record.key);
+                let value = row.since.unwrap_or(question.base);
+                let is_later = format.floor(value) > question.base;
+                question.unknown[usize::from(is_later)] += u64::from(self.tied.insert(key));
+                question.last_page.push((key, value));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the mark to rows up to which nothing is missing.
+    fn with_mark(&mut self, batch: Batch) -> Result<Batch> {
+        if self.newest.is_none() {
+            return Ok(batch);
+        }
+        self.written = self.newest;
+        Ok(batch.checkpoint(Position::mark(self.newest).checkpoint()?))
+    }
+
+    /// Decides whether the pages of a question were all that there is, and from where to ask again otherwise.
+    ///
+    /// # Errors
+    /// That of a cap which no question gets past.
+    fn judge(&mut self, question: &Question, end: End) -> Result<Verdict> {
+        let format = self.reading.plan().since.format;
+        let Question { base, progress, unknown, last_page, .. } = question;
+        let has_drifted = progress.is_numbered && progress.pages > 1 && !matches!(end, End::Capped(_));
+        let values = || last_page.iter().map(|(_, value)| format.floor(*value));
+        let later = values().filter(|value| value > base).min().filter(|_| values().any(|value| value == *base));
+        let [tied_rows, later_rows] = *unknown;
+        if has_drifted && (tied_rows > 0 || later.is_none() && later_rows > 0) {
+            return Ok(Verdict::AskAgain);
+        }
+        let (furthest, end) = match later.filter(|_| has_drifted) {
+            Some(later) => (later, End::Anchor),
+            None => (question.furthest, end),
+        };
+        if furthest > *base || progress.records > 0 && self.newest.is_some() {
+            self.newest = self.newest.max(Some(furthest));
+        }
+        let next_anchor = format.floor(furthest);
+        match end {
+            End::Complete => return Ok(Verdict::Complete),
+            End::Capped(error) if next_anchor <= *base => return Err(past_no_cap(error)),
+            End::Capped(_) | End::Anchor => {}
+        }
+        if self.started.is_some_and(|started| format.is_instant() && furthest > started) {
+            return Ok(Verdict::Complete);
+        }
+        let is_tied = |value: i64| format.floor(value) == next_anchor;
+        self.tied = last_page.iter().filter(|(_, value)| is_tied(*value)).map(|(key, _)| *key).collect();
+        (self.anchor, self.is_again) = (Some(next_anchor), true);
+        Ok(Verdict::AskAgain)
+    }
+
+    /// The mark at the end, unless a batch has carried it.
+    fn last_mark(&self) -> Result<Option<Batch>> {
+        let is_new = self.newest != self.written;
+        is_new.then(|| Ok(Batch::new().checkpoint(Position::mark(self.newest).checkpoint()?))).transpose()
+    }
+}
+
+fn past_no_cap(error: Error) -> Error {
+    error.with_help(
+        "ask for smaller parts: more records than `cap` have the same version, so that no question gets past them",
+    )
 }

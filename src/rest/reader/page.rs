@@ -6,10 +6,10 @@ use bytestring::ByteString;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::super::check::is_page_number;
+use super::super::check::{is_full_page, is_page_number, is_page_number_token};
 use super::super::fields::{ElementPlan, Pointer, Row, Wanted, escaped, is_truthy, scalar};
 use super::super::paginator::NextPage;
-use super::plan::{PaginatePlan, PagingPlan, Place, StreamPlan};
+use super::plan::{ErrorPlan, PaginatePlan, PagingPlan, Place, StreamPlan};
 use crate::http::{Response, Url};
 use crate::record::content_hash;
 use crate::{Error, ErrorKind, Result, Retry};
@@ -30,10 +30,11 @@ pub(in crate::rest) struct EnvelopePlan {
     more: Option<usize>,
     done: Option<usize>,
     codes: Vec<usize>,
+    errors: ErrorPlan,
 }
 
 impl EnvelopePlan {
-    pub(in crate::rest) fn new(records: &Pointer, paginate: Option<&PaginatePlan>, codes: &[Pointer]) -> Self {
+    pub(in crate::rest) fn new(records: &Pointer, paginate: Option<&PaginatePlan>, errors: &ErrorPlan) -> Self {
         let mut wanted = Wanted::default();
         let records = (wanted.add(records), records.clone());
         let token = paginate.and_then(|paginate| match &paginate.by {
@@ -42,8 +43,8 @@ impl EnvelopePlan {
         });
         let more = paginate.and_then(|paginate| paginate.more.as_ref()).map(|pointer| wanted.add(pointer));
         let done = paginate.and_then(|paginate| paginate.done.as_ref()).map(|pointer| wanted.add(pointer));
-        let codes = codes.iter().map(|pointer| wanted.add(pointer)).collect();
-        Self { wanted, records, token, more, done, codes }
+        let codes = errors.code.iter().map(|pointer| wanted.add(pointer)).collect();
+        Self { wanted, records, token, more, done, codes, errors: errors.clone() }
     }
 
     /// The code of an error in a body, if it has one.
@@ -66,14 +67,7 @@ impl EnvelopePlan {
         if is_plain_list {
             let rows = elements.list(body).map_err(|error| error.with_context("url", response.url()))?;
             let lacks_next = self.token.is_some();
-            return Ok(Content::Page(Page {
-                rows,
-                hash: content_hash(body),
-                date,
-                token: None,
-                more: None,
-                lacks_next,
-            }));
+            return Ok(Content::Page(Page { rows, text: body.clone(), date, token: None, more: None, lacks_next }));
         }
         let unreadable = |error: serde_json::Error| {
             Error::invalid_data("the answer is not JSON")
@@ -100,14 +94,15 @@ impl EnvelopePlan {
                     .with_help("correct the pointer of `paginate`")
             })
         });
-        let Some(list) = found.get(self.records.0) else {
-            return Err(self.no_list("there is nothing", body, response));
-        };
-        let text = body.slice_ref(list);
-        let rows = match list.as_bytes().first() {
+        let text = found.get(self.records.0).map_or_else(ByteString::new, |list| body.slice_ref(list));
+        let rows = match text.as_bytes().first() {
+            None if self.errors.may_leave_out_list(response.status()) && body.trim_start().starts_with('{') => {
+                Vec::new()
+            }
+            None => return Err(self.no_list("there is nothing", body, response)),
             Some(b'[') => elements.list(&text).map_err(|error| error.with_context("url", response.url()))?,
             Some(b'{') => {
-                let row = elements.single(text)?;
+                let row = elements.single(text.clone())?;
                 // An envelope in place of a record has no key.
                 if let Err(reject) = &row.content {
                     return Err(self.no_list(&format!("there is one object ({})", reject.reason), body, response));
@@ -119,24 +114,29 @@ impl EnvelopePlan {
             _ => return Err(self.no_list("there is neither a list nor an object", body, response)),
         };
         let lacks_next = self.token.is_some_and(|slot| found.get(slot).is_none());
-        Ok(Content::Page(Page { rows, hash: content_hash(list), date, token: token.transpose()?, more, lacks_next }))
+        Ok(Content::Page(Page { rows, text, date, token: token.transpose()?, more, lacks_next }))
     }
 
     fn no_list(&self, what: &str, body: &ByteString, response: &Response) -> Error {
         let place = if self.records.1.steps().is_empty() { "the root".to_owned() } else { self.records.1.to_string() };
-        let lists: Vec<String> = match serde_json::from_str::<Value>(body) {
+        let (is_object, lists): (bool, Vec<String>) = match serde_json::from_str::<Value>(body) {
             Ok(Value::Object(members)) => {
                 let lists = members.iter().filter(|(_, value)| value.is_array());
-                lists.map(|(name, _)| format!("\"/{}\"", escaped(name))).collect()
+                (true, lists.map(|(name, _)| format!("\"/{}\"", escaped(name))).collect())
             }
-            _ => Vec::new(),
+            _ => (false, Vec::new()),
         };
+        let status = response.status();
         let help = match lists.as_slice() {
+            [] if is_object && !self.records.1.steps().is_empty() => format!(
+                "let `records` point at the list of records; if the API leaves out a list that is empty, write \
+                 `errors = {{ {status} = \"empty\" }}`"
+            ),
             [] => "let `records` point at the list of records".to_owned(),
             lists => format!("write `records = {}`", lists.join("`, or `records = ")),
         };
         Error::invalid_data(format!("the answer has no list of records at {place}: {what}"))
-            .with_status(response.status())
+            .with_status(status)
             .with_context("url", response.url())
             .with_help(help)
     }
@@ -162,8 +162,8 @@ pub(in crate::rest) enum Content {
 #[derive(Debug)]
 pub(in crate::rest) struct Page {
     pub(in crate::rest) rows: Vec<Row>,
-    /// Of the text of the list.
-    hash: [u8; 16],
+    /// The text of the list.
+    text: ByteString,
     /// When it was sent, by the server's clock.
     pub(in crate::rest) date: Option<Timestamp>,
     token: Option<Value>,
@@ -198,10 +198,14 @@ pub(in crate::rest) struct Progress {
     previous: Option<[u8; 16]>,
     repeated_pages: u32,
     last: Option<Value>,
+    /// The token that led to the page.
+    token: Option<Value>,
     /// Whether the next page was found by a number that drifts when rows move.
     pub(in crate::rest) is_numbered: bool,
     /// Whether no page had the place that would lead to the next one, and nothing else says that the list ends.
     pub(in crate::rest) lacks_next: bool,
+    /// Whether the first page has as many records as it seems to hold at most.
+    pub(in crate::rest) is_full: bool,
 }
 
 impl Progress {
@@ -211,7 +215,14 @@ impl Progress {
     /// `InvalidData` for a list that has no end: a token, a URL or a page that repeats, or only empty pages.
     pub(in crate::rest) fn next(&mut self, stream: &StreamPlan, page: &mut Page, response: &Response) -> Result<Next> {
         let count = page.rows.len() as u64;
-        self.lacks_next = (self.pages == 0 || self.lacks_next) && page.lacks_next && page.more.is_none();
+        let lacks_next = match &stream.paginate.by {
+            PagingPlan::Link => response.next_reference()?.is_none(),
+            _ => page.lacks_next,
+        };
+        self.lacks_next = (self.pages == 0 || self.lacks_next) && lacks_next && page.more.is_none();
+        if self.pages == 0 {
+            self.is_full = is_full_page(response.url(), count);
+        }
         self.pages += 1;
         self.records += count;
         self.empty_pages = if count == 0 { self.empty_pages + 1 } else { 0 };
@@ -281,7 +292,14 @@ impl Progress {
                 self.is_numbered = is_page_number(response.url(), url, count, self.records);
                 url.to_string()
             }
-            Next::Set(_, value) => value.to_string(),
+            Next::Set(_, value) => {
+                if let PagingPlan::Token { .. } = stream.paginate.by {
+                    let key = page.rows.last().and_then(|row| row.content.as_ref().ok()).map(|record| &*record.key);
+                    self.is_numbered = is_page_number_token(self.token.as_ref(), value, key, count, self.records);
+                    self.token = Some(value.clone());
+                }
+                value.to_string()
+            }
         };
         // An offset stands still at an empty page with a flag; the hash of the page tells whether the server moves on.
         let is_new = self.seen.insert(content_hash(&mark));
@@ -291,16 +309,18 @@ impl Progress {
                 "correct `paginate`: the server does not move on",
             );
         }
-        let is_repeated = count > 0 && self.previous == Some(page.hash);
-        self.repeated_pages = if is_repeated { self.repeated_pages + 1 } else { 0 };
+        // Whatever else leads to a page is noticed when it repeats.
         let can_be_ignored = is_number || matches!(stream.paginate.by, PagingPlan::Last { .. });
-        if can_be_ignored && self.repeated_pages >= MAX_REPEATED_PAGES {
+        let hash = can_be_ignored.then(|| content_hash(&page.text));
+        let is_repeated = count > 0 && hash.is_some() && self.previous == hash;
+        self.repeated_pages = if is_repeated { self.repeated_pages + 1 } else { 0 };
+        if self.repeated_pages >= MAX_REPEATED_PAGES {
             return endless(
                 format!("{} pages in a row are the same", MAX_REPEATED_PAGES + 1),
                 "correct the parameter of `paginate`, which the server seems to ignore; write `paginate = \"none\"` for a list of one page",
             );
         }
-        self.previous = Some(page.hash);
+        self.previous = hash;
         if self.empty_pages >= MAX_EMPTY_PAGES {
             return endless(format!("{MAX_EMPTY_PAGES} pages in a row are empty"), "check what the server sends");
         }

@@ -127,8 +127,8 @@ base_url="https://{Host}.test"
 name = "t"
 path = "/t""#,
                 "2:10: base_url: the setting `{Host}` has a name that is not allowed",
-                "name it with 1 to 128 lower-case letters, digits and `_`, the first one not a digit; write `{ Host }`, with spaces, for braces \
-                 that are no placeholder",
+                "name it with 1 to 128 lower-case letters, digits and `_`, the first one not a digit; write `{{Host}}` for a word in braces \
+                 that is text",
             ),
             (
                 r#"name = "x"
@@ -254,7 +254,8 @@ errors = { 200 = "retry" }
 name = "t"
 path = "/t""#,
                 "3:18: errors.200: the status 200 is not an error",
-                "name the status of an error, or add `code`, the pointer to the code in the body",
+                "name the status of an error, or add `code`, the pointer to the code in the body; `\"empty\"` is for an API that leaves out \
+                 an empty list",
             ),
             (
                 r#"name = "x"
@@ -379,7 +380,7 @@ headers = { Authorization = "Bearer {token}" }
 [[stream]]
 name = "t"
 path = "/t""#,
-                "3:29: headers.Authorization: a credential in `headers` is no secret",
+                "3:29: headers.Authorization: a credential in `headers` is not kept secret",
                 "move it to `auth` of the source: `auth = { header = { Authorization = \"…\" } }`, or `bearer`",
             ),
             (

@@ -61,12 +61,7 @@ path = "/t#x""#,
             (
                 r#"body = { query = "query {nodes {id}}" }"#,
                 r#"7:18: stream "t": body.query: nothing fills `{id}`"#,
-                r#"write `{ id }` if it is not a placeholder, or declare a setting: `settings.id = { help = "…" }`"#,
-            ),
-            (
-                r#"query = { a = "{{since}}" }"#,
-                r#"7:15: stream "t": query.a: `{{since}}` has two pairs of braces"#,
-                "write `{since}`",
+                r#"write `{{id}}` if it is not a placeholder, or declare a setting: `settings.id = { help = "…" }`"#,
             ),
             (
                 r#"query = { a = "${site}" }"#,
@@ -77,8 +72,21 @@ path = "/t#x""#,
                 r#"[[stream]]
 name = "u"
 path = "/t/{}""#,
-                r#"9:8: stream "u": path: a brace in the path belongs to no placeholder"#,
-                "write a placeholder as `{word}`, with letters, digits and `_`",
+                r#"9:8: stream "u": path: the brace in "{}" belongs to no placeholder"#,
+                "write a placeholder as `{word}`, with letters, digits and `_`, and a word in braces that is text as `{{word}}`",
+            ),
+            (
+                r#"[[stream]]
+name = "u"
+path = "/t/{id""#,
+                r#"9:8: stream "u": path: the brace in "{id" belongs to no placeholder"#,
+                "write a placeholder as `{word}`, with letters, digits and `_`, and a word in braces that is text as `{{word}}`",
+            ),
+            (
+                r#"query = { a = "{Status}" }"#,
+                r#"7:15: stream "t": query.a: the setting `{Status}` has a name that is not allowed"#,
+                "name it with 1 to 128 lower-case letters, digits and `_`, the first one not a digit; write `{{Status}}` for a word in braces \
+                 that is text",
             ),
             (
                 r#"[[stream]]
@@ -89,7 +97,7 @@ path = "/t t""#,
             ),
             (
                 r#"headers = { authorization = "Bearer {site}" }"#,
-                r#"7:29: stream "t": headers.authorization: a credential in `headers` is no secret"#,
+                r#"7:29: stream "t": headers.authorization: a credential in `headers` is not kept secret"#,
                 "move it to `auth` of the source: `auth = { header = { authorization = \"…\" } }`, or `bearer`",
             ),
             (

@@ -51,6 +51,11 @@ fn what_its_author_may_not_expect_is_a_warning() {
             "say when the API's first records are from: `since = { start = \"2020-01-01\", window = \"30d\" }`",
         ),
         (
+            format!("{one_page}deleted = \"/gone\"\nversion = \"/u\"\ncursor = \"from\"\nsince = {{ at = \"/c\" }}"),
+            "x:10:16: stream \"t\": since.at: a record that changes later is not read again: the API is asked by /c, and changes move /u",
+            "ask by what changes move; if the API cannot, let `overlap` cover the time in which records change, such as `overlap = \"30d\"`",
+        ),
+        (
             format!("settings = {{ sites = {{ help = \"x\" }} }}\n{one_page}"),
             "x:3:22: settings.sites: nothing in the description uses the setting",
             "write `{sites}` where it belongs, or remove it; `{site}` is another one",
@@ -61,6 +66,26 @@ fn what_its_author_may_not_expect_is_a_warning() {
             "move it to `auth`, where settings are secrets: `auth = { query = { api_key = \"{code}\" } }`",
         ),
         (
+            format!("{one_page}query = {{ a = \"{{{{since}}}}\" }}"),
+            "x:7:15: stream \"t\": query.a: `{{since}}` is the text `{since}`, and no placeholder",
+            "write `{since}` for the value",
+        ),
+        (
+            format!("{one_page}query = {{ a = \"{{{{site}}}}\" }}"),
+            "x:7:15: stream \"t\": query.a: `{{site}}` is the text `{site}`, and no placeholder",
+            "write `{site}` for the value",
+        ),
+        (
+            "paginate = \"none\"\n[[stream]]\nname = \"t\"\npath = \"/t/{{id}}\"\n".to_owned(),
+            "x:6:8: stream \"t\": path: `{{id}}` is the text `{id}`, and no placeholder",
+            "write `{id}` for the value",
+        ),
+        (
+            format!("{one_page}query = {{ a = \"x {{since\" }}"),
+            "x:7:15: stream \"t\": query.a: the brace in \"{since\" belongs to no placeholder",
+            "write a placeholder as `{word}`, with letters, digits and `_`, and a word in braces that is text as `{{word}}`",
+        ),
+        (
             format!("{one_page}headers = {{ X-Api-Token = \"{{code}}\" }}"),
             "x:7:27: stream \"t\": headers.X-Api-Token: `{code}` looks like a credential, and is stored and shown as any setting",
             "move it to `auth`, where settings are secrets: `auth = { header = { X-Api-Token = \"{code}\" } }`",
@@ -69,6 +94,7 @@ fn what_its_author_may_not_expect_is_a_warning() {
         assert_eq!(warnings(&text), [(expected.to_owned(), help.to_owned())], "{text}");
     }
     for text in [
+        format!("{one_page}query = {{ a = \"{{{{Status}}}} {{{{key_}}}}\" }}"),
         format!("{by_page}version = \"/u\"\norder = \"version\"\ncursor = \"since\"\ndeleted = \"/gone\""),
         format!("{by_page}kind = \"append\"\norder = \"-key\""),
         // Only an answer shows what is in the links.
@@ -159,6 +185,60 @@ fn a_link_may_hide_the_number_of_a_page() {
         ("https://x/t?id=1&page=2", "https://x/t?id=2&page=3", 50),
     ] {
         assert!(!is_number(page, next, records), "{page} {next}");
+    }
+}
+
+#[test]
+fn a_token_that_counts_is_a_page_number() {
+    use serde_json::{Value, json};
+
+    let is_number = |old: Option<Value>, token: Value, last_key: &str, records: u64| {
+        is_page_number_token(old.as_ref(), &token, Some(last_key), 50, records)
+    };
+    for (old, token, records) in [
+        (None, json!("50"), 50),
+        (None, json!(2), 50),
+        (None, json!(1), 50),
+        (Some(json!("50")), json!("100"), 100),
+        (Some(json!(2)), json!(3), 100),
+        // The size of the page is written as a text, then as a number.
+        (Some(json!("50")), json!(100), 100),
+    ] {
+        assert!(is_number(old.clone(), token.clone(), "8812", records), "{old:?} {token}");
+    }
+    for (old, token, records) in [
+        (None, json!("8812"), 50),
+        (None, json!("NTA="), 50),
+        (None, json!("0050"), 50),
+        (Some(json!("8762")), json!("8812"), 100),
+        // The key of the next record, as the id of a keyset.
+        (Some(json!("8763")), json!("8813"), 100),
+        (Some(json!("a1")), json!("2"), 100),
+        (Some(json!(50)), json!(170), 100),
+        (Some(json!(50)), json!(50), 100),
+    ] {
+        assert!(!is_number(old.clone(), token.clone(), "8812", records), "{old:?} {token}");
+    }
+}
+
+#[test]
+fn a_page_is_full_if_it_has_as_many_records_as_were_asked_for() {
+    let is_full = |url: &str, records| is_full_page(&Url::parse(url).unwrap(), records);
+    for (url, records) in [
+        ("https://x/t", 25),
+        ("https://x/t?per_page=7", 7),
+        ("https://x/t?page[size]=3", 3),
+        ("https://x/t?pageSize=7", 7),
+    ] {
+        assert!(is_full(url, records), "{url} {records}");
+    }
+    for (url, records) in [
+        ("https://x/t", 7),
+        ("https://x/t?per_page=7", 6),
+        ("https://x/t?limit=7&page=3", 3),
+        ("https://x/t?limit=0", 0),
+    ] {
+        assert!(!is_full(url, records), "{url} {records}");
     }
 }
 

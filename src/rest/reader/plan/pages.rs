@@ -13,12 +13,21 @@ use crate::rest::stream::Stream;
 /// What only an answer shows about the pages of a list.
 #[derive(Debug, Clone, Default)]
 pub(in crate::rest) struct UnseenPages {
-    /// The warning if links hold the number of the page; `None` if nothing is missed then, or if no link leads on.
+    /// The warning if links or tokens hold the number of the page; `None` if nothing is missed then, or if neither leads on.
     pub(in crate::rest) numbered: Option<String>,
     /// Whether the description does not say how the list continues.
     pub(in crate::rest) unsaid: bool,
-    /// The pointer at what leads to the next page.
-    pub(in crate::rest) next: Option<String>,
+    /// What leads to the next page, where an answer may lack it.
+    pub(in crate::rest) next: Option<NextPlace>,
+}
+
+/// What leads to the next page.
+#[derive(Debug, Clone)]
+pub(in crate::rest) enum NextPlace {
+    /// The header `Link`.
+    Link,
+    /// What this pointer finds.
+    Pointer(String),
 }
 
 impl UnseenPages {
@@ -26,26 +35,16 @@ impl UnseenPages {
         let Some(paginate) = stream.paginate.as_ref().or(api.paginate.as_ref()) else {
             return Self { unsaid: true, ..Self::default() };
         };
-        if let Paging::Token { token, .. } = &paginate.by {
-            return Self { next: Some(token.clone()), ..Self::default() };
-        }
-        if !matches!(paginate.by, Paging::Link | Paging::Next(_)) {
-            return Self::default();
-        }
+        let (next, what) = match &paginate.by {
+            Paging::Token { token, .. } => (NextPlace::Pointer(token.clone()), "the tokens are"),
+            Paging::Next(next) => (NextPlace::Pointer(next.clone()), "the links hold"),
+            Paging::Link => (NextPlace::Link, "the links hold"),
+            _ => return Self::default(),
+        };
         let drift = drift(api, stream, Some(true));
-        let warning = |help| {
-            format!("stream {:?}: paginate: the links hold the number of the page: {drift}; {help}", stream.name)
-        };
-        let next = match &paginate.by {
-            Paging::Next(next) => Some(next.clone()),
-            _ => None,
-        };
-        Self { numbered: drift_help(drift, stream.order).map(warning), unsaid: false, next }
-    }
-
-    /// Whether an answer tells more than the description.
-    pub(in crate::rest) fn is_open(&self) -> bool {
-        self.unsaid || self.numbered.is_some() || self.next.is_some()
+        let warning =
+            |help| format!("stream {:?}: paginate: {what} the number of the page: {drift}; {help}", stream.name);
+        Self { numbered: drift_help(drift, stream.order).map(warning), unsaid: false, next: Some(next) }
     }
 }
 
