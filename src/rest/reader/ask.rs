@@ -181,11 +181,14 @@ fn error_of(response: &Response, code: Option<&str>) -> Error {
 /// The error of a code in a successful response.
 fn refused(response: &Response, code: &str) -> Error {
     let status = response.status();
+    // Often the code is all that there is.
+    let reason = response.server_message().filter(|message| message != code);
+    let reason = reason.map(|message| format!(": {message}")).unwrap_or_default();
     let (kind, help) = match is_about_credentials(code) {
         true => (ErrorKind::Authentication, "check the credentials: they may be wrong, expired or revoked"),
         false => (ErrorKind::InvalidData, "look the code up in the documentation of the API"),
     };
-    Error::new(kind, format!("the server refuses the request: it answers {status} with the code {code:?}"))
+    Error::new(kind, format!("the server refuses the request: it answers {status} with the code {code:?}{reason}"))
         .with_status(status)
         .with_context("url", response.url())
         .with_help(help)
