@@ -1,5 +1,6 @@
 //! Reads what a description says.
 
+mod advice;
 mod ask;
 mod by_version;
 mod downwards;
