@@ -288,6 +288,46 @@ async fn a_record_that_a_search_by_its_key_does_not_find_is_gone() {
     assert_eq!(live(&memory, "messages"), ["1.5", "3.5", "4.5"]);
 }
 
+/// Reads four notes whose list is at `/data`, deletes one, and reconciles: `get` answers with what `envelope` makes of a note.
+async fn reconciled(get: impl Into<Get>, envelope: impl Fn(Value) -> Value + Send + Sync + 'static) -> Vec<String> {
+    let (mock, memory) = (MockApi::start(), Memory::new());
+    let notes = mock.list("/notes").since("since", "updated_at").sort_by("updated_at").records_at("/data");
+    notes.extend((1..=4).map(|id| ticket(id, i64::try_from(id).unwrap())));
+    for id in [1, 3, 4] {
+        let answer = envelope(ticket(id, i64::try_from(id).unwrap()));
+        mock.route(&format!("/notes/{id}"), move |_| MockResponse::json(&answer));
+    }
+    let stream = Stream::new("notes", "/notes").records("/data").version("/updated_at").cursor("since");
+    let connector = connector(api(&mock).stream(stream.order(Order::Version).get(get)), &memory);
+    ingest(&connector, Mode::Incremental).await;
+    // The list hides them all, so that each is asked for.
+    (1..=4).for_each(|id| drop(notes.delete(id)));
+    let report = connector.ingest(IngestRequest::new([helpdesk()]).mode(Mode::Reconcile)).await.unwrap();
+    match report.runs.iter().find_map(|run| run.error.as_ref()) {
+        Some(error) => vec![error.message.clone(), error.help.clone().unwrap_or_default()],
+        None => live(&memory, "notes"),
+    }
+}
+
+#[tokio::test]
+async fn single_records_have_the_envelope_of_their_list_unless_the_description_names_another() {
+    assert_eq!(reconciled("/notes/{key}", |note| note).await, ["1", "3", "4"]);
+    assert_eq!(reconciled("/notes/{key}", |note| json!({"data": note})).await, ["1", "3", "4"]);
+    assert_eq!(reconciled("/notes/{key}", |note| json!({"data": [note]})).await, ["1", "3", "4"]);
+    let get = Get::path("/notes/{key}").records("/note");
+    assert_eq!(reconciled(get, |note| json!({"note": note})).await, ["1", "3", "4"]);
+    let error = reconciled("/notes/{key}", |note| json!({"ok": true, "note": note})).await;
+    assert!(error[0].contains("the answer of `get` has no record at the root"), "{error:?}");
+    assert_eq!(error[1], "write `get = { path = \"/notes/{key}\", records = \"/note\" }`");
+    let get = Get::path("/notes/{key}").records("/item");
+    let error = reconciled(get, |note| json!({"data": {"note": note}})).await;
+    assert!(error[0].contains("the answer of `get` has no record at /item"), "{error:?}");
+    assert_eq!(error[1], "let `get.records` point at the record");
+    // Null is no record, and does not say that there is none.
+    let error = reconciled("/notes/{key}", |_| json!({"data": null})).await;
+    assert!(error[0].contains("the answer of `get` has no record"), "{error:?}");
+}
+
 #[tokio::test]
 async fn an_answer_about_the_whole_deletes_nothing() {
     let (mock, memory) = (MockApi::start(), Memory::new());

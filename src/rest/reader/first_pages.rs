@@ -13,10 +13,11 @@ type FirstPages = BTreeMap<String, Vec<Record>>;
 
 impl RestReader {
     /// Asks for the first page of each list whose pages the description does not tell, and of the lists that lead to it. No list is asked
-    /// for twice; that of `probed` is known. What the pages show, and what cannot be read, are warnings.
+    /// for twice; that of `probed` is known. Of each list with `get`, it asks for one record by its key. What the answers show, and what
+    /// cannot be read, are warnings.
     pub(super) async fn check_lists(&self, probed: String, records: Vec<Record>) {
         let mut pages = FirstPages::from([(probed, records)]);
-        for stream in self.plan.streams.iter().filter(|stream| stream.unseen.is_open()) {
+        for stream in self.plan.streams.iter().filter(|stream| stream.unseen.is_open() || stream.is_verifiable()) {
             let parent =
                 |stream: &&StreamPlan| self.plan.stream(&stream.parent.as_ref()?.stream).map(|parent| &**parent);
             let mut path: Vec<&StreamPlan> = std::iter::successors(Some(&**stream), parent).collect();
@@ -26,6 +27,19 @@ impl RestReader {
                     pages.insert(stream.name.clone(), records);
                 }
             }
+            if stream.is_verifiable() {
+                self.check_get(stream, &pages).await;
+            }
+        }
+    }
+
+    /// Asks for one of the records on the first page, as a reconcile run does.
+    async fn check_get(&self, stream: &StreamPlan, pages: &FirstPages) {
+        let Ok(reader) = self.stream(&stream.name) else { return };
+        let Ok(Some(values)) = self.example(stream, pages) else { return };
+        let records = pages.get(&stream.name).map(Vec::as_slice).unwrap_or_default();
+        if let Some(problem) = reader.check_get(values, records, &self.monitor).await {
+            self.monitor.event(SourceEvent::Warning(format!("stream {:?}: get: {problem}", stream.name)));
         }
     }
 

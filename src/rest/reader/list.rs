@@ -13,7 +13,7 @@ use super::super::template::Placeholder;
 use super::super::version::Order;
 use super::ask::{Answer, Asker};
 use super::page::{EnvelopePlan, Next, Progress};
-use super::plan::{Kind, NextPlace, PagingPlan, StreamPlan};
+use super::plan::{GetPlan, Kind, NextPlace, PagingPlan, StreamPlan};
 use super::position::Position;
 use super::request::{Prepared, Values};
 use crate::http::Client;
@@ -62,7 +62,8 @@ impl StreamReader {
         let elements = plan.elements();
         // The key as the record has it, a number or a text: with it, a request for several records names this one.
         let single = || plan.record().stub(plan.key.first());
-        let single = plan.get.as_ref().map(|get| (EnvelopePlan::new(&get.records, None, &plan.errors.code), single()));
+        let envelope = |get: &GetPlan| EnvelopePlan::single(get, &plan.records, &plan.errors.code);
+        let single = plan.get.as_ref().map(|get| (envelope(get), single()));
         let has_instants = |plan: &StreamPlan| plan.version.as_ref().is_some_and(|(_, format)| format.is_instant());
         Self {
             envelope: EnvelopePlan::new(&plan.records, Some(&plan.paginate), &plan.errors.code),

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::super::check::{is_full_page, is_page_number, is_page_number_token};
 use super::super::fields::{ElementPlan, Pointer, Row, Wanted, escaped, is_truthy, scalar};
 use super::super::paginator::NextPage;
-use super::plan::{PaginatePlan, PagingPlan, Place, StreamPlan};
+use super::plan::{GetPlan, PaginatePlan, PagingPlan, Place, StreamPlan};
 use crate::http::{Response, Url};
 use crate::record::content_hash;
 use crate::{Error, ErrorKind, Result, Retry};
@@ -26,6 +26,10 @@ const MAX_REPEATED_PAGES: u32 = 3;
 pub(in crate::rest) struct EnvelopePlan {
     wanted: Wanted,
     records: (usize, Pointer),
+    /// Where single records are, if not at `records`: where the list has its own.
+    or_like_list: Option<usize>,
+    /// The path of single records.
+    single: Option<String>,
     token: Option<usize>,
     more: Option<usize>,
     done: Option<usize>,
@@ -43,7 +47,18 @@ impl EnvelopePlan {
         let more = paginate.and_then(|paginate| paginate.more.as_ref()).map(|pointer| wanted.add(pointer));
         let done = paginate.and_then(|paginate| paginate.done.as_ref()).map(|pointer| wanted.add(pointer));
         let codes = codes.iter().map(|pointer| wanted.add(pointer)).collect();
-        Self { wanted, records, token, more, done, codes }
+        Self { wanted, records, or_like_list: None, single: None, token, more, done, codes }
+    }
+
+    /// What to find in an answer about single records. They have the envelope of the list if they have one that the description does not
+    /// name.
+    pub(in crate::rest) fn single(get: &GetPlan, list: &Pointer, codes: &[Pointer]) -> Self {
+        let mut plan = Self::new(&get.records, None, codes);
+        if get.records.steps().is_empty() && !list.steps().is_empty() {
+            plan.or_like_list = Some(plan.wanted.add(list));
+        }
+        plan.single = Some(get.path.clone());
+        plan
     }
 
     /// The code of an error in a body, if it has one.
@@ -93,42 +108,70 @@ impl EnvelopePlan {
                     .with_help("correct the pointer of `paginate`")
             })
         });
-        let Some(list) = found.get(self.records.0) else {
-            return Err(self.no_list("there is nothing", body, response));
-        };
-        let text = body.slice_ref(list);
+        let mut rows = self.rows(elements, found.get(self.records.0), response)?;
+        let like_list = self.or_like_list.and_then(|slot| found.value(slot));
+        if rows.is_err() && like_list.is_some() {
+            rows = self.rows(elements, like_list, response)?;
+        }
+        let (rows, text) = rows.map_err(|what| self.no_list(&what, elements, response))?;
+        let lacks_next = self.token.is_some_and(|slot| found.get(slot).is_none());
+        Ok(Content::Page(Page { rows, text, date, token: token.transpose()?, more, lacks_next }))
+    }
+
+    /// The records at a place of the answer, with its text; or what is there in place of records.
+    fn rows(
+        &self,
+        elements: &ElementPlan,
+        list: Option<&str>,
+        response: &Response,
+    ) -> Result<std::result::Result<(Vec<Row>, ByteString), String>> {
+        let Some(list) = list else { return Ok(Err("there is nothing".to_owned())) };
+        let text = response.body().slice_ref(list);
         let rows = match list.as_bytes().first() {
             Some(b'[') => elements.list(&text).map_err(|error| error.with_context("url", response.url()))?,
             Some(b'{') => {
                 let row = elements.single(text.clone())?;
                 // An envelope in place of a record has no key.
                 if let Err(reject) = &row.content {
-                    return Err(self.no_list(&format!("there is one object ({})", reject.reason), body, response));
+                    return Ok(Err(format!("there is one object ({})", reject.reason)));
                 }
                 vec![row]
             }
             // Servers send null for an empty list.
             Some(b'n') if !self.records.1.steps().is_empty() => Vec::new(),
-            _ => return Err(self.no_list("there is neither a list nor an object", body, response)),
+            _ => return Ok(Err("there is neither a list nor an object".to_owned())),
         };
-        let lacks_next = self.token.is_some_and(|slot| found.get(slot).is_none());
-        Ok(Content::Page(Page { rows, text, date, token: token.transpose()?, more, lacks_next }))
+        Ok(Ok((rows, text)))
     }
 
-    fn no_list(&self, what: &str, body: &ByteString, response: &Response) -> Error {
+    fn no_list(&self, what: &str, elements: &ElementPlan, response: &Response) -> Error {
         let place = if self.records.1.steps().is_empty() { "the root".to_owned() } else { self.records.1.to_string() };
-        let lists: Vec<String> = match serde_json::from_str::<Value>(body) {
+        let has_records = |value: &Value| match (value, &self.single) {
+            (Value::Object(_), Some(_)) => {
+                elements.single(value.to_string().into()).is_ok_and(|row| row.content.is_ok())
+            }
+            (value, _) => value.is_array(),
+        };
+        let places: Vec<String> = match serde_json::from_str::<Value>(response.body()) {
             Ok(Value::Object(members)) => {
-                let lists = members.iter().filter(|(_, value)| value.is_array());
+                let lists = members.iter().filter(|(_, value)| has_records(value));
                 lists.map(|(name, _)| format!("\"/{}\"", escaped(name))).collect()
             }
             _ => Vec::new(),
         };
-        let help = match lists.as_slice() {
-            [] => "let `records` point at the list of records".to_owned(),
-            lists => format!("write `records = {}`", lists.join("`, or `records = ")),
+        let (message, help) = match (&self.single, places.as_slice()) {
+            (Some(_), []) => ("the answer of `get` has no record", "let `get.records` point at the record".to_owned()),
+            (Some(path), [place, ..]) => {
+                ("the answer of `get` has no record", format!("write `get = {{ path = {path:?}, records = {place} }}`"))
+            }
+            (None, []) => {
+                ("the answer has no list of records", "let `records` point at the list of records".to_owned())
+            }
+            (None, lists) => {
+                ("the answer has no list of records", format!("write `records = {}`", lists.join("`, or `records = ")))
+            }
         };
-        Error::invalid_data(format!("the answer has no list of records at {place}: {what}"))
+        Error::invalid_data(format!("{message} at {place}: {what}"))
             .with_status(response.status())
             .with_context("url", response.url())
             .with_help(help)
