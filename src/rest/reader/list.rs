@@ -82,6 +82,7 @@ impl StreamReader {
         self: Arc<Self>,
         values: Values,
         position: Position,
+        known: Option<i64>,
         mode: Mode,
         monitor: Monitor,
     ) -> BatchStream {
@@ -89,7 +90,7 @@ impl StreamReader {
         let has_since = self.plan.request.has(&Placeholder::Since);
         let is_incremental = self.plan.kind == Kind::Incremental;
         let by_version = self.plan.order == Some(Order::Version) && has_since && self.plan.since.window.is_none();
-        let reading = Reading { reader: self, asker, values, position, mode };
+        let reading = Reading { reader: self, asker, values, position, known, mode };
         match reading.reader.plan.kind {
             Kind::Append => reading.downwards(),
             _ if is_incremental && by_version => reading.by_version(),
@@ -173,6 +174,8 @@ pub(super) struct Reading {
     asker: Asker,
     values: Values,
     pub(super) position: Position,
+    /// The newest value of an append stream when it was last read from the top.
+    pub(super) known: Option<i64>,
     mode: Mode,
 }
 
