@@ -262,7 +262,7 @@ impl Progress {
         self.pages += 1;
         self.records += count;
         self.empty_pages = if count == 0 { self.empty_pages + 1 } else { 0 };
-        let endless = |why: String, help: &'static str| {
+        let endless = |why: String, help: String| {
             Err(Error::new(ErrorKind::InvalidData, format!("the list does not end: {why}"))
                 .with_context("url", response.url())
                 .with_context("page", self.pages)
@@ -342,7 +342,7 @@ impl Progress {
         if !is_new && (count > 0 || !is_number) {
             return endless(
                 format!("what leads to the next page, {mark}, has led to a page before"),
-                "correct `paginate`: the server does not move on",
+                format!("correct `paginate`: the server does not move on{}", misplaced(stream, &next)),
             );
         }
         // Whatever else leads to a page is noticed when it repeats.
@@ -353,15 +353,32 @@ impl Progress {
         if self.repeated_pages >= MAX_REPEATED_PAGES {
             return endless(
                 format!("{} pages in a row are the same", MAX_REPEATED_PAGES + 1),
-                "correct the parameter of `paginate`, which the server seems to ignore; write `paginate = \"none\"` for a list of one page",
+                format!(
+                    "correct the parameter of `paginate`, which the server seems to ignore; write `paginate = \"none\"` for a list of one \
+                     page{}",
+                    misplaced(stream, &next)
+                ),
             );
         }
         self.previous = hash;
         if self.empty_pages >= MAX_EMPTY_PAGES {
-            return endless(format!("{MAX_EMPTY_PAGES} pages in a row are empty"), "check what the server sends");
+            return endless(
+                format!("{MAX_EMPTY_PAGES} pages in a row are empty"),
+                "check what the server sends".to_owned(),
+            );
         }
         self.is_numbered |= is_number;
         Ok(next)
+    }
+}
+
+/// What to write if a request with a body sends in its query what belongs into the body.
+fn misplaced(stream: &StreamPlan, next: &Next) -> String {
+    match next {
+        Next::Set(Place::Parameter(name), _) if stream.request.body.is_some() => {
+            format!("; it is asked with the parameter {name:?}: write `\"/{name}\"` for a place in the body")
+        }
+        _ => String::new(),
     }
 }
 
