@@ -278,6 +278,7 @@ fn format_words(format: TimeFormat) -> &'static str {
         TimeFormat::EpochMs => "milliseconds since 1970",
         TimeFormat::Date => "a date",
         TimeFormat::Number => "a number",
+        TimeFormat::Dotnet => "milliseconds since 1970, as .NET writes them",
     }
 }
 
