@@ -143,3 +143,16 @@ fn a_stored_setting_that_became_part_of_the_host_sends_no_credential_elsewhere()
     assert!(ended.stderr.contains("was not given for the stored setting `site`"), "{ended:?}");
     assert_eq!(thief.requests().len(), 0, "the other server has the credential");
 }
+
+#[test]
+fn another_description_is_not_taken_for_settings_that_are_not_loaded() {
+    let (api, program) = (MockApi::start(), Program::new().variable("HELPDESK_TOKEN", "secret-token-1"));
+    api.list("/tickets").insert(json!({"id": 1}));
+    let text = description(api.url());
+    let program = program.file("helpdesk.toml", &text).file("second.toml", &text);
+    let ended = program.run(&["--source", "second.toml", "check"]).expect(0);
+    assert!(!ended.stderr.contains("not loaded"), "{ended:?}");
+    let program = program.file("helpdesk.toml", "token = \"env:OTHER\"\n");
+    let ended = program.run(&["--source", "second.toml", "check"]).expect(0);
+    assert!(ended.stderr.contains("the file helpdesk.toml in the current folder is not loaded"), "{ended:?}");
+}
