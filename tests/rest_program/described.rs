@@ -34,9 +34,13 @@ fn a_description_is_a_connector() {
     let warnings = document["warnings"].as_array().unwrap();
     assert!(warnings.len() == 1 && warnings[0].as_str().unwrap().starts_with("helpdesk.toml:5:1: "), "{document}");
     let ingested = program.run(&["--source", "helpdesk.toml", "ingest", "helpdesk"]).expect(0);
-    for once in ["warning: helpdesk.toml:5:1: ", "1 new column from the records: id"] {
+    assert!(!ingested.stderr.contains("paginate"), "{ingested:?}");
+    let warned = "warning: helpdesk.toml: the description has 1 warning; `check` shows it\n";
+    for once in [warned, "1 new column from the records: id"] {
         assert_eq!(ingested.stderr.matches(once).count(), 1, "{once}: {ingested:?}");
     }
+    let ran = program.run(&["--source", "helpdesk.toml", "run", "--help"]).expect(0);
+    assert!(!ran.stderr.contains("warning"), "{ran:?}");
     let ingested = program.run(&["--quiet", "--source", "helpdesk.toml", "ingest", "helpdesk"]).expect(0);
     assert_eq!(ingested.stderr, "");
     let status = program.run(&["--source", "helpdesk.toml", "status"]).expect(0);
