@@ -104,7 +104,7 @@ impl Run<'_> {
             deletions.refuse_empty_listing().map_err(SweepError::Abandon)?;
         }
         let must_wait = is_bounded && deletions.may_exceed_limit();
-        let mut after = None;
+        let (mut after, mut unverified) = (None, 0);
         while deletions.has_unseen() {
             if self.cancel().is_cancelled() {
                 return Ok(false);
@@ -112,17 +112,26 @@ impl Run<'_> {
             let unseen = connector.sink.unseen(self.query(&reconcile, after.take())).await?;
             let Some(last) = unseen.last() else { break };
             after = Some(last.key.clone());
-            let (resource, stream, records) = (self.resource.clone(), self.stream.name.clone(), unseen.len() as u64);
-            connector.emit(Event::Verifying { resource, stream, records });
+            let requested = unseen.len() as u64;
+            let (resource, stream) = (self.resource.clone(), self.stream.name.clone());
+            connector.emit(Event::Verifying { resource, stream, records: requested });
             let mut records = tokio::select! {
                 biased;
                 verified = self.verify(reader, unseen) => verified.map_err(SweepError::from_source)?,
                 () = self.cancel().cancelled() => return Ok(false),
             };
+            unverified += requested.saturating_sub(records.len() as u64);
             if must_wait {
                 deletions.hold_back(&mut records).map_err(SweepError::Abandon)?;
             }
             self.commit_verified(records).await?;
+        }
+        if unverified > 0 {
+            self.monitor.event(SourceEvent::Warning(format!(
+                "stream {:?}: the source did not return {unverified} of the stored rows, and does not tell whether their records are gone; they \
+                 stay as they are",
+                self.stream.name
+            )));
         }
         let mut held = deletions.release();
         while !held.is_empty() {

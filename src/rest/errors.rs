@@ -66,7 +66,8 @@ pub enum Action {
     Wait,
     /// It passes: send the request again.
     Retry,
-    /// On the first page: the list is empty. On a later page it is an error.
+    /// On the first page: the list is empty. On a later page it is an error. For a status of success: an answer without the list has no
+    /// records.
     Empty,
     /// The stream of this resource, or the list of this parent, cannot be read with these credentials: leave it as it is, with a warning.
     Skip,

@@ -40,7 +40,7 @@ pub fn replay(api: &Api, stream: &str, body: &str) -> Result<Replay> {
     };
     let url = Url::parse("https://saved.invalid/").map_err(|error| Error::internal("no URL").with_source(error))?;
     let body = ByteString::from(body);
-    let envelope = EnvelopePlan::new(&described.records, Some(&described.paginate), &described.errors.code);
+    let envelope = EnvelopePlan::new(&described.records, Some(&described.paginate), &described.errors);
     let mut found = Replay { stream: stream.to_owned(), records: 0, mistakes: Vec::new() };
     match envelope.read(&described.elements(), &Response::saved(url, body.clone())) {
         Err(error) => {

@@ -162,6 +162,17 @@ impl fmt::Display for TimeFormat {
 
 const MICROS: i64 = 1_000_000;
 
+/// The present time, in microseconds since 1970, down to a whole second: an API may refuse a question with more digits than it writes
+/// itself.
+pub(super) fn now() -> i64 {
+    whole_second(Timestamp::now().as_microsecond())
+}
+
+/// The beginning of a second.
+pub(super) fn whole_second(micros: i64) -> i64 {
+    micros.div_euclid(MICROS) * MICROS
+}
+
 fn rfc3339(text: &str) -> Option<i64> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Some(time.as_microsecond());

@@ -1,7 +1,7 @@
 //! Answers that are not what the description says.
 
 use serde_json::{Value, json};
-use snowfeed::rest::{Order, Paginate, Stream, TimeFormat, Version};
+use snowfeed::rest::{Action, Order, Paginate, Stream, TimeFormat, Version};
 use snowfeed::testkit::mock_api::{Fault, MockApi, MockResponse};
 use snowfeed::{Batch, Error};
 
@@ -38,6 +38,33 @@ async fn a_list_that_is_an_object_names_the_lists_in_it() {
 async fn an_object_with_a_key_is_one_record_and_null_is_an_empty_list() {
     assert_eq!(keys(&read(stream().records("/data"), json!({"data": {"id": 7}})).await.unwrap()), ["7"]);
     assert!(read(stream().records("/data"), json!({"data": null})).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_api_may_leave_out_an_empty_list_if_the_description_says_so() {
+    let error = read(stream().records("/data"), json!({"cursor": "b"})).await.unwrap_err();
+    assert!(error.help().unwrap().ends_with("write `errors = { 200 = \"empty\" }`"), "{error:?}");
+    let mock = MockApi::start();
+    mock.route("/t", |request| match request.query("cursor") {
+        None => MockResponse::json(&json!({"data": [{"id": 1}], "cursor": "b"})),
+        // A page may be empty in the middle.
+        Some("b") => MockResponse::json(&json!({"cursor": "c"})),
+        Some("c") => MockResponse::json(&json!({"data": [{"id": 2}], "cursor": "d"})),
+        _ => MockResponse::json(&json!({})),
+    });
+    let stream = stream().records("/data").paginate(Paginate::token("/cursor", "cursor")).on_error(200, Action::Empty);
+    assert_eq!(keys(&connect(api(&mock).stream(stream)).await.read("t", None).await.unwrap()), ["1", "2"]);
+}
+
+#[tokio::test]
+async fn a_page_of_rejects_fails_the_check() {
+    let mock = MockApi::start();
+    mock.route("/t", |_| {
+        MockResponse::json(&json!([{"id": 1, "at": "/Date(1778763975021+0000)/"}, {"id": 2, "at": "x"}]))
+    });
+    let error = connect(api(&mock).stream(stream().version("/at"))).await.reader.check().await.unwrap_err();
+    assert!(error.message().starts_with("every record on the first page of the stream \"t\" is rejected: "), "{error}");
+    assert!(error.help().is_some_and(|help| help.contains("`format`")), "{error:?}");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use github_server::GithubServer;
 use serde_json::{Value, json};
+use snowfeed::Checkpoint;
 use snowfeed::rest::{Action, Api, Order, Paginate, Since, Span, Stream, StreamType, TimeFormat};
 use snowfeed::testkit::mock_api::{Fault, MockApi, MockList, MockResponse, Paging};
 
@@ -388,4 +389,29 @@ async fn a_list_that_is_not_in_the_order_of_its_versions_is_an_error() {
     let error = connect(api(&mock).stream(by_version(Paginate::none()))).await.error("tickets").await;
     let expected = format!("\"{}\" comes after \"{}\"", at(10), at(50));
     assert!(error.message().contains(&expected), "{error}");
+}
+
+/// An API may refuse a question with more digits than it writes itself.
+#[tokio::test]
+async fn questions_have_whole_seconds() {
+    let mock = MockApi::start();
+    mock.route("/tickets", |_| MockResponse::json(&json!([{"id": 1, "at": "2026-01-01T00:00:00Z"}])));
+    let stream = Stream::new("tickets", "/tickets?since={since}&until={until}")
+        .version("/at")
+        .since(Since::new().window(Span::days(36_500)));
+    let source = connect(api(&mock).stream(stream)).await;
+    // One that an earlier version has kept.
+    let fractional = Checkpoint::new(&json!({"v": 1, "mark": 1_767_225_600_123_456_i64})).unwrap();
+    for checkpoint in [None, Some(fractional)] {
+        let batches = source.read("tickets", checkpoint).await.unwrap();
+        let checkpoint = batches.last().unwrap().checkpoint.clone();
+        source.read("tickets", checkpoint).await.unwrap();
+    }
+    let asked: Vec<String> = mock
+        .requests()
+        .iter()
+        .flat_map(|request| ["since", "until"].map(|name| request.query(name).unwrap_or_default().to_owned()))
+        .collect();
+    assert!(asked.iter().filter(|time| !time.is_empty()).count() >= 8, "{asked:?}");
+    assert!(asked.iter().all(|time| !time.contains('.')), "{asked:?}");
 }

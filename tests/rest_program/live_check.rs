@@ -68,7 +68,7 @@ fn a_link_with_a_token_and_a_list_that_is_asked_for_again_are_right() {
          deleted = \"/gone\"\n",
     );
     assert_eq!(found, Vec::<String>::new());
-    // What is asked for again from the last version misses nothing, whatever its links hold; it may lack links.
+    // One request for each list, in each of two checks.
     assert_eq!((api.count("/events"), api.count("/tickets")), (2, 2));
 }
 
@@ -91,16 +91,37 @@ fn a_round_number_of_records_without_a_paginator_looks_like_a_first_page() {
 }
 
 #[test]
-fn a_list_that_cannot_be_asked_for_is_a_warning() {
+fn a_list_that_cannot_be_read_as_it_is_described_fails_the_check() {
+    for (status, code) in [(400, 1), (403, 5), (404, 6)] {
+        let api = MockApi::start();
+        api.list("/users").insert(json!({"id": 1}));
+        api.route("/tickets", move |_| MockResponse::new(status));
+        let text = format!(
+            "name = \"desk\"\nbase_url = \"{}\"\npaginate = \"link\"\n[[stream]]\nname = \"users\"\npath = \"/users\"\n\
+             [[stream]]\nname = \"tickets\"\npath = \"/tickets?limit=5000\"\n",
+            api.url()
+        );
+        let checked = Program::new().file("desk.toml", &text).run(&["--source", "desk.toml", "check"]).expect(code);
+        assert!(checked.stderr.contains("/tickets?limit=5000"), "{checked:?}");
+    }
+}
+
+#[test]
+fn a_reconcile_run_says_what_it_cannot_tell() {
     let api = MockApi::start();
-    api.list("/users").insert(json!({"id": 1}));
-    api.route("/tickets", |_| MockResponse::new(403));
-    let found = warnings(
-        &api,
-        "paginate = \"link\"\n[[stream]]\nname = \"users\"\npath = \"/users\"\n[[stream]]\nname = \"tickets\"\npath = \"/tickets\"\n",
+    let list = api.list("/tickets").since("since", "updated_at");
+    list.extend((1..=3).map(|id| json!({"id": id, "updated_at": "2024-01-01T00:00:00Z"})));
+    let text = format!(
+        "name = \"desk\"\nbase_url = \"{}\"\n[[stream]]\nname = \"tickets\"\npath = \"/tickets\"\nversion = \"/updated_at\"\n\
+         cursor = \"since\"\npaginate = \"none\"\ndeleted = \"/gone\"\n",
+        api.url()
     );
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].starts_with("stream \"tickets\": its first page cannot be read: "), "{found:?}");
+    let program = Program::new().file("desk.toml", &text);
+    program.run(&["--source", "desk.toml", "ingest", "desk"]).expect(0);
+    list.delete(2);
+    let reconciled = program.run(&["--source", "desk.toml", "ingest", "--reconcile", "desk"]).expect(0);
+    let says = "stream \"tickets\": the source did not return 1 of the stored rows, and does not tell whether their records are gone";
+    assert!(reconciled.stderr.contains(says), "{reconciled:?}");
 }
 
 #[test]

@@ -20,8 +20,9 @@ pub(super) fn errors(problems: &mut Problems<'_>, errors: &Errors, at: &Place, h
                 problems.error(at.clone(), message, help);
             }
         }
-        if let (Some(200..=299), false, Action::Wait | Action::Retry | Action::Restart) = (status, has_code, action) {
-            let help = "name the status of an error, or add `code`, the pointer to the code in the body";
+        if matches!(status, Some(200..=299)) && !has_code && *action != Action::Empty {
+            let help = "name the status of an error, or add `code`, the pointer to the code in the body; `\"empty\"` is for an API that leaves \
+                        out an empty list";
             problems.error(at, format!("the status {name} is not an error"), help);
         }
     }

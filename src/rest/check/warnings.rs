@@ -1,6 +1,7 @@
 //! What can be read, but not as its author may think.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::super::file::closest;
 use super::super::paginate::Paging;
@@ -24,6 +25,7 @@ pub(super) fn check(problems: &mut Problems<'_>) {
         parents(problems, stream, &at);
         deletions(problems, stream, &at);
         windows(problems, stream, &at);
+        later_changes(problems, stream, &at);
         secrets(problems, &stream.headers, "header", &at.clone().key("headers"));
         secrets(problems, &stream.query, "query", &at.clone().key("query"));
     }
@@ -116,6 +118,23 @@ fn deletions(problems: &mut Problems<'_>, stream: &Stream, at: &Place) {
         let help = "add `deleted`, a stream with `deletes`, or `get`, which lets `ingest --reconcile` verify what a list lacks";
         problems.warn(at.clone(), "records that are deleted stay: nothing finds deletions", help);
     }
+}
+
+/// The longest overlap that is for clocks and not for records that change.
+const SHORT: Duration = Duration::from_secs(86_400);
+
+/// A list that is asked for by another time than the one that changes move.
+fn later_changes(problems: &mut Problems<'_>, stream: &Stream, at: &Place) {
+    let (Some(version), Some(since)) = (&stream.version, &stream.since) else { return };
+    let is_short = since.overlap.is_none_or(|overlap| overlap.duration() < SHORT);
+    if since.at.is_empty() || since.at == version.at || !is_short || stream.kind == Some(StreamType::Append) {
+        return;
+    }
+    let (asked, moved) = (since.at.0.join(" and "), version.at.0.join(" and "));
+    let message =
+        format!("a record that changes later is not read again: the API is asked by {asked}, and changes move {moved}");
+    let help = "ask by what changes move; if the API cannot, let `overlap` cover the time in which records change, such as `overlap = \"30d\"`";
+    problems.warn(at.clone().key("since").key("at"), message, help);
 }
 
 fn windows(problems: &mut Problems<'_>, stream: &Stream, at: &Place) {

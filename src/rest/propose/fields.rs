@@ -19,17 +19,19 @@ const ENVELOPES: [&str; 13] = [
 const KEYS: [&str; 10] = ["id", "gid", "uuid", "guid", "_id", "key", "ts", "sid", "number", "code"];
 
 /// Parts of the names of fields that move when a record changes, the best first.
-const CHANGED: [&str; 10] = [
+const CHANGED: [&str; 12] = [
     "updated",
-    "updatetime",
     "modified",
     "changed",
-    "lastmodified",
     "edited",
+    "update",
+    "modif",
+    "change",
+    "edit",
     "generatedtimestamp",
     "bumped",
     "lastactivity",
-    "lasteditedtime",
+    "touched",
 ];
 
 /// Parts of the names of fields with the time of a creation.
@@ -112,7 +114,7 @@ pub(super) struct Time {
 
 impl Fields {
     /// `asked` is the format of the parameter for what has changed since, if the URL has one.
-    pub(super) fn find(records: &Records<'_>, asked: Option<TimeFormat>) -> Self {
+    pub(super) fn find(records: &Records<'_>, asked: Option<TimeFormat>, url: &str) -> Self {
         let pointers = pointers(records);
         let mut fields = Self { key: key(records, &pointers), ..Self::default() };
         let times: Vec<Time> = pointers.iter().filter_map(|pointer| time(records, pointer)).collect();
@@ -125,7 +127,10 @@ impl Fields {
         };
         // What the API filters by is written as the parameter is.
         let like_asked = asked.and_then(|format| named(&CHANGED, Some(format)));
-        fields.changed = like_asked.or_else(|| named(&CHANGED, None));
+        let sorts = sorts(url);
+        let is_sorted_by = |time: &&Time| is_named(&sorts, &time.pointer) && !is_creation(&time.pointer);
+        let by_sort = || times.iter().find(is_sorted_by).cloned();
+        fields.changed = like_asked.or_else(by_sort).or_else(|| named(&CHANGED, None));
         fields.created = named(&CREATED, None)
             .filter(|created| Some(&created.pointer) != fields.changed.as_ref().map(|changed| &changed.pointer));
         fields.deleted = pointers.iter().find(|pointer| is_deletion(records, pointer)).cloned();
@@ -137,6 +142,25 @@ impl Fields {
         }
         fields
     }
+}
+
+/// What a URL asks to sort by: the values of such parameters, without case and separators.
+fn sorts(url: &str) -> Vec<String> {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let sorts = pairs.filter(|(name, _)| ["sort", "order"].iter().any(|word| name.to_lowercase().contains(word)));
+    sorts.map(|(_, value)| plain(&percent_encoding::percent_decode_str(value).decode_utf8_lossy())).collect()
+}
+
+/// Whether a URL asks to sort by a field.
+fn is_named(sorts: &[String], pointer: &str) -> bool {
+    let name = plain(pointer.rsplit('/').next().unwrap_or_default());
+    !name.is_empty() && sorts.iter().any(|sort| sort.contains(&name))
+}
+
+fn is_creation(pointer: &str) -> bool {
+    let name = plain(pointer.rsplit('/').next().unwrap_or_default());
+    CREATED.iter().any(|created| name.contains(created)) && !CHANGED.iter().any(|changed| name.contains(changed))
 }
 
 /// The pointers to the values of the records that are no lists, at most two levels down; the shallow first.
@@ -309,11 +333,16 @@ impl Proposal {
             Order::Version | Order::Key => Order::Key,
             Order::VersionDescending | Order::KeyDescending => Order::KeyDescending,
         });
-        let query = url.split_once('?').map_or("", |(_, query)| query).to_lowercase();
-        let sorts = query.split('&').filter(|pair| pair.contains("sort") || pair.contains("order"));
-        let asked: Vec<bool> = sorts.map(|pair| CHANGED.iter().any(|name| plain(pair).contains(name))).collect();
+        let sorts = sorts(url);
+        let asks_for = |words: &[&str], pointer: Option<&String>| {
+            sorts.iter().any(|sort| words.iter().any(|word| sort.contains(word)))
+                || pointer.is_some_and(|pointer| is_named(&sorts, pointer))
+        };
+        let by_change = asks_for(&CHANGED, fields.changed.as_ref().map(|changed| &changed.pointer));
+        let by_key = asks_for(&CREATED, fields.created.as_ref().map(|created| &created.pointer))
+            || fields.key.as_ref().is_some_and(|key| is_named(&sorts, key));
         // An order of creation is often that of changes, too: nothing has changed since.
-        let shown = match asked.contains(&true) {
+        let shown = match by_change {
             true => by_version,
             false => by_creation.or(fields.key_order).or(by_version),
         };
@@ -327,10 +356,14 @@ impl Proposal {
             Order::KeyDescending => ("-key", "the newest record first"),
         };
         self.found("order", format!("{word}: on this page, {by}"));
-        if asked.is_empty() {
-            self.doubt("order", format!("this page is sorted so; write `order = {word:?}` if the API promises it"));
-        } else {
+        let is_promised = match order {
+            Order::Version | Order::VersionDescending => by_change,
+            Order::Key | Order::KeyDescending => by_key,
+        };
+        if is_promised {
             self.stream.order = Some(order);
+        } else {
+            self.doubt("order", format!("this page is sorted so; write `order = {word:?}` if the API promises it"));
         }
     }
 

@@ -37,7 +37,7 @@ pub fn propose(sample: &Sample) -> Proposal {
     let records = Records::find(&sample.body, &sample.url);
     proposal.stream.name = stream_name(&sample.url, &records);
     proposal.records(&records);
-    let fields = Fields::find(&records, cursor.as_ref().map(|(_, format)| *format));
+    let fields = Fields::find(&records, cursor.as_ref().map(|(_, format)| *format), &sample.url);
     proposal.key(&fields);
     proposal.time(&fields, cursor, records.is_list);
     proposal.order(&fields, &sample.url);

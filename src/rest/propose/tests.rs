@@ -375,3 +375,34 @@ fn each_parameter_that_signs_in_becomes_a_setting() {
         ApiFile::parse(&text, "x").unwrap();
     }
 }
+
+/// Records in the order of both fields, which a URL asks for by `sort`.
+fn sorted_by(sort: &str, version: &str) -> Proposal {
+    let record = |id: u32, day: u32| {
+        let mut record = json!({"id": id, "add_time": format!("2024-01-0{day}T00:00:00Z")});
+        record[version] = format!("2024-02-0{day}T00:00:00Z").into();
+        record
+    };
+    propose(&Sample::new(format!("https://x.test/deals?{sort}"), json!([record(1, 1), record(2, 2)])))
+}
+
+#[test]
+fn what_a_url_sorts_by_is_the_version_and_any_other_order_is_a_guess() {
+    for (sort, version) in [
+        ("sort=update_time%20ASC", "update_time"),
+        ("sort=updateTime", "updateTime"),
+        ("sort_by=touched_on", "touched_on"),
+        ("orderBy=lastSeen&dir=asc", "lastSeen"),
+        ("sort=date_modified", "date_modified"),
+        ("sort=modification_time", "modification_time"),
+    ] {
+        let text = sorted_by(sort, version).stream_toml();
+        assert!(text.contains(&format!("version = \"/{version}\"\n")), "{sort}: {text}");
+        assert!(text.contains("\norder = \"version\"\n"), "{sort}: {text}");
+    }
+    for sort in ["sort=asc", "sort=priority", "order=asc"] {
+        let text = sorted_by(sort, "seen").stream_toml();
+        assert!(!text.contains("\norder = ") && text.contains("# order: this page is sorted so"), "{sort}: {text}");
+    }
+    assert!(sorted_by("sort=id", "seen").stream_toml().contains("\norder = \"key\"\n"));
+}

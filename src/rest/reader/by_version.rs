@@ -11,8 +11,8 @@ use std::collections::HashSet;
 
 use async_stream::try_stream;
 use futures::StreamExt;
-use jiff::Timestamp;
 
+use super::super::time::now;
 use super::ask::Answer;
 use super::list::{End, Reading};
 use super::page::{Next, Page, Progress};
@@ -129,7 +129,7 @@ impl VersionList {
         Ok(Self {
             reading,
             start,
-            now: Timestamp::now().as_microsecond(),
+            now: now(),
             overlap,
             anchor,
             newest: mark,

@@ -2,10 +2,10 @@
 
 use async_stream::try_stream;
 use futures::StreamExt;
-use jiff::Timestamp;
 
 use super::super::fields::Row;
 use super::super::template::Placeholder;
+use super::super::time::now;
 use super::ask::Answer;
 use super::list::{End, Reading, micros};
 use super::page::{Next, Progress};
@@ -19,7 +19,7 @@ impl Reading {
         try_stream! {
             let plan = self.reader.plan.clone();
             let (mut start, mut has_start) = self.start()?;
-            let now = Timestamp::now().as_microsecond();
+            let now = now();
             let has_until = plan.request.has(&Placeholder::Until);
             let window = plan.since.window.map(micros).filter(|_| has_until);
             let below = self.position.below;

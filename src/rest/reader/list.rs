@@ -10,14 +10,15 @@ use jiff::Timestamp;
 use super::super::check::PAGINATE;
 use super::super::fields::{ElementPlan, Row};
 use super::super::template::Placeholder;
+use super::super::time::{now, whole_second};
 use super::super::version::Order;
 use super::ask::{Answer, Asker};
 use super::page::{EnvelopePlan, Next, Progress};
-use super::plan::{GetPlan, Kind, NextPlace, PagingPlan, StreamPlan};
+use super::plan::{ErrorPlan, GetPlan, Kind, NextPlace, PagingPlan, StreamPlan};
 use super::position::Position;
 use super::request::{Prepared, Values};
 use crate::http::Client;
-use crate::{Batch, BatchStream, Error, ErrorKind, Mode, Monitor, Record, Result, SourceEvent, Version};
+use crate::{Batch, BatchStream, Error, ErrorKind, Mode, Monitor, Result, SourceEvent, Version};
 
 /// How often in a row a list may begin again because its token has expired.
 const MAX_RESTARTS: u32 = 5;
@@ -27,8 +28,8 @@ const MAX_RESTARTS: u32 = 5;
 pub(in crate::rest) struct StreamReader {
     pub(in crate::rest) plan: Arc<StreamPlan>,
     pub(in crate::rest) client: Client,
-    envelope: EnvelopePlan,
-    elements: ElementPlan,
+    pub(super) envelope: EnvelopePlan,
+    pub(super) elements: ElementPlan,
     /// How to read single records.
     pub(in crate::rest) single: Option<(EnvelopePlan, ElementPlan)>,
     /// Whether the versions of the records that the list deletes are instants.
@@ -62,11 +63,13 @@ impl StreamReader {
         let elements = plan.elements();
         // The key as the record has it, a number or a text: with it, a request for several records names this one.
         let single = || plan.record().stub(plan.key.first());
-        let envelope = |get: &GetPlan| EnvelopePlan::single(get, &plan.records, &plan.errors.code);
+        // A record that is left out is no evidence that it is gone.
+        let errors = ErrorPlan { code: plan.errors.code.clone(), ..ErrorPlan::default() };
+        let envelope = |get: &GetPlan| EnvelopePlan::single(get, &plan.records, &errors);
         let single = plan.get.as_ref().map(|get| (envelope(get), single()));
         let has_instants = |plan: &StreamPlan| plan.version.as_ref().is_some_and(|(_, format)| format.is_instant());
         Self {
-            envelope: EnvelopePlan::new(&plan.records, Some(&plan.paginate), &plan.errors.code),
+            envelope: EnvelopePlan::new(&plan.records, Some(&plan.paginate), &plan.errors),
             elements,
             single,
             deletes_instants: target.is_some_and(has_instants),
@@ -99,7 +102,7 @@ impl StreamReader {
     }
 
     /// The first value of all, and whether the description gives one.
-    fn start(&self) -> Result<(i64, bool)> {
+    pub(super) fn start(&self) -> Result<(i64, bool)> {
         let since = &self.plan.since;
         let Some(text) = &since.start else { return Ok((0, false)) };
         let start = since.format.parse_start(text).ok_or_else(|| {
@@ -112,33 +115,9 @@ impl StreamReader {
         Ok((start?, true))
     }
 
-    /// Asks for the first page, and returns its records.
-    ///
-    /// # Errors
-    /// Those of the request.
-    pub(in crate::rest) async fn first_page(&self, mut values: Values, monitor: &Monitor) -> Result<Vec<Record>> {
-        let asker = Asker { client: self.client.clone(), stream: self.plan.clone(), monitor: monitor.clone() };
-        let now = Timestamp::now().as_microsecond();
-        let since = &self.plan.since;
-        let (start, has_start) = self.start()?;
-        values.start = since.format.write(start);
-        values.until = Some(since.format.write(now));
-        let from = since.window.map(|window| now - micros(window)).or(has_start.then_some(start));
-        values.since = from.map(|from| since.format.write(from));
-        let prepared = values.request(&self.plan.request)?;
-        let mut progress = Progress::default();
-        let answer = asker.page(&self.envelope, &self.elements, &prepared, None, &mut progress).await?;
-        self.observe(&progress, monitor, true);
-        match answer {
-            Answer::Skip(error) | Answer::Gone(error) | Answer::Restart(error) => Err(error),
-            Answer::Page(page, _) => Ok(page.rows.into_iter().filter_map(|row| row.content.ok()).collect()),
-            Answer::Empty | Answer::Split(_) => Ok(Vec::new()),
-        }
-    }
-
     /// Warns, once, if the pages so far show that rows can be missed. A list whose last page is full is common where links lead on, so that
     /// only a check warns about it.
-    fn observe(&self, progress: &Progress, monitor: &Monitor, is_check: bool) {
+    pub(super) fn observe(&self, progress: &Progress, monitor: &Monitor, is_check: bool) {
         let StreamPlan { name, unseen, .. } = &*self.plan;
         let (records, is_first) = (progress.records, progress.pages == 1 && progress.is_full);
         let warning = match (&unseen.numbered, &unseen.next) {
@@ -373,6 +352,7 @@ impl Reading {
     /// That of the question, if its time cannot be halved.
     pub(super) fn half(&self, asked: i64, error: Error) -> Result<i64> {
         let half = self.plan().since.format.floor(asked / 2);
+        let half = if self.plan().since.format.is_instant() && half > 1_000_000 { whole_second(half) } else { half };
         if half < 1 { Err(error) } else { Ok(half) }
     }
 
@@ -386,7 +366,7 @@ impl Reading {
 
     /// The start of the read, by the server's clock if it tells.
     pub(super) fn started(date: Option<Timestamp>, now: i64) -> i64 {
-        date.map_or(now, Timestamp::as_microsecond)
+        date.map_or(now, |date| whole_second(date.as_microsecond()))
     }
 
     /// Reads a list to its end, in one question or by windows, and down to the mark where the newest come first.
@@ -394,9 +374,11 @@ impl Reading {
         try_stream! {
             let plan = self.reader.plan.clone();
             let (start, has_start) = self.start()?;
-            let now = Timestamp::now().as_microsecond();
+            let now = now();
             let keeps_mark = matches!(plan.kind, Kind::Incremental | Kind::DeletionsOf(_));
-            let floor = self.position.mark.map(|mark| mark.saturating_sub(self.overlap()));
+            let is_instant = plan.since.format.is_instant();
+            let mark = self.position.mark.map(|mark| if is_instant { whole_second(mark) } else { mark });
+            let floor = mark.map(|mark| mark.saturating_sub(self.overlap()));
             let is_descending = plan.order == Some(Order::VersionDescending);
             let stops_at = floor.filter(|_| is_descending);
             let relies_on_since = plan.kind == Kind::Incremental && (is_descending || !plan.since.format.is_instant());

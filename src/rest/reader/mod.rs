@@ -124,8 +124,7 @@ impl Reader for RestReader {
     async fn check(&self) -> Result<()> {
         let Some(reader) = self.probed() else { return Ok(()) };
         let records = reader.first_page(self.values(&Resource::source_wide()), &self.monitor).await?;
-        self.check_lists(reader.plan.name.clone(), records).await;
-        Ok(())
+        self.check_lists(reader.plan.name.clone(), records).await
     }
 
     fn discover(&self) -> ResourceStream {

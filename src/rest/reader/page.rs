@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::super::check::{is_full_page, is_page_number, is_page_number_token};
 use super::super::fields::{ElementPlan, Pointer, Row, Wanted, escaped, is_truthy, scalar};
 use super::super::paginator::NextPage;
-use super::plan::{GetPlan, PaginatePlan, PagingPlan, Place, StreamPlan};
+use super::plan::{ErrorPlan, GetPlan, PaginatePlan, PagingPlan, Place, StreamPlan};
 use crate::http::{Response, Url};
 use crate::record::content_hash;
 use crate::{Error, ErrorKind, Result, Retry};
@@ -34,10 +34,11 @@ pub(in crate::rest) struct EnvelopePlan {
     more: Option<usize>,
     done: Option<usize>,
     codes: Vec<usize>,
+    errors: ErrorPlan,
 }
 
 impl EnvelopePlan {
-    pub(in crate::rest) fn new(records: &Pointer, paginate: Option<&PaginatePlan>, codes: &[Pointer]) -> Self {
+    pub(in crate::rest) fn new(records: &Pointer, paginate: Option<&PaginatePlan>, errors: &ErrorPlan) -> Self {
         let mut wanted = Wanted::default();
         let records = (wanted.add(records), records.clone());
         let token = paginate.and_then(|paginate| match &paginate.by {
@@ -46,14 +47,15 @@ impl EnvelopePlan {
         });
         let more = paginate.and_then(|paginate| paginate.more.as_ref()).map(|pointer| wanted.add(pointer));
         let done = paginate.and_then(|paginate| paginate.done.as_ref()).map(|pointer| wanted.add(pointer));
-        let codes = codes.iter().map(|pointer| wanted.add(pointer)).collect();
-        Self { wanted, records, or_like_list: None, single: None, token, more, done, codes }
+        let codes = errors.code.iter().map(|pointer| wanted.add(pointer)).collect();
+        let (or_like_list, single) = (None, None);
+        Self { wanted, records, or_like_list, single, token, more, done, codes, errors: errors.clone() }
     }
 
     /// What to find in an answer about single records. They have the envelope of the list if they have one that the description does not
     /// name.
-    pub(in crate::rest) fn single(get: &GetPlan, list: &Pointer, codes: &[Pointer]) -> Self {
-        let mut plan = Self::new(&get.records, None, codes);
+    pub(in crate::rest) fn single(get: &GetPlan, list: &Pointer, errors: &ErrorPlan) -> Self {
+        let mut plan = Self::new(&get.records, None, errors);
         if get.records.steps().is_empty() && !list.steps().is_empty() {
             plan.or_like_list = Some(plan.wanted.add(list));
         }
@@ -125,7 +127,11 @@ impl EnvelopePlan {
         list: Option<&str>,
         response: &Response,
     ) -> Result<std::result::Result<(Vec<Row>, ByteString), String>> {
-        let Some(list) = list else { return Ok(Err("there is nothing".to_owned())) };
+        let Some(list) = list else {
+            let is_object = response.body().trim_start().starts_with('{');
+            let is_left_out = self.errors.may_leave_out_list(response.status()) && is_object;
+            return Ok(if is_left_out { Ok(Default::default()) } else { Err("there is nothing".to_owned()) });
+        };
         let text = response.body().slice_ref(list);
         let rows = match list.as_bytes().first() {
             Some(b'[') => elements.list(&text).map_err(|error| error.with_context("url", response.url()))?,
@@ -152,27 +158,31 @@ impl EnvelopePlan {
             }
             (value, _) => value.is_array(),
         };
-        let places: Vec<String> = match serde_json::from_str::<Value>(response.body()) {
+        let (is_object, places): (bool, Vec<String>) = match serde_json::from_str::<Value>(response.body()) {
             Ok(Value::Object(members)) => {
-                let lists = members.iter().filter(|(_, value)| has_records(value));
-                lists.map(|(name, _)| format!("\"/{}\"", escaped(name))).collect()
+                let found = members.iter().filter(|(_, value)| has_records(value));
+                (true, found.map(|(name, _)| format!("\"/{}\"", escaped(name))).collect())
             }
-            _ => Vec::new(),
+            _ => (false, Vec::new()),
         };
-        let (message, help) = match (&self.single, places.as_slice()) {
-            (Some(_), []) => ("the answer of `get` has no record", "let `get.records` point at the record".to_owned()),
-            (Some(path), [place, ..]) => {
-                ("the answer of `get` has no record", format!("write `get = {{ path = {path:?}, records = {place} }}`"))
-            }
-            (None, []) => {
-                ("the answer has no list of records", "let `records` point at the list of records".to_owned())
-            }
-            (None, lists) => {
-                ("the answer has no list of records", format!("write `records = {}`", lists.join("`, or `records = ")))
-            }
+        let status = response.status();
+        let what_is_missing = if self.single.is_some() {
+            "the answer of `get` has no record"
+        } else {
+            "the answer has no list of records"
         };
-        Error::invalid_data(format!("{message} at {place}: {what}"))
-            .with_status(response.status())
+        let help = match (&self.single, places.as_slice()) {
+            (Some(_), []) => "let `get.records` point at the record".to_owned(),
+            (Some(path), [place, ..]) => format!("write `get = {{ path = {path:?}, records = {place} }}`"),
+            (None, []) if is_object && !self.records.1.steps().is_empty() => format!(
+                "let `records` point at the list of records; if the API leaves out a list that is empty, write \
+                 `errors = {{ {status} = \"empty\" }}`"
+            ),
+            (None, []) => "let `records` point at the list of records".to_owned(),
+            (None, lists) => format!("write `records = {}`", lists.join("`, or `records = ")),
+        };
+        Error::invalid_data(format!("{what_is_missing} at {place}: {what}"))
+            .with_status(status)
             .with_context("url", response.url())
             .with_help(help)
     }

@@ -273,7 +273,8 @@ errors = { 200 = "retry" }
 name = "t"
 path = "/t""#,
                 "3:18: errors.200: the status 200 is not an error",
-                "name the status of an error, or add `code`, the pointer to the code in the body",
+                "name the status of an error, or add `code`, the pointer to the code in the body; `\"empty\"` is for an API that leaves out \
+                 an empty list",
             ),
             (
                 r#"name = "x"

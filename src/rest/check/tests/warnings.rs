@@ -51,6 +51,11 @@ fn what_its_author_may_not_expect_is_a_warning() {
             "say when the API's first records are from: `since = { start = \"2020-01-01\", window = \"30d\" }`",
         ),
         (
+            format!("{one_page}deleted = \"/gone\"\nversion = \"/u\"\ncursor = \"from\"\nsince = {{ at = \"/c\" }}"),
+            "x:10:16: stream \"t\": since.at: a record that changes later is not read again: the API is asked by /c, and changes move /u",
+            "ask by what changes move; if the API cannot, let `overlap` cover the time in which records change, such as `overlap = \"30d\"`",
+        ),
+        (
             format!("settings = {{ sites = {{ help = \"x\" }} }}\n{one_page}"),
             "x:3:22: settings.sites: nothing in the description uses the setting",
             "write `{sites}` where it belongs, or remove it; `{site}` is another one",

@@ -189,7 +189,13 @@ impl ErrorPlan {
     /// The action for an answer, and the code or the status that names it. A code says more than a status.
     pub(in crate::rest) fn action(&self, status: u16, code: Option<&str>) -> Option<(Action, String)> {
         let named = |name: &str| Some((*self.actions.get(name)?, name.to_owned()));
-        code.and_then(named).or_else(|| named(&status.to_string()))
+        // That of a success is about its list.
+        code.and_then(named).or_else(|| named(&status.to_string()).filter(|_| !(200..300).contains(&status)))
+    }
+
+    /// Whether a successful answer may leave out its list: it is empty then.
+    pub(in crate::rest) fn may_leave_out_list(&self, status: u16) -> bool {
+        (200..300).contains(&status) && self.actions.get(&status.to_string()) == Some(&Action::Empty)
     }
 
     /// Whether an answer of a rate limit may mean something else than to wait.

@@ -46,11 +46,6 @@ impl UnseenPages {
             |help| format!("stream {:?}: paginate: {what} the number of the page: {drift}; {help}", stream.name);
         Self { numbered: drift_help(drift, stream.order).map(warning), unsaid: false, next: Some(next) }
     }
-
-    /// Whether an answer tells more than the description.
-    pub(in crate::rest) fn is_open(&self) -> bool {
-        self.unsaid || self.numbered.is_some() || self.next.is_some()
-    }
 }
 
 /// How a list continues.
