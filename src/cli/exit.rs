@@ -145,6 +145,7 @@ mod tests {
             empty_columns: Vec::new(),
             new_columns: Vec::new(),
             credits: crate::cost::Credits::ZERO,
+            reject_reason: None,
             error: error.map(|kind| crate::Error::new(kind, "x").report()),
             marks: crate::state::Marks::default(),
             lease_until: None,

@@ -257,9 +257,14 @@ pub(super) fn new_columns(run: &RunRecord) -> String {
     format!("{} from the records: {}{more}", counted(run.new_columns.len() as u64, "new column"), names.join(", "))
 }
 
-/// The number of records that a run rejected, and the command that lists them.
+/// The number of records that a run rejected, the most frequent reason, and the command that lists them.
 pub(super) fn rejected(run: &RunRecord) -> String {
-    format!("rejected {}: list the outstanding ones with `rejects`", counted(run.counts.rejected, "record"))
+    let reason = run.reject_reason.as_ref().map_or_else(String::new, |main| match main.count < run.counts.rejected {
+        true => format!(", {} because: {};", count(main.count), main.reason),
+        false => format!(" ({}):", main.reason),
+    });
+    let reason = if reason.is_empty() { ":".to_owned() } else { reason };
+    format!("rejected {}{reason} list the outstanding ones with `rejects`", counted(run.counts.rejected, "record"))
 }
 
 impl fmt::Debug for Progress {

@@ -1,12 +1,14 @@
-//! Reads a child stream: the list of each parent whose row has changed, in the order in which the destination numbered the changes.
+//! Reads a child stream: the list of each parent whose row has changed. The position moves in the order in which the destination numbered the
+//! changes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_stream::try_stream;
-use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::future::BoxFuture;
+use futures::stream::{BoxStream, FuturesUnordered};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +21,10 @@ use crate::{
 
 /// The number of lists to read at once.
 const CONCURRENT_LISTS: usize = 8;
+
+/// The number of lists between the position and the last one that was begun. If the first of them takes long, the others are stored without
+/// the position, and a run that is stopped before it has ended reads them again.
+const MAX_AHEAD: u64 = 64;
 
 /// The number of bytes of each list to read before its turn.
 const LIST_BUFFER: usize = 256 << 10;
@@ -102,6 +108,69 @@ struct Visit {
     list: BatchStream,
 }
 
+/// Visits parents side by side, in the order in which their lists can be read: one that waits for the source holds up no other.
+struct Visits {
+    reader: Arc<ChildReader>,
+    queue: BoxStream<'static, Result<QueuedParent>>,
+    is_queue_empty: bool,
+    under_way: FuturesUnordered<BoxFuture<'static, (u64, Result<Visit>)>>,
+    /// The number of parents whose visit has begun.
+    begun: u64,
+    /// The number of parents that have ended, with all before them.
+    passed: u64,
+    /// The parents that have ended before one that began earlier.
+    ended: BTreeMap<u64, Position>,
+}
+
+impl Visits {
+    fn new(reader: Arc<ChildReader>, queue: BoxStream<'static, Result<QueuedParent>>) -> Self {
+        let (under_way, ended) = (FuturesUnordered::new(), BTreeMap::new());
+        Self { reader, queue, is_queue_empty: false, under_way, begun: 0, passed: 0, ended }
+    }
+
+    /// The next parent whose list can be read, and its number in the queue.
+    async fn next(&mut self) -> Result<Option<(u64, Visit)>> {
+        loop {
+            let has_room = self.under_way.len() < CONCURRENT_LISTS && self.begun - self.passed < MAX_AHEAD;
+            let parent = tokio::select! {
+                biased;
+                parent = self.queue.try_next(), if has_room && !self.is_queue_empty => parent?,
+                Some((number, visit)) = self.under_way.next() => return Ok(Some((number, visit?))),
+                else => return Ok(None),
+            };
+            match parent {
+                Some(parent) => self.begin(parent),
+                None => self.is_queue_empty = true,
+            }
+        }
+    }
+
+    /// Visits a parent in a task of its own: while another list is read or verified, it is not polled here, and would keep the requests that
+    /// the other one needs.
+    fn begin(&mut self, parent: QueuedParent) {
+        let (number, visit) = (self.begun, Task::start(self.reader.clone().visit(parent), SOURCE_PANICKED));
+        self.under_way.push(visit.map(move |visit| (number, visit)).boxed());
+        self.begun += 1;
+    }
+
+    /// Begins no more visits, because this one shows that the source as a whole fails. Returns whether none before it is under way.
+    fn stop_at(&mut self, number: u64) -> bool {
+        self.is_queue_empty = true;
+        self.passed >= number
+    }
+
+    /// Notes that a parent has ended. Returns the last one before which all have ended, if it is another one than before.
+    fn end(&mut self, number: u64, position: Position) -> Option<Position> {
+        self.ended.insert(number, position);
+        let mut last = None;
+        while let Some(position) = self.ended.remove(&self.passed) {
+            self.passed += 1;
+            last = Some(position);
+        }
+        last
+    }
+}
+
 /// What to do about a parent whose list failed.
 enum Failure {
     /// It is gone, and so are its children.
@@ -131,15 +200,17 @@ impl ChildReader {
             if progress.is_complete(until) {
                 return;
             }
-            let began = progress.clone();
+            let (began, mut written) = (progress.clone(), progress.clone());
             let mut failures = Failures::default();
             // One after the other, so that no two lists of one parent are read at once.
             let queues = [(self.owed(progress.owed.clone()), true), (self.changed(&progress, until), false)];
             for (queue, is_owed) in queues {
-                let visitor = self.clone();
-                let mut visits = queue.map_ok(move |parent| visitor.start_visit(parent)).try_buffered(CONCURRENT_LISTS);
-                let mut in_a_row = 0;
-                while let Some(visit) = visits.try_next().await? {
+                let mut visits = Visits::new(self.clone(), queue);
+                let (mut in_a_row, mut end) = (0, None::<(u64, Error)>);
+                while let Some((number, visit)) = visits.next().await? {
+                    if end.as_ref().is_some_and(|(end, _)| number > *end) {
+                        continue;
+                    }
                     let Visit { parent, mut list } = visit;
                     let ended = loop {
                         match list.try_next().await {
@@ -152,16 +223,25 @@ impl ChildReader {
                     let mut batch = Batch::new();
                     match ended {
                         Ok(()) => in_a_row = 0,
-                        Err(error) => match self.failure(&parent, error).await? {
-                            Failure::Gone => {
+                        Err(error) => match self.failure(&parent, error).await {
+                            // Those that began before it are read to their ends, so that the position passes them.
+                            Err(error) => {
+                                if visits.stop_at(number) {
+                                    Err(error)?;
+                                } else {
+                                    end = Some((number, error));
+                                }
+                                continue;
+                            }
+                            Ok(Failure::Gone) => {
                                 let mut children = self.lists.clone().delete_children(parent.position.path.clone(), None);
                                 while let Some(batch) = children.try_next().await? {
                                     yield batch;
                                 }
                                 batch.gone.push(parent.position.clone());
                             }
-                            Failure::Unknown => batch = batch.exclude(PARENT_NOT_FOUND, 1),
-                            Failure::Owed(error, verified) => {
+                            Ok(Failure::Unknown) => batch = batch.exclude(PARENT_NOT_FOUND, 1),
+                            Ok(Failure::Owed(error, verified)) => {
                                 batch.verified_parents.extend(verified);
                                 progress.owed.push(parent.position.path.clone());
                                 in_a_row += 1;
@@ -169,8 +249,8 @@ impl ChildReader {
                             }
                         },
                     }
-                    if !is_owed {
-                        progress.pass(&parent.position);
+                    if let Some(passed) = visits.end(number, parent.position).filter(|_| !is_owed) {
+                        progress.pass(&passed);
                     }
                     if progress.owed.len() > MAX_OWED {
                         Err(failures.error(&self, progress.owed.len()))?;
@@ -178,11 +258,22 @@ impl ChildReader {
                     if in_a_row >= MAX_FAILURES && !is_owed {
                         Err(failures.last())?;
                     }
-                    yield batch.checkpoint(Checkpoint::new(&progress)?);
+                    // While an earlier list is under way, nothing is passed.
+                    if progress != written {
+                        written = progress.clone();
+                        batch = batch.checkpoint(Checkpoint::new(&progress)?);
+                    }
+                    yield batch;
+                    if end.as_ref().is_some_and(|(end, _)| visits.passed >= *end) {
+                        break;
+                    }
                     if in_a_row >= MAX_FAILURES {
                         // The next run begins with the other owed lists.
                         break;
                     }
+                }
+                if let Some((_, error)) = end {
+                    Err(error)?;
                 }
                 if is_owed && in_a_row < MAX_FAILURES {
                     // A parent whose row has disappeared owes nothing.
@@ -267,12 +358,6 @@ impl ChildReader {
             QueuedParent { row, stored }
         };
         Ok(rows.into_iter().map(with_children).collect())
-    }
-
-    /// Visits a parent in a task of its own: while the list before it is read or verified, it is not polled here, and would keep the requests
-    /// that this list needs.
-    fn start_visit(self: &Arc<Self>, queued: QueuedParent) -> Task<Visit> {
-        Task::start(self.clone().visit(queued), SOURCE_PANICKED)
     }
 
     /// Reads the beginning of a parent's list. A deleted parent takes its children with it.

@@ -72,6 +72,7 @@ impl Run<'_> {
             Some(changes) => changes,
             None => self.rejects.track(&self.connector.source, &mut rows),
         };
+        self.record.reject_reason = self.rejects.main_reason();
         let corrects_rejects = !rows.corrected.is_empty();
         let rejected = rows.rejects.len() as u64;
         let offered = rows.count() + rejected;
@@ -87,7 +88,7 @@ impl Run<'_> {
         let fenced = !is_plain || sweep.is_some();
         let is_end = is_end && self.records_end();
         let (status, message) = match is_end {
-            true => completed(self.record.counts.rejected + rejected, self.rejects.main_reason()),
+            true => completed(self.record.counts.rejected + rejected, self.rejects.main_reason().as_ref()),
             false => (RunStatus::Running, None),
         };
         let mut state = fenced.then(|| {

@@ -1,5 +1,6 @@
 //! Records how a run ended, and prunes the history.
 
+use super::ingest::advice_on_unknown;
 use super::run::{Outcome, Run, completed, millis};
 use crate::state::StreamState;
 use crate::{ErrorKind, Result, RunRecord, RunStatus, StateVersion};
@@ -11,12 +12,13 @@ impl Run<'_> {
     /// Records how the run ended. In a metered store, records nothing if nothing has changed.
     pub(super) async fn finish(&mut self, ended: Result<Outcome>) {
         let now = self.connector.now();
+        self.record.reject_reason = self.rejects.main_reason().filter(|_| self.record.counts.rejected > 0);
         let record = &mut self.record;
         record.ended_at = Some(now.max(record.started_at));
         record.traffic = self.monitor.traffic();
         record.timings.total_ms = millis(self.began.elapsed());
         let (status, message) = match &ended {
-            Ok(Outcome::Complete) => completed(record.counts.rejected, self.rejects.main_reason()),
+            Ok(Outcome::Complete) => completed(record.counts.rejected, record.reject_reason.as_ref()),
             Ok(Outcome::Interrupted) => {
                 (RunStatus::Interrupted, Some("interrupted; the next run continues from its last commit".to_owned()))
             }
@@ -30,6 +32,12 @@ impl Run<'_> {
         record.status = status;
         let superseded = ended.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict);
         record.error = ended.err().map(|error| error.report());
+        if let Some(error) = record.error.as_mut().filter(|error| error.kind == ErrorKind::NotFound)
+            && !self.stream.is_source_wide
+        {
+            let [advice, _] = advice_on_unknown(&self.connector.spec, self.resource.name());
+            error.help = Some(error.help.take().map_or(advice.clone(), |help| format!("{help}; {advice}")));
+        }
         if self.newest_run.is_none() {
             self.newest_run = self.read_newest_run().await.ok();
         }

@@ -16,8 +16,8 @@ use super::run::Run;
 use super::settings::Configured;
 use super::{Connector, StreamSelection};
 use crate::{
-    Counts, Error, ErrorKind, Mode, Resource, ResourceConfig, Result, RunRecord, RunStatus, Settings, StreamKind,
-    StreamSpec,
+    Counts, Error, ErrorKind, Mode, Resource, ResourceConfig, Result, RunRecord, RunStatus, Settings, SourceSpec,
+    StreamKind, StreamSpec,
 };
 
 /// A request to ingest resources.
@@ -140,11 +140,31 @@ fn is_unknown_resource(run: &RunRecord) -> bool {
     run.status == RunStatus::Failed && matches!(kind, Some(ErrorKind::NotFound | ErrorKind::Configuration))
 }
 
+/// Whether the first runs of a resource show that it does not exist. A stream that reads what another one has found says nothing: it
+/// completes without anything to read.
+fn show_unknown_resource(runs: &[&RunRecord], spec: &SourceSpec) -> bool {
+    let is_dependent = |run: &RunRecord| {
+        let stream = spec.streams.iter().find(|stream| stream.name == run.stream);
+        run.status == RunStatus::Complete
+            && !run.counts.wrote()
+            && stream.is_some_and(|stream| stream.requires().is_some())
+    };
+    let mut telling = runs.iter().filter(|run| !is_dependent(run)).peekable();
+    telling.peek().is_some() && telling.all(|run| is_unknown_resource(run))
+}
+
+/// What to do about a name that the source does not have: while it stays enabled, and when it does not.
+pub(super) fn advice_on_unknown(spec: &SourceSpec, name: &str) -> [String; 2] {
+    let lists = format!("`discover` lists each {} that the settings can access", spec.resource_kind);
+    [format!("{lists}, and `disable {name}` stops the attempts"), format!("{lists}; this one does not stay enabled")]
+}
+
 impl Connector {
     /// Ingests streams of resources. The failure of one does not stop the others: the report has a record for each.
     ///
     /// A new resource that turns out not to exist does not stay enabled: otherwise a mistyped name would fail on schedule
-    /// forever.
+    /// forever. That is so if each of its streams says so that does not depend on another one; if some do not, or if it was enabled before, it
+    /// stays, and the error says how to disable it.
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) if the settings are malformed, if the source cannot have a resource of a requested
@@ -201,11 +221,21 @@ impl Connector {
         }
         runs.extend(self.record_unstarted(&unstarted, request.mode, false).await);
         runs.sort_by(|a, b| (&a.resource, &a.stream).cmp(&(&b.resource, &b.stream)));
+        let mut forgotten = BTreeSet::new();
         for resource in &new {
             // Without a stream of its own, no run could tell.
             let of_resource: Vec<_> = runs.iter().filter(|run| run.resource == resource.name()).collect();
-            if !of_resource.is_empty() && of_resource.into_iter().all(is_unknown_resource) {
+            if show_unknown_resource(&of_resource, &self.spec) {
                 self.forget(resource).await?;
+                forgotten.insert(resource.name());
+            }
+        }
+        for run in runs.iter_mut().filter(|run| forgotten.contains(run.resource.as_str())) {
+            let [kept, forgotten] = advice_on_unknown(&self.spec, &run.resource);
+            if let Some(help) = run.error.as_mut().and_then(|error| error.help.as_mut())
+                && let Some(before) = help.strip_suffix(&kept)
+            {
+                *help = format!("{before}{forgotten}");
             }
         }
         Ok(IngestReport { runs })

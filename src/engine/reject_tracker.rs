@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::batcher::Rows;
 use crate::record::{DOCUMENT_OF, document_of};
-use crate::{OutstandingRejects, Reject, RejectQuery, Resource, Source};
+use crate::{OutstandingRejects, Reject, RejectQuery, RejectReason, Resource, Source};
 
 /// The maximum number of tracked rejects, the most recently seen first.
 const MAX_TRACKED: usize = 128;
@@ -47,10 +47,11 @@ impl RejectTracker {
         new
     }
 
-    /// The most frequent reason of the run, and whether there is another one.
-    pub(super) fn main_reason(&self) -> Option<(&str, bool)> {
-        let (reason, _) = self.reasons.iter().max_by_key(|(_, count)| **count)?;
-        Some((reason, self.reasons.len() > 1))
+    /// The most frequent reason of the run.
+    pub(super) fn main_reason(&self) -> Option<RejectReason> {
+        // Of equal ones the first, so that the same records have the same reason.
+        let (reason, count) = self.reasons.iter().rev().max_by_key(|(_, count)| **count)?;
+        Some(RejectReason { reason: reason.clone(), count: *count })
     }
 
     pub(super) fn may_have_any(&self) -> bool {

@@ -22,9 +22,9 @@ use crate::cost::Spending;
 use crate::state::{Reconciliation, StreamState};
 use crate::stream::Column;
 use crate::{
-    Checkpoint, Counts, ErrorKind, Evidence, Mode, Monitor, OutstandingRejects, Reader, Record, Resource, Result,
-    RunQuery, RunRecord, RunStatus, Settings, SourceEvent, StateChange, StateEntry, StateKey, StateVersion, StreamKind,
-    StreamSpec,
+    Checkpoint, Counts, ErrorKind, Evidence, Mode, Monitor, OutstandingRejects, Reader, Record, RejectReason, Resource,
+    Result, RunQuery, RunRecord, RunStatus, Settings, SourceEvent, StateChange, StateEntry, StateKey, StateVersion,
+    StreamKind, StreamSpec,
 };
 
 /// How a run ended without an error.
@@ -94,6 +94,7 @@ pub(super) struct RecordedEnd {
     commits: u64,
     empty_columns: Vec<String>,
     new_columns: Vec<String>,
+    reject_reason: Option<RejectReason>,
 }
 
 impl<'a> Run<'a> {
@@ -424,6 +425,7 @@ impl<'a> Run<'a> {
             commits: self.record.commits,
             empty_columns,
             new_columns: self.record.new_columns.clone(),
+            reject_reason: self.record.reject_reason.clone(),
         }
     }
 
@@ -460,17 +462,16 @@ async fn ended(work: &mut Option<Task<()>>) -> Result<()> {
     }
 }
 
-/// The status and the message of a run that has read everything, and rejected this many records; with the most frequent reason, and whether
-/// there are others.
-pub(super) fn completed(rejects: u64, reason: Option<(&str, bool)>) -> (RunStatus, Option<String>) {
+/// The status and the message of a run that has read everything, and rejected this many records, most of them for this reason.
+pub(super) fn completed(rejects: u64, reason: Option<&RejectReason>) -> (RunStatus, Option<String>) {
     if rejects == 0 { (RunStatus::Complete, None) } else { (RunStatus::Partial, Some(rejected(rejects, reason))) }
 }
 
 /// Returns the message of a run that rejected records.
-fn rejected(count: u64, reason: Option<(&str, bool)>) -> String {
+fn rejected(count: u64, reason: Option<&RejectReason>) -> String {
     let (records, they_are) = if count == 1 { ("record was", "it is") } else { ("records were", "they are") };
-    let reason = reason.map_or_else(String::new, |(reason, has_others)| match has_others {
-        true => format!(" (mostly: {reason})"),
+    let reason = reason.map_or_else(String::new, |RejectReason { reason, count: of_it }| match *of_it < count {
+        true => format!(", {of_it} because: {reason}"),
         false => format!(" ({reason})"),
     });
     format!("{count} {records} rejected{reason}; {they_are} kept in a separate table, and listed by `rejects`")

@@ -191,6 +191,16 @@ pub struct Timings {
     pub verify_ms: u64,
 }
 
+/// A reason for which a run rejected records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RejectReason {
+    /// The reason, as the rejects have it.
+    pub reason: String,
+    /// The number of records that the run rejected for it.
+    pub count: u64,
+}
+
 /// The record of one run of one resource: a row of the run history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "stored::StoredRun")]
@@ -225,6 +235,8 @@ pub struct RunRecord {
     pub new_columns: Vec<String>,
     /// The credits that its commits have used, as the destination estimates them: its share of those that the whole program has used.
     pub credits: Credits,
+    /// The most frequent reason for which the run rejected records.
+    pub reject_reason: Option<RejectReason>,
     /// Why it did not complete.
     pub error: Option<ErrorReport>,
     /// The facts of its stream as they are at its end.
@@ -254,6 +266,7 @@ impl RunRecord {
             empty_columns: Vec::new(),
             new_columns: Vec::new(),
             credits: Credits::ZERO,
+            reject_reason: None,
             error: None,
             marks: Marks::default(),
             lease_until: None,

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use snowfeed::engine::{Event, IngestRequest};
 use snowfeed::testkit::fault_injection::unsteady_clock;
-use snowfeed::{Checkpoint, Counts, ErrorKind, Limits, Mode, Record, RunStatus, StateStore, Version};
+use snowfeed::{Checkpoint, Counts, ErrorKind, Limits, Mode, Record, Reject, RunQuery, RunStatus, StateStore, Version};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{Scripted, Step, batch, connector, ingest, key, keys, limits, live, resource, runs_of};
@@ -134,6 +134,30 @@ async fn a_run_with_rejects_is_partial_and_they_are_kept() {
     assert_eq!(memory.rejects(&resource("r"), "t"), rejected.rejects);
     let state = memory.latest(&key("r")).await.unwrap().unwrap().state;
     assert!(state.message.unwrap().contains("1 record was rejected (no id);"));
+}
+
+#[tokio::test]
+async fn a_run_names_the_most_frequent_reason_of_its_rejects_and_its_count() {
+    let rejecting = |step: usize, reasons: &[&str]| {
+        let mut rejected = batch(&["a"], 1).checkpoint(Checkpoint::new(&step).unwrap());
+        rejected.rejects =
+            reasons.iter().enumerate().map(|(n, reason)| Reject::new(*reason, format!("{step} {n}"))).collect();
+        Step::Raw(rejected)
+    };
+    let source = Scripted::new(vec![rejecting(1, &["no time", "no id", "no id"]), rejecting(2, &["no time", "no id"])]);
+    let (connector, memory) = connector(&source);
+    let run = ingest(&connector, Mode::Incremental).await;
+    let reason = run.reject_reason.clone().unwrap();
+    assert_eq!((run.counts.rejected, &*reason.reason, reason.count), (5, "no id", 3));
+    let stored = connector.runs(RunQuery::new(1)).await.unwrap();
+    assert_eq!(stored[0].reject_reason, Some(reason));
+    let state = memory.latest(&key("r")).await.unwrap().unwrap().state;
+    let message =
+        "5 records were rejected, 3 because: no id; they are kept in a separate table, and listed by `rejects`";
+    assert_eq!(state.message.as_deref(), Some(message));
+    // The next run has reasons of its own.
+    source.script("r", vec![Step::Batch(&["a"], 2)]);
+    assert_eq!(ingest(&connector, Mode::Incremental).await.reject_reason, None);
 }
 
 #[tokio::test]

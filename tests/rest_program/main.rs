@@ -12,6 +12,7 @@ mod live_check;
 mod own;
 mod replay;
 mod schema;
+mod unknown_name;
 
 use std::path::Path;
 use std::process::Command;

@@ -10,6 +10,7 @@
 mod args;
 mod create;
 mod description;
+mod files;
 mod request;
 mod sample;
 mod test;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::sample;
+use super::files;
 use crate::error::is_credential;
 use crate::secret::holds_token;
 use crate::{Error, Result, SecretRef};
@@ -72,7 +72,7 @@ impl RequestOptions {
     pub(super) fn body(&self) -> Result<Option<Map<String, Value>>> {
         let Some(text) = &self.body else { return Ok(None) };
         let help = "write `--body '{\"limit\": 100}'`, or `--body @FILE` with the name of a file";
-        let read = text.strip_prefix('@').map(|path| sample::text(Path::new(path), "body")).transpose()?;
+        let read = text.strip_prefix('@').map(|path| files::text(Path::new(path), "body")).transpose()?;
         let text = read.as_deref().unwrap_or(text);
         if holds_token(text) {
             return Err(Error::configuration("the body holds a secret").with_help(

@@ -7,14 +7,12 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::args::Probe;
+use super::files;
 use super::request::{ArgValue, RequestOptions};
 use crate::cli::output::{Output, table};
 use crate::http::{Bearer, Client, Response, Url, basic};
 use crate::rest::{Finding, Proposal, Sample, propose};
 use crate::{Error, Monitor, Result};
-
-/// The longest sample in a file, in bytes.
-const LONGEST: usize = 64 << 20;
 
 pub(super) async fn try_url(probe: &Probe, output: Output) -> Result<()> {
     let (proposal, _) = ask(&probe.url, &probe.options).await?;
@@ -105,23 +103,11 @@ fn proposal(url: &str, body: Value, next: Option<Url>, options: &RequestOptions)
 
 /// Proposes what an answer in a file suggests. Returns the text, too.
 pub(super) fn read(path: &Path, url: &str, options: &RequestOptions) -> Result<(Proposal, String)> {
-    let text = text(path, "sample")?;
+    let text = files::text(path, "sample")?;
     let body = serde_json::from_str(&text).map_err(|error| {
         Error::configuration(format!("the sample {} is not JSON", path.display()))
             .with_source(error)
             .with_help("save the body of one answer, without its headers")
     })?;
     Ok((proposal(url, body, None, options)?, text))
-}
-
-/// Reads a file of the API's JSON; `what` it is: a sample, or a body.
-pub(super) fn text(path: &Path, what: &str) -> Result<String> {
-    let name = path.display();
-    let unreadable = |error: std::io::Error| {
-        Error::configuration(format!("the {what} {name} cannot be read"))
-            .with_source(error)
-            .with_help("check the name of the file, and whether you may read it")
-    };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    crate::secret::read_text(&file, LONGEST).map_err(unreadable)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::description::read;
-use super::sample;
+use super::files;
 use crate::cli::Exit;
 use crate::cli::output::{Output, table};
 use crate::rest::{Replay, replay};
@@ -23,7 +23,7 @@ pub(super) fn test(description: &Path, output: Output) -> Result<Exit> {
     let mut replays: Vec<Replay> = Vec::new();
     for path in saved(&folder)? {
         let stream = path.file_stem().unwrap_or_default().to_string_lossy();
-        let text = sample::text(&path, "sample")?;
+        let text = files::text(&path, "sample")?;
         replays.push(replay(&file.api, &stream, &text).map_err(|error| error.with_context("file", path.display()))?);
     }
     let is_tested = |name: &str| replays.iter().any(|replay| replay.stream == name);

@@ -146,7 +146,7 @@ impl Asker {
         is_first: bool,
         asked: &Asked<'_>,
     ) -> Result<Attempt> {
-        let error = error_of(response, code.as_deref());
+        let error = error_of(response, code.as_deref(), self.stream.parent.is_some());
         let Some((action, by)) = self.stream.errors.action(response.status(), code.as_deref()) else {
             return Err(advised(error, code.as_deref(), &self.stream, asked));
         };
@@ -175,9 +175,9 @@ impl Asker {
 }
 
 /// The error that a response is: that of its status, or of a code in it.
-fn error_of(response: &Response, code: Option<&str>) -> Error {
+fn error_of(response: &Response, code: Option<&str>, is_child: bool) -> Error {
     let error = match code.filter(|_| response.status() < 400) {
-        Some(code) => refused(response, code),
+        Some(code) => refused(response, code, is_child),
         None => response.rejection(),
     };
     match code {
@@ -186,18 +186,28 @@ fn error_of(response: &Response, code: Option<&str>) -> Error {
     }
 }
 
-/// The error of a code in a successful response.
-fn refused(response: &Response, code: &str) -> Error {
+/// The error of a code in a successful response. Of a parent that is not found, the engine leaves the children as they are: only the
+/// description says whether a code means that.
+fn refused(response: &Response, code: &str, is_child: bool) -> Error {
     let status = response.status();
     // Often the code is all that there is.
     let reason = response.server_message().filter(|message| message != code);
     let reason = reason.map(|message| format!(": {message}")).unwrap_or_default();
-    let (kind, help) = match is_about_credentials(code) {
-        true => (ErrorKind::Authentication, "check the credentials: they may be wrong, expired or revoked"),
-        false => (ErrorKind::InvalidData, "look the code up in the documentation of the API"),
+    let (kind, help) = if is_about_credentials(code) {
+        (ErrorKind::Authentication, "check the credentials: they may be wrong, expired or revoked")
+    } else if is_about_absence(code) && !is_child {
+        (ErrorKind::NotFound, "check the name, and what the credentials may read")
+    } else {
+        (ErrorKind::InvalidData, "look the code up in the documentation of the API")
     };
     Error::new(kind, format!("the server refuses the request: it answers {status} with the code {code:?}{reason}"))
         .with_status(status)
         .with_context("url", response.url())
         .with_help(help)
+}
+
+/// Whether a code says that what was asked for does not exist, as `channel_not_found` and `NotFound` do. Tokens of pages are others.
+fn is_about_absence(code: &str) -> bool {
+    let letters: String = code.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+    letters.contains("notfound") && !["page", "cursor", "token", "next"].iter().any(|word| letters.contains(word))
 }

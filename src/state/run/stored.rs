@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::super::Failing;
-use super::{Counts, Marks, Mode, RunId, RunRecord, RunStatus, Timings};
+use super::{Counts, Marks, Mode, RejectReason, RunId, RunRecord, RunStatus, Timings};
 use crate::cost::Credits;
 use crate::{ErrorReport, Traffic};
 
@@ -39,6 +39,8 @@ pub(super) struct StoredRun {
     new_columns: Vec<String>,
     #[serde(default)]
     credits: Credits,
+    #[serde(default)]
+    reject_reason: Option<RejectReason>,
     #[serde(default)]
     last_success_at: Option<Timestamp>,
     #[serde(default)]
@@ -77,6 +79,7 @@ impl From<StoredRun> for RunRecord {
             empty_columns,
             new_columns,
             credits,
+            reject_reason: run.reject_reason,
             error,
             marks: Marks::default(),
             lease_until,

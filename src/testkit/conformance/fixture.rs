@@ -6,8 +6,8 @@ use crate::cost::Credits;
 use crate::sink::{Commit, CommitReport, StalePolicy, StreamCommit, StreamReport, Sweep};
 use crate::state::{StateChange, StateKey, StreamState};
 use crate::{
-    Counts, ErrorKind, Failing, Marks, Mode, Record, Resource, Result, RunId, RunRecord, RunStatus, StateVersion,
-    StreamSpec, Traffic, Version,
+    Counts, ErrorKind, Failing, Marks, Mode, Record, RejectReason, Resource, Result, RunId, RunRecord, RunStatus,
+    StateVersion, StreamSpec, Traffic, Version,
 };
 
 /// The table that most checks write.
@@ -138,6 +138,7 @@ pub(super) fn run_record(key: &StateKey, id: RunId, started: i64) -> RunRecord {
         empty_columns: Vec::new(),
         new_columns: Vec::new(),
         credits: Credits::from_micros(1),
+        reject_reason: Some(RejectReason { reason: "no id".to_owned(), count: 1 }),
         error: Some(crate::Error::invalid_data("odd").with_help("look").report()),
         marks: Marks {
             last_success_at: Some(at(started + 1)),

@@ -9,6 +9,7 @@ use crate::tree::{Bench, Kind, on_each_backend, run};
 on_each_backend! {
     lists_are_read_side_by_side_and_the_position_waits_for_the_first
     a_crash_repeats_only_the_parents_in_flight
+    a_list_that_waits_holds_up_no_other
     one_key_below_two_parents_is_two_records
     a_list_that_fails_deletes_nothing
     a_list_that_starts_over_knows_nothing_of_the_first_attempt
@@ -79,10 +80,40 @@ async fn a_crash_repeats_only_the_parents_in_flight(kind: Kind) {
     running.abort();
     assert!(running.await.is_err());
     bench.tree.release("children/p3");
-    assert_eq!(bench.live("children").await, "p1/a@1 p2/a@1");
+    assert_eq!(bench.live("children").await, "p1/a@1 p2/a@1 p4/a@1");
     bench.complete(Mode::Incremental).await;
     assert_eq!(bench.tree.requests(), ["children/p3", "children/p4", "parents"]);
     assert_eq!(bench.live("children").await, "p1/a@1 p2/a@1 p3/a@1 p4/a@1");
+}
+
+/// Rule 11: the lists behind a slow one are read and stored; a crash repeats a bounded number of them.
+async fn a_list_that_waits_holds_up_no_other(kind: Kind) {
+    const PARENTS: usize = 200;
+    let bench = Bench::new(kind, streams(children()));
+    let names: Vec<String> = (0..PARENTS).map(|n| format!("p{n:03}")).collect();
+    bench.tree.set("parents", &names.iter().map(|name| format!("{name}@1")).collect::<Vec<_>>().join(" "));
+    for name in &names {
+        bench.tree.set(&format!("children/{name}"), "a@1");
+    }
+    let hold = bench.tree.hold("children/p020");
+    let connector = bench.connector();
+    let running = tokio::spawn(async move { run(&connector, Mode::Incremental, vec!["children".into()]).await });
+    hold.reached.notified().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let asked = bench.tree.requests().iter().filter(|request| request.starts_with("children/")).count();
+    assert!((60..PARENTS).contains(&asked), "{asked} lists were asked for");
+    let live = bench.live("children").await;
+    let stored = live.split(' ').count();
+    assert!((60..asked).contains(&stored) && !live.contains("p020"), "{stored} lists are stored");
+    running.abort();
+    assert!(running.await.is_err());
+    bench.tree.release("children/p020");
+    bench.complete(Mode::Incremental).await;
+    let requests = bench.tree.requests();
+    let repeated = requests.iter().filter(|request| request.starts_with("children/")).count() - (PARENTS - asked);
+    assert!((1..=72).contains(&repeated), "{repeated} lists are repeated");
+    assert!(!requests.contains(&"children/p019".to_owned()), "the position has passed what was before the slow list");
+    assert_eq!(bench.live("children").await.split(' ').count(), PARENTS);
 }
 
 /// Rule 16.
