@@ -154,6 +154,12 @@ impl Response {
         super::error::status(self.status, &self.body, self.retry_after(), &self.url)
     }
 
+    /// The message of the server, of a response that is an error.
+    #[cfg(feature = "rest")]
+    pub(crate) fn server_message(&self) -> Option<String> {
+        super::server_message::extract(&self.body)
+    }
+
     /// The time that the response asks to wait, if it does.
     #[cfg(feature = "rest")]
     pub(crate) fn retry_after(&self) -> Option<std::time::Duration> {

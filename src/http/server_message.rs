@@ -1,11 +1,41 @@
 //! The message of a server, in the forms in which servers send one.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::error::bounded;
 
 /// The longest part of a server's message that is repeated, in characters.
 const MAX_LENGTH: usize = 300;
+
+/// How far down the errors of an error are looked for.
+const MAX_DEPTH: usize = 6;
+
+/// The number of messages that are repeated on one level.
+const MAX_MESSAGES: usize = 8;
+
+/// The members with the text of an error, in lower case and without separators, the most telling first.
+const MESSAGES: [&str; 10] = [
+    "message",
+    "errormessage",
+    "errordescription",
+    "errorsummary",
+    "detail",
+    "description",
+    "msg",
+    "error",
+    "title",
+    "reason",
+];
+
+/// The members with the errors that an error consists of: a list, one error, or an object with those of each field.
+const DETAILS: [&str; 8] =
+    ["error", "errors", "errormessages", "errorcauses", "validationerrors", "details", "invalidparams", RECORDS];
+
+/// The member with the records that have errors, as Xero sends them.
+const RECORDS: &str = "elements";
+
+/// The members that tell something where no text does, as GitHub's resource, field and code.
+const CODES: [&str; 3] = ["resource", "field", "code"];
 
 /// Extracts the message of a body that is not data: that of a JSON error, the title of an HTML page, or the first line of plain text.
 pub(super) fn extract(body: &str) -> Option<String> {
@@ -37,31 +67,81 @@ pub(super) fn is_web_page(body: &[u8]) -> bool {
 }
 
 fn from_json(value: &Value) -> Option<String> {
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned).filter(|text| !text.is_empty());
-    let nested = value.get("error").filter(|error| error.is_object());
-    let main = ["message", "error_description", "error", "detail", "title"]
-        .into_iter()
-        .find_map(|name| text(value.get(name)))
-        .or_else(|| text(nested.and_then(|error| error.get("message"))));
-    let details: Vec<String> =
-        value.get("errors").and_then(Value::as_array).into_iter().flatten().filter_map(detail).collect();
-    let message = match (main, details.is_empty()) {
-        (Some(main), true) => main,
-        (Some(main), false) => format!("{main} ({})", details.join("; ")),
-        (None, true) => return None,
-        (None, false) => details.join("; "),
-    };
-    short(&message)
+    short(&message(value, MAX_DEPTH)?)
 }
 
-/// One of several errors: text, an object with a message, or GitHub's resource, field and code.
-fn detail(error: &Value) -> Option<String> {
-    let text = |name| error.get(name).and_then(Value::as_str);
-    if let Some(text) = error.as_str().or_else(|| text("message")).or_else(|| text("detail")) {
-        return Some(text.to_owned());
+/// The message of an error, with those of the errors in it: `the main one (the first; the second)`.
+fn message(error: &Value, depth: usize) -> Option<String> {
+    match error {
+        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        Value::Array(list) => joined(list.iter().filter_map(|error| message(error, depth.checked_sub(1)?))),
+        Value::Object(members) => {
+            let main =
+                MESSAGES.iter().find_map(|name| Some(member(members, name)?.as_str()?).filter(|text| !text.is_empty()));
+            let details =
+                joined(details(members, depth.checked_sub(1)?)).filter(|details| Some(details.as_str()) != main);
+            match (main, details) {
+                (Some(main), Some(details)) => Some(format!("{main} ({details})")),
+                (Some(main), None) => Some(main.to_owned()),
+                (None, Some(details)) => Some(details),
+                (None, None) => {
+                    let parts: Vec<&str> = CODES.iter().filter_map(|name| member(members, name)?.as_str()).collect();
+                    (!parts.is_empty()).then(|| parts.join(" "))
+                }
+            }
+        }
+        _ => None,
     }
-    let parts: Vec<&str> = ["resource", "field", "code"].into_iter().filter_map(text).collect();
-    (!parts.is_empty()).then(|| parts.join(" "))
+}
+
+/// The messages of the errors that an error consists of.
+fn details(members: &Map<String, Value>, depth: usize) -> Vec<String> {
+    let mut found = Vec::new();
+    for name in DETAILS {
+        match member(members, name) {
+            // Records, each with its errors.
+            Some(Value::Array(list)) if name == RECORDS => {
+                let records = list.iter().filter_map(Value::as_object);
+                found.extend(records.filter_map(|record| joined(details(record, depth.checked_sub(1)?))));
+            }
+            // Not an error, but one or several for each field.
+            Some(Value::Object(fields)) if !is_error(fields) => {
+                let about = |(field, error): (&String, &Value)| Some(format!("{field}: {}", message(error, depth)?));
+                found.extend(fields.iter().filter_map(about));
+            }
+            // The text of this error itself, or its code.
+            Some(Value::String(_)) if name == "error" => {}
+            Some(error) => found.extend(message(error, depth)),
+            None => {}
+        }
+    }
+    found
+}
+
+/// Whether an object has a member that belongs to an error, and is not one of errors by field.
+fn is_error(members: &Map<String, Value>) -> bool {
+    let names = MESSAGES.iter().chain(&CODES).filter(|name| member(members, name).is_some_and(Value::is_string));
+    names.count() > 0 || DETAILS.iter().any(|name| member(members, name).is_some())
+}
+
+/// The member of this name, whatever its case and its separators.
+fn member<'m>(members: &'m Map<String, Value>, name: &str) -> Option<&'m Value> {
+    let is = |other: &str| {
+        let plain = other.chars().filter(|c| !matches!(c, '_' | '-')).map(|c| c.to_ascii_lowercase());
+        plain.eq(name.chars())
+    };
+    members.iter().find(|(other, _)| is(other)).map(|(_, value)| value)
+}
+
+/// Messages in one, each once.
+fn joined(messages: impl IntoIterator<Item = String>) -> Option<String> {
+    let mut all: Vec<String> = Vec::new();
+    for message in messages {
+        if all.len() < MAX_MESSAGES && !all.contains(&message) {
+            all.push(message);
+        }
+    }
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 fn title(html: &str) -> Option<&str> {
@@ -98,6 +178,62 @@ mod tests {
             (r#"{"error":"invalid_grant","error_description":"expired"}"#, Some("expired")),
             (r#"{"error":{"message":"quota"}}"#, Some("quota")),
             (r#"{"title":"Forbidden","detail":"no such scope"}"#, Some("no such scope")),
+            // RFC 7807.
+            (
+                r#"{"type":"about:blank","title":"Invalid request","status":400,"invalid-params":[{"name":"limit","reason":"too large"}]}"#,
+                Some("Invalid request (too large)"),
+            ),
+            // Okta.
+            (
+                r#"{"errorCode":"E0000001","errorSummary":"Api validation failed: limit","errorLink":"x","errorCauses":[{"errorSummary":"limit: must be 1 to 200"}]}"#,
+                Some("Api validation failed: limit (limit: must be 1 to 200)"),
+            ),
+            // Xero.
+            (
+                r#"{"ErrorNumber":10,"Type":"ValidationException","Message":"A validation exception occurred","Elements":[{"Reference":"r","Description":"d","ValidationErrors":[{"Message":"Page size is too large"}]}]}"#,
+                Some("A validation exception occurred (Page size is too large)"),
+            ),
+            (r#"{"Type":null,"Title":"Unauthorized","Status":401,"Detail":"TokenExpired"}"#, Some("TokenExpired")),
+            // PagerDuty.
+            (
+                r#"{"error":{"message":"Invalid Input Provided","code":2001,"errors":["Limit must be at most 100."]}}"#,
+                Some("Invalid Input Provided (Limit must be at most 100.)"),
+            ),
+            // JSON:API, as Klaviyo and Square send it.
+            (
+                r#"{"errors":[{"id":"1","code":"invalid","title":"Invalid input.","detail":"page size must be 1 to 100"},{"title":"Second"}]}"#,
+                Some("page size must be 1 to 100; Second"),
+            ),
+            (
+                r#"{"errors":[{"category":"INVALID_REQUEST_ERROR","code":"BAD_CURSOR","detail":"Invalid cursor."}]}"#,
+                Some("Invalid cursor."),
+            ),
+            // Google says it twice.
+            (
+                r#"{"error":{"code":403,"message":"No access","status":"PERMISSION_DENIED","errors":[{"message":"No access","reason":"forbidden"}]}}"#,
+                Some("No access"),
+            ),
+            // GraphQL.
+            (
+                r#"{"data":null,"errors":[{"message":"Unknown field","extensions":{"code":"X"}}]}"#,
+                Some("Unknown field"),
+            ),
+            // Shopify, Rails and Zendesk: the errors of each field.
+            (r#"{"errors":"[API] Invalid API key"}"#, Some("[API] Invalid API key")),
+            (
+                r#"{"errors":{"limit":["is too large","is odd"],"page":"is 0"}}"#,
+                Some("limit: is too large; is odd; page: is 0"),
+            ),
+            (
+                r#"{"error":"RecordInvalid","description":"Validation errors","details":{"email":[{"description":"is not valid"}]}}"#,
+                Some("Validation errors (email: is not valid)"),
+            ),
+            // Jira and Salesforce.
+            (
+                r#"{"errorMessages":["The field 'x' does not exist."],"errors":{}}"#,
+                Some("The field 'x' does not exist."),
+            ),
+            (r#"[{"message":"Session expired","errorCode":"INVALID_SESSION_ID"}]"#, Some("Session expired")),
             ("<html><head><TITLE lang=en>Access\n Denied</TITLE></head>", Some("Access Denied")),
             ("upstream connect error\nmore", Some("upstream connect error")),
             ("<html>", None),
@@ -109,6 +245,13 @@ mod tests {
             assert_eq!(extract(body).as_deref(), expected, "{body}");
         }
         assert_eq!(extract(&"x".repeat(1_000)).unwrap().len(), MAX_LENGTH);
+        let many = format!(
+            r#"{{"errors":[{}{{"detail":"last"}}]}}"#,
+            r#"{"detail":"the same text, 30 characters"},"#.repeat(99)
+        );
+        assert_eq!(extract(&many).as_deref(), Some("the same text, 30 characters; last"));
+        let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
+        assert_eq!(extract(&deep), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::errors::{Action, Errors};
 use super::file::explained;
@@ -182,6 +183,7 @@ impl Setting {
 /// How to sign in. The values are templates; settings in them are secrets.
 #[derive(Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(transform = describe_keys)]
 #[non_exhaustive]
 pub enum Auth {
     /// `Authorization: Bearer …`.
@@ -194,6 +196,18 @@ pub enum Auth {
     Query(BTreeMap<String, String>),
     /// Tokens of an OAuth 2 server.
     Oauth2(OAuth2),
+}
+
+/// Gives the key of each variant the description of the variant: editors show that of a key.
+fn describe_keys(schema: &mut schemars::Schema) {
+    let variants = schema.get_mut("oneOf").and_then(Value::as_array_mut);
+    for variant in variants.into_iter().flatten() {
+        let Some(description) = variant.get("description").cloned() else { continue };
+        let keys = variant.get_mut("properties").and_then(Value::as_object_mut);
+        for key in keys.into_iter().flat_map(|keys| keys.values_mut()).filter_map(Value::as_object_mut) {
+            key.entry("description").or_insert_with(|| description.clone());
+        }
+    }
 }
 
 impl Auth {

@@ -20,20 +20,26 @@ pub struct Get {
     pub keys: Option<String>,
     /// The number of records in one request; 100 unless given.
     pub batch: u32,
-    /// A pointer to the records in the answer; the whole body unless given.
+    /// A pointer to the records in the answer. Unless given: the whole body, or where the list has its records if the body is an object
+    /// around them.
     pub records: String,
 }
 
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GetTable {
+    /// A template: the path.
     path: String,
+    /// A JSON body, which makes the request a POST; the texts in it are templates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     body: Option<Map<String, Value>>,
+    /// A pointer into the records of the list, which are only stubs: `{keys}` are the values there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     keys: Option<String>,
+    /// The number of records in one request; 100 unless given.
     #[serde(default = "hundred")]
     batch: u32,
+    /// A pointer to the record, or the records, in the answer. Unless given: the whole body, or where the list has its records.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     records: String,
 }

@@ -21,7 +21,9 @@ pub struct ParentOf {
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ParentTable {
+    /// The name of the stream.
     stream: String,
+    /// A pointer into the parent: only a parent with a value there that is not null, false, 0 or empty has a list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     when: Option<String>,
 }
@@ -76,7 +78,9 @@ pub struct Deleted {
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct DeletedTable {
+    /// A pointer into the record.
     at: String,
+    /// The value there of a deleted record; without it, any value that is not null, false, 0 or empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     is: Option<Value>,
 }

@@ -4,9 +4,10 @@ use bytestring::ByteString;
 use serde::Serialize;
 
 use super::api::Api;
-use super::fields::{Pointer, Row, Wanted};
+use super::fields::{Pointer, Row, Wanted, scalar};
 use super::reader::page::{Content, EnvelopePlan};
 use super::reader::plan::{ApiPlan, Kind, PagingPlan, StreamPlan};
+use super::time::TimeFormat;
 use crate::http::{Response, Url};
 use crate::{Error, Record, Result, Version};
 
@@ -71,7 +72,11 @@ fn rows(stream: &StreamPlan, rows: &[Row], mistakes: &mut Vec<String>) {
     let mut rejects = rows.iter().filter_map(|row| row.content.as_ref().err());
     if let Some(first) = rejects.next() {
         let count = 1 + rejects.count();
-        mistakes.push(format!("{count} of {all} records cannot be read: {}; correct `key` or `version`", first.reason));
+        let help = match unreadable(stream.version.as_ref(), rows) {
+            Some(time) => time.help("version"),
+            None => "correct `key` or `version`".to_owned(),
+        };
+        mistakes.push(format!("{count} of {all} records cannot be read: {}; {help}", first.reason));
     }
     let shown = |pointers: &[Pointer]| pointers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     if let Some((pointers, _)) = &stream.version {
@@ -82,13 +87,57 @@ fn rows(stream: &StreamPlan, rows: &[Row], mistakes: &mut Vec<String>) {
                 .push(format!("{count} of {all} records have no version at {}; correct `version`", shown(pointers))),
         }
     }
-    if let Some((pointers, _)) = &stream.since_at
+    // What is wrong with the version is said above.
+    if let Some((pointers, format)) = stream.since_at.as_ref().filter(|at| Some(*at) != stream.version.as_ref())
         && stream.kind != Kind::Snapshot
         && all > 0
         && rows.iter().all(|row| row.since.is_none())
     {
-        mistakes.push(format!("no record has a value at {}; correct `since.at`", shown(pointers)));
+        mistakes.push(match unreadable(stream.since_at.as_ref(), rows) {
+            Some(time) => format!("the value {:?} at {} is not {format}; {}", time.text, time.at, time.help("since")),
+            None => format!("no record has a value at {}; correct `since.at`", shown(pointers)),
+        });
     }
+}
+
+/// A value that is not written as the description says.
+struct UnreadableTime {
+    at: String,
+    text: String,
+}
+
+impl UnreadableTime {
+    /// What to write in the table that has its pointer.
+    fn help(&self, table: &str) -> String {
+        let Self { at, text } = self;
+        let Some(format) = TimeFormat::recognize(text) else {
+            let words: Vec<&str> = TimeFormat::ALL.iter().map(|format| format.word()).collect();
+            return format!("correct `{table}`: the pointer, or its `format`, which is one of {}", words.join(", "));
+        };
+        let write = |table: &str| format!("`{table} = {{ at = {at:?}, format = {:?} }}`", format.word());
+        match table {
+            "since" => {
+                format!("write {} if the API takes `{{since}}` so, too, or {}", write("since"), write("version"))
+            }
+            _ => format!("write {}", write(table)),
+        }
+    }
+}
+
+/// The first value at these pointers that is not written in their format.
+fn unreadable(times: Option<&(Vec<Pointer>, TimeFormat)>, rows: &[Row]) -> Option<UnreadableTime> {
+    let (pointers, format) = times?;
+    let mut wanted = Wanted::default();
+    let slots: Vec<usize> = pointers.iter().map(|pointer| wanted.add(pointer)).collect();
+    let documents =
+        rows.iter().filter_map(|row| row.content.as_ref().map_or_else(|reject| Some(&reject.raw), Record::json));
+    documents.into_iter().find_map(|document| {
+        let found = wanted.scan(document).ok()?;
+        pointers.iter().zip(&slots).find_map(|(pointer, slot)| {
+            let text = scalar(found.value(*slot)?).filter(|text| !text.is_empty() && format.parse(text).is_none())?;
+            Some(UnreadableTime { at: pointer.to_string(), text: text.chars().take(40).collect() })
+        })
+    })
 }
 
 /// Where the next page is.

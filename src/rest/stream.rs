@@ -57,7 +57,7 @@ pub struct Stream {
     /// The number of results that one question can have. Then the next question begins at the last version, or has a shorter window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cap: Option<u64>,
-    /// The type, where it does not follow from the rest.
+    /// The type, where it does not follow from the rest: `append`, for records that never change in a list with the newest first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<StreamType>,
     /// The stream that has a list of these records for each of its own.

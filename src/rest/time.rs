@@ -29,11 +29,42 @@ pub enum TimeFormat {
     EpochMs,
     /// `2024-05-06`, in UTC.
     Date,
+    /// `/Date(1714979289000)/` or `/Date(1714979289000+0000)/`: milliseconds since 1970, as .NET writes them.
+    Dotnet,
     /// Not an instant: a whole number that grows.
     Number,
 }
 
 impl TimeFormat {
+    /// All, in the order in which a value that several of them can read is taken for one.
+    pub(super) const ALL: [Self; 7] =
+        [Self::Rfc3339, Self::Rfc2822, Self::Date, Self::Dotnet, Self::EpochMs, Self::Epoch, Self::Number];
+
+    /// Recognizes how a value is written: a number is an instant only from 2001 to 2096.
+    pub(super) fn recognize(text: &str) -> Option<Self> {
+        let is_near = |instant: i64| (1_000_000_000 * MICROS..4_000_000_000 * MICROS).contains(&instant);
+        let is_number = !text.contains(['-', ':', '/']);
+        Self::ALL.into_iter().find(|format| match (format, format.parse(text)) {
+            (Self::Epoch | Self::EpochMs, Some(instant)) => is_near(instant),
+            (Self::Number, Some(_)) => true,
+            (_, Some(_)) => !is_number,
+            (_, None) => false,
+        })
+    }
+
+    /// The word in a description.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Rfc3339 => "rfc3339",
+            Self::Rfc2822 => "rfc2822",
+            Self::Epoch => "epoch",
+            Self::EpochMs => "epoch_ms",
+            Self::Date => "date",
+            Self::Number => "number",
+            Self::Dotnet => "dotnet",
+        }
+    }
+
     /// Whether its values are instants.
     pub(super) fn is_instant(self) -> bool {
         self != Self::Number
@@ -52,6 +83,7 @@ impl TimeFormat {
             Self::EpochMs => scaled(text, 3),
             Self::Date => Some(midnight(text.parse().ok()?)?.as_microsecond()),
             Self::Number => text.parse().ok(),
+            Self::Dotnet => dotnet(text),
         }
     }
 
@@ -77,6 +109,7 @@ impl TimeFormat {
             Self::EpochMs => value.div_euclid(1_000).into(),
             Self::Date => time().to_zoned(TimeZone::UTC).date().to_string().into(),
             Self::Number => value.into(),
+            Self::Dotnet => format!("/Date({})/", value.div_euclid(1_000)).into(),
         }
     }
 
@@ -86,7 +119,7 @@ impl TimeFormat {
         let step = match self {
             Self::Number => 1,
             Self::Epoch | Self::Rfc2822 => MICROS,
-            Self::EpochMs => 1_000,
+            Self::EpochMs | Self::Dotnet => 1_000,
             Self::Date => 86_400 * MICROS,
             Self::Rfc3339 => [MICROS, 1_000].into_iter().find(|step| value % step == 0).unwrap_or(1),
         };
@@ -106,7 +139,7 @@ impl TimeFormat {
         match self {
             Self::Rfc3339 | Self::Number => value,
             Self::Epoch | Self::Rfc2822 => value.div_euclid(MICROS) * MICROS,
-            Self::EpochMs => value.div_euclid(1_000) * 1_000,
+            Self::EpochMs | Self::Dotnet => value.div_euclid(1_000) * 1_000,
             Self::Date => value.div_euclid(86_400 * MICROS) * 86_400 * MICROS,
         }
     }
@@ -122,6 +155,7 @@ impl fmt::Display for TimeFormat {
             Self::EpochMs => "a number of milliseconds since 1970",
             Self::Date => "a date",
             Self::Number => "a whole number",
+            Self::Dotnet => "a time such as `/Date(1714979289000)/`",
         })
     }
 }
@@ -158,6 +192,17 @@ fn rfc3339(text: &str) -> Option<i64> {
 
 fn midnight(date: Date) -> Option<Timestamp> {
     Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp())
+}
+
+/// Milliseconds between `/Date(` and `)/`. An offset behind them says where they were written, and moves nothing.
+fn dotnet(text: &str) -> Option<i64> {
+    let inner = text.strip_prefix("/Date(")?.strip_suffix(")/")?;
+    let (millis, offset) = match inner.get(1..)?.find(['+', '-']) {
+        Some(at) => inner.split_at(at + 1),
+        None => (inner, ""),
+    };
+    let is_offset = offset.is_empty() || offset.len() == 5 && offset[1..].bytes().all(|byte| byte.is_ascii_digit());
+    is_offset.then(|| scaled(millis, 3)).flatten()
 }
 
 /// A decimal number times a power of ten, rounded down.
@@ -255,13 +300,14 @@ mod tests {
 
     use super::*;
 
-    const FORMATS: [TimeFormat; 6] = [
+    const FORMATS: [TimeFormat; 7] = [
         TimeFormat::Rfc3339,
         TimeFormat::Rfc2822,
         TimeFormat::Epoch,
         TimeFormat::EpochMs,
         TimeFormat::Date,
         TimeFormat::Number,
+        TimeFormat::Dotnet,
     ];
 
     #[test]
@@ -281,6 +327,11 @@ mod tests {
             (TimeFormat::Epoch, "-0.0000001", -1),
             (TimeFormat::EpochMs, "1714996800000", noon),
             (TimeFormat::Date, "2024-05-06", noon - 43_200_000_000),
+            (TimeFormat::Dotnet, "/Date(1714996800000)/", noon),
+            (TimeFormat::Dotnet, "/Date(1714996800500+0000)/", noon + 500_000),
+            // The offset says where it was written, and moves nothing.
+            (TimeFormat::Dotnet, "/Date(1714996800000-0700)/", noon),
+            (TimeFormat::Dotnet, "/Date(-1)/", -1_000),
             (TimeFormat::Number, "42", 42),
         ] {
             assert_eq!(format.parse(text), Some(value), "{text}");
@@ -293,6 +344,9 @@ mod tests {
             (TimeFormat::Epoch, ""),
             (TimeFormat::Date, "6 May"),
             (TimeFormat::Number, "1.5"),
+            (TimeFormat::Dotnet, "1714996800000"),
+            (TimeFormat::Dotnet, "/Date()/"),
+            (TimeFormat::Dotnet, "/Date(1+x)/"),
         ] {
             assert_eq!(format.parse(text), None, "{text}");
         }
@@ -308,7 +362,8 @@ mod tests {
             1_714_996_800,
             1_714_996_800_123_i64,
             "2024-05-06",
-            value
+            value,
+            "/Date(1714996800123)/"
         ]);
         assert_eq!(json!(written), expected);
         assert_eq!(TimeFormat::Rfc3339.write(0), json!("1970-01-01T00:00:00Z"));

@@ -22,7 +22,9 @@ pub struct Version {
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct VersionTable {
+    /// Pointers; of several, the greatest value counts.
     at: Pointers,
+    /// How the values are written.
     #[serde(default)]
     format: TimeFormat,
 }

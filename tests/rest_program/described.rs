@@ -34,9 +34,13 @@ fn a_description_is_a_connector() {
     let warnings = document["warnings"].as_array().unwrap();
     assert!(warnings.len() == 1 && warnings[0].as_str().unwrap().starts_with("helpdesk.toml:5:1: "), "{document}");
     let ingested = program.run(&["--source", "helpdesk.toml", "ingest", "helpdesk"]).expect(0);
-    for once in ["warning: helpdesk.toml:5:1: ", "1 new column from the records: id"] {
+    assert!(!ingested.stderr.contains("paginate"), "{ingested:?}");
+    let warned = "warning: helpdesk.toml: the description has 1 warning; `check` shows it\n";
+    for once in [warned, "1 new column from the records: id"] {
         assert_eq!(ingested.stderr.matches(once).count(), 1, "{once}: {ingested:?}");
     }
+    let ran = program.run(&["--source", "helpdesk.toml", "run", "--help"]).expect(0);
+    assert!(!ran.stderr.contains("warning"), "{ran:?}");
     let ingested = program.run(&["--quiet", "--source", "helpdesk.toml", "ingest", "helpdesk"]).expect(0);
     assert_eq!(ingested.stderr, "");
     let status = program.run(&["--source", "helpdesk.toml", "status"]).expect(0);
@@ -142,4 +146,17 @@ fn a_stored_setting_that_became_part_of_the_host_sends_no_credential_elsewhere()
     let ended = program.run(&["ingest", "helpdesk"]).expect(4);
     assert!(ended.stderr.contains("was not given for the stored setting `site`"), "{ended:?}");
     assert_eq!(thief.requests().len(), 0, "the other server has the credential");
+}
+
+#[test]
+fn another_description_is_not_taken_for_settings_that_are_not_loaded() {
+    let (api, program) = (MockApi::start(), Program::new().variable("HELPDESK_TOKEN", "secret-token-1"));
+    api.list("/tickets").insert(json!({"id": 1}));
+    let text = description(api.url());
+    let program = program.file("helpdesk.toml", &text).file("second.toml", &text);
+    let ended = program.run(&["--source", "second.toml", "check"]).expect(0);
+    assert!(!ended.stderr.contains("not loaded"), "{ended:?}");
+    let program = program.file("helpdesk.toml", "token = \"env:OTHER\"\n");
+    let ended = program.run(&["--source", "second.toml", "check"]).expect(0);
+    assert!(ended.stderr.contains("the file helpdesk.toml in the current folder is not loaded"), "{ended:?}");
 }

@@ -168,3 +168,41 @@ fn a_page_number_behind_a_token_is_found() {
         ]
     );
 }
+
+/// What `check` warns about the single records of a list of one note, which has the key 7.
+fn warnings_of_get(get: &str, answer: impl Fn() -> MockResponse + Send + Sync + 'static) -> Vec<String> {
+    let api = MockApi::start();
+    api.list("/notes").records_at("/data").insert(json!({"id": 7, "text": "a"}));
+    api.route("/notes/7", move |_| answer());
+    let found = warnings(
+        &api,
+        &format!(
+            "[[stream]]\nname = \"notes\"\npath = \"/notes\"\nrecords = \"/data\"\npaginate = \"none\"\nget = {get}\n"
+        ),
+    );
+    // Two commands.
+    assert_eq!((api.count("/notes"), api.count("/notes/7")), (2, 2));
+    found
+}
+
+#[test]
+fn one_record_is_asked_for_by_its_key() {
+    let plain = "\"/notes/{key}\"";
+    for answer in [json!({"id": 7}), json!({"data": {"id": 7}}), json!({"data": [{"id": "7"}]})] {
+        assert_eq!(warnings_of_get(plain, move || MockResponse::json(&answer)), Vec::<String>::new());
+    }
+    let found = warnings_of_get(plain, || MockResponse::json(&json!({"note": {"id": 7}})));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("stream \"notes\": get: the record 7 of the list cannot be read"), "{found:?}");
+    assert!(found[0].ends_with("; write `get = { path = \"/notes/{key}\", records = \"/note\" }`"), "{found:?}");
+    for answer in [MockResponse::new(404), MockResponse::json(&json!({"data": []}))] {
+        let found = warnings_of_get(plain, move || answer.clone());
+        let expected = "stream \"notes\": get: it does not find the record 7, which the list has: a reconcile run would take records for \
+                        deleted that are not; correct `get`";
+        assert_eq!(found, [expected]);
+    }
+    let found = warnings_of_get(plain, || MockResponse::json(&json!({"id": 8})));
+    let expected =
+        "stream \"notes\": get: it answers with another record than 7, the one that it is asked for; correct `get`";
+    assert_eq!(found, [expected]);
+}

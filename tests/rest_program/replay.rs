@@ -135,3 +135,41 @@ fn new_writes_a_test_that_passes_and_notices_a_change() {
     program.run(&["--source", "helpdesk.toml", "test"]).expect(4);
     assert_eq!(api.count("/v1/tickets"), 1, "a test sends no request");
 }
+
+#[test]
+fn a_time_that_cannot_be_read_is_named_with_its_format() {
+    let invoices = r#"{"data": [{"id": 1, "changed": "/Date(1778763975021+0000)/"}, {"id": 2, "changed": "/Date(1778763975022+0000)/"}]}"#;
+    let description = |time: &str| {
+        format!(
+            "name = \"helpdesk\"\nbase_url = \"https://api.example.com\"\n[[stream]]\nname = \"invoices\"\npath = \"/invoices\"\n\
+             records = \"/data\"\npaginate = \"none\"\n{time}\n"
+        )
+    };
+    for (time, mistakes) in [
+        (
+            "version = \"/changed\"\ncursor = \"since\"",
+            &[
+                "invoices: 2 of 2 records cannot be read: the value \"/Date(1778763975021+0000)/\" at /changed is not a time in RFC 3339; write \
+               `version = { at = \"/changed\", format = \"dotnet\" }`",
+            ][..],
+        ),
+        (
+            "since = { at = \"/changed\" }\ncursor = \"since\"",
+            &["invoices: the value \"/Date(1778763975021+0000)/\" at /changed is not a time in RFC 3339; write \
+               `since = { at = \"/changed\", format = \"dotnet\" }` if the API takes `{since}` so, too, or \
+               `version = { at = \"/changed\", format = \"dotnet\" }`"],
+        ),
+        (
+            "since = { at = \"/created\" }\ncursor = \"since\"",
+            &["invoices: no record has a value at /created; correct `since.at`"],
+        ),
+        ("version = { at = \"/changed\", format = \"dotnet\" }\ncursor = \"since\"", &[]),
+    ] {
+        let program = Program::new().file("helpdesk.toml", &description(time));
+        std::fs::create_dir(program.path("helpdesk.samples")).unwrap();
+        let program = program.file("helpdesk.samples/invoices.json", invoices);
+        let ended = program.run(&["--source", "helpdesk.toml", "test"]).expect(if mistakes.is_empty() { 0 } else { 4 });
+        let found: Vec<_> = ended.stderr.lines().filter_map(|line| line.strip_prefix("error: ")).collect();
+        assert_eq!(found, mistakes, "{time}");
+    }
+}

@@ -140,3 +140,29 @@ fn what_is_not_read_does_not_fit() {
     }
     assert_eq!(schema()["properties"]["stream"]["type"], json!("array"));
 }
+
+/// The keys of a schema without a description, by their places.
+fn undescribed(schema: &Value, at: &str, found: &mut Vec<String>) {
+    match schema {
+        Value::Object(members) => {
+            for (name, property) in members.get("properties").and_then(Value::as_object).into_iter().flatten() {
+                let described = property.get("description").and_then(Value::as_str);
+                if described.is_none_or(|text| text.trim().is_empty()) {
+                    found.push(format!("{at}: {name}"));
+                }
+            }
+            members.iter().for_each(|(name, value)| undescribed(value, &format!("{at}/{name}"), found));
+        }
+        Value::Array(list) => {
+            list.iter().enumerate().for_each(|(n, value)| undescribed(value, &format!("{at}/{n}"), found))
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn each_key_has_a_description() {
+    let mut found = Vec::new();
+    undescribed(&schema(), "", &mut found);
+    assert_eq!(found, Vec::<String>::new());
+}

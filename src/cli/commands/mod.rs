@@ -18,9 +18,10 @@ use super::Exit;
 use super::args::{Args, Command};
 use super::destination::Destinations;
 use super::interrupt::Interrupt;
+use super::invocation::Selected;
 use super::labels::Labels;
 use super::log;
-use super::output::Output;
+use super::output::{Output, counted};
 use super::progress::Progress;
 use crate::{Result, Source};
 use session::{Session, read_settings};
@@ -62,8 +63,14 @@ pub(super) async fn execute(
     let destination = destinations.select(&spec, &args.destination)?;
     let (source, interrupt) = (Arc::new(source), interrupt.clone());
     let warnings = args.global.selected.as_ref().map(|selected| selected.warnings().to_vec()).unwrap_or_default();
-    if matches!(args.command, Command::Check | Command::Ingest(_) | Command::Run(_)) {
-        warnings.iter().for_each(|warning| output.note(&format!("warning: {warning}")));
+    match (&args.command, args.global.selected.as_ref(), warnings.len()) {
+        (Command::Check, ..) => warnings.iter().for_each(|warning| output.note(&format!("warning: {warning}"))),
+        // They are the same in each run.
+        (Command::Ingest(_) | Command::Run(_), Some(Selected::Described { file, .. }), count @ 1..) => {
+            let (counted, them) = (counted(count as u64, "warning"), if count == 1 { "it" } else { "them" });
+            output.note(&format!("warning: {}: the description has {counted}; `check` shows {them}", file.display()));
+        }
+        _ => {}
     }
     let session = Session {
         source,

@@ -66,6 +66,9 @@ impl<S: Source> Session<S> {
     }
 }
 
+/// The longest file that is taken for a description, in bytes.
+const LONGEST_DESCRIPTION: u64 = 1 << 20;
+
 /// Reads the settings of this call. A file in the current folder is not read unless `--config` names it: its author would decide where
 /// credentials go.
 pub(super) fn read_settings(spec: &SourceSpec, global: &Global, output: Output) -> Result<SettingsOverrides> {
@@ -75,11 +78,21 @@ pub(super) fn read_settings(spec: &SourceSpec, global: &Global, output: Output) 
         Some(Selected::Described { file, .. }) => file.canonicalize().ok(),
         _ => None,
     };
-    if global.config.is_none() && found.is_some() && found != description {
+    let is_settings = |path: &Path| !is_description(path);
+    if global.config.is_none() && found != description && found.as_deref().is_some_and(is_settings) {
         let note = format!("the file {file} in the current folder is not loaded; `--config {file}` loads it");
         if output.is_json() { tracing::warn!("{note}") } else { output.note(&note) }
     }
     SettingsOverrides::read(spec, global.config.as_deref(), |name| std::env::var_os(name), &global.set)
+}
+
+/// Whether a file describes a source, as one of several descriptions of the same API does.
+fn is_description(path: &Path) -> bool {
+    if !path.metadata().is_ok_and(|file| file.is_file() && file.len() < LONGEST_DESCRIPTION) {
+        return false;
+    }
+    let table: Option<toml::Table> = std::fs::read_to_string(path).ok().and_then(|text| text.parse().ok());
+    table.is_some_and(|table| table.contains_key("stream") && table.contains_key("base_url"))
 }
 
 /// Sets how often the connector records idle runs, if that is given.

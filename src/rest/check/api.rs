@@ -6,7 +6,7 @@ use super::super::api::{Api, Auth, OAuth2};
 use super::super::place::Place;
 use super::errors::errors;
 use super::headers::{headers, http_name};
-use super::placeholders::{BUILT_IN, Uses, doubled, identifies, signs_in, words};
+use super::placeholders::{Uses, doubled, identifies, reserved, signs_in, words};
 use super::problem::Problems;
 use crate::stream::{PLAIN_NAME, is_plain};
 
@@ -76,9 +76,9 @@ fn base_url(problems: &mut Problems<'_>, url: &str, at: Place) {
 fn settings(problems: &mut Problems<'_>) {
     for name in problems.api.settings.keys() {
         let at = Place::api().key("settings").key(name);
-        if BUILT_IN.contains(&name.as_str()) {
-            let help = "give the setting another name";
-            problems.error(at, format!("`{{{name}}}` stands for something else"), help);
+        if let Some((what, other)) = reserved(name) {
+            let help = format!("give the setting another name: `{{{other}}}`");
+            problems.error(at, format!("`{{{name}}}` is reserved for {what}"), help);
         } else if !is_plain(name) {
             problems.error(at, format!("the name {name:?} is not allowed"), format!("name it with {PLAIN_NAME}"));
         } else if let Some((message, help)) = secrecy(problems.api, name) {

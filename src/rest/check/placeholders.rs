@@ -16,6 +16,19 @@ use crate::stream::{PLAIN_NAME, is_plain};
 /// The placeholders that are no settings.
 pub(super) const BUILT_IN: [&str; 6] = ["resource", "parent", "since", "until", "key", "keys"];
 
+/// What a placeholder that is no setting stands for, and a name for a setting with that meaning; `None` for another word.
+pub(in crate::rest) fn reserved(word: &str) -> Option<(&'static str, &'static str)> {
+    Some(match word {
+        "resource" => ("the resource that is read", "resource_name"),
+        "parent" => ("the record that a list belongs to", "parent_id"),
+        "since" => ("the time from which changes are asked for", "start_date"),
+        "until" => ("the time until which changes are asked for", "end_date"),
+        "key" => ("the key of a record", "api_key"),
+        "keys" => ("the keys of several records", "api_keys"),
+        _ => return None,
+    })
+}
+
 /// The words in braces, such as `since` and `parent.id`. Other braces are text, and so are doubled ones.
 pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     Braced::all(text).filter(|braced| braced.pairs % 2 == 1).map(|braced| braced.word)
@@ -148,10 +161,16 @@ impl<'a> Uses<'a> {
                 false => "write `{parent.field}` for a field of the parent, and a setting without a dot",
             });
         }
+        // It may be meant as a setting.
+        let misnamed = |help: &str| {
+            let (what, other) = reserved(first)?;
+            Some((
+                format!("nothing fills `{{{word}}}` here: the word is reserved for {what}"),
+                format!("{help}; a setting needs another name: `{{{other}}}`"),
+            ))
+        };
         match (first, self.stream) {
-            ("resource" | "parent" | "since" | "until" | "key" | "keys", None) => {
-                nothing("use it in the streams: this text belongs to all requests")
-            }
+            (first, None) if reserved(first).is_some() => misnamed("use it in the streams"),
             ("resource", Some(stream)) => match &problems.api.resource {
                 None => nothing("add `resource = { stream, id }`: the stream that lists the resources"),
                 Some(list) if list.stream == stream.name => {
@@ -174,7 +193,7 @@ impl<'a> Uses<'a> {
                 Some(_) => None,
             },
             ("key" | "keys", Some(_)) => match (self.get, first) {
-                (None, _) => nothing("move it to `get`, which asks for single records"),
+                (None, _) => misnamed("move it to `get`, which asks for single records"),
                 (Some(Get { keys: None, .. }), "keys") => {
                     nothing("write `{key}` for one record, or add `keys`, the pointer to the keys in the list")
                 }

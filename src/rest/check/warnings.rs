@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::file::closest;
+use super::super::paginate::Paging;
 use super::super::place::Place;
 use super::super::stream::{Stream, StreamType};
 use super::super::version::{Order, Since};
@@ -19,6 +20,8 @@ pub(super) fn check(problems: &mut Problems<'_>) {
     for (index, stream) in api.streams.iter().enumerate() {
         let at = Place::stream(index, &stream.name);
         pages(problems, stream, &at);
+        misplaced(problems, stream, &at);
+        append(problems, stream, &at);
         parents(problems, stream, &at);
         deletions(problems, stream, &at);
         windows(problems, stream, &at);
@@ -54,6 +57,41 @@ pub(in crate::rest) fn drift_help(drift: Drift, order: Option<Order>) -> Option<
         ),
         (Drift::Deletions, _) => Some("run `ingest --reconcile` from time to time, or use a token if the API has one"),
         _ => None,
+    }
+}
+
+/// Finds what leads to the next page in the query of a request that sends everything else in its body.
+fn misplaced(problems: &mut Problems<'_>, stream: &Stream, at: &Place) {
+    let (own, shared) = (stream.paginate.as_ref(), problems.api.paginate.as_ref());
+    let Some(paginate) = own.or(shared) else { return };
+    let (to, key, what) = match &paginate.by {
+        Paging::Token { to, .. } => (to, "to", "the token"),
+        Paging::Last { to, .. } => (to, "to", "the key"),
+        Paging::Offset(to) => (to, "offset", "the offset"),
+        Paging::Page(to) => (to, "page", "the number"),
+        _ => return,
+    };
+    let has_query = !stream.query.is_empty() || stream.path.contains('?') || stream.cursor.is_some();
+    if stream.body.is_none() || has_query || to.starts_with('/') {
+        return;
+    }
+    let at = if own.is_some() { at.clone() } else { Place::api() };
+    problems.warn(
+        at.key("paginate").key(key),
+        format!("{what} of the next page is sent as the parameter {to:?}, and everything else in the body"),
+        format!("write `{key} = \"/{to}\"` if the API takes it in the body, too"),
+    );
+}
+
+/// Finds a cursor of appended records that never has a value.
+fn append(problems: &mut Problems<'_>, stream: &Stream, at: &Place) {
+    let has_time = stream.version.is_some() || stream.since.as_ref().is_some_and(|since| !since.at.is_empty());
+    let has_start = stream.since.as_ref().is_some_and(|since| since.start.is_some() || since.window.is_some());
+    if stream.kind == Some(StreamType::Append) && is_asked_since(stream) && !has_time && !has_start {
+        let key = if stream.cursor.is_some() { "cursor" } else { "kind" };
+        let message = "`{since}` is never known: the records have no time from which to read on";
+        let help = "add `since = { at = \"/created_at\" }` or `version`, the pointer to what the API filters by; without it each run reads everything";
+        problems.warn(at.clone().key(key), message, help);
     }
 }
 

@@ -210,7 +210,7 @@ fn a_mistake_in_a_stream_has_its_place() {
             (
                 r#"version = { at = "/u", format = "epcoh" }"#,
                 r#"6:33: stream "t": version.format: unknown word "epcoh""#,
-                r#"did you mean "epoch"? the words are: "rfc3339", "rfc2822", "epoch", "epoch_ms", "date", "number""#,
+                r#"did you mean "epoch"? the words are: "rfc3339", "rfc2822", "epoch", "epoch_ms", "date", "dotnet", "number""#,
             ),
             (
                 r#"version = { att = "/u" }"#,

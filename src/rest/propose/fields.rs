@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::super::fields::escaped;
@@ -230,26 +229,10 @@ fn time(records: &Records<'_>, pointer: &str) -> Option<Time> {
 
 /// The format of an instant, and its seconds since 1970.
 fn instant(value: &Value) -> Option<(TimeFormat, f64)> {
-    // 2001 to 2096.
-    let epoch = |number: f64| match number {
-        n if (1e9..4e9).contains(&n) => Some((TimeFormat::Epoch, n)),
-        n if (1e12..4e12).contains(&n) => Some((TimeFormat::EpochMs, n / 1e3)),
-        _ => None,
-    };
-    let Some(text) = value.as_str() else { return epoch(value.as_f64()?) };
-    if let Ok(number) = text.parse() {
-        return epoch(number);
-    }
-    let seconds = |time: Timestamp| time.as_duration().as_secs_f64();
-    if let Ok(date) = jiff::civil::Date::strptime("%Y-%m-%d", text) {
-        return Some((TimeFormat::Date, seconds(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())));
-    }
-    let rfc3339 = text.parse::<Timestamp>().or_else(|_| Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text));
-    if let Ok(time) = rfc3339 {
-        return Some((TimeFormat::Rfc3339, seconds(time)));
-    }
-    let rfc2822 = jiff::fmt::rfc2822::parse(text).ok()?;
-    Some((TimeFormat::Rfc2822, seconds(rfc2822.timestamp())))
+    let text = value.as_str().map(str::to_owned).or_else(|| value.is_number().then(|| value.to_string()))?;
+    let format = TimeFormat::recognize(&text).filter(|format| format.is_instant())?;
+    let instant = jiff::Timestamp::from_microsecond(format.parse(&text)?).ok()?;
+    Some((format, instant.as_duration().as_secs_f64()))
 }
 
 /// How values are sorted, if they are and there are several.
@@ -303,6 +286,7 @@ fn format_words(format: TimeFormat) -> &'static str {
         TimeFormat::EpochMs => "milliseconds since 1970",
         TimeFormat::Date => "a date",
         TimeFormat::Number => "a number",
+        TimeFormat::Dotnet => "milliseconds since 1970, as .NET writes them",
     }
 }
 

@@ -23,7 +23,7 @@ use super::template::literal;
 /// Proposes the description of the list that the answer is a page of.
 pub fn propose(sample: &Sample) -> Proposal {
     let (base_url, path) = split_url(&sample.url);
-    let (path, secret) = take_secret(&path);
+    let (path, secrets) = take_secrets(&path);
     let (path, cursor) = fields::take_cursor(&path);
     let mut proposal = Proposal {
         base_url,
@@ -31,7 +31,7 @@ pub fn propose(sample: &Sample) -> Proposal {
         findings: Vec::new(),
         doubts: Vec::new(),
         has_code: false,
-        auth: secret.map(|name| SignIn::by("query", &name)),
+        auth: (!secrets.is_empty()).then(|| SignIn::by_parameters(&secrets)),
         headers: BTreeMap::new(),
     };
     let records = Records::find(&sample.body, &sample.url);
@@ -103,15 +103,14 @@ fn literals(body: &Map<String, Value>) -> Map<String, Value> {
 /// Parameters that sign in.
 const SECRETS: [&str; 7] = ["api_key", "apikey", "access_token", "token", "auth_token", "key", "api_token"];
 
-/// Takes the parameter that signs in out of a path: a description holds no secret.
-fn take_secret(path: &str) -> (String, Option<String>) {
-    let Some((before, query)) = path.split_once('?') else { return (path.to_owned(), None) };
+/// Takes the parameters that sign in out of a path: a description holds no secret.
+fn take_secrets(path: &str) -> (String, Vec<String>) {
+    let Some((before, query)) = path.split_once('?') else { return (path.to_owned(), Vec::new()) };
     let name = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
     let is_secret = |pair: &&str| SECRETS.contains(&&*name(pair).to_lowercase());
-    let Some(secret) = query.split('&').find(is_secret) else { return (path.to_owned(), None) };
-    let kept: Vec<&str> = query.split('&').filter(|pair| !is_secret(pair)).collect();
+    let (secret, kept): (Vec<&str>, Vec<&str>) = query.split('&').partition(is_secret);
     let path = if kept.is_empty() { before.to_owned() } else { format!("{before}?{}", kept.join("&")) };
-    (path, Some(name(secret)))
+    (path, secret.into_iter().map(name).collect())
 }
 
 /// The root of an API, and the path of a list with its query: the root ends at a version or at `api`, if the path has one.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::super::check::reserved;
 use super::super::stream::Stream;
 use super::super::template::literal;
 use super::quote;
@@ -59,14 +60,39 @@ pub(super) struct SignIn {
     /// The value of `auth`.
     pub(super) toml: String,
     /// The settings in it.
-    pub(super) settings: Vec<&'static str>,
+    pub(super) settings: Vec<String>,
 }
 
 impl SignIn {
     /// With a header or a parameter of this name; `way` is the key of `auth`.
     pub(super) fn by(way: &str, name: &str) -> Self {
-        Self { toml: format!("{{ {way} = {{ {} = \"{{token}}\" }} }}", quote::key(name)), settings: vec!["token"] }
+        Self::with(way, &[(name, "token".to_owned())])
     }
+
+    /// With these parameters.
+    pub(super) fn by_parameters(names: &[String]) -> Self {
+        match names {
+            [name] => Self::by("query", name),
+            names => {
+                let pairs: Vec<_> = names.iter().map(|name| (name.as_str(), setting_name(name))).collect();
+                Self::with("query", &pairs)
+            }
+        }
+    }
+
+    /// With headers or parameters and their settings.
+    fn with(way: &str, pairs: &[(&str, String)]) -> Self {
+        let entries: Vec<String> =
+            pairs.iter().map(|(name, setting)| format!("{} = \"{{{setting}}}\"", quote::key(name))).collect();
+        let settings = pairs.iter().map(|(_, setting)| setting.clone()).collect();
+        Self { toml: format!("{{ {way} = {{ {} }} }}", entries.join(", ")), settings }
+    }
+}
+
+/// The setting of a parameter that signs in: a word that is reserved for something else has another name.
+fn setting_name(parameter: &str) -> String {
+    let name = parameter.to_lowercase();
+    reserved(&name).map_or(name.clone(), |(_, other)| other.to_owned())
 }
 
 /// What one answer suggests. A person must check it: an answer shows what is, and not what may come.
@@ -93,7 +119,7 @@ impl Proposal {
     /// The request was signed in with a bearer token.
     #[must_use]
     pub fn bearer(mut self) -> Self {
-        self.auth = Some(SignIn { toml: "{ bearer = \"{token}\" }".to_owned(), settings: vec!["token"] });
+        self.auth = Some(SignIn { toml: "{ bearer = \"{token}\" }".to_owned(), settings: vec!["token".to_owned()] });
         self
     }
 
@@ -103,7 +129,7 @@ impl Proposal {
         // With one secret, it is a key in the place of the user name.
         let names = if password.is_some() { ["token", "password"] } else { ["user", "password"] };
         let parts = [user, password].into_iter().zip(names);
-        let settings = parts.clone().filter(|(text, _)| text.is_none()).map(|(_, name)| name).collect();
+        let settings = parts.clone().filter(|(text, _)| text.is_none()).map(|(_, name)| name.to_owned()).collect();
         let texts = parts.map(|(text, name)| match text {
             Some(text) => quote::quoted(&literal(text)),
             None => format!("\"{{{name}}}\""),

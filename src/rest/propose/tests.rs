@@ -319,6 +319,63 @@ fn the_blank_description_is_sound() {
     assert_eq!(ApiFile::parse(&text, "helpdesk.toml").unwrap().api.streams.len(), 2);
 }
 
+#[test]
+fn times_without_a_zone_are_recognized() {
+    assert_proposal(
+        "https://api.pipedrive.com/v1/deals?since=2026-01-01%2010:00:00",
+        None,
+        &json!({"data":[{"add_time":"2026-01-01 10:00:00","id":2,"update_time":"2026-01-02 10:00:00"},{"add_time":"2026-01-01 09:00:00","id":1,"update_time":"2026-01-01 11:00:00"},{"add_time":"2026-01-01 11:00:00","id":3,"update_time":"2026-01-03T11:00:00"}]}),
+        r#"[[stream]]
+name = "deals"
+path = "/deals"
+records = "/data"
+version = "/update_time"
+cursor = "since"
+# paginate: look up how the list continues; write "none" if the answer always has all records
+"#,
+    );
+}
+
+#[test]
+fn times_as_dotnet_writes_them_are_recognized() {
+    assert_proposal(
+        "https://api.xero.com/api.xro/2.0/Invoices",
+        None,
+        &json!({"Invoices":[{"InvoiceID":"a","UpdatedDateUTC":"/Date(1778763975021+0000)/"}]}),
+        r#"[[stream]]
+name = "invoices"
+path = "/api.xro/2.0/Invoices"
+records = "/Invoices"
+key = "/InvoiceID"
+version = { at = "/UpdatedDateUTC", format = "dotnet" }
+# cursor: name the parameter for what has changed since, if there is one; without it each run reads everything
+# paginate: look up how the list continues; write "none" if the answer always has all records
+"#,
+    );
+}
+
+#[test]
+fn each_parameter_that_signs_in_becomes_a_setting() {
+    let body = json!([{"id": "b1"}]);
+    for (url, auth, path) in [
+        (
+            "https://api.trello.com/1/members/me/boards?key=k-123&filter=open&token=t-456",
+            "auth = { query = { key = \"{api_key}\", token = \"{token}\" } }  # the values of TRELLO_API_KEY and TRELLO_TOKEN\n",
+            "path = \"/members/me/boards?filter=open\"\n",
+        ),
+        (
+            "https://api.trello.com/1/members/me/boards?key=k-123",
+            "auth = { query = { key = \"{token}\" } }  # the value of TRELLO_TOKEN\n",
+            "path = \"/members/me/boards\"\n",
+        ),
+    ] {
+        let text = propose(&Sample::new(url, body.clone())).to_toml("trello");
+        assert!(text.contains(auth) && text.contains(path), "{text}");
+        assert!(!text.contains("k-123") && !text.contains("t-456"), "{text}");
+        ApiFile::parse(&text, "x").unwrap();
+    }
+}
+
 /// Records in the order of both fields, which a URL asks for by `sort`.
 fn sorted_by(sort: &str, version: &str) -> Proposal {
     let record = |id: u32, day: u32| {

@@ -34,7 +34,7 @@ impl Proposal {
                 "version",
                 match version.format {
                     TimeFormat::Rfc3339 => list(&at),
-                    format => format!("{{ at = {}, format = {} }}", list(&at), quoted(format_word(format))),
+                    format => format!("{{ at = {}, format = {} }}", list(&at), quoted(format.word())),
                 },
             );
         }
@@ -44,7 +44,7 @@ impl Proposal {
         if let Some(since) = since {
             let at: Vec<&str> = since.at.iter().collect();
             let at = (!at.is_empty()).then(|| format!("at = {}", list(&at)));
-            let format = since.format.map(|format| format!("format = {}", quoted(format_word(format))));
+            let format = since.format.map(|format| format!("format = {}", quoted(format.word())));
             let entries: Vec<String> = at.into_iter().chain(format).collect();
             line("since", format!("{{ {} }}", entries.join(", ")));
         }
@@ -155,17 +155,6 @@ fn list(texts: &[&str]) -> String {
     match texts {
         [text] => quoted(text),
         texts => format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", ")),
-    }
-}
-
-fn format_word(format: TimeFormat) -> &'static str {
-    match format {
-        TimeFormat::Rfc3339 => "rfc3339",
-        TimeFormat::Rfc2822 => "rfc2822",
-        TimeFormat::Epoch => "epoch",
-        TimeFormat::EpochMs => "epoch_ms",
-        TimeFormat::Date => "date",
-        TimeFormat::Number => "number",
     }
 }
 

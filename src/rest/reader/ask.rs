@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::errors::Action;
 use super::super::fields::ElementPlan;
+use super::advice::{Asked, advised, is_about_credentials};
 use super::page::{Content, EnvelopePlan, Next, Page, Progress};
 use super::plan::StreamPlan;
 use super::request::Prepared;
@@ -72,6 +73,7 @@ impl Asker {
             _ => prepared.clone(),
         };
         let is_first = progress.pages == 0;
+        let asked = Asked { prepared: &prepared, at };
         let mut waited = Duration::ZERO;
         let mut waits = 0;
         loop {
@@ -83,10 +85,10 @@ impl Asker {
             let read = |response: Response| {
                 if response.status() >= 400 {
                     let code = envelope.code(response.body());
-                    return self.rejected(&response, code, is_first);
+                    return self.rejected(&response, code, is_first, &asked);
                 }
                 match envelope.read(elements, &response)? {
-                    Content::Code(code) => self.rejected(&response, Some(code), is_first),
+                    Content::Code(code) => self.rejected(&response, Some(code), is_first, &asked),
                     Content::Page(mut page) => {
                         let next = progress.next(&self.stream, &mut page, &response)?;
                         Ok(Attempt::Answer(Answer::Page(page, next)))
@@ -137,10 +139,16 @@ impl Asker {
     }
 
     /// What the description says about an error.
-    fn rejected(&self, response: &Response, code: Option<String>, is_first: bool) -> Result<Attempt> {
+    fn rejected(
+        &self,
+        response: &Response,
+        code: Option<String>,
+        is_first: bool,
+        asked: &Asked<'_>,
+    ) -> Result<Attempt> {
         let error = error_of(response, code.as_deref(), self.stream.parent.is_some());
         let Some((action, by)) = self.stream.errors.action(response.status(), code.as_deref()) else {
-            return Err(advised(error, code.as_deref()));
+            return Err(advised(error, code.as_deref(), &self.stream, asked));
         };
         let error = if error.help().is_none() { error.with_help("correct the request") } else { error };
         let answer = match action {
@@ -182,6 +190,9 @@ fn error_of(response: &Response, code: Option<&str>, is_child: bool) -> Error {
 /// description says whether a code means that.
 fn refused(response: &Response, code: &str, is_child: bool) -> Error {
     let status = response.status();
+    // Often the code is all that there is.
+    let reason = response.server_message().filter(|message| message != code);
+    let reason = reason.map(|message| format!(": {message}")).unwrap_or_default();
     let (kind, help) = if is_about_credentials(code) {
         (ErrorKind::Authentication, "check the credentials: they may be wrong, expired or revoked")
     } else if is_about_absence(code) && !is_child {
@@ -189,47 +200,14 @@ fn refused(response: &Response, code: &str, is_child: bool) -> Error {
     } else {
         (ErrorKind::InvalidData, "look the code up in the documentation of the API")
     };
-    Error::new(kind, format!("the server refuses the request: it answers {status} with the code {code:?}"))
+    Error::new(kind, format!("the server refuses the request: it answers {status} with the code {code:?}{reason}"))
         .with_status(status)
         .with_context("url", response.url())
         .with_help(help)
-}
-
-/// An error about which the description says nothing, with what an author can write.
-fn advised(error: Error, code: Option<&str>) -> Error {
-    let by = match (code, error.status()) {
-        (Some(code), _) => code.to_owned(),
-        (None, Some(status)) if error.help().is_none() => status.to_string(),
-        (None, _) => return error,
-    };
-    let first = error.help().unwrap_or("correct the request").to_owned();
-    error.with_help(format!(
-        "{first}; if the answer means something else, say so: `errors = {{ {by} = \"skip\" }}`, or `wait`, `retry`, `empty`, `gone`, \
-         `restart`, `split`"
-    ))
 }
 
 /// Whether a code says that what was asked for does not exist, as `channel_not_found` and `NotFound` do. Tokens of pages are others.
 fn is_about_absence(code: &str) -> bool {
     let letters: String = code.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
     letters.contains("notfound") && !["page", "cursor", "token", "next"].iter().any(|word| letters.contains(word))
-}
-
-/// Whether a code says that the credentials are not accepted, as `invalid_auth` and `token_revoked` do. Tokens of pages are others.
-fn is_about_credentials(code: &str) -> bool {
-    let words: Vec<String> =
-        code.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
-    let has = |known: &[&str]| words.iter().any(|word| known.contains(&&**word));
-    let is_sign_in = has(&[
-        "auth",
-        "authed",
-        "authentication",
-        "unauthenticated",
-        "unauthorized",
-        "credentials",
-        "credential",
-        "login",
-    ]);
-    let is_dead = has(&["invalid", "expired", "revoked", "missing", "bad"]) && has(&["token", "session", "apikey"]);
-    (is_sign_in || is_dead) && !has(&["page", "cursor", "next", "sync"])
 }

@@ -13,15 +13,19 @@ use super::position::Position;
 use crate::{BatchStream, Result};
 
 impl Reading {
-    /// Reads immutable records from the newest down.
+    /// Reads immutable records from the newest down. Where the request takes `{since}`, a read from the top asks only for what is newer
+    /// than the newest record of the last such read, less the overlap: what is older is stored, or below a checkpoint of its own.
     pub(super) fn downwards(mut self) -> BatchStream {
         try_stream! {
             let plan = self.reader.plan.clone();
-            let (start, has_start) = self.start()?;
+            let (mut start, mut has_start) = self.start()?;
             let now = now();
             let has_until = plan.request.has(&Placeholder::Until);
             let window = plan.since.window.map(micros).filter(|_| has_until);
             let below = self.position.below;
+            if let Some(known) = self.known.filter(|_| below.is_none()) {
+                (start, has_start) = (start.max(known.saturating_sub(self.overlap())), true);
+            }
             // One more second: an upper bound may be exclusive.
             let mut top = below.map_or(now, |below| below.saturating_add(1_000_000).min(now));
             let (mut span, mut restarts) = (window, 0);
@@ -53,10 +57,13 @@ impl Reading {
                     rows.retain(|row| below.is_none_or(|below| row.since.is_none_or(|value| value <= below)));
                     let values = rows.iter().filter_map(|row| row.since);
                     lowest = values.chain(lowest).min();
+                    // What is newer than this read, and comes later, may still be older than a record with a time in the future.
+                    let latest = if plan.since.format.is_instant() { now } else { i64::MAX };
+                    let newest = rows.iter().filter_map(|row| row.since).max().map(|newest| newest.min(latest));
                     let mut batch = self.batch(rows, now).await?;
                     if batch.offered() > 0 {
                         if let Some(lowest) = lowest {
-                            batch = batch.checkpoint(Position::below(lowest).checkpoint()?);
+                            batch = batch.checkpoint(Position::below(lowest, newest).checkpoint()?);
                         }
                         yield batch;
                     }

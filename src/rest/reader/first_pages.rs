@@ -25,8 +25,8 @@ fn is_about_description(error: &Error, is_one_of_many: bool) -> bool {
 type FirstPages = BTreeMap<String, Vec<Record>>;
 
 impl RestReader {
-    /// Asks for the first page of each list. That of `probed` is known. What the pages show are warnings, and so is what cannot be read
-    /// now.
+    /// Asks for the first page of each list, and by `get` for one of its records. That of `probed` is known. What the answers show are
+    /// warnings, and so is what cannot be read now.
     ///
     /// # Errors
     /// The error of the first list that cannot be read as it is described. Those of others are warnings.
@@ -53,7 +53,21 @@ impl RestReader {
             };
             pages.insert(stream.name.clone(), records);
         }
+        for stream in self.plan.streams.iter().filter(|stream| stream.is_verifiable()) {
+            self.check_get(stream, &pages).await?;
+        }
         failed.map_or(Ok(()), Err)
+    }
+
+    /// Asks for one of the records on the first page, as a reconcile run does.
+    async fn check_get(&self, stream: &StreamPlan, pages: &FirstPages) -> Result<()> {
+        let reader = self.stream(&stream.name)?;
+        let Some(values) = self.example(stream, pages)? else { return Ok(()) };
+        let records = pages.get(&stream.name).map(Vec::as_slice).unwrap_or_default();
+        if let Some(problem) = reader.check_get(values, records, &self.monitor).await {
+            self.monitor.event(SourceEvent::Warning(format!("stream {:?}: get: {problem}", stream.name)));
+        }
+        Ok(())
     }
 
     /// Asks for the first page of a list, of the first resource and the first parent that can have one.

@@ -14,7 +14,7 @@ use super::super::time::{now, whole_second};
 use super::super::version::Order;
 use super::ask::{Answer, Asker};
 use super::page::{EnvelopePlan, Next, Progress};
-use super::plan::{ErrorPlan, Kind, NextPlace, PagingPlan, StreamPlan};
+use super::plan::{ErrorPlan, GetPlan, Kind, NextPlace, PagingPlan, StreamPlan};
 use super::position::Position;
 use super::request::{Prepared, Values};
 use crate::http::Client;
@@ -65,7 +65,8 @@ impl StreamReader {
         let single = || plan.record().stub(plan.key.first());
         // A record that is left out is no evidence that it is gone.
         let errors = ErrorPlan { code: plan.errors.code.clone(), ..ErrorPlan::default() };
-        let single = plan.get.as_ref().map(|get| (EnvelopePlan::new(&get.records, None, &errors), single()));
+        let envelope = |get: &GetPlan| EnvelopePlan::single(get, &plan.records, &errors);
+        let single = plan.get.as_ref().map(|get| (envelope(get), single()));
         let has_instants = |plan: &StreamPlan| plan.version.as_ref().is_some_and(|(_, format)| format.is_instant());
         Self {
             envelope: EnvelopePlan::new(&plan.records, Some(&plan.paginate), &plan.errors),
@@ -84,6 +85,7 @@ impl StreamReader {
         self: Arc<Self>,
         values: Values,
         position: Position,
+        known: Option<i64>,
         mode: Mode,
         monitor: Monitor,
     ) -> BatchStream {
@@ -91,7 +93,7 @@ impl StreamReader {
         let has_since = self.plan.request.has(&Placeholder::Since);
         let is_incremental = self.plan.kind == Kind::Incremental;
         let by_version = self.plan.order == Some(Order::Version) && has_since && self.plan.since.window.is_none();
-        let reading = Reading { reader: self, asker, values, position, mode };
+        let reading = Reading { reader: self, asker, values, position, known, mode };
         match reading.reader.plan.kind {
             Kind::Append => reading.downwards(),
             _ if is_incremental && by_version => reading.by_version(),
@@ -151,6 +153,8 @@ pub(super) struct Reading {
     asker: Asker,
     values: Values,
     pub(super) position: Position,
+    /// The newest value of an append stream when it was last read from the top.
+    pub(super) known: Option<i64>,
     mode: Mode,
 }
 

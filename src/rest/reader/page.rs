@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::super::check::{is_full_page, is_page_number, is_page_number_token};
 use super::super::fields::{ElementPlan, Pointer, Row, Wanted, escaped, is_truthy, scalar};
 use super::super::paginator::NextPage;
-use super::plan::{ErrorPlan, PaginatePlan, PagingPlan, Place, StreamPlan};
+use super::plan::{ErrorPlan, GetPlan, PaginatePlan, PagingPlan, Place, StreamPlan};
 use crate::http::{Response, Url};
 use crate::record::content_hash;
 use crate::{Error, ErrorKind, Result, Retry};
@@ -26,6 +26,10 @@ const MAX_REPEATED_PAGES: u32 = 3;
 pub(in crate::rest) struct EnvelopePlan {
     wanted: Wanted,
     records: (usize, Pointer),
+    /// Where single records are, if not at `records`: where the list has its own.
+    or_like_list: Option<usize>,
+    /// The path of single records.
+    single: Option<String>,
     token: Option<usize>,
     more: Option<usize>,
     done: Option<usize>,
@@ -44,7 +48,19 @@ impl EnvelopePlan {
         let more = paginate.and_then(|paginate| paginate.more.as_ref()).map(|pointer| wanted.add(pointer));
         let done = paginate.and_then(|paginate| paginate.done.as_ref()).map(|pointer| wanted.add(pointer));
         let codes = errors.code.iter().map(|pointer| wanted.add(pointer)).collect();
-        Self { wanted, records, token, more, done, codes, errors: errors.clone() }
+        let (or_like_list, single) = (None, None);
+        Self { wanted, records, or_like_list, single, token, more, done, codes, errors: errors.clone() }
+    }
+
+    /// What to find in an answer about single records. They have the envelope of the list if they have one that the description does not
+    /// name.
+    pub(in crate::rest) fn single(get: &GetPlan, list: &Pointer, errors: &ErrorPlan) -> Self {
+        let mut plan = Self::new(&get.records, None, errors);
+        if get.records.steps().is_empty() && !list.steps().is_empty() {
+            plan.or_like_list = Some(plan.wanted.add(list));
+        }
+        plan.single = Some(get.path.clone());
+        plan
     }
 
     /// The code of an error in a body, if it has one.
@@ -94,48 +110,78 @@ impl EnvelopePlan {
                     .with_help("correct the pointer of `paginate`")
             })
         });
-        let text = found.get(self.records.0).map_or_else(ByteString::new, |list| body.slice_ref(list));
-        let rows = match text.as_bytes().first() {
-            None if self.errors.may_leave_out_list(response.status()) && body.trim_start().starts_with('{') => {
-                Vec::new()
-            }
-            None => return Err(self.no_list("there is nothing", body, response)),
+        let mut rows = self.rows(elements, found.get(self.records.0), response)?;
+        let like_list = self.or_like_list.and_then(|slot| found.value(slot));
+        if rows.is_err() && like_list.is_some() {
+            rows = self.rows(elements, like_list, response)?;
+        }
+        let (rows, text) = rows.map_err(|what| self.no_list(&what, elements, response))?;
+        let lacks_next = self.token.is_some_and(|slot| found.get(slot).is_none());
+        Ok(Content::Page(Page { rows, text, date, token: token.transpose()?, more, lacks_next }))
+    }
+
+    /// The records at a place of the answer, with its text; or what is there in place of records.
+    fn rows(
+        &self,
+        elements: &ElementPlan,
+        list: Option<&str>,
+        response: &Response,
+    ) -> Result<std::result::Result<(Vec<Row>, ByteString), String>> {
+        let Some(list) = list else {
+            let is_object = response.body().trim_start().starts_with('{');
+            let is_left_out = self.errors.may_leave_out_list(response.status()) && is_object;
+            return Ok(if is_left_out { Ok(Default::default()) } else { Err("there is nothing".to_owned()) });
+        };
+        let text = response.body().slice_ref(list);
+        let rows = match list.as_bytes().first() {
             Some(b'[') => elements.list(&text).map_err(|error| error.with_context("url", response.url()))?,
             Some(b'{') => {
                 let row = elements.single(text.clone())?;
                 // An envelope in place of a record has no key.
                 if let Err(reject) = &row.content {
-                    return Err(self.no_list(&format!("there is one object ({})", reject.reason), body, response));
+                    return Ok(Err(format!("there is one object ({})", reject.reason)));
                 }
                 vec![row]
             }
             // Servers send null for an empty list.
             Some(b'n') if !self.records.1.steps().is_empty() => Vec::new(),
-            _ => return Err(self.no_list("there is neither a list nor an object", body, response)),
+            _ => return Ok(Err("there is neither a list nor an object".to_owned())),
         };
-        let lacks_next = self.token.is_some_and(|slot| found.get(slot).is_none());
-        Ok(Content::Page(Page { rows, text, date, token: token.transpose()?, more, lacks_next }))
+        Ok(Ok((rows, text)))
     }
 
-    fn no_list(&self, what: &str, body: &ByteString, response: &Response) -> Error {
+    fn no_list(&self, what: &str, elements: &ElementPlan, response: &Response) -> Error {
         let place = if self.records.1.steps().is_empty() { "the root".to_owned() } else { self.records.1.to_string() };
-        let (is_object, lists): (bool, Vec<String>) = match serde_json::from_str::<Value>(body) {
+        let has_records = |value: &Value| match (value, &self.single) {
+            (Value::Object(_), Some(_)) => {
+                elements.single(value.to_string().into()).is_ok_and(|row| row.content.is_ok())
+            }
+            (value, _) => value.is_array(),
+        };
+        let (is_object, places): (bool, Vec<String>) = match serde_json::from_str::<Value>(response.body()) {
             Ok(Value::Object(members)) => {
-                let lists = members.iter().filter(|(_, value)| value.is_array());
-                (true, lists.map(|(name, _)| format!("\"/{}\"", escaped(name))).collect())
+                let found = members.iter().filter(|(_, value)| has_records(value));
+                (true, found.map(|(name, _)| format!("\"/{}\"", escaped(name))).collect())
             }
             _ => (false, Vec::new()),
         };
         let status = response.status();
-        let help = match lists.as_slice() {
-            [] if is_object && !self.records.1.steps().is_empty() => format!(
+        let what_is_missing = if self.single.is_some() {
+            "the answer of `get` has no record"
+        } else {
+            "the answer has no list of records"
+        };
+        let help = match (&self.single, places.as_slice()) {
+            (Some(_), []) => "let `get.records` point at the record".to_owned(),
+            (Some(path), [place, ..]) => format!("write `get = {{ path = {path:?}, records = {place} }}`"),
+            (None, []) if is_object && !self.records.1.steps().is_empty() => format!(
                 "let `records` point at the list of records; if the API leaves out a list that is empty, write \
                  `errors = {{ {status} = \"empty\" }}`"
             ),
-            [] => "let `records` point at the list of records".to_owned(),
-            lists => format!("write `records = {}`", lists.join("`, or `records = ")),
+            (None, []) => "let `records` point at the list of records".to_owned(),
+            (None, lists) => format!("write `records = {}`", lists.join("`, or `records = ")),
         };
-        Error::invalid_data(format!("the answer has no list of records at {place}: {what}"))
+        Error::invalid_data(format!("{what_is_missing} at {place}: {what}"))
             .with_status(status)
             .with_context("url", response.url())
             .with_help(help)
@@ -226,7 +272,7 @@ impl Progress {
         self.pages += 1;
         self.records += count;
         self.empty_pages = if count == 0 { self.empty_pages + 1 } else { 0 };
-        let endless = |why: String, help: &'static str| {
+        let endless = |why: String, help: String| {
             Err(Error::new(ErrorKind::InvalidData, format!("the list does not end: {why}"))
                 .with_context("url", response.url())
                 .with_context("page", self.pages)
@@ -306,7 +352,7 @@ impl Progress {
         if !is_new && (count > 0 || !is_number) {
             return endless(
                 format!("what leads to the next page, {mark}, has led to a page before"),
-                "correct `paginate`: the server does not move on",
+                format!("correct `paginate`: the server does not move on{}", misplaced(stream, &next)),
             );
         }
         // Whatever else leads to a page is noticed when it repeats.
@@ -317,15 +363,32 @@ impl Progress {
         if self.repeated_pages >= MAX_REPEATED_PAGES {
             return endless(
                 format!("{} pages in a row are the same", MAX_REPEATED_PAGES + 1),
-                "correct the parameter of `paginate`, which the server seems to ignore; write `paginate = \"none\"` for a list of one page",
+                format!(
+                    "correct the parameter of `paginate`, which the server seems to ignore; write `paginate = \"none\"` for a list of one \
+                     page{}",
+                    misplaced(stream, &next)
+                ),
             );
         }
         self.previous = hash;
         if self.empty_pages >= MAX_EMPTY_PAGES {
-            return endless(format!("{MAX_EMPTY_PAGES} pages in a row are empty"), "check what the server sends");
+            return endless(
+                format!("{MAX_EMPTY_PAGES} pages in a row are empty"),
+                "check what the server sends".to_owned(),
+            );
         }
         self.is_numbered |= is_number;
         Ok(next)
+    }
+}
+
+/// What to write if a request with a body sends in its query what belongs into the body.
+fn misplaced(stream: &StreamPlan, next: &Next) -> String {
+    match next {
+        Next::Set(Place::Parameter(name), _) if stream.request.body.is_some() => {
+            format!("; it is asked with the parameter {name:?}: write `\"/{name}\"` for a place in the body")
+        }
+        _ => String::new(),
     }
 }
 

@@ -20,6 +20,9 @@ pub(in crate::rest) struct Position {
     /// In an append stream, which is read downwards: everything above this value has been read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::rest) below: Option<i64>,
+    /// In an append stream: the newest value of the batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::rest) newest: Option<i64>,
     /// The definition of the stream that was read; `None` in checkpoints of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     of: Option<String>,
@@ -44,8 +47,8 @@ impl Position {
         Self { read: Some(Unfinished { started, at }), ..Self::mark(mark) }
     }
 
-    pub(in crate::rest) fn below(below: i64) -> Self {
-        Self { below: Some(below), ..Self::mark(None) }
+    pub(in crate::rest) fn below(below: i64, newest: Option<i64>) -> Self {
+        Self { below: Some(below), newest, ..Self::mark(None) }
     }
 
     /// # Errors

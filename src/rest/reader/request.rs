@@ -227,6 +227,21 @@ impl Prepared {
         Ok(())
     }
 
+    /// The names of the parameters in the query.
+    pub(super) fn parameters(&self) -> Vec<&str> {
+        self.query.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// The names of the members of the body.
+    pub(super) fn members(&self) -> Vec<&str> {
+        self.body.iter().filter_map(Value::as_object).flat_map(Map::keys).map(String::as_str).collect()
+    }
+
+    /// The names of the headers.
+    pub(super) fn header_names(&self) -> Vec<&str> {
+        self.headers.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
     /// The request, to be sent. A POST only asks, so that it may be repeated.
     pub(in crate::rest) fn request(&self, client: &Client) -> Request {
         let path = self.path.trim_start_matches('/');

@@ -11,7 +11,7 @@ use super::ask::{Answer, Asker};
 use super::list::StreamReader;
 use super::page::Progress;
 use super::request::Values;
-use crate::{Error, Record, Result, SourceEvent, StoredRecord, VerifyRequest};
+use crate::{Error, Monitor, Record, Result, SourceEvent, StoredRecord, VerifyRequest};
 
 impl StreamReader {
     /// Asks for each record by its key, or for several at once. Only an answer about that very record tells that it is gone, and only if the
@@ -57,6 +57,58 @@ impl StreamReader {
         }
         answers.extend(gone.into_iter().map(deletion));
         Ok(answers)
+    }
+}
+
+impl StreamReader {
+    /// Asks for the first of these records by its key, and returns what is wrong with the answer.
+    pub(in crate::rest) async fn check_get(
+        &self,
+        mut values: Values,
+        records: &[Record],
+        monitor: &Monitor,
+    ) -> Option<String> {
+        let (Some(get), Some((envelope, elements))) = (&self.plan.get, &self.single) else { return None };
+        let (record, json) = records.iter().find_map(|record| Some((record, record.json()?.clone())))?;
+        let key = record.key.clone();
+        let stored = StoredRecord::new(key.clone(), record.version, json);
+        let asker = Asker { client: self.client.clone(), stream: self.plan.clone(), monitor: monitor.clone() };
+        let asked = async {
+            match get.keys {
+                None => values.key = Some(key.clone()),
+                Some(_) => values.keys = keys(elements, &[stored])?,
+            }
+            let prepared = values.request(&get.request)?;
+            asker.page(envelope, elements, &prepared, None, &mut Progress::default()).await
+        };
+        let unreadable = |error: &Error| {
+            let help = error.help().map(|help| format!("; {help}")).unwrap_or_default();
+            Some(format!("the record {key} of the list cannot be read: {}{help}", error.message()))
+        };
+        let missing = || {
+            Some(format!(
+                "it does not find the record {key}, which the list has: a reconcile run would take records for deleted that are not; \
+                 correct `get`"
+            ))
+        };
+        match asked.await {
+            Ok(Answer::Page(page, _)) => {
+                let is_same = |row: &Row| row.content.as_ref().is_ok_and(|record| record.key == key);
+                let reject = page.rows.iter().find_map(|row| row.content.as_ref().err());
+                match reject {
+                    _ if page.rows.iter().any(is_same) => None,
+                    _ if page.rows.is_empty() => missing(),
+                    Some(reject) => Some(format!("the record {key} of the list cannot be read: {}", reject.reason)),
+                    None => Some(format!(
+                        "it answers with another record than {key}, the one that it is asked for; correct `get`"
+                    )),
+                }
+            }
+            Ok(Answer::Gone(_) | Answer::Empty) => missing(),
+            Err(error) if is_missing(&error) => missing(),
+            Ok(Answer::Skip(error) | Answer::Restart(error) | Answer::Split(error)) => unreadable(&error),
+            Err(error) => unreadable(&error),
+        }
     }
 }
 

@@ -117,8 +117,27 @@ base_url="https://x.test/{since}"
 [[stream]]
 name = "t"
 path = "/t""#,
-                "2:10: base_url: nothing fills `{since}`",
-                "use it in the streams: this text belongs to all requests",
+                "2:10: base_url: nothing fills `{since}` here: the word is reserved for the time from which changes are asked for",
+                "use it in the streams; a setting needs another name: `{start_date}`",
+            ),
+            (
+                r#"name = "x"
+base_url="https://x.test"
+auth = { query = { key = "{key}", token = "{token}" } }
+[[stream]]
+name = "t"
+path = "/t""#,
+                "3:26: auth.query.key: nothing fills `{key}` here: the word is reserved for the key of a record",
+                "use it in the streams; a setting needs another name: `{api_key}`",
+            ),
+            (
+                r#"name = "x"
+base_url="https://x.test"
+[[stream]]
+name = "t"
+path = "/t?key={key}""#,
+                "5:8: stream \"t\": path: nothing fills `{key}` here: the word is reserved for the key of a record",
+                "move it to `get`, which asks for single records; a setting needs another name: `{api_key}`",
             ),
             (
                 r#"name = "x"
@@ -143,8 +162,8 @@ settings = { since = {} }
 [[stream]]
 name = "t"
 path = "/t""#,
-                "3:22: settings.since: `{since}` stands for something else",
-                "give the setting another name",
+                "3:22: settings.since: `{since}` is reserved for the time from which changes are asked for",
+                "give the setting another name: `{start_date}`",
             ),
             (
                 r#"name = "x"

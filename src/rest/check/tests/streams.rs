@@ -50,8 +50,8 @@ path = "/t#x""#,
             ),
             (
                 r#"query = { a = "{key}" }"#,
-                r#"7:15: stream "t": query.a: nothing fills `{key}`"#,
-                "move it to `get`, which asks for single records",
+                r#"7:15: stream "t": query.a: nothing fills `{key}` here: the word is reserved for the key of a record"#,
+                "move it to `get`, which asks for single records; a setting needs another name: `{api_key}`",
             ),
             (
                 r#"query = { a = "{a.b}" }"#,

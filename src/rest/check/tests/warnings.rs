@@ -90,6 +90,21 @@ fn what_its_author_may_not_expect_is_a_warning() {
             "x:7:27: stream \"t\": headers.X-Api-Token: `{code}` looks like a credential, and is stored and shown as any setting",
             "move it to `auth`, where settings are secrets: `auth = { header = { X-Api-Token = \"{code}\" } }`",
         ),
+        (
+            format!("{one_page}paginate = {{ token = \"/cursor\", to = \"cursor\" }}\nbody = {{ limit = 100 }}").replacen("paginate = \"none\"\n", "", 1),
+            "x:6:38: stream \"t\": paginate.to: the token of the next page is sent as the parameter \"cursor\", and everything else in the body",
+            "write `to = \"/cursor\"` if the API takes it in the body, too",
+        ),
+        (
+            format!("{one_page}paginate = {{ page = \"page\" }}\norder = \"-key\"\nkind = \"append\"\nbody = {{ limit = 100 }}").replacen("paginate = \"none\"\n", "", 1),
+            "x:6:21: stream \"t\": paginate.page: the number of the next page is sent as the parameter \"page\", and everything else in the body",
+            "write `page = \"/page\"` if the API takes it in the body, too",
+        ),
+        (
+            format!("{one_page}kind = \"append\"\norder = \"-key\"\ncursor = \"since\""),
+            "x:9:10: stream \"t\": cursor: `{since}` is never known: the records have no time from which to read on",
+            "add `since = { at = \"/created_at\" }` or `version`, the pointer to what the API filters by; without it each run reads everything",
+        ),
     ] {
         assert_eq!(warnings(&text), [(expected.to_owned(), help.to_owned())], "{text}");
     }
@@ -97,6 +112,10 @@ fn what_its_author_may_not_expect_is_a_warning() {
         format!("{one_page}query = {{ a = \"{{{{Status}}}} {{{{key_}}}}\" }}"),
         format!("{by_page}version = \"/u\"\norder = \"version\"\ncursor = \"since\"\ndeleted = \"/gone\""),
         format!("{by_page}kind = \"append\"\norder = \"-key\""),
+        // A request with a body and other parameters.
+        format!("{one_page}paginate = {{ token = \"/cursor\", to = \"cursor\" }}\nbody = {{ a = 1 }}\nquery = {{ limit = \"9\" }}").replacen("paginate = \"none\"\n", "", 1),
+        format!("{one_page}paginate = {{ token = \"/cursor\", to = \"/cursor\" }}\nbody = {{ a = 1 }}").replacen("paginate = \"none\"\n", "", 1),
+        format!("{one_page}kind = \"append\"\norder = \"-key\"\ncursor = \"since\"\nsince = {{ at = \"/date\" }}"),
         // Only an answer shows what is in the links.
         "[[stream]]\nname = \"t\"\npath = \"/t\"\npaginate = \"link\"".to_owned(),
         format!("{one_page}cursor = \"since\"\nget = \"/t/{{key}}\""),

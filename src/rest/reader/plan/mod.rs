@@ -118,6 +118,8 @@ pub(in crate::rest) struct SincePlan {
 /// One record, or some, by key.
 #[derive(Debug, Clone)]
 pub(in crate::rest) struct GetPlan {
+    /// The path, as the description has it.
+    pub(in crate::rest) path: String,
     pub(in crate::rest) request: RequestPlan,
     pub(in crate::rest) records: Pointer,
     /// The keys in the stubs of the list.
@@ -309,6 +311,7 @@ impl StreamPlan {
         let get = stream.get.as_ref().map(|get| {
             let none = BTreeMap::new();
             Ok::<_, Error>(GetPlan {
+                path: get.path.clone(),
                 request: RequestPlan::parse(&get.path, &none, &stream.headers, get.body.as_ref())?,
                 records: get.records.parse()?,
                 keys: get.keys.as_deref().map(str::parse).transpose()?,

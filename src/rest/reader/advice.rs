@@ -1,0 +1,110 @@
+//! What an author can do about an error that the description does not mention.
+
+use super::super::template::Placeholder;
+use super::page::Next;
+use super::plan::{PagingPlan, StreamPlan};
+use super::request::Prepared;
+use crate::Error;
+
+/// What a request for a page has asked.
+pub(super) struct Asked<'a> {
+    pub(super) prepared: &'a Prepared,
+    /// What leads to the page; `None` for the first.
+    pub(super) at: Option<&'a Next>,
+}
+
+/// An error about which the description says nothing, with what an author can write.
+pub(super) fn advised(error: Error, code: Option<&str>, stream: &StreamPlan, asked: &Asked<'_>) -> Error {
+    let Some(status) = error.status() else { return error };
+    let first = error.help().map(str::to_owned);
+    let help = match (status, code) {
+        // Something in the request is wrong: to skip it would hide that.
+        (400 | 422, code) if !code.is_some_and(is_about_credentials) => {
+            wrong_request(stream, asked, code.unwrap_or(&status.to_string()))
+        }
+        (_, Some(code)) => format!(
+            "{}; if the answer means something else, say so: `errors = {{ {code} = \"skip\" }}`, or `wait`, `retry`, `empty`, `gone`, \
+             `restart`, `split`",
+            first.as_deref().unwrap_or("correct the request")
+        ),
+        (403 | 404 | 410, None) => {
+            let first = first.unwrap_or_else(|| "check whether the API still has this list".to_owned());
+            let action = if status == 403 { "skip" } else { "empty" };
+            match is_one_of_several(stream) && asked.at.is_none() {
+                true => format!("{first}; if some have no such list, write `errors = {{ {status} = \"{action}\" }}`"),
+                false => first,
+            }
+        }
+        (_, None) => match first {
+            Some(_) => return error,
+            None => format!(
+                "look the status up in the documentation of the API, and say what to do: `errors = {{ {status} = \"retry\" }}`, or `wait`, \
+                 `empty`, `skip`, `gone`, `restart`, `split`, `fail`"
+            ),
+        },
+    };
+    error.with_help(help)
+}
+
+/// Whether there is such a list for each parent, or for each resource.
+fn is_one_of_several(stream: &StreamPlan) -> bool {
+    stream.parent.is_some() || stream.request.has(&Placeholder::Resource)
+}
+
+/// What to check in a request that the server finds wrong. `by` is its status or its code.
+fn wrong_request(stream: &StreamPlan, asked: &Asked<'_>, by: &str) -> String {
+    let sent = match asked.at {
+        Some(Next::Url(_)) => "the API does not accept its own link to the next page".to_owned(),
+        _ => format!("check what the description sends: {}", sent(asked.prepared)),
+    };
+    let what = match (asked.at, &stream.paginate.by) {
+        (Some(Next::Url(_)), _) => "it",
+        (Some(_), PagingPlan::Token { .. }) => "the token of the page",
+        _ => return sent,
+    };
+    format!("{sent}; if {what} has expired, write `errors = {{ {by} = \"restart\" }}`")
+}
+
+/// The names of what a request sends beside its path.
+fn sent(prepared: &Prepared) -> String {
+    let several = |names: &[&str], one: &str, more: &str, place: &str| {
+        let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        let (last, others) = quoted.split_last()?;
+        Some(match others {
+            [] => format!("{one}{last}{place}"),
+            others => format!("{more}{} and {last}{place}", others.join(", ")),
+        })
+    };
+    let parts: Vec<String> = [
+        several(&prepared.parameters(), "the parameter ", "the parameters ", ""),
+        several(&prepared.members(), "", "", " in the body"),
+        several(&prepared.header_names(), "the header ", "the headers ", ""),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    match parts.split_last() {
+        None => "the path has no parameter; one may be missing".to_owned(),
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{}, and {last}", others.join(", ")),
+    }
+}
+
+/// Whether a code says that the credentials are not accepted, as `invalid_auth` and `token_revoked` do. Tokens of pages are others.
+pub(super) fn is_about_credentials(code: &str) -> bool {
+    let words: Vec<String> =
+        code.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
+    let has = |known: &[&str]| words.iter().any(|word| known.contains(&&**word));
+    let is_sign_in = has(&[
+        "auth",
+        "authed",
+        "authentication",
+        "unauthenticated",
+        "unauthorized",
+        "credentials",
+        "credential",
+        "login",
+    ]);
+    let is_dead = has(&["invalid", "expired", "revoked", "missing", "bad"]) && has(&["token", "session", "apikey"]);
+    (is_sign_in || is_dead) && !has(&["page", "cursor", "next", "sync"])
+}
