@@ -42,7 +42,12 @@ def configure(app, numbers):
     table = qualified(app.data, "STATE", "RESOURCE_CONFIGURATION")
     rows = [{"key": name(number), "value": row(CASES["resources"][number])} for number in numbers]
     app.real.sql(f"DELETE FROM {table}").collect()
-    insert(app, f'{table} ("KEY", "VALUE", "DOCUMENT")', "r:key::VARCHAR, PARSE_JSON(TO_JSON(r:value)), TO_JSON(r:value)", rows)
+    insert(
+        app,
+        f'{table} ("KEY", "VALUE", "DOCUMENT")',
+        "r:key::VARCHAR, PARSE_JSON(TO_JSON(r:value)), TO_JSON(r:value)",
+        rows,
+    )
     configuration = settings.load(app.session)
     health.record_facts(app.session, configuration, ConfiguredResources(app.session, configuration))
 
@@ -99,20 +104,31 @@ def test_each_stream_and_each_resource_has_the_health_that_the_program_says(judg
     configure(judged, range(len(CASES["resources"])))
     found = {
         (row["RESOURCE"], row["STREAM"]): row
-        for row in judged.rows(f"SELECT f.*, f.\"CHECKED_AT\" AS \"LAST_CHECKED_AT\" FROM {qualified(judged.name, 'VIEWS', 'HEALTH_FACTS')} f")
+        for row in judged.rows(
+            f'SELECT f.*, f."CHECKED_AT" AS "LAST_CHECKED_AT" FROM {qualified(judged.name, "VIEWS", "HEALTH_FACTS")} f'
+        )
     }
-    together = {row["RESOURCE"]: row for row in judged.rows(f"SELECT * FROM {qualified(judged.name, 'VIEWS', 'RESOURCE_OVERVIEW')}")}
+    together = {
+        row["RESOURCE"]: row
+        for row in judged.rows(f"SELECT * FROM {qualified(judged.name, 'VIEWS', 'RESOURCE_OVERVIEW')}")
+    }
     wrong = []
     for number, case in enumerate(CASES["resources"]):
         for stream, known in case["streams"].items():
             row, expected = found.pop((name(number), stream)), facts(known["expected"])
+            # A run that could not begin has a code of the app, which the program does not know.
+            expected["CODE"] = ((known["run"] or {}).get("error") or {}).get("code", expected["CODE"])
             if is_about_schedule(case):
                 assert "every full moon" in row["MESSAGE"]
                 expected |= {name: row[name] for name in ("MESSAGE", "FAILING_SINCE")}
             row["FAILING_SINCE"] = row["SINCE"] if row["HEALTH"] == "failing" else None
-            wrong += [(case["resource"], stream, key, row[key], value) for key, value in expected.items() if row[key] != value]
+            wrong += [
+                (case["resource"], stream, key, row[key], value) for key, value in expected.items() if row[key] != value
+            ]
         expected, row = facts(case["expected"]), together[name(number)]
-        of_resource = {key: value for key, value in expected.items() if key not in ("FAILING_SINCE", "TRIES", "CODE", "MESSAGE")}
+        of_resource = {
+            key: value for key, value in expected.items() if key not in ("FAILING_SINCE", "TRIES", "CODE", "MESSAGE")
+        }
         wrong += [(case["resource"], key, row[key], value) for key, value in of_resource.items() if row[key] != value]
     assert not wrong, "\n".join(map(str, wrong))
     assert not found

@@ -1,4 +1,5 @@
-"""The views of health: their columns are those of the documentation, before and after the first configuration; logs and lists for the page."""
+"""The views of health: their columns are those of the documentation, before and after the first configuration; and what else the page
+reads: the steps of the set-up, logs, and the list of the source's resources."""
 
 import json
 import re
@@ -87,7 +88,10 @@ def test_the_log_of_a_container_that_has_failed_is_kept_without_tokens(configure
 
     def job(account, args):
         key = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----"
-        raise JobFailed(log="".join(f"line {number}\n" for number in range(300)) + f"{key} at https://me:pw@host/ the end of {token}")
+        raise JobFailed(
+            log="".join(f"line {number}\n" for number in range(300))
+            + f"{key} at https://me:pw@host/ the end of {token}"
+        )
 
     configured.account.job = job
     configured.ok("enable_resource", "a/b")

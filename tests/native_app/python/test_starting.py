@@ -7,8 +7,6 @@ import health_views
 import pytest
 from account import refused
 
-VIEWS = ("CONNECTOR_OVERVIEW", "RESOURCE_OVERVIEW", "STREAM_OVERVIEW", "CONNECTOR_ERRORS", "RUN_HISTORY", "CHECKS")
-
 
 @pytest.fixture
 def running(configured, real):
@@ -48,11 +46,15 @@ def test_a_container_that_cannot_start_is_a_failed_run(running):
         assert resource["LAST_SUCCESS_AT"] is not None
     (error,) = view(running, "CONNECTOR_ERRORS", where='"IS_OPEN" AND "RESOURCE" IS NOT NULL')
     assert "ref-warehouse_reference" in error["MESSAGE"] and error["NEEDS_YOU"] and error["TRIES"] == 2
-    outcomes = [run["OUTCOME"] for run in view(running, "RUN_HISTORY", '"OUTCOME"', "TRUE ORDER BY \"STARTED_AT\"")]
+    outcomes = [run["OUTCOME"] for run in view(running, "RUN_HISTORY", '"OUTCOME"', 'TRUE ORDER BY "STARTED_AT"')]
     assert outcomes[-2:] == ["did not start", "did not start"]
     # The views alone know it.
     (connector,) = view(running, "CONNECTOR_OVERVIEW")
-    assert (connector["HEALTH"], connector["CAUSE_CODE"], connector["NOT_STARTED_24H"]) == ("failing", "INACCESSIBLE_WAREHOUSE", 2)
+    assert (connector["HEALTH"], connector["CAUSE_CODE"], connector["NOT_STARTED_24H"]) == (
+        "failing",
+        "INACCESSIBLE_WAREHOUSE",
+        2,
+    )
     answer = running.ok("get_connector_status", False)
     assert (answer["HEALTH"], answer["CAUSE_CODE"], answer["FAILED_STARTS"]) == ("failing", "INACCESSIBLE_WAREHOUSE", 2)
     assert "ref-warehouse_reference" in answer["CAUSE_DETAIL"] and answer["TASK_STATE"] == "started"
@@ -95,7 +97,9 @@ def test_the_record_has_the_members_of_the_programs_records(running):
     fails(running)
     table = f'"{running.data}"."STATE"."INGESTION_RUN"'
     document = json.loads(running.rows(f'SELECT "DOCUMENT" FROM {table} ORDER BY "ID" DESC LIMIT 1')[0]["DOCUMENT"])
-    expected = next(case for case in engine.health_cases() if case["resource"] == "did not start")["streams"]["issues"]["run"]
+    expected = next(case for case in engine.health_cases() if case["resource"] == "did not start")["streams"]["issues"][
+        "run"
+    ]
     assert set(document) == set(expected)
     for name in ("counts", "traffic", "timings", "error", "failing"):
         assert set(document[name]) == set(expected[name]), name
@@ -109,7 +113,9 @@ def test_a_task_that_fails_before_its_procedure_is_a_cause(running):
     assert (answer["HEALTH"], answer["CAUSE_CODE"], answer["FAILED_STARTS"]) == ("failing", "TASK_FAILED", 3)
     assert answer["SINCE"] <= answer["AS_OF"] and "Serverless" in answer["CAUSE_DETAIL"]
     # From then on the views know it, too.
-    assert view(running, "CONNECTOR_OVERVIEW", '"HEALTH", "CAUSE_CODE"') == [{"HEALTH": "failing", "CAUSE_CODE": "TASK_FAILED"}]
+    assert view(running, "CONNECTOR_OVERVIEW", '"HEALTH", "CAUSE_CODE"') == [
+        {"HEALTH": "failing", "CAUSE_CODE": "TASK_FAILED"}
+    ]
     (error,) = view(running, "CONNECTOR_ERRORS", where='"RESOURCE" IS NULL')
     assert (error["CODE"], error["TRIES"], error["IS_OPEN"]) == ("TASK_FAILED", 3, True)
     viewer = running.ok("get_viewer_status", False)
@@ -125,7 +131,11 @@ def test_a_task_that_snowflake_has_suspended_is_a_cause_and_resuming_and_a_succe
     for _ in range(10):
         fails(running, task(running))
     answer = running.ok("get_connector_status", False)
-    assert (answer["HEALTH"], answer["CAUSE_CODE"], answer["FAILED_STARTS"]) == ("failing", "TASK_SUSPENDED_BY_FAILURES", 10)
+    assert (answer["HEALTH"], answer["CAUSE_CODE"], answer["FAILED_STARTS"]) == (
+        "failing",
+        "TASK_SUSPENDED_BY_FAILURES",
+        10,
+    )
     assert (answer["TASK_STATE"], answer["TASK_SUSPENDED_REASON"]) == ("suspended", "SUSPENDED_DUE_TO_ERRORS")
     assert answer["TASK_SUSPENDED_AT"] is not None
     del own["broken"]

@@ -27,8 +27,19 @@ def discover(session, prefix, most, again):
         store.app_store(session).put(KEY, kept)
     wanted = [name for name in kept["names"] if name.lower().startswith((prefix or "").lower())]
     rows = [{"NAME": name, "READ_AT": kept["read_at"]} for name in wanted[:most]]
-    message = f"{len(wanted)} found" if kept["is_complete"] else f"{len(wanted)} found; the list was too long to be read completely"
-    return ok(message, rows=rows, columns=["NAME"], matches=len(wanted), read_at=kept["read_at"], is_complete=kept["is_complete"])
+    message = (
+        f"{len(wanted)} found"
+        if kept["is_complete"]
+        else f"{len(wanted)} found; the list was too long to be read completely"
+    )
+    return ok(
+        message,
+        rows=rows,
+        columns=["NAME"],
+        matches=len(wanted),
+        read_at=kept["read_at"],
+        is_complete=kept["is_complete"],
+    )
 
 
 def read(session):

@@ -12,8 +12,8 @@ from responses import ProcedureError
 
 EPOCH = date(1970, 1, 1)
 
-# How many days are listed before and after today, and the least number of days on which a schedule is due that are listed after today: the
-# 29th of February is rare.
+# How many days are listed before and after today, and how many days on which a schedule is due at least after today: the 29th of February
+# is rare.
 DAYS_BEFORE, DAYS_AFTER, LEAST_DUE_DAYS = 400, 800, 3
 
 # The days are listed anew when fewer than this many are left.
@@ -25,7 +25,9 @@ FARTHEST = 366 * 40
 
 def described(stored, known, today):
     """The description of each of these stored schedules, by its text. What is `known` and still suffices on this day is kept."""
-    return {text: known[text] if is_sufficient(known.get(text), today) else describe(text, today) for text in sorted(stored)}
+    return {
+        text: known[text] if is_sufficient(known.get(text), today) else describe(text, today) for text in sorted(stored)
+    }
 
 
 def today():
@@ -57,7 +59,11 @@ def describe(text, today):
             days.append(day)
             after += day > today
         day += 1
-    return {"seconds": [hour * 3600 + minute * 60 for hour in hours for minute in minutes], "days": days, "until": day - 1}
+    return {
+        "seconds": [hour * 3600 + minute * 60 for hour in hours for minute in minutes],
+        "days": days,
+        "until": day - 1,
+    }
 
 
 def is_due_on(fields, day):
@@ -74,7 +80,11 @@ def matches_day_of_month(field, day):
     """Whether a day is in the field for days of the month. `L` is the last one."""
     last = calendar.monthrange(day.year, day.month)[1]
     parts = field.split(",")
-    return "L" in parts and day.day == last or day.day in values(",".join(part for part in parts if part != "L"), 1, 31, [])
+    return (
+        "L" in parts
+        and day.day == last
+        or day.day in values(",".join(part for part in parts if part != "L"), 1, 31, [])
+    )
 
 
 def matches_day_of_week(field, day):
@@ -104,7 +114,11 @@ def values(field, least, greatest, words):
     found = set()
     for part in filter(None, field.split(",")):
         body, _, step = part.partition("/")
-        ends = [least, greatest] if body == "*" else [schedules.number(end, least, greatest, words) for end in body.split("-")]
+        ends = (
+            [least, greatest]
+            if body == "*"
+            else [schedules.number(end, least, greatest, words) for end in body.split("-")]
+        )
         # With a step, a number alone is where the steps begin.
         last = ends[-1] if len(ends) == 2 or not step else greatest
         found.update(range(ends[0], last + 1, int(step or 1)))

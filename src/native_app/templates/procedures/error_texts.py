@@ -24,9 +24,21 @@ TEXTS = {
         "Nothing to do: the next run goes on. To avoid it, run less often, or use credentials of its own.",
         False,
     ),
-    "unavailable": (f"{SOURCE} cannot be reached, or answers with errors.", "Nothing to do: it is tried again with the next run.", False),
-    "invalid_data": (f"{SOURCE} sent data that cannot be read.", "Run it again. If it stays so, report the message.", True),
-    "checkpoint": ("This version cannot go on from the stored state.", f"Reset the {KIND}: the next run reads it from the start.", True),
+    "unavailable": (
+        f"{SOURCE} cannot be reached, or answers with errors.",
+        "Nothing to do: it is tried again with the next run.",
+        False,
+    ),
+    "invalid_data": (
+        f"{SOURCE} sent data that cannot be read.",
+        "Run it again. If it stays so, report the message.",
+        True,
+    ),
+    "checkpoint": (
+        "This version cannot go on from the stored state.",
+        f"Reset the {KIND}: the next run reads it from the start.",
+        True,
+    ),
     "conflict": ("Another run has moved on.", "Nothing to do.", False),
     "unsupported": ("The destination does not support this.", "Report the message.", True),
     "internal": ("The run failed.", "The message says why. If it stays so, report it.", True),
@@ -54,16 +66,32 @@ TEXTS = {
         "If it was dropped, Save in Settings makes it anew and all is read again. If access was revoked, grant it.",
         True,
     ),
-    "TASK_SUSPENDED_BY_FAILURES": ("Snowflake suspended the schedule after failed starts.", "Remove the cause, then resume.", True),
+    "TASK_SUSPENDED_BY_FAILURES": (
+        "Snowflake suspended the schedule after failed starts.",
+        "Remove the cause, then resume.",
+        True,
+    ),
     "TASK_SUSPENDED": (
         "The schedule was suspended outside of the app.",
         "Resume it, or pause the connector here so that everybody sees it.",
         True,
     ),
     "TASK_MISSING": ("The schedule's task is gone.", "Resume; it is made anew.", True),
-    "TASK_FAILED": ("The schedule fails before it can start a container.", "Run it by hand: the answer names the cause.", True),
-    "NOTHING_STARTED": ("Nothing has started, and Snowflake does not say why.", "Run it by hand: the answer names the cause.", True),
-    "INVALID_APPLICATION_NAME": ("The application's name needs quotes, so it cannot have a compute pool.", "Rename it.", True),
+    "TASK_FAILED": (
+        "The schedule fails before it can start a container.",
+        "Run it by hand: the answer names the cause.",
+        True,
+    ),
+    "NOTHING_STARTED": (
+        "Nothing has started, and Snowflake does not say why.",
+        "Run it by hand: the answer names the cause.",
+        True,
+    ),
+    "INVALID_APPLICATION_NAME": (
+        "The application's name needs quotes, so it cannot have a compute pool.",
+        "Rename it.",
+        True,
+    ),
 }
 
 # Of codes that a later version has recorded.

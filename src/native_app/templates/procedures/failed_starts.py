@@ -89,9 +89,18 @@ def marks_of(run):
     if run is None:
         return {"last_success_at": None, "last_change_at": None, "failing": None}
     if "failing" in run:
-        failing = run["failing"] if isinstance(run["failing"], dict) and history.is_count(run["failing"].get("tries")) else None
-        return {name: history.text_of(run, name) for name in ("last_success_at", "last_change_at")} | {"failing": failing}
-    at, status = history.text_of(run, "ended_at") or run["started_at"], history.OLD_STATUSES.get(run["status"], run["status"])
+        failing = (
+            run["failing"]
+            if isinstance(run["failing"], dict) and history.is_count(run["failing"].get("tries"))
+            else None
+        )
+        return {name: history.text_of(run, name) for name in ("last_success_at", "last_change_at")} | {
+            "failing": failing
+        }
+    at, status = (
+        history.text_of(run, "ended_at") or run["started_at"],
+        history.OLD_STATUSES.get(run["status"], run["status"]),
+    )
     is_success = status == "complete" or status == "partial" and run["error"] is None
     is_failure = status in ("failed", "partial") and not is_success and (run["error"] or {}).get("kind") != "conflict"
     has_changed = any(run["counts"][name] for name in ("inserted", "updated", "deleted"))
@@ -112,11 +121,23 @@ def run_id():
 def insert(session, database, documents):
     """Appends records to the run history."""
     table, run = qualified(database, "STATE", "SNOWFEED_RUN"), 'r."RUN"'
-    texts = {"ID": "id", "RESOURCE": "resource", "STREAM": "stream", "MODE": "mode", "STATUS": "status", "ERROR": "error.message"}
+    texts = {
+        "ID": "id",
+        "RESOURCE": "resource",
+        "STREAM": "stream",
+        "MODE": "mode",
+        "STATUS": "status",
+        "ERROR": "error.message",
+    }
     columns = {name: f"{run}:{path}::VARCHAR" for name, path in texts.items()}
-    columns |= {name: f"{run}:{path}::VARCHAR::TIMESTAMP_NTZ" for name, path in (("STARTED_AT", "started_at"), ("ENDED_AT", "ended_at"))}
+    columns |= {
+        name: f"{run}:{path}::VARCHAR::TIMESTAMP_NTZ"
+        for name, path in (("STARTED_AT", "started_at"), ("ENDED_AT", "ended_at"))
+    }
     columns["RECORDED_AT"] = columns["STARTED_AT"]
-    numbers = {name.upper(): f"counts.{name}" for name in COUNTS} | {name.upper(): f"traffic.{name}" for name in TRAFFIC}
+    numbers = {name.upper(): f"counts.{name}" for name in COUNTS} | {
+        name.upper(): f"traffic.{name}" for name in TRAFFIC
+    }
     numbers |= {"COMMITS": "commits", "TOTAL_MS": "timings.total_ms"}
     columns |= {name: f"{run}:{path}::NUMBER(38, 0)" for name, path in numbers.items()}
     names = ", ".join(f'"{name}"' for name in columns)

@@ -1,5 +1,5 @@
-"""What the views of health need and SQL cannot find out: when schedules are due, which resources cannot be used, and what keeps every run
-from starting. The procedures store it; the views compute health from it."""
+"""What the views of health need and SQL cannot find out: when schedules are due, which resources cannot be used, and what keeps every
+run from starting. The procedures store it; the views compute health from it."""
 
 from datetime import UTC, datetime
 

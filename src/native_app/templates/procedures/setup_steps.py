@@ -72,7 +72,10 @@ def record(session, listed):
 
 def digest(configuration, bound):
     """A digest of what a connection test depends on."""
-    tested = [vars(configuration) if configuration else None, {name: value for name, value in bound.items() if name != references.WAREHOUSE}]
+    tested = [
+        vars(configuration) if configuration else None,
+        {name: value for name, value in bound.items() if name != references.WAREHOUSE},
+    ]
     return hashlib.sha256(json.dumps(tested, sort_keys=True).encode()).hexdigest()[:16]
 
 

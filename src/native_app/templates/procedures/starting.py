@@ -45,7 +45,9 @@ class Starting:
 
     def suspended(self):
         """The first needed task that is suspended; None if there is none."""
-        return next((self.found[task] for task in self.needed if self.found.get(task, {}).get("state") == "suspended"), None)
+        return next(
+            (self.found[task] for task in self.needed if self.found.get(task, {}).get("state") == "suspended"), None
+        )
 
     def find_cause(self):
         """The cause, as the views read it; None if nothing is known to keep runs from starting."""
@@ -115,7 +117,10 @@ def task_runs(session):
     except SnowparkSQLException as error:
         log.warning("the history of the tasks cannot be read: %s", error)
         return None
-    return [{"task": row["NAME"], "state": row["STATE"], "message": row["ERROR_MESSAGE"] or "", "at": text_of(row["AT"])} for row in rows]
+    return [
+        {"task": row["NAME"], "state": row["STATE"], "message": row["ERROR_MESSAGE"] or "", "at": text_of(row["AT"])}
+        for row in rows
+    ]
 
 
 def text_of(time):
