@@ -161,6 +161,7 @@ def delete_data(resource, drop_data):
     if drop_data:
         being_read = ingestion.being_read(resource.session, resource.name, streams.selected(resource.before or {}))
         destination.delete_data(resource.session, resource.database, resource.name, being_read)
+        destination.count_rows(resource.session, resource.database)
 
 
 def ingest(session, given, only=None, mode="incremental", allow_deletions=False):

@@ -119,7 +119,9 @@ TOKEN = re.compile(SPEC["token_pattern"] + r"|//[^/?#\s]*@")
 
 # The whole of such a token or key.
 CREDENTIAL = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)|" + SPEC["token_pattern"] + r"[A-Za-z0-9_.+/=-]*|//[^/?#\s]*@",
+    r"(^|[^A-Za-z0-9])-----BEGIN [A-Z ]*PRIVATE KEY.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)|"
+    + SPEC["token_pattern"]
+    + r"[A-Za-z0-9_.+/=-]*|//[^/?#\s]*@",
     re.DOTALL,
 )
 
@@ -140,7 +142,7 @@ def quote_input(given):
 
 def redact(text):
     """A text of another program without well-known tokens and keys."""
-    return CREDENTIAL.sub(lambda found: f"{found[1] or ''}***", text)
+    return CREDENTIAL.sub(lambda found: f"{found[1] or found[2] or ''}***", text)
 
 
 def attempt(step, *arguments):

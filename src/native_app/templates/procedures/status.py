@@ -207,6 +207,9 @@ def report(session, with_resources=True):
             answer["runs_have_streams"] = progress.has_streams
         views.refresh(session, configuration.destination_database)
         if not with_resources:
+            if not configuration.has_tasks():
+                # No container counts them.
+                destination.count_rows(session, configuration.destination_database)
             found = health_report(session, configuration, bound, configured)
     except (SnowparkSQLException, ProcedureError) as error:
         found = {} if with_resources else unreadable(error)
