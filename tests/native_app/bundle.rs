@@ -51,7 +51,7 @@ fn every_recreated_procedure_is_granted_again() {
 fn no_table_inherits_the_account_collation() {
     let setup = bundle().text("setup.sql").unwrap().to_owned();
     let tables: Vec<&str> = setup.split(';').filter(|statement| statement.contains("CREATE TABLE ")).collect();
-    assert_eq!(tables.len(), 2);
+    assert_eq!(tables.len(), 4);
     for table in tables {
         assert!(table.ends_with("\n    DEFAULT_DDL_COLLATION = ''"), "{table}");
     }

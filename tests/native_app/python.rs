@@ -96,6 +96,16 @@ fn streams_are_selected_and_have_their_own_status() {
 }
 
 #[test]
+fn health_in_sql_is_that_of_the_program() {
+    pytest(&["test_health.py"], &[("SNOWFEED_APP", app_with_streams())]);
+}
+
+#[test]
+fn runs_that_could_not_begin_are_failures_and_the_views_are_as_documented() {
+    pytest(&["test_starting.py", "test_overviews.py"], &[]);
+}
+
+#[test]
 fn some_streams_are_read_or_reset() {
     pytest(&["test_some_streams.py"], &[("SNOWFEED_APP", app_with_streams())]);
 }

@@ -223,7 +223,7 @@ def test_the_views_are_by_resource_and_stream(configured):
         ("a/b", "issues", "complete", None),
         ("c/d", "issues", "complete", None),
     ]
-    assert rows("CONNECTOR_ERRORS", '"RESOURCE", "STREAM", "ERROR"') == [("a/b", "comments", DENIED["message"])]
+    assert rows("CONNECTOR_ERRORS", '"RESOURCE", "STREAM", "MESSAGE"') == [("a/b", "comments", DENIED["message"])]
     assert rows("AGGREGATED_CONNECTOR_STATS", '"RESOURCE", "STREAM", "RUNS", "FAILED_RUNS"') == [
         ("a/b", "comments", 1, 1),
         ("a/b", "issues", 1, 0),

@@ -6,8 +6,11 @@ The app's table INGESTION_JOB has a row for each container, from before its star
 from datetime import UTC, datetime, timedelta
 
 import destination
+import failed_starts
+import health
 import history
 import jobs
+import starting
 import store
 import streams
 import views
@@ -45,12 +48,18 @@ def run_schedule(session, configuration, schedule):
     """The body of a task: records finished containers, and starts the resources with this schedule."""
     busy = {name for job in record_ended_jobs(session, configuration) for name in job["resources"]}
     resources, failures = ConfiguredResources(session, configuration), failures_of(session)
+    health.record_facts(session, configuration, resources)
     due = [
         name
         for name in resources.enabled()
         if resources.schedule_for(name) == schedule and name not in busy and failures.get(name, 0) < MAX_FAILURES
     ]
-    started = launch_all(session, configuration, due, resources)
+    try:
+        started = launch_all(session, configuration, due, resources)
+    except ProcedureError as error:
+        starting.record_failure(session, error)
+        raise
+    health.block(session, None)
     return ok(f"{len(started)} started", jobs=started, resources=due, skipped=resources.skipped(), notes=resources.notes())
 
 
@@ -109,11 +118,23 @@ def launch(session, configuration, names, mode="incremental", every=False, allow
     rows.put(job, stored)
     try:
         jobs.start(session, configuration.destination_database, job, arguments)
-    except ProcedureError:
+    except ProcedureError as error:
         # After any other error the container may be running: `record_ended_jobs` finds out.
-        rows.remove(job)
+        record_failed_start(session, configuration, job, stored, error)
         raise
     return job
+
+
+def record_failed_start(session, configuration, job, stored, error):
+    """Records that a container could not be started: as its end, and as failed runs of the streams that it would have read."""
+    resources = ConfiguredResources(session, configuration)
+    by_resource = {name: stored.get("streams") or resources.streams_of(name) for name in stored["resources"]}
+    end = {"ended_at": now().isoformat(), "status": "NOT_STARTED", "code": error.code, "message": str(error)}
+    rows = store.job_store(session)
+    rows.put(job, {**stored, **end, "runs": [], "failed": sorted(by_resource), "failed_streams": by_resource})
+    forget_old(session, rows)
+    read = [(name, stream) for name, found in by_resource.items() for stream in found]
+    failed_starts.record(session, configuration.destination_database, read, stored["mode"], error)
 
 
 def record_ended_jobs(session, configuration):
@@ -131,14 +152,18 @@ def record_ended_jobs(session, configuration):
         if failure is None:
             live.append({"name": name, "state": state or "PENDING", **job})
             continue
-        rows.put(name, {**job, **outcome(session, configuration, name, job, state, failure)})
+        end = outcome(session, configuration, name, job, state, failure)
+        rows.put(name, {**job, **end})
+        if end["code"] != "OK":
+            jobs.keep_log(session, name)
         jobs.drop(session, name)
         ended = True
     if ended:
         destination.grant_new_objects(session, configuration.destination_database)
+        destination.count_rows(session, configuration.destination_database)
         # The first container of a new version may have changed the tables.
         views.refresh(session, configuration.destination_database)
-        forget_old(rows)
+        forget_old(session, rows)
     return live
 
 
@@ -245,11 +270,12 @@ def being_read(session, resource, selected):
     return {stream for stream in found if streams.owner(resource, stream) == resource}
 
 
-def forget_old(rows):
-    """Removes the oldest finished containers."""
+def forget_old(session, rows):
+    """Removes the oldest finished containers, and their logs."""
     ended = sorted((job["ended_at"], name) for name, job in known_jobs(rows).items() if job.get("ended_at"))
     for _, name in ended[:-MAX_ENDED_JOBS]:
         rows.remove(name)
+        store.log_store(session).remove(name)
 
 
 def known_jobs(rows):
