@@ -1,0 +1,113 @@
+"""What blocks everything, above all else: why, since when, and the steps that end it, each with its button."""
+
+import streamlit as st
+
+import actions
+import compat
+import errors
+import formats
+import grants
+import navigation
+import texts
+
+# What a step of the way out says.
+STEPS = {
+    "warehouse": "Give the app a warehouse; X-Small is enough.",
+    "access": "Allow access to the source.",
+    "secret": "Give the secret again; nothing is lost.",
+    "privileges": "Grant the privileges that are missing.",
+    "setup": "Give what is missing in Set-up.",
+    "settings": "Correct the settings.",
+    "run": "Run now; the answer names the cause.",
+    "resume": "Resume. It reads what was missed; nothing is lost.",
+}
+
+
+def show(status):
+    """Shows it, and returns whether there is anything."""
+    steps = way_out(status)
+    if not steps and not status.cause_code and not status.problem:
+        return False
+    with compat.card(key="blocked"):
+        st.error(f"**{title(status)}** {story(status)}", **({"icon": ":material/error:"} if compat.HAS_ICONS else {}))
+        if status.controls:
+            for number, action in enumerate(steps, 1):
+                step(status, number, action, is_first=number == 1, is_only=len(steps) == 1)
+        said = status.message_of_cause or status.cause_message
+        if said and status.controls:
+            with compat.fold("What Snowflake said"):
+                st.code(texts.plain(said), language=None)
+    return True
+
+
+def is_suspended(status):
+    """Whether the task is suspended although the connector is started."""
+    return (status.task_state or "").lower() == "suspended" and status.status == "STARTED"
+
+
+def way_out(status):
+    """The actions that end what blocks everything, in their order."""
+    known = errors.known(status.cause_code)
+    found = [action for action in (known.actions if known else ()) if action in STEPS][:1]
+    if is_suspended(status) or (status.task_state or "").lower() == "missing":
+        found.append("resume")
+    return list(dict.fromkeys(found))
+
+
+def title(status):
+    """What is the matter, in bold."""
+    clock = status.clock
+    if is_suspended(status):
+        return texts.escaped(f"Nothing has run for {clock.age(status.since or status.task_suspended_at)}.")
+    return errors.words(status, status.cause_code or status.problem, status.cause).title
+
+
+def story(status):
+    """Why, and up to when the data is complete."""
+    parts = []
+    if is_suspended(status):
+        failed = int(status.failed_starts or 0)
+        if failed:
+            cause = texts.escaped((status.cause or "").rstrip(".")) if status.controls else ""
+            because = f", because {cause[:1].lower() + cause[1:]}" if cause else ""
+            starts = f"{failed} failed starts in a row" if failed > 1 else "a failed start"
+            parts.append(f"Snowflake suspended the schedule after {starts}{because}.")
+        else:
+            parts.append("The schedule was suspended outside this page.")
+    elif status.help:
+        parts.append(texts.sentence(status.help))
+    else:
+        parts.append(errors.words(status, status.cause_code or status.problem).help)
+    if status.complete_up_to is not None:
+        parts.append(texts.escaped(f"Your data is complete up to {status.clock.at(status.complete_up_to)}."))
+    return " ".join(parts)
+
+
+def step(status, number, action, is_first, is_only):
+    """One step, with its button."""
+    text, _ = STEPS[action], None
+    label, icon = errors.ACTIONS[action]
+    left, right = compat.row(2)
+    with left:
+        compat.element("markdown", f"**{number}** {text}", width=380)
+    with right:
+        options = {"type": "primary"} if is_first else {"disabled": not is_only}
+        slot = f"blocked_{action}"
+        if action in grants.DIALOGS:
+            grants.button(status, action, label, icon, **options)
+        elif action == "resume":
+            # The first step may be done in another window, so that the second one stays possible.
+            if compat.button(label, slot, icon=icon, **({"type": "primary"} if is_first else {})):
+                actions.run(slot, "RESUME_CONNECTOR", doing="Resuming…")
+        elif action == "run":
+            if compat.button(label, slot, icon=icon, **options):
+                actions.run(slot, "RUN_ALL", doing="Starting…")
+        else:
+            view = navigation.SETTINGS if action == "settings" else navigation.SETUP
+            navigation.button(label, slot, view, icon=icon, **options)
+    actions.answer(status, slot if action not in grants.DIALOGS else f"grant_{action}")
+
+
+def since(status):
+    """Since when it is so."""
+    return formats.NOTHING if status.since is None else status.clock.at(status.since)
