@@ -5,7 +5,6 @@ import streamlit as st
 import actions
 import compat
 import errors
-import formats
 import grants
 import navigation
 import texts
@@ -33,7 +32,7 @@ def show(status):
         if status.controls:
             for number, action in enumerate(steps, 1):
                 step(status, number, action, is_first=number == 1, is_only=len(steps) == 1)
-        said = status.message_of_cause or status.cause_message
+        said = status.cause_detail
         if said and status.controls:
             with compat.fold("What Snowflake said"):
                 st.code(texts.plain(said), language=None)
@@ -85,7 +84,7 @@ def story(status):
 
 def step(status, number, action, is_first, is_only):
     """One step, with its button."""
-    text, _ = STEPS[action], None
+    text = STEPS[action]
     label, icon = errors.ACTIONS[action]
     left, right = compat.row(2)
     with left:
@@ -107,7 +106,3 @@ def step(status, number, action, is_first, is_only):
             navigation.button(label, slot, view, icon=icon, **options)
     actions.answer(status, slot if action not in grants.DIALOGS else f"grant_{action}")
 
-
-def since(status):
-    """Since when it is so."""
-    return formats.NOTHING if status.since is None else status.clock.at(status.since)

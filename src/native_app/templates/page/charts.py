@@ -6,6 +6,7 @@ import altair
 import pandas
 
 import compat
+import formats
 import queries
 import texts
 import words
@@ -15,7 +16,7 @@ ORDER = list(words.OUTCOMES)
 LEGEND = ("changed", "nothing new", "running", "interrupted", "partial", "did not start", "failed")
 
 # The height of a lane, and of axis and legend, in pixels.
-LANE, AROUND = 24, 66
+LANE, AROUND = 24, 92
 
 
 def slices(now, window):
@@ -86,7 +87,8 @@ def timeline(cells, lanes, clock, window, suspended_since=None, what="resource")
     present = [name for name in LEGEND if name in set(frame["outcome"])]
     span = altair.Scale(domain=[milliseconds(clock.shifted(begin)), milliseconds(clock.shifted(end))], type="utc")
     names = [texts.plain(lane) for lane in lanes]
-    x = altair.X("from:T", scale=span, axis=altair.Axis(title=None, format=format_of(window), grid=False, tickCount=8, domain=False, ticks=False))
+    axis = altair.Axis(title=None, format=format_of(window), grid=False, tickCount=8, domain=False, ticks=False)
+    x = altair.X("from:T", scale=span, axis=axis)
     y = altair.Y("lane:N", sort=names, scale=altair.Scale(domain=names), axis=altair.Axis(title=None, domain=False, ticks=False, labelLimit=180, grid=False))
     colours = altair.Scale(domain=present, range=[words.OUTCOMES[name].colour for name in present])
     tip = [
@@ -98,7 +100,7 @@ def timeline(cells, lanes, clock, window, suspended_since=None, what="resource")
     base = altair.Chart(frame)
     layers = []
     if suspended_since is not None and suspended_since < end:
-        layers += band(max(suspended_since, begin), end, clock, span)
+        layers += band(max(suspended_since, begin), end, clock, span, axis)
     bars = base.mark_bar(height=16, cornerRadius=3).encode(
         x=x,
         x2="to:T",
@@ -119,7 +121,7 @@ def timeline(cells, lanes, clock, window, suspended_since=None, what="resource")
             layers.append(
                 base.transform_filter(altair.datum.outcome == name)
                 .mark_text(fontSize=11, fontWeight="bold", baseline="middle", color=one.ink)
-                .encode(x=altair.X("middle:T", scale=span, axis=None), y=y, text="mark:N")
+                .encode(x=altair.X("middle:T", scale=span, axis=axis), y=y, text="mark:N")
             )
     kinds = ", ".join(f"{sum(frame['outcome'] == name)} {name}" for name in reversed(present)) or "no run"
     alt = f"Timeline of the last {window} with a lane for each {what}. Cells: {kinds}."
@@ -128,7 +130,7 @@ def timeline(cells, lanes, clock, window, suspended_since=None, what="resource")
     return frame
 
 
-def band(begin, end, clock, span):
+def band(begin, end, clock, span, axis):
     """The time in which the schedule is suspended: a pale red band with words."""
     frame = pandas.DataFrame(
         [
@@ -140,7 +142,7 @@ def band(begin, end, clock, span):
             }
         ]
     )
-    base, axis = altair.Chart(frame), None
+    base = altair.Chart(frame)
     return [
         base.mark_rect(color="#C8323F", opacity=0.1).encode(x=altair.X("from:T", scale=span, axis=axis), x2="to:T"),
         base.mark_text(color="#C8323F", fontWeight="bold", fontSize=13).encode(x=altair.X("middle:T", scale=span, axis=axis), text="text:N"),
@@ -148,8 +150,8 @@ def band(begin, end, clock, span):
 
 
 def milliseconds(value):
-    """A time as Vega takes it."""
-    return int((value - EPOCH).total_seconds() * 1000)
+    """A time as Vega takes it: a float, because a browser reads whole numbers of a table as a type that Vega cannot scale."""
+    return (value - EPOCH).total_seconds() * 1000
 
 
 def format_of(window):
@@ -157,33 +159,45 @@ def format_of(window):
     return "%H:%M" if window == "24 hours" else "%-d %b"
 
 
+# The width of a bar, as a part of its window.
+BAR = 1 / 110
+
+
 def bars(frame, series, colours, clock, window, title, alt):
     """Stacked bars of runs over a window. `frame` has the columns at and those of `series`, which maps a column to its label."""
     starts, step = slices(clock.now, window)
-    begin, end = clock.shifted(starts[0]), clock.shifted(starts[-1] + step)
-    long = frame.rename(columns=series).melt(id_vars=["at"], value_vars=list(series.values()), var_name="what", value_name="value")
-    long["at"] = long["at"].map(lambda at: milliseconds(clock.shifted(at)))
-    long["place"] = long["what"].map({label: index for index, label in enumerate(series.values())})
-    long = long[long["value"] > 0]
-    width = max(2.0, min(9.0, 420 / max(len(frame), 1)))
+    begin, end = milliseconds(clock.shifted(starts[0])), milliseconds(clock.shifted(starts[-1] + step))
+    width, pieces = (end - begin) * BAR, []
+    for row in frame.to_dict("records"):
+        at, low = milliseconds(clock.shifted(formats.moment(row["at"]))), 0.0
+        for column, label in series.items():
+            high = low + float(row[column] or 0)
+            if high > low:
+                pieces.append({"from": at, "to": at + width, "low": low, "high": high, "value": high - low, "what": label, "when": clock.at(row["at"])})
+            low = high
     made = (
-        altair.Chart(long)
-        .mark_bar(size=width)
+        altair.Chart(pandas.DataFrame(pieces, columns=["from", "to", "low", "high", "value", "what", "when"]))
+        .mark_rect()
         .encode(
             x=altair.X(
-                "at:T",
-                scale=altair.Scale(domain=[milliseconds(begin), milliseconds(end)], type="utc"),
-                axis=altair.Axis(title=None, format=format_of(window), grid=False, tickCount=8),
+                "from:T",
+                scale=altair.Scale(domain=[begin, end], type="utc"),
+                axis=altair.Axis(title=None, format=format_of(window), grid=False, tickCount=6),
             ),
-            y=altair.Y("value:Q", axis=altair.Axis(title=None, tickCount=4, format="~s")),
+            x2="to:T",
+            y=altair.Y("low:Q", axis=altair.Axis(title=None, tickCount=4, format="~s")),
+            y2="high:Q",
             color=altair.Color(
                 "what:N",
                 scale=altair.Scale(domain=list(series.values()), range=colours),
                 legend=altair.Legend(title=None, orient="top", symbolType="square"),
             ),
-            order=altair.Order("place:Q"),
-            tooltip=[altair.Tooltip("what:N", title=title), altair.Tooltip("value:Q", title="Value", format=",")],
+            tooltip=[
+                altair.Tooltip("when:N", title="Run"),
+                altair.Tooltip("what:N", title=title),
+                altair.Tooltip("value:Q", title="Value", format=",.3~f"),
+            ],
         )
-        .properties(height=170, description=alt)
+        .properties(height=190, description=alt)
     )
     compat.chart(made.configure_view(stroke=None), alt)

@@ -63,12 +63,12 @@ def card(stretches=False, key=None):
     return element("container", border=True, key=key, **close)
 
 
-def split(weights):
-    """Two places beside each other: the first takes what the second leaves. They wrap on narrow screens."""
+def split(weights, left="stretch"):
+    """Two places beside each other: the first takes what the second leaves, or has a width. They wrap on narrow screens."""
     if not HAS_ROWS:
         return st.columns(weights)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        left = st.container(width="stretch", gap=None)
+        left = st.container(width=left, gap=None)
         right = st.container(width="content", horizontal=True, vertical_alignment="center", horizontal_alignment="right")
     return left, right
 
@@ -100,7 +100,7 @@ def cards(count):
 
 def kept(key, options, default):
     """Makes sure that the remembered choice of a widget is one of its options."""
-    if key in st.session_state and st.session_state[key] not in options:
+    if st.session_state.get(key) is not None and st.session_state[key] not in options:
         del st.session_state[key]
     return default if default in options else options[0]
 
@@ -108,7 +108,7 @@ def kept(key, options, default):
 def choice(label, options, key, default=None, labels=None, hidden=False, **callback):
     """One of a few options, all visible. It cannot be emptied."""
     options, shown = list(options), (labels or {}).get
-    last = kept(key, [*options, None], default)
+    last = kept(key, options, default)
     visibility = "collapsed" if hidden else "visible"
     common = {"format_func": lambda one: shown(one, one), "key": key, "label_visibility": visibility, **callback}
     if "segmented_control" not in dir(st):

@@ -81,8 +81,8 @@ def select(text, *params):
 
 @st.cache_data(ttl=TTL, max_entries=500, show_spinner=False)
 def remembered_status(procedure, of):
-    """The response of a status procedure, and when it was read; `of` is the scope."""
-    return call(procedure), datetime.now(UTC).replace(tzinfo=None)
+    """The response of a status procedure without its list of resources, and when it was read; `of` is the scope."""
+    return call(procedure, False), datetime.now(UTC).replace(tzinfo=None)
 
 
 class Status:
@@ -128,7 +128,9 @@ class Status:
         return sum(step.get("state") not in ("done", "optional") for step in self.steps())
 
     def is_set_up(self):
-        """Whether set-up is complete."""
+        """Whether set-up is complete. Viewers are told only the health."""
+        if self.setup is None:
+            return str(self.health).lower().replace("_", " ") != "not configured"
         return self.steps_left() == 0
 
     @property

@@ -110,10 +110,16 @@ TEXTS = {
     "UNKNOWN_SQL_ERROR": Text("A statement failed.", "Try again. If it fails again, report the message."),
     "INTERNAL_ERROR": Text("This is a bug.", "Report the message to the app's provider."),
     # The connector as a whole does not run.
-    "TASK_SUSPENDED": Text("The schedule was suspended outside this page.", "Resume it, or pause the connector here so that everybody sees it.", ("resume",)),
-    "TASK_SUSPENDED_AFTER_FAILURES": Text("Snowflake suspended the schedule after failed starts.", "Resume it when the cause is fixed.", ("resume",)),
+    "TASK_SUSPENDED": Text(
+        "The schedule was suspended outside this page.",
+        "Resume it, or pause the connector here so that everybody sees it.",
+        ("resume",),
+    ),
+    "TASK_SUSPENDED_BY_FAILURES": Text(
+        "Snowflake suspended the schedule after failed starts in a row.", "Resume it when the cause is fixed.", ("resume",)
+    ),
     "TASK_MISSING": Text("The schedule's task is gone.", "Resume; it is made anew.", ("resume",)),
-    "NOT_STARTED": Text("Nothing has started, and Snowflake does not say why.", "Run now; the answer names the cause.", ("run",)),
+    "TASK_FAILED": Text("The last scheduled start failed.", "Run now; the answer names the cause.", ("run",)),
     # The kinds of errors of the connector's program.
     "authentication": Text(
         "{source} refuses the token.", "It has expired or was revoked. Make a new one and give it here.", ("secret", "run")
@@ -128,6 +134,11 @@ TEXTS = {
     "unavailable": Text("{source} answers with errors.", "Nothing to do: it is tried again."),
     "network": Text("{source} cannot be reached.", "Give the CA file or the proxy in Settings, Advanced, if there is one.", ("settings",)),
     "invalid_data": Text("Some records could not be read.", "They are listed under Runs, with reasons.", ("runs",)),
+    "configuration": Text("A setting is wrong.", "Correct it in Settings.", ("settings",)),
+    "checkpoint": Text("The stored state cannot be used.", "Reset the {kind}: the next run reads it from the start.", ("open",)),
+    "conflict": Text("Another run was faster.", "Nothing to do: the next run goes on from there."),
+    "unsupported": Text("This version cannot read what {source} sent.", "Upgrade the app, or tell its provider.", ("open",)),
+    "internal": Text("This is a bug.", "Report the message to the app's provider.", ("open",)),
     "deletions_unconfirmed": Text(
         "Many rows are gone at {source}.", "Nothing was marked as deleted. Check the source, then confirm.", ("open",)
     ),

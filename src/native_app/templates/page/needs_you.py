@@ -13,6 +13,8 @@ import words
 
 # How many cards are shown at first.
 SHOWN = 3
+# The width of a card's text, in pixels: the buttons go below it where both do not fit.
+TEXT = 660
 
 
 def grouped(rows):
@@ -30,7 +32,7 @@ def show(status, causes, has_primary):
     compat.heading("Needs you" if status.controls else "What is wrong", 3)
     is_open = st.session_state.get("all_causes", False)
     for number, rows in enumerate(causes if is_open else causes[:SHOWN]):
-        card(status, rows, number, is_primary=has_primary and number == 0)
+        card(status, rows, number, is_primary=status.controls and has_primary and number == 0)
     if len(causes) > SHOWN and not is_open:
         compat.button(f"Show all {len(causes)}", "show_causes", on_click=show_all)
 
@@ -45,10 +47,10 @@ def card(status, rows, number, is_primary):
     first = rows[0]
     text = errors.words(status, first["CODE"], first["TITLE"], first["HELP"])
     with compat.card():
-        left, right = compat.split([5, 3])
+        left, right = compat.split([5, 3], left=TEXT)
         with left:
             st.markdown(f"{words.health('failing').as_badge()} **{text.title.removesuffix('.')}**")
-            st.caption(f"{where(status, rows)} · {since(status, rows)}")
+            st.caption(" · ".join(part for part in (where(status, rows), since(status, rows)) if part))
             if text.help:
                 st.markdown(text.help)
         with right:

@@ -45,7 +45,7 @@ def choose_names(status, slot):
         if not status.runs_outside() and compat.button(again, f"{slot}_list", icon="refresh", type="tertiary"):
             discover(search)
             listed = st.session_state.get("discovered")
-    picked = from_list(status, slot, listed, search) if listed and listed.get("resources") else []
+    picked = from_list(status, slot, listed, search) if listed and listed.get("rows") else []
     if listed and listed.get("response_code") != "OK":
         st.caption("The list could not be read; type names instead (one a line).")
     form = f", such as {texts.escaped(status.resource_form)}" if status.resource_form else ""
@@ -61,7 +61,7 @@ def discover(search):
 
 def from_list(status, slot, listed, search):
     """The resources of the list with check boxes. Returns the chosen names."""
-    rows = [row for row in listed["resources"] if search.lower() in str(row.get("name", "")).lower()]
+    rows = [row for row in [{name.lower(): value for name, value in row.items()} for row in listed["rows"]] if search.lower() in str(row.get("name", "")).lower()]
     if not rows:
         st.caption("No name matches.")
         return []

@@ -21,6 +21,9 @@ RUNS_OF_RESOURCE = 1000
 # The hours of each window, and the minutes of a cell: 48, 84 and 90 cells.
 WINDOWS = {"24 hours": (24, 30), "7 days": (168, 120), "30 days": (720, 480)}
 
+# The resource to which the runs of streams belong that are read once for the source.
+SHARED = "*"
+
 # A lower-case text in a name, literally.
 MATCHES = 'CONTAINS(LOWER("RESOURCE"), ?)'
 
@@ -38,7 +41,7 @@ def chosen(search, healths):
         params.append(search.lower())
     if healths:
         conditions.append(f'"HEALTH" IN ({marks(healths)})')
-        params += healths
+        params += [health.replace(" ", "_") for health in healths]
     return (f"WHERE {' AND '.join(conditions)} " if conditions else ""), params
 
 
@@ -52,17 +55,23 @@ def resources(search="", healths=(), page=0):
     )
 
 
-def causes(with_message, resource=None):
-    """What needs somebody, some rows of each cause: for viewers without messages, which may mention settings."""
-    columns = '"FINGERPRINT", "CODE", "TITLE", "HELP", "RESOURCE", "STREAM", "SINCE", "LAST_AT", "TRIES", "RUN"'
-    columns += ', "MESSAGE"' if with_message else ""
-    where, params = ('AND "RESOURCE" = ? ', [resource]) if resource else ('AND "NEEDS_YOU" ', [])
+def causes(controls, resource=None):
+    """What needs somebody, some rows of each cause; with `resource`, what is open of one resource.
+
+    Viewers get the fixed texts of the overview: those of an error, which the program wrote, may mention settings.
+    """
+    if controls:
+        source, of_cause = f'{ERRORS} WHERE "IS_OPEN"', '"FINGERPRINT"'
+        columns = '"FINGERPRINT", "CODE", "TITLE", "HELP", "MESSAGE", "RESOURCE", "STREAM", "SINCE", "TRIES"'
+    else:
+        source, of_cause = f"{STREAMS} WHERE \"HEALTH\" = 'failing'", '"ERROR_CODE"'
+        columns = '"ERROR_CODE" AS "FINGERPRINT", "ERROR_CODE" AS "CODE", "TITLE", "HELP", "RESOURCE", "STREAM", "SINCE", "TRIES"'
+    only = ' AND "RESOURCE" = ?' if resource else ""
     return data.select(
-        f'SELECT {columns}, COUNT(DISTINCT "RESOURCE") OVER (PARTITION BY "FINGERPRINT") AS "RESOURCES" FROM {ERRORS} '
-        f'WHERE "IS_OPEN" {where}'
-        f'QUALIFY ROW_NUMBER() OVER (PARTITION BY "FINGERPRINT" ORDER BY "SINCE", "RESOURCE", "STREAM") <= {OF_ONE_CAUSE} '
-        'ORDER BY "SINCE"',
-        *params,
+        f'SELECT {columns}, COUNT(DISTINCT "RESOURCE") OVER (PARTITION BY {of_cause}) AS "RESOURCES", COUNT(*) OVER (PARTITION BY '
+        f'{of_cause}) AS "STREAMS" FROM {source}{only} QUALIFY ROW_NUMBER() OVER (PARTITION BY {of_cause} ORDER BY "SINCE", "RESOURCE", '
+        f'"STREAM") <= {OF_ONE_CAUSE} ORDER BY "SINCE"',
+        *([resource] if resource else []),
     )
 
 
@@ -155,13 +164,14 @@ OF_HISTORY = (
 )
 
 
-def history(name, since):
-    """The runs of a resource since a time, the newest first, and the spans in which it was checked and had nothing new."""
-    empty = ", ".join(["NULL"] * 10)
+def history(name, since, shares):
+    """The runs of a resource since a time, the newest first, and the spans in which it was checked and had nothing new. A resource that
+    `shares` streams with others has their runs, too."""
+    empty, mine = ", ".join(["NULL"] * 10), f"IN (?, '{SHARED}')" if shares else "= ?"
     return data.select(
-        f"SELECT * FROM (SELECT {OF_HISTORY} FROM {RUNS} WHERE \"RESOURCE\" = ? AND \"STARTED_AT\" >= ? ORDER BY \"STARTED_AT\" DESC "
+        f"SELECT * FROM (SELECT {OF_HISTORY} FROM {RUNS} WHERE \"RESOURCE\" {mine} AND \"STARTED_AT\" >= ? ORDER BY \"STARTED_AT\" DESC "
         f'LIMIT {RUNS_OF_RESOURCE}) r UNION ALL SELECT NULL, "RESOURCE", "STREAM", NULL, \'checked\', "FROM_AT", "TO_AT", {empty}, NULL '
-        f'FROM {CHECKS} WHERE "RESOURCE" = ? AND "TO_AT" >= ?',
+        f'FROM {CHECKS} WHERE "RESOURCE" {mine} AND "TO_AT" >= ?',
         name,
         since,
         name,

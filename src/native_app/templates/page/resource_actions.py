@@ -66,7 +66,7 @@ def schedule_and_streams(status, row, streams):
         actions.run("schedule", "UPDATE_RESOURCE", name, schedule or None)
     if len(status.streams or []) < 2:
         return
-    selected = [one["STREAM"] for one in streams if is_selected(one)]
+    selected = [one["STREAM"] for one in streams]
     # A new selection, which has the required streams, too, needs a new field.
     chosen = picker.choose_streams(status, selected, f"streams_{name}_{'_'.join(selected)}", "Streams")
     st.caption("A stream that you add is read from its start. The rows of one that you remove stay, and are no longer updated.")
@@ -79,11 +79,6 @@ def schedule_and_streams(status, row, streams):
         actions.run("streams", "ENABLE_RESOURCE", name, ["default"] if chosen == defaults else chosen)
     for slot in ("schedule", "streams"):
         actions.answer(status, slot)
-
-
-def is_selected(stream):
-    """Whether a stream is read; the views list others only as paused ones."""
-    return words.health(stream["HEALTH"]).name != "paused"
 
 
 def choose_some(status, key):

@@ -13,7 +13,9 @@ import texts
 import words
 
 COUNTS = ("INSERTED", "UPDATED", "DELETED", "REJECTED", "REQUESTS", "BYTES", "WAITED_MS")
-SHOWN = 20
+SHOWN = 10
+# A longer table scrolls.
+VISIBLE = 20
 LOG_LINES = 200
 
 
@@ -54,6 +56,8 @@ def joined(rows):
 def what_happened(status, run):
     """A run in words: what went wrong, or what changed."""
     bad = run["BAD"]
+    if run["OUTCOME"] == "interrupted":
+        return "Cut off; the next run goes on where it stopped"
     if bad is not None:
         # No Markdown: this is a cell.
         text = bad["HELP"] or (errors.known(bad["CODE"]) or errors.Text("It failed.")).title
@@ -100,7 +104,7 @@ def table(status, runs, has_resource, key=None, selects=False):
     shown = {name: compat.column("NumberColumn", name, width="small") for name in numbers}
     shown |= {"Outcome": outcome, "What happened": compat.column("TextColumn", "What happened", width="large")}
     styled = made.style.format({name: formats.number for name in numbers}, na_rep=formats.NOTHING)
-    return compat.table(styled, shown, key=key, selects=selects, height=resource_table.height(len(made)))
+    return compat.table(styled, shown, key=key, selects=selects, height=resource_table.height(min(len(made), VISIBLE)))
 
 
 def of_resource(status, rows):

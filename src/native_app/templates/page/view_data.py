@@ -31,10 +31,13 @@ def show(status):
     if not status.is_set_up():
         view_overview.before_set_up(status)
         return
-    name, streams = choose_resource(status)
+    first, second = compat.row(2, bottom=True)
+    with first:
+        name, streams = choose_resource(status)
     if name is None:
         return
-    stream = choose_stream(status, name, streams)
+    with second:
+        stream = choose_stream(status, name, streams)
     if stream is None or not stream["VIEW_NAME"]:
         not_yet(status, name, stream)
         return

@@ -27,7 +27,8 @@ def show(status):
         view_resource.show(status, st.session_state["resource"])
         return
     is_blocked = blocked.show(status)
-    causes = needs_you.grouped(queries.causes(with_message=status.controls))
+    # What blocks everything is shown above; it has no resource.
+    causes = needs_you.grouped(row for row in queries.causes(status.controls) if row["RESOURCE"] is not None)
     if not is_blocked:
         verdict(status, len(causes))
     if not status.resources_count:
@@ -164,7 +165,7 @@ def next_run(status):
 def runs_of_day(status):
     """How many runs of the last day failed, and what they cost if that is known."""
     failed, not_started = int(status.failed_24h or 0), int(status.not_started_24h or 0)
-    parts = [f"{failed:,} failed or partial" if failed else "None failed"]
+    parts = [f"{failed:,} failed or partial" if failed else "no failure"]
     if not_started:
         parts = [f"{not_started:,} failed to start"] + ([parts[0]] if failed else [])
     parts.append(formats.credits(status.credits_24h, bool(status.credits_are_estimated)))
@@ -177,7 +178,7 @@ def timeline(status, names):
     with left:
         compat.heading("Timeline", 3)
     with right:
-        window = compat.choice("Window", list(queries.WINDOWS), "timeline_window", default="24 hours", hidden=True)
+        window = compat.choice("Window", list(queries.WINDOWS), "timeline_window", default=default_window(status), hidden=True)
     if not names:
         return
     clock = status.clock
@@ -187,7 +188,7 @@ def timeline(status, names):
         (row["RESOURCE"], formats.moment(row["FROM_CELL"]), formats.moment(row["TO_CELL"]), row["OUTCOME"], row["RUNS"]) for row in found
     ]
     cells = charts.worst(entries, set(names), clock.now, window)
-    if not cells and window != "30 days":
+    if not cells:
         none_in_window(status, window)
         return
     suspended = formats.moment(status.task_suspended_at) if (status.task_state or "").lower() == "suspended" else None
@@ -196,13 +197,24 @@ def timeline(status, names):
     as_table(status, frame)
 
 
+def default_window(status):
+    """The window that shows something: a longer one if the last check was long ago."""
+    return "7 days" if (status.clock.seconds_since(status.last_checked_at) or 0) > 86400 else "24 hours"
+
+
 def none_in_window(status, window):
     """What is shown when nothing ran in a window."""
     last = status.last_checked_at
-    wider = {"24 hours": "7 days", "7 days": "30 days"}[window]
+    wider = {"24 hours": "7 days", "7 days": "30 days"}.get(window)
     when = f" The last one was {texts.escaped(status.clock.ago(last))}." if last else ""
     st.markdown(f"No run in the last {texts.escaped(window)}.{when}")
-    navigation.button(f"Show {wider}", "wider", navigation.OVERVIEW, choices={"timeline_window": wider})
+    if wider:
+        compat.button(f"Show {wider}", "wider", on_click=widen, args=(wider,))
+
+
+def widen(window):
+    """Shows a longer window."""
+    st.session_state["timeline_window"] = window
 
 
 def under(status, names, window, suspended):

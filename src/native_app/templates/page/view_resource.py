@@ -150,6 +150,13 @@ def next_run(status, row):
     return status.clock.due(row["NEXT_DUE_AT"]), f"{status.clock.at(row['NEXT_DUE_AT'])}{often}"
 
 
+def how_read(status, stream):
+    """How a stream is read."""
+    if stream["PARENT"]:
+        return f"child of {stream['PARENT']}"
+    return f"once for all {status.kinds}" if stream["KIND"] == "shared" else f"for each {status.kind}"
+
+
 def table_of_streams(status, streams):
     """The streams with their health and their tables."""
     compat.heading("Streams", 3)
@@ -159,7 +166,7 @@ def table_of_streams(status, streams):
             {
                 "Health": [words.health(one["HEALTH"]).signed],
                 "Stream": texts.plain(one["STREAM"]),
-                "Read": f"child of {one['PARENT']}" if one["PARENT"] else (one["KIND"] or formats.NOTHING),
+                "Read": how_read(status, one),
                 "Last checked": one["LAST_CHECKED_AT"],
                 "Last success": one["LAST_SUCCESS_AT"],
                 "Last change": one["LAST_CHANGE_AT"],
@@ -187,13 +194,13 @@ def history(status, row, streams):
     with left:
         compat.heading("Timeline", 3)
     with right:
-        window = compat.choice("Window", list(queries.WINDOWS), "timeline_window", default="24 hours", hidden=True)
+        window = compat.choice("Window", list(queries.WINDOWS), "timeline_window", default=view_overview.default_window(status), hidden=True)
     clock = status.clock
     minutes = queries.WINDOWS[window][1]
-    entries = queries.history(row["RESOURCE"], charts.since(clock.now, window))
+    entries = queries.history(row["RESOURCE"], charts.since(clock.now, window), any(one["KIND"] == "shared" for one in streams))
     runs = [entry for entry in entries if entry["OUTCOME"] != "checked"]
     if not entries:
-        view_overview.none_in_window(status, window) if window != "30 days" else st.markdown("No run in the last 30 days.")
+        view_overview.none_in_window(status, window)
         return []
     several = len(status.streams or []) > 1
     lanes = [one["STREAM"] for one in streams] if several else [row["RESOURCE"]]

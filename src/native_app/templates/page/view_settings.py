@@ -128,8 +128,7 @@ def beside(status):
         starter(status)
     with compat.card():
         cost(status)
-    with compat.card():
-        zone()
+    zone()
 
 
 def quoted_if_needed(name):
@@ -217,6 +216,12 @@ def cost(status):
 def zone():
     """The zone in which times are shown, kept in the session."""
     found = compat.browser_zone()
-    st.markdown("**Times in**")
-    options = ["UTC", *([found] if found and found != "UTC" else [])]
-    st.session_state["zone"] = compat.choice("Times in", options, "zone_choice", default=st.session_state.get("zone", "UTC"), hidden=True)
+    if not found or found in ("UTC", "Etc/UTC"):
+        return
+    with compat.card():
+        st.markdown("**Times in**")
+        now = st.session_state.get("zone", "UTC")
+        picked = compat.choice("Times in", ["UTC", found], "zone_choice", default=now, hidden=True)
+    if picked != now:
+        st.session_state["zone"] = picked
+        compat.rerun()

@@ -297,7 +297,9 @@ def ways_of(status):
 
 def help_of(declared, name):
     """What a setting is."""
-    return " ".join(str(declared.get(name, {}).get("description", "")).replace("`", "").split())
+    text = " ".join(str(declared.get(name, {}).get("description", "")).replace("`", "").split())
+    # The program takes a reference to a secret; here it is the secret itself.
+    return texts.first_capital(text.removeprefix("A reference to "))
 
 
 def destination(status, step):
@@ -369,4 +371,4 @@ def beside(status):
         st.markdown("**Prefer SQL?**")
         application = grants.application()
         schedule = (status.settings.get("schedule") or status.default_schedule or "30m").replace("'", "")
-        st.code(f"CALL {application}.PUBLIC\n  .PROVISION_CONNECTOR(\n    {{'schedule': '{schedule}'}});", language="sql")
+        st.code(f"CALL {application}.PUBLIC\n  .PROVISION_CONNECTOR(\n    {{'schedule': '{schedule}'}}::VARIANT);", language="sql")
