@@ -1,5 +1,7 @@
 //! Health: one answer to whether data is fresh, and what to do if it is not.
 
+#[cfg(test)]
+mod cases;
 mod report;
 mod stream;
 #[cfg(test)]

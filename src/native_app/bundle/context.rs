@@ -11,7 +11,7 @@ use crate::native_app::hosts::{has_hosts, url_settings};
 use crate::native_app::{App, Name, Names};
 use crate::resource::ResourceNames;
 use crate::secret::TOKEN_PATTERN;
-use crate::{Error, Result, SettingsSchema, SourceSpec};
+use crate::{Error, Limits, Result, SettingsSchema, SourceSpec};
 
 /// The values of every template, by field name.
 #[derive(Debug, Serialize)]
@@ -27,6 +27,8 @@ pub(super) struct Context {
     resource_names: Option<ResourceNameRule>,
     /// A pattern for the tokens of well-known services.
     token_pattern: &'static str,
+    /// How often a run that finds nothing new is recorded, in seconds.
+    heartbeat: u64,
     /// The shortest interval of a schedule, in seconds.
     shortest_schedule: i64,
     title: String,
@@ -173,6 +175,7 @@ impl Context {
             resource_kind: spec.resource_kind.clone(),
             resource_names: spec.resource_names.as_ref().map(ResourceNameRule::from),
             token_pattern: TOKEN_PATTERN,
+            heartbeat: Limits::default().heartbeat.as_secs(),
             shortest_schedule: SHORTEST_SCHEDULE.as_secs(),
             title: app.title.clone(),
             description: app.description.clone(),

@@ -5,6 +5,7 @@ goes to the server, which fails with a syntax error for those that it does not k
 """
 
 import contextlib
+import datetime
 import json
 import re
 import threading
@@ -46,6 +47,8 @@ class Account:
         self.lock = threading.RLock()
         self.roles, self.procedures, self.blocks, self.pages = set(), {}, {}, set()
         self.tasks = {}
+        self.task_runs = []  # The newest last.
+        self.views = {}  # Views that are not created yet, by name.
         self.application, self.installation = None, 0
         self.pools = {}
         self.visible_pools = set()  # Pools of others, on which the app has a grant.
@@ -91,6 +94,32 @@ class Account:
                 fault["times"] -= 1
                 raise fault["error"]
 
+    def run_task(self, session, name):
+        """Runs a task once, as on schedule, and returns its error, if any."""
+        task, begun = self.tasks[name], datetime.datetime.now(datetime.UTC)
+        error = task.get("broken")  # Raised before the task's statement runs.
+        try:
+            if error is None:
+                session.sql(task["call"]).collect()
+        except SnowparkSQLException as failure:
+            error = failure
+        run = {"NAME": name, "STATE": "SUCCEEDED" if error is None else "FAILED", "ERROR_MESSAGE": error and str(error), "AT": begun}
+        self.task_runs.append(run)
+        failed = [one["STATE"] != "SUCCEEDED" for one in self.task_runs if one["NAME"] == name]
+        most = task["most_failures"]
+        if most and len(failed) >= most and all(failed[-most:]):
+            run["STATE"] = "FAILED_AND_AUTO_SUSPENDED"
+            task.update(state="suspended", reason="SUSPENDED_DUE_TO_ERRORS", suspended=begun)
+        return error
+
+    def create_views(self, real, text):
+        """Creates the views that a statement reads. Creating all of them for each test would take longer than the tests."""
+        read = {name for name in self.views if f'"VIEWS"."{name}"' in text} if '"VIEWS"."' in text else set()
+        read |= set(self.views) if "INFORMATION_SCHEMA" in text else set()
+        for name, definition in [(name, self.views.pop(name)) for name in list(self.views) if name in read]:
+            self.create_views(real, definition)
+            real.sql(definition).collect()
+
     def running(self):
         """The started tasks, with their schedules."""
         return {name: task["schedule"] for name, task in self.tasks.items() if task["state"] == "started"}
@@ -135,6 +164,12 @@ class Lazy:
             match = re.fullmatch(pattern, text)
             if match:
                 return Answer(imitate(self.session, match, self.params) or [])
+        created = re.match(r'CREATE OR REPLACE VIEW "(?:[^"]|"")+"\."VIEWS"\."(\w+)" AS ', text)
+        if created:
+            account.views.pop(created[1], None)
+            account.views[created[1]] = text
+            return Answer([])
+        account.create_views(self.session.real, text)
         return self.session.real.sql(text, params=self.params)
 
 
@@ -162,6 +197,7 @@ def make_task(session, match, _):
         "call": match["call"],
         "comment": match["comment"],
         "state": "suspended",
+        "most_failures": int(match["most_failures"]),
         "largest": "XXLARGE",
         "timeout": int(match["statement"]),
         "monitors": set(),
@@ -173,7 +209,7 @@ def alter_task(session, match, _):
     if task is None and not match["lenient"]:
         raise refused(f"Task {match['task']} does not exist or not authorized.", 2003)
     if task and match["what"] == "SUSPEND":
-        task.update(state="suspended", reason="USER_SUSPENDED")
+        task.update(state="suspended", reason="USER_SUSPENDED", suspended=datetime.datetime.now(datetime.UTC))
     elif task and match["what"] == "RESUME":
         task["state"] = "started"
     elif task:
@@ -190,6 +226,7 @@ def show_tasks(session, _, __):
         Row(
             name=name,
             state=task["state"],
+            last_suspended_on=task.get("suspended"),
             last_suspended_reason=task.get("reason"),
             schedule=task["schedule"],
             definition=task["call"],
@@ -197,6 +234,12 @@ def show_tasks(session, _, __):
         )
         for name, task in tasks
     ]
+
+
+def task_history(session, match, _):
+    """The runs of the app's own tasks, the newest first."""
+    assert match["database"] == session.account.application
+    return [Row(**{**run, "AT": run["AT"].replace(tzinfo=None)}) for run in reversed(session.account.task_runs)]
 
 
 def monitor_task(session, match, _):
@@ -245,7 +288,7 @@ PATTERNS = [
         rf"CREATE OR ALTER TASK {TASK} USER_TASK_MANAGED_INITIAL_WAREHOUSE_SIZE = 'XSMALL' "
         r"SCHEDULE = '(?P<schedule>\d+ (?:SECONDS|MINUTE)|USING CRON (?:[0-9A-Z*,/#-]+ ){5}UTC)' "
         r"STATEMENT_TIMEOUT_IN_SECONDS = (?P<statement>\d+) USER_TASK_TIMEOUT_MS = (?P<task_ms>\d+) "
-        r"SUSPEND_TASK_AFTER_NUM_FAILURES = \d+ COMMENT = '(?P<comment>[^']*)' "
+        r"SUSPEND_TASK_AFTER_NUM_FAILURES = (?P<most_failures>\d+) COMMENT = '(?P<comment>[^']*)' "
         r"AS (?P<call>CALL PUBLIC\.RUN_SCHEDULE\('(?:[^'\\]|'')+'\))",
         make_task,
     ),
@@ -256,6 +299,13 @@ PATTERNS = [
     ),
     (rf"DROP TASK IF EXISTS {TASK}", drop_task),
     (rf"SHOW TASKS IN SCHEMA {NAME}\.\"TASKS\"", show_tasks),
+    (
+        r'SELECT "NAME", "STATE", "ERROR_MESSAGE", CONVERT_TIMEZONE\(\'UTC\', "COMPLETED_TIME"\)::TIMESTAMP_NTZ AS "AT" FROM '
+        rf'TABLE\({NAME}\."INFORMATION_SCHEMA"\.TASK_HISTORY\(SCHEDULED_TIME_RANGE_START => DATEADD\(HOUR, -167, CURRENT_TIMESTAMP\(\)\), '
+        r"SCHEDULED_TIME_RANGE_END => CURRENT_TIMESTAMP\(\), RESULT_LIMIT => 1000, DATABASE_NAME => '\"(?P<database>[^']+)\"', "
+        r"SCHEMA_NAME => 'TASKS'\)\) WHERE \"COMPLETED_TIME\" IS NOT NULL ORDER BY \"SCHEDULED_TIME\" DESC",
+        task_history,
+    ),
     (rf"GRANT MONITOR ON TASK {TASK} TO APPLICATION ROLE (?P<role>APP_ADMIN)", monitor_task),
     (rf"GRANT (MONITOR, OPERATE ON COMPUTE POOL {PLAIN} TO APPLICATION ROLE APP_ADMIN)", grant),
     (rf"GRANT (USAGE ON DATABASE {NAME} {GRANTEE})", grant),

@@ -80,8 +80,10 @@ class App:
 
     def tick(self):
         """Runs every started task once, as on schedule."""
-        for task in [task for task in self.account.tasks.values() if task["state"] == "started"]:
-            self.session.sql(task["call"]).collect()
+        for name in [name for name, task in self.account.tasks.items() if task["state"] == "started"]:
+            error = self.account.run_task(self.session, name)
+            if error is not None:
+                raise error
 
     def ended(self, resource):
         """Finishes every container and returns the status of a resource."""
@@ -101,6 +103,7 @@ class App:
 
     def rows(self, text, *params):
         """The rows of a statement, as dictionaries."""
+        self.account.create_views(self.real, text)
         return [row.as_dict() for row in self.real.sql(text, params=list(params)).collect()]
 
     def jobs(self):

@@ -11,6 +11,7 @@ import pool
 import references
 import resources
 import settings
+import setup_steps
 import status
 import store
 import views
@@ -172,9 +173,9 @@ def resume_connector(session):
 
 
 @returns_response
-def get_connector_status(session):
-    """The status of the connector and its resources."""
-    return status.report(session)
+def get_connector_status(session, resources=True):
+    """The status of the connector and, with `resources`, of each of them."""
+    return status.report(session, resources)
 
 
 @returns_response
@@ -184,10 +185,10 @@ def create_cost_view(session):
 
 
 @returns_response
-def get_viewer_status(session):
+def get_viewer_status(session, resources=True):
     """The status for viewers. Even an error does not reveal settings."""
     try:
-        return status.viewer_report(session)
+        return status.viewer_report(session, resources)
     except Exception as error:
         log.exception("get_viewer_status failed")
         code = getattr(error, "code", None) or "UNKNOWN_SQL_ERROR"
@@ -207,7 +208,8 @@ def test_connection(session):
     if error or job.failure:
         message = ingestion.error_message(error) or job.failure_summary()
         raise ProcedureError("TEST_CONNECTION_FAILED", message, error=error, job=job.name, checks=document.get("checks", []))
-    connection.put("connection", {"job": job.name})
+    digest = setup_steps.digest(configuration, references.objects(session))
+    connection.put("connection", {"job": job.name, "digest": digest})
     return ok("the source can be reached", job=job.name, checks=document.get("checks", []))
 
 

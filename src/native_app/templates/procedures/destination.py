@@ -1,6 +1,7 @@
 """The destination database: its schemas, the engine's tables, and the grants on them."""
 
 import json
+import logging
 import re
 import uuid
 from datetime import UTC, datetime
@@ -9,9 +10,12 @@ from snowflake.snowpark.exceptions import SnowparkSQLException
 
 import history
 import roles
+from app_database import app_object
 from names import qualified, quoted
 from responses import MISSING, NOT_ALLOWED, ProcedureError, attempt
 from spec import SPEC
+
+log = logging.getLogger("connector")
 
 
 def create(session, database):
@@ -93,6 +97,19 @@ def tables(session, database):
         }
         found.setdefault(row["RESOURCE"], []).append(entry)
     return found
+
+
+def count_rows(session, database):
+    """Stores the number of rows of each table for the views, by Snowflake's metadata. An error is only logged: the last numbers stay."""
+    counted, table = app_object(session, "STATE", "ROW_COUNT"), qualified(database, "STATE", "SNOWFEED_TABLE")
+    tables = qualified(database, "INFORMATION_SCHEMA", "TABLES")
+    try:
+        session.sql(
+            f'INSERT OVERWRITE INTO {counted} ("RESOURCE", "STREAM", "ROWS") SELECT t."RESOURCE", t."STREAM", i.ROW_COUNT FROM {table} t '
+            f"JOIN {tables} i ON i.TABLE_SCHEMA = 'PUBLIC_RAW' AND i.TABLE_NAME = t.\"NAME\" WHERE t.\"RESOURCE\" <> ''"
+        ).collect()
+    except SnowparkSQLException as error:
+        log.warning("the rows could not be counted: %s", error)
 
 
 ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}

@@ -6,6 +6,8 @@ The app's table INGESTION_JOB has a row for each container, from before its star
 from datetime import UTC, datetime, timedelta
 
 import destination
+import failed_starts
+import health
 import history
 import jobs
 import store
@@ -45,6 +47,7 @@ def run_schedule(session, configuration, schedule):
     """The body of a task: records finished containers, and starts the resources with this schedule."""
     busy = {name for job in record_ended_jobs(session, configuration) for name in job["resources"]}
     resources, failures = ConfiguredResources(session, configuration), failures_of(session)
+    health.record_facts(session, configuration, resources)
     due = [
         name
         for name in resources.enabled()
@@ -109,11 +112,23 @@ def launch(session, configuration, names, mode="incremental", every=False, allow
     rows.put(job, stored)
     try:
         jobs.start(session, configuration.destination_database, job, arguments)
-    except ProcedureError:
+    except ProcedureError as error:
         # After any other error the container may be running: `record_ended_jobs` finds out.
-        rows.remove(job)
+        record_failed_start(session, configuration, job, stored, error)
         raise
     return job
+
+
+def record_failed_start(session, configuration, job, stored, error):
+    """Records that a container could not be started: as its end, and as failed runs of the streams that it would have read."""
+    resources = ConfiguredResources(session, configuration)
+    by_resource = {name: stored.get("streams") or resources.streams_of(name) for name in stored["resources"]}
+    end = {"ended_at": now().isoformat(), "status": "NOT_STARTED", "code": error.code, "message": str(error)}
+    rows = store.job_store(session)
+    rows.put(job, {**stored, **end, "runs": [], "failed": sorted(by_resource), "failed_streams": by_resource})
+    forget_old(rows)
+    read = [(name, stream) for name, found in by_resource.items() for stream in found]
+    failed_starts.record(session, configuration.destination_database, read, stored["mode"], error)
 
 
 def record_ended_jobs(session, configuration):
@@ -136,6 +151,7 @@ def record_ended_jobs(session, configuration):
         ended = True
     if ended:
         destination.grant_new_objects(session, configuration.destination_database)
+        destination.count_rows(session, configuration.destination_database)
         # The first container of a new version may have changed the tables.
         views.refresh(session, configuration.destination_database)
         forget_old(rows)

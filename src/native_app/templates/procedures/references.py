@@ -23,26 +23,27 @@ def known():
     return references
 
 
-def bound(session):
-    """The bound references, by one statement that needs no warehouse."""
+def objects(session):
+    """The names of the bound objects, by reference, by one statement that needs no warehouse."""
     columns = ", ".join(f'SYSTEM$GET_ALL_REFERENCES(?, TRUE) AS "R{index}"' for index in range(len(known())))
     row = session.sql(f"SELECT {columns}", params=list(known())).collect()[0]
-    return [name for index, name in enumerate(known()) if is_bound(row[f"R{index}"])]
+    listed = {name: json.loads(row[f"R{index}"] or "[]") for index, name in enumerate(known())}
+    return {name: str(found[0].get("name") or found[0].get("alias") or "") for name, found in listed.items() if found}
 
 
-def describe(session, configuration):
-    """Every reference, for the page: that of external access with the hosts, and the settings that others depend on and that are missing."""
-    present = bound(session)
+def bound(session):
+    """The bound references."""
+    return list(objects(session))
+
+
+def describe(present, configuration):
+    """Every reference, for the page, given the bound ones: that of external access with the hosts, and the settings that others depend on
+    and that are missing."""
     described = {name: {"bound": name in present, "required": needed} for name, (needed, _) in known().items()}
     if EXTERNAL_ACCESS in described:
         found, missing = hosts.configured(configuration)
         described[EXTERNAL_ACCESS].update(hosts=found, missing_settings=missing)
     return described
-
-
-def is_bound(answer):
-    """Whether Snowflake lists an object for a reference; the answer is a JSON list."""
-    return bool(json.loads(answer or "[]"))
 
 
 def required(session):

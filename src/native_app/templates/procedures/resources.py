@@ -3,6 +3,7 @@
 from snowflake.snowpark.exceptions import SnowparkSQLException
 
 import destination
+import health
 import history
 import ingestion
 import jobs
@@ -96,7 +97,7 @@ def enable(session, given, selection):
         changes["streams"] = None
     with wrap_sql_errors("ENABLE_RESOURCE_ERROR", f"{resource.name} could not be enabled"):
         resource.save(**changes)
-        resource.apply_change(lambda: ingestion.reset_failures(session, resource.name))
+        resource.apply_change(lambda: begin_again(session, resource.name))
     notes = []
     paused = status.is_paused(session)
     if first and not paused and configuration.has_tasks():
@@ -105,6 +106,12 @@ def enable(session, given, selection):
     schedule = resource.stored.get("schedule") or configuration.schedule
     selected = streams.selected(resource.stored)
     return ok(message, resource=resource.name, schedule=schedule, streams=selected, notes=notes)
+
+
+def begin_again(session, name):
+    """Forgets the failures and the pause of a resource."""
+    ingestion.reset_failures(session, name)
+    health.record_paused(session, name, None, None)
 
 
 def start_first_run(session, resource):
@@ -122,7 +129,7 @@ def disable(session, given):
     resource.require_configured()
     with wrap_sql_errors("DISABLE_RESOURCE_ERROR", f"{resource.name} could not be disabled"):
         resource.save(enabled=False)
-        resource.apply_change(lambda: None)
+        resource.apply_change(lambda: health.record_paused(session, resource.name, health.user(session), health.now()))
     return ok("disabled; its data stays", resource=resource.name)
 
 
@@ -143,6 +150,7 @@ def delete(session, given, drop_data):
     resource = Resource(session, given)
     with wrap_sql_errors("DELETE_RESOURCE_ERROR", f"{resource.name} could not be deleted"):
         resource.remove()
+        health.record_paused(session, resource.name, None, None)
         resource.apply_change(lambda: delete_data(resource, drop_data))
     return ok("deleted, with its data" if drop_data else "deleted; its data stays", resource=resource.name)
 

@@ -23,6 +23,8 @@ SPEC = {
     "default_schedule": "<<schedule>>",
     # A regular expression for the tokens of well-known services.
     "token_pattern": "<<token_pattern>>",
+    # How often a run that finds nothing new is recorded, in seconds.
+    "heartbeat": "<<heartbeat>>",
     # The shortest interval of a schedule, in seconds.
     "shortest_schedule": "<<shortest_schedule>>",
     # Whether the app runs the connector itself, in a container.

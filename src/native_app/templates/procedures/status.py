@@ -2,17 +2,24 @@
 
 import logging
 import re
+from datetime import UTC, datetime
+from decimal import Decimal
 
 from snowflake.snowpark.exceptions import SnowparkSQLException
 
 import app_database
 import destination
+import error_texts
+import health
 import history
 import ingestion
 import names
+import overviews
 import pool
 import references
 import settings
+import setup_steps
+import starting
 import store
 import streams
 import tasks
@@ -45,8 +52,9 @@ def current(session):
 
 
 def set_status(session, status):
-    """Stores the status."""
-    store.app_store(session).put("status", {"status": status})
+    """Stores the status, with who has paused and when."""
+    paused = {"by": health.user(session), "at": health.now()} if status == PAUSED else {}
+    store.app_store(session).put("status", {"status": status, **paused})
 
 
 def is_paused(session):
@@ -76,6 +84,7 @@ def sync_tasks(session, configuration):
     """Synchronizes the tasks: one per schedule in use, suspended while the connector is paused. Drops all others, also those that an
     earlier version created per resource. Returns notes of skipped resources."""
     resources = ConfiguredResources(session, configuration)
+    health.record_facts(session, configuration, resources)
     found, runs = tasks.states(session), not is_paused(session)
     in_use = schedules_in_use(configuration, resources)
     for schedule in in_use:
@@ -148,8 +157,8 @@ def status_error(code, what, error):
     return ProcedureError(code, f"{what}: {error_text(error)}")
 
 
-def report(session):
-    """The status report for the page."""
+def report(session, with_resources=True):
+    """The status report: with each resource, or else with the health of the connector, for which the number of resources does not matter."""
     answer = {
         "name": SPEC["name"],
         "title": SPEC["title"],
@@ -179,31 +188,95 @@ def report(session):
         configuration = settings.load(session)
     except ProcedureError:
         configuration = None
-    answer["references"] = references.describe(session, configuration)
+    bound = references.objects(session)
+    answer["references"] = references.describe(list(bound), configuration)
     if configuration is None:
-        return ok("not configured yet", **answer)
+        found = {} if with_resources else health_report(session, None, bound, None)
+        return ok("not configured yet", **answer, **found)
     answer["configuration"] = vars(configuration)
     connected = store.app_store(session).get("connection") is not None
     answer["configuration_status"] = "CONNECTED" if connected else "CONFIGURED"
+    found = {}
     try:
         jobs = ingestion.record_ended_jobs(session, configuration) if configuration.has_tasks() else []
-        progress = Progress(session, configuration.destination_database)
-        answer["resources"], answer["skipped"] = resource_reports(session, configuration, jobs, progress)
-        answer["runs_have_streams"] = progress.has_streams
+        configured = ConfiguredResources(session, configuration)
+        answer["skipped"] = configured.skipped()
+        if with_resources:
+            progress = Progress(session, configuration.destination_database)
+            answer["resources"] = resource_reports(session, configured, jobs, progress)
+            answer["runs_have_streams"] = progress.has_streams
         views.refresh(session, configuration.destination_database)
+        if not with_resources:
+            found = health_report(session, configuration, bound, configured)
     except (SnowparkSQLException, ProcedureError) as error:
-        return ok(f"the destination cannot be read: {error_text(error)}", problem="DESTINATION_UNREADABLE", **answer)
-    return ok(answer["status"].lower(), **answer)
+        found = {} if with_resources else unreadable(error)
+        message = f"the destination cannot be read: {error_text(error)}"
+        return ok(message, problem="DESTINATION_UNREADABLE", **answer, **found)
+    return ok(answer["status"].lower(), **answer, **found)
 
 
-def viewer_report(session):
+def health_report(session, configuration, bound, configured):
+    """The health of the connector, as the views show it, with what the tasks and the checklist say."""
+    if configured is None:
+        views.create_unconfigured(session)
+    else:
+        health.record_facts(session, configuration, configured)
+    has_tasks = configuration is not None and configuration.has_tasks()
+    schedules = schedules_in_use(configuration, configured) if has_tasks else []
+    found = starting.Starting(session, schedules, current(session) == STARTED)
+    health.block(session, found.cause)
+    enabled = len(configured.enabled()) if configured else 0
+    cause = found.cause or {}
+    listed = setup_steps.steps(session, configuration, bound, enabled, cause.get("code"))
+    setup_steps.record(session, listed)
+    suspended = found.suspended() or {}
+    return {
+        **overview(session),
+        "CAUSE_DETAIL": cause.get("cause"),
+        "TASK_STATE": found.state(),
+        "TASK_SUSPENDED_AT": starting.text_of(suspended.get("suspended_at")),
+        "TASK_SUSPENDED_REASON": suspended.get("reason"),
+        "FAILED_STARTS": found.failed_starts(),
+        "TITLE": SPEC["title"],
+        "VERSION": SPEC["version"],
+        "SETUP": listed,
+    }
+
+
+def overview(session):
+    """The view of the connector's health. Times are texts in UTC."""
+    row = session.sql(f"SELECT * FROM {app_database.app_object(session, 'VIEWS', 'CONNECTOR_OVERVIEW')}").collect()[0].as_dict()
+    return {name: float(value) if isinstance(value, Decimal) else plain(value) for name, value in row.items()}
+
+
+def plain(value):
+    """A value of a view in JSON."""
+    return starting.text_of(value) if isinstance(value, datetime) else value
+
+
+def unreadable(error):
+    """The health of a connector whose destination cannot be read, and with it the views: a fixed answer, because nothing can be computed."""
+    code, at = "DESTINATION_UNREADABLE", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+    texts = {"CAUSE_CODE": code, "CAUSE": error_texts.title(code), "HELP": error_texts.next_step(code), "CAUSE_DETAIL": error_text(error)}
+    known = {"HEALTH": "failing", "HEALTH_RANK": 1, **texts, "AS_OF": at, "TITLE": SPEC["title"], "VERSION": SPEC["version"]}
+    missing = {name: None for name in (*overviews.COLUMNS["CONNECTOR_OVERVIEW"], *OF_TASKS)}
+    return {**missing, **known, "SETUP": []}
+
+
+# What the tasks say.
+OF_TASKS = ("TASK_STATE", "TASK_SUSPENDED_AT", "TASK_SUSPENDED_REASON", "FAILED_STARTS")
+
+
+def viewer_report(session, with_resources=True):
     """The status report for viewers: without settings, and without messages, which may mention settings."""
-    full = report(session)
+    full = report(session, with_resources)
     answer = {name: full[name] for name in OF_CONNECTOR}
     answer["problem"] = full.get("problem")
     answer["scheduler_problem"] = (full["scheduler_problem"] or {}).get("response_code")
     answer["runs"] = app_database.app_object(session, "VIEWS", "CONNECTOR_STATS")
     answer["resources"] = [seen_by_viewers(resource) for resource in full["resources"]]
+    if not with_resources:
+        answer |= {name: full[name] for name in (*overviews.COLUMNS["CONNECTOR_OVERVIEW"], *OF_TASKS, "TITLE", "VERSION")}
     return ok(answer["status"].lower(), **answer)
 
 
@@ -254,9 +327,8 @@ def kind_of(error):
     return {"kind": kind if isinstance(kind, str) and re.fullmatch("[a-z_]{1,40}", kind) else "unknown"}
 
 
-def resource_reports(session, configuration, jobs, progress):
-    """The status of each configured resource and of those whose data was kept, and the skipped resources."""
-    configured = ConfiguredResources(session, configuration)
+def resource_reports(session, configured, jobs, progress):
+    """The status of each configured resource and of those whose data was kept."""
     found = {task: {key: one[key] for key in ("state", "reason")} for task, one in tasks.states(session).items()}
     running = {name: job["state"] for job in jobs for name in job["resources"]}
     newest, failures = ingestion.newest_jobs(session), ingestion.failures_of(session)
@@ -288,7 +360,7 @@ def resource_reports(session, configuration, jobs, progress):
                 "tables": progress.tables_of(name, reads),
             }
         )
-    return entries, configured.skipped()
+    return entries
 
 
 class Progress:

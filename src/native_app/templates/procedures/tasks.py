@@ -85,13 +85,14 @@ def drop(session, task):
 
 
 def states(session):
-    """Every task by name: its state (`started` or `suspended`), the reason of its last suspension, and its comment."""
+    """Every task by name: its state (`started` or `suspended`), the reason and the time of its last suspension, and its comment."""
     found = {}
     for row in session.sql(f"SHOW TASKS IN SCHEMA {app_database.app_object(session, 'TASKS')}").collect():
         row = row.as_dict()
         found[row["name"]] = {
             "state": row["state"],
             "reason": row.get("last_suspended_reason"),
+            "suspended_at": row.get("last_suspended_on"),
             "comment": row.get("comment"),
         }
     return found

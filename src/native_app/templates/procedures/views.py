@@ -7,6 +7,7 @@ import logging
 from snowflake.snowpark.exceptions import SnowparkSQLException
 
 import history
+import overviews
 import roles
 import store
 import streams
@@ -18,16 +19,34 @@ log = logging.getLogger("connector")
 # Views with settings, or with messages that may mention them.
 FOR_ADMINISTRATORS = ("CONNECTOR_CONFIGURATION", "CONNECTOR_ERRORS")
 
+# Views that only other views read.
+INTERNAL = (overviews.FACTS,)
+
 
 def create(session, database):
     """Creates the views, and grants them to the application roles."""
     views = definitions(session, database, history.has_streams(session, database))
+    create_each(session, views)
+    store.app_store(session).put("views", {"digest": digest(views)})
+
+
+def create_unconfigured(session):
+    """Creates the views of health for a connector without a destination, unless they are there."""
+    views = overviews.unconfigured()
+    if store.app_store(session).get("views") != {"digest": digest(views)}:
+        create_each(session, views)
+        store.app_store(session).put("views", {"digest": digest(views)})
+
+
+def create_each(session, views):
+    """Creates views, given by name, and grants them to the application roles."""
     for name, select in views.items():
         view = app_object(session, "VIEWS", name)
         session.sql(f"CREATE OR REPLACE VIEW {view} AS {select}").collect()
+        if name in INTERNAL:
+            continue
         for role in (roles.ADMIN,) if name in FOR_ADMINISTRATORS else (roles.ADMIN, roles.VIEWER):
             session.sql(f"GRANT SELECT ON VIEW {view} TO APPLICATION ROLE {role}").collect()
-    store.app_store(session).put("views", {"digest": digest(views)})
 
 
 def refresh(session, database):
@@ -76,10 +95,7 @@ def definitions(session, database, has_streams):
             f'"WAITED_SECONDS", "TOTAL_MS" / 1000 AS "DURATION_SECONDS", ({changed}) * 1000 / NULLIF("TOTAL_MS", 0) AS '
             f'"ROWS_PER_SECOND", TRY_PARSE_JSON("DOCUMENT"):error:kind::VARCHAR AS "ERROR_KIND" FROM {run}'
         ),
-        "CONNECTOR_ERRORS": (
-            f'SELECT "ID", "RESOURCE", {stream} AS "STREAM", "STATUS", "STARTED_AT", "ERROR" FROM {run} '
-            'WHERE "ERROR" IS NOT NULL'
-        ),
+        **overviews.definitions(session, database, has_streams),
         "AGGREGATED_CONNECTOR_STATS": (
             f'SELECT DATE_TRUNC(\'HOUR\', "STARTED_AT") AS "RUN_HOUR", "RESOURCE", {stream} AS "STREAM", COUNT(*) AS "RUNS", '
             f'SUM(CASE WHEN "STATUS" = \'failed\' THEN 1 ELSE 0 END) AS "FAILED_RUNS", SUM({changed}) AS "UPDATED_ROWS", '
