@@ -24,9 +24,9 @@ STEPS = {
 
 def show(status):
     """Shows it, and returns whether there is anything."""
-    steps = way_out(status)
-    if not steps and not status.cause_code and not status.problem:
+    if not is_blocked(status):
         return False
+    steps = way_out(status)
     with compat.card(key="blocked"):
         st.error(f"**{title(status)}** {story(status)}", **({"icon": ":material/error:"} if compat.HAS_ICONS else {}))
         if status.controls:
@@ -37,6 +37,12 @@ def show(status):
             with compat.fold("What Snowflake said"):
                 st.code(texts.plain(said), language=None)
     return True
+
+
+def is_blocked(status):
+    """Whether nothing can run. The codes of what keeps everything from starting are in capitals; those of a run's error are not."""
+    lost = (status.task_state or "").lower() in ("suspended", "missing") and status.status == "STARTED"
+    return lost or bool(status.problem) or (status.cause_code or "").isupper()
 
 
 def is_suspended(status):

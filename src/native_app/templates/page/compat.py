@@ -25,6 +25,8 @@ HAS_ROWS = "horizontal" in parameters("container")
 # Without a callback on its close button, a dialog would open again with the next click.
 HAS_DIALOGS = "on_dismiss" in parameters("dialog")
 FILLS = {} if HAS_ROWS else {"use_container_width": True}
+HAS_CHIPS = hasattr(getattr(st, "column_config", None), "MultiselectColumn")
+HAS_BARS = "color" in inspect.signature(getattr(getattr(st, "column_config", None), "BarChartColumn", len)).parameters
 HAS_CELLS = tuple(map(int, st.__version__.split(".")[:2])) >= (1, 49)
 
 
@@ -227,6 +229,15 @@ def table(frame, columns=None, key=None, selects=False, **options):
         return None
     picked = [row for row, _ in found["selection"]["cells"]] if HAS_CELLS else found["selection"]["rows"]
     return picked[0] if picked else None
+
+
+def written(frame, formats):
+    """A table whose columns are written by these functions. Its values stay as they are, so that it is sorted by value; where empty cells
+    have no placeholder, the texts replace them."""
+    formats = {name: one for name, one in formats.items() if name in frame}
+    if "placeholder" in parameters("dataframe"):
+        return frame.style.format(formats, na_rep="–")
+    return frame.assign(**{name: frame[name].map(one) for name, one in formats.items()}).fillna("–")
 
 
 def chart(made, alt):

@@ -97,7 +97,7 @@ def frame(status, rows):
     made = pandas.DataFrame(lines)
     for column in ("Last success", "Due"):
         made[column] = pandas.to_datetime(made[column])
-    return made if any(of_week(row) for row in rows) else made.drop(columns="7 days")
+    return made if compat.HAS_BARS and any(of_week(row) for row in rows) else made.drop(columns="7 days")
 
 
 def of_week(row):
@@ -134,9 +134,9 @@ def styled(status, made):
         "Rows": formats.number,
         "24 h": formats.signed,
     }
-    if not hasattr(st, "column_config") or compat.column("MultiselectColumn", "Health") is None:
+    if not compat.HAS_CHIPS:
         made = made.assign(Health=made["Health"].map(lambda one: one[0]))
-    return made.style.format({name: one for name, one in written.items() if name in made}, na_rep=formats.NOTHING)
+    return compat.written(made, written)
 
 
 def columns(status, rows):

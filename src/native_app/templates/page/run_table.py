@@ -99,11 +99,11 @@ def table(status, runs, has_resource, key=None, selects=False):
     made = pandas.DataFrame(lines)
     numbers = ("Inserted", "Updated", "Deleted", "Requests")
     outcome = resource_table.chips("Outcome", [(one.signed, one.chip) for one in words.OUTCOMES.values()])
-    if outcome is None or compat.column("MultiselectColumn", "Outcome") is None or not hasattr(st, "column_config"):
+    if not compat.HAS_CHIPS:
         made["Outcome"] = made["Outcome"].map(lambda one: one[0])
     shown = {name: compat.column("NumberColumn", name, width="small") for name in numbers}
     shown |= {"Outcome": outcome, "What happened": compat.column("TextColumn", "What happened", width="large")}
-    styled = made.style.format({name: formats.number for name in numbers}, na_rep=formats.NOTHING)
+    styled = compat.written(made, {name: formats.number for name in numbers})
     return compat.table(styled, shown, key=key, selects=selects, height=resource_table.height(min(len(made), VISIBLE)))
 
 

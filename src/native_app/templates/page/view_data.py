@@ -1,6 +1,7 @@
 """The data of one stream of one resource: the SQL that reads it, its newest rows, and the grants for readers."""
 
 import json
+import re
 
 import pandas
 import streamlit as st
@@ -107,9 +108,17 @@ def not_yet(status, name, stream):
 
 
 def columns_of(view):
-    """The names and types of a view's columns, without those of the raw document."""
-    rows = data.select(f"DESCRIBE VIEW {view}")
-    return {row["name"]: str(row["type"]).upper() for row in rows if row["name"] != "RAW"}
+    """The names and types of a view's columns, without that of the raw document."""
+    database, schema, name = (part.replace('""', '"') for part in re.findall(r'"((?:[^"]|"")+)"', view))
+    rows = data.select(
+        f'SELECT "COLUMN_NAME", "DATA_TYPE", "NUMERIC_SCALE" FROM {data.quoted(database)}."INFORMATION_SCHEMA"."COLUMNS" '
+        'WHERE "TABLE_SCHEMA" = ? AND "TABLE_NAME" = ? ORDER BY "ORDINAL_POSITION"',
+        schema,
+        name,
+    )
+    kinds = {row["COLUMN_NAME"]: str(row["DATA_TYPE"]).upper() for row in rows if row["COLUMN_NAME"] != "RAW"}
+    whole = {row["COLUMN_NAME"] for row in rows if row["NUMERIC_SCALE"] == 0}
+    return {name: "WHOLE" if name in whole and kind == "NUMBER" else kind for name, kind in kinds.items()}
 
 
 def newest_by(columns):
@@ -193,12 +202,12 @@ def rows(status, stream, columns):
     for name, kind in shown.items():
         if kind.startswith("ARRAY") and hasattr(st, "column_config"):
             frame[name] = frame[name].map(of_array)
-        elif kind.startswith(("NUMBER", "FLOAT", "BOOLEAN", "TIMESTAMP", "DATE")):
+        elif kind.startswith(("WHOLE", "NUMBER", "FLOAT", "BOOLEAN", "TIMESTAMP", "DATE")):
             continue
         else:
             frame[name] = frame[name].map(lambda value: None if value is None else texts.plain(value))
     configured = {name: column(name, kind) for name, kind in shown.items()}
-    compat.table(frame.style.format(na_rep=formats.NOTHING, precision=2) if not len(frame) else frame, configured, key="data_table", placeholder=formats.NOTHING)
+    compat.table(compat.written(frame, {}) if "placeholder" not in compat.parameters("dataframe") else frame, configured, key="data_table")
 
 
 def column(name, kind):
@@ -207,10 +216,8 @@ def column(name, kind):
         return compat.column("ListColumn", name)
     if kind.startswith("TIMESTAMP"):
         return compat.column("DatetimeColumn", name, format="YYYY-MM-DD HH:mm")
-    if kind.startswith("NUMBER"):
-        # An identifier or a number of an issue reads badly with separators.
-        return compat.column("NumberColumn", name, format="%d" if kind.endswith(("(38,0)", "(38, 0)", ",0)")) else None)
-    return None
+    # An identifier or a number of an issue reads badly with separators.
+    return compat.column("NumberColumn", name, format="%d") if kind == "WHOLE" else None
 
 
 def of_array(value):

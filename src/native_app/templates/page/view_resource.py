@@ -180,9 +180,9 @@ def table_of_streams(status, streams):
     for column in times:
         made[column] = pandas.to_datetime(made[column])
     health = resource_table.health_column()
-    if health is None or not hasattr(st, "column_config"):
+    if not compat.HAS_CHIPS:
         made["Health"] = made["Health"].map(lambda one: one[0])
-    styled = made.style.format({**{name: clock.ago for name in times}, "Rows": formats.number}, na_rep=formats.NOTHING)
+    styled = compat.written(made, {**{name: clock.ago for name in times}, "Rows": formats.number})
     shown = {name: compat.column("DatetimeColumn", name, width="small") for name in times}
     shown |= {"Health": health, "Rows": compat.column("NumberColumn", "Rows", width="small"), "Table": compat.column("TextColumn", "Table", width="large")}
     compat.table(styled, shown, key="streams", height=resource_table.height(len(made)))

@@ -151,7 +151,7 @@ def checklist(status, steps):
 
 def done_step(status, number, step):
     """A step that is done, in one line, with Change."""
-    left, right = compat.split([8, 1])
+    left, right = compat.split([4, 1])
     value = value_of(status, step)
     with left:
         st.markdown(f"{view_settings.tick()} **{texts.escaped(titles(status)[step['step']])}** {value}")

@@ -493,6 +493,8 @@ SPEC = {
     "default_schedule": "30m",
     # A regular expression for the tokens of well-known services.
     "token_pattern": "(^|[^A-Za-z0-9])(gh[oprsu]_[A-Za-z0-9]{8}|github_pat_[A-Za-z0-9_]{8}|glpat-[A-Za-z0-9_-]{8}|xox[abeprs]-[A-Za-z0-9-]{8}|sk-[A-Za-z0-9_-]{16}|[sr]k_(live|test)_[A-Za-z0-9]{8}|(AKIA|ASIA)[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{30}|eyJ[A-Za-z0-9_-]{8,}\\.[A-Za-z0-9_-]{8}|npm_[A-Za-z0-9]{30}|pypi-[A-Za-z0-9_-]{16}|hf_[A-Za-z0-9]{16}|-----BEGIN [A-Z ]*PRIVATE KEY)",
+    # How often a run that finds nothing new is recorded, in seconds.
+    "heartbeat": 86400,
     # The shortest interval of a schedule, in seconds.
     "shortest_schedule": 60,
     # Whether the app runs the connector itself, in a container.
