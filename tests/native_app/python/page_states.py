@@ -32,11 +32,9 @@ def now():
     return datetime.datetime.now(datetime.UTC)
 
 
-def literal(value):
-    """A value in SQL."""
-    if value is None:
-        return "NULL"
-    return str(value) if isinstance(value, int) else "'" + str(value).replace("\\", "\\\\").replace("'", "''") + "'"
+def kind_of(values):
+    """The type of a column in SQL."""
+    return "NUMBER(38, 0)" if all(isinstance(value, int) for value in values) else "VARCHAR"
 
 
 class State:
@@ -71,16 +69,15 @@ class State:
         self.app.ok("provision_connector", {})
 
     def insert(self, table, rows, of_json=None):
-        """Inserts rows given by column; the column `of_json` is the parsed document."""
-        for first in range(0, len(rows), 500):
-            part = rows[first : first + 500]
-            names = list(part[0])
-            selects = [
-                "SELECT " + ", ".join(literal(row[name]) for name in names) + (f", PARSE_JSON({literal(row['DOCUMENT'])})" if of_json else "")
-                for row in part
-            ]
-            columns = ", ".join(map(quoted, [*names, *([of_json] if of_json else [])]))
-            self.app.real.sql(f"INSERT INTO {table} ({columns}) {' UNION ALL '.join(selects)}").collect()
+        """Inserts rows given by column, in one statement with one value; the column `of_json` is the parsed document."""
+        names = list(rows[0])
+        kinds = {name: kind_of(row[name] for row in rows) for name in names}
+        # Without a type the document would be read as what it holds.
+        found = [f"GET(f.\"VALUE\", '{name}')::{kinds[name]}" for name in names]
+        columns = ", ".join(map(quoted, [*names, *([of_json] if of_json else [])]))
+        parsed = [f"PARSE_JSON(GET(f.\"VALUE\", 'DOCUMENT')::VARCHAR)"] if of_json else []
+        text = f"INSERT INTO {table} ({columns}) SELECT {', '.join(found + parsed)} FROM TABLE(FLATTEN(input => PARSE_JSON(?))) f"
+        self.app.real.sql(text, params=[json.dumps(rows)]).collect()
 
     def run(self, resource, minutes, stream="issues", status="complete", changed=0, error=None, **details):
         """Records a run that began some minutes ago."""
@@ -121,7 +118,7 @@ class State:
             self.insert(f'{own}."ROW_COUNT"', self.rows)
         return self
 
-    def day(self, resource, streams=FIVE, hours=24, until=0.2, every=60, failing=(), since=0, error=DENIED, joint=True):
+    def day(self, resource, streams=FIVE, hours=24, until=0.2, every=30, failing=(), since=0, error=DENIED, joint=True):
         """A day of runs: some change rows, and those of the `failing` streams have failed for `since` hours."""
         minutes = hours * 60
         self.rows += [{"RESOURCE": resource, "STREAM": stream, "ROWS": self.random.randint(20, 9000)} for stream in streams]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import engine
 import paths
 import texts
-from test_page import configure, page  # noqa: F401
+from shown import loaded, page, ready  # noqa: F401
 
 HOSTILE = [
     "https://evil.example/x",

@@ -64,7 +64,7 @@ def title(status):
     clock = status.clock
     if is_suspended(status):
         return texts.escaped(f"Nothing has run for {clock.age(status.since or status.task_suspended_at)}.")
-    return errors.words(status, status.cause_code or status.problem, status.cause).title
+    return errors.words(status, status.cause_code or status.problem, status.cause).title + "."
 
 
 def story(status):

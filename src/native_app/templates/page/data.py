@@ -128,10 +128,8 @@ class Status:
         return sum(step.get("state") not in ("done", "optional") for step in self.steps())
 
     def is_set_up(self):
-        """Whether set-up is complete. Viewers are told only the health."""
-        if self.setup is None:
-            return str(self.health).lower().replace("_", " ") != "not configured"
-        return self.steps_left() == 0
+        """Whether set-up was completed. A step that needs somebody again does not undo it: then the overview says so."""
+        return str(self.health).lower().replace("_", " ") != "not configured"
 
     @property
     def resources_count(self):

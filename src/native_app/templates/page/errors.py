@@ -164,10 +164,10 @@ def known(code):
 
 
 def words(status, code, title=None, help=None):
-    """The words for an error: those that the views give, or else the page's own. The texts are escaped."""
+    """The words for an error: those that the views give, or else the page's own. The texts are escaped; the title has no full stop."""
     own = known(code) or Text("It fails." if title is None else "", "", ("open",))
     return Text(
-        texts.sentence(title) if title else filled(status, own.title),
+        texts.escaped(texts.first_capital(title.rstrip("."))) if title else filled(status, own.title).rstrip("."),
         texts.sentence(help) if help else filled(status, own.help),
         own.actions,
     )

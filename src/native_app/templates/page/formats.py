@@ -63,7 +63,9 @@ def signed(value):
 
 def megabytes(count):
     """A size in MB."""
-    return NOTHING if count is None or count != count else f"{float(count) / 1e6:,.1f} MB"
+    if count is None or count != count:
+        return NOTHING
+    return "< 0.1 MB" if 0 < count < 100_000 else f"{float(count) / 1e6:,.1f} MB"
 
 
 def credits(value, is_estimated=False):
@@ -108,6 +110,8 @@ class Clock:
         seconds = self.seconds_since(value)
         if seconds is None:
             return NOTHING
+        if -1 < seconds < 60:
+            return "now"
         return f"in {span(-seconds)}" if seconds <= 0 else f"{span(seconds)} overdue"
 
     def at(self, value):

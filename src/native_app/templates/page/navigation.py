@@ -16,6 +16,8 @@ def addressed(views):
 
 def choose(views):
     """Shows the views, and returns the open one."""
+    if st.session_state.get("next_view") in views:
+        go(st.session_state.pop("next_view"))
     if "view" not in st.session_state:
         st.session_state["view"] = addressed(views) or views[0]
         if compat.parameter("resource"):
@@ -40,6 +42,11 @@ def go(view, resource=None, **choices):
         st.session_state["resource"] = resource
     for key, value in choices.items():
         st.session_state[key] = value
+
+
+def after_this(view):
+    """Opens a view when the page runs next, after an action: the choice that is on the page cannot be changed any more."""
+    st.session_state["next_view"] = view
 
 
 def button(label, key, view, resource=None, icon=None, choices=None, **options):

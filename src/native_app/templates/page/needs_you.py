@@ -49,7 +49,7 @@ def card(status, rows, number, is_primary):
     with compat.card():
         left, right = compat.split([5, 3], left=TEXT)
         with left:
-            st.markdown(f"{words.health('failing').as_badge()} **{text.title.removesuffix('.')}**")
+            st.markdown(f"{words.health('failing').as_badge()} **{text.title}**")
             st.caption(" · ".join(part for part in (where(status, rows), since(status, rows)) if part))
             if text.help:
                 st.markdown(text.help)

@@ -7,6 +7,7 @@ import actions
 import compat
 import data
 import formats
+import navigation
 import schedule_choice
 import texts
 
@@ -127,5 +128,8 @@ def enable(status, slot, names, streams, schedule):
         compat.close_dialog()
         what = done[0] if len(done) == 1 else formats.count(len(done), status.kind, status.kinds)
         wait = "its first run starts after the connector is resumed" if status.status == "PAUSED" else "rows appear in about 1 min"
-        answers[slot] = {"response_code": "OK", "message": f"{what} enabled; {wait}", "notes": notes, "at": None}
+        # The answer stands where more can be added: set-up ends here.
+        answers["add"] = {"response_code": "OK", "message": f"Loading {what}; {wait}", "notes": notes, "at": None}
+        if slot != "add":
+            navigation.after_this(navigation.OVERVIEW)
     compat.rerun()

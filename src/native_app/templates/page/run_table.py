@@ -158,7 +158,7 @@ def details(status, run):
             if row["OUTCOME"] in words.BAD:
                 text = errors.words(status, row["CODE"], None, row["HELP"])
                 where = f"{texts.escaped(row['STREAM'])}: " if texts.needs_name(status, row["STREAM"]) else ""
-                st.markdown(f"{where}**{text.title.removesuffix('.')}.** {text.help}")
+                st.markdown(f"{where}**{text.title}.** {text.help}")
         streams = pandas.DataFrame(
             [
                 {

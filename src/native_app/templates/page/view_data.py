@@ -12,6 +12,8 @@ import data
 import formats
 import grants
 import queries
+import resource_table
+import run_table
 import texts
 import view_overview
 import words
@@ -128,7 +130,7 @@ def newest_by(columns):
 
 def statement(view, columns):
     """The SQL that a user would write."""
-    lines = [f"SELECT * FROM {view}"]
+    lines = [f"SELECT * FROM {readable(view)}"]
     if "DELETED_AT" in columns:
         lines.append("WHERE DELETED_AT IS NULL")
     if newest_by(columns):
@@ -157,9 +159,14 @@ def head(status, stream, columns):
     return as_documents
 
 
+def readable(name):
+    """A qualified name without the quotes that it does not need."""
+    return re.sub(r'"([A-Z_][A-Z0-9_]*)"', r"\1", name)
+
+
 def documents_statement(raw):
     """The SQL that reads documents."""
-    return f"SELECT KEY, RAW FROM {raw}\nWHERE DELETED_AT IS NULL\nORDER BY CHANGED_AT DESC;"
+    return f"SELECT KEY, RAW FROM {readable(raw)}\nWHERE DELETED_AT IS NULL\nORDER BY CHANGED_AT DESC;"
 
 
 def how_many(key):
@@ -193,9 +200,8 @@ def rows(status, stream, columns):
     fits = rows_that_fit(sizes)
     with left:
         total = sum(sizes[:fits])
-        was = "row" if fits == 1 else f"{fits:,} rows"
-        changed = " changed last" if newest_by(columns) else ""
-        text = f"The {was}{changed}, of {formats.number(stream['ROWS_TOTAL'])} · {formats.megabytes(total)}."
+        changed = ", those changed last" if newest_by(columns) else ""
+        text = f"{fits:,} of {formats.count(stream['ROWS_TOTAL'], 'row')}{changed} · {formats.megabytes(total)}."
         st.caption(texts.escaped(f"{text} Texts longer than {MAX_CELL:,} characters are cut here, not in the table."))
     omitted(fits, len(found))
     frame = pandas.DataFrame(found[:fits], columns=list(shown))
@@ -207,7 +213,8 @@ def rows(status, stream, columns):
         else:
             frame[name] = frame[name].map(lambda value: None if value is None else texts.plain(value))
     configured = {name: column(name, kind) for name, kind in shown.items()}
-    compat.table(compat.written(frame, {}) if "placeholder" not in compat.parameters("dataframe") else frame, configured, key="data_table")
+    made = frame if "placeholder" in compat.parameters("dataframe") else compat.written(frame, {})
+    compat.table(made, configured, key="data_table", height=resource_table.height(min(len(frame), run_table.VISIBLE)))
 
 
 def column(name, kind):
@@ -257,7 +264,7 @@ def documents(status, stream):
     )
     fits = rows_that_fit([len(row["DOCUMENT"] or "") for row in found])
     with left:
-        st.caption(texts.escaped(f"The {formats.count(fits, 'document')} changed last, of {formats.number(stream['ROWS_TOTAL'])}."))
+        st.caption(texts.escaped(f"{fits:,} of {formats.count(stream['ROWS_TOTAL'], 'document')}, those changed last."))
     omitted(fits, len(found))
     for index, row in enumerate(found[:fits]):
         with st.expander(texts.escaped(row["KEY"]), expanded=index == 0):

@@ -54,13 +54,10 @@ def head(status, row, streams):
 def problem(status, row, streams, problems):
     """What is the matter, and what to do."""
     word = words.health(row["HEALTH"])
-    clock = status.clock
     if word.name in ("healthy", "never run"):
         return
     if not problems:
         text = resource_table.what_to_do(status, row)
-        if word.name == "late" and row["NEXT_DUE_AT"] is not None:
-            text = f"Due {clock.age(row['NEXT_DUE_AT'])} ago. {text}"
         if text:
             with compat.card():
                 st.markdown(f"{word.as_badge()} {texts.sentence(text)}")
@@ -75,7 +72,7 @@ def cause(status, row, streams, rows, number):
     first, clock = rows[0], status.clock
     text = errors.words(status, first["CODE"], first["TITLE"], first["HELP"])
     with compat.card():
-        st.markdown(f"{words.health(row['HEALTH']).as_badge()} **{text.title.removesuffix('.')}**")
+        st.markdown(f"{words.health(row['HEALTH']).as_badge()} **{text.title}**")
         named = [one["STREAM"] for one in rows if one["STREAM"]]
         parts = [f"{'stream' if len(named) == 1 else 'streams'} {', '.join(named)}"] if named and len(status.streams or []) > 1 else []
         if first["SINCE"] is not None:

@@ -4,6 +4,7 @@ import streamlit as st
 
 import actions
 import compat
+import errors
 import formats
 import forms
 import grants
@@ -88,6 +89,9 @@ def steps_of(status):
                 step.update(state="now", problem=f"{' and '.join(missing)}: not granted yet." if step["state"] == "done" else None)
             elif step["state"] != "done":
                 step.update(state="done", problem=None)
+        if step["step"] == SIGN_IN and step["state"] == "optional" and not status.settings and not st.session_state.get("without_secret"):
+            # Signing in is possible but not needed: ask once, before anything is stored.
+            step["state"] = "later" if seen_open else "now"
         if step["state"] in OPEN:
             if seen_open and step["state"] == "now":
                 step["state"] = "later"
@@ -167,8 +171,14 @@ def change(step):
 def value_of(status, step):
     """What a step that is done says."""
     value = step.get("value")
-    if step["step"] == RESOURCES and not value:
-        value = formats.count(status.resources_count, status.kind, status.kinds)
+    if step["step"] == RESOURCES:
+        value = formats.count(status.resources_count or value, status.kind, status.kinds)
+    if step["step"] == TEST and value:
+        value = "passed"
+    if step["step"] == ACCESS and value and access_of(status).get("hosts"):
+        value = f"{value} → {', '.join(access_of(status)['hosts'])}"
+    if step["step"] == PRIVILEGES and value:
+        value = f"compute pool {value}" if value.isupper() else value
     if step["state"] == "optional" and not value:
         value = "optional, not given"
     if not value:
@@ -188,7 +198,8 @@ def later_step(status, number, step):
 def open_step(status, number, step):
     """The step to do now, with its controls."""
     name, title = step["step"], texts.escaped(titles(status)[step["step"]])
-    is_problem = step["state"] == "problem" or step.get("problem")
+    # What was given once and is gone needs somebody again.
+    is_problem = step["state"] == "problem" or step.get("problem") or (step["state"] in OPEN and status.is_set_up())
     if compat.HAS_BADGES:
         sign = view_settings.cross() if is_problem else f":blue[{compat.icon('arrow_circle_right')}]"
         mark = "" if step["state"] == "done" else " :red-badge[Needs you again]" if is_problem else " :blue-badge[Do this now]"
@@ -196,7 +207,8 @@ def open_step(status, number, step):
     else:
         st.markdown(f"**{number} · {title}** {'' if step['state'] == 'done' else '(do this now)'}")
     if step.get("problem"):
-        st.markdown(texts.sentence(step["problem"]))
+        known = errors.known(step["problem"])
+        st.markdown(errors.filled(status, f"{known.title} {known.help}") if known else texts.sentence(step["problem"]))
     st.markdown(texts.escaped(reasons(status)[name]))
     CONTROLS[name](status, step)
     if step["state"] == "done":
@@ -256,10 +268,7 @@ def sign_in(status, step):
     if picked["help"]:
         st.markdown(texts.escaped(picked["help"]))
     if not picked["secrets"]:
-        if compat.button("Go on without", "without_secret", type="primary"):
-            st.session_state["without_secret"] = True
-            provision(status, {}, "without_secret")
-        actions.answer(status, "without_secret")
+        compat.button("Go on without", "go_without_secret", type="primary", on_click=go_without)
         return
     unbound = [name for name in picked["secrets"] if not status.references.get(name, {}).get("bound")]
     for name in picked["secrets"]:
@@ -271,6 +280,11 @@ def sign_in(status, step):
         grants.waiting(slot)
     if grants.has_dialogs():
         st.caption("Or use a secret that exists: the same dialog lists them.")
+
+
+def go_without():
+    """Goes on without signing in."""
+    st.session_state["without_secret"] = True
 
 
 def ways_of(status):
