@@ -12,8 +12,8 @@ use super::stream::Known;
 use crate::engine::Schedule;
 use crate::state::Marks;
 use crate::{
-    Error, Mode, ResourceConfig, RunId, RunRecord, RunStatus, StateEntry, StateKey, StateVersion, StreamState,
-    StreamStatus,
+    Error, ErrorKind, Mode, ResourceConfig, RunId, RunRecord, RunStatus, StateEntry, StateKey, StateVersion,
+    StreamState, StreamStatus,
 };
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/engine/health/cases.json");
@@ -140,8 +140,10 @@ fn resources() -> Vec<Resource> {
     use RunStatus::{Complete, Failed, Interrupted, Partial, Running};
     let one = |name: &str, stream: Stream| resource(name, None, [stream]);
     let on = |name: &str, schedule, seconds_ago| resource(name, Some(schedule), [of([run(seconds_ago, Complete)])]);
-    let conflict =
-        |seconds_ago| RunRecord { error: Some(Error::conflict("moved on").report()), ..run(seconds_ago, Failed) };
+    let conflict = |seconds_ago| RunRecord {
+        error: Some(Error::new(ErrorKind::Conflict, "moved on").report()),
+        ..run(seconds_ago, Failed)
+    };
     let changed = |seconds_ago, status| {
         let run = run(seconds_ago, status);
         RunRecord { counts: crate::Counts { offered: 2, inserted: 2, ..run.counts.clone() }, ..run }
@@ -315,7 +317,7 @@ fn history(numbers: &mut Numbers, statuses: &[RunStatus]) -> Stream {
         let status = statuses[usize::try_from(numbers.below(5)).unwrap()];
         let error = match (status, numbers.below(3)) {
             (RunStatus::Complete, _) | (_, 0) => None,
-            (_, 1) => Some(Error::conflict("moved on").report()),
+            (_, 1) => Some(Error::new(ErrorKind::Conflict, "moved on").report()),
             _ => Some(Error::unavailable("down").with_help("wait").report()),
         };
         let mut run = RunRecord { error, ..run(ago, status) };

@@ -53,6 +53,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = templates![
     "procedures/connector.py",
     "procedures/cost.py",
     "procedures/destination.py",
+    "procedures/discovery.py",
     "procedures/due_times.py",
     "procedures/error_texts.py",
     "procedures/failed_starts.py",

@@ -50,7 +50,7 @@ pub use package::Deploy;
 pub use plan::Step;
 pub use runner::{Report, Runner, StepReport};
 pub use status::{
-    ApplicationStatus, PackageStatus, PoolStatus, PreviousVersion, PrivilegeStatus, ReferenceStatus, ReleasedVersion,
-    Status, VersionStatus,
+    AppHealth, ApplicationStatus, PackageStatus, PoolStatus, PreviousVersion, PrivilegeStatus, ReferenceStatus,
+    ReleasedVersion, Status, VersionStatus,
 };
 pub use uninstall::{OwnedObject, Uninstall};

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::account::{Account, ShowRow, text_literal};
 use super::application as app;
 use super::version::released;
-use crate::native_app::{App, Names};
+use crate::native_app::{App, Name, Names};
 use crate::{ErrorKind, Result};
 
 /// The status of an app in an account, as far as the role can see it.
@@ -92,6 +92,26 @@ pub struct ApplicationStatus {
     pub privileges: Vec<PrivilegeStatus>,
     /// Its compute pools.
     pub pools: Vec<PoolStatus>,
+    /// The health of its connector, from the app's view `CONNECTOR_OVERVIEW`; `None` if the role may not read it, or has no warehouse.
+    pub health: Option<AppHealth>,
+}
+
+/// The health of an app's connector, in the words of the command `status`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct AppHealth {
+    /// Such as `failing`.
+    pub health: String,
+    /// Since when, in UTC; empty if it is healthy.
+    pub since: String,
+    /// The code of what is wrong, such as `INACCESSIBLE_WAREHOUSE`; empty if nothing is.
+    pub code: String,
+    /// What is wrong.
+    pub cause: String,
+    /// What to do.
+    pub help: String,
+    /// Up to when all data is complete, in UTC; empty if not all was ever read.
+    pub complete_up_to: String,
 }
 
 /// The version of an application before its last upgrade.
@@ -230,8 +250,33 @@ async fn application(account: &mut Account, names: &Names) -> Result<Option<Appl
             .map(|row| PrivilegeStatus { privilege: row.get("privilege").to_owned(), granted: row.is("is_granted") })
             .collect(),
         pools: pools.iter().filter(is_own).map(pool).collect(),
+        health: health(account, name).await?,
     }))
 }
+
+async fn health(account: &mut Account, application: &Name) -> Result<Option<AppHealth>> {
+    let time = |column: &str| format!("TO_VARCHAR(\"{column}\", 'YYYY-MM-DD HH24:MI:SS') AS \"{column}\"");
+    let (since, complete) = (time("SINCE"), time("COMPLETE_UP_TO"));
+    let select = format!(
+        "SELECT \"HEALTH\", {since}, \"CAUSE_CODE\", \"CAUSE\", \"HELP\", {complete} FROM {application}.VIEWS.CONNECTOR_OVERVIEW"
+    );
+    let rows = match account.rows(select).await {
+        Err(error) if is_hidden(&error) || error.code() == Some(NO_WAREHOUSE) => Vec::new(),
+        rows => rows?,
+    };
+    let health = |row: &ShowRow| AppHealth {
+        health: row.get("health").to_owned(),
+        since: row.get("since").to_owned(),
+        code: row.get("cause_code").to_owned(),
+        cause: row.get("cause").to_owned(),
+        help: row.get("help").to_owned(),
+        complete_up_to: row.get("complete_up_to").to_owned(),
+    };
+    Ok(rows.first().map(health).filter(|health| !health.health.is_empty()))
+}
+
+/// Snowflake's code for a statement that needs a warehouse, in a session without one.
+const NO_WAREHOUSE: &str = "000606";
 
 /// Returns rows; none if the role may not see them.
 async fn rows_if_visible(account: &mut Account, sql: String) -> Result<Vec<ShowRow>> {

@@ -30,6 +30,14 @@ CREATE TABLE IF NOT EXISTS STATE.INGESTION_JOB (
 )
     DEFAULT_DDL_COLLATION = '';
 
+-- The end of the log of each container that has failed.
+CREATE TABLE IF NOT EXISTS STATE.JOB_LOG (
+    "KEY" VARCHAR NOT NULL PRIMARY KEY,
+    "VALUE" VARIANT,
+    "DOCUMENT" VARCHAR('<<longest_text>>')
+)
+    DEFAULT_DDL_COLLATION = '';
+
 -- The number of rows of each table, for the views. It is counted again after each container.
 CREATE TABLE IF NOT EXISTS STATE.ROW_COUNT (
     "RESOURCE" VARCHAR NOT NULL,
@@ -99,6 +107,29 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GET_CONNECTOR_STATUS(RESOURCES BOOLEAN DEFAUL
     HANDLER = 'connector.get_connector_status'
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.GET_CONNECTOR_STATUS(BOOLEAN) TO APPLICATION ROLE APP_ADMIN;
+
+-- The last lines of the log of a container: of one that runs, or of one that has failed.
+CREATE OR REPLACE PROCEDURE PUBLIC.GET_JOB_LOG(JOB STRING, LINES NUMBER DEFAULT 200)
+    RETURNS VARIANT
+    LANGUAGE PYTHON
+    RUNTIME_VERSION = '3.11'
+    PACKAGES = ('snowflake-snowpark-python')
+    IMPORTS = ('<<imports>>')
+    HANDLER = 'connector.get_job_log'
+    EXECUTE AS OWNER;
+GRANT USAGE ON PROCEDURE PUBLIC.GET_JOB_LOG(STRING, NUMBER) TO APPLICATION ROLE APP_ADMIN;
+
+-- The resources that the source offers, whose names begin with PREFIX, from the last list or, with AGAIN, from a new one. A new list
+-- starts a container and waits for it.
+CREATE OR REPLACE PROCEDURE PUBLIC.DISCOVER(PREFIX STRING DEFAULT NULL, MOST NUMBER DEFAULT 500, AGAIN BOOLEAN DEFAULT FALSE)
+    RETURNS VARIANT
+    LANGUAGE PYTHON
+    RUNTIME_VERSION = '3.11'
+    PACKAGES = ('snowflake-snowpark-python')
+    IMPORTS = ('<<imports>>')
+    HANDLER = 'connector.discover'
+    EXECUTE AS OWNER;
+GRANT USAGE ON PROCEDURE PUBLIC.DISCOVER(STRING, NUMBER, BOOLEAN) TO APPLICATION ROLE APP_ADMIN;
 
 -- Creates the view VIEWS.CONNECTOR_COST. The app must have IMPORTED PRIVILEGES on the database SNOWFLAKE.
 CREATE OR REPLACE PROCEDURE PUBLIC.CREATE_COST_VIEW()

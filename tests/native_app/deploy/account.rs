@@ -141,6 +141,8 @@ pub(crate) struct State {
     pub(crate) log: Vec<String>,
     /// The prefixes of statements that the role may not execute.
     pub(crate) forbidden: Vec<&'static str>,
+    /// The row of the app's view `CONNECTOR_OVERVIEW`: health, since, code, cause, help, complete up to.
+    pub(crate) health: Option<[&'static str; 6]>,
     /// The result of Snowflake's validation.
     pub(crate) validation: Option<Value>,
     /// The number of further statements before the fault, and the fault.

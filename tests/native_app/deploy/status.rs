@@ -28,6 +28,7 @@ async fn status_reports_objects_and_changes_nothing() {
     assert_eq!(unbound, ["WAREHOUSE_REFERENCE", "PRIVATE_KEY"]);
     assert!(application.privileges.iter().all(|privilege| privilege.granted));
     assert_eq!(application.pools[0].state, "IDLE");
+    assert_eq!(application.health, None);
     assert_eq!(account.changes(), [""; 0]);
 }
 
@@ -51,4 +52,21 @@ async fn a_version_with_active_runs_is_reported() {
     account.state().contents.applications.get_mut("GITHUB_CONNECTOR").unwrap().previous = Some(("V0_0_9".into(), 3));
     let previous = previous().await.unwrap();
     assert_eq!((previous.version.as_str(), previous.patch, previous.state.as_str()), ("V0_0_9", 3, "FINALIZING"));
+}
+
+#[tokio::test]
+async fn the_health_is_that_of_the_apps_view() {
+    let account = Account::start().await;
+    deploy(&account, &github(), |deploy| deploy).await.unwrap();
+    install(&account, &github(), |install| install).await.unwrap();
+    let health = async || Status::load(&github(), &mut account.open().await).await.unwrap().application.unwrap().health;
+    account.state().health = Some(["failing", "2026-11-27 19:42:00", "TASK_MISSING", "It is gone.", "Resume.", ""]);
+    let found = health().await.unwrap();
+    assert_eq!((found.health.as_str(), found.since.as_str()), ("failing", "2026-11-27 19:42:00"));
+    assert_eq!(
+        (found.code.as_str(), found.cause.as_str(), found.help.as_str()),
+        ("TASK_MISSING", "It is gone.", "Resume.")
+    );
+    account.state().forbidden = vec!["SELECT"];
+    assert_eq!(health().await, None, "the role may not read it");
 }

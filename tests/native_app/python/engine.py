@@ -7,6 +7,7 @@ import time
 
 from account import JobFailed
 from names import qualified, quoted
+from paths import HEALTH_CASES
 from spec import SPEC
 
 numbers = itertools.count()
@@ -21,7 +22,8 @@ COLUMNS = [
 
 def run_id():
     """An id that sorts after all earlier ones, like a UUID version 7."""
-    return f"{time.time_ns() // 1_000_000:012x}-7000-8000-{next(numbers):012x}"
+    milliseconds = f"{time.time_ns() // 1_000_000:012x}"
+    return f"{milliseconds[:8]}-{milliseconds[8:]}-7000-8000-{next(numbers):012x}"
 
 
 def record(
@@ -204,3 +206,8 @@ def enabled(real, database):
     table = qualified(database, "STATE", "RESOURCE_CONFIGURATION")
     rows = real.sql(f'SELECT "KEY", TO_JSON("VALUE") AS "VALUE" FROM {table} ORDER BY "KEY"').collect()
     return [row["KEY"] for row in rows if json.loads(row["VALUE"])["enabled"]]
+
+
+def health_cases():
+    """The cases of health, with the answers of the connector's program."""
+    return json.loads(HEALTH_CASES.read_text())["resources"]

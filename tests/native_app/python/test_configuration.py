@@ -396,8 +396,15 @@ def test_a_connection_test_without_output_fails_with_snowflakes_status(configure
     assert "137" in configured.call("test_connection")["message"]
 
 
-@pytest.mark.parametrize("reference", ["token", "github_external_access", "warehouse_reference"])
-def test_a_dropped_object_behind_a_reference_is_not_reported_as_a_source_failure(configured, reference):
+@pytest.mark.parametrize(
+    ("reference", "code"),
+    [
+        ("token", "SECRET_UNAVAILABLE"),
+        ("github_external_access", "EAI_UNAVAILABLE"),
+        ("warehouse_reference", "INACCESSIBLE_WAREHOUSE"),
+    ],
+)
+def test_a_dropped_object_behind_a_reference_is_not_reported_as_a_source_failure(configured, reference, code):
     configured.account.job = engine.ingesting(configured.real)
     configured.ok("test_connection")
     configured.ok("enable_resource", "a/b")
@@ -407,7 +414,7 @@ def test_a_dropped_object_behind_a_reference_is_not_reported_as_a_source_failure
     configured.account.dropped.add(reference)
     for procedure, arguments in [("test_connection", ()), ("ingest_data", ("a/b",)), ("reset_resource", ("a/b",))]:
         answer = configured.call(procedure, *arguments)
-        assert answer["response_code"] == "JOB_NOT_STARTED" and f"ref-{reference}" in answer["message"], answer
+        assert answer["response_code"] == code and f"ref-{reference}" in answer["message"], answer
         assert set(answer["bound"]) == set(configured.account.bound)
     assert configured.account.jobs == [] and not any("LOGS" in text for text in configured.account.statements)
     status = configured.ok("get_connector_status")

@@ -5,7 +5,7 @@ use crate::Result;
 use crate::cli::Exit;
 use crate::cli::output::table;
 use crate::native_app::App;
-use crate::native_app::deploy::{Account, ApplicationStatus, PackageStatus, PreviousVersion, Status};
+use crate::native_app::deploy::{Account, AppHealth, ApplicationStatus, PackageStatus, PreviousVersion, Status};
 
 pub(super) async fn status(app: &App, context: &CommandContext<'_>) -> Result<Exit> {
     let mut account = Account::connect(context.connection()?).await?;
@@ -53,6 +53,19 @@ fn previous(previous: &PreviousVersion) -> String {
     format!("{}, patch {}{state}", previous.version, previous.patch)
 }
 
+/// The health, in the words of `status`.
+fn health(found: &AppHealth) -> Vec<(&'static str, String)> {
+    let since = if found.since.is_empty() { String::new() } else { format!(" since {} UTC", found.since) };
+    let complete =
+        if found.complete_up_to.is_empty() { String::new() } else { format!("{} UTC", found.complete_up_to) };
+    vec![
+        ("health", format!("{}{since}", found.health.replace('_', " "))),
+        ("cause", found.cause.clone()),
+        ("next step", found.help.clone()),
+        ("complete up to", complete),
+    ]
+}
+
 fn application(application: &ApplicationStatus) -> String {
     let patch = application.patch.map(|patch| format!(", patch {patch}")).unwrap_or_default();
     let facts = [
@@ -63,7 +76,8 @@ fn application(application: &ApplicationStatus) -> String {
         ("disabled", application.disabled.clone()),
         ("upgraded", application.upgraded.clone()),
     ];
-    let facts = facts.into_iter().filter(|(_, value)| !value.is_empty());
+    let health = application.health.as_ref().map(health).unwrap_or_default();
+    let facts = health.into_iter().chain(facts).filter(|(_, value)| !value.is_empty());
     let references = application.references.iter().map(|reference| {
         let object = reference.object.as_deref().unwrap_or("not bound");
         (format!("reference {}", reference.name), object.to_owned())

@@ -5,6 +5,7 @@ import logging
 import app_database
 import cost
 import destination
+import discovery
 import ingestion
 import jobs
 import pool
@@ -176,6 +177,18 @@ def resume_connector(session):
 def get_connector_status(session, resources=True):
     """The status of the connector and, with `resources`, of each of them."""
     return status.report(session, resources)
+
+
+@returns_response
+def get_job_log(session, job, lines=jobs.LOG_LINES):
+    """The end of the log of a container: of one that runs, or of one that has failed."""
+    return jobs.read_log(session, job, lines)
+
+
+@returns_response
+def discover(session, prefix=None, most=500, again=False):
+    """The resources that the source offers, from the last list or, with `again`, from a new one."""
+    return discovery.discover(session, prefix, most, again)
 
 
 @returns_response

@@ -23,10 +23,14 @@ FEWEST_DAYS_LEFT = 400
 FARTHEST = 366 * 40
 
 
-def described(stored, known, today=None):
-    """The description of each of these stored schedules, by its text. What is `known` and still suffices is kept."""
-    today = today or (datetime.now(UTC).date() - EPOCH).days
+def described(stored, known, today):
+    """The description of each of these stored schedules, by its text. What is `known` and still suffices on this day is kept."""
     return {text: known[text] if is_sufficient(known.get(text), today) else describe(text, today) for text in sorted(stored)}
+
+
+def today():
+    """The number of the current day in UTC."""
+    return (datetime.now(UTC).date() - EPOCH).days
 
 
 def is_sufficient(description, today):

@@ -33,7 +33,7 @@ TIMINGS = ("total_ms", "read_ms", "commit_ms", "verify_ms")
 def record(session, database, read, mode, error):
     """Records that a run of these streams, pairs of resource and stream, could not begin. Without the destination it cannot be recorded."""
     try:
-        insert(session, database, [one for one in records(session, database, read, mode, error)])
+        insert(session, database, list(records(session, database, read, mode, error)))
     except SnowparkSQLException as failure:
         log.warning("a run that could not begin was not recorded: %s", failure)
 
@@ -68,6 +68,7 @@ def records(session, database, read, mode, error):
             "timings": dict.fromkeys(TIMINGS, 0),
             "empty_columns": [],
             "new_columns": [],
+            "credits": 0.0,
             "error": {
                 "kind": kind,
                 "code": error.code,

@@ -15,7 +15,7 @@ def record_facts(session, configuration, resources):
     facts = store.app_store(session).get(FACTS) or {}
     known = facts.get("schedules") if isinstance(facts.get("schedules"), dict) else {}
     stored = {row.get("schedule") for row in resources.rows.values()} | {configuration.schedule}
-    schedules = due_times.described({text for text in stored if isinstance(text, str)}, known)
+    schedules = due_times.described({text for text in stored if isinstance(text, str)}, known, due_times.today())
     put(session, FACTS, {"schedules": schedules, "problems": dict(sorted(resources.problems.items()))}, facts)
 
 

@@ -47,6 +47,16 @@ def time_of(value):
     return f"TRY_CAST({value}::VARCHAR AS TIMESTAMP_NTZ)"
 
 
+def number_of(value):
+    """A whole number in a document, in SQL. A document that was edited by hand may hold anything."""
+    return f"TRY_CAST({value}::VARCHAR AS NUMBER(38, 0))"
+
+
+def flag_of(value):
+    """A truth value in a document, in SQL; false if it is missing."""
+    return f"COALESCE(TRY_CAST({value}::VARCHAR AS BOOLEAN), FALSE)"
+
+
 def microseconds(time):
     """The microseconds since 1970 in SQL."""
     return f"DATEDIFF(MICROSECOND, {EPOCH}, {time})"
@@ -123,7 +133,7 @@ def configured(session, database):
             WHERE n."RESOURCE" IS NULL""",
         "stream": f"""SELECT s."RESOURCE", s."STREAM", k."POSITION", k."PARENT", k."IS_SHARED",
                 CASE WHEN k."IS_SHARED" THEN {literal(streams.SOURCE)} ELSE s."RESOURCE" END AS "OWNER",
-                COALESCE(r."VALUE":enabled::BOOLEAN, FALSE) AND NOT ({is_paused}) AS "IS_ENABLED",
+                {flag_of('r."VALUE":enabled')} AND NOT ({is_paused}) AS "IS_ENABLED",
                 COALESCE(r."VALUE":schedule::VARCHAR, o."SCHEDULE", {literal(SPEC["default_schedule"])}) AS "SCHEDULE",
                 r."VALUE":schedule::VARCHAR IS NOT NULL AS "SCHEDULE_IS_OWN", p."PROBLEM",
                 CASE WHEN {is_paused} THEN o."BY" ELSE u."BY" END AS "PAUSED_BY",
@@ -204,16 +214,16 @@ def was_read(job, stream):
 
 def newest_run():
     """What the newest run of each stream says: its status, and the marks of its stream."""
-    stored = f"""CASE WHEN r."RUN":interrupted::BOOLEAN THEN 'interrupted' ELSE {STATUS.format('r."RUN":status::VARCHAR')} END"""
+    stored = f"""CASE WHEN {flag_of('r."RUN":interrupted')} THEN 'interrupted' ELSE {STATUS.format('r."RUN":status::VARCHAR')} END"""
     at = 'COALESCE(r."ENDED_AT", r."STARTED_AT")'
     lease = f"""COALESCE({time_of('r."RUN":lease_until')}, DATEADD(HOUR, {LEASE_OF_OLDER_VERSIONS_HOURS}, r."STARTED_AT"))"""
-    changed = " + ".join(f'COALESCE(r."RUN":counts.{name}::NUMBER(38, 0), 0)' for name in ("inserted", "updated", "deleted"))
+    changed = " + ".join(f"COALESCE({number_of('r.RUN:counts.' + name)}, 0)" for name in ("inserted", "updated", "deleted"))
     return {
         # The names of members are in quotes only outside of strings.
         "read": f"""SELECT s.*, r."ID", r."STARTED_AT", {at} AS "AT", {stored} AS "STORED_STATUS", {lease} AS "LEASE_UNTIL",
                 r."DOCUMENT" LIKE '%"failing":%' AS "HAS_MARKS", {changed} > 0 AS "HAS_CHANGED",
                 {time_of('r."RUN":last_success_at')} AS "MARKED_SUCCESS", {time_of('r."RUN":last_change_at')} AS "MARKED_CHANGE",
-                {time_of('r."RUN":failing.since')} AS "MARKED_SINCE", r."RUN":failing.tries::NUMBER(38, 0) AS "MARKED_TRIES",
+                {time_of('r."RUN":failing.since')} AS "MARKED_SINCE", {number_of('r."RUN":failing.tries')} AS "MARKED_TRIES",
                 r."RUN":error.kind::VARCHAR AS "ERROR_KIND", COALESCE(r."RUN":error.code::VARCHAR, r."RUN":error.kind::VARCHAR) AS "ERROR_CODE",
                 r."RUN":error.message::VARCHAR AS "ERROR_MESSAGE", r."RUN":error.help::VARCHAR AS "ERROR_HELP",
                 e."AT" AS "STATE_AT", e."STATUS" AS "STATE_STATUS", e."MESSAGE" AS "STATE_MESSAGE",

@@ -10,6 +10,7 @@ import failed_starts
 import health
 import history
 import jobs
+import starting
 import store
 import streams
 import views
@@ -53,7 +54,12 @@ def run_schedule(session, configuration, schedule):
         for name in resources.enabled()
         if resources.schedule_for(name) == schedule and name not in busy and failures.get(name, 0) < MAX_FAILURES
     ]
-    started = launch_all(session, configuration, due, resources)
+    try:
+        started = launch_all(session, configuration, due, resources)
+    except ProcedureError as error:
+        starting.record_failure(session, error)
+        raise
+    health.block(session, None)
     return ok(f"{len(started)} started", jobs=started, resources=due, skipped=resources.skipped(), notes=resources.notes())
 
 
@@ -126,7 +132,7 @@ def record_failed_start(session, configuration, job, stored, error):
     end = {"ended_at": now().isoformat(), "status": "NOT_STARTED", "code": error.code, "message": str(error)}
     rows = store.job_store(session)
     rows.put(job, {**stored, **end, "runs": [], "failed": sorted(by_resource), "failed_streams": by_resource})
-    forget_old(rows)
+    forget_old(session, rows)
     read = [(name, stream) for name, found in by_resource.items() for stream in found]
     failed_starts.record(session, configuration.destination_database, read, stored["mode"], error)
 
@@ -146,7 +152,10 @@ def record_ended_jobs(session, configuration):
         if failure is None:
             live.append({"name": name, "state": state or "PENDING", **job})
             continue
-        rows.put(name, {**job, **outcome(session, configuration, name, job, state, failure)})
+        end = outcome(session, configuration, name, job, state, failure)
+        rows.put(name, {**job, **end})
+        if end["code"] != "OK":
+            jobs.keep_log(session, name)
         jobs.drop(session, name)
         ended = True
     if ended:
@@ -154,7 +163,7 @@ def record_ended_jobs(session, configuration):
         destination.count_rows(session, configuration.destination_database)
         # The first container of a new version may have changed the tables.
         views.refresh(session, configuration.destination_database)
-        forget_old(rows)
+        forget_old(session, rows)
     return live
 
 
@@ -261,11 +270,12 @@ def being_read(session, resource, selected):
     return {stream for stream in found if streams.owner(resource, stream) == resource}
 
 
-def forget_old(rows):
-    """Removes the oldest finished containers."""
+def forget_old(session, rows):
+    """Removes the oldest finished containers, and their logs."""
     ended = sorted((job["ended_at"], name) for name, job in known_jobs(rows).items() if job.get("ended_at"))
     for _, name in ended[:-MAX_ENDED_JOBS]:
         rows.remove(name)
+        store.log_store(session).remove(name)
 
 
 def known_jobs(rows):

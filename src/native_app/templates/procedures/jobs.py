@@ -1,6 +1,7 @@
 """Jobs: one run of the connector's program in a container."""
 
 import json
+import re
 import uuid
 from dataclasses import dataclass
 
@@ -11,7 +12,8 @@ import names
 import pool
 import references
 import settings
-from responses import MISSING, NOT_ALLOWED, ProcedureError, error_text, wrap_sql_errors
+import store
+from responses import MISSING, NOT_ALLOWED, ProcedureError, error_text, ok, redact, wrap_sql_errors
 from spec import SPEC
 
 SPECIFICATION = "/job.yaml"
@@ -20,6 +22,12 @@ DECODER = json.JSONDecoder()
 
 # How many lines of a failed container's log are read.
 LOG_LINES = 200
+
+# How many characters of such a log are kept.
+LONGEST_LOG = 100_000
+
+# The name of a job.
+NAME = re.compile(r"JOBS\.RUN_[0-9A-F]{32}")
 
 # The status of a job that succeeded, and those of a job that failed. In any other status the job is not finished.
 DONE = "DONE"
@@ -59,8 +67,8 @@ def new_name():
     return "JOBS." + f"RUN_{uuid.uuid4().hex}".upper()
 
 
-def run(session, database, arguments):
-    """Runs the program with these arguments and waits for its end. Raises if no container could be started."""
+def run(session, database, arguments, lines=LOG_LINES):
+    """Runs the program with these arguments and waits for its end. Raises if no container could be started. `lines` of its log are read."""
     job = new_name()
     failure = ""
     try:
@@ -70,7 +78,7 @@ def run(session, database, arguments):
             failure = message or "Snowflake does not report the container's exit status"
     except SnowparkSQLException as error:
         failure = error_text(error)
-    ended = Job(job, failure, log(session, job))
+    ended = Job(job, failure, log(session, job, lines))
     drop(session, job)
     return ended
 
@@ -85,7 +93,8 @@ def start(session, database, job, arguments):
 
 def execute(session, database, job, arguments, waits):
     """Executes a job and returns Snowflake's message. Raises an explanation if no container was started."""
-    bound = references.required(session)
+    objects = references.required(session)
+    bound = list(objects)
     compute_pool = pool.name(session)
     secrets = [name for name in SPEC["secrets"] if name in bound]
     mounts = [
@@ -115,21 +124,25 @@ def execute(session, database, job, arguments, waits):
     try:
         rows = session.sql(text).collect()
     except SnowparkSQLException as error:
-        explanation = start_error(error, bound)
+        explanation = start_error(error, objects)
         if explanation:
             raise explanation from error
         raise
     return str(rows[0][0] or "") if rows else ""
 
 
-def start_error(error, bound):
-    """The error if no container ran, so that there is no log; None if one may have run."""
-    message = error_text(error)
+def start_error(error, objects):
+    """The error if no container ran, so that there is no log; None if one may have run. `objects` are those of the bound references."""
+    message, bound = error_text(error), list(objects)
     if error.sql_error_code == NOT_ALLOWED:
         return ProcedureError("REQUIRED_PRIVILEGES_MISSING", f"the container could not be started: {message}")
     if "compute pool" in message.lower():
         return ProcedureError("COMPUTE_POOL_UNAVAILABLE", message)
     if error.sql_error_code in MISSING:
+        for reference, name in objects.items():
+            if name and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", message):
+                code = references.known()[reference][1]
+                return ProcedureError(code, f"{message.rstrip('.')}; it is bound to {reference}", bound=bound)
         return ProcedureError("JOB_NOT_STARTED", f"{message.rstrip('.')}; bound references: {', '.join(bound)}", bound=bound)
     if "secret" in message.lower():
         wanted = "bind a secret of type GENERIC_STRING"
@@ -159,6 +172,26 @@ def reason(session, job):
     return ", ".join(message)
 
 
+def keep_log(session, job):
+    """Keeps the end of the log of a container that has failed: Snowflake forgets it with the container."""
+    found = log(session, job)
+    if found:
+        store.log_store(session).put(job, {"log": redact(found)[-LONGEST_LOG:]})
+
+
+def read_log(session, job, lines):
+    """The last lines of the log of a container."""
+    lines = int(lines)
+    if not 1 <= lines <= LOG_LINES:
+        raise ProcedureError("INVALID_INPUT", f"the number of lines must be from 1 to {LOG_LINES}")
+    if not isinstance(job, str) or not NAME.fullmatch(job):
+        raise ProcedureError("INVALID_INPUT", "this is not the name of a job, such as that in the view RUN_HISTORY")
+    kept = store.log_store(session).get(job)
+    found = redact(log(session, job)) if kept is None else str(kept.get("log") or "")
+    message = "" if found else "there is no log: the container has ended well, or its log was lost with its machine"
+    return ok(message, job=job, log="\n".join(found.splitlines()[-lines:]))
+
+
 def drop(session, job):
     """Drops a finished job: an account can hold a limited number of services and keeps jobs for weeks. Its log stays in the event
     table. An error is ignored."""
@@ -168,9 +201,9 @@ def drop(session, job):
         pass
 
 
-def log(session, job):
-    """The end of a container's log; empty if its node is already gone."""
-    text = f'SELECT SYSTEM$GET_SERVICE_LOGS(?, 0, ?, {LOG_LINES}) AS "LOG"'
+def log(session, job, lines=LOG_LINES):
+    """The end of a container's log, of which Snowflake returns at most 100 KB; empty if its node is already gone."""
+    text = f'SELECT SYSTEM$GET_SERVICE_LOGS(?, 0, ?, {lines}) AS "LOG"'
     try:
         return session.sql(text, params=[job, CONTAINER]).collect()[0]["LOG"] or ""
     except SnowparkSQLException:

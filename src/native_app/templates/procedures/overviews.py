@@ -8,7 +8,7 @@ import error_texts
 import health_views
 import history
 from app_database import app_object
-from health_views import jobs_by_resource, time_of, was_read, word
+from health_views import flag_of, jobs_by_resource, number_of, time_of, was_read, word
 from names import literal, qualified
 
 TEXT, NUMBER, TIME, FLAG, LIST = "VARCHAR", "NUMBER(38, 0)", "TIMESTAMP_NTZ", "BOOLEAN", "VARIANT"
@@ -197,12 +197,12 @@ def connector_overview(session, database, has_streams):
     """One row: the resources together."""
     resources, runs = (app_object(session, "VIEWS", name) for name in ("RESOURCE_OVERVIEW", "RUN_HISTORY"))
     own, counted = app_object(session, "STATE", "APP_CONFIGURATION"), 'r."HEALTH" <> \'paused\' OR r."ALL_PAUSED"'
-    counts = ", ".join(f'SUM(CASE WHEN r."HEALTH" = \'{word}\' THEN 1 ELSE 0 END) AS "{word.upper()}"' for word in health_views.WORDS)
+    counts = ", ".join(f'COUNT(CASE WHEN r."HEALTH" = \'{word}\' THEN 1 END) AS "{word.upper()}"' for word in health_views.WORDS)
     together = f"""SELECT COUNT(*) AS "RESOURCES", {counts}, MIN(r."HEALTH_RANK") AS "WORST",
             {earliest('r."LAST_CHECKED_AT"', f"({counted})")} AS "LAST_CHECKED_AT",
             {earliest('r."LAST_SUCCESS_AT"', f"({counted})")} AS "COMPLETE_UP_TO",
             MIN(CASE WHEN {counted} THEN r."LAST_SUCCESS_AT" END) AS "OLDEST_SUCCESS_AT",
-            MIN_BY(r."RESOURCE", CASE WHEN {counted} THEN r."LAST_SUCCESS_AT" END) AS "OLDEST_SUCCESS_RESOURCE", MAX(r."LAST_CHANGE_AT") AS "LAST_CHANGE_AT",
+            MIN_BY(r."RESOURCE", CASE WHEN {counted} THEN r."LAST_SUCCESS_AT" END) AS "OLDEST_SUCCESS_RESOURCE", MAX(CASE WHEN {counted} THEN r."LAST_CHANGE_AT" END) AS "LAST_CHANGE_AT",
             MIN(r."NEXT_DUE_AT") AS "NEXT_DUE_AT",
             MIN(CASE WHEN r."HEALTH_RANK" = r."WORST" THEN r."SINCE" END) AS "SINCE",
             MIN(CASE WHEN r."HEALTH" = 'failing' THEN r."ERROR_CODE" END) AS "ERROR_CODE"
@@ -212,11 +212,11 @@ def connector_overview(session, database, has_streams):
             COUNT(DISTINCT CASE WHEN h."OUTCOME" = 'did not start' THEN h."RUN" END) AS "NOT_STARTED_24H",
             COALESCE(SUM(h."INSERTED" + h."UPDATED" + h."DELETED"), 0) AS "ROWS_CHANGED_24H"
         FROM {runs} h CROSS JOIN (SELECT {health_views.NOW} AS "NOW") c WHERE COALESCE(h."ENDED_AT", h."STARTED_AT") > DATEADD(DAY, -1, c."NOW")"""
-    credits = f"""SELECT SUM(TRY_PARSE_JSON(h."DOCUMENT"):credits::NUMBER(38, 6)) AS "CREDITS" FROM {qualified(database, "STATE", "INGESTION_RUN")} h
+    credits = f"""SELECT SUM(TRY_CAST(TRY_PARSE_JSON(h."DOCUMENT"):credits::VARCHAR AS NUMBER(38, 6))) AS "CREDITS" FROM {qualified(database, "STATE", "INGESTION_RUN")} h
         CROSS JOIN (SELECT {health_views.NOW} AS "NOW") c WHERE COALESCE(h."ENDED_AT", h."STARTED_AT") > DATEADD(DAY, -1, c."NOW")"""
     # What the procedures have found out about the whole connector.
     blocked = f"""SELECT MAX("VALUE":code::VARCHAR) AS "CODE", MAX({time_of('"VALUE":since')}) AS "SINCE" FROM {own} WHERE "KEY" = 'blocked'"""
-    setup = f"""SELECT BOOLOR_AGG("VALUE":is_complete::BOOLEAN = FALSE) AS "IS_INCOMPLETE" FROM {own} WHERE "KEY" = 'setup'"""
+    setup = f"""SELECT BOOLOR_AGG(NOT {flag_of('"VALUE":is_complete')}) AS "IS_INCOMPLETE" FROM {own} WHERE "KEY" = 'setup'"""
     rows = f"""SELECT SUM("ROWS") AS "ROWS_TOTAL" FROM {app_object(session, "STATE", "ROW_COUNT")}"""
     number = {name: index for index, name in enumerate(health_views.WORDS, 1)}
     health = f"""CASE WHEN t."RESOURCES" > 0 AND t."WORST" = {number["paused"]} THEN {number["paused"]}
@@ -241,14 +241,14 @@ def run_history(session, database, has_streams):
     status = health_views.STATUS.format('r."STATUS"')
     lease = f"""COALESCE({time_of('r."RUN":lease_until')}, DATEADD(HOUR, {health_views.LEASE_OF_OLDER_VERSIONS_HOURS}, r."STARTED_AT"))"""
     outcome = f"""CASE WHEN {status} = 'running' AND {lease} < {health_views.NOW} THEN 'interrupted'
-        WHEN {status} = 'failed' AND r."RUN":started::BOOLEAN = FALSE THEN 'did not start'
+        WHEN {status} = 'failed' AND r."RUN":started::VARCHAR = 'false' THEN 'did not start'
         WHEN {status} = 'complete' THEN CASE WHEN r."INSERTED" + r."UPDATED" + r."DELETED" > 0 THEN 'changed' ELSE 'nothing new' END
         ELSE {status} END"""
     code = """COALESCE(r."RUN":error.code::VARCHAR, r."RUN":error.kind::VARCHAR, CASE WHEN r."ERROR" IS NOT NULL THEN 'internal' END)"""
     return f"""SELECT r.*, {error_texts.in_sql('r."CODE"', 1)} AS "HELP" FROM (SELECT r."ID" AS "RUN", r."RESOURCE", r."STREAM_NAME" AS "STREAM",
             r."MODE", {outcome} AS "OUTCOME", r."STARTED_AT", r."ENDED_AT", r."INSERTED", r."UPDATED", r."DELETED", r."REJECTED", r."REQUESTS",
             r."BYTES", r."WAITED_MS", r."TOTAL_MS", {code} AS "CODE", j."JOB" FROM (SELECT *, {stream} AS "STREAM_NAME",
-            TRY_PARSE_JSON("DOCUMENT") AS "RUN" FROM {run}) r LEFT JOIN (SELECT f."VALUE"::VARCHAR AS "RUN", MAX(j."KEY") AS "JOB" FROM
+            CASE WHEN "ERROR" IS NOT NULL OR LOWER("STATUS") = 'running' THEN TRY_PARSE_JSON("DOCUMENT") END AS "RUN" FROM {run}) r LEFT JOIN (SELECT f."VALUE"::VARCHAR AS "RUN", MAX(j."KEY") AS "JOB" FROM
             {jobs} j, LATERAL FLATTEN(input => j."VALUE":runs) f GROUP BY f."VALUE"::VARCHAR) j ON j."RUN" = r."ID") r"""
 
 
@@ -263,7 +263,7 @@ def connector_errors(session, database, has_streams):
     of_runs = f"""SELECT COALESCE(r."RUN":error.code::VARCHAR, r."RUN":error.kind::VARCHAR, 'internal') AS "CODE",
             REPLACE(r."RUN":error.help::VARCHAR, r."RESOURCE", '…') AS "HELP_WITHOUT_NAMES", r."RUN":error.help::VARCHAR AS "ENGINE_HELP",
             r."ERROR" AS "MESSAGE", r."RESOURCE", r."STREAM_NAME" AS "STREAM", COALESCE({time_of('r."RUN":failing.since')}, r."AT") AS "SINCE",
-            r."AT" AS "LAST_AT", COALESCE(r."RUN":failing.tries::NUMBER(38, 0), 1) AS "TRIES",
+            r."AT" AS "LAST_AT", COALESCE({number_of('r."RUN":failing.tries')}, 1) AS "TRIES",
             f."OWNER" IS NOT NULL AND r."NUMBER" = 1 AS "IS_OPEN", r."ID" AS "RUN", r."STATUS", r."STARTED_AT"
         FROM ({runs}) r LEFT JOIN ({failing}) f ON f."OWNER" = r."RESOURCE" AND (f."STREAM" = r."STREAM_NAME" OR r."STREAM_NAME" IS NULL)
             AND r."AT" >= f."FAILING_SINCE" QUALIFY ROW_NUMBER() OVER (PARTITION BY r."RESOURCE", r."ID" ORDER BY f."STREAM") = 1"""
@@ -276,7 +276,7 @@ def connector_errors(session, database, has_streams):
         WHERE f."HEALTH" = 'failing' AND (f."PROBLEM" IS NOT NULL OR o."AT" IS NULL)"""
     of_connector = f"""SELECT "VALUE":code::VARCHAR AS "CODE", "VALUE":help::VARCHAR AS "HELP_WITHOUT_NAMES", "VALUE":help::VARCHAR AS
             "ENGINE_HELP", "VALUE":cause::VARCHAR AS "MESSAGE", CAST(NULL AS VARCHAR) AS "RESOURCE", CAST(NULL AS VARCHAR) AS "STREAM",
-            {time_of('"VALUE":since')} AS "SINCE", {time_of('"VALUE":last_at')} AS "LAST_AT", "VALUE":failed_starts::NUMBER(38, 0) AS "TRIES",
+            {time_of('"VALUE":since')} AS "SINCE", {time_of('"VALUE":last_at')} AS "LAST_AT", {number_of('"VALUE":failed_starts')} AS "TRIES",
             TRUE AS "IS_OPEN", CAST(NULL AS VARCHAR) AS "RUN", CAST(NULL AS VARCHAR) AS "STATUS", CAST(NULL AS TIMESTAMP_NTZ) AS "STARTED_AT"
         FROM {own} WHERE "KEY" = 'blocked'"""
     code = 'e."CODE"'

@@ -31,11 +31,6 @@ def objects(session):
     return {name: str(found[0].get("name") or found[0].get("alias") or "") for name, found in listed.items() if found}
 
 
-def bound(session):
-    """The bound references."""
-    return list(objects(session))
-
-
 def describe(present, configuration):
     """Every reference, for the page, given the bound ones: that of external access with the hosts, and the settings that others depend on
     and that are missing."""
@@ -47,8 +42,8 @@ def describe(present, configuration):
 
 
 def required(session):
-    """The bound references. Raises EAI_UNAVAILABLE, SECRET_UNAVAILABLE or INACCESSIBLE_WAREHOUSE."""
-    present = bound(session)
+    """The names of the bound objects, by reference. Raises EAI_UNAVAILABLE, SECRET_UNAVAILABLE or INACCESSIBLE_WAREHOUSE."""
+    present = objects(session)
     missing = [name for name, (needed, _) in known().items() if needed and name not in present]
     if missing:
         code = known()[missing[0]][1]

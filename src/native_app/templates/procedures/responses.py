@@ -117,6 +117,12 @@ def error_text(error):
 # Well-known tokens and keys, by the same pattern as in the connector's program, and a user or a password in a URL.
 TOKEN = re.compile(SPEC["token_pattern"] + r"|//[^/?#\s]*@")
 
+# The whole of such a token or key.
+CREDENTIAL = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)|" + SPEC["token_pattern"] + r"[A-Za-z0-9_.+/=-]*|//[^/?#\s]*@",
+    re.DOTALL,
+)
+
 # Other possible secrets: the beginning of a token, or a long text of letters and digits.
 SECRET = re.compile(
     r"gh[oprsu]_|github_pat_|glpat-|-----BEGIN|:[/\\]*[^/\s]*@|(?=[A-Za-z0-9_+=-]*[0-9])(?=[A-Za-z0-9_+=-]*[A-Za-z])[A-Za-z0-9_+=-]{20,}",
@@ -130,6 +136,11 @@ def quote_input(given):
         return f"a value of type {type(given).__name__}"
     is_secret = len(given) > 200 or TOKEN.search(given) or SECRET.search(given)
     return "the value" if is_secret else repr(given)
+
+
+def redact(text):
+    """A text of another program without well-known tokens and keys."""
+    return CREDENTIAL.sub(lambda found: f"{found[1] or ''}***", text)
 
 
 def attempt(step, *arguments):

@@ -30,8 +30,9 @@ class Starting:
         self.found = tasks.states(session)
         self.needed = [names.task(schedule) for schedule in schedules] if is_started else []
         history = task_runs(session) if self.needed else []
-        self.failures = {task: failures_in_a_row(history, task) for task in self.needed}
-        self.cause = self.find_cause()
+        self.failures = {task: failures_in_a_row(history or [], task) for task in self.needed}
+        # Without the history, what the procedures have found counts.
+        self.cause = self.find_cause() or (health.blocked(session) if history is None else None)
 
     def state(self):
         """The worst state of the tasks: `missing`, `suspended` or `started`; None if none is needed."""
@@ -69,6 +70,14 @@ def cause(code, detail=None):
     return {"code": code, "title": error_texts.title(code), "help": error_texts.next_step(code), "cause": detail}
 
 
+def record_failure(session, error):
+    """Stores that the body of a task could not start a container."""
+    before, now = health.blocked(session) or {}, health.now()
+    number = before.get("failed_starts") if isinstance(before.get("failed_starts"), int) else 0
+    times = {"since": before.get("since") or now, "last_at": now, "failed_starts": number + 1}
+    health.block(session, {**cause(error.code, str(error)), **times})
+
+
 def failure(failures):
     """The cause of the failures of a task in a row, the newest first."""
     if not failures:
@@ -93,7 +102,7 @@ def failures_in_a_row(history, task):
 
 
 def task_runs(session):
-    """The runs of the app's tasks that have ended, the newest first; none if they cannot be read."""
+    """The runs of the app's tasks that have ended, the newest first; None if they cannot be read."""
     own = names.quoted(app_database.app_name(session))
     text = (
         'SELECT "NAME", "STATE", "ERROR_MESSAGE", CONVERT_TIMEZONE(\'UTC\', "COMPLETED_TIME")::TIMESTAMP_NTZ AS "AT" FROM '
@@ -105,7 +114,7 @@ def task_runs(session):
         rows = session.sql(text).collect()
     except SnowparkSQLException as error:
         log.warning("the history of the tasks cannot be read: %s", error)
-        return []
+        return None
     return [{"task": row["NAME"], "state": row["STATE"], "message": row["ERROR_MESSAGE"] or "", "at": text_of(row["AT"])} for row in rows]
 
 

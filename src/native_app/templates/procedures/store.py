@@ -71,6 +71,11 @@ def job_store(session):
     return Store(session, app_database.app_object(session, "STATE", "INGESTION_JOB"))
 
 
+def log_store(session):
+    """The logs of containers that have failed."""
+    return Store(session, app_database.app_object(session, "STATE", "JOB_LOG"))
+
+
 def widen(session):
     """Widens the app's own tables, also those of an earlier version, to hold a document of any length."""
     for store in (app_store(session), job_store(session)):

@@ -20,6 +20,11 @@ impl State {
             let hosts = json!([{ "type": "SNOWSIGHT_DEPLOYMENT", "host": "app.invalid", "port": 443 }]);
             return Ok(super::table(&["RESULT"], vec![vec![hosts.to_string()]]));
         }
+        if sql.contains("CONNECTOR_OVERVIEW") {
+            let columns = ["HEALTH", "SINCE", "CAUSE_CODE", "CAUSE", "HELP", "COMPLETE_UP_TO"];
+            let row = self.health.iter().map(|row| row.iter().map(|cell| (*cell).to_owned()).collect()).collect();
+            return Ok(super::table(&columns, row));
+        }
         if words.eat("SELECT") || words.eat("USE") {
             return Ok(super::table(&["RESULT"], vec![vec!["ANYTHING".to_owned()]]));
         }
