@@ -110,7 +110,7 @@ class Clock:
         seconds = self.seconds_since(value)
         if seconds is None:
             return NOTHING
-        if -1 < seconds < 60:
+        if -60 < seconds < 60:
             return "now"
         return f"in {span(-seconds)}" if seconds <= 0 else f"{span(seconds)} overdue"
 
