@@ -182,14 +182,14 @@ STATES = {
     "dead": ("failing", "Nothing has run for 3 d"),
     "paused": ("paused", "Data stays as it was then."),
     "interrupted": ("interrupted", "1 repository is behind."),
-    "gone": ("failing", "The destination database cannot be read"),
+    "gone": ("failing", "cannot be read"),
     "thousand": ("failing", "3 of 1,000 repositories need you."),
     "one": ("healthy", "Everything is fresh."),
     "ten": ("healthy", "Everything is fresh."),
     "failing&viewer": ("failing", "an administrator has to act"),
     "failing&view=overview&resource=acme/billing": ("failing", "All repositories"),
     "failing&view=runs": ("failing", "the newest first"),
-    "healthy&view=data": ("healthy", "those changed last"),
+    "healthy&view=data": ("healthy", "Texts longer than"),
     "failing&view=settings": ("failing", "Who starts runs"),
 }
 

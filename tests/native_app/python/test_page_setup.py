@@ -30,7 +30,7 @@ def test_a_revoked_object_opens_its_step_again(loaded, app):
     shown.press("refresh").says("Next: choose a warehouse").says("Needs you again")
     shown.press("bind_warehouse_reference").press("check_bind_warehouse_reference").says("Set-up is complete.")
     shown.press("change_destination").fill("destination_database", "OTHER").press("save_destination")
-    shown.says("Disable a/b before choosing another database").says("DESTINATION_IN_USE")
+    shown.says("disable a/b before choosing another database").says("DESTINATION_IN_USE")
     shown.press("keep_destination")
     assert not shown.has("save_destination")
 

@@ -17,10 +17,10 @@ SAYS = {
     "healthy": (["Everything is fresh.", "All 4 repositories were checked within the last"], ["Needs you"]),
     "late": (["1 repository is behind."], ["Needs you"]),
     "failing": (["3 of 14 repositories need you.", "Two causes, below.", "1 is paused", "acme/billing, acme/ledger"], []),
-    "dead": (["Nothing has run for 3 d", "Snowflake suspended the schedule after 10 failed starts in a row", "Choose", "complete up to"], []),
+    "dead": (["Nothing has run for 3 d", "Snowflake suspended the schedule", "X-Small is enough", "complete up to"], []),
     "paused": (["Paused", "Data stays as it was then."], ["Needs you"]),
     "interrupted": (["1 repository is behind."], ["Needs you"]),
-    "gone": (["The destination database cannot be read"], []),
+    "gone": (["cannot be read"], []),
     "one": (["Everything is fresh.", "The repository was checked"], ["Needs you"]),
     "ten": (["Everything is fresh."], ["Needs you"]),
 }
@@ -74,7 +74,7 @@ def test_a_view_takes_few_statements(view, monkeypatch):
 
 def called(text):
     """Whether the page itself has run a statement, not a procedure that it called."""
-    return text.startswith("CALL ") or '"VIEWS"."' in text and "CREATE" not in text or "LIMIT 12" in text or "COLUMNS" in text
+    return text.startswith("CALL ") or ' "VIEWS"."' in text or "LIMIT 12" in text or '"INFORMATION_SCHEMA"."COLUMNS"' in text
 
 
 @pytest.mark.parametrize("name", ["healthy", "failing", "dead", "fresh", "gone"])
@@ -99,7 +99,8 @@ def test_causes_are_grouped_and_have_one_blue_button(monkeypatch):
     assert [button.label for button in shown.run.button if button.proto.type == "primary"] == ["Change secret"]
     table = shown.table()
     assert [one[0] for one in table["Health"]][:4] == ["✕ Failing"] * 3 + ["↯ Interrupted"]
-    shown.press("open_cause_0").says("All repositories").says("the other 4 streams are fresh").says("Resource not accessible")
+    assert shown.press("open_cause_0").has("All repositories")
+    shown.says("the other 4 streams are fresh").says("Resource not accessible")
 
 
 def test_the_table_is_searched_filtered_and_paged(monkeypatch):
@@ -120,9 +121,8 @@ def test_runs_are_filtered_and_opened(monkeypatch):
     assert len(shown.table()) == 50 and shown.says("the newest first")
     shown.fill("outcomes", ["partial"])
     assert {one[0] for one in shown.table()["Outcome"]} == {"! Partial"}
-    first = shown.field("open_run").options[1]
-    shown.fill("open_run", first).says("streams").says("releases: ") if "Partial" in first else shown.fill("open_run", first)
-    assert list(shown.table(0)["Stream"]), "the streams of the run are above the table"
+    shown.fill("open_run", shown.field("open_run").options[1]).says("! Partial").says("releases: ")
+    assert "releases" in list(shown.table(0)["Stream"]), "the streams of the run are above the table"
 
 
 def test_rows_and_documents_are_shown_with_their_sql(monkeypatch):

@@ -5,6 +5,7 @@ import streamlit as st
 import actions
 import compat
 import errors
+import formats
 import grants
 import navigation
 import texts
@@ -45,44 +46,43 @@ def is_blocked(status):
     return lost or bool(status.problem) or (status.cause_code or "").isupper()
 
 
-def is_suspended(status):
-    """Whether the task is suspended although the connector is started."""
-    return (status.task_state or "").lower() == "suspended" and status.status == "STARTED"
+# The action that does a step of set-up again.
+REPEATS = {
+    "privileges": "privileges",
+    "warehouse": "warehouse",
+    "external_access": "access",
+    "sign_in": "secret",
+    "destination": "settings",
+}
 
 
 def way_out(status):
     """The actions that end what blocks everything, in their order."""
-    known = errors.known(status.cause_code)
-    found = [action for action in (known.actions if known else ()) if action in STEPS][:1]
-    if is_suspended(status) or (status.task_state or "").lower() == "missing":
-        found.append("resume")
+    known = errors.known(status.cause_code or status.problem)
+    found = [REPEATS[one["step"]] for one in status.steps() if one["step"] in REPEATS and one["state"] in ("now", "problem")]
+    found += [action for action in (known.actions if known else ()) if action in STEPS and not (found and action == "run")]
+    if (status.task_state or "").lower() in ("suspended", "missing"):
+        found = [action for action in found if action != "resume"] + ["resume"]
     return list(dict.fromkeys(found))
+
+
+def has_stopped(status):
+    """Whether runs were due and could not begin."""
+    return bool(status.failed_starts) and status.since is not None
 
 
 def title(status):
     """What is the matter, in bold."""
-    clock = status.clock
-    if is_suspended(status):
-        return texts.escaped(f"Nothing has run for {clock.age(status.since or status.task_suspended_at)}.")
+    if has_stopped(status):
+        return texts.escaped(f"Nothing has run for {status.clock.age(status.since)}.")
     return errors.words(status, status.cause_code or status.problem, status.cause).title + "."
 
 
 def story(status):
     """Why, and up to when the data is complete."""
-    parts = []
-    if is_suspended(status):
-        failed = int(status.failed_starts or 0)
-        if failed:
-            cause = texts.escaped((status.cause or "").rstrip(".")) if status.controls else ""
-            because = f", because {cause[:1].lower() + cause[1:]}" if cause else ""
-            starts = f"{failed} failed starts in a row" if failed > 1 else "a failed start"
-            parts.append(f"Snowflake suspended the schedule after {starts}{because}.")
-        else:
-            parts.append("The schedule was suspended outside this page.")
-    elif status.help:
-        parts.append(texts.sentence(status.help))
-    else:
-        parts.append(errors.words(status, status.cause_code or status.problem).help)
+    text = errors.words(status, status.cause_code or status.problem, status.cause, status.help)
+    starts = f" {formats.count(status.failed_starts, 'start has', 'starts have')} failed in a row." if has_stopped(status) else ""
+    parts = [f"{text.title}.{texts.escaped(starts)}" if has_stopped(status) else text.help]
     if status.complete_up_to is not None:
         parts.append(texts.escaped(f"Your data is complete up to {status.clock.at(status.complete_up_to)}."))
     return " ".join(parts)

@@ -179,6 +179,17 @@ def history(name, since, shares):
     )
 
 
+# The rank of an outcome, the worst first, as in `words.OUTCOMES`.
+WORST = ("failed", "did not start", "partial", "interrupted", "running", "changed", "nothing new")
+RANK = 'CASE "OUTCOME" ' + " ".join(f"WHEN '{name}' THEN {rank}" for rank, name in enumerate(WORST)) + " END"
+NAME = "CASE MIN(" + RANK + ") OVER (PARTITION BY COALESCE(\"JOB\", \"RUN\"), \"RESOURCE\") " + " ".join(
+    f"WHEN {rank} THEN '{name}'" for rank, name in enumerate(WORST) if rank
+) + (
+    " ELSE CASE WHEN COUNT(CASE WHEN \"OUTCOME\" IN ('changed', 'nothing new') THEN 1 END) OVER (PARTITION BY COALESCE(\"JOB\", \"RUN\"), "
+    "\"RESOURCE\") > 0 THEN 'partial' ELSE 'failed' END END"
+)
+
+
 def runs(since, outcomes=(), search=""):
     """The newest runs with all their streams, the newest first, each with the number of runs that were found."""
     conditions, params = ['"STARTED_AT" >= ?'], [since]
@@ -189,7 +200,7 @@ def runs(since, outcomes=(), search=""):
     return data.select(
         f'SELECT t.*, MAX("NUMBER") OVER () AS "FOUND" FROM (SELECT r.*, DENSE_RANK() OVER (ORDER BY "BEGAN" DESC, "GROUP") AS "NUMBER" '
         f'FROM (SELECT {OF_HISTORY}, COALESCE("JOB", "RUN") || \'/\' || "RESOURCE" AS "GROUP", MIN("STARTED_AT") OVER (PARTITION BY '
-        f'COALESCE("JOB", "RUN"), "RESOURCE") AS "BEGAN", {OF_RUN} AS "RUN_OUTCOME" FROM {RUNS} WHERE {" AND ".join(conditions)}) r '
+        f'COALESCE("JOB", "RUN"), "RESOURCE") AS "BEGAN", {NAME} AS "RUN_OUTCOME" FROM {RUNS} WHERE {" AND ".join(conditions)}) r '
         f'{narrowed}) t QUALIFY "NUMBER" <= {RUNS_SHOWN} ORDER BY "NUMBER", "STREAM"',
         *params,
         *outcomes,

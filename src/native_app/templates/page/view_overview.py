@@ -28,9 +28,13 @@ def show(status):
         return
     is_blocked = blocked.show(status)
     # What blocks everything is shown above; it has no resource.
-    causes = needs_you.grouped(row for row in queries.causes(status.controls) if row["RESOURCE"] is not None)
+    found = [] if status.problem else queries.causes(status.controls)
+    causes = needs_you.grouped(row for row in found if row["RESOURCE"] is not None)
     if not is_blocked:
         verdict(status, len(causes))
+    if status.problem:
+        # Nothing else can be read.
+        return
     if not status.resources_count:
         no_resource(status)
         return

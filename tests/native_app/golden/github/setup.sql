@@ -30,6 +30,14 @@ CREATE TABLE IF NOT EXISTS STATE.INGESTION_JOB (
 )
     DEFAULT_DDL_COLLATION = '';
 
+-- The end of the log of each container that has failed.
+CREATE TABLE IF NOT EXISTS STATE.JOB_LOG (
+    "KEY" VARCHAR NOT NULL PRIMARY KEY,
+    "VALUE" VARIANT,
+    "DOCUMENT" VARCHAR(134217728)
+)
+    DEFAULT_DDL_COLLATION = '';
+
 -- The number of rows of each table, for the views. It is counted again after each container.
 CREATE TABLE IF NOT EXISTS STATE.ROW_COUNT (
     "RESOURCE" VARCHAR NOT NULL,
@@ -67,6 +75,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.PROVISION_CONNECTOR(CONFIG VARIANT)
         '/procedures/connector.py',
         '/procedures/cost.py',
         '/procedures/destination.py',
+        '/procedures/discovery.py',
         '/procedures/due_times.py',
         '/procedures/error_texts.py',
         '/procedures/failed_starts.py',
@@ -111,6 +120,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.UPDATE_SETTINGS(SETTINGS VARIANT)
         '/procedures/connector.py',
         '/procedures/cost.py',
         '/procedures/destination.py',
+        '/procedures/discovery.py',
         '/procedures/due_times.py',
         '/procedures/error_texts.py',
         '/procedures/failed_starts.py',
@@ -155,6 +165,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.TEST_CONNECTION()
         '/procedures/connector.py',
         '/procedures/cost.py',
         '/procedures/destination.py',
+        '/procedures/discovery.py',
         '/procedures/due_times.py',
         '/procedures/error_texts.py',
         '/procedures/failed_starts.py',
@@ -199,6 +210,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GET_CONNECTOR_STATUS(RESOURCES BOOLEAN DEFAUL
         '/procedures/connector.py',
         '/procedures/cost.py',
         '/procedures/destination.py',
+        '/procedures/discovery.py',
         '/procedures/due_times.py',
         '/procedures/error_texts.py',
         '/procedures/failed_starts.py',
@@ -232,6 +244,97 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GET_CONNECTOR_STATUS(RESOURCES BOOLEAN DEFAUL
     EXECUTE AS OWNER;
 GRANT USAGE ON PROCEDURE PUBLIC.GET_CONNECTOR_STATUS(BOOLEAN) TO APPLICATION ROLE APP_ADMIN;
 
+-- The last lines of the log of a container: of one that runs, or of one that has failed.
+CREATE OR REPLACE PROCEDURE PUBLIC.GET_JOB_LOG(JOB STRING, LINES NUMBER DEFAULT 200)
+    RETURNS VARIANT
+    LANGUAGE PYTHON
+    RUNTIME_VERSION = '3.11'
+    PACKAGES = ('snowflake-snowpark-python')
+    IMPORTS = ('/procedures/app_database.py',
+        '/procedures/configured_resources.py',
+        '/procedures/connector.py',
+        '/procedures/cost.py',
+        '/procedures/destination.py',
+        '/procedures/discovery.py',
+        '/procedures/due_times.py',
+        '/procedures/error_texts.py',
+        '/procedures/failed_starts.py',
+        '/procedures/health.py',
+        '/procedures/health_views.py',
+        '/procedures/history.py',
+        '/procedures/hosts.py',
+        '/procedures/ingestion.py',
+        '/procedures/jobs.py',
+        '/procedures/names.py',
+        '/procedures/overviews.py',
+        '/procedures/pool.py',
+        '/procedures/references.py',
+        '/procedures/resource_names.py',
+        '/procedures/resources.py',
+        '/procedures/responses.py',
+        '/procedures/roles.py',
+        '/procedures/schedules.py',
+        '/procedures/schema.py',
+        '/procedures/settings.py',
+        '/procedures/setup_steps.py',
+        '/procedures/spec.py',
+        '/procedures/starting.py',
+        '/procedures/status.py',
+        '/procedures/store.py',
+        '/procedures/streams.py',
+        '/procedures/tasks.py',
+        '/procedures/urls.py',
+        '/procedures/views.py')
+    HANDLER = 'connector.get_job_log'
+    EXECUTE AS OWNER;
+GRANT USAGE ON PROCEDURE PUBLIC.GET_JOB_LOG(STRING, NUMBER) TO APPLICATION ROLE APP_ADMIN;
+
+-- The resources that the source offers, whose names begin with PREFIX, from the last list or, with AGAIN, from a new one. A new list
+-- starts a container and waits for it.
+CREATE OR REPLACE PROCEDURE PUBLIC.DISCOVER(PREFIX STRING DEFAULT NULL, MOST NUMBER DEFAULT 500, AGAIN BOOLEAN DEFAULT FALSE)
+    RETURNS VARIANT
+    LANGUAGE PYTHON
+    RUNTIME_VERSION = '3.11'
+    PACKAGES = ('snowflake-snowpark-python')
+    IMPORTS = ('/procedures/app_database.py',
+        '/procedures/configured_resources.py',
+        '/procedures/connector.py',
+        '/procedures/cost.py',
+        '/procedures/destination.py',
+        '/procedures/discovery.py',
+        '/procedures/due_times.py',
+        '/procedures/error_texts.py',
+        '/procedures/failed_starts.py',
+        '/procedures/health.py',
+        '/procedures/health_views.py',
+        '/procedures/history.py',
+        '/procedures/hosts.py',
+        '/procedures/ingestion.py',
+        '/procedures/jobs.py',
+        '/procedures/names.py',
+        '/procedures/overviews.py',
+        '/procedures/pool.py',
+        '/procedures/references.py',
+        '/procedures/resource_names.py',
+        '/procedures/resources.py',
+        '/procedures/responses.py',
+        '/procedures/roles.py',
+        '/procedures/schedules.py',
+        '/procedures/schema.py',
+        '/procedures/settings.py',
+        '/procedures/setup_steps.py',
+        '/procedures/spec.py',
+        '/procedures/starting.py',
+        '/procedures/status.py',
+        '/procedures/store.py',
+        '/procedures/streams.py',
+        '/procedures/tasks.py',
+        '/procedures/urls.py',
+        '/procedures/views.py')
+    HANDLER = 'connector.discover'
+    EXECUTE AS OWNER;
+GRANT USAGE ON PROCEDURE PUBLIC.DISCOVER(STRING, NUMBER, BOOLEAN) TO APPLICATION ROLE APP_ADMIN;
+
 -- Creates the view VIEWS.CONNECTOR_COST. The app must have IMPORTED PRIVILEGES on the database SNOWFLAKE.
 CREATE OR REPLACE PROCEDURE PUBLIC.CREATE_COST_VIEW()
     RETURNS VARIANT
@@ -243,6 +346,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.CREATE_COST_VIEW()
         '/procedures/connector.py',
         '/procedures/cost.py',
         '/procedures/destination.py',
+        '/procedures/discovery.py',
         '/procedures/due_times.py',
         '/procedures/error_texts.py',
         '/procedures/failed_starts.py',
@@ -287,6 +391,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GET_VIEWER_STATUS(RESOURCES BOOLEAN DEFAULT T
         '/procedures/connector.py',
         '/procedures/cost.py',
         '/procedures/destination.py',
+        '/procedures/discovery.py',
         '/procedures/due_times.py',
         '/procedures/error_texts.py',
         '/procedures/failed_starts.py',
@@ -332,6 +437,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.PAUSE_CONNECTOR()
         '/procedures/connector.py',
         '/procedures/cost.py',
         '/procedures/destination.py',
+        '/procedures/discovery.py',
         '/procedures/due_times.py',
         '/procedures/error_texts.py',
         '/procedures/failed_starts.py',
@@ -376,6 +482,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RESUME_CONNECTOR()
         '/procedures/connector.py',
         '/procedures/cost.py',
         '/procedures/destination.py',
+        '/procedures/discovery.py',
         '/procedures/due_times.py',
         '/procedures/error_texts.py',
         '/procedures/failed_starts.py',
@@ -421,6 +528,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.ENABLE_RESOURCE(NAME STRING, STREAMS ARRAY DE
         '/procedures/connector.py',
         '/procedures/cost.py',
         '/procedures/destination.py',
+        '/procedures/discovery.py',
         '/procedures/due_times.py',
         '/procedures/error_texts.py',
         '/procedures/failed_starts.py',
@@ -465,6 +573,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.DISABLE_RESOURCE(NAME STRING)
         '/procedures/connector.py',
         '/procedures/cost.py',
         '/procedures/destination.py',
+        '/procedures/discovery.py',
         '/procedures/due_times.py',
         '/procedures/error_texts.py',
         '/procedures/failed_starts.py',
@@ -509,6 +618,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.UPDATE_RESOURCE(NAME STRING, SCHEDULE STRING)
         '/procedures/connector.py',
         '/procedures/cost.py',
         '/procedures/destination.py',
+        '/procedures/discovery.py',
         '/procedures/due_times.py',
         '/procedures/error_texts.py',
         '/procedures/failed_starts.py',
@@ -553,6 +663,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.DELETE_RESOURCE(NAME STRING, DROP_DATA BOOLEA
         '/procedures/connector.py',
         '/procedures/cost.py',
         '/procedures/destination.py',
+        '/procedures/discovery.py',
         '/procedures/due_times.py',
         '/procedures/error_texts.py',
         '/procedures/failed_starts.py',
@@ -597,6 +708,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.INGEST_DATA(NAME STRING, STREAMS ARRAY DEFAUL
         '/procedures/connector.py',
         '/procedures/cost.py',
         '/procedures/destination.py',
+        '/procedures/discovery.py',
         '/procedures/due_times.py',
         '/procedures/error_texts.py',
         '/procedures/failed_starts.py',
@@ -642,6 +754,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RECONCILE_RESOURCE(NAME STRING, ALLOW_DELETIO
         '/procedures/connector.py',
         '/procedures/cost.py',
         '/procedures/destination.py',
+        '/procedures/discovery.py',
         '/procedures/due_times.py',
         '/procedures/error_texts.py',
         '/procedures/failed_starts.py',
@@ -686,6 +799,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RESET_RESOURCE(NAME STRING, STREAMS ARRAY DEF
         '/procedures/connector.py',
         '/procedures/cost.py',
         '/procedures/destination.py',
+        '/procedures/discovery.py',
         '/procedures/due_times.py',
         '/procedures/error_texts.py',
         '/procedures/failed_starts.py',
@@ -730,6 +844,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RUN_ALL()
         '/procedures/connector.py',
         '/procedures/cost.py',
         '/procedures/destination.py',
+        '/procedures/discovery.py',
         '/procedures/due_times.py',
         '/procedures/error_texts.py',
         '/procedures/failed_starts.py',
@@ -774,6 +889,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.RUN_SCHEDULE(SCHEDULE STRING)
         '/procedures/connector.py',
         '/procedures/cost.py',
         '/procedures/destination.py',
+        '/procedures/discovery.py',
         '/procedures/due_times.py',
         '/procedures/error_texts.py',
         '/procedures/failed_starts.py',
@@ -817,6 +933,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.REGISTER_REFERENCE(REF_NAME STRING, OPERATION
         '/procedures/connector.py',
         '/procedures/cost.py',
         '/procedures/destination.py',
+        '/procedures/discovery.py',
         '/procedures/due_times.py',
         '/procedures/error_texts.py',
         '/procedures/failed_starts.py',
@@ -861,6 +978,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GET_REFERENCE_CONFIG(REF_NAME STRING)
         '/procedures/connector.py',
         '/procedures/cost.py',
         '/procedures/destination.py',
+        '/procedures/discovery.py',
         '/procedures/due_times.py',
         '/procedures/error_texts.py',
         '/procedures/failed_starts.py',
@@ -905,6 +1023,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.GRANT_CALLBACK(PRIVILEGES ARRAY)
         '/procedures/connector.py',
         '/procedures/cost.py',
         '/procedures/destination.py',
+        '/procedures/discovery.py',
         '/procedures/due_times.py',
         '/procedures/error_texts.py',
         '/procedures/failed_starts.py',
@@ -966,6 +1085,7 @@ CREATE OR REPLACE PROCEDURE PUBLIC.APPLY_VERSION()
         '/procedures/connector.py',
         '/procedures/cost.py',
         '/procedures/destination.py',
+        '/procedures/discovery.py',
         '/procedures/due_times.py',
         '/procedures/error_texts.py',
         '/procedures/failed_starts.py',
