@@ -17,7 +17,7 @@ STEPS = {
     "secret": "Give the secret again; nothing is lost.",
     "privileges": "Grant the privileges that are missing.",
     "setup": "Give what is missing in Set-up.",
-    "settings": "Correct the settings.",
+    "settings": "Save the settings: what is gone is made anew.",
     "run": "Run now; the answer names the cause.",
     "resume": "Resume. It reads what was missed; nothing is lost.",
 }
@@ -43,7 +43,12 @@ def show(status):
 def is_blocked(status):
     """Whether nothing can run. The codes of what keeps everything from starting are in capitals; those of a run's error are not."""
     lost = (status.task_state or "").lower() in ("suspended", "missing") and status.status == "STARTED"
-    return lost or bool(status.problem) or (status.cause_code or "").isupper()
+    return lost or bool(status.problem) or is_for_all(status.cause_code)
+
+
+def is_for_all(code):
+    """Whether an error keeps everything from starting, by its code."""
+    return str(code or "").isupper()
 
 
 # The action that does a step of set-up again.

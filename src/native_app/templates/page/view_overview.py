@@ -29,7 +29,7 @@ def show(status):
     is_blocked = blocked.show(status)
     # What blocks everything is shown above; it has no resource.
     found = [] if status.problem else queries.causes(status.controls)
-    causes = needs_you.grouped(row for row in found if row["RESOURCE"] is not None)
+    causes = needs_you.grouped(row for row in found if row["RESOURCE"] is not None and not (is_blocked and blocked.is_for_all(row["CODE"])))
     if not is_blocked:
         verdict(status, len(causes))
     if status.problem:
