@@ -55,7 +55,8 @@ def filters(status):
     with places[2]:
         search = ""
         if status.resources_count > 1:
-            search = compat.element("text_input", texts.first_capital(status.kind), key="runs_search", icon=":material/search:", width=230).strip()
+            kind = texts.escaped(texts.first_capital(status.kind))
+            search = compat.element("text_input", kind, key="runs_search", icon=":material/search:", width=230).strip()
     return window, outcomes, search
 
 

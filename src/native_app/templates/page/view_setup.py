@@ -121,7 +121,7 @@ def head(status, steps):
         st.caption("What was given is below; each part can be changed.")
         return
     if done == 0:
-        compat.heading(f"{COUNTED.get(len(steps), f'{len(steps)} steps')} until data arrives", 4)
+        compat.heading(f"{COUNTED[len(steps)]} until data arrives", 4)
         st.markdown(
             "Have at hand: a role that may grant account privileges (such as ACCOUNTADMIN), the name of a warehouse, and an account at "
             f"{texts.escaped(status.source)} that sees the {texts.escaped(status.kinds)}."
