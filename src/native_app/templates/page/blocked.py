@@ -116,4 +116,3 @@ def step(status, number, action, is_first, is_only):
             view = navigation.SETTINGS if action == "settings" else navigation.SETUP
             navigation.button(label, slot, view, icon=icon, **options)
     actions.answer(status, slot if action not in grants.DIALOGS else f"grant_{action}")
-

@@ -89,7 +89,12 @@ def timeline(cells, lanes, clock, window, suspended_since=None, what="resource")
     names = [texts.plain(lane) for lane in lanes]
     axis = altair.Axis(title=None, format=format_of(window), grid=False, tickCount=8, domain=False, ticks=False)
     x = altair.X("from:T", scale=span, axis=axis)
-    y = altair.Y("lane:N", sort=names, scale=altair.Scale(domain=names), axis=altair.Axis(title=None, domain=False, ticks=False, labelLimit=180, grid=False))
+    y = altair.Y(
+        "lane:N",
+        sort=names,
+        scale=altair.Scale(domain=names),
+        axis=altair.Axis(title=None, domain=False, ticks=False, labelLimit=180, grid=False),
+    )
     colours = altair.Scale(domain=present, range=[words.OUTCOMES[name].colour for name in present])
     tip = [
         altair.Tooltip("lane:N", title=what.capitalize()),
@@ -145,7 +150,9 @@ def band(begin, end, clock, span, axis):
     base = altair.Chart(frame)
     return [
         base.mark_rect(color="#C8323F", opacity=0.1).encode(x=altair.X("from:T", scale=span, axis=axis), x2="to:T"),
-        base.mark_text(color="#C8323F", fontWeight="bold", fontSize=13).encode(x=altair.X("middle:T", scale=span, axis=axis), text="text:N"),
+        base.mark_text(color="#C8323F", fontWeight="bold", fontSize=13).encode(
+            x=altair.X("middle:T", scale=span, axis=axis), text="text:N"
+        ),
     ]
 
 
@@ -173,7 +180,17 @@ def bars(frame, series, colours, clock, window, title, alt):
         for column, label in series.items():
             high = low + float(row[column] or 0)
             if high > low:
-                pieces.append({"from": at, "to": at + width, "low": low, "high": high, "value": high - low, "what": label, "when": clock.at(row["at"])})
+                pieces.append(
+                    {
+                        "from": at,
+                        "to": at + width,
+                        "low": low,
+                        "high": high,
+                        "value": high - low,
+                        "what": label,
+                        "when": clock.at(row["at"]),
+                    }
+                )
             low = high
     made = (
         altair.Chart(pandas.DataFrame(pieces, columns=["from", "to", "low", "high", "value", "what", "when"]))

@@ -112,7 +112,9 @@ class Status:
     @property
     def source(self):
         """The source's name in texts: `GitHub`."""
-        return self.source_title or {"github": "GitHub", "gitlab": "GitLab", "jira": "Jira"}.get(self.name, (self.name or "").capitalize())
+        return self.source_title or {"github": "GitHub", "gitlab": "GitLab", "jira": "Jira"}.get(
+            self.name, (self.name or "").capitalize()
+        )
 
     @property
     def settings(self):

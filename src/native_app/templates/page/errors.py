@@ -52,8 +52,7 @@ TEXTS = {
         "schema PUBLIC. It is safe to save again.",
     ),
     "DESTINATION_IN_USE": Text(
-        "This database cannot be used.",
-        "Choose another name, or first disable every {kind} in the current one.",
+        "This database cannot be used.", "Choose another name, or first disable every {kind} in the current one."
     ),
     "DESTINATION_UNREADABLE": Text(
         "The destination database cannot be read.",
@@ -87,7 +86,9 @@ TEXTS = {
         ("runs", "settings"),
     ),
     "TEST_CONNECTION_FAILED": Text(
-        "The connection test failed.", "Check the settings, the secret and the hosts of the external access integration.", ("secret",)
+        "The connection test failed.",
+        "Check the settings, the secret and the hosts of the external access integration.",
+        ("secret",),
     ),
     "RESOURCE_NOT_FOUND": Text("This {kind} is not configured.", "Add it first."),
     "RESOURCE_NOT_ENABLED": Text("This {kind} is paused.", "Resume it first."),
@@ -100,8 +101,12 @@ TEXTS = {
     "FAILED_TO_CREATE_TASK": Text(
         "The schedule's task could not be created.", "Grant EXECUTE TASK and EXECUTE MANAGED TASK.", ("privileges",)
     ),
-    "INGESTION_FAILED": Text("The run failed. Existing data is unchanged.", "The next run starts where this one started.", ("run",)),
-    "INGESTION_PARTIAL": Text("Some records were left out.", "They are listed under Runs, with reasons. All others are loaded.", ("runs",)),
+    "INGESTION_FAILED": Text(
+        "The run failed. Existing data is unchanged.", "The next run starts where this one started.", ("run",)
+    ),
+    "INGESTION_PARTIAL": Text(
+        "Some records were left out.", "They are listed under Runs, with reasons. All others are loaded.", ("runs",)
+    ),
     "INGESTION_PAUSED": Text("The budget is used up.", "Wait for the next period, or set another budget with UPDATE_SETTINGS."),
     "PAUSE_CONNECTOR_FAILED": Text("The connector could not be paused.", "Try again."),
     "RESUME_CONNECTOR_FAILED": Text(
@@ -124,7 +129,9 @@ TEXTS = {
     "authentication": Text(
         "{source} refuses the token.", "It has expired or was revoked. Make a new one and give it here.", ("secret", "run")
     ),
-    "permission": Text("{source} refuses access.", "Give the token the permission that is missing, then run again.", ("run", "secret")),
+    "permission": Text(
+        "{source} refuses access.", "Give the token the permission that is missing, then run again.", ("run", "secret")
+    ),
     "not_found": Text(
         "{source} does not know this {kind}.",
         "If it was renamed, add the new name and delete this one. If it is private, give the token access.",
@@ -132,7 +139,9 @@ TEXTS = {
     ),
     "rate_limited": Text("Waiting for {source}'s limit.", "Nothing to do. To avoid it, run less often, or use a token of its own."),
     "unavailable": Text("{source} answers with errors.", "Nothing to do: it is tried again."),
-    "network": Text("{source} cannot be reached.", "Give the CA file or the proxy in Settings, Advanced, if there is one.", ("settings",)),
+    "network": Text(
+        "{source} cannot be reached.", "Give the CA file or the proxy in Settings, Advanced, if there is one.", ("settings",)
+    ),
     "invalid_data": Text("Some records could not be read.", "They are listed under Runs, with reasons.", ("runs",)),
     "configuration": Text("A setting is wrong.", "Correct it in Settings.", ("settings",)),
     "checkpoint": Text("The stored state cannot be used.", "Reset the {kind}: the next run reads it from the start.", ("open",)),

@@ -16,7 +16,19 @@ UNSET = "–"
 REQUIRED, COMMON, ADVANCED = "required", "common", "advanced"
 
 # Parts of the names of settings that few users need, where the schema does not say so itself.
-RARE = ("proxy", "ca_file", "timeout", "retries", "concurrency", "page_size", "overlap", "quota", "max_wait", "per_minute", "per_second")
+RARE = (
+    "proxy",
+    "ca_file",
+    "timeout",
+    "retries",
+    "concurrency",
+    "page_size",
+    "overlap",
+    "quota",
+    "max_wait",
+    "per_minute",
+    "per_second",
+)
 
 
 def kinds(schema):

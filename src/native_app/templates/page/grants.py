@@ -19,10 +19,7 @@ PRIVILEGES = "<<privileges|map(attribute='name')|list>>"
 DIALOGS = {"warehouse": "warehouse_reference", "access": "external_access", "secret": "", "privileges": None}
 
 # The kind of object that a reference takes and the privilege on it, by the end of the reference's name. All others are secrets.
-REFERENCE_KINDS = {
-    "external_access": ("EXTERNAL ACCESS INTEGRATION", "USAGE"),
-    "warehouse_reference": ("WAREHOUSE", "USAGE"),
-}
+REFERENCE_KINDS = {"external_access": ("EXTERNAL ACCESS INTEGRATION", "USAGE"), "warehouse_reference": ("WAREHOUSE", "USAGE")}
 
 
 def has_dialogs():

@@ -62,7 +62,11 @@ def discover(search):
 
 def from_list(status, slot, listed, search):
     """The resources of the list with check boxes. Returns the chosen names."""
-    rows = [row for row in [{name.lower(): value for name, value in row.items()} for row in listed["rows"]] if search.lower() in str(row.get("name", "")).lower()]
+    rows = [
+        row
+        for row in [{name.lower(): value for name, value in row.items()} for row in listed["rows"]]
+        if search.lower() in str(row.get("name", "")).lower()
+    ]
     if not rows:
         st.caption("No name matches.")
         return []

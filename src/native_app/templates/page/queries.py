@@ -78,13 +78,13 @@ def causes(controls, resource=None):
 # A run that failed for some of its streams is partial.
 OF_RUN = (
     "CASE WHEN \"OUTCOME\" = 'failed' AND COUNT(CASE WHEN \"OUTCOME\" IN ('changed', 'nothing new') THEN 1 END) OVER "
-    "(PARTITION BY \"RESOURCE\", COALESCE(\"JOB\", \"RUN\")) > 0 THEN 'partial' ELSE \"OUTCOME\" END"
+    '(PARTITION BY "RESOURCE", COALESCE("JOB", "RUN")) > 0 THEN \'partial\' ELSE "OUTCOME" END'
 )
 
 
 def sliced(column, minutes):
     """The beginning of the cell in which a time is."""
-    return f'TIME_SLICE("{column}", {int(minutes)}, \'MINUTE\')'
+    return f"TIME_SLICE(\"{column}\", {int(minutes)}, 'MINUTE')"
 
 
 def cells(names, since, minutes):
@@ -169,7 +169,7 @@ def history(name, since, shares):
     `shares` streams with others has their runs, too."""
     empty, mine = ", ".join(["NULL"] * 10), f"IN (?, '{SHARED}')" if shares else "= ?"
     return data.select(
-        f"SELECT * FROM (SELECT {OF_HISTORY} FROM {RUNS} WHERE \"RESOURCE\" {mine} AND \"STARTED_AT\" >= ? ORDER BY \"STARTED_AT\" DESC "
+        f'SELECT * FROM (SELECT {OF_HISTORY} FROM {RUNS} WHERE "RESOURCE" {mine} AND "STARTED_AT" >= ? ORDER BY "STARTED_AT" DESC '
         f'LIMIT {RUNS_OF_RESOURCE}) r UNION ALL SELECT NULL, "RESOURCE", "STREAM", NULL, \'checked\', "FROM_AT", "TO_AT", {empty}, NULL '
         f'FROM {CHECKS} WHERE "RESOURCE" {mine} AND "TO_AT" >= ?',
         name,
@@ -182,11 +182,15 @@ def history(name, since, shares):
 # The rank of an outcome, the worst first, as in `words.OUTCOMES`.
 WORST = ("failed", "did not start", "partial", "interrupted", "running", "changed", "nothing new")
 RANK = 'CASE "OUTCOME" ' + " ".join(f"WHEN '{name}' THEN {rank}" for rank, name in enumerate(WORST)) + " END"
-NAME = "CASE MIN(" + RANK + ") OVER (PARTITION BY COALESCE(\"JOB\", \"RUN\"), \"RESOURCE\") " + " ".join(
-    f"WHEN {rank} THEN '{name}'" for rank, name in enumerate(WORST) if rank
-) + (
-    " ELSE CASE WHEN COUNT(CASE WHEN \"OUTCOME\" IN ('changed', 'nothing new') THEN 1 END) OVER (PARTITION BY COALESCE(\"JOB\", \"RUN\"), "
-    "\"RESOURCE\") > 0 THEN 'partial' ELSE 'failed' END END"
+NAME = (
+    "CASE MIN("
+    + RANK
+    + ') OVER (PARTITION BY COALESCE("JOB", "RUN"), "RESOURCE") '
+    + " ".join(f"WHEN {rank} THEN '{name}'" for rank, name in enumerate(WORST) if rank)
+    + (
+        ' ELSE CASE WHEN COUNT(CASE WHEN "OUTCOME" IN (\'changed\', \'nothing new\') THEN 1 END) OVER (PARTITION BY COALESCE("JOB", "RUN"), '
+        "\"RESOURCE\") > 0 THEN 'partial' ELSE 'failed' END END"
+    )
 )
 
 
@@ -216,7 +220,7 @@ def tables(chosen, search=""):
         f'SELECT "RESOURCE", CAST(NULL AS VARCHAR) AS "STREAM", NULL AS "HEALTH", NULL AS "LAST_CHECKED_AT", NULL AS "LAST_CHANGE_AT", NULL '
         f'AS "NEXT_DUE_AT", NULL AS "ROWS_TOTAL", NULL AS "ROWS_DELETED", NULL AS "VIEW_NAME", NULL AS "RAW_NAME" FROM ({names}) n '
         f'UNION ALL SELECT "RESOURCE", "STREAM", {listed(columns)}, "ROWS_DELETED", "VIEW_NAME", "RAW_NAME" FROM {STREAMS} WHERE "RESOURCE" '
-        f"= COALESCE(?, (SELECT MIN(\"RESOURCE\") FROM ({names}) m))",
+        f'= COALESCE(?, (SELECT MIN("RESOURCE") FROM ({names}) m))',
         *found,
         chosen,
         *found,

@@ -38,15 +38,12 @@ def show(status, row, streams):
     elif compat.button("Pause", "disable", icon="pause"):
         actions.run("resource", "DISABLE_RESOURCE", name)
     navigation.button("Data", "open_data", navigation.DATA, name, icon="table")
-    compat.dialog(
-        "schedule_streams",
-        "Schedule, streams",
-        lambda: schedule_and_streams(status, row, streams),
-        icon="tune",
-    )
+    compat.dialog("schedule_streams", "Schedule, streams", lambda: schedule_and_streams(status, row, streams), icon="tune")
     with compat.popover("More", icon="more_horiz"):
         if inside:
-            compat.dialog("reconcile", "Reconcile", lambda: reconcile(status, row, streams), icon="rule", disabled=cannot_start(status, row))
+            compat.dialog(
+                "reconcile", "Reconcile", lambda: reconcile(status, row, streams), icon="rule", disabled=cannot_start(status, row)
+            )
             compat.dialog("reset", "Reset", lambda: reset(status, row, streams), icon="restart_alt")
         compat.dialog("delete", "Delete", lambda: delete(status, row, streams), icon="delete")
 

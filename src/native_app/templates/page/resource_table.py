@@ -70,7 +70,10 @@ def pills(status):
     counted = {name: count for name, count in status.counts().items() if count}
     if len(counted) < 2:
         return []
-    labels = {name: f"{compat.icon(words.HEALTH[name].icon)} {words.HEALTH[name].label} {count:,}".strip() for name, count in counted.items()}
+    labels = {
+        name: f"{compat.icon(words.HEALTH[name].icon)} {words.HEALTH[name].label} {count:,}".strip()
+        for name, count in counted.items()
+    }
     return compat.several("Health", list(counted), "healths", labels=labels, hidden=True)
 
 
@@ -130,12 +133,7 @@ def what_to_do(status, row):
 def styled(status, made):
     """Ages and numbers in the page's words; the values below stay times and numbers."""
     clock = status.clock
-    written = {
-        "Last success": clock.ago,
-        "Due": clock.due,
-        "Rows": formats.number,
-        "24 h": formats.signed,
-    }
+    written = {"Last success": clock.ago, "Due": clock.due, "Rows": formats.number, "24 h": formats.signed}
     if not compat.HAS_CHIPS:
         made = made.assign(Health=made["Health"].map(lambda one: one[0]))
     return compat.written(made, written)
@@ -165,7 +163,11 @@ def health_column():
 def chips(label, options, **width):
     """A column of one chip per cell, by pairs of text and colour."""
     return compat.column(
-        "MultiselectColumn", label, options=[text for text, _ in options], color=[colour for _, colour in options], width=width.get("width", 118)
+        "MultiselectColumn",
+        label,
+        options=[text for text, _ in options],
+        color=[colour for _, colour in options],
+        width=width.get("width", 118),
     )
 
 
@@ -180,10 +182,14 @@ def foot(status, rows, page):
             compat.element("caption", texts.escaped(shown), width="content")
     with places[1]:
         if page:
-            compat.button(f"Previous {queries.PAGE}", "previous_page", icon="chevron_left", type="tertiary", on_click=turn, args=(page - 1,))
+            compat.button(
+                f"Previous {queries.PAGE}", "previous_page", icon="chevron_left", type="tertiary", on_click=turn, args=(page - 1,)
+            )
     with places[2]:
         if first + len(rows) < found:
-            compat.button(f"Next {queries.PAGE}", "next_page", icon="chevron_right", type="tertiary", on_click=turn, args=(page + 1,))
+            compat.button(
+                f"Next {queries.PAGE}", "next_page", icon="chevron_right", type="tertiary", on_click=turn, args=(page + 1,)
+            )
     with places[3]:
         compat.element(
             "selectbox",

@@ -85,7 +85,9 @@ def table(status, runs, has_resource, key=None, selects=False):
         lines.append(
             {
                 "Outcome": [words.outcome(run["OUTCOME"]).signed],
-                f"Started ({zone})": f"{clock.shifted(formats.moment(run['STARTED_AT'])):%d %b %H:%M:%S}" if run["STARTED_AT"] else formats.NOTHING,
+                f"Started ({zone})": (
+                    f"{clock.shifted(formats.moment(run['STARTED_AT'])):%d %b %H:%M:%S}" if run["STARTED_AT"] else formats.NOTHING
+                ),
                 "Took": took(run),
                 **({texts.first_capital(status.kind): texts.plain(run["RESOURCE"])} if has_resource else {}),
                 **({"Streams": f"{changed} of {len(run['ROWS'])} changed"} if several and has_resource else {}),
@@ -164,7 +166,10 @@ def details(status, run):
                 {
                     "Stream": texts.plain(row["STREAM"] or formats.NOTHING),
                     "Outcome": words.outcome(row["OUTCOME"]).signed,
-                    **{name.capitalize(): int(row[name] or 0) for name in ("INSERTED", "UPDATED", "DELETED", "REJECTED", "REQUESTS")},
+                    **{
+                        name.capitalize(): int(row[name] or 0)
+                        for name in ("INSERTED", "UPDATED", "DELETED", "REJECTED", "REQUESTS")
+                    },
                     "Took": formats.duration(int(row["TOTAL_MS"] or 0) / 1000),
                 }
                 for row in run["ROWS"]

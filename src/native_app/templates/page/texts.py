@@ -11,10 +11,7 @@ AUTOLINKED = re.compile(r"//|@|www\.|:[^\s:]+:|--|[<>]=|->|<-|=>|mailto:", re.IG
 # Words of settings that are written in capitals.
 CAPITALS = {word.lower(): word for word in ("API", "URL", "CA", "ID", "TLS", "HTTP", "HTTPS", "SSL", "SQL", "CSV", "JSON", "IP")}
 
-REFERENCES = {
-    "external_access": "External access integration",
-    "warehouse_reference": "Warehouse",
-}
+REFERENCES = {"external_access": "External access integration", "warehouse_reference": "Warehouse"}
 
 
 def plain(text):

@@ -48,7 +48,9 @@ def show(status):
     as_documents = head(status, stream, columns)
     if status.controls:
         if not stream["ROWS_TOTAL"]:
-            st.markdown(f"The source has no records for this stream. Last checked {texts.escaped(status.clock.ago(stream['LAST_CHECKED_AT']))}.")
+            st.markdown(
+                f"The source has no records for this stream. Last checked {texts.escaped(status.clock.ago(stream['LAST_CHECKED_AT']))}."
+            )
         elif as_documents:
             documents(status, stream)
         else:
@@ -87,7 +89,9 @@ def choose_stream(status, name, streams):
     named = [row["STREAM"] for row in streams]
     if not named:
         return None
-    order = [one for one in status.streams or named if one in named] + [one for one in named if one not in (status.streams or named)]
+    order = [one for one in status.streams or named if one in named] + [
+        one for one in named if one not in (status.streams or named)
+    ]
     if len(order) == 1:
         picked = order[0]
     elif len(order) <= 6:
@@ -153,9 +157,14 @@ def head(status, stream, columns):
             st.markdown(f"{words.health(stream['HEALTH']).as_badge()} {' · '.join(parts)}")
         if status.controls:
             with right:
-                labels = {"Columns": f"{compat.icon('table')} Columns".strip(), "Documents": f"{compat.icon('data_object')} Documents".strip()}
+                labels = {
+                    "Columns": f"{compat.icon('table')} Columns".strip(),
+                    "Documents": f"{compat.icon('data_object')} Documents".strip(),
+                }
                 as_documents = compat.choice("Show as", list(labels), "data_as", labels=labels, hidden=True) == "Documents"
-        st.code(documents_statement(stream["RAW_NAME"]) if as_documents else statement(stream["VIEW_NAME"], columns), language="sql")
+        st.code(
+            documents_statement(stream["RAW_NAME"]) if as_documents else statement(stream["VIEW_NAME"], columns), language="sql"
+        )
     return as_documents
 
 
@@ -279,4 +288,6 @@ def readers():
     with compat.fold("Grant a colleague the right to read", icon="group_add"):
         application = grants.application()
         st.code(f"GRANT APPLICATION ROLE {application}.APP_DATA_READER TO ROLE ANALYST;", language="sql")
-        st.caption("It reads every view and every raw table of the destination, also those of later runs. APP_VIEWER sees this page without data.")
+        st.caption(
+            "It reads every view and every raw table of the destination, also those of later runs. APP_VIEWER sees this page without data."
+        )

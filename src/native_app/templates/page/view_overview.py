@@ -29,7 +29,9 @@ def show(status):
     is_blocked = blocked.show(status)
     # What blocks everything is shown above; it has no resource.
     found = [] if status.problem else queries.causes(status.controls)
-    causes = needs_you.grouped(row for row in found if row["RESOURCE"] is not None and not (is_blocked and blocked.is_for_all(row["CODE"])))
+    causes = needs_you.grouped(
+        row for row in found if row["RESOURCE"] is not None and not (is_blocked and blocked.is_for_all(row["CODE"]))
+    )
     if not is_blocked:
         verdict(status, len(causes))
     if status.problem:
@@ -85,10 +87,15 @@ def verdict(status, causes):
         fresh += f"{'itself' if rest == 1 else 'themselves'}"
         still = f", {paused:,} {'is' if paused == 1 else 'are'} paused" if paused else ""
         compat.heading(texts.escaped(title), 4)
-        st.markdown(texts.escaped(f"{numbered(causes)} below. {fresh}{still}. What is in Snowflake is complete up to each last success."))
+        st.markdown(
+            texts.escaped(f"{numbered(causes)} below. {fresh}{still}. What is in Snowflake is complete up to each last success.")
+        )
         return
     if catching_up:
-        compat.heading(texts.escaped(f"{formats.count(catching_up, status.kind, status.kinds)} {'is' if catching_up == 1 else 'are'} behind."), 4)
+        compat.heading(
+            texts.escaped(f"{formats.count(catching_up, status.kind, status.kinds)} {'is' if catching_up == 1 else 'are'} behind."),
+            4,
+        )
         st.markdown(f"Nothing to do: what was missed is read with the next run. {checked(status)}")
         return
     if counted["running"] and not counted["healthy"]:
@@ -97,7 +104,9 @@ def verdict(status, causes):
         return
     if counted["never run"] == total - paused:
         compat.heading("Waiting for the first run.", 4)
-        st.markdown(f"It starts {texts.escaped(status.clock.due(status.next_due_at))}." if status.next_due_at else "It starts on schedule.")
+        st.markdown(
+            f"It starts {texts.escaped(status.clock.due(status.next_due_at))}." if status.next_due_at else "It starts on schedule."
+        )
         return
     compat.heading("Everything is fresh.", 4)
     st.markdown(checked(status))
@@ -122,7 +131,9 @@ def checked(status):
     active = status.resources_count - counted["paused"]
     who = f"The {status.kind}" if active == 1 else f"All {active:,} {status.kinds}"
     was = "was" if active == 1 else "were"
-    return texts.escaped(f"{who} {was} checked within the last {formats.span(int(clock.seconds_since(status.oldest_success_at) or 0) + 59)}.")
+    return texts.escaped(
+        f"{who} {was} checked within the last {formats.span(int(clock.seconds_since(status.oldest_success_at) or 0) + 59)}."
+    )
 
 
 def figures(status):
@@ -189,7 +200,8 @@ def timeline(status, names):
     minutes = queries.WINDOWS[window][1]
     found = queries.cells(names, charts.since(clock.now, window), minutes)
     entries = [
-        (row["RESOURCE"], formats.moment(row["FROM_CELL"]), formats.moment(row["TO_CELL"]), row["OUTCOME"], row["RUNS"]) for row in found
+        (row["RESOURCE"], formats.moment(row["FROM_CELL"]), formats.moment(row["TO_CELL"]), row["OUTCOME"], row["RUNS"])
+        for row in found
     ]
     cells = charts.worst(entries, set(names), clock.now, window)
     if not cells:
@@ -225,7 +237,9 @@ def under(status, names, window, suspended):
     """What a cell is, and since when there is none."""
     minutes = queries.WINDOWS[window][1]
     one = f"One cell is {minutes} minutes" if minutes < 60 else f"One cell is {minutes // 60} hours"
-    most = f"The {len(names)} that need most attention, of {status.resources_count:,}. " if status.resources_count > len(names) else ""
+    most = (
+        f"The {len(names)} that need most attention, of {status.resources_count:,}. " if status.resources_count > len(names) else ""
+    )
     end = f"Since {status.clock.at(suspended)} no run was even tried." if suspended else "Empty means no run."
     st.caption(texts.escaped(f"{most}{one}, and shows the worst run within it. {end}"))
 
@@ -236,4 +250,6 @@ def as_table(status, frame):
         shown = frame[["lane", "when", "outcome", "runs"]].iloc[::-1]
         signs = {one.name: one.signed for one in words.OUTCOMES.values()}
         shown = shown.assign(outcome=shown["outcome"].map(signs))
-        compat.table(shown.rename(columns={"lane": status.kind.capitalize(), "when": "From", "outcome": "Worst outcome", "runs": "Runs"}))
+        compat.table(
+            shown.rename(columns={"lane": status.kind.capitalize(), "when": "From", "outcome": "Worst outcome", "runs": "Runs"})
+        )

@@ -30,7 +30,9 @@ def show(status, name):
         actions.answer(status, "deleted")
         return
     row, streams = found
-    problems = queries.causes(status.controls, name) if words.health(row["HEALTH"]).name in ("failing", "late", "interrupted") else []
+    problems = (
+        queries.causes(status.controls, name) if words.health(row["HEALTH"]).name in ("failing", "late", "interrupted") else []
+    )
     head(status, row, streams)
     problem(status, row, streams, problems)
     figures(status, row, streams)
@@ -74,7 +76,9 @@ def cause(status, row, streams, rows, number):
     with compat.card():
         st.markdown(f"{words.health(row['HEALTH']).as_badge()} **{text.title}**")
         named = [one["STREAM"] for one in rows if one["STREAM"]]
-        parts = [f"{'stream' if len(named) == 1 else 'streams'} {', '.join(named)}"] if named and len(status.streams or []) > 1 else []
+        parts = (
+            [f"{'stream' if len(named) == 1 else 'streams'} {', '.join(named)}"] if named and len(status.streams or []) > 1 else []
+        )
         if first["SINCE"] is not None:
             parts.append(f"since {clock.at(first['SINCE'])} ({clock.age(first['SINCE'])})" + tries(rows))
         fresh = sum(words.health(stream["HEALTH"]).name == "healthy" for stream in streams)
@@ -181,7 +185,11 @@ def table_of_streams(status, streams):
         made["Health"] = made["Health"].map(lambda one: one[0])
     styled = compat.written(made, {**{name: clock.ago for name in times}, "Rows": formats.number})
     shown = {name: compat.column("DatetimeColumn", name, width="small") for name in times}
-    shown |= {"Health": health, "Rows": compat.column("NumberColumn", "Rows", width="small"), "Table": compat.column("TextColumn", "Table", width="large")}
+    shown |= {
+        "Health": health,
+        "Rows": compat.column("NumberColumn", "Rows", width="small"),
+        "Table": compat.column("TextColumn", "Table", width="large"),
+    }
     compat.table(styled, shown, key="streams", height=resource_table.height(len(made)))
 
 
@@ -191,7 +199,9 @@ def history(status, row, streams):
     with left:
         compat.heading("Timeline", 3)
     with right:
-        window = compat.choice("Window", list(queries.WINDOWS), "timeline_window", default=view_overview.default_window(status), hidden=True)
+        window = compat.choice(
+            "Window", list(queries.WINDOWS), "timeline_window", default=view_overview.default_window(status), hidden=True
+        )
     clock = status.clock
     minutes = queries.WINDOWS[window][1]
     entries = queries.history(row["RESOURCE"], charts.since(clock.now, window), any(one["KIND"] == "shared" for one in streams))

@@ -25,13 +25,19 @@ def show(status):
         return
     runs = run_table.by_run(rows)
     found = int(rows[0]["FOUND"])
-    shown = f"{len(runs):,} of {found:,} runs, the newest first." if found > len(runs) else f"{formats.count(found, 'run')}, the newest first."
+    shown = (
+        f"{len(runs):,} of {found:,} runs, the newest first."
+        if found > len(runs)
+        else f"{formats.count(found, 'run')}, the newest first."
+    )
     st.caption(texts.escaped(f"{shown} Select one to see what it did."))
     # Above the table, so that the open run is in sight.
     place = st.container()
     chosen = run_table.table(status, runs, has_resource=True, key="runs", selects=True)
     names = [label(status, run) for run in runs]
-    picked = compat.element("selectbox", "Open a run", ["", *names], key="open_run", format_func=lambda name: name or "Open a run …", width=420)
+    picked = compat.element(
+        "selectbox", "Open a run", ["", *names], key="open_run", format_func=lambda name: name or "Open a run …", width=420
+    )
     if chosen is None and picked in names:
         chosen = names.index(picked)
     if chosen is not None and chosen < len(runs):

@@ -13,10 +13,7 @@ import schedule_choice
 import texts
 import view_overview
 
-SCHEDULERS = {
-    "task": "A task of the app",
-    "outside": "A program of yours, outside Snowflake",
-}
+SCHEDULERS = {"task": "A task of the app", "outside": "A program of yours, outside Snowflake"}
 
 
 def show(status):
@@ -76,7 +73,11 @@ def save(status, given, form):
     """The changes that are not saved, Save and Undo."""
     stored = status.settings
     problems = form.finish()
-    changes = [f"{label} {forms.written(stored.get(name))} → {forms.written(given[name])}" for name, label in OWN.items() if differs(stored, given, name)]
+    changes = [
+        f"{label} {forms.written(stored.get(name))} → {forms.written(given[name])}"
+        for name, label in OWN.items()
+        if differs(stored, given, name)
+    ]
     changes += form.changes
     places = compat.row(3)
     with places[0]:
@@ -105,7 +106,9 @@ def differs(stored, given, name):
         return False
     if name == "schedule":
         before, after = stored.get(name) or "", given[name] or ""
-        return before != after and (schedule_choice.minutes(before) is None or schedule_choice.minutes(before) != schedule_choice.minutes(after))
+        return before != after and (
+            schedule_choice.minutes(before) is None or schedule_choice.minutes(before) != schedule_choice.minutes(after)
+        )
     return stored.get(name, 1) != given[name]
 
 

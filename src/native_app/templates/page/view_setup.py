@@ -89,7 +89,12 @@ def steps_of(status):
                 step.update(state="now", problem=f"{' and '.join(missing)}: not granted yet." if step["state"] == "done" else None)
             elif step["state"] != "done":
                 step.update(state="done", problem=None)
-        if step["step"] == SIGN_IN and step["state"] == "optional" and not status.settings and not st.session_state.get("without_secret"):
+        if (
+            step["step"] == SIGN_IN
+            and step["state"] == "optional"
+            and not status.settings
+            and not st.session_state.get("without_secret")
+        ):
             # Signing in is possible but not needed: ask once, before anything is stored.
             step["state"] = "later" if seen_open else "now"
         if step["state"] in OPEN:
@@ -142,7 +147,11 @@ def checklist(status, steps):
     changing = st.session_state.get("changing")
     groups = []
     for number, step in enumerate(steps, 1):
-        kind = "open" if step["state"] in OPEN or step["step"] == changing else "done" if step["state"] in ("done", "optional") else "later"
+        kind = (
+            "open"
+            if step["state"] in OPEN or step["step"] == changing
+            else "done" if step["state"] in ("done", "optional") else "later"
+        )
         if groups and groups[-1][0] == kind != "open":
             groups[-1][1].append((number, step))
         else:
@@ -185,7 +194,11 @@ def value_of(status, step):
         return ""
     text = str(value)
     # A name of an object is code.
-    return texts.code(text) if text.replace("_", "").replace("$", "").isalnum() and text.isupper() else f":gray[{texts.escaped(text)}]" if compat.HAS_ICONS else texts.escaped(text)
+    return (
+        texts.code(text)
+        if text.replace("_", "").replace("$", "").isalnum() and text.isupper()
+        else f":gray[{texts.escaped(text)}]" if compat.HAS_ICONS else texts.escaped(text)
+    )
 
 
 def later_step(status, number, step):
@@ -264,7 +277,9 @@ def sign_in(status, step):
     picked = ways[0]
     if len(ways) > 1:
         labels = [way["title"] for way in ways]
-        picked = ways[labels.index(compat.choice(f"How does the app sign in to {texts.escaped(status.source)}?", labels, "sign_in_way"))]
+        picked = ways[
+            labels.index(compat.choice(f"How does the app sign in to {texts.escaped(status.source)}?", labels, "sign_in_way"))
+        ]
     if picked["help"]:
         st.markdown(texts.escaped(picked["help"]))
     if not picked["secrets"]:
@@ -275,7 +290,14 @@ def sign_in(status, step):
         slot, title = f"bind_{name}", texts.label(name)
         is_first = name == (unbound or picked["secrets"])[0]
         verb = "Change" if name not in unbound else "Give"
-        grants.bind(status, name, slot, f"{verb} the {texts.escaped(title[:1].lower() + title[1:])}", "key", **({"type": "primary"} if is_first else {}))
+        grants.bind(
+            status,
+            name,
+            slot,
+            f"{verb} the {texts.escaped(title[:1].lower() + title[1:])}",
+            "key",
+            **({"type": "primary"} if is_first else {}),
+        )
         actions.answer(status, slot)
         grants.waiting(slot)
     if grants.has_dialogs():
@@ -295,7 +317,11 @@ def ways_of(status):
     said = schema.get("x-alternatives")
     if isinstance(said, list) and all(isinstance(one, dict) for one in said):
         ways = [
-            {"title": one.get("title", "Secret"), "help": one.get("description", ""), "secrets": [name for name in one.get("secrets", []) if name in secrets]}
+            {
+                "title": one.get("title", "Secret"),
+                "help": one.get("description", ""),
+                "secrets": [name for name in one.get("secrets", []) if name in secrets],
+            }
             for one in said
         ]
         return ways or [{"title": "Secret", "help": "", "secrets": secrets}]
