@@ -111,17 +111,17 @@ fn some_streams_are_read_or_reset() {
 }
 
 #[test]
-fn the_page_shows_and_selects_streams() {
-    pytest(&["test_page_streams.py"], &[("SNOWFEED_APP", app_with_streams())]);
+fn the_page_sets_up_and_acts() {
+    pytest(&["test_page_setup.py", "test_page_actions.py"], &[]);
 }
 
 #[test]
-fn the_page_shows_every_form_and_error() {
-    pytest(&["test_page.py", "test_page_limits.py", "test_page_parts.py"], &[]);
+fn the_page_shows_every_state() {
+    pytest(&["test_page_formats.py", "test_page_texts.py", "test_page_views.py"], &[]);
 }
 
 #[test]
-fn a_consumer_sets_up_the_app_in_a_browser() {
+fn the_page_works_in_a_browser() {
     if !Path::new(CHROMIUM).exists() {
         return peers::skipped("there is no Chromium; Debian has it as the package chromium");
     }

@@ -85,7 +85,8 @@ impl Language {
             "md" => Some(Self::Markdown),
             "py" => Some(Self::Python),
             "sql" => Some(Self::Sql),
-            "yml" | "yaml" => Some(Self::Yaml),
+            // Its comments and its texts in double quotes are those of YAML.
+            "toml" | "yml" | "yaml" => Some(Self::Yaml),
             _ => None,
         }
     }

@@ -108,6 +108,8 @@ def call(session, match, params):
         return [Row(**{parsed.name: procedure.call(session, parsed)})]
     finally:
         session.account.is_installing = installing
+        # What a procedure creates does not become the current database of its caller.
+        session.real.sql(f"USE DATABASE {session.account.application}").collect()
 
 
 def make_block(session, match, _):

@@ -7,6 +7,8 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import paths  # noqa: E402
-import stage  # noqa: E402, F401
+import stage  # noqa: E402
 
-runpy.run_path(str(paths.APP / "page/app.py"), run_name="__main__")
+stage.current()
+file = "viewer.py" if stage.st.session_state["viewer"] else "app.py"
+runpy.run_path(str(paths.APP / "page" / file), run_name="__main__")

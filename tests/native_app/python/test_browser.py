@@ -1,17 +1,22 @@
-"""End-to-end test in a browser: grant, configure, enable, ingest, view. Screenshots are kept."""
+"""The page in a browser: each state at two widths and in both themes, and a consumer who sets up the app. Screenshots are kept."""
 
 import contextlib
 import os
 import pathlib
 import random
+import re
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
+
+import paths
 
 HERE = pathlib.Path(__file__).parent
 CHROMIUM = "/usr/bin/chromium"
@@ -27,9 +32,10 @@ FLAGS = [
 SCREENSHOTS = pathlib.Path(os.environ["SNOWFEED_SCREENSHOTS"])
 PATIENCE = 300_000
 
-
 # The newest Streamlit, and the oldest that Snowflake supports.
 PYTHONS = {"newest": sys.executable, "oldest": os.environ.get("SNOWFEED_OLDEST_STREAMLIT")}
+
+pytestmark = pytest.mark.skipif(not os.path.exists(CHROMIUM), reason="there is no Chromium")
 
 
 def free_port():
@@ -40,12 +46,9 @@ def free_port():
             return port
 
 
-@pytest.fixture(params=list(PYTHONS))
-def server(request):
-    """Starts a server of the page; returns its Streamlit version and address."""
-    python = PYTHONS[request.param]
-    if python is None:
-        pytest.skip("SNOWFEED_OLDEST_STREAMLIT names no Python")
+@contextlib.contextmanager
+def served(python):
+    """Starts a server of the page; returns its address."""
     port = free_port()
     options = ["--server.headless=true", "--browser.gatherUsageStats=false", "--server.fileWatcherType=none"]
     command = [
@@ -56,15 +59,18 @@ def server(request):
         str(HERE / "page.py"),
         f"--server.port={port}",
         "--server.address=127.0.0.1",
+        "--client.toolbarMode=viewer" if python == sys.executable else "--client.toolbarMode=minimal",
     ]
-    process = subprocess.Popen(command + options, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(process, address)
-        yield request.param, address
-    finally:
-        process.kill()
-        process.wait()
+    with tempfile.TemporaryDirectory() as folder:
+        # Streamlit reads its theme from the folder in which it is started.
+        shutil.copytree(paths.APP / "page/.streamlit", f"{folder}/.streamlit")
+        process = subprocess.Popen(command + options, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder)
+        try:
+            wait_for(process, f"http://127.0.0.1:{port}")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.kill()
+            process.wait()
 
 
 def wait_for(process, address):
@@ -80,22 +86,43 @@ def wait_for(process, address):
     raise AssertionError("streamlit does not answer")
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """One browser for all tests."""
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+
+
+@pytest.fixture(scope="module")
+def newest():
+    """The address of one server of the newest Streamlit for all states."""
+    with served(PYTHONS["newest"]) as address:
+        yield address
+
+
 class Page:
     """The page in a browser."""
 
-    def __init__(self, page, version):
-        self.page = page
-        self.folder = SCREENSHOTS / version
-        self.database = f"ISSUES_{version}_{os.getpid()}".upper()
+    def __init__(self, page, folder, address, query):
+        self.page, self.folder = page, SCREENSHOTS / folder
         self.number = 0
-        self.version = version
+        page.set_default_timeout(PATIENCE)
+        page.goto(f"{address}/?{query}")
+        page.wait_for_selector("h2, [data-testid='stException']")
 
     def shot(self, name):
         """Saves a screenshot of the full page."""
         self.settled()
-        self.number += 1
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=self.folder / f"{self.number:02}-{name}.png", full_page=True)
+        # The page scrolls inside the window, so the window has to be as high as the page.
+        selector = "[data-testid='stMain'], .main"
+        height = self.page.evaluate(f"Math.max(...[...document.querySelectorAll(\"{selector}\")].map(one => one.scrollHeight))")
+        size = self.page.viewport_size
+        self.page.set_viewport_size({"width": size["width"], "height": min(int(height) + 10, 5000)})
+        # Charts and tables are drawn after the elements are there.
+        self.page.wait_for_timeout(500)
+        self.page.screenshot(path=self.folder / f"{name}.png")
+        self.page.set_viewport_size(size)
 
     def settled(self):
         """Waits until the page has finished running: what is pressed while elements are replaced is lost."""
@@ -104,26 +131,35 @@ class Page:
         expect(self.page.locator(running)).to_have_count(0, timeout=PATIENCE)
         expect(self.page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=PATIENCE)
         expect(self.page.locator("[data-stale='true']")).to_have_count(0, timeout=PATIENCE)
-        assert self.page.get_by_test_id("stException").count() == 0, self.page.get_by_test_id(
-            "stException"
-        ).first.inner_text()
+        self.sound()
 
-    def tab(self, name):
-        """Opens a tab."""
-        self.page.get_by_role("tab", name=name, exact=True).click()
+    def sound(self):
+        """No traceback, no `None`, and no scrolling to the side."""
+        exceptions = self.page.get_by_test_id("stException")
+        assert exceptions.count() == 0, exceptions.first.inner_text()
+        text = self.page.inner_text("body")
+        assert not re.search(r"\bNone\b|\bNaN\b|Traceback", text), text
+        width = self.page.evaluate("document.documentElement.scrollWidth")
+        assert width <= self.page.viewport_size["width"], f"{width} pixels wide"
+
+    def badge(self):
+        """The health in the title."""
+        title = self.page.locator("h2").first.inner_text()
+        return next((word for word in WORDS if title.lower().endswith(word)), title)
+
+    def open(self, view):
+        """Opens a view."""
+        self.page.get_by_role("radio", name=view).or_(self.page.get_by_role("button", name=view)).or_(
+            self.page.locator("label").filter(has_text=re.compile(f"^{view}$"))
+        ).first.click()
         self.settled()
 
-    def back_to(self, name):
-        """Reopens a tab if necessary: the oldest Streamlit returns to the first tab when a notice disappears."""
-        if self.version == "oldest":
-            self.says("Test the connection")
-            self.tab(name)
+    def press(self, label):
+        """Presses a button when it can be pressed."""
+        button = self.page.get_by_role("button", name=label, exact=False).filter(visible=True).first
+        expect(button).to_be_enabled(timeout=PATIENCE)
+        button.click()
         self.settled()
-
-    def press(self, name, index=0):
-        """Presses a visible button."""
-        self.settled()
-        self.page.get_by_role("button", name=name, exact=True).filter(visible=True).nth(index).click()
 
     def says(self, text):
         """Waits for a visible text."""
@@ -131,120 +167,107 @@ class Page:
         self.settled()
 
 
-@pytest.mark.skipif(not os.path.exists(CHROMIUM), reason="there is no Chromium")
-def test_a_consumer_sets_up_the_app_and_sees_rows(server):
-    version, address = server
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        tab = browser.new_page(viewport={"width": 1280, "height": 1600})
-        tab.set_default_timeout(PATIENCE)
-        tab.goto(address)
-        walk(Page(tab, version))
-        browser.close()
+WORDS = ("not configured", "never run", "failing", "interrupted", "late", "running", "healthy", "paused")
+
+# The health of the connector in each state, and a text that the page shows.
+STATES = {
+    "fresh": ("not configured", "Seven steps until data arrives"),
+    "half": ("not configured", "Next: sign in to GitHub"),
+    "last": ("not configured", "Last step: choose what to load"),
+    "never_run": ("never run", "Waiting for the first run."),
+    "running": ("running", "The first run is under way."),
+    "healthy": ("healthy", "Everything is fresh."),
+    "late": ("late", "1 repository is behind."),
+    "failing": ("failing", "3 of 14 repositories need you."),
+    "dead": ("failing", "Nothing has run for 3 d"),
+    "paused": ("paused", "Data stays as it was then."),
+    "interrupted": ("interrupted", "1 repository is behind."),
+    "gone": ("failing", "cannot be read"),
+    "thousand": ("failing", "3 of 1,000 repositories need you."),
+    "one": ("healthy", "Everything is fresh."),
+    "ten": ("healthy", "Everything is fresh."),
+    "failing&viewer": ("failing", "an administrator has to act"),
+    "failing&view=overview&resource=acme/billing": ("failing", "All repositories"),
+    "failing&view=runs": ("failing", "the newest first"),
+    "healthy&view=data": ("healthy", "Texts longer than"),
+    "failing&view=settings": ("failing", "Who starts runs"),
+}
 
 
-def enable(page, name):
-    """Enables a repository."""
-    page.tab("Resources")
-    page.page.get_by_role("textbox", name="Enable a repository").fill(name)
-    page.press("Enable")
-    page.says("Enabled.")
-    page.tab("Resources")
+@pytest.mark.parametrize("state", STATES)
+def test_the_page_in_each_state(browser, newest, state):
+    health, text = STATES[state]
+    name = re.sub(r"\W+", "-", state.replace("view=", "").replace("overview&", ""))
+    tab = browser.new_page(viewport={"width": 1440, "height": 1000})
+    try:
+        requests = []
+        tab.on("request", lambda request: requests.append(request.url))
+        shown = Page(tab, "states", newest, f"state={state}")
+        shown.says(text)
+        assert shown.badge() == health
+        for width, theme in ((1440, "light"), (900, "dark")):
+            tab.set_viewport_size({"width": width, "height": 1000})
+            tab.emulate_media(color_scheme=theme)
+            shown.shot(f"{name}-{width}-{theme}")
+            shown.sound()
+        outside = [url for url in requests if not url.startswith((newest, "data:", "blob:", newest.replace("http", "ws")))]
+        assert not outside, outside
+    finally:
+        tab.close()
 
 
-def open_choice(page):
-    """Opens the first choice on the tab that takes one value: streams are chosen beside the repositories."""
-    choices = page.page.locator("[data-testid='stSelectbox'], .stSelectbox")
-    choices.get_by_role("combobox").filter(visible=True).first.click()
-
-
-def choose(page, name):
-    """Selects a repository on the tab."""
-    open_choice(page)
-    page.page.get_by_role("option", name=name, exact=True).click()
-    page.back_to("Resources")
+@pytest.mark.parametrize("version", PYTHONS)
+def test_a_consumer_sets_up_the_app_and_sees_rows(browser, version):
+    if PYTHONS[version] is None:
+        pytest.skip("SNOWFEED_OLDEST_STREAMLIT names no Python")
+    tab = browser.new_page(viewport={"width": 1280, "height": 1000})
+    with served(PYTHONS[version]) as address:
+        walk(Page(tab, version, address, "state=walk"))
+    tab.close()
 
 
 def walk(page):
-    page.says("Not configured yet")
-    page.shot("installed")
-    page.tab("Resources")
-    page.says("Configure the connector first")
-    page.tab("Configuration")
-    for count, name in enumerate(
-        ["Warehouse", "External access integration", "Secret: Token", "Secret: Private key"], 1
-    ):
-        page.press("Bind", index=-1)
-        page.says(f"When this is done, press Refresh: {name}")
-        page.press("Refresh")
-        expect(page.page.get_by_role("button", name="Change", exact=True)).to_have_count(count, timeout=PATIENCE)
-    page.page.get_by_role("textbox", name="Destination database").fill(page.database)
-    page.press("Configure")
-    page.says(f"Configured; data goes to the database {page.database}")
-    page.shot("configured")
-    page.press("Test the connection")
-    page.says("The source can be reached")
-    enable(page, "acme/broken")
-    page.says("GitHub refuses the token")
-    page.shot("failed")
-    page.page.get_by_text("Yes, delete acme/broken").click()
-    page.back_to("Resources")
-    page.press("Delete now")
-    page.says("Deleted; its data stays.")
-    enable(page, "acme/widgets")
-    choose(page, "acme/widgets")
-    page.press("Ingest now")
-    page.says("Started in a container")
-    page.tab("Resources")
-    page.shot("resources")
-    page.tab("State")
-    page.says("Rows per run")
-    page.shot("state")
-    page.tab("Data preview")
+    page.says("Seven steps until data arrives")
+    page.shot("1-installed")
+    for dialog in ("Grant privileges", "Choose a warehouse", "Allow access", "Give the token"):
+        page.press(dialog)
+        page.says("Waiting for Snowflake's dialog")
+        page.press("Check again")
+    page.says("Next: name the destination")
+    page.press("Save")
+    page.press("Test now")
+    page.says("Last step: choose what to load")
+    page.shot("2-last-step")
+    page.page.get_by_label("Or type the name of each repository").fill("acme/widgets\nacme/evil")
+    page.page.keyboard.press("Control+Enter")
+    page.settled()
+    page.press("Start loading")
+    page.says("Loading 2 repositories")
+    page.press("Refresh")
+    page.shot("3-overview")
+    page.open("Runs")
+    page.says("the newest first")
+    page.shot("4-runs")
+    page.open("Data")
     page.says("SELECT")
-    page.shot("preview")
-    page.tab("Raw data preview")
-    page.shot("raw")
-    page.press("Pause")
-    page.says("Paused;")
-    page.shot("paused")
+    page.shot("5-data")
+    hostile(page)
+    page.open("Settings")
+    page.says("Who starts runs")
+    page.shot("6-settings")
+    page.press("Pause all")
+    page.says("Paused; active runs will finish")
     page.press("Resume")
     page.says("Resumed.")
-    hostile(page)
 
 
 def hostile(page):
-    """Checks that every tab shows untrusted text without links and fetches no image for it."""
+    """Checks that no view shows untrusted text as a link or fetches an image for it."""
     asked_for = []
     page.page.on("request", lambda request: asked_for.append(request.url))
-    enable(page, "acme/evil")
-    choose(page, "acme/evil")
-    page.press("Reconcile")
-    page.says("Started in a container")
-    page.tab("Resources")
-    choose(page, "acme/evil")
-    page.says("no longer lists 7 rows")
-    page.page.get_by_text("Yes, mark up to 7 rows as deleted").click()
-    page.back_to("Resources")
-    page.shot("asks")
-    for name in ("Resources", "State", "Data preview", "Raw data preview"):
-        page.tab(name)
-        if "preview" in name:
-            choose_table(page, "acme/evil", name)
-        page.shot(f"hostile-{name.split()[0].lower()}")
+    for view in ("Data", "Runs", "Overview"):
+        page.open(view)
+        page.shot(f"hostile-{view.lower()}")
         for element in ("a[href*='evil']", "img[src*='evil']"):
-            assert page.page.locator(element).count() == 0, (name, element)
-    page.tab("State")
-    page.says("https://evil.example/x")
+            assert page.page.locator(element).count() == 0, (view, element)
     assert not any("evil.example" in url for url in asked_for)
-
-
-def choose_table(page, name, tab):
-    """Selects a repository on a tab that shows rows."""
-    open_choice(page)
-    # The table is named with its stream.
-    page.page.get_by_role("option", name=name).first.click()
-    if page.version == "oldest":
-        page.settled()
-        page.tab(tab)
-    page.settled()

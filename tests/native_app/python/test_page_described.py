@@ -3,7 +3,7 @@
 import json
 
 import connector
-from test_page import page  # noqa: F401
+from shown import page  # noqa: F401
 
 
 def fields(shown):

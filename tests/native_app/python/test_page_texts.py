@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import engine
 import paths
 import texts
-from test_page import configure, page  # noqa: F401
+from shown import loaded, page, ready  # noqa: F401
 
 HOSTILE = [
     "https://evil.example/x",
@@ -31,33 +31,33 @@ HOSTILE = [
     "\x1b[31m\u202egnp.exe",
 ]
 
-# The elements that show Markdown, and the functions that escape text for it. Streamlit's `code` and `json` show plain text.
-MARKDOWN = ("markdown", "write", "caption", "error", "warning", "info", "success", "title", "header", "subheader")
-MARKDOWN += ("checkbox", "button", "expander", "text_input", "text_area", "selectbox", "number_input", "metric", "spinner")
-MARKDOWN += ("form_submit_button", "toggle", "radio")
-SAFE = ("escaped", "code", "sentence", "describe", "int", "plain")
-# The page's own texts, by name.
-OWN = ("doing", "how", "rows", "connector_status")
+# The elements that show Markdown. Streamlit's `code` and `json` show plain text.
+MARKDOWN = ("markdown", "write", "caption", "error", "warning", "info", "success", "title", "header", "subheader", "heading", "fold")
+MARKDOWN += ("checkbox", "button", "expander", "text_input", "text_area", "selectbox", "number_input", "metric", "spinner", "popover")
+MARKDOWN += ("form_submit_button", "toggle", "radio", "element", "choice", "several", "switch", "dialog")
+# What returns Markdown that shows its argument verbatim, or no text of others at all.
+SAFE = ("escaped", "code", "sentence", "described", "named", "words", "filled", "setting_labels", "int", "len", "count", "as_badge", "health")
+SAFE += ("title", "story", "progress", "where", "since", "icon", "next_due", "checked", "kinds_of", "failed", "span")
 
 
-def parts(node):
-    """The expressions in the text of an element."""
-    if isinstance(node, ast.JoinedStr):
-        return [part.value for part in node.values if isinstance(part, ast.FormattedValue)]
-    if isinstance(node, ast.BinOp):
-        return parts(node.left) + parts(node.right)
-    if isinstance(node, ast.IfExp):
-        return parts(node.body) + parts(node.orelse)
-    return [] if isinstance(node, ast.Constant) else [node]
-
-
-def is_safe(node):
+def raw(node):
+    """The texts of others in an expression that do not pass one of the safe functions: members of a row, a response or the status."""
     if isinstance(node, ast.Call):
-        if isinstance(node.func, ast.Attribute) and node.func.attr == "join":
-            return all(is_safe(one) for one in node.args)
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        return name in SAFE or (name == "map" and getattr(node.args[0], "attr", "") in SAFE)
-    return ast.unparse(node) in OWN or ast.unparse(node).endswith("texts.label(name))")
+        if name in SAFE or (name == "map" and getattr(node.args[0], "attr", "") in SAFE):
+            return []
+        if name == "get":
+            return [node]
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+        return [node]
+    if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "status" and node.attr != "controls":
+        return [node]
+    if isinstance(node, ast.IfExp):
+        # What decides is not shown.
+        return raw(node.body) + raw(node.orelse)
+    if isinstance(node, ast.Compare):
+        return []
+    return [one for child in ast.iter_child_nodes(node) for one in raw(child)]
 
 
 def test_every_text_of_an_element_is_escaped():
@@ -65,10 +65,10 @@ def test_every_text_of_an_element_is_escaped():
     for file in sorted((paths.APP / "page").glob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in MARKDOWN and node.args:
-                found += [f"{file.name}: {ast.unparse(node)}" for part in parts(node.args[0]) if not is_safe(part)]
-    known = {"tab_preview.py: left.selectbox(status['resource_kind'].capitalize(), list(tables), key=f'{key}_of')"}
-    left = [one for one in found if one not in known and "selectbox(kind.capitalize()" not in one]
-    assert not left, "\n".join(left)
+                shown_here = node.args[1:2] if node.func.attr == "element" else node.args[:1]
+                shown_here = [one for one in shown_here if isinstance(one, (ast.JoinedStr, ast.BinOp, ast.IfExp, ast.Subscript, ast.Attribute, ast.Call))]
+                found += [f"{file.name}: {ast.unparse(node)[:200]}" for one in shown_here if raw(one)]
+    assert not found, "\n".join(found)
 
 
 def shown(markdown):
@@ -94,20 +94,24 @@ def test_no_text_contains_active_markdown(text):
     assert not re.search(r"//|@|www\.", re.sub(r"\\(.)", r"\1", rest)), rest
 
 
-def test_the_page_shows_hostile_errors_and_names_as_text(page, app):
+def test_the_page_shows_hostile_errors_and_names_as_text(loaded, app):
+    shown_page = loaded()
     app.account.job = engine.failing(app.real, message=" ".join(HOSTILE[:12]), help="[x](https://evil.example)")
-    shown_page = configure(page()).fill("new_resource", "a/b").press("Enable").ended()
+    app.ok("ingest_data", "a/b")
+    app.account.end_jobs()
     app.rows(
         f'INSERT INTO "{app.data}"."STATE"."RESOURCE_CONFIGURATION" ("KEY", "VALUE", "DOCUMENT") SELECT ?, PARSE_JSON(?), ?',
         "[x](https://evil.example)",
         '{"enabled": true}',
         "",
     )
-    shown_page.press("refresh").says("is skipped")
-    run = shown_page.run
-    elements = [one.value for kind in (run.error, run.warning, run.info, run.success, run.caption, run.markdown) for one in kind]
-    elements += [one.label for kind in (run.checkbox, run.button, run.expander) for one in kind]
-    assert any("evil" in one for one in elements)
-    for element in elements:
+    shown_page.press("refresh")
+    seen = []
+    for view, resource in (("Overview", None), ("Overview", "a/b"), ("Overview", "[x](https://evil.example)"), ("Runs", None), ("Set-up", None)):
+        run = shown_page.view(view, resource).run
+        elements = [one.value for kind in (run.error, run.caption, run.markdown, run.header, run.subheader) for one in kind]
+        seen += elements + [one.label for kind in (run.checkbox, run.button, run.expander) for one in kind]
+    assert any("evil" in one for one in seen)
+    for element in seen:
         rest = re.sub(r"\\(.)", r"\1", shown(element)[1])
         assert "evil" not in rest, element

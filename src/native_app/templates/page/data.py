@@ -1,19 +1,16 @@
-"""Reads data for the page, and calls the app's procedures."""
+"""Reads data for the page, and calls the app's procedures. Reads are remembered for some seconds, until an action."""
 
 import json
-import time
+import uuid
+from datetime import UTC, datetime
 
-import pandas
 import streamlit as st
 from snowflake.snowpark import context
 
-# How long the page caches the status, in seconds. Each click reruns the whole page.
-STATUS_TTL = 20
+import formats
 
-# Streamlit limits a message to the browser to 32 MB. Previews stay far below that.
-MAX_CHARACTERS = 4_000_000
-MAX_CELL = 20_000
-MAX_DOCUMENT = 1_000_000
+# How long a read is remembered, in seconds. Each click reruns the whole page.
+TTL = 20
 
 # The arguments of procedures that are bound as JSON.
 MARKS = {dict: "PARSE_JSON(?)", list: "PARSE_JSON(?)::ARRAY"}
@@ -22,16 +19,12 @@ MARKS = {dict: "PARSE_JSON(?)", list: "PARSE_JSON(?)::ARRAY"}
 MAX_ERROR_LINES = 3
 
 
-class DestinationUnreadable(Exception):
-    """The destination cannot be read."""
+# The words of health that the overview counts.
+COUNTED = ("failing", "interrupted", "late", "running", "never run", "healthy", "paused")
 
 
-def rerun():
-    """Reruns the page."""
-    if hasattr(st, "rerun"):
-        st.rerun()
-    else:  # Before version 1.27.
-        st.experimental_rerun()
+class Unreadable(Exception):
+    """A statement that reads has failed."""
 
 
 def call(procedure, *arguments):
@@ -61,32 +54,105 @@ def error_text(error):
     return "\n".join(text.splitlines()[:MAX_ERROR_LINES])
 
 
-def status(procedure):
-    """The connector's status by this procedure, cached until an action or until it expires."""
-    known = st.session_state.get("status")
-    if known is None or time.time() - known["read_at"] > STATUS_TTL:
-        known = {"read_at": time.time(), **call(procedure)}
-        if known["response_code"] == "OK":
-            st.session_state["status"] = known
-    return known
+def scope():
+    """What remembered reads belong to: this user's session, until the next action."""
+    return st.session_state.setdefault("scope", uuid.uuid4().hex)
 
 
-def run_action(procedure, *arguments, doing="Working…"):
-    """Calls a procedure that changes something, keeps its response for the top of the page, and reruns the page."""
-    with st.spinner(doing):
-        answer = call(procedure, *arguments)
-    st.session_state["notice"] = answer
-    st.session_state.pop("status", None)
-    rerun()
+def forget():
+    """Forgets what was read: something has changed."""
+    st.session_state["scope"] = uuid.uuid4().hex
+
+
+@st.cache_data(ttl=TTL, max_entries=500, show_spinner=False)
+def remembered_rows(text, params, of):
+    """The rows of a statement; `of` is the scope."""
+    rows = context.get_active_session().sql(text, params=list(params)).collect()
+    return [row.as_dict() for row in rows]
 
 
 def select(text, *params):
-    """Runs a SELECT and returns its rows. Raises DestinationUnreadable."""
+    """The rows of a SELECT as dictionaries. Raises Unreadable."""
     try:
-        rows = context.get_active_session().sql(text, params=list(params)).collect()
+        return remembered_rows(text, params, scope())
     except Exception as error:
-        raise DestinationUnreadable(error_text(error)) from error
-    return pandas.DataFrame([row.as_dict() for row in rows])
+        raise Unreadable(error_text(error)) from error
+
+
+@st.cache_data(ttl=TTL, max_entries=500, show_spinner=False)
+def remembered_status(procedure, of):
+    """The response of a status procedure without its list of resources, and when it was read; `of` is the scope."""
+    return call(procedure, False), datetime.now(UTC).replace(tzinfo=None)
+
+
+class Status:
+    """The connector's status. Members are read by name, in any case; a missing one is None."""
+
+    def __init__(self, answer, read_at, controls):
+        self.members = {name.lower(): value for name, value in answer.items()}
+        self.read_at = read_at
+        self.controls = controls
+        self.clock = formats.Clock(formats.moment(self.as_of) or read_at, st.session_state.get("zone", "UTC"))
+
+    def __getattr__(self, name):
+        return self.members.get(name)
+
+    @property
+    def kind(self):
+        """The word for one resource."""
+        return self.resource_kind or "resource"
+
+    @property
+    def kinds(self):
+        """The word for several resources."""
+        if self.resource_kind_plural:
+            return self.resource_kind_plural
+        return self.kind[:-1] + "ies" if self.kind.endswith("y") and self.kind[-2:-1] not in "aeiou" else self.kind + "s"
+
+    @property
+    def source(self):
+        """The source's name in texts: `GitHub`."""
+        return self.source_title or {"github": "GitHub", "gitlab": "GitLab", "jira": "Jira"}.get(
+            self.name, (self.name or "").capitalize()
+        )
+
+    @property
+    def settings(self):
+        """The stored configuration; empty before the first one."""
+        return self.configuration or {}
+
+    def steps(self):
+        """The steps of set-up that apply."""
+        return [step for step in self.setup or [] if step.get("state") != "not applicable"]
+
+    def steps_left(self):
+        """How many steps are still to do."""
+        return sum(step.get("state") not in ("done", "optional") for step in self.steps())
+
+    def is_set_up(self):
+        """Whether set-up was completed. A step that needs somebody again does not undo it: then the overview says so."""
+        return str(self.health).lower().replace("_", " ") != "not configured"
+
+    @property
+    def resources_count(self):
+        """How many resources there are."""
+        return int(self.resources) if isinstance(self.resources, (int, float)) else 0
+
+    def counts(self):
+        """How many resources have each word of health."""
+        return {word: int(self.members.get(word.replace(" ", "_")) or 0) for word in COUNTED}
+
+    def runs_outside(self):
+        """Whether a process outside Snowflake starts ingestion."""
+        return self.settings.get("scheduler") == "outside"
+
+
+def status(controls):
+    """The connector's status; with `controls` the one for administrators. A failed read is not remembered."""
+    answer, read_at = remembered_status("GET_CONNECTOR_STATUS" if controls else "GET_VIEWER_STATUS", scope())
+    if answer.get("response_code") != "OK":
+        forget()
+    return Status(answer, read_at, controls)
 
 
 def quoted(name):
@@ -94,99 +160,11 @@ def quoted(name):
     return '"' + name.replace('"', '""') + '"'
 
 
-def runs(database, resource, stream, limit, has_streams):
-    """The newest runs of one resource or of all, and of one stream or of all; `has_streams`: whether the history has streams."""
-    columns = [
-        "RESOURCE",
-        *(["STREAM"] if has_streams else []),
-        "MODE",
-        "STATUS",
-        "STARTED_AT",
-        "ENDED_AT",
-        "INSERTED",
-        "UPDATED",
-        "DELETED",
-        "REJECTED",
-        "REQUESTS",
-        "BYTES",
-        "WAITED_MS",
-        "TOTAL_MS",
-        "ERROR",
-    ]
-    # The column STREAM of the run history is not in every database; the document of a run has the stream.
-    where, params = filtered({"RESOURCE": resource, "STREAM": stream})
-    table = f'{quoted(database)}."STATE"."INGESTION_RUN"'
-    shown = [f'LEFT("ERROR", {MAX_CELL // 10}) AS "ERROR"' if name == "ERROR" else quoted(name) for name in columns]
-    text = f'SELECT {", ".join(shown)} FROM {table} {where} ORDER BY "STARTED_AT" DESC, "ID" DESC LIMIT {int(limit)}'
-    found = select(text, *params)
-    return found if len(found) else pandas.DataFrame(columns=columns)
-
-
-def filtered(values):
-    """A WHERE clause for these values of columns, and what it binds; None is any value."""
-    wanted = {name: value for name, value in values.items() if value is not None}
-    conditions = " AND ".join(f"{quoted(name)} = ?" for name in wanted)
-    return f"WHERE {conditions}" if wanted else "", list(wanted.values())
-
-
-def runs_for_viewers(view, resource, stream, limit):
-    """As `runs`, from the app's own view, which has the kind of an error but not its message."""
-    columns = 'RESOURCE", "STREAM", "MODE", "STATUS", "STARTED_AT", "INSERTED", "UPDATED", "DELETED", "REJECTED", "REQUESTS'
-    where, params = filtered({"RESOURCE": resource, "STREAM": stream})
-    found = select(
-        f'SELECT "{columns}", "WAITED_SECONDS" * 1000 AS "WAITED_MS", "DURATION_SECONDS" * 1000 AS "TOTAL_MS", '
-        f'"ERROR_KIND" AS "ERROR" '
-        f'FROM {view} {where} ORDER BY "STARTED_AT" DESC, "ID" DESC LIMIT {int(limit)}',
-        *params,
-    )
-    return found if len(found) else pandas.DataFrame(columns=["RESOURCE"])
-
-
-def preview(view, limit):
-    """Rows of a view, whose quoted name comes from the app, and their number before large rows were left out."""
-    # The documents have their own tab.
-    found = select(f'SELECT * EXCLUDE "RAW" FROM {view} LIMIT {int(limit)}')
-    if not len(found):
-        return found, 0
-    for column in found.columns:
-        found[column] = found[column].map(shortened)
-    sizes = [sum(map(size, row)) for row in found.itertuples(index=False)]
-    return found.head(rows_that_fit(sizes)), len(found)
-
-
-def shortened(value):
-    """A cell, truncated if its text is too long."""
-    if not isinstance(value, str) or len(value) <= MAX_CELL:
+def parsed(value):
+    """A list or an object of a row, which arrives as JSON text; None if it cannot be read."""
+    if not isinstance(value, str):
         return value
-    return f"{value[:MAX_CELL]}… ({len(value)} characters)"
-
-
-def size(value):
-    """The approximate size of a cell, in characters."""
-    return len(value) if isinstance(value, str) else 20
-
-
-def rows_that_fit(sizes):
-    """How many of the first rows fit into a preview, given their sizes: at least one."""
-    total = 0
-    for count, one in enumerate(sizes):
-        total += one
-        if total > MAX_CHARACTERS:
-            return max(count, 1)
-    return len(sizes)
-
-
-def raw(table, limit):
-    """Raw documents, newest first: the key, the length, and the document unless it is too large."""
-    # An empty text stands for that of the VARIANT.
-    text = """CASE WHEN "DOCUMENT" = '' THEN COALESCE(TO_JSON("RAW"), '') ELSE "DOCUMENT" END"""
-    found = select(
-        f'SELECT "KEY", LENGTH("TEXT") AS "LENGTH", '
-        f'CASE WHEN LENGTH("TEXT") <= {MAX_DOCUMENT} THEN "TEXT" END AS "DOCUMENT" '
-        f'FROM (SELECT "KEY", {text} AS "TEXT" FROM {table} '
-        f'WHERE "DOCUMENT" IS NOT NULL ORDER BY "CHANGED_AT" DESC LIMIT {int(limit)}) t'
-    )
-    if not len(found):
-        return [], 0
-    shown = found.head(rows_that_fit(list(found["DOCUMENT"].map(size))))
-    return list(shown.itertuples(index=False, name=None)), len(found)
+    try:
+        return json.loads(value)
+    except ValueError:
+        return None

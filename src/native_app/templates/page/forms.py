@@ -1,16 +1,34 @@
-"""A form from a JSON Schema, with a field for each setting that is not a secret."""
+"""Fields from a JSON Schema: one for each setting that is not a secret, with its title, range and help."""
 
 import json
 
 import streamlit as st
 
+import compat
 import texts
 
 # The largest integer that a browser represents exactly.
 MAX_SAFE_INTEGER = (1 << 53) - 1
 
 # The option for "no value".
-UNSET = "—"
+UNSET = "–"
+
+REQUIRED, COMMON, ADVANCED = "required", "common", "advanced"
+
+# Parts of the names of settings that few users need, where the schema does not say so itself.
+RARE = (
+    "proxy",
+    "ca_file",
+    "timeout",
+    "retries",
+    "concurrency",
+    "page_size",
+    "overlap",
+    "quota",
+    "max_wait",
+    "per_minute",
+    "per_second",
+)
 
 
 def kinds(schema):
@@ -36,56 +54,127 @@ def choices(schema):
     return [choice for branch in branches for choice in branch]
 
 
-def settings(schema, secrets, current):
-    """Shows a field for each setting. Returns the values that differ from their defaults, and the problems."""
-    properties = {name: one for name, one in schema.get("properties", {}).items() if name not in secrets}
-    required = [name for name in properties if name in schema.get("required", [])]
-    first = required or list(properties)[:1]
-    values, problems = {}, []
-    for name in first:
-        read_field(name, properties[name], current, values, problems)
-    rest = [name for name in properties if name not in first]
-    if rest:
-        with st.expander("More settings", expanded=False):
-            for name in rest:
-                read_field(name, properties[name], current, values, problems)
-    problems += [f"{texts.label(name)} is missing" for name in required if name not in values]
-    return values, problems
+def properties(status):
+    """The schemas of the settings that are not secrets, by name."""
+    declared = (status.settings_schema or {}).get("properties", {})
+    return {name: one for name, one in declared.items() if name not in (status.secrets or [])}
 
 
-def read_field(name, schema, current, values, problems):
-    """Shows one field and adds its value to `values` unless it is the default."""
-    default = schema.get("default")
-    try:
-        value = field(name, schema, current.get(name, default))
-    except ValueError as error:
-        problems.append(f"{texts.label(name)}: {error}")
-        return
-    if value is not None and value != default:
-        values[name] = value
+def required(status):
+    """The names of the settings that must be given."""
+    return [name for name in properties(status) if name in status.settings_schema.get("required", [])]
+
+
+def group(status, name):
+    """The group of a setting: what its schema says, or else what its name suggests."""
+    if name in required(status):
+        return REQUIRED
+    said = properties(status)[name].get("x-group")
+    if said in (REQUIRED, COMMON, ADVANCED):
+        return said
+    return ADVANCED if any(part in name for part in RARE) else COMMON
+
+
+def grouped(status, *groups):
+    """The names of the settings of these groups: what is required first, then what many use."""
+    found = [name for name in properties(status) if group(status, name) in groups]
+    return sorted(found, key=lambda name: (REQUIRED, COMMON, ADVANCED).index(group(status, name)))
+
+
+def label(name, schema):
+    """The label of a field: the title, and the range if there is one."""
+    text, unit = texts.label(name, schema.get("title")), ""
+    for word, short in (("percent", " %"), ("minutes", " min"), ("seconds", " s")):
+        if not schema.get("title") and text.lower().endswith(f" {word}"):
+            text, unit = text[: -len(word) - 1], short
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is None or high is None:
+        return f"{text} ({unit.strip()})" if unit else text
+    return f"{text} ({low:,}–{high:,}{unit})" if kinds(schema)[0] <= {"integer", "number"} else text
+
+
+class Form:
+    """The values of some settings, and what is wrong with them."""
+
+    def __init__(self, status):
+        self.status = status
+        self.stored = status.settings.get("settings", {})
+        self.values, self.problems, self.changes = {}, [], []
+
+    def show(self, name):
+        """Shows one field."""
+        schema = properties(self.status)[name]
+        default, own = schema.get("default"), texts.label(name, schema.get("title"))
+        before = self.stored.get(name, default)
+        try:
+            value = field(name, schema, before)
+        except ValueError as error:
+            self.problems.append(f"{own}: {error}")
+            return
+        # A default is not stored, so that it follows later versions.
+        self.values[name] = None if value == default else value
+        if value != before and not (value in (None, "", []) and before in (None, "", [])):
+            self.changes.append(f"{own} {written(before)} → {written(value)}")
+
+    def finish(self):
+        """What is wrong: also what is missing."""
+        for name in required(self.status):
+            if name in self.values and self.values[name] in (None, "", []):
+                self.problems.append(f"{texts.label(name, properties(self.status)[name].get('title'))} is missing")
+        return self.problems
+
+    def given(self):
+        """The values to store when nothing is stored yet."""
+        return {name: value for name, value in self.values.items() if value is not None}
+
+
+def written(value):
+    """A value in a list of changes."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if value in (None, "", []):
+        return UNSET
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= 40 else f"{text[:40]}…"
 
 
 def field(name, schema, value):
     """Shows one field and returns its value; an empty field is None."""
     types, optional = kinds(schema)
-    options = {"label": texts.escaped(texts.label(name)), "help": schema.get("description"), "key": f"setting_{name}"}
+    description = schema.get("description")
+    options = {
+        "label": texts.escaped(label(name, schema)),
+        "help": None if description is None else texts.escaped(description.replace("`", "")),
+        "key": f"setting_{name}",
+    }
     found = choices(schema)
     if found is not None:
         return choice(found, value, optional=None in found or "default" not in schema, **options)
     if types == {"boolean"} and not optional:
-        return st.checkbox(value=bool(value), **options)
-    if types == {"integer"} and not optional:
-        low, high = (
-            min(max(schema.get(end, other), -MAX_SAFE_INTEGER), MAX_SAFE_INTEGER)
-            for end, other in (("minimum", -MAX_SAFE_INTEGER), ("maximum", MAX_SAFE_INTEGER))
-        )
-        start = min(max(int(value or 0), low), high)
-        return int(st.number_input(min_value=low, max_value=high, value=start, step=1, **options))
+        return compat.switch(value=bool(value), **options)
+    if types == {"integer"}:
+        return integer(schema, value, optional, **options)
     if types == {"array"}:
+        options["label"] += ", one a line"
         return lines(st.text_area(value="\n".join(map(str, value or [])), **options), schema)
     if types == {"string"}:
-        return st.text_input(value=value or "", **options).strip() or None
+        return st.text_input(value=value or "", placeholder="not set" if optional else "", **options).strip() or None
     return parse_json(st.text_input(value="" if value is None else json.dumps(value), **options).strip(), types)
+
+
+def integer(schema, value, optional, **options):
+    """A field for a whole number within its range."""
+    low, high = (
+        min(max(schema.get(end, other), -MAX_SAFE_INTEGER), MAX_SAFE_INTEGER)
+        for end, other in (("minimum", -MAX_SAFE_INTEGER), ("maximum", MAX_SAFE_INTEGER))
+    )
+    if not optional:
+        start = min(max(int(value or 0), low), high)
+        return int(st.number_input(min_value=low, max_value=high, value=start, step=1, **options))
+    if not compat.HAS_ROWS:
+        return parse_json(st.text_input(value="" if value is None else str(value), **options).strip(), {"integer"})
+    given = st.number_input(min_value=low, max_value=high, value=value, step=1, placeholder="not set", **options)
+    return None if given is None else int(given)
 
 
 def choice(found, value, optional, **options):

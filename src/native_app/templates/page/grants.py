@@ -1,7 +1,10 @@
 """Privileges and references, which the consumer grants in Snowflake's own dialogs."""
 
 import streamlit as st
+from snowflake.snowpark.exceptions import SnowparkClientException
 
+import actions
+import compat
 import data
 import texts
 
@@ -12,6 +15,12 @@ except ImportError:  # Outside a native app.
 
 PRIVILEGES = "<<privileges|map(attribute='name')|list>>"
 
+# The actions that open a dialog, by the end of the reference's name. `privileges` opens another dialog.
+DIALOGS = {"warehouse": "warehouse_reference", "access": "external_access", "secret": "", "privileges": None}
+
+# The kind of object that a reference takes and the privilege on it, by the end of the reference's name. All others are secrets.
+REFERENCE_KINDS = {"external_access": ("EXTERNAL ACCESS INTEGRATION", "USAGE"), "warehouse_reference": ("WAREHOUSE", "USAGE")}
+
 
 def has_dialogs():
     """Whether Snowflake's dialogs can be opened. The app viewer, outside Snowsight, cannot open them."""
@@ -19,52 +28,93 @@ def has_dialogs():
     return permissions is not None and not getattr(permissions, "is_viewer_mode", lambda: False)()
 
 
-def request_privileges():
-    """Opens the dialog once if privileges are missing, and shows a button that opens it again."""
-    missing = permissions.get_missing_account_privileges(PRIVILEGES) if permissions else []
-    if not missing:
+def missing_privileges():
+    """The privileges that the app still needs."""
+    try:
+        return permissions.get_missing_account_privileges(PRIVILEGES) if permissions else []
+    except SnowparkClientException:
+        return []
+
+
+def secrets(status):
+    """The references that take secrets."""
+    return [name for name in status.references or {} if not name.endswith(tuple(REFERENCE_KINDS))]
+
+
+def reference_of(status, action):
+    """The reference that an action binds; of several secrets, the bound one."""
+    if action == "secret":
+        names = secrets(status)
+        return next((name for name in names if status.references[name]["bound"]), names[-1] if names else None)
+    return next((name for name in status.references or {} if name.endswith(DIALOGS[action])), None)
+
+
+def button(status, action, label, icon, slot=None, **options):
+    """The button of an action that opens a dialog; where none can be opened, the statement to run."""
+    slot = slot or f"grant_{action}"
+    if action == "privileges":
+        ask_for_privileges(slot, label, icon, **options)
         return
-    st.warning(f"The app still needs these privileges: {texts.escaped(', '.join(missing))}.")
+    name = reference_of(status, action)
+    if name is not None:
+        bind(status, name, slot, label, icon, **options)
+
+
+def ask_for_privileges(slot, label, icon="shield", **options):
+    """A button that opens the dialog for the missing privileges, or the statements that grant them."""
+    missing = missing_privileges()
+    if missing and not has_dialogs():
+        statements([f"GRANT {privilege} ON ACCOUNT TO APPLICATION {application()};" for privilege in missing])
+        return
+    if compat.button(label, slot, icon=icon, **options):
+        opened(slot, lambda: permissions.request_account_privileges(missing or PRIVILEGES))
+
+
+def bind(status, name, slot, label, icon, **options):
+    """A button that opens the dialog of a reference, or the statement that binds it."""
     if not has_dialogs():
-        show_statements([f"GRANT {privilege} ON ACCOUNT TO APPLICATION {application()};" for privilege in missing])
+        statements([binding_statement(name)])
         return
-    pressed = st.button("Grant privileges", key="grant_privileges")
-    if pressed or not st.session_state.get("asked_for_privileges"):
-        st.session_state["asked_for_privileges"] = True
-        permissions.request_account_privileges(missing)
+    waits = bool(status.references[name].get("missing_settings"))
+    if compat.button(label, slot, icon=icon, disabled=options.pop("disabled", False) or waits, **options):
+        opened(slot, lambda: permissions.request_reference(name))
 
 
-def references(status):
-    """Shows each reference, whether it is bound, and a button that opens Snowflake's dialog."""
-    message = st.container()
-    dialogs = has_dialogs()
-    for name, reference in status["references"].items():
-        left, right = st.columns([4, 1])
-        how = "bound" if reference["bound"] else "**needed**" if reference["required"] else "optional"
-        left.markdown(f"{texts.escaped(texts.reference(name))}: {how}")
-        waits = bool(reference.get("missing_settings"))
-        if waits:
-            left.caption(f"Save the settings below first: the host depends on {setting_labels(reference)}.")
-        elif reference.get("hosts"):
-            left.caption(f"Hosts: {texts.escaped(', '.join(reference['hosts']))}")
-        if right.button("Change" if reference["bound"] else "Bind", key=f"bind_{name}", disabled=not dialogs or waits):
-            permissions.request_reference(name)
-            message.info(f"When this is done, press Refresh: {texts.escaped(texts.reference(name))}.")
-            st.session_state.pop("status", None)
-    unbound = [name for name, reference in status["references"].items() if not reference["bound"]]
-    if unbound and not dialogs:
-        show_statements(map(binding_statement, unbound))
+def opened(slot, open_dialog):
+    """Opens a dialog of Snowflake, and says what to do when it is done."""
+    try:
+        open_dialog()
+    except SnowparkClientException as error:
+        st.session_state.setdefault("answers", {})[slot] = {**data.failure_response(error), "at": None}
+        return
+    # The dialog is beside the page, which does not learn when it ends.
+    st.session_state.setdefault("waits_for_dialog", set()).add(slot)
+    actions.clear(slot)
+    data.forget()
 
 
-def setting_labels(reference):
-    """The labels of the settings that a reference waits for."""
-    return ", ".join(texts.escaped(texts.label(name)) for name in reference["missing_settings"])
+def waiting(slot):
+    """What is said while a dialog may be open, with a button that checks."""
+    if slot not in st.session_state.get("waits_for_dialog", ()):
+        return
+    for place, content in zip(compat.row(2), ("text", "button"), strict=True):
+        with place:
+            if content == "text":
+                compat.element("caption", "Waiting for Snowflake's dialog. Done there?", width="content")
+            else:
+                compat.button("Check again", f"check_{slot}", icon="refresh", on_click=checked, args=(slot,))
 
 
-def show_statements(statements):
+def checked(slot):
+    """Reads the state again after a dialog."""
+    st.session_state.get("waits_for_dialog", set()).discard(slot)
+    data.forget()
+
+
+def statements(lines):
     """Shows the statements to run in a worksheet where no dialog can be opened."""
-    st.info("Snowflake's dialogs cannot be opened here. Open the app in Snowsight, or run this in a worksheet:")
-    st.code("\n".join(statements), language="sql")
+    st.markdown("Snowflake's dialogs cannot be opened here. Open the app in Snowsight, or run this in a worksheet:")
+    st.code("\n".join(lines), language="sql")
 
 
 def binding_statement(name):
@@ -76,19 +126,13 @@ def binding_statement(name):
     )
 
 
-# The kind of object that a reference takes and the privilege on it, by the end of the reference's name. All others are secrets.
-REFERENCE_KINDS = {
-    "external_access": ("EXTERNAL ACCESS INTEGRATION", "USAGE"),
-    "warehouse_reference": ("WAREHOUSE", "USAGE"),
-}
-
-
 def application():
     """The application's name, as SQL."""
-    found = data.select('SELECT CURRENT_DATABASE() AS "NAME"')["NAME"].iloc[0]
+    found = data.select('SELECT CURRENT_DATABASE() AS "NAME"')[0]["NAME"]
     return found if found.replace("_", "").isalnum() and found == found.upper() else data.quoted(found)
 
 
-def missing_references(status):
-    """The labels of the required references that are not bound."""
-    return [texts.reference(name) for name, one in status["references"].items() if one["required"] and not one["bound"]]
+def setting_labels(status, names):
+    """The labels of settings, escaped."""
+    properties = (status.settings_schema or {}).get("properties", {})
+    return ", ".join(texts.escaped(texts.label(name, properties.get(name, {}).get("title"))) for name in names)

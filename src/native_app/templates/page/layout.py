@@ -1,77 +1,96 @@
-"""The layout of every page: title, connector status, the response to the last action, and tabs."""
+"""The frame of every page: title with health, refresh and pause, the views, and what is shown when reading fails."""
+
+from datetime import UTC, datetime
 
 import streamlit as st
-from snowflake.snowpark.exceptions import SnowparkClientException
 
+import actions
+import compat
 import data
+import errors
+import formats
+import navigation
 import texts
+import view_data
+import view_overview
+import view_runs
+import view_settings
+import view_setup
+import words
+from navigation import DATA, OVERVIEW, RUNS, SETTINGS, SETUP
+
+VIEWS = {
+    OVERVIEW: view_overview.show,
+    RUNS: view_runs.show,
+    DATA: view_data.show,
+    SETTINGS: view_settings.show,
+    SETUP: view_setup.show,
+}
 
 
-def show(tabs, controls, before=None):
-    """Shows a page with these tabs; with `controls`, also the buttons Pause and Resume."""
-    st.set_page_config(layout="wide")
-    status = data.status("GET_CONNECTOR_STATUS" if controls else "GET_VIEWER_STATUS")
-    if status["response_code"] != "OK":
-        st.error(texts.describe(status))
-        st.stop()
-    header(status, controls)
-    # An empty container keeps the elements below it in place, so that the open tab stays open.
-    with st.empty().container():
-        notice()
-        problems(status, controls)
-        if before:
-            show_or_explain(before)
-    for tab, content in zip(st.tabs(list(tabs)), tabs.values(), strict=True):
-        with tab:
-            show_or_explain(content, status)
-
-
-def problems(status, controls):
-    """Shows what does not work. Viewers do not see the messages, which may mention settings."""
-    if status.get("problem"):
-        st.error(texts.describe({"response_code": status["problem"], "message": status["message"] if controls else ""}))
-    if status["scheduler_problem"]:
-        problem = status["scheduler_problem"] if controls else {"response_code": status["scheduler_problem"]}
-        st.error("**The last scheduled run could not start anything.**\n\n" + texts.describe(problem))
-    for skipped in status.get("skipped", []):
-        st.warning(f"{texts.escaped(skipped['resource'])} is skipped: {texts.escaped(skipped['message'])}")
-
-
-def header(status, controls):
-    """The title, the connector's status, and the buttons that change it."""
-    left, middle, right = st.columns([6, 1, 1])
-    left.title(texts.escaped(status["title"]))
-    connector_status = texts.STATUSES.get(status["status"], texts.STATUSES["ERROR"])
-    left.caption(f"{connector_status} · version {texts.escaped(status['version'])}")
-    if middle.button("Refresh", key="refresh"):
-        st.session_state.pop("status", None)
-        data.rerun()
-    if not controls or status["configuration"] is None:
+def show(controls):
+    """Shows the page; with `controls`, everything that changes something."""
+    st.set_page_config(layout="wide", page_title="Connector")
+    status = data.status(controls)
+    if status.response_code != "OK":
+        unreadable(status)
         return
-    if status["status"] in ("PAUSED", "PAUSING", "STARTING", "ERROR") and right.button("Resume", key="resume", type="primary"):
-        data.run_action("RESUME_CONNECTOR", doing="Resuming…")
-    if status["status"] in ("STARTED", "STARTING", "ERROR") and right.button("Pause", key="pause"):
-        data.run_action("PAUSE_CONNECTOR", doing="Pausing…")
-
-
-def notice():
-    """Shows the response to the last action, once."""
-    answer = st.session_state.pop("notice", None)
-    if answer is None:
-        return
-    if answer["response_code"] == "OK":
-        st.success(texts.sentence(answer["message"] or "Done"))
-        for note in answer.get("notes", []):
-            st.warning(texts.escaped(note))
-    else:
-        st.error(texts.describe(answer))
-
-
-def show_or_explain(content, *arguments):
-    """Shows a part of the page, or the error that prevents it."""
+    header(status)
+    view = navigation.choose(views_of(status))
     try:
-        content(*arguments)
-    except data.DestinationUnreadable as error:
-        st.error(texts.describe({"response_code": "DESTINATION_UNREADABLE", "message": str(error)}))
-    except SnowparkClientException as error:
-        st.error(texts.describe(data.failure_response(error)))
+        VIEWS[view](status)
+    except data.Unreadable as error:
+        unreadable_view(status, error)
+
+
+def views_of(status):
+    """The views of this page. Until set-up is complete, it comes first."""
+    if not status.controls:
+        return [OVERVIEW, RUNS, DATA]
+    if status.is_set_up():
+        return [OVERVIEW, RUNS, DATA, SETTINGS, SETUP]
+    return [SETUP, OVERVIEW, RUNS, DATA, SETTINGS]
+
+
+def unreadable(status):
+    """Shown when the status cannot be read."""
+    compat.heading("The page cannot read the connector's state.", 2)
+    st.markdown("Refresh. If it stays so, report what is below.")
+    compat.button("Refresh", "refresh", icon="refresh", on_click=data.forget, type="primary")
+    with compat.fold("What was said"):
+        st.markdown(errors.described(status, status.members))
+
+
+def unreadable_view(status, error):
+    """Shown when a statement of a view fails. Viewers do not see its message, which may mention settings."""
+    answer = {"response_code": "DESTINATION_UNREADABLE", "message": str(error) if status.controls else ""}
+    st.error(errors.described(status, answer))
+
+
+def header(status):
+    """The title with the connector's health, when it was read, Refresh, and Pause or Resume."""
+    left, right = compat.split([5, 4])
+    with left:
+        compat.heading(f"{texts.escaped(status.title or 'Connector')} {words.health(status.health).as_badge()}", 2)
+    with right:
+        read_at = formats.Clock(datetime.now(UTC).replace(tzinfo=None)).ago(status.read_at)
+        compat.element("caption", f"Read {texts.escaped(read_at)} · times in {texts.escaped(zone_name(status))}", width="content")
+        compat.button("Refresh", "refresh", icon="refresh", type="tertiary", on_click=data.forget)
+        if status.controls and status.is_set_up():
+            pause_or_resume(status)
+    if status.controls:
+        actions.answer(status, "header")
+
+
+def zone_name(status):
+    """The name of the zone in which times are shown."""
+    return status.clock.zone_name(status.clock.now)
+
+
+def pause_or_resume(status):
+    """The button that stops all schedules, or starts them again. Where the overview has Resume, it is not repeated."""
+    if status.status in ("STARTED", "STARTING"):
+        if compat.button("Pause all", "pause", icon="pause"):
+            actions.run("header", "PAUSE_CONNECTOR", doing="Pausing…")
+    elif compat.button("Resume", "resume", icon="play_arrow"):
+        actions.run("header", "RESUME_CONNECTOR", doing="Resuming…")

@@ -1,6 +1,5 @@
-"""The page for viewers: the connector's status, without any action and without data."""
+"""The page for viewers: health, runs and the SQL of each table, without any action and without data."""
 
 import layout
-import tab_state
 
-layout.show({"State": tab_state.show}, controls=False)
+layout.show(controls=False)
