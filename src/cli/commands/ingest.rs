@@ -151,12 +151,21 @@ pub(super) async fn run<S: Source>(session: Session<S>, args: &Run) -> Result<Ex
         n => format!("running each enabled {kind} on its schedule ({n} now); Ctrl-C stops"),
     });
     #[cfg(feature = "metrics")]
+    let mut server = None;
+    #[cfg(feature = "metrics")]
     if let Some(listener) = listener {
         progress.note(&format!("metrics and probes: http://{}/metrics", listener.address()));
         listener.ready();
-        tokio::spawn(listener.serve(metrics, cancel.clone()));
+        // The tables were read just now, so that the database answers at once.
+        connector.current_health().await?;
+        server = Some(tokio::spawn(listener.serve(metrics, connector.clone(), cancel.clone())));
     }
     connector.serve(args.concurrency.get(), cancel).await?;
+    #[cfg(feature = "metrics")]
+    if let Some(server) = server {
+        // It holds the database, and ends with `cancel`.
+        let _ = server.await;
+    }
     progress.note("stopped; nothing is lost");
     if let Some(usage) = destination.usage() {
         progress.note(&usage.describe());
