@@ -108,25 +108,31 @@ async fn an_idle_metered_store_gets_no_call_for_health() {
 const READS_OF_A_RUN: usize = 1;
 
 #[tokio::test(start_paused = true)]
-async fn a_metered_store_that_cannot_be_used_shows_as_failing_with_the_old_success() {
+async fn a_metered_store_that_cannot_be_used_makes_the_connector_fail_and_keeps_the_old_success() {
     let (source, store) = (read(), Store::metered());
     let connector = store.connector(&source, limits()).clock(clock());
-    ingest(&connector, Mode::Incremental).await;
-    let succeeded = connector.current_health().await.unwrap().facts.last_success_at;
-    store.break_reads(true);
-    sleep(Duration::from_secs(1_800)).await;
-    ingest(&connector, Mode::Incremental).await;
-    let facts = connector.current_health().await.unwrap().facts;
-    assert_eq!((facts.health, facts.last_success_at), (Health::Failing, succeeded));
-    let since = facts.failing.unwrap().since;
-    sleep(Duration::from_secs(1_800)).await;
-    ingest(&connector, Mode::Incremental).await;
-    let failing = connector.current_health().await.unwrap().facts.failing.unwrap();
-    assert_eq!((failing.since, failing.tries), (since, 2));
-    store.break_reads(false);
-    ingest(&connector, Mode::Incremental).await;
-    assert_eq!(word(&connector).await, Health::Healthy);
+    connector.enable(EnableRequest::new(resource("r"))).await.unwrap();
+    word(&connector).await;
+    let cancel = CancellationToken::new();
+    let look = async {
+        sleep(Duration::from_secs(60)).await;
+        let healthy = connector.current_health().await.unwrap().facts;
+        assert_eq!(healthy.health, Health::Healthy);
+        store.break_reads(true);
+        sleep(Duration::from_secs(3_600)).await;
+        let failing = connector.current_health().await.unwrap().facts;
+        assert_eq!((failing.health, failing.failing.unwrap().message.as_str()), (Health::Failing, DEAD));
+        assert!(failing.last_success_at >= healthy.last_success_at);
+        store.break_reads(false);
+        sleep(Duration::from_secs(3_600)).await;
+        assert_eq!(word(&connector).await, Health::Healthy);
+        cancel.cancel();
+    };
+    tokio::join!(connector.serve(1, cancel.clone()), look).0.unwrap();
 }
+
+/// What the broken store says.
+const DEAD: &str = "the state store is unavailable";
 
 #[tokio::test(start_paused = true)]
 async fn a_run_of_this_process_is_not_late_however_long_it_takes() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Configured, ConnectorHealth};
+use super::{Configured, ConnectorHealth, Failure, Health};
 use crate::engine::{Connector, Event};
 use crate::{ConfigSnapshot, Error, ErrorReport, Result, RunRecord, RunStatus, StateKey, StreamStatus};
 
@@ -26,6 +26,8 @@ pub(super) struct Basis {
     pub(super) statuses: HashMap<StateKey, StreamStatus>,
     /// Why the settings cannot be used.
     pub(super) settings: Option<ErrorReport>,
+    /// Since when and why the stores cannot be read.
+    outage: Option<(Timestamp, ErrorReport)>,
     /// The runs of this process that have not ended.
     running: HashMap<StateKey, RunRecord>,
     read_at: Instant,
@@ -38,7 +40,15 @@ impl Basis {
         statuses: HashMap<StateKey, StreamStatus>,
         settings: Option<ErrorReport>,
     ) -> Self {
-        Self { snapshot, configured, statuses, settings, running: HashMap::new(), read_at: Instant::now() }
+        Self {
+            snapshot,
+            configured,
+            statuses,
+            settings,
+            outage: None,
+            running: HashMap::new(),
+            read_at: Instant::now(),
+        }
     }
 
     /// Replaces this by a newer read. The runs of this process are newer than what a store says of them: a metered one does not record
@@ -141,6 +151,19 @@ impl KnownHealth {
         self.update(|basis| runs.iter().for_each(|run| basis.ended(run)));
     }
 
+    /// Notes that the stores cannot be read.
+    pub(in crate::engine) fn note_outage(&self, error: &Error, now: Timestamp) {
+        self.update(|basis| {
+            let since = basis.outage.as_ref().map_or(now, |(since, _)| *since);
+            basis.outage = Some((since, error.report()));
+        });
+    }
+
+    /// Notes that they can be read.
+    pub(in crate::engine) fn note_usable(&self) {
+        self.update(|basis| basis.outage = None);
+    }
+
     /// Notes what a store says of these streams.
     pub(in crate::engine) fn note_statuses(&self, keys: &[StateKey], statuses: &[StreamStatus]) {
         self.update(|basis| {
@@ -162,16 +185,15 @@ impl Connector {
     /// when [`serve`](Self::serve) reads the configuration.
     ///
     /// # Errors
-    /// Returns the errors of the stores if they were never read. Later ones are logged, and the result is what was known.
+    /// Returns the errors of the stores if they were never read. Later ones make the connector failing, and the rest of the result is
+    /// what was known.
     pub async fn current_health(&self) -> Result<ConnectorHealth> {
         let read_at = self.known.read_at();
         let is_current = read_at.is_some_and(|at| self.state.is_metered() || at.elapsed() < READ_EVERY);
         if !is_current {
             match self.read_health().await {
                 Ok(basis) => self.known.set(basis),
-                Err(error) if read_at.is_some() => {
-                    tracing::debug!(%error, "the stores cannot be read; the health is the one that was known");
-                }
+                Err(error) if read_at.is_some() => self.known.note_outage(&error, self.now()),
                 Err(error) => return Err(error),
             }
         }
@@ -183,7 +205,14 @@ impl Connector {
     pub fn known_health(&self) -> Option<ConnectorHealth> {
         let known = self.known.lock();
         let basis = known.as_ref()?;
-        Some(self.assess(&basis.configured, &basis.current(), basis.settings.as_ref()))
+        let mut health = self.assess(&basis.configured, &basis.current(), basis.settings.as_ref());
+        if let Some((since, report)) = basis.outage.as_ref().filter(|_| health.facts.failing.is_none()) {
+            let (since, tries, kind) = (Some(*since), 0, Some(report.kind));
+            let (message, help) = (report.message.clone(), report.help.clone());
+            health.facts.health = Health::Failing;
+            health.facts.failing = Some(Failure { since, tries, kind, message, help });
+        }
+        Some(health)
     }
 
     /// Notes a configuration that was read.
