@@ -68,6 +68,10 @@ impl Families {
             failing_since: Family::default(),
             without_series: Gauge::default(),
         };
+        for stream in &spec.streams {
+            // From zero, so that the first record of an outcome is an increase.
+            families.add_counts(&stream.name, &Counts::default(), &Counts::default());
+        }
         families.register(spec)
     }
 
