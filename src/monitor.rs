@@ -39,6 +39,19 @@ pub enum SourceEvent {
     Warning(String),
 }
 
+impl fmt::Display for SourceEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Waiting { reason, until } => write!(f, "waiting until {until}: {reason}"),
+            Self::Resumed => f.write_str("the wait is over"),
+            Self::Quota { remaining, limit: Some(limit), .. } => write!(f, "{remaining} of {limit} requests left"),
+            Self::Quota { remaining, .. } => write!(f, "{remaining} requests left"),
+            Self::Pages(pages) => write!(f, "{pages} pages in the list"),
+            Self::Warning(warning) => f.write_str(warning),
+        }
+    }
+}
+
 /// The traffic of a source so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]

@@ -44,6 +44,13 @@ impl SecretRef {
     /// [`Configuration`](crate::ErrorKind::Configuration): the variable or the file is missing, not text, empty, or longer than
     /// 64 KiB.
     pub fn resolve(&self) -> Result<SecretString> {
+        let secret = self.read()?;
+        crate::error::remember(secret.expose_secret());
+        Ok(secret)
+    }
+
+    /// Reads the secret, of which the caller decides what to redact.
+    pub(crate) fn read(&self) -> Result<SecretString> {
         let missing = |why: String| {
             Error::configuration(format!("the secret {self} cannot be read: {why}"))
                 .with_help("set it, or point the setting at another `env:NAME` or `file:PATH`")
@@ -66,10 +73,7 @@ impl SecretRef {
         };
         match secret.expose_secret().trim() {
             "" => Err(missing("it is empty".into())),
-            secret => {
-                crate::error::remember(secret);
-                Ok(secret.into())
-            }
+            secret => Ok(secret.into()),
         }
     }
 }

@@ -22,6 +22,14 @@ mod health;
 mod json;
 #[path = "support/json_schema.rs"]
 mod json_schema;
+#[path = "cli/log.rs"]
+mod log;
+#[cfg(all(unix, feature = "metrics", feature = "snowflake"))]
+#[path = "cli/monitoring.rs"]
+mod monitoring;
+#[cfg(unix)]
+#[path = "cli/notify.rs"]
+mod notify;
 #[path = "cli/own_backend.rs"]
 mod own_backend;
 #[path = "cli/read_only.rs"]

@@ -20,7 +20,7 @@ pub(super) use app::{AppArgs, AppCommand, Deploy, Install, Operation, Uninstall,
 #[cfg(any(feature = "snowflake", feature = "sqlite"))]
 use self::help::SNOWFLAKE_EXAMPLES;
 use self::help::{EXAMPLES, HelpVars, LONG_HELP, exit_codes};
-pub(super) use self::reading::{Ingest, Run, Status};
+pub(super) use self::reading::{Ingest, NotifyArgs, Run, Status};
 use super::destination::{DestinationArgs, Destinations};
 use super::invocation::Selected;
 use super::terminal::plain;
@@ -60,12 +60,23 @@ pub(super) struct Global {
     /// Write a log to standard error; -vv for more
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub(super) verbose: u8,
+    /// Write the log, notes and errors to standard error as text, or as one JSON document for each line
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t, hide_default_value = true)]
+    pub(super) log_format: LogFormat,
     /// Write only results and errors
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
     /// The source, if the program has several.
     #[arg(skip)]
     pub(super) selected: Option<Selected>,
+}
+
+/// The format of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(super) enum LogFormat {
+    #[default]
+    Text,
+    Json,
 }
 
 #[derive(Debug, Subcommand)]

@@ -50,6 +50,7 @@ mod interrupt;
 mod invocation;
 mod labels;
 mod log;
+mod notify;
 mod output;
 #[cfg(all(feature = "github", feature = "rest", any(feature = "snowflake", feature = "sqlite")))]
 pub mod program;
@@ -153,6 +154,9 @@ async fn execute(source: impl Source, destinations: Destinations, invocation: In
             let mut output = Output::new(args.global.json, args.global.quiet);
             if matches!(args.command, args::Command::Run(_)) {
                 output = output.in_lines();
+            }
+            if args.global.log_format == args::LogFormat::Json {
+                output = output.in_log();
             }
             let interrupt = Interrupt::default();
             let done = tokio::select! {

@@ -26,6 +26,8 @@ pub(super) struct Output {
     quiet: bool,
     /// Whether each JSON document is one line.
     in_lines: bool,
+    /// Whether notes and errors are lines of the log.
+    is_logged: bool,
 }
 
 /// A document with the version of its schema.
@@ -38,12 +40,17 @@ struct Versioned<'a, T> {
 
 impl Output {
     pub(super) fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet, in_lines: false }
+        Self { json, quiet, in_lines: false, is_logged: false }
     }
 
     /// Writes each JSON document on one line, for a command that runs until it is stopped.
     pub(super) fn in_lines(self) -> Self {
         Self { in_lines: true, ..self }
+    }
+
+    /// Writes notes and errors into the log.
+    pub(super) fn in_log(self) -> Self {
+        Self { is_logged: true, ..self }
     }
 
     pub(super) fn is_json(self) -> bool {
@@ -88,7 +95,9 @@ impl Output {
 
     /// Writes a note to standard error.
     pub(super) fn note(self, text: &str) {
-        if !self.is_silent() {
+        if self.is_logged && !self.quiet {
+            tracing::info!(target: "snowfeed::cli", "{text}");
+        } else if !self.is_silent() {
             // If standard error is gone, there is nowhere to report to.
             let _ = writeln!(anstream::stderr(), "{}", plain(text));
         }
@@ -107,7 +116,14 @@ impl Output {
 
     /// Writes an error as text to standard error.
     pub(super) fn report(self, resource: Option<&str>, report: &ErrorReport) {
-        let _ = write!(anstream::stderr(), "{}", describe(resource, report));
+        // An error before the log begins.
+        if !self.is_logged || !tracing::dispatcher::has_been_set() {
+            let _ = write!(anstream::stderr(), "{}", describe(resource, report));
+            return;
+        }
+        let (kind, help, message) = (report.kind, report.help.as_deref(), &report.message);
+        let causes = (!report.causes.is_empty()).then(|| report.causes.join(": "));
+        tracing::error!(target: "snowfeed::cli", resource, %kind, help, causes, "{message}");
     }
 }
 

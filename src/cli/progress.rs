@@ -48,6 +48,9 @@ struct ProgressRow {
     /// Requests left in the remote's quota.
     left: Option<u64>,
     traffic: Traffic,
+    /// The batches that have arrived, and the pages of the list, if the source knows their number.
+    batches: u64,
+    pages: Option<u64>,
     /// The activity that interrupts reading, if any.
     pause: Option<String>,
     last_note: Instant,
@@ -60,11 +63,6 @@ impl Progress {
         let target = if animated { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let shown = (!output.is_silent() && !logged).then(Arc::default);
         Self { output, bars: MultiProgress::with_draw_target(target), labels, shown }
-    }
-
-    /// Whether anything is shown.
-    pub(super) fn is_shown(&self) -> bool {
-        self.shown.is_some()
     }
 
     /// Hides the bars while `write` writes.
@@ -112,6 +110,7 @@ impl Progress {
             Event::Read { resource, stream, records, traffic } => {
                 let Some(row) = rows.get_mut(&StateKey::new(resource.name(), stream)) else { return };
                 row.rows += records;
+                row.batches += 1;
                 row.traffic = *traffic;
                 row.pause = None;
                 row.show();
@@ -176,7 +175,9 @@ impl Progress {
             }
             SourceEvent::Resumed => row.pause = None,
             SourceEvent::Quota { remaining, .. } => row.left = Some(*remaining),
-            SourceEvent::Pages(_) | SourceEvent::Warning(_) => {}
+            // A source that reads on from the newest record counts the rest only.
+            SourceEvent::Pages(pages) => row.pages = row.pages.max(Some(*pages)),
+            SourceEvent::Warning(_) => {}
         }
         row.show();
     }
@@ -194,8 +195,8 @@ impl ProgressRow {
             bar.enable_steady_tick(Duration::from_millis(120));
         }
         let now = Instant::now();
-        let (rows, left, traffic, pause) = (0, None, Traffic::default(), None);
-        Self { label, bar, mode, began: now, rows, left, traffic, pause, last_note: now }
+        let (rows, left, traffic, batches, pages, pause) = (0, None, Traffic::default(), 0, None, None);
+        Self { label, bar, mode, began: now, rows, left, traffic, batches, pages, pause, last_note: now }
     }
 
     fn show(&self) {
@@ -212,12 +213,27 @@ impl ProgressRow {
     fn describe(&self) -> String {
         let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
         let rate = self.rows.saturating_mul(1_000) / ms;
-        let mut parts =
-            vec![counted(self.rows, "row"), format!("{}/s", count(rate)), counted(self.traffic.requests, "request")];
+        // What matters first: a terminal may be narrow.
+        let mut parts = vec![self.pause.clone().unwrap_or_else(|| self.activity().to_owned())];
+        parts.extend(self.pages.and_then(|pages| estimate(self.batches, pages, ms)));
+        parts.extend([
+            counted(self.rows, "row"),
+            format!("{}/s", count(rate)),
+            counted(self.traffic.requests, "request"),
+        ]);
         parts.extend(self.left.map(|left| format!("{} requests left", count(left))));
-        parts.push(self.pause.clone().unwrap_or_else(|| self.activity().to_owned()));
         parts.join(", ")
     }
+}
+
+/// How much of a list was read in this time, and how long the rest takes at that rate. The source may have counted pages that are not
+/// read, or more may come.
+fn estimate(read: u64, pages: u64, ms: u64) -> Option<String> {
+    if read == 0 || pages < 2 || read >= pages {
+        return None;
+    }
+    let left = ms.saturating_mul(pages - read) / read;
+    Some(format!("{} % of the list, about {} left", read * 100 / pages, duration(left)))
 }
 
 /// One line about a finished run, and what to do if it failed.
@@ -270,5 +286,28 @@ pub(super) fn rejected(run: &RunRecord) -> String {
 impl fmt::Debug for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Progress").field("output", &self.output).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_of_a_list_is_estimated_where_its_length_is_known() {
+        assert_eq!(estimate(25, 100, 30_000).unwrap(), "25 % of the list, about 1m 30s left");
+        assert_eq!(estimate(99, 100, 9_900).unwrap(), "99 % of the list, about 0.1 s left");
+        for (read, pages) in [(0, 100), (1, 1), (0, 0), (100, 100), (101, 100)] {
+            assert_eq!(estimate(read, pages, 1_000), None, "{read} of {pages}");
+        }
+    }
+
+    #[test]
+    fn a_line_begins_with_the_wait() {
+        let hidden = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
+        let mut row = ProgressRow::start(&hidden, "acme/widgets".to_owned(), Mode::Incremental);
+        assert!(row.describe().starts_with("reading changes, 0 rows"), "{}", row.describe());
+        row.pause = Some("waiting until 12:00:00 UTC: primary rate limit".to_owned());
+        assert!(row.describe().starts_with("waiting until 12:00:00 UTC: primary rate limit, "), "{}", row.describe());
     }
 }

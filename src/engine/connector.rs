@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::budget_meter::BudgetMeter;
 use super::credentials::CredentialUse;
 use super::group_commits::GroupCommits;
+use super::health::KnownHealth;
 use super::identity::IdentityClaims;
 use super::idle_runs::IdleRuns;
 use super::{Event, Observer};
@@ -101,6 +102,8 @@ pub struct Connector {
     pub(super) budget: BudgetMeter,
     /// The idle runs that are not recorded yet.
     pub(super) idle_runs: IdleRuns,
+    /// What this process knows of the health.
+    pub(super) known: KnownHealth,
     clock: Clock,
 }
 
@@ -179,6 +182,7 @@ impl Connector {
             proven_uses: Arc::default(),
             budget: BudgetMeter::default(),
             idle_runs: IdleRuns::default(),
+            known: KnownHealth::default(),
             clock: Arc::new(Timestamp::now),
         }
     }
@@ -274,7 +278,9 @@ impl Connector {
     /// # Errors
     /// Returns the errors of the store.
     pub async fn statuses(&self, keys: &[StateKey]) -> Result<Vec<StreamStatus>> {
-        self.state.latest_many(keys).await
+        let statuses = self.state.latest_many(keys).await?;
+        self.known.note_statuses(keys, &statuses);
+        Ok(statuses)
     }
 
     /// The selected runs, the newest first.
@@ -344,6 +350,7 @@ impl Connector {
     }
 
     pub(super) fn emit(&self, event: Event) {
+        self.known.note_event(&event, self.now());
         self.emitter.emit(event);
     }
 

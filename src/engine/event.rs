@@ -101,7 +101,7 @@ impl Event {
     pub(super) fn log(&self) {
         match self {
             Self::Started { run, resource, stream, mode } => {
-                tracing::info!(%run, %resource, stream, ?mode, "run started");
+                tracing::info!(%run, %resource, stream, %mode, "run started");
             }
             Self::Source { resource, stream, event: SourceEvent::Waiting { reason, until } } => {
                 tracing::warn!(%resource, stream, %reason, %until, "waiting");
@@ -111,10 +111,11 @@ impl Event {
             }
             Self::Remote(SourceEvent::Waiting { reason, until }) => tracing::warn!(%reason, %until, "waiting"),
             Self::Remote(SourceEvent::Warning(warning)) => tracing::warn!("{warning}"),
-            Self::Remote(event) => tracing::debug!(?event, "source"),
-            Self::Source { resource, stream, event } => tracing::debug!(%resource, stream, ?event, "source"),
+            Self::Remote(event) => tracing::debug!("{event}"),
+            Self::Source { resource, stream, event } => tracing::debug!(%resource, stream, "{event}"),
             Self::Read { resource, stream, records, traffic } => {
-                tracing::trace!(%resource, stream, records, ?traffic, "batch read")
+                let Traffic { requests, bytes, waited_ms } = *traffic;
+                tracing::trace!(%resource, stream, records, requests, bytes, waited_ms, "batch read")
             }
             Self::Committed { resource, stream, commits, counts, .. } => {
                 tracing::debug!(%resource, stream, commits, offered = counts.offered, "committed");
@@ -122,14 +123,29 @@ impl Event {
             Self::Verifying { resource, stream, records } => tracing::info!(%resource, stream, records, "verifying"),
             Self::Paused(used) => tracing::warn!("{used}"),
             Self::Idle { next_due } => tracing::debug!(%next_due, "waiting for the next run"),
-            Self::Ended(run) => match &run.error {
-                Some(error) => {
-                    tracing::error!(resource = %run.resource, stream = %run.stream, status = ?run.status, error = %error.message, "run ended")
-                }
-                None => {
-                    tracing::info!(resource = %run.resource, stream = %run.stream, status = ?run.status, counts = ?run.counts, "run ended")
-                }
-            },
+            Self::Ended(run) => log_end(run),
+        }
+    }
+}
+
+fn log_end(run: &RunRecord) {
+    let RunRecord { id, resource, stream, status, counts, .. } = run;
+    match &run.error {
+        Some(error) => {
+            let (kind, help) = (error.kind, error.help.as_deref());
+            let causes = (!error.causes.is_empty()).then(|| error.causes.join(": "));
+            tracing::error!(
+                run = %id, resource, stream, %status, %kind, error = error.message, causes, help,
+                "run ended"
+            );
+        }
+        None => {
+            let Counts { inserted, updated, unchanged, deleted, rejected, .. } = counts;
+            let (skipped, took_ms) = (counts.skipped_total(), run.timings.total_ms);
+            tracing::info!(
+                run = %id, resource, stream, %status, inserted, updated, unchanged, deleted, skipped, rejected, took_ms,
+                "run ended"
+            );
         }
     }
 }

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod cases;
+mod known;
 mod report;
 mod stream;
 #[cfg(test)]
@@ -9,12 +10,16 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 
+use known::Basis;
+pub(super) use known::KnownHealth;
 pub use report::{ConnectorHealth, Failure, Health, HealthFacts, ResourceHealth, StreamHealth};
 use stream::Known;
 
+use serde_json::Value;
+
 use super::resources::parse_resources;
 use super::{Connector, Schedule};
-use crate::{ConfigSnapshot, Error, Resource, ResourceConfig, Result, StateKey, StreamStatus};
+use crate::{ErrorReport, Resource, ResourceConfig, Result, StateKey, StreamStatus};
 
 /// A resource, and what its configuration says.
 struct Configured {
@@ -52,8 +57,31 @@ impl Connector {
     /// # Errors
     /// As [`health`](Self::health).
     pub(crate) async fn survey(&self) -> Result<Survey> {
-        let ConfigSnapshot { connector, resources } = self.config.snapshot().await?;
-        let (known, unreadable) = parse_resources(resources);
+        let Basis { configured, statuses, settings, .. } = self.read_health().await?;
+        let health = self.assess(&configured, &statuses, settings.as_ref());
+        let configs = configured.into_iter().map(|configured| (configured.resource, configured.config)).collect();
+        Ok(Survey { health, configs, statuses })
+    }
+
+    /// Reads what the health is derived from.
+    async fn read_health(&self) -> Result<Basis> {
+        let snapshot = self.config.snapshot().await?;
+        let configured = self.configured_resources(snapshot.resources.clone());
+        let mut keys = Vec::new();
+        for configured in &configured {
+            // Those of the streams that are not selected, too, for those who show them.
+            keys.extend(self.keys(&configured.resource, Some(&configured.config)));
+            keys.extend(configured.keys.iter().filter(|key| key.resource != configured.resource.name()).cloned());
+        }
+        let found = self.state.latest_many(&keys).await?;
+        let statuses = keys.into_iter().zip(found).collect();
+        let settings = self.validate_settings(snapshot.connector.clone()).err().map(|error| error.report());
+        Ok(Basis::new(snapshot, configured, statuses, settings))
+    }
+
+    /// The stored resources, ordered by name. One that is unreadable counts as enabled.
+    fn configured_resources(&self, stored: Vec<(String, Value)>) -> Vec<Configured> {
+        let (known, unreadable) = parse_resources(stored);
         let known = known.into_iter().map(|(resource, config)| self.configured(resource, config));
         let mut configured: Vec<Configured> = known.collect();
         for (name, error) in unreadable {
@@ -62,18 +90,7 @@ impl Connector {
             configured.push(Configured { schedule: Err(error), ..self.configured(resource, config) });
         }
         configured.sort_by(|a, b| a.resource.cmp(&b.resource));
-        let mut keys = Vec::new();
-        for configured in &configured {
-            // Those of the streams that are not selected, too, for those who show them.
-            keys.extend(self.keys(&configured.resource, Some(&configured.config)));
-            keys.extend(configured.keys.iter().filter(|key| key.resource != configured.resource.name()).cloned());
-        }
-        let found = self.statuses(&keys).await?;
-        let statuses: HashMap<StateKey, StreamStatus> = keys.into_iter().zip(found).collect();
-        let settings = self.validate_settings(connector).err();
-        let health = self.assess(&configured, &statuses, settings);
-        let configs = configured.into_iter().map(|configured| (configured.resource, configured.config)).collect();
-        Ok(Survey { health, configs, statuses })
+        configured
     }
 
     /// How often a run that finds nothing new is recorded; `None` if each is.
@@ -97,7 +114,7 @@ impl Connector {
         &self,
         configured: &[Configured],
         statuses: &HashMap<StateKey, StreamStatus>,
-        settings: Option<Error>,
+        settings: Option<&ErrorReport>,
     ) -> ConnectorHealth {
         let now = self.now();
         let heartbeat = self.state.is_metered().then_some(self.limits.heartbeat);
@@ -118,11 +135,11 @@ impl Connector {
             .collect();
         let mut facts = HealthFacts::roll_up(resources.iter().map(|resource| &resource.facts));
         // Runs may get settings that this process does not have. Where there were any, their records tell whether settings are missing.
-        if let Some(error) = settings.filter(|_| !has_run && facts.health >= Health::NotConfigured) {
-            let report = error.report();
+        if let Some(report) = settings.filter(|_| !has_run && facts.health >= Health::NotConfigured) {
             let (since, tries, kind) = (None, 0, Some(report.kind));
+            let (message, help) = (report.message.clone(), report.help.clone());
             facts.health = Health::NotConfigured;
-            facts.failing = Some(Failure { since, tries, kind, message: report.message, help: report.help });
+            facts.failing = Some(Failure { since, tries, kind, message, help });
         }
         let mut counts = BTreeMap::new();
         for resource in &resources {

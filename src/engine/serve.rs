@@ -98,10 +98,12 @@ impl Connector {
                     (read_at, cycle) = (Instant::now(), None);
                     match read {
                         Ok((settings, plan)) => {
+                            self.known.note_usable();
                             config = settings;
                             timetable.set_plan(plan, self.now());
                         }
                         Err(error) => {
+                            self.known.note_outage(&error, self.now());
                             tracing::error!(%error, "the configuration cannot be read; continuing with the last one")
                         }
                     }

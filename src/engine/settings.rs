@@ -60,7 +60,9 @@ impl Connector {
     /// The stored configuration, after a check that the store does not belong to another source.
     pub(super) async fn snapshot(&self) -> Result<ConfigSnapshot> {
         self.config.claim(&self.spec.name, false).await?;
-        self.config.snapshot().await
+        let snapshot = self.config.snapshot().await?;
+        self.note_snapshot(&snapshot);
+        Ok(snapshot)
     }
 
     /// The effective settings, and all resources that were ever enabled, ordered by name.

@@ -83,6 +83,7 @@ impl Connector {
         }
         if !stored.is_empty() {
             self.idle_runs.note_write();
+            self.known.note_runs(&stored);
             if let Err(error) = self.state.append_runs(stored.clone()).await {
                 tracing::error!(%error, "runs that could not begin could not be recorded");
             }

@@ -69,7 +69,9 @@ impl ClassifyLayer {
                 }
                 304 if request.headers.contains_key(IF_NONE_MATCH) => return Ok((response, redirects > 0)),
                 200..=299 => {
-                    check_is_data(&response, &request.url)?;
+                    if !is_allowed {
+                        check_is_data(&response, &request.url)?;
+                    }
                     return Ok((response, redirects > 0));
                 }
                 _ if is_allowed => return Ok((response, redirects > 0)),

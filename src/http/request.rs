@@ -108,7 +108,8 @@ impl Request {
     }
 
     /// Returns these statuses as a [`Response`] instead of an error or a redirect, such as 404, 410 and 301 for an item
-    /// that may have been deleted. Responses of a rate limit are not returned.
+    /// that may have been deleted. A success that is named need not be data: it may be empty. Responses of a rate limit are not
+    /// returned.
     pub fn allow_status(mut self, statuses: &[u16]) -> Self {
         self.allowed_statuses.extend_from_slice(statuses);
         self

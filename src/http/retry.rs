@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use super::error;
 use super::layer::{HttpRequest, HttpResponse, HttpService};
 use super::rate_limit;
+use crate::net::millis;
 use crate::{ErrorKind, Result, Retry, RetryConfig};
 
 /// Retries a request within its [`RetryConfig`].
@@ -34,7 +35,7 @@ impl HttpService for RetryLayer {
                 let error = if attempts.made > 1 { error.with_context("attempts", attempts.made) } else { error };
                 return Err(error.exhausted());
             };
-            tracing::debug!(%error, ?delay, "retrying");
+            tracing::debug!(%error, delay_ms = millis(delay), "retrying");
             rate_limit::pause(request.monitor, format!("before trying again: {}", error.message()), delay).await;
         }
     }

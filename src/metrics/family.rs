@@ -1,5 +1,8 @@
 //! The families of the metrics.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+
 use jiff::Timestamp;
 use prometheus_client::encoding::prometheus_text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -7,8 +10,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use std::sync::atomic::AtomicU64;
 
+use crate::engine::{ConnectorHealth, Health, ResourceHealth};
 use crate::{Counts, RunRecord, SourceSpec, Traffic};
 
 /// The upper bounds of the histogram of durations, in seconds: from an idle run to a backfill.
@@ -31,8 +34,13 @@ pub(super) struct Families {
     waited: Family<Labels<1>, FloatCounter>,
     waiting_until: FloatGauge,
     credits: FloatCounter,
+    health: Family<Labels<1>, Gauge>,
+    streams: Family<Labels<1>, Gauge>,
+    resource_health: Family<Labels<2>, Gauge>,
+    oldest_success: FloatGauge,
+    next_due: FloatGauge,
     last_success: Family<Labels<2>, FloatGauge>,
-    last_failure: Family<Labels<2>, FloatGauge>,
+    failing_since: Family<Labels<2>, FloatGauge>,
     without_series: Gauge,
 }
 
@@ -51,10 +59,19 @@ impl Families {
             waited: Family::default(),
             waiting_until: FloatGauge::default(),
             credits: FloatCounter::default(),
+            health: Family::default(),
+            streams: Family::default(),
+            resource_health: Family::default(),
+            oldest_success: FloatGauge::default(),
+            next_due: FloatGauge::default(),
             last_success: Family::default(),
-            last_failure: Family::default(),
+            failing_since: Family::default(),
             without_series: Gauge::default(),
         };
+        for stream in &spec.streams {
+            // From zero, so that the first record of an outcome is an increase.
+            families.add_counts(&stream.name, &Counts::default(), &Counts::default());
+        }
         families.register(spec)
     }
 
@@ -79,10 +96,18 @@ impl Families {
         let help = "The end of the longest wait for a limit, 0 without one";
         registry.register_with_unit("waiting_until_timestamp", help, Unit::Seconds, until);
         registry.register("credits", "Estimated credits that commits have used", self.credits.clone());
-        let help = "The end of the newest complete run in this process";
+        registry.register("health", "The health of the connector: 1 for the word that holds", self.health.clone());
+        registry.register("streams", "The streams of all resources, by health", self.streams.clone());
+        let help = "The health of each resource: 1 for the word that holds";
+        registry.register("resource_health", help, self.resource_health.clone());
+        let help = "Up to when everything that is enabled was read completely, 0 if something never was";
+        registry.register_with_unit("oldest_success_timestamp", help, Unit::Seconds, self.oldest_success.clone());
+        let help = "When the next run is due, in the past if it is overdue, 0 if none ever is";
+        registry.register_with_unit("next_due_timestamp", help, Unit::Seconds, self.next_due.clone());
+        let help = "The end of the newest complete run";
         registry.register_with_unit("last_success_timestamp", help, Unit::Seconds, self.last_success.clone());
-        let help = "The end of the newest failed run in this process, if none was complete since";
-        registry.register_with_unit("last_failure_timestamp", help, Unit::Seconds, self.last_failure.clone());
+        let help = "The end of the first failed run since the last complete one, of a stream that is failing";
+        registry.register_with_unit("failing_since_timestamp", help, Unit::Seconds, self.failing_since.clone());
         let help = "Resources that have no series of their own";
         registry.register("resources_without_series", help, self.without_series.clone());
         self
@@ -101,10 +126,6 @@ impl Families {
 
     pub(super) fn set_waiting(&self, until: Option<Timestamp>) {
         self.waiting_until.set(until.map_or(0.0, seconds));
-    }
-
-    pub(super) fn set_resources_without_series(&self, resources: usize) {
-        self.without_series.set(i64::try_from(resources).unwrap_or(i64::MAX));
     }
 
     /// Adds what a run has received since it was counted last.
@@ -146,19 +167,43 @@ impl Families {
         self.credits.inc_by(f64::from(run.credits));
     }
 
-    pub(super) fn succeeded(&self, run: &RunRecord, at: Timestamp) {
-        let labels = of(run);
-        self.last_success.get_or_create(&labels).set(seconds(at));
-        self.last_failure.remove(&labels);
+    /// Shows this health. The first `most` resources get series of their own.
+    pub(super) fn set_health(&self, health: &ConnectorHealth, most: usize) {
+        let mut streams: BTreeMap<Health, i64> = BTreeMap::new();
+        for resource in &health.resources {
+            resource.streams.iter().for_each(|stream| *streams.entry(stream.facts.health).or_default() += 1);
+        }
+        for word in Health::ALL {
+            let labels = [("health", word.as_str().to_owned())];
+            self.health.get_or_create(&labels).set(i64::from(word == health.facts.health));
+            self.streams.get_or_create(&labels).set(streams.get(&word).copied().unwrap_or(0));
+        }
+        self.oldest_success.set(health.facts.last_success_at.map_or(0.0, seconds));
+        self.next_due.set(health.facts.next_due_at.map_or(0.0, seconds));
+        self.resource_health.clear();
+        self.last_success.clear();
+        self.failing_since.clear();
+        for resource in health.resources.iter().take(most) {
+            self.set_resource(resource);
+        }
+        let without = health.resources.len().saturating_sub(most);
+        self.without_series.set(i64::try_from(without).unwrap_or(i64::MAX));
     }
 
-    pub(super) fn failed(&self, run: &RunRecord, at: Timestamp) {
-        self.last_failure.get_or_create(&of(run)).set(seconds(at));
+    fn set_resource(&self, resource: &ResourceHealth) {
+        let name = resource.resource.name();
+        let labels = [("resource", name.to_owned()), ("health", resource.facts.health.as_str().to_owned())];
+        self.resource_health.get_or_create(&labels).set(1);
+        for stream in &resource.streams {
+            let labels = [("resource", name.to_owned()), ("stream", stream.stream.clone())];
+            if let Some(at) = stream.facts.last_success_at {
+                self.last_success.get_or_create(&labels).set(seconds(at));
+            }
+            if let Some(since) = stream.facts.failing.as_ref().and_then(|failing| failing.since) {
+                self.failing_since.get_or_create(&labels).set(seconds(since));
+            }
+        }
     }
-}
-
-fn of(run: &RunRecord) -> Labels<2> {
-    [("resource", run.resource.clone()), ("stream", run.stream.clone())]
 }
 
 fn seconds(at: Timestamp) -> f64 {

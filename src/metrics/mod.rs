@@ -16,16 +16,24 @@
 //! | `snowfeed_waited_seconds_total` | counter | `stream` | time in which a run waited for a limit |
 //! | `snowfeed_waiting_until_timestamp_seconds` | gauge | | the end of the longest wait for a limit; 0 without one |
 //! | `snowfeed_credits_total` | counter | | credits that commits have used, as the destination estimates them |
-//! | `snowfeed_last_success_timestamp_seconds` | gauge | `resource`, `stream` | the end of the newest complete run in this process |
-//! | `snowfeed_last_failure_timestamp_seconds` | gauge | `resource`, `stream` | the end of the newest run in this process that failed, if none was complete since |
-//! | `snowfeed_resources_without_series` | gauge | | resources beyond the first 1,000: they count in all families but the two above |
+//! | `snowfeed_health` | gauge | `health` | the health of the connector: 1 for the [word](crate::engine::Health) that holds, 0 for the other seven |
+//! | `snowfeed_streams` | gauge | `health` | the streams of all resources by their health, all eight words |
+//! | `snowfeed_resource_health` | gauge | `resource`, `health` | always 1; each resource has the word that holds |
+//! | `snowfeed_oldest_success_timestamp_seconds` | gauge | | up to when everything that is enabled was read completely; 0 if something never was |
+//! | `snowfeed_next_due_timestamp_seconds` | gauge | | when the next run is due, in the past if it is overdue; 0 if none ever is |
+//! | `snowfeed_last_success_timestamp_seconds` | gauge | `resource`, `stream` | the end of the newest complete run |
+//! | `snowfeed_failing_since_timestamp_seconds` | gauge | `resource`, `stream` | the end of the first failed run since the newest complete one, of a stream that is failing |
+//! | `snowfeed_resources_without_series` | gauge | | resources beyond the first 1,000: they count in all families but the three with the label `resource` |
+//!
+//! Those from `snowfeed_health` on say what [`Connector::current_health`] says: they come from the stores, so that a process that has just
+//! started knows what was before it, and they change with the time. The others count what this process has done.
 //!
 //! Labels are bounded: streams are those of the source's declaration, and at most 1,000 resources have series of their own.
 
 mod family;
 mod server;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -33,14 +41,14 @@ use jiff::Timestamp;
 
 pub use server::Listener;
 
-use crate::engine::{Event, Observer};
-use crate::{Counts, Resource, RunRecord, RunStatus, SourceEvent, SourceSpec, Traffic};
+use crate::engine::{ConnectorHealth, Event, Observer};
+use crate::{Counts, Resource, RunRecord, SourceEvent, SourceSpec, Traffic};
 use family::Families;
 
 /// The resources that have series of their own.
 const MAX_RESOURCES: usize = 1_000;
 
-/// Counts what a connector does since this process began. Clones share their counters.
+/// Counts what a connector does since this process began, and shows its health. Clones share their counters.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -64,10 +72,6 @@ struct Inner {
 struct State {
     /// What the runs in progress have been counted with so far, by resource and stream.
     running: HashMap<(String, String), Counted>,
-    /// The resources with series.
-    resources: BTreeSet<String>,
-    /// Those without.
-    others: BTreeSet<String>,
     /// Until when streams wait.
     waits: HashMap<(String, String), Timestamp>,
 }
@@ -92,9 +96,17 @@ impl Metrics {
         Self(Arc::new(Inner { families: Families::new(spec), state: Mutex::default() }))
     }
 
+    /// Shows this health from now on. [`Listener`] does it for each request.
+    pub fn set_health(&self, health: &ConnectorHealth) {
+        self.update(|families, _| families.set_health(health, MAX_RESOURCES));
+    }
+
     /// All metrics, in the text format of Prometheus (version 0.0.4).
     pub fn encode(&self) -> String {
-        self.0.families.encode()
+        let mut text = String::new();
+        // Not while another thread has removed series to set them anew.
+        self.update(|families, _| text = families.encode());
+        text
     }
 
     fn update(&self, change: impl FnOnce(&Families, &mut State)) {
@@ -151,22 +163,10 @@ fn ended(families: &Families, state: &mut State, run: &RunRecord) {
     families.add_counts(&run.stream, &counted.counts, &run.counts);
     families.add_commits(&run.stream, run.commits.saturating_sub(counted.commits));
     families.ended(run);
-    if !state.resources.contains(&run.resource) {
-        if state.resources.len() < MAX_RESOURCES {
-            state.resources.insert(run.resource.clone());
-        } else if state.others.insert(run.resource.clone()) {
-            families.set_resources_without_series(state.others.len());
-        }
-    }
-    let at = run.ended_at.unwrap_or(run.started_at);
-    if state.resources.contains(&run.resource) {
-        match run.status {
-            RunStatus::Complete => families.succeeded(run, at),
-            RunStatus::Partial | RunStatus::Failed => families.failed(run, at),
-            RunStatus::Running | RunStatus::Interrupted => {}
-        }
-    }
 }
+
+#[cfg(doc)]
+use crate::engine::Connector;
 
 #[cfg(test)]
 mod tests;

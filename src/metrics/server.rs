@@ -15,10 +15,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::encoding::prometheus_text;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Metrics;
+use crate::engine::Connector;
 use crate::{Error, ErrorKind, Result};
 
 /// The most connections at once; further ones wait.
@@ -30,12 +32,18 @@ const HEAD: Duration = Duration::from_secs(5);
 /// The longest life of a connection.
 const CONNECTION: Duration = Duration::from_secs(60);
 
+/// The longest wait for the stores. A scrape usually has ten seconds.
+const STORES: Duration = Duration::from_secs(3);
+
+/// The path of the metrics.
+const METRICS: &str = "/metrics";
+
 /// A pause after the system could not accept a connection, as when it has no more file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves the metrics and two probes over plain HTTP/1.1, at an address that should not be public.
 ///
-/// * `GET /metrics`: [`Metrics::encode`].
+/// * `GET /metrics`: [`Metrics::encode`], with the connector's health.
 /// * `GET /healthz`: 200 as long as the process works at all.
 /// * `GET /readyz`: 200 once [`ready`](Self::ready) was called, 503 before.
 #[derive(Debug)]
@@ -71,11 +79,15 @@ impl Listener {
         self.is_ready.store(true, Ordering::Release);
     }
 
-    /// Serves until `cancel` is cancelled.
-    pub async fn serve(self, metrics: Metrics, cancel: CancellationToken) {
+    /// Serves until `cancel` is cancelled. Each request for the metrics shows the [current health](Connector::current_health) of the
+    /// connector, so that a stream becomes late although nothing happens.
+    pub async fn serve(self, metrics: Metrics, connector: Connector, cancel: CancellationToken) {
         let connections = Arc::new(Semaphore::new(CONNECTIONS));
+        // Dropped with the server: a connection holds the connector, and with it the database.
+        let mut open = JoinSet::new();
         let serve = async {
             loop {
+                while open.try_join_next().is_some() {}
                 // The semaphore is never closed.
                 let Ok(permit) = connections.clone().acquire_owned().await else { return };
                 let stream = match self.listener.accept().await {
@@ -86,15 +98,20 @@ impl Listener {
                         continue;
                     }
                 };
-                let (metrics, is_ready) = (metrics.clone(), self.is_ready.clone());
+                let (metrics, connector, is_ready) = (metrics.clone(), connector.clone(), self.is_ready.clone());
                 let answer = service_fn(move |request: Request<Incoming>| {
-                    let answer = answer(&metrics, is_ready.load(Ordering::Acquire), &request);
-                    async { Ok::<_, Infallible>(answer) }
+                    let (metrics, connector, is_ready) = (metrics.clone(), connector.clone(), is_ready.clone());
+                    async move {
+                        if request.uri().path() == METRICS {
+                            show_health(&metrics, &connector).await;
+                        }
+                        Ok::<_, Infallible>(answer(&metrics, is_ready.load(Ordering::Acquire), &request))
+                    }
                 });
                 let mut server = http1::Builder::new();
                 server.timer(TokioTimer::new()).header_read_timeout(HEAD);
                 let connection = server.serve_connection(TokioIo::new(stream), answer);
-                tokio::spawn(async move {
+                open.spawn(async move {
                     // The client may go away at any time.
                     let _ = timeout(CONNECTION, connection).await;
                     drop(permit);
@@ -108,10 +125,21 @@ impl Listener {
     }
 }
 
+/// Shows the health, or if a store does not answer in time, what is known of it.
+async fn show_health(metrics: &Metrics, connector: &Connector) {
+    let known = match timeout(STORES, connector.current_health()).await {
+        Ok(Ok(health)) => Some(health),
+        Ok(Err(_)) | Err(_) => connector.known_health(),
+    };
+    if let Some(health) = known {
+        metrics.set_health(&health);
+    }
+}
+
 fn answer(metrics: &Metrics, is_ready: bool, request: &Request<Incoming>) -> Response<String> {
     const PLAIN: &str = "text/plain; charset=utf-8";
     let (status, content_type, body) = match request.uri().path() {
-        "/metrics" => (StatusCode::OK, prometheus_text::CONTENT_TYPE, metrics.encode()),
+        METRICS => (StatusCode::OK, prometheus_text::CONTENT_TYPE, metrics.encode()),
         "/healthz" => (StatusCode::OK, PLAIN, "ok\n".to_owned()),
         "/readyz" if is_ready => (StatusCode::OK, PLAIN, "ready\n".to_owned()),
         "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, PLAIN, "the configuration was not read yet\n".to_owned()),

@@ -6,6 +6,8 @@ mod transport;
 use url::{Host, Url};
 
 pub use retry::RetryConfig;
+#[cfg(feature = "http")]
+pub(crate) use retry::millis;
 #[cfg(feature = "snowflake")]
 pub(crate) use retry::{delays, delays_with_jitter};
 #[cfg(feature = "snowflake")]

@@ -52,7 +52,7 @@ impl RetryConfig {
 
     /// Repeats an operation until it succeeds, `advice` on its error is [`Retry::Never`], or the limits are reached.
     #[cfg(feature = "snowflake")]
-    pub(crate) async fn run<T, E: std::fmt::Debug, F: Future<Output = Result<T, E>>>(
+    pub(crate) async fn run<T, E, F: Future<Output = Result<T, E>>>(
         &self,
         mut operation: impl FnMut() -> F,
         advice: impl Fn(&E) -> Retry,
@@ -64,7 +64,7 @@ impl RetryConfig {
                 Err(error) => error,
             };
             let Some(delay) = attempts.next(advice(&error), Duration::ZERO) else { return Err(error) };
-            tracing::debug!(?error, ?delay, "retrying");
+            tracing::debug!(delay_ms = millis(delay), "retrying");
             tokio::time::sleep(delay).await;
         }
     }
@@ -107,6 +107,11 @@ pub(crate) fn delays(first: Duration, max: Duration) -> impl Iterator<Item = Dur
 #[cfg(feature = "snowflake")]
 pub(crate) fn delays_with_jitter(first: Duration, max: Duration) -> impl Iterator<Item = Duration> {
     backoff(first, max).with_jitter().without_max_times().build()
+}
+
+/// A delay, for the log.
+pub(crate) fn millis(delay: Duration) -> u64 {
+    u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn backoff(first: Duration, max: Duration) -> ExponentialBuilder {

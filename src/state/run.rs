@@ -55,6 +55,15 @@ pub enum Mode {
     Reconcile,
 }
 
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Incremental => "incremental",
+            Self::Reconcile => "reconcile",
+        })
+    }
+}
+
 /// The status of a run. The state of a resource, the command line and its JSON use the same words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -8,6 +8,7 @@ mod budget;
 mod check;
 mod children;
 mod contract;
+mod current_health;
 mod deletion_feeds;
 mod deletions;
 mod delivery;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use snowfeed::backends::Memory;
@@ -25,6 +25,8 @@ pub(crate) struct Store {
     pub(crate) lock: Arc<tokio::sync::Mutex<()>>,
     pub(crate) writes: Arc<AtomicUsize>,
     pub(crate) prunes: Arc<AtomicUsize>,
+    pub(crate) reads: Arc<AtomicUsize>,
+    breaks_reads: Arc<AtomicBool>,
     refuses: Arc<Mutex<Option<Box<Predicate>>>>,
     is_metered: bool,
 }
@@ -39,6 +41,19 @@ impl Store {
     pub(crate) fn connector(&self, source: &Scripted, limits: Limits) -> Connector {
         let (rows, config) = (Arc::new(self.memory.clone()), Arc::new(self.memory.clone()));
         Connector::with_stores(source.clone(), rows, config, Arc::new(self.clone())).limits(limits)
+    }
+
+    /// From now on, whether no read of states succeeds.
+    pub(crate) fn break_reads(&self, breaks: bool) {
+        self.breaks_reads.store(breaks, Ordering::SeqCst);
+    }
+
+    fn note_read(&self) -> Result<()> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        match self.breaks_reads.load(Ordering::SeqCst) {
+            true => Err(Error::unavailable("the state store is unavailable")),
+            false => Ok(()),
+        }
     }
 
     /// From now on, refuses the changes for which this returns true.
@@ -73,16 +88,19 @@ impl StateStore for Store {
 
     async fn latest(&self, key: &StateKey) -> Result<Option<StateEntry>> {
         let _guard = self.lock.lock().await;
+        self.note_read()?;
         self.memory.latest(key).await
     }
 
     async fn history(&self, key: &StateKey, limit: usize) -> Result<Vec<StateEntry>> {
         let _guard = self.lock.lock().await;
+        self.note_read()?;
         self.memory.history(key, limit).await
     }
 
     async fn runs(&self, query: RunQuery) -> Result<Vec<RunRecord>> {
         let _guard = self.lock.lock().await;
+        self.note_read()?;
         self.memory.runs(query).await
     }
 
@@ -94,6 +112,7 @@ impl StateStore for Store {
 
     async fn latest_many(&self, keys: &[StateKey]) -> Result<Vec<StreamStatus>> {
         let _guard = self.lock.lock().await;
+        self.note_read()?;
         self.memory.latest_many(keys).await
     }
 

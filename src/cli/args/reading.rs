@@ -61,6 +61,19 @@ impl Heartbeat {
     }
 }
 
+/// Who is told about changes of health.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(in crate::cli) struct NotifyArgs {
+    /// POST each change of the health of a {kind} as JSON to the URL in this variable or file: env:NAME or file:PATH
+    // A text: what is not a reference may be the URL itself, which clap would repeat.
+    #[cfg(feature = "http")]
+    #[arg(long, value_name = "REFERENCE")]
+    pub(in crate::cli) notify_url: Option<String>,
+    /// Run this program on each change of the health of a {kind}, with the same JSON on its standard input
+    #[arg(long, value_name = "PROGRAM")]
+    pub(in crate::cli) notify_command: Option<std::path::PathBuf>,
+}
+
 /// The arguments of `run`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Run {
@@ -69,6 +82,8 @@ pub(in crate::cli) struct Run {
     pub(in crate::cli) concurrency: NonZeroUsize,
     #[command(flatten)]
     pub(in crate::cli) heartbeat: Heartbeat,
+    #[command(flatten)]
+    pub(in crate::cli) notify: NotifyArgs,
     /// Serve /metrics (Prometheus), /healthz and /readyz at this address, such as 127.0.0.1:9464
     #[cfg(feature = "metrics")]
     #[arg(long, value_name = "ADDRESS")]
@@ -98,6 +113,8 @@ pub(in crate::cli) struct Ingest {
     pub(in crate::cli) concurrency: NonZeroUsize,
     #[command(flatten)]
     pub(in crate::cli) heartbeat: Heartbeat,
+    #[command(flatten)]
+    pub(in crate::cli) notify: NotifyArgs,
     /// Only estimate what it would take: reads the beginning of each stream, and stores nothing
     #[arg(long, conflicts_with = "allow_deletions")]
     pub(in crate::cli) estimate: bool,

@@ -12,11 +12,10 @@ use crate::cli::args::{Ingest, Run};
 use crate::cli::destination::{Usage, check_cost};
 use crate::cli::interrupt::STOPPING;
 use crate::cli::labels::Labels;
+use crate::cli::notify::Notifications;
 use crate::cli::output::{COUNTS, Output, bytes, count, counts, duration, table, time};
 use crate::cli::progress::{ended_because, new_columns, rejected};
-#[cfg(feature = "metrics")]
-use crate::engine::Observer;
-use crate::engine::{Event, IngestReport, IngestRequest};
+use crate::engine::{CancellationToken, Event, IngestReport, IngestRequest, Observer};
 #[cfg(feature = "metrics")]
 use crate::metrics::{Listener, Metrics};
 use crate::{Mode, Resource, Result, RunRecord, Source};
@@ -38,8 +37,16 @@ pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Re
     if ingest.estimate {
         return estimate(session, request).await;
     }
+    let mut notifications = Notifications::new(&ingest.notify, &session.spec.name)?;
     // Without a name there must be something enabled already, so there must be a database.
-    let connector = if ingest.resources.is_empty() { session.open_existing()? } else { session.open()? };
+    let opened = if ingest.resources.is_empty() { session.open_existing() } else { session.open() };
+    let connector = match opened {
+        Ok(connector) => connector,
+        Err(error) => {
+            notifications.tell_outage(&error).await;
+            return Err(error);
+        }
+    };
     let connector = match ingest.max_deletions {
         Some(percent) => connector.max_deleted_percent(percent),
         None => connector,
@@ -51,7 +58,21 @@ pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Re
             progress.ended(run);
         }
     });
-    let report = connector.ingest(request).await?;
+    if !notifications.is_empty() {
+        match connector.current_health().await {
+            Ok(health) => notifications.begin(&health),
+            Err(error) => {
+                notifications.tell_outage(&error).await;
+                return Err(error);
+            }
+        }
+    }
+    let ingested = connector.ingest(request).await;
+    // A run that could not begin has changed the health, too.
+    if let Some(health) = connector.known_health() {
+        notifications.tell(&health).await;
+    }
+    let report = ingested?;
     let usage = if ingest.cost() { destination.cost().await } else { destination.usage() };
     summarize(output, &labels, &report, usage.as_ref())?;
     Ok(Exit::from_report(&report))
@@ -113,6 +134,8 @@ struct RunReport<'a> {
 pub(super) async fn run<S: Source>(session: Session<S>, args: &Run) -> Result<Exit> {
     let (output, progress, spec) = (session.output, session.progress.clone(), session.spec.clone());
     let cancel = session.interrupt.listen(progress.clone(), STOPPING)?;
+    let mut notifications = Notifications::new(&args.notify, &spec.name)?;
+    let run_ends = notifications.run_ends();
     #[cfg(feature = "metrics")]
     let metrics = Metrics::new(&spec);
     #[cfg(feature = "metrics")]
@@ -129,6 +152,7 @@ pub(super) async fn run<S: Source>(session: Session<S>, args: &Run) -> Result<Ex
     let connector = connector.observer(move |event: &Event| {
         #[cfg(feature = "metrics")]
         observing.event(event);
+        run_ends.event(event);
         watching.event(event);
         if let Event::Ended(run) = event {
             let text = || {
@@ -150,13 +174,34 @@ pub(super) async fn run<S: Source>(session: Session<S>, args: &Run) -> Result<Ex
         0 => format!("no {kind} is enabled yet; checking again every {refresh}"),
         n => format!("running each enabled {kind} on its schedule ({n} now); Ctrl-C stops"),
     });
+    let stop_notifying = CancellationToken::new();
+    let mut notifying = None;
+    if !notifications.is_empty() {
+        notifications.begin(&connector.current_health().await?);
+        notifying = Some(tokio::spawn(notifications.watch(connector.clone(), stop_notifying.clone())));
+    }
+    #[cfg(feature = "metrics")]
+    let mut server = None;
     #[cfg(feature = "metrics")]
     if let Some(listener) = listener {
         progress.note(&format!("metrics and probes: http://{}/metrics", listener.address()));
         listener.ready();
-        tokio::spawn(listener.serve(metrics, cancel.clone()));
+        // The tables were read just now, so that the database answers at once.
+        connector.current_health().await?;
+        server = Some(tokio::spawn(listener.serve(metrics, connector.clone(), cancel.clone())));
     }
-    connector.serve(args.concurrency.get(), cancel).await?;
+    let served = connector.serve(args.concurrency.get(), cancel).await;
+    stop_notifying.cancel();
+    if let Some(notifying) = notifying {
+        // What is left is told once more, also if the settings are why nothing can run.
+        let _ = notifying.await;
+    }
+    served?;
+    #[cfg(feature = "metrics")]
+    if let Some(server) = server {
+        // It holds the database, and ends with `cancel`.
+        let _ = server.await;
+    }
     progress.note("stopped; nothing is lost");
     if let Some(usage) = destination.usage() {
         progress.note(&usage.describe());

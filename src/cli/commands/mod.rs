@@ -43,8 +43,9 @@ pub(super) async fn execute(
         }
         _ => {}
     }
-    let progress = Progress::new(output, args.global.verbose > 0, Labels::new(&spec));
-    log::start(&args.global, &progress);
+    let filter = log::Filter::new(&args.global, output);
+    let progress = Progress::new(output, filter.shows_runs(), Labels::new(&spec));
+    log::start(filter, args.global.log_format, &progress);
     #[cfg(feature = "native-app")]
     if let Command::App(command) = &args.command {
         if let Destinations::Custom(_) = destinations {

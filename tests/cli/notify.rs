@@ -1,0 +1,145 @@
+//! What is told to a webhook and to a command about changes of health.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use serde_json::Value;
+use wiremock::matchers::{header, method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use crate::support::{Program, end, signal};
+
+/// The path of the webhook, which is its secret.
+const HOOK: &str = "/services/T012/B345/correct-horse-battery";
+
+/// A program whose resource `numbers` was read, and whose resource `broken` cannot be read; and a server for its messages.
+async fn scene() -> (Program, MockServer) {
+    let server = MockServer::start().await;
+    let program = Program::new("custom_source")
+        .variable("JSONL_PATH", ".")
+        .variable("ALERT_URL", &format!("{}{HOOK}", server.uri()))
+        .variable("JSONL_TOKEN", "not-for-commands");
+    fs::write(program.folder().join("numbers.jsonl"), "{\"id\":1}\n").unwrap();
+    program.run(&["ingest", "numbers"]).await.expect(0);
+    program.run(&["enable", "broken"]).await.expect(0);
+    (program, server)
+}
+
+/// Answers like this from now on.
+async fn answer(server: &MockServer, status: u16, times: u64) {
+    let mock = Mock::given(method("POST")).and(path(HOOK)).and(header("content-type", "application/json"));
+    mock.respond_with(ResponseTemplate::new(status)).up_to_n_times(times).mount(server).await;
+}
+
+/// What the server got.
+async fn messages(server: &MockServer) -> Vec<Value> {
+    let requests = server.received_requests().await.unwrap();
+    requests.into_iter().map(|request| serde_json::from_slice(&request.body).unwrap()).collect()
+}
+
+/// A command that appends what it gets to the file `told`.
+fn command(program: &Program, script: &str) -> String {
+    let file = program.folder().join("tell.sh");
+    fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o700)).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ingest_tells_each_change_once() {
+    let (program, server) = scene().await;
+    answer(&server, 200, 99).await;
+    let told = command(&program, "cat >> told; echo >> told; env | sort > environment");
+    let ingest = ["ingest", "--notify-url", "env:ALERT_URL", "--notify-command", &told];
+    for _ in 0..2 {
+        program.run(&ingest).await.expect(3);
+    }
+    fs::write(program.folder().join("broken.jsonl"), "{\"id\":2}\n").unwrap();
+    for _ in 0..2 {
+        program.run(&ingest).await.expect(0);
+    }
+    let messages = messages(&server).await;
+    let [failing, healthy] = &messages[..] else { panic!("{messages:#?}") };
+    let text = failing["text"].as_str().unwrap();
+    assert!(text.starts_with("✕ jsonl: broken is failing: ") && text.contains(" → "), "{text}");
+    let change = &failing["changes"][0];
+    assert_eq!(
+        (&change["resource"], &change["before"], &change["health"]),
+        (&"broken".into(), &Value::Null, &"failing".into())
+    );
+    assert_eq!(
+        (&failing["source"], &failing["health"], &failing["changes_total"]),
+        (&"jsonl".into(), &"failing".into(), &1.into())
+    );
+    assert!(change["failing"]["help"].is_string() && change["next_due_at"].is_string(), "{change}");
+    assert_eq!(healthy["text"], "✓ jsonl: broken is healthy (was failing)");
+    let lines = fs::read_to_string(program.folder().join("told")).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[1]["changes"], healthy["changes"]);
+    let environment = fs::read_to_string(program.folder().join("environment")).unwrap();
+    assert!(
+        environment.contains("SNOWFEED_HEALTH=healthy\nSNOWFEED_SOURCE=jsonl\nSNOWFEED_TEXT=✓ jsonl"),
+        "{environment}"
+    );
+    assert!(!environment.contains("ALERT_URL") && !environment.contains("not-for-commands"), "{environment}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn run_tries_again_until_it_is_told_and_then_no_more() {
+    let (program, server) = scene().await;
+    answer(&server, 503, 2).await;
+    answer(&server, 204, 99).await;
+    let child = program.start(&["run", "--notify-url", "env:ALERT_URL"]);
+    while messages(&server).await.len() < 3 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    signal(&child, "TERM");
+    let ended = end(child).await.expect(0);
+    let messages = messages(&server).await;
+    assert_eq!(messages.len(), 3, "two were refused, and none came after the third: {messages:#?}");
+    assert_eq!(messages[2]["changes"][0]["resource"], "broken");
+    assert_eq!(ended.stderr.matches("a change of health could not be told; trying again in").count(), 2, "{ended:?}");
+    assert!(!ended.stderr.contains("correct-horse") && !ended.stdout.contains("correct-horse"), "{ended:?}");
+
+    let child = program.start(&["run", "--notify-url", "env:ALERT_URL"]);
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    signal(&child, "TERM");
+    end(child).await.expect(0);
+    assert_eq!(self::messages(&server).await.len(), 3, "a restart changes nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_cannot_be_delivered_fails_no_run_and_shows_no_secret() {
+    let (program, server) = scene().await;
+    answer(&server, 500, 99).await;
+    let told = command(&program, "cat > /dev/null; echo \"no route for $SNOWFEED_SOURCE\" >&2; exit 7");
+    let args = ["ingest", "--notify-url", "env:ALERT_URL", "--notify-command", &told];
+    let ended = program.run(&args).await.expect(3);
+    assert_eq!(messages(&server).await.len(), 5);
+    assert_eq!(ended.stderr.matches("a change of health could not be told").count(), 10, "{ended:?}");
+    assert!(ended.stderr.contains("the webhook env:ALERT_URL could not be called"), "{ended:?}");
+    assert!(ended.stderr.contains("exit status: 7: no route for jsonl"), "{ended:?}");
+    assert!(!ended.stderr.contains("correct-horse"), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_url_is_given_by_reference_only() {
+    let (program, _server) = scene().await;
+    let program =
+        program.variable("PLAIN", "http://hooks.example/correct-horse-battery").variable("WORD", "correct-horse");
+    for (given, what) in [
+        ("https://hooks.example/correct-horse", "must be a reference"),
+        ("env:MISSING", "cannot be read"),
+        ("env:PLAIN", "is not encrypted"),
+        ("env:WORD", "is not a URL"),
+    ] {
+        for command in ["ingest", "run"] {
+            let refused = program.run(&[command, "--notify-url", given]).await.expect(4);
+            assert!(refused.stderr.contains(what) && refused.stderr.contains("help: "), "{refused:?}");
+            assert!(!refused.stderr.contains("correct-horse"), "{refused:?}");
+        }
+    }
+}
