@@ -54,6 +54,8 @@ def before_set_up(status):
         return
     st.markdown(f"Nothing here yet: set-up has {texts.escaped(left)} left.")
     navigation.button("Continue set-up", "continue_setup", navigation.SETUP, icon="checklist", type="primary")
+    # Without its last resource the connector is not set up any more.
+    actions.answer(status, "deleted")
 
 
 def no_resource(status):
