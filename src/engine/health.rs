@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod cases;
+mod current;
 mod known;
 mod report;
 mod stream;
@@ -10,8 +11,8 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 
-use known::Basis;
 pub(super) use known::KnownHealth;
+use known::{Basis, Configured};
 pub use report::{ConnectorHealth, Failure, Health, HealthFacts, ResourceHealth, StreamHealth};
 use stream::Known;
 
@@ -20,17 +21,6 @@ use serde_json::Value;
 use super::resources::parse_resources;
 use super::{Connector, Schedule};
 use crate::{ErrorReport, Resource, ResourceConfig, Result, StateKey, StreamStatus};
-
-/// A resource, and what its configuration says.
-struct Configured {
-    resource: Resource,
-    /// That of an enabled resource, if it is unreadable.
-    config: ResourceConfig,
-    /// An error if its streams cannot be read.
-    schedule: Result<Schedule>,
-    /// The streams that are read.
-    keys: Vec<StateKey>,
-}
 
 /// The health of a connector, and what it was derived from.
 #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "the command line shows it"))]

@@ -2,22 +2,30 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Configured, ConnectorHealth, Failure, Health};
-use crate::engine::{Connector, Event};
-use crate::{ConfigSnapshot, Error, ErrorReport, Result, RunRecord, RunStatus, StateKey, StreamStatus};
-
-/// How long a read of stores counts as current where reads are free.
-const READ_EVERY: Duration = Duration::from_secs(15);
+use crate::engine::{Event, Schedule};
+use crate::{
+    ConfigSnapshot, Error, ErrorReport, Resource, ResourceConfig, Result, RunRecord, RunStatus, StateKey, StreamStatus,
+};
 
 /// What the stores said when this process last read them, and what its own runs have done since. Empty until somebody asks for the
 /// health again and again: other programs do not pay for it. Clones share it.
 #[derive(Clone, Default)]
 pub(in crate::engine) struct KnownHealth(Arc<Mutex<Option<Basis>>>);
+
+/// A resource, and what its configuration says.
+pub(super) struct Configured {
+    pub(super) resource: Resource,
+    /// That of an enabled resource, if it is unreadable.
+    pub(super) config: ResourceConfig,
+    /// An error if its streams cannot be read.
+    pub(super) schedule: Result<Schedule>,
+    /// The streams that are read.
+    pub(super) keys: Vec<StateKey>,
+}
 
 /// What the health is derived from.
 pub(super) struct Basis {
@@ -27,7 +35,7 @@ pub(super) struct Basis {
     /// Why the settings cannot be used.
     pub(super) settings: Option<ErrorReport>,
     /// Since when and why the stores cannot be read.
-    outage: Option<(Timestamp, ErrorReport)>,
+    pub(super) outage: Option<(Timestamp, ErrorReport)>,
     /// The runs of this process that have not ended.
     running: HashMap<StateKey, RunRecord>,
     read_at: Instant,
@@ -81,7 +89,7 @@ impl Basis {
     }
 
     /// The statuses, in which the runs of this process that go on are the newest ones.
-    fn current(&self) -> HashMap<StateKey, StreamStatus> {
+    pub(super) fn current(&self) -> HashMap<StateKey, StreamStatus> {
         let mut statuses = self.statuses.clone();
         for (key, run) in &self.running {
             let status = statuses.entry(key.clone()).or_default();
@@ -111,22 +119,22 @@ fn without_progress(status: &StreamStatus) -> StreamStatus {
 }
 
 impl KnownHealth {
-    fn lock(&self) -> MutexGuard<'_, Option<Basis>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Option<Basis>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn update(&self, change: impl FnOnce(&mut Basis)) {
+    pub(super) fn update(&self, change: impl FnOnce(&mut Basis)) {
         if let Some(basis) = &mut *self.lock() {
             change(basis);
         }
     }
 
     /// Whether the stores were read, and when last.
-    fn read_at(&self) -> Option<Instant> {
+    pub(super) fn read_at(&self) -> Option<Instant> {
         self.lock().as_ref().map(|basis| basis.read_at)
     }
 
-    fn set(&self, mut basis: Basis) {
+    pub(super) fn set(&self, mut basis: Basis) {
         basis.statuses.values_mut().for_each(|status| *status = without_progress(status));
         match &mut *self.lock() {
             Some(known) => known.replace(basis),
@@ -171,57 +179,6 @@ impl KnownHealth {
                 let mut status = without_progress(status);
                 keep_newer_run(&mut status, basis.statuses.remove(key).and_then(|known| known.run));
                 basis.statuses.insert(key.clone(), status);
-            }
-        });
-    }
-}
-
-impl Connector {
-    /// The [health](Self::health) at this moment, for a program that asks again and again while the connector works.
-    ///
-    /// The first call reads the stores. Later ones derive the health from what this process has read and done since, and from the clock:
-    /// a stream becomes late by time alone. They read the stores again, at most every 15 seconds, only if that is free. A
-    /// [metered](crate::StateStore::is_metered) store gets no further call: the process then notices what others enable, disable and read
-    /// when [`serve`](Self::serve) reads the configuration.
-    ///
-    /// # Errors
-    /// Returns the errors of the stores if they were never read. Later ones make the connector failing, and the rest of the result is
-    /// what was known.
-    pub async fn current_health(&self) -> Result<ConnectorHealth> {
-        let read_at = self.known.read_at();
-        let is_current = read_at.is_some_and(|at| self.state.is_metered() || at.elapsed() < READ_EVERY);
-        if !is_current {
-            match self.read_health().await {
-                Ok(basis) => self.known.set(basis),
-                Err(error) if read_at.is_some() => self.known.note_outage(&error, self.now()),
-                Err(error) => return Err(error),
-            }
-        }
-        self.known_health().ok_or_else(|| Error::internal("the health that was read is not known"))
-    }
-
-    /// The health by what this process knows, without any call of a store; `None` before the first
-    /// [`current_health`](Self::current_health).
-    pub fn known_health(&self) -> Option<ConnectorHealth> {
-        let known = self.known.lock();
-        let basis = known.as_ref()?;
-        let mut health = self.assess(&basis.configured, &basis.current(), basis.settings.as_ref());
-        if let Some((since, report)) = basis.outage.as_ref().filter(|_| health.facts.failing.is_none()) {
-            let (since, tries, kind) = (Some(*since), 0, Some(report.kind));
-            let (message, help) = (report.message.clone(), report.help.clone());
-            health.facts.health = Health::Failing;
-            health.facts.failing = Some(Failure { since, tries, kind, message, help });
-        }
-        Some(health)
-    }
-
-    /// Notes a configuration that was read.
-    pub(in crate::engine) fn note_snapshot(&self, snapshot: &ConfigSnapshot) {
-        self.known.update(|basis| {
-            if basis.snapshot != *snapshot {
-                basis.settings = self.validate_settings(snapshot.connector.clone()).err().map(|error| error.report());
-                basis.configured = self.configured_resources(snapshot.resources.clone());
-                basis.snapshot = snapshot.clone();
             }
         });
     }
