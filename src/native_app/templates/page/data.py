@@ -112,9 +112,9 @@ class Status:
     @property
     def source(self):
         """The source's name in texts: `GitHub`."""
-        return self.source_title or {"github": "GitHub", "gitlab": "GitLab", "jira": "Jira"}.get(
-            self.name, (self.name or "").capitalize()
-        )
+        name, title = self.name or "", self.title or ""
+        spelt = [word for word in title.split() if word.casefold() == name.casefold()]
+        return spelt[0] if spelt else name[:1].upper() + name[1:]
 
     @property
     def settings(self):

@@ -4,7 +4,15 @@ settings."""
 from names import literal
 from spec import SPEC
 
-SOURCE, KIND = SPEC["name"], SPEC["resource_kind"]
+
+
+def source_name(name, title):
+    """The source's name in texts: as the title spells it, such as `GitHub`."""
+    spelt = [word for word in title.split() if word.casefold() == name.casefold()]
+    return spelt[0] if spelt else name[:1].upper() + name[1:]
+
+
+SOURCE, KIND = source_name(SPEC["name"], SPEC["title"]), SPEC["resource_kind"]
 
 # For each code a title, the next step, and whether a person has to act. The codes in lower case are the kinds of the program's errors.
 TEXTS = {
