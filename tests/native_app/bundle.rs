@@ -152,7 +152,7 @@ fn a_custom_page_replaces_the_generated_one() {
     let bundle = Bundle::new(&app()).unwrap();
     assert_eq!(bundle.text("page/app.py"), Some("import more.tabs"));
     let paths: Vec<&str> = bundle.files().map(|(path, _)| path).filter(|path| path.starts_with("page/")).collect();
-    assert_eq!(paths, ["page/app.py", "page/environment.yml", "page/more/tabs.py"]);
+    assert_eq!(paths, ["page/.streamlit/config.toml", "page/app.py", "page/environment.yml", "page/more/tabs.py"]);
     assert!(bundle.text("snowflake.yml").unwrap().contains("src: \"page/more/tabs.py\""));
     assert!(bundle.findings().is_empty());
 }

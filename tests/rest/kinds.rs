@@ -72,7 +72,7 @@ async fn a_cursor_bounds_the_read_of_an_append_stream_by_what_is_known() {
             Some(window) => stream
                 .query("since", "{since}")
                 .query("until", "{until}")
-                .since(Since::new().window(window).start(&at(0)).overlap(Span::seconds(1))),
+                .since(Since::new().window(window).start(at(0)).overlap(Span::seconds(1))),
         };
         let connector = connector(api(&mock).stream(stream.paginate(Paginate::none())), &memory);
         ingest(&connector, Mode::Incremental).await;
