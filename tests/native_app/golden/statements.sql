@@ -3,6 +3,7 @@ create application package github_connector_pkg comment = generated_by_snowflake
 create schema if not exists app_src
 create stage if not exists stage encryption = (type = 'snowflake_sse') directory = (enable = true)
 put each file to @github_connector_pkg.app_src.stage
+put each file to @github_connector_pkg.app_src.stage/page/.streamlit
 put each file to @github_connector_pkg.app_src.stage/page
 put each file to @github_connector_pkg.app_src.stage/procedures
 put each file to @github_connector_pkg.app_src.stage
@@ -28,6 +29,7 @@ create application package if not exists github_connector_pkg comment = 'made by
 create schema if not exists github_connector_pkg.app_src
 create stage if not exists github_connector_pkg.app_src.stage encryption = (type = 'snowflake_sse') directory = (enable = true)
 put each file to @github_connector_pkg.app_src.stage
+put each file to @github_connector_pkg.app_src.stage/page/.streamlit
 put each file to @github_connector_pkg.app_src.stage/page
 put each file to @github_connector_pkg.app_src.stage/procedures
 put each file to @github_connector_pkg.app_src.stage

@@ -74,7 +74,7 @@ def write(real, database, run):
         "RESOURCE": run["resource"],
         "MODE": run["mode"],
         "STATUS": run["status"],
-        "STARTED_AT": run["started_at"][:19].replace("T", " "),
+        "STARTED_AT": run["started_at"].partition("+")[0].replace("T", " "),
         "ENDED_AT": run["ended_at"] and run["ended_at"][:19].replace("T", " "),
         **{name.upper(): count for name, count in counts.items() if name != "skipped_by_reason"},
         "COMMITS": run["commits"],

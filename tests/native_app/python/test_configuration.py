@@ -1,7 +1,9 @@
 """Tests configuration: provisioning, references, grants, the connection test."""
 
+import collections
 import json
 import os
+import types
 
 import pytest
 
@@ -292,7 +294,9 @@ def test_a_reference_that_cannot_be_set_raises_because_its_dialog_ignores_the_re
     ],
 )
 def test_a_reference_is_bound_where_it_has_an_object(answer, bound):
-    assert references.is_bound(answer) == bound
+    row = collections.defaultdict(lambda: answer)
+    session = types.SimpleNamespace(sql=lambda text, params: types.SimpleNamespace(collect=lambda: [row]))
+    assert bool(references.objects(session)) == bound
 
 
 def test_reference_dialogs_receive_hosts_and_types(app):
@@ -450,7 +454,7 @@ def test_a_pool_that_does_not_start_is_reported(configured):
 
 
 def test_an_unexpected_exception_becomes_a_response(app, monkeypatch):
-    monkeypatch.setattr(connector.status, "report", lambda session: 1 / 0)
+    monkeypatch.setattr(connector.status, "report", lambda session, resources: 1 / 0)
     answer = app.call("get_connector_status")
     assert answer["response_code"] == "INTERNAL_ERROR" and "ZeroDivisionError" in answer["message"]
 

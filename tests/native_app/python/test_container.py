@@ -5,9 +5,9 @@ import os
 import pathlib
 
 import pytest
-from paths import APP
 from consumer import Consumer
 from container import Containers
+from shown import APP as PAGE, Page
 from snowflake.snowpark import context
 from streamlit.testing.v1 import AppTest
 
@@ -113,11 +113,12 @@ def test_a_missing_repository_fails_alone(running, scene):
 def test_the_page_shows_what_the_program_has_written(running, monkeypatch):
     running.ok("enable_resource", NAME)
     running.ended(NAME)
-    Consumer(running).install(monkeypatch.setattr)
+    consumer = Consumer(running)
+    consumer.install(monkeypatch.setattr)
     monkeypatch.setattr(context, "get_active_session", lambda: running.session)
-    page = AppTest.from_file(str(APP / "page/app.py"), default_timeout=600).run()
-    assert not page.exception, page.exception[0].value
-    _, runs, rows = (frame.value for frame in page.dataframe)
-    assert len(runs) == 1
-    assert len(rows) == 20 and "TITLE" in rows and rows["TITLE"].notna().all()
-    assert all("id" in json.loads(document.value) for document in page.json)
+    shown = Page(running, consumer, AppTest.from_file(PAGE, default_timeout=600))
+    assert len(shown.view("Runs").table()) == 1
+    rows = shown.view("Data").table()
+    assert len(rows) == 12 and rows["TITLE"].notna().all()
+    documents = shown.fill("data_as", "Documents").run.json
+    assert len(documents) == 12 and all("id" in json.loads(document.value) for document in documents)

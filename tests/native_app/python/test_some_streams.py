@@ -4,8 +4,6 @@ import pytest
 
 import engine
 from account import JobFailed
-from test_page import configure, page  # noqa: F401
-from test_page_streams import choice
 from test_streams import ALL, BOTH, DENIED, statuses, without_comments
 
 
@@ -98,22 +96,3 @@ def test_a_container_with_some_streams_counts_as_failed_only_if_it_reads_all_sel
     entry = enabled.ended("a/b")
     assert entry["failures"] == 0, "enabling resets it, and issues may still be read"
     assert entry["last_job"]["failed_streams"] == ["comments"] and DENIED["message"] in entry["last_job"]["message"]
-
-
-def test_the_page_runs_and_resets_the_chosen_streams(page, app):
-    app.account.job = engine.ingesting(app.real)
-    shown = configure(page()).fill("new_resource", "a/b").press("Enable").ended()
-    assert choice(shown, "only_a/b").options == ALL and choice(shown, "only_a/b").value == []
-    choice(shown, "only_a/b").set_value(["comments"])
-    shown.press("ingest").says("Started in a container")
-    assert arguments(app) == ["ingest", "--streams", "comments", "--", "a/b"]
-    shown.ended().press("reconcile")
-    assert arguments(app) == ["ingest", "--reconcile", "--streams", "comments", "--", "a/b"], "the choice stays"
-    shown.ended().press("reset").says("Reset; the next run reads comments from the start")
-    assert arguments(app) == ["reset", "--yes", "--streams", "comments", "--", "a/b"]
-    choice(shown, "only_a/b").set_value([])
-    for button, expected in (("ingest", ["ingest"]), ("reconcile", ["ingest", "--reconcile"]), ("reset", ["reset", "--yes"])):
-        shown.press(button)
-        assert arguments(app) == [*expected, "--", "a/b"]
-        shown.ended()
-    assert app.resources() == {"a/b": {"enabled": True}}

@@ -7,7 +7,6 @@ import pytest
 import engine
 import ingestion
 import streams
-import texts
 from account import JobFailed
 from spec import SPEC
 
@@ -104,11 +103,9 @@ def test_a_stream_is_named_where_the_name_of_its_resource_does_not_stand_for_it(
     assert SPEC["sole_stream"] == "issues"
     monkeypatch.setitem(SPEC, "sole_stream", sole)
     monkeypatch.setitem(SPEC["streams"][2], "is_source_wide", True)
-    status = {"sole_stream": sole, "source_wide_streams": streams.source_wide()}
     expected = [f"a/b ({stream})" if stream in named else "a/b" for stream in BOTH]
     assert [streams.label("a/b", stream) for stream in ALL] == [*expected, "reactions"]
-    assert [texts.name(status, "a/b", stream) for stream in ALL] == [*expected, "reactions"], "on the page, too"
-    assert streams.label("a/b", None) == texts.name(status, "a/b", None) == "a/b"
+    assert streams.label("a/b", None) == "a/b"
 
 
 def test_a_resource_of_which_every_stream_fails_is_no_longer_started(configured):

@@ -68,6 +68,7 @@ def records(session, database, read, mode, error):
             "timings": dict.fromkeys(TIMINGS, 0),
             "empty_columns": [],
             "new_columns": [],
+            "reject_reason": None,
             "credits": 0.0,
             "error": {
                 "kind": kind,
