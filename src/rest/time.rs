@@ -168,6 +168,11 @@ pub(super) fn now() -> i64 {
     whole_second(Timestamp::now().as_microsecond())
 }
 
+/// The end of the present second: what a question asks up to, so that it leaves out nothing, also where the API excludes the end.
+pub(super) fn latest() -> i64 {
+    now() + MICROS
+}
+
 /// The beginning of a second.
 pub(super) fn whole_second(micros: i64) -> i64 {
     micros.div_euclid(MICROS) * MICROS

@@ -260,7 +260,7 @@ async fn windows_are_closed_and_follow_each_other_to_the_start_of_the_read() {
         .collect();
     assert!(spans.windows(2).all(|pair| pair[0].1 == pair[1].0), "{spans:?}");
     assert!(spans.iter().all(|(since, until)| until - since <= 600), "{spans:?}");
-    assert!((0..5).contains(&(snowfeed::jiff::Timestamp::now().as_second() - spans.last().unwrap().1)), "{spans:?}");
+    assert!((-1..5).contains(&(snowfeed::jiff::Timestamp::now().as_second() - spans.last().unwrap().1)), "{spans:?}");
     // A read that has ended after the second window goes on with the third.
     let middle = batches.iter().filter_map(|batch| batch.checkpoint.clone()).nth(1);
     source.read("tickets", middle).await.unwrap();

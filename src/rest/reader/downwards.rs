@@ -5,7 +5,7 @@ use futures::StreamExt;
 
 use super::super::fields::Row;
 use super::super::template::Placeholder;
-use super::super::time::now;
+use super::super::time::{latest, now};
 use super::ask::Answer;
 use super::list::{End, Reading, micros};
 use super::page::{Next, Progress};
@@ -27,7 +27,8 @@ impl Reading {
                 (start, has_start) = (start.max(known.saturating_sub(self.overlap())), true);
             }
             // One more second: an upper bound may be exclusive.
-            let mut top = below.map_or(now, |below| below.saturating_add(1_000_000).min(now));
+            let newest = latest();
+            let mut top = below.map_or(newest, |below| below.saturating_add(1_000_000).min(newest));
             let (mut span, mut restarts) = (window, 0);
             let mut lowest = below;
             loop {

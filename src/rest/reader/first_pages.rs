@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::fields::{Pointer, Row, Wanted, is_truthy};
-use super::super::time::now;
+use super::super::time::{latest, now};
 use super::RestReader;
 use super::ask::{Answer, Asker};
 use super::list::{StreamReader, micros};
@@ -122,7 +122,7 @@ impl StreamReader {
         let since = &self.plan.since;
         let (start, has_start) = self.start()?;
         values.start = since.format.write(start);
-        values.until = Some(since.format.write(now));
+        values.until = Some(since.format.write(latest()));
         let from = since.window.map(|window| now - micros(window)).or(has_start.then_some(start));
         values.since = from.map(|from| since.format.write(from));
         let prepared = values.request(&self.plan.request)?;

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::super::check::PAGINATE;
 use super::super::fields::{ElementPlan, Row};
 use super::super::template::Placeholder;
-use super::super::time::{now, whole_second};
+use super::super::time::{latest, now, whole_second};
 use super::super::version::Order;
 use super::ask::{Answer, Asker};
 use super::page::{EnvelopePlan, Next, Progress};
@@ -374,7 +374,7 @@ impl Reading {
         try_stream! {
             let plan = self.reader.plan.clone();
             let (start, has_start) = self.start()?;
-            let now = now();
+            let (now, latest) = (now(), latest());
             let keeps_mark = matches!(plan.kind, Kind::Incremental | Kind::DeletionsOf(_));
             let is_instant = plan.since.format.is_instant();
             let mark = self.position.mark.map(|mark| if is_instant { whole_second(mark) } else { mark });
@@ -393,7 +393,7 @@ impl Reading {
             let (mut span, mut restarts, mut offered) = (window, 0, 0);
             let (mut newest, mut pending) = (self.position.mark, None::<Batch>);
             loop {
-                let end = span.map_or(now, |span| from.unwrap_or(start).saturating_add(span).min(now));
+                let end = span.map_or(latest, |span| from.unwrap_or(start).saturating_add(span).min(latest));
                 let until = has_until.then_some(end);
                 let prepared = self.question(from, until, start)?;
                 let (mut progress, mut at) = (Progress::default(), None::<Next>);
@@ -447,7 +447,7 @@ impl Reading {
                     at = Some(next);
                 };
                 match ending {
-                    End::Complete | End::Anchor if end < now && has_until && span.is_some() => {
+                    End::Complete | End::Anchor if end < latest && has_until && span.is_some() => {
                         let read = Position::unfinished(self.position.mark, started.unwrap_or(now), end);
                         if keeps_mark && let Some(batch) = pending.take() {
                             yield batch.checkpoint(read.checkpoint()?);
