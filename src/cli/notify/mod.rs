@@ -71,7 +71,7 @@ impl Notifications {
         Ok(Self { notifiers, ended: watch::Sender::new(()) })
     }
 
-    /// Whether nobody is told.
+    /// Whether there is nobody to tell.
     pub(super) fn is_empty(&self) -> bool {
         self.notifiers.is_empty()
     }

@@ -11,8 +11,8 @@ use crate::{
     ConfigSnapshot, Error, ErrorReport, Resource, ResourceConfig, Result, RunRecord, RunStatus, StateKey, StreamStatus,
 };
 
-/// What the stores said when this process last read them, and what its own runs have done since. Empty until somebody asks for the
-/// health again and again: other programs do not pay for it. Clones share it.
+/// What the stores said when this process last read them, and what its own runs have done since. Empty until the health is asked for the first
+/// time, so that other programs do not pay for it. Clones share it.
 #[derive(Clone, Default)]
 pub(in crate::engine) struct KnownHealth(Arc<Mutex<Option<Basis>>>);
 

@@ -130,7 +130,7 @@ class Status:
         return sum(step.get("state") not in ("done", "optional") for step in self.steps())
 
     def is_set_up(self):
-        """Whether set-up was completed. A step that needs somebody again does not undo it: then the overview says so."""
+        """Whether set-up was completed. A step that is open again does not undo it: then the overview says so."""
         return str(self.health).lower().replace("_", " ") != "not configured"
 
     @property

@@ -1,4 +1,4 @@
-"""What needs somebody: one card for each cause, not for each resource, with the button that ends it."""
+"""What needs attention: one card for each cause, not for each resource, with the button that ends it."""
 
 import streamlit as st
 

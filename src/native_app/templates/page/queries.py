@@ -56,7 +56,7 @@ def resources(search="", healths=(), page=0):
 
 
 def causes(controls, resource=None):
-    """What needs somebody, some rows of each cause; with `resource`, what is open of one resource.
+    """What needs attention, some rows of each cause; with `resource`, what is open of one resource.
 
     Viewers get the fixed texts of the overview: those of an error, which the program wrote, may mention settings.
     """

@@ -1,4 +1,4 @@
-"""The overview: what blocks everything, four figures, what needs somebody, the resources, and the timeline."""
+"""The overview: what blocks everything, four figures, what needs attention, the resources, and the timeline."""
 
 import streamlit as st
 

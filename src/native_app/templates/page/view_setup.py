@@ -211,7 +211,7 @@ def later_step(status, number, step):
 def open_step(status, number, step):
     """The step to do now, with its controls."""
     name, title = step["step"], texts.escaped(titles(status)[step["step"]])
-    # What was given once and is gone needs somebody again.
+    # What was given once and is gone has to be given again.
     is_problem = step["state"] == "problem" or step.get("problem") or (step["state"] in OPEN and status.is_set_up())
     if compat.HAS_BADGES:
         sign = view_settings.cross() if is_problem else f":blue[{compat.icon('arrow_circle_right')}]"

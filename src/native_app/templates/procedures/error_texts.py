@@ -5,7 +5,6 @@ from names import literal
 from spec import SPEC
 
 
-
 def source_name(name, title):
     """The source's name in texts: as the title spells it, such as `GitHub`."""
     spelt = [word for word in title.split() if word.casefold() == name.casefold()]
