@@ -130,7 +130,7 @@ impl Run<'_> {
             self.spending.add(report.credits, at);
             self.connector.budget.add(report.credits, at);
             self.record.commits += 1;
-            self.connector.idle_runs.note_write();
+            self.connector.idle_runs.note_write(self.key.clone());
             *leased = self.record.clone();
             self.set_facts(&mut leased, at);
             drop(leased);

@@ -60,7 +60,7 @@ impl Run<'_> {
         }
         let written = self.connector.state.append(self.change(now, (!same && !superseded).then_some(state))).await;
         if written.is_ok() {
-            self.connector.idle_runs.note_write();
+            self.connector.idle_runs.note_write(self.key.clone());
         }
         match written {
             Ok(_) if !metered => self.prune().await,
