@@ -166,6 +166,25 @@ async fn a_reconcile_run_without_deletions_only_writes_its_marks() {
 }
 
 /// `run` for two cycles of a thousand resources that have nothing new: four statements, all of them constant texts.
+/// The views over all resources are rebuilt for each of the first 32, and then once for all that come within a minute.
+#[tokio::test]
+async fn many_new_resources_share_a_view_over_all() {
+    const COUNT: usize = 150;
+    let accept_all = AcceptAll::default();
+    let recording = RecordingClient::new(Arc::new(accept_all.client()));
+    let connector = Connector::new(Issues::default(), Arc::new(backend(recording.clone(), usize::MAX)));
+    let all = names(COUNT).iter().map(|name| resource(name)).collect::<Vec<_>>();
+    let report = connector.ingest(IngestRequest::new(all)).await.unwrap();
+    assert_eq!((report.status(), report.runs.len()), (RunStatus::Complete, COUNT), "{report:?}");
+    let sent = recording.statements();
+    let over_all: Vec<_> = sent.iter().filter(|sent| sent.sql.contains("^=all\" COPY GRANTS")).collect();
+    assert!(over_all.len() <= 33, "{} times", over_all.len());
+    let last = over_all.last().unwrap();
+    for name in names(COUNT) {
+        assert!(last.sql.contains(&format!("'{name}'")), "{name} is missing");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn two_idle_cycles_of_many_resources_are_four_statements_without_binds() {
     const COUNT: usize = 200;
@@ -174,6 +193,7 @@ async fn two_idle_cycles_of_many_resources_are_four_statements_without_binds() {
     for name in names(COUNT) {
         made.ensure_streams(&resource(&name), &crate::source::tables()).await.unwrap();
     }
+    made.finish().await.unwrap();
     accept_all.enable(names(COUNT).into_iter().map(|name| (name, "30m")).collect(), &crate::source::tables());
     let recording = RecordingClient::new(Arc::new(accept_all.client()));
     let ended = Arc::new(AtomicUsize::new(0));

@@ -107,6 +107,7 @@ async fn day(rarely: usize) -> Vec<Hour> {
     for (name, _) in &names {
         made.ensure_streams(&crate::support::resource(name), &streams).await.unwrap();
     }
+    made.finish().await.unwrap();
     accept_all.enable(names, &streams);
     let recording = RecordingClient::new(Arc::new(accept_all.client()));
     let began = Instant::now();
@@ -164,7 +165,10 @@ async fn day(rarely: usize) -> Vec<Hour> {
     let texts: BTreeSet<&str> = reads.iter().map(|sent| sent.sql.as_str()).collect();
     assert_eq!(texts.len(), 3, "{texts:?}");
     assert!(reads.iter().all(|sent| sent.binds.is_empty()));
-    assert!(hours.iter().all(|hour| hour.reads.len() <= 9), "at most a start and two beats in an hour, each with three reads");
+    assert!(
+        hours.iter().all(|hour| hour.reads.len() <= 9),
+        "at most a start and two beats in an hour, each with three reads"
+    );
     hours
 }
 
