@@ -211,3 +211,10 @@ def enabled(real, database):
 def health_cases():
     """The cases of health, with the answers of the connector's program."""
     return json.loads(HEALTH_CASES.read_text())["resources"]
+
+
+def reject(real, database, resource, reason, raw, minutes=0, stream="issues"):
+    """Stores a record that was left out, as the engine does."""
+    table, at = qualified(database, "STATE", "REJECTED_RECORD"), f"DATEADD(MINUTE, -{minutes}, SYSDATE())"
+    text = f'INSERT INTO {table} ("RESOURCE", "STREAM", "REASON", "RAW", "HASH", "FIRST_SEEN", "LAST_SEEN", "RUN") SELECT ?, ?, ?, ?, ?, {at}, {at}, ?'
+    real.sql(text, params=[resource, stream, reason, raw, f"{hash(raw):x}", run_id()]).collect()

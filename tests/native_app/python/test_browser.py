@@ -32,7 +32,7 @@ FLAGS = [
 SCREENSHOTS = pathlib.Path(os.environ["SNOWFEED_SCREENSHOTS"])
 PATIENCE = 300_000
 
-# The newest Streamlit, and the oldest that Snowflake supports.
+# The newest and the oldest Streamlit that Snowflake runs.
 PYTHONS = {"newest": sys.executable, "oldest": os.environ.get("SNOWFEED_OLDEST_STREAMLIT")}
 
 pytestmark = pytest.mark.skipif(not os.path.exists(CHROMIUM), reason="there is no Chromium")

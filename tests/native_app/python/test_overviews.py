@@ -74,12 +74,24 @@ def test_the_setup_is_complete_after_a_test_and_a_resource_and_a_change_opens_it
     assert (test["state"], test["problem"]) == ("now", "Changed since the last test.")
 
 
-def test_viewers_may_read_the_views_without_messages(configured):
+def test_rejected_records_are_shown_with_the_key_that_the_reason_names(configured, real):
+    names = [("the document of the key \"a \"b\" 7\" is not JSON: expected value at line 1", 'a "b" 7'), ("no id", None), ("the key is empty", None)]
+    for minutes, (reason, _) in enumerate(names):
+        engine.reject(real, configured.data, "a/b", reason, '{"x": 1}', minutes)
+    view = f'"{configured.name}"."VIEWS"."REJECTED_RECORDS"'
+    found = configured.rows(f'SELECT "KEY", "REASON", "RECORD" FROM {view} ORDER BY "LAST_AT" DESC')
+    assert [(row["REASON"], row["KEY"]) for row in found] == names and found[0]["RECORD"] == '{"x": 1}'
+    configured.ok("enable_resource", "a/b")
+    overview = f'SELECT "REJECTED", "DELETIONS_TO_CONFIRM" FROM "{configured.name}"."VIEWS"."RESOURCE_OVERVIEW"'
+    assert configured.rows(overview) == [{"REJECTED": 3, "DELETIONS_TO_CONFIRM": None}]
+
+
+def test_viewers_may_read_the_views_without_messages_and_records(configured):
     for name in overviews.COLUMNS:
         own = f'"{configured.name}"."VIEWS"."{name}"'
         granted = f"SELECT ON VIEW {own} TO APPLICATION ROLE APP_VIEWER" in configured.account.grants
-        assert granted == (name != "CONNECTOR_ERRORS"), name
-        assert "MESSAGE" not in overviews.COLUMNS[name] or not granted
+        assert granted == (name not in ("CONNECTOR_ERRORS", "REJECTED_RECORDS")), name
+        assert not granted or not {"MESSAGE", "RECORD", "REASON"} & set(overviews.COLUMNS[name])
     assert not any(overviews.FACTS in grant for grant in configured.account.grants)
 
 

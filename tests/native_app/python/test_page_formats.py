@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
+import streamlit
 
 import blocked
 import charts
@@ -136,3 +137,7 @@ def test_new_features_are_used_in_one_module_only():
 
 def test_plain_text_has_no_control_characters():
     assert texts.plain("a\x1b[31m\u202eb\n") == "a [31m b "
+
+
+def test_the_tests_run_the_streamlit_that_the_page_asks_for():
+    assert f"streamlit={streamlit.__version__}" in (paths.APP / "page/environment.yml").read_text()

@@ -154,6 +154,8 @@ def head(status, stream, columns):
                 parts.append(f"newest change {texts.escaped(clock.ago(stream['LAST_CHANGE_AT']))}")
             if deleted:
                 parts.append(f"{deleted:,} marked deleted")
+            if stream["REJECTED"]:
+                parts.append(f"{int(stream['REJECTED']):,} left out")
             st.markdown(f"{words.health(stream['HEALTH']).as_badge()} {' · '.join(parts)}")
         if status.controls:
             with right:

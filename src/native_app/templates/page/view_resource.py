@@ -9,6 +9,7 @@ import compat
 import errors
 import formats
 import grants
+import left_out
 import navigation
 import needs_you
 import queries
@@ -34,10 +35,15 @@ def show(status, name):
         queries.causes(status.controls, name) if words.health(row["HEALTH"]).name in ("failing", "late", "interrupted") else []
     )
     head(status, row, streams)
-    problem(status, row, streams, problems)
+    # What has to be confirmed has a card of its own.
+    others = [one for one in problems if one["CODE"] != left_out.UNCONFIRMED]
+    if others or not problems:
+        problem(status, row, streams, others)
+    left_out.deletions(status, row, streams)
     figures(status, row, streams)
     if len(status.streams or []) > 1:
         table_of_streams(status, streams)
+    left_out.of_resource(status, row, streams)
     window = history(status, row, streams)
     if window is not None:
         run_table.of_resource(status, window)

@@ -62,6 +62,21 @@ def flag_of(value):
     return f"COALESCE(TRY_CAST({value}::VARCHAR AS BOOLEAN), FALSE)"
 
 
+# The code of an error of a reconcile run that has marked nothing deleted, because so much is gone that a person must confirm it.
+UNCONFIRMED = "deletions_unconfirmed"
+
+
+def deletions_of(run):
+    """The number of deletions that a run has left to confirm, in SQL; NULL if there are none."""
+    return number_of(f"{run}:error.unconfirmed_deletions")
+
+
+def code_of(run):
+    """The code of a run's error, in SQL: that of a procedure, or the kind of the program's error."""
+    return f"""COALESCE({run}:error.code::VARCHAR, CASE WHEN {deletions_of(run)} IS NOT NULL THEN '{UNCONFIRMED}' END,
+            {run}:error.kind::VARCHAR)"""
+
+
 def microseconds(time):
     """The microseconds since 1970 in SQL."""
     return f"DATEDIFF(MICROSECOND, {EPOCH}, {time})"
@@ -100,7 +115,7 @@ def configured(session, database):
     """The streams that each resource reads, and what the app knows about them."""
     own = app_object(session, "STATE", "APP_CONFIGURATION")
     resources = qualified(database, "STATE", "RESOURCE_CONFIGURATION")
-    tables = qualified(database, "STATE", "SNOWFEED_TABLE")
+    tables, rejects = (qualified(database, "STATE", name) for name in ("SNOWFEED_TABLE", "REJECTED_RECORD"))
     views, raws = (literal(qualified(database, schema) + ".") for schema in ("PUBLIC", "PUBLIC_RAW"))
     of = {"config": ("schedule", "scheduler"), "status": ("status", "by", "at")}
     columns = ", ".join(
@@ -160,6 +175,7 @@ def configured(session, database):
             {raws} || '"' || REPLACE("NAME", '"', '""') || '"' AS "RAW_NAME" FROM {tables} WHERE "RESOURCE" <> ''""",
         "tables": 'SELECT DISTINCT "RESOURCE" FROM "table"',
         "rows": f'SELECT "RESOURCE", "STREAM", "ROWS" FROM {app_object(session, "STATE", "ROW_COUNT")}',
+        "rejected": f'SELECT "RESOURCE", "STREAM", COUNT(*) AS "REJECTED" FROM {rejects} GROUP BY "RESOURCE", "STREAM"',
     }
 
 
@@ -173,6 +189,8 @@ def recorded(database, has_streams):
     order = 'CASE WHEN "STREAM" = \'\' THEN -1 ELSE "VERSION" END' if has_streams else '"VERSION"'
     changed = '"INSERTED" + "UPDATED" + "DELETED"'
     at = 'COALESCE("ENDED_AT", "STARTED_AT")'
+    # Of the newest reconcile run. Its document is read only if there was an error.
+    left = f"""COALESCE(CASE WHEN "MODE" = 'reconcile' AND "ERROR" IS NOT NULL THEN {deletions_of('TRY_PARSE_JSON("DOCUMENT")')} END, 0)"""
     age = f'DATEDIFF(SECOND, {at}, c."NOW")'
     bars = ", ".join(
         f'SUM(CASE WHEN {age} >= {number * 43200 if number else -SKEW_SECONDS} AND {age} < {(number + 1) * 43200} THEN {changed} ELSE 0 END) AS "BAR{number}"'
@@ -201,9 +219,10 @@ def recorded(database, has_streams):
         "sum_of_all": f"""SELECT "RESOURCE", {stream} AS "STREAM", SUM("DELETED") AS "DELETED",
                 SUM(CASE WHEN {age} < 86400 THEN {changed} ELSE 0 END) AS "CHANGED_24H",
                 MAX(CASE WHEN "MODE" = 'reconcile' AND LOWER("STATUS") = 'complete' THEN "ENDED_AT" END) AS "RECONCILED_AT",
+                MAX_BY({left}, CASE WHEN "MODE" = 'reconcile' THEN "ID" END) AS "TO_CONFIRM",
                 {bars}
             FROM {run} CROSS JOIN "clock" c GROUP BY "RESOURCE", {stream}""",
-        "sums": f"""SELECT "RESOURCE", "STREAM", "DELETED", "CHANGED_24H", "RECONCILED_AT", PARSE_JSON('[' || {bar_list} ||
+        "sums": f"""SELECT "RESOURCE", "STREAM", "DELETED", "CHANGED_24H", "RECONCILED_AT", "TO_CONFIRM", PARSE_JSON('[' || {bar_list} ||
                 ']') AS "BARS"
             FROM "sum_of_all" WHERE "STREAM" IS NOT NULL""",
     }
@@ -253,8 +272,7 @@ def newest_run():
                 {time_of('r."RUN":last_success_at')} AS "MARKED_SUCCESS", {time_of('r."RUN":last_change_at')} AS
                 "MARKED_CHANGE",
                 {time_of('r."RUN":failing.since')} AS "MARKED_SINCE", {number_of('r."RUN":failing.tries')} AS "MARKED_TRIES",
-                r."RUN":error.kind::VARCHAR AS "ERROR_KIND", COALESCE(r."RUN":error.code::VARCHAR,
-                r."RUN":error.kind::VARCHAR) AS "ERROR_CODE",
+                r."RUN":error.kind::VARCHAR AS "ERROR_KIND", {code_of('r."RUN"')} AS "ERROR_CODE",
                 r."RUN":error.message::VARCHAR AS "ERROR_MESSAGE", r."RUN":error.help::VARCHAR AS "ERROR_HELP",
                 e."AT" AS "STATE_AT", e."STATUS" AS "STATE_STATUS", e."MESSAGE" AS "STATE_MESSAGE",
                 r."STARTED_AT" > DATEADD(SECOND, {SKEW_SECONDS}, s."NOW") AS "IS_FUTURE",
@@ -365,11 +383,13 @@ def verdict():
             t."VIEW_NAME", t."RAW_NAME", n."ROWS" AS "ROWS_TOTAL", COALESCE(q."CHANGED_24H", 0) AS "ROWS_CHANGED_24H",
             COALESCE(q."BARS", PARSE_JSON('[0,0,0,0,0,0,0,0,0,0,0,0,0,0]')) AS "ROWS_BY_12H", COALESCE(q."DELETED", 0) AS
             "ROWS_DELETED",
-            q."RECONCILED_AT" AS "LAST_RECONCILED_AT"
+            q."RECONCILED_AT" AS "LAST_RECONCILED_AT", COALESCE(v."REJECTED", 0) AS "REJECTED",
+            NULLIF(q."TO_CONFIRM", 0) AS "DELETIONS_TO_CONFIRM"
         FROM "due" d LEFT JOIN "containers" b ON b."RESOURCE" = d."RESOURCE" AND b."STREAM" = d."STREAM"
             LEFT JOIN "table" t ON t."RESOURCE" = d."OWNER" AND t."STREAM" = d."STREAM"
             LEFT JOIN "sums" q ON q."RESOURCE" = d."OWNER" AND q."STREAM" = d."STREAM"
-            LEFT JOIN "rows" n ON n."RESOURCE" = d."OWNER" AND n."STREAM" = d."STREAM\""""
+            LEFT JOIN "rows" n ON n."RESOURCE" = d."OWNER" AND n."STREAM" = d."STREAM"
+            LEFT JOIN "rejected" v ON v."RESOURCE" = d."OWNER" AND v."STREAM" = d."STREAM\""""
 
 
 def sql_bool(value):
