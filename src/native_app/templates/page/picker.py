@@ -21,14 +21,16 @@ def dialog(status, **options):
     compat.dialog("add", label, lambda: show(status, "add"), icon="add", **options)
 
 
-def show(status, slot, start="Start loading"):
+def show(status, slot):
     """The choice: names, streams, schedule, and the button that enables them."""
     names = choose_names(status, slot)
     streams = choose_streams(status, status.default_streams or [], f"{slot}_streams", "Streams")
     schedule = schedule_choice.choose("How often", f"{slot}_schedule", status.settings.get("schedule") or status.default_schedule)
-    label = f"{start} {formats.count(len(names), status.kind, status.kinds)}" if names else start
-    if compat.button(texts.escaped(label), f"{slot}_start", icon="play_arrow", type="primary"):
+    # The click that ends typing also sends the text. It is lost if the button then changes its label or its place.
+    if compat.button("Start loading", f"{slot}_start", icon="play_arrow", type="primary"):
         enable(status, slot, names, streams, schedule)
+    if names:
+        st.caption(f"{formats.count(len(names), texts.escaped(status.kind), texts.escaped(status.kinds))} chosen")
     actions.answer(status, slot)
 
 
