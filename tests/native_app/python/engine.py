@@ -131,7 +131,7 @@ def fill(real, database, resource, count, stream="issues"):
     select = ", ".join(f't."RAW":{name}::{kind} AS {quoted(name.upper())}' for name, _, kind in COLUMNS)
     real.sql(f'CREATE OR REPLACE VIEW {view} AS SELECT {select}, t."DELETED_AT", t."RAW" FROM {raw} t').collect()
     table = qualified(database, "STATE", "SNOWFEED_TABLE")
-    columns = json.dumps([{"name": name, "path": name, "kind": kind} for name, kind, _ in COLUMNS])
+    columns = json.dumps([{"name": name, "path": name, "kind": kind.lower()} for name, kind, _ in COLUMNS])
     real.sql(f'DELETE FROM {table} WHERE "RESOURCE" = ? AND "STREAM" = ?', params=[resource, stream]).collect()
     real.sql(f"INSERT INTO {table} SELECT ?, ?, ?, ?, ''", params=[resource, stream, name, columns]).collect()
 

@@ -127,9 +127,10 @@ COMMON = (
     "ROWS_CHANGED_24H",
     "REJECTED",
     "DELETIONS_TO_CONFIRM",
+    "PAUSED_BY",
+    "PAUSED_AT",
 )
 ONLY_RESOURCE = {"STREAMS": "NUMBER", "STREAMS_HEALTHY": "NUMBER", "SCHEDULE": "VARCHAR", "SCHEDULE_IS_OWN": "BOOLEAN"}
-ONLY_RESOURCE |= {"PAUSED_BY": "VARCHAR", "PAUSED_AT": "TIMESTAMP_NTZ"}
 ONLY_STREAM = {"KIND": "VARCHAR", "PARENT": "VARCHAR", "VIEW_NAME": "VARCHAR", "RAW_NAME": "VARCHAR", "ROWS_DELETED": "NUMBER"}
 ONLY_STREAM |= {"LAST_RECONCILED_AT": "TIMESTAMP_NTZ"}
 
@@ -144,14 +145,14 @@ def without(columns):
     return ", ".join(f"CAST(NULL AS {kind}) AS {data.quoted(name)}" for name, kind in columns.items())
 
 
-def resource(name):
-    """A resource, and its streams in one statement; None if there is no such resource."""
+def resource(name=None):
+    """A resource, by default the only one, and its streams in one statement; None if there is no such resource."""
+    of = '"RESOURCE" = ?' if name is not None else "TRUE"
     rows = data.select(
         f'SELECT "RESOURCE", CAST(NULL AS VARCHAR) AS "STREAM", {listed(COMMON)}, {listed(ONLY_RESOURCE)}, {without(ONLY_STREAM)} '
-        f'FROM {RESOURCES} WHERE "RESOURCE" = ? UNION ALL SELECT "RESOURCE", "STREAM", {listed(COMMON)}, {without(ONLY_RESOURCE)}, '
-        f'{listed(ONLY_STREAM)} FROM {STREAMS} WHERE "RESOURCE" = ?',
-        name,
-        name,
+        f'FROM {RESOURCES} WHERE {of} UNION ALL SELECT "RESOURCE", "STREAM", {listed(COMMON)}, {without(ONLY_RESOURCE)}, '
+        f'{listed(ONLY_STREAM)} FROM {STREAMS} WHERE {of}',
+        *([name, name] if name is not None else []),
     )
     own = [row for row in rows if row["STREAM"] is None]
     return (own[0], [row for row in rows if row["STREAM"] is not None]) if own else None
@@ -238,8 +239,8 @@ def tables(chosen, search=""):
     found = [search.lower()] if search else []
     return data.select(
         f'SELECT "RESOURCE", CAST(NULL AS VARCHAR) AS "STREAM", NULL AS "HEALTH", NULL AS "LAST_CHECKED_AT", NULL AS "LAST_CHANGE_AT", NULL '
-        f'AS "NEXT_DUE_AT", NULL AS "ROWS_TOTAL", NULL AS "REJECTED", NULL AS "ROWS_DELETED", NULL AS "VIEW_NAME", NULL AS "RAW_NAME" FROM ({names}) n '
-        f'UNION ALL SELECT "RESOURCE", "STREAM", {listed(columns)}, "ROWS_DELETED", "VIEW_NAME", "RAW_NAME" FROM {STREAMS} WHERE "RESOURCE" '
+        f'AS "NEXT_DUE_AT", NULL AS "ROWS_TOTAL", NULL AS "REJECTED", NULL AS "ROWS_DELETED", NULL AS "VIEW_NAME", NULL AS "RAW_NAME", NULL AS "PARENT", NULL AS "COLUMNS" FROM ({names}) n '
+        f'UNION ALL SELECT "RESOURCE", "STREAM", {listed(columns)}, "ROWS_DELETED", "VIEW_NAME", "RAW_NAME", "PARENT", "COLUMNS" FROM {STREAMS} WHERE "RESOURCE" '
         f'= COALESCE(?, (SELECT MIN("RESOURCE") FROM ({names}) m))',
         *found,
         chosen,

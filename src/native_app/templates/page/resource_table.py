@@ -121,8 +121,6 @@ def what_to_do(status, row):
         return f"Paused{by}{since}"
     if word == "interrupted":
         return "Nothing: the next run goes on where it stopped"
-    if word == "late" and row["WAITING_UNTIL"] is not None:
-        return f"Waiting for {status.source}'s limit until {status.clock.at(row['WAITING_UNTIL'])}"
     if word == "late":
         return f"Nothing: due {status.clock.age(row['NEXT_DUE_AT'])} ago, it is read with the next run"
     if word == "never run":

@@ -172,7 +172,7 @@ def configured(session, database):
             CROSS JOIN "clock" c LEFT JOIN "problem" p ON p."RESOURCE" = s."RESOURCE" LEFT JOIN "paused" u ON u."RESOURCE" =
             s."RESOURCE\"""",
         "table": f"""SELECT "RESOURCE", "STREAM", {views} || '"' || REPLACE("NAME", '"', '""') || '"' AS "VIEW_NAME",
-            {raws} || '"' || REPLACE("NAME", '"', '""') || '"' AS "RAW_NAME" FROM {tables} WHERE "RESOURCE" <> ''""",
+            {raws} || '"' || REPLACE("NAME", '"', '""') || '"' AS "RAW_NAME", "COLUMNS" FROM {tables} WHERE "RESOURCE" <> ''""",
         "tables": 'SELECT DISTINCT "RESOURCE" FROM "table"',
         "rows": f'SELECT "RESOURCE", "STREAM", "ROWS" FROM {app_object(session, "STATE", "ROW_COUNT")}',
         "rejected": f'SELECT "RESOURCE", "STREAM", COUNT(*) AS "REJECTED" FROM {rejects} GROUP BY "RESOURCE", "STREAM"',
@@ -273,6 +273,8 @@ def newest_run():
                 "MARKED_CHANGE",
                 {time_of('r."RUN":failing.since')} AS "MARKED_SINCE", {number_of('r."RUN":failing.tries')} AS "MARKED_TRIES",
                 r."RUN":error.kind::VARCHAR AS "ERROR_KIND", {code_of('r."RUN"')} AS "ERROR_CODE",
+                {time_of('r."RUN":progress.at')} AS "PROGRESS_AT", {number_of('r."RUN":progress.read')} AS "PAGES_READ",
+                {number_of('r."RUN":progress.of')} AS "PAGES", {time_of('r."RUN":progress.waiting_until')} AS "WAITS_UNTIL",
                 r."RUN":error.message::VARCHAR AS "ERROR_MESSAGE", r."RUN":error.help::VARCHAR AS "ERROR_HELP",
                 e."AT" AS "STATE_AT", e."STATUS" AS "STATE_STATUS", e."MESSAGE" AS "STATE_MESSAGE",
                 r."STARTED_AT" > DATEADD(SECOND, {SKEW_SECONDS}, s."NOW") AS "IS_FUTURE",
@@ -371,6 +373,10 @@ def verdict():
         {is_late})
         THEN 'running' WHEN d."STATUS" = 'interrupted' THEN 'interrupted' WHEN {is_late} THEN 'late'
         WHEN d."ID" IS NULL AND b."OK_AT" IS NULL THEN 'never_run' ELSE 'healthy' END"""
+    # As of the last commit of a run that goes on.
+    goes_on = f"""({health}) = 'running' AND d."STATUS" = 'running'"""
+    took = 'DATEDIFF(SECOND, d."STARTED_AT", d."PROGRESS_AT")'
+    left = f"""{took} * (d."PAGES" - d."PAGES_READ") / NULLIF(d."PAGES_READ", 0) - DATEDIFF(SECOND, d."PROGRESS_AT", d."NOW")"""
     newest = "CASE WHEN {0} IS NULL OR {1} > {0} THEN {1} ELSE {0} END"
     success = newest.format('LEAST(d."RUN_SUCCESS_AT", d."NOW")', 'b."OK_AT"')
     return f"""SELECT d.*, {health} AS "HEALTH", {newest.format('LEAST(d."RUN_AT", d."NOW")', 'b."OK_AT"')} AS "CHECKED_AT",
@@ -380,7 +386,10 @@ def verdict():
             {is_late} THEN d."DUE_AT"
             WHEN d."DUE_AT" < d."NOW" THEN d."COMING_AT" ELSE d."DUE_AT" END AS "NEXT_DUE_AT",
             CASE WHEN {is_late} AND d."PROBLEM" IS NULL AND ({health}) <> 'running' THEN d."DUE_AT" END AS "LATE_SINCE",
-            t."VIEW_NAME", t."RAW_NAME", n."ROWS" AS "ROWS_TOTAL", COALESCE(q."CHANGED_24H", 0) AS "ROWS_CHANGED_24H",
+            CASE WHEN {goes_on} THEN FLOOR(d."PAGES_READ" * 100 / NULLIF(d."PAGES", 0)) END AS "PROGRESS_PERCENT",
+            CASE WHEN {goes_on} AND {left} > 0 THEN CEIL({left}) END AS "SECONDS_LEFT",
+            CASE WHEN {goes_on} AND d."WAITS_UNTIL" > d."NOW" THEN d."WAITS_UNTIL" END AS "WAITING_UNTIL",
+            t."VIEW_NAME", t."RAW_NAME", TRY_PARSE_JSON(t."COLUMNS") AS "COLUMNS", n."ROWS" AS "ROWS_TOTAL", COALESCE(q."CHANGED_24H", 0) AS "ROWS_CHANGED_24H",
             COALESCE(q."BARS", PARSE_JSON('[0,0,0,0,0,0,0,0,0,0,0,0,0,0]')) AS "ROWS_BY_12H", COALESCE(q."DELETED", 0) AS
             "ROWS_DELETED",
             q."RECONCILED_AT" AS "LAST_RECONCILED_AT", COALESCE(v."REJECTED", 0) AS "REJECTED",

@@ -79,6 +79,7 @@ COLUMNS = {
         "PARENT": TEXT,
         "VIEW_NAME": TEXT,
         "RAW_NAME": TEXT,
+        "COLUMNS": LIST,
         "ROWS_DELETED": NUMBER,
         "LAST_RECONCILED_AT": TIME,
     },
@@ -186,14 +187,13 @@ def stream_overview(session):
             f."LAST_SUCCESS_AT",
             f."LAST_CHANGE_AT", f."NEXT_DUE_AT", f."LATE_SINCE", f."SINCE", f."TRIES", {code} AS "ERROR_CODE",
             {error_texts.in_sql(code, 0)} AS "TITLE", {error_texts.in_sql(code, 1)} AS "HELP",
-            CAST(NULL AS NUMBER(38, 0)) AS "PROGRESS_PERCENT", CAST(NULL AS NUMBER(38, 0)) AS "SECONDS_LEFT",
-            CAST(NULL AS TIMESTAMP_NTZ) AS "WAITING_UNTIL", f."ROWS_TOTAL", f."ROWS_CHANGED_24H", f."ROWS_BY_12H", f."REJECTED",
+            f."PROGRESS_PERCENT", f."SECONDS_LEFT", f."WAITING_UNTIL", f."ROWS_TOTAL", f."ROWS_CHANGED_24H", f."ROWS_BY_12H", f."REJECTED",
             f."DELETIONS_TO_CONFIRM", f."SCHEDULE",
             f."SCHEDULE_IS_OWN", CASE WHEN NOT f."IS_ENABLED" THEN f."PAUSED_BY" END AS "PAUSED_BY",
             CASE WHEN NOT f."IS_ENABLED" THEN f."PAUSED_AT" END AS "PAUSED_AT",
             CASE WHEN f."IS_SHARED" THEN 'shared' WHEN f."PARENT" IS NOT NULL THEN 'child' ELSE 'stream' END AS "KIND",
             f."PARENT",
-            f."VIEW_NAME", f."RAW_NAME", f."ROWS_DELETED", f."LAST_RECONCILED_AT"
+            f."VIEW_NAME", f."RAW_NAME", f."COLUMNS", f."ROWS_DELETED", f."LAST_RECONCILED_AT"
         FROM {app_object(session, "VIEWS", FACTS)} f"""
 
 
@@ -215,7 +215,8 @@ def resource_overview(session, database):
             {earliest('s."LAST_SUCCESS_AT"', "TRUE")} AS "LAST_SUCCESS_AT", MAX(s."LAST_CHANGE_AT") AS "LAST_CHANGE_AT",
             MIN(s."NEXT_DUE_AT") AS "NEXT_DUE_AT", MIN(s."LATE_SINCE") AS "LATE_SINCE",
             MIN(CASE WHEN {worst} THEN s."SINCE" END) AS "SINCE", MAX(CASE WHEN {worst} THEN s."TRIES" END) AS "TRIES",
-            MIN(CASE WHEN {worst} THEN s."ERROR_CODE" END) AS "ERROR_CODE", SUM(s."ROWS_TOTAL") AS "ROWS_TOTAL",
+            MIN(CASE WHEN {worst} THEN s."ERROR_CODE" END) AS "ERROR_CODE", MIN(s."PROGRESS_PERCENT") AS
+            "PROGRESS_PERCENT", MAX(s."SECONDS_LEFT") AS "SECONDS_LEFT", MAX(s."WAITING_UNTIL") AS "WAITING_UNTIL", SUM(s."ROWS_TOTAL") AS "ROWS_TOTAL",
             SUM(s."ROWS_CHANGED_24H") AS "ROWS_CHANGED_24H", PARSE_JSON('[' || {bars} || ']') AS "ROWS_BY_12H", COUNT(*) AS
             "STREAMS", SUM(s."REJECTED") AS "REJECTED",
             SUM(s."DELETIONS_TO_CONFIRM") AS "DELETIONS_TO_CONFIRM",
@@ -226,8 +227,7 @@ def resource_overview(session, database):
     code = 'g."ERROR_CODE"'
     return f"""SELECT g.*, {word('g."HEALTH_RANK"')} AS "HEALTH", {error_texts.in_sql(code, 0)} AS "TITLE",
             {error_texts.in_sql(code, 1)}
-            AS "HELP", CAST(NULL AS NUMBER(38, 0)) AS "PROGRESS_PERCENT", CAST(NULL AS NUMBER(38, 0)) AS "SECONDS_LEFT",
-            CAST(NULL AS TIMESTAMP_NTZ) AS "WAITING_UNTIL" FROM ({grouped}) g"""
+            AS "HELP" FROM ({grouped}) g"""
 
 
 def connector_overview(session, database, has_streams):
