@@ -2,27 +2,17 @@
 
 import pytest
 from snowflake.snowpark import context
-from streamlit.testing.v1 import AppTest
-from streamlit.testing.v1.element_tree import ButtonGroup
 
 import engine
 import grants
 import paths
+from app_test import AppTest
 from consumer import Consumer
 
 APP = str(paths.APP / "page/app.py")
 VIEWER = str(paths.APP / "page/viewer.py")
 
 KINDS = ("text_input", "number_input", "checkbox", "toggle", "selectbox", "text_area", "button_group", "multiselect", "radio")
-
-
-def indices(group):
-    """The positions of the chosen options. This version of AppTest takes the name of a single choice for a list of its letters."""
-    chosen = group.value if isinstance(group.value, (list, tuple)) else [group.value]
-    return [group.options.index(group.format_func(one)) for one in chosen if one is not None]
-
-
-ButtonGroup.indices = property(indices)
 
 
 class Page:
