@@ -89,9 +89,18 @@ def wait_for(process, address):
 
 @pytest.fixture(scope="module")
 def browser():
-    """One browser for all tests. Its tabs share a cache, or each would load and compile Streamlit's scripts again."""
+    """Opens a tab of one browser, in a theme. The tabs of a theme share a cache, or each would load and compile Streamlit's scripts again."""
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS).new_context()
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        # Streamlit chooses a theme when a page is loaded, and keeps it for the next ones.
+        themes = {theme: chromium.new_context(color_scheme=theme) for theme in ("light", "dark")}
+
+        def tab(width, theme="light"):
+            made = themes[theme].new_page()
+            made.set_viewport_size({"width": width, "height": 1000})
+            return made
+
+        yield tab
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +124,7 @@ SETTLED = """() => !document.querySelector("[data-test-script-state='running'], 
 
 # Charts and tables, which are drawn after their elements are there, are drawn at their size.
 DRAWN = """async () => {
-    const frame = () => new Promise(requestAnimationFrame);
+    const frame = () => new Promise(then => setTimeout(then, 25));
     const drawn = () => !document.querySelector("[data-testid='stSkeleton']")
         && [...document.querySelectorAll("[data-testid='stDataFrame'], [data-testid='stVegaLiteChart'], [data-testid='stArrowVegaLiteChart']")]
             .every(one => !one.checkVisibility() || [...one.querySelectorAll("canvas, svg")].some(inner => inner.clientWidth > 0));
@@ -135,10 +144,8 @@ class Page:
 
     def __init__(self, page, folder, address, query):
         self.page, self.folder = page, SCREENSHOTS / folder
-        self.number = 0
         page.set_default_timeout(PATIENCE)
-        page.goto(f"{address}/?{query}")
-        page.wait_for_selector("h2, [data-testid='stException']")
+        page.goto(f"{address}/?{query}", wait_until="commit")
 
     def shot(self, name):
         """Saves a screenshot of the full page."""
@@ -150,6 +157,7 @@ class Page:
         size = self.page.viewport_size
         self.page.set_viewport_size({"width": size["width"], "height": min(int(height) + 10, 5000)})
         self.page.evaluate(DRAWN)
+        self.sound()
         self.page.screenshot(path=self.folder / f"{name}.png")
         self.page.set_viewport_size(size)
 
@@ -171,6 +179,11 @@ class Page:
         """The health in the title."""
         title = self.page.locator("h2").first.inner_text()
         return next((word for word in WORDS if title.lower().endswith(word)), title)
+
+    def is_dark(self):
+        """Whether the page is in the dark theme."""
+        colour = self.page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
+        return max(map(int, re.findall(r"\d+", colour)[:3])) < 128
 
     def open(self, view):
         """Opens a view."""
@@ -223,32 +236,33 @@ STATES = {
 def test_the_page_in_each_state(browser, servers, state):
     health, text = STATES[state]
     name = re.sub(r"\W+", "-", state.replace("view=", "").replace("overview&", ""))
-    newest = servers("newest")
-    tab = browser.new_page()
+    newest, requests = servers("newest"), []
+    tabs = {(width, theme): browser(width, theme) for width, theme in ((1440, "light"), (900, "dark"))}
     try:
-        tab.set_viewport_size({"width": 1440, "height": 1000})
-        requests = []
-        tab.on("request", lambda request: requests.append(request.url))
-        shown = Page(tab, "states", newest, f"state={state}")
-        shown.says(text)
-        assert shown.badge() == health
-        for width, theme in ((1440, "light"), (900, "dark")):
-            tab.set_viewport_size({"width": width, "height": 1000})
-            tab.emulate_media(color_scheme=theme)
+        # Both load at the same time.
+        pages = {}
+        for key, tab in tabs.items():
+            tab.on("request", lambda request: requests.append(request.url))
+            pages[key] = Page(tab, "states", newest, f"state={state}")
+        for (width, theme), shown in pages.items():
+            # A tab in the background loads, but has no animation frames, for which Playwright waits.
+            shown.page.bring_to_front()
+            shown.says(text)
+            assert shown.badge() == health
+            assert shown.is_dark() == (theme == "dark")
             shown.shot(f"{name}-{width}-{theme}")
-            shown.sound()
         outside = [url for url in requests if not url.startswith((newest, "data:", "blob:", newest.replace("http", "ws")))]
         assert not outside, outside
     finally:
-        tab.close()
+        for tab in tabs.values():
+            tab.close()
 
 
 @pytest.mark.parametrize("version", PYTHONS)
 def test_a_consumer_sets_up_the_app_and_sees_rows(browser, servers, version):
     if PYTHONS[version] is None:
         pytest.skip("SNOWFEED_OLDEST_STREAMLIT names no Python")
-    tab = browser.new_page()
-    tab.set_viewport_size({"width": 1280, "height": 1000})
+    tab = browser(1280)
     walk(Page(tab, version, servers(version), "state=walk"))
     tab.close()
 
