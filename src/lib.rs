@@ -71,8 +71,8 @@ pub use source::{
     BatchStream, ConnectContext, Parent, ReadRequest, Reader, ResourceStream, Source, SourceSpec, VerifyRequest,
 };
 pub use state::{
-    Counts, Failing, Marks, Mode, Reconciliation, RejectReason, RunId, RunQuery, RunRecord, RunStatus, StateChange,
-    StateEntry, StateKey, StateStore, StateVersion, StreamState, StreamStatus, Timings,
+    Counts, Failing, Marks, Mode, Reconciliation, RejectReason, RunId, RunProgress, RunQuery, RunRecord, RunStatus,
+    StateChange, StateEntry, StateKey, StateStore, StateVersion, StreamState, StreamStatus, Timings,
 };
 pub use stream::{
     Append, ChildOf, Column, ColumnType, Inference, Inferred, JsonPath, Listing, Revisit, Step, StreamKind, StreamSpec,

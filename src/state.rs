@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub use key::{StateKey, StateVersion};
 pub use marks::{Failing, Marks};
 pub(crate) use newest::NewestRecords;
-pub use run::{Counts, Mode, RejectReason, RunId, RunRecord, RunStatus, Timings};
+pub use run::{Counts, Mode, RejectReason, RunId, RunProgress, RunRecord, RunStatus, Timings};
 pub use store::{RunQuery, StateChange, StateEntry, StateStore, StreamStatus};
 
 use crate::Checkpoint;

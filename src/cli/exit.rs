@@ -149,6 +149,7 @@ mod tests {
             error: error.map(|kind| crate::Error::new(kind, "x").report()),
             marks: crate::state::Marks::default(),
             lease_until: None,
+            progress: None,
         };
         Exit::from_report(&IngestReport { runs: runs.iter().map(run).collect() })
     }

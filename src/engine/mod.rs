@@ -38,6 +38,7 @@ mod lease;
 mod list;
 mod newest;
 mod planned;
+mod position;
 mod reading;
 mod reject_tracker;
 mod resources;

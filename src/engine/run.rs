@@ -14,6 +14,7 @@ use super::inference::ColumnInference;
 use super::lease::Lease;
 use super::newest::{NewestTracker, OtherWriters, other_writers};
 use super::planned::{NewestRun, PlannedStream, PrefetchedState, ResourceTables};
+use super::position::Position;
 use super::reject_tracker::RejectTracker;
 use super::staged_commit::StagedCommit;
 use super::task::Task;
@@ -47,6 +48,7 @@ pub(super) struct Run<'a> {
     pub(super) key: StateKey,
     settings: Settings,
     pub(super) monitor: Monitor,
+    position: Position,
     pub(super) record: RunRecord,
     /// What the newest recorded run before this one says, once that is known.
     pub(super) newest_run: Option<NewestRun>,
@@ -109,14 +111,18 @@ impl<'a> Run<'a> {
         let key = planned.key();
         let PlannedStream { resource, stream, tables, newest_run, .. } = planned;
         let record = connector.new_run(key.clone(), mode);
+        let position = Position::new(stream.child_of().is_none());
+        let reading = position.clone();
         let (observed, name, emitter) = (resource.clone(), stream.name.clone(), connector.emitter.clone());
         Self {
             lease: Arc::new(Lease::new(record.clone())),
             record,
             newest_run,
             monitor: Monitor::new(move |event| {
+                reading.event(&event);
                 emitter.emit(Event::Source { resource: observed.clone(), stream: name.clone(), event });
             }),
+            position,
             columns: ColumnCheck::new(&stream),
             inference: ColumnInference::new(&stream),
             known_columns: None,
@@ -186,6 +192,7 @@ impl<'a> Run<'a> {
         if let Some(newest) = self.newest_run {
             self.lease.lock().await.marks = newest.marks;
         }
+        self.position.restart();
         (self.base, self.began_at) = (StateVersion::NONE, StateVersion::NONE);
         (self.checkpoint, self.reconcile, self.stored, self.staged) = (None, None, None, None);
         if let Some(entry) = entry {
@@ -298,7 +305,9 @@ impl<'a> Run<'a> {
         }
         let (connector, monitor) = (self.connector, self.monitor.clone());
         let (resource, stream) = (self.resource.clone(), self.stream.name.clone());
+        let position = self.position.clone();
         let seen = |batch: &crate::Batch| {
+            position.batch();
             let (records, traffic) = (batch.offered(), monitor.traffic());
             connector.emit(Event::Read { resource: resource.clone(), stream: stream.clone(), records, traffic });
         };
@@ -410,10 +419,12 @@ impl<'a> Run<'a> {
         StateChange { key: self.key.clone(), base: self.base, at, state, run: Some(run) }
     }
 
-    /// Sets what the record says about its stream, and how long it can be believed. A commit that it belongs to is made at `at`.
+    /// Sets what the record says about its stream, how far it has come, and how long it can be believed. A commit that it belongs to is made at `at`.
     pub(super) fn set_facts(&self, run: &mut RunRecord, at: jiff::Timestamp) {
         run.marks = self.newest_run.unwrap_or_default().marks.after(run, at);
-        run.lease_until = (run.status == RunStatus::Running).then(|| self.connector.lease_until(at));
+        let is_running = run.status == RunStatus::Running;
+        run.lease_until = is_running.then(|| self.connector.lease_until(at));
+        run.progress = self.position.at(at).filter(|_| is_running);
     }
 
     /// The end of the run with this status, as far as its record has got.

@@ -210,6 +210,20 @@ pub struct RejectReason {
     pub count: u64,
 }
 
+/// How far a run has come, as one of its commits has recorded it. A commit is written anyway, so this costs nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RunProgress {
+    /// When the commit was made.
+    pub at: Timestamp,
+    /// The pages of the list that had been read.
+    pub read: u64,
+    /// The pages of the list; `None` if the source does not know their number, or was wrong about it.
+    pub of: Option<u64>,
+    /// Until when the source was waiting; `None` if it was not.
+    pub waiting_until: Option<Timestamp>,
+}
+
 /// The record of one run of one resource: a row of the run history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "stored::StoredRun")]
@@ -254,6 +268,8 @@ pub struct RunRecord {
     /// Until when a run that says [`Running`](RunStatus::Running) can be believed: each commit renews it. See
     /// [`status_at`](Self::status_at).
     pub lease_until: Option<Timestamp>,
+    /// How far it had come at its last commit, while it is running.
+    pub progress: Option<RunProgress>,
 }
 
 impl RunRecord {
@@ -279,6 +295,7 @@ impl RunRecord {
             error: None,
             marks: Marks::default(),
             lease_until: None,
+            progress: None,
         }
     }
 }

@@ -10,7 +10,8 @@ use serde_json::json;
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, EnableRequest, Health, IngestRequest};
 use snowfeed::{
-    ConfigStore, ErrorKind, Failing, Mode, Namespace, RunQuery, RunRecord, RunStatus, SettingsSchema, StateStore,
+    ConfigStore, ErrorKind, Failing, Mode, Namespace, RunQuery, RunRecord, RunStatus, SettingsSchema, SourceEvent,
+    StateStore,
 };
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -99,6 +100,28 @@ async fn the_record_of_a_commit_has_them_too() {
     assert_eq!(run.marks.failing.map(|failing| failing.tries), Some(1));
     assert!(run.lease_until.is_some_and(|until| until > clock.now()));
     assert_eq!(health(&connector).await, Health::Failing, "only a success ends it");
+}
+
+#[tokio::test]
+async fn the_record_of_a_commit_tells_how_far_the_run_has_come() {
+    let clock = Clock::new();
+    let source = Scripted::new(vec![
+        Step::Report(SourceEvent::Pages(50)),
+        Step::Batch(&["a"], 1),
+        Step::Report(SourceEvent::Waiting { reason: "limit".to_owned(), until: clock.now() + HOUR }),
+        Step::Hang,
+    ]);
+    let (connector, memory) = connector(&source, &clock);
+    let request = IngestRequest::new([resource("r")]);
+    let _ = tokio::time::timeout(Duration::from_millis(200), connector.ingest(request)).await;
+    let progress = newest(&memory).await.progress.unwrap();
+    assert_eq!((progress.at, progress.of), (clock.now(), Some(50)));
+    assert!((1..50).contains(&progress.read), "{progress:?}");
+
+    source.script("r", vec![Step::Batch(&["a"], 2)]);
+    clock.pass(HOUR);
+    ingest(&connector, Mode::Incremental).await;
+    assert_eq!(newest(&memory).await.progress, None, "it has ended");
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use futures::{StreamExt, stream};
 use snowfeed::backends::Memory;
 use snowfeed::engine::{Connector, IngestRequest};
 use snowfeed::prelude::*;
-use snowfeed::{RunQuery, RunRecord, StateKey, StoredRecord, VerifyRequest};
+use snowfeed::{RunQuery, RunRecord, SourceEvent, StateKey, StoredRecord, VerifyRequest};
 use tokio::sync::{Barrier, Notify};
 
 /// Where a read resumed, and how it read.
@@ -28,6 +28,8 @@ pub(crate) enum Step {
     Panic,
     /// Never returns.
     Hang,
+    /// Reports an event, then returns nothing.
+    Report(SourceEvent),
     /// Waits until as many streams have come so far.
     Meet(Arc<Barrier>),
     /// Waits until the test lets it continue, then returns nothing.
@@ -145,6 +147,10 @@ impl Reader for Scripted {
                         Step::Raw(batch) => Ok(batch),
                         Step::Fail(kind, message) => Err(Error::new(kind, message)),
                         Step::Panic => panic!("the scripted panic"),
+                        Step::Report(event) => {
+                            monitor.event(event);
+                            Ok(Batch::new())
+                        }
                         Step::Hang => std::future::pending().await,
                         Step::Meet(barrier) => {
                             barrier.wait().await;

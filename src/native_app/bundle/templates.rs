@@ -31,6 +31,7 @@ pub(super) const TEMPLATES: &[(&str, &str)] = templates![
     "page/forms.py",
     "page/grants.py",
     "page/layout.py",
+    "page/left_out.py",
     "page/navigation.py",
     "page/needs_you.py",
     "page/picker.py",

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::super::Failing;
-use super::{Counts, Marks, Mode, RejectReason, RunId, RunRecord, RunStatus, Timings};
+use super::{Counts, Marks, Mode, RejectReason, RunId, RunProgress, RunRecord, RunStatus, Timings};
 use crate::cost::Credits;
 use crate::{ErrorReport, Traffic};
 
@@ -50,6 +50,8 @@ pub(super) struct StoredRun {
     failing: Option<Option<Failing>>,
     #[serde(default)]
     lease_until: Option<Timestamp>,
+    #[serde(default)]
+    progress: Option<RunProgress>,
 }
 
 /// Reads a value that is there, if only as `null`.
@@ -83,6 +85,7 @@ impl From<StoredRun> for RunRecord {
             error,
             marks: Marks::default(),
             lease_until,
+            progress: run.progress,
         };
         run.marks = marks.unwrap_or_else(|| Marks::default().after(&run, run.started_at));
         run

@@ -146,6 +146,7 @@ pub(super) fn run_record(key: &StateKey, id: RunId, started: i64) -> RunRecord {
             failing: Some(Failing::new(at(started), 7)),
         },
         lease_until: Some(at(started + 2)),
+        progress: None,
     }
 }
 

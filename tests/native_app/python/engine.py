@@ -131,7 +131,7 @@ def fill(real, database, resource, count, stream="issues"):
     select = ", ".join(f't."RAW":{name}::{kind} AS {quoted(name.upper())}' for name, _, kind in COLUMNS)
     real.sql(f'CREATE OR REPLACE VIEW {view} AS SELECT {select}, t."DELETED_AT", t."RAW" FROM {raw} t').collect()
     table = qualified(database, "STATE", "SNOWFEED_TABLE")
-    columns = json.dumps([{"name": name, "path": name, "kind": kind} for name, kind, _ in COLUMNS])
+    columns = json.dumps([{"name": name, "path": name, "kind": kind.lower()} for name, kind, _ in COLUMNS])
     real.sql(f'DELETE FROM {table} WHERE "RESOURCE" = ? AND "STREAM" = ?', params=[resource, stream]).collect()
     real.sql(f"INSERT INTO {table} SELECT ?, ?, ?, ?, ''", params=[resource, stream, name, columns]).collect()
 
@@ -211,3 +211,10 @@ def enabled(real, database):
 def health_cases():
     """The cases of health, with the answers of the connector's program."""
     return json.loads(HEALTH_CASES.read_text())["resources"]
+
+
+def reject(real, database, resource, reason, raw, minutes=0, stream="issues"):
+    """Stores a record that was left out, as the engine does."""
+    table, at = qualified(database, "STATE", "REJECTED_RECORD"), f"DATEADD(MINUTE, -{minutes}, SYSDATE())"
+    text = f'INSERT INTO {table} ("RESOURCE", "STREAM", "REASON", "RAW", "HASH", "FIRST_SEEN", "LAST_SEEN", "RUN") SELECT ?, ?, ?, ?, ?, {at}, {at}, ?'
+    real.sql(text, params=[resource, stream, reason, raw, f"{hash(raw):x}", run_id()]).collect()

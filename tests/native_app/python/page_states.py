@@ -6,6 +6,7 @@ import functools
 import json
 import random
 import re
+import threading
 
 import conftest
 import engine
@@ -300,8 +301,8 @@ def ten(state):
     state.stored()
 
 
-STATES = {make.__name__: make for make in (fresh, half, last, never_run, running, healthy, late, failing, dead)}
-STATES |= {make.__name__: make for make in (paused, interrupted, gone, thousand, one, ten)}
+STATES = {one.__name__: one for one in (fresh, half, last, never_run, running, healthy, late, failing, dead)}
+STATES |= {one.__name__: one for one in (paused, interrupted, gone, thousand, one, ten)}
 
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?")
 
@@ -331,9 +332,18 @@ def age(app, hours):
                 app.rows(f'UPDATE {table} SET "DOCUMENT" = ?{parsed} WHERE "{key}" = ?', text, *([text] if parsed else []), row["KEY"])
 
 
+making = threading.Lock()
+
+
 @functools.cache
-def state(name):
-    """The account in this state, made when it is asked for."""
+def make(name):
+    """Makes an account in this state."""
     made = State(name)
     STATES[name](made)
     return made
+
+
+def state(name):
+    """The account in this state, made when it is first asked for: two tabs may ask at the same time."""
+    with making:
+        return make(name)

@@ -2,11 +2,11 @@
 
 import pytest
 from snowflake.snowpark import context
-from streamlit.testing.v1 import AppTest
 
 import engine
 import grants
 import paths
+from app_test import AppTest
 from consumer import Consumer
 
 APP = str(paths.APP / "page/app.py")

@@ -28,11 +28,12 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--force-prefers-reduced-motion",
 ]
 SCREENSHOTS = pathlib.Path(os.environ["SNOWFEED_SCREENSHOTS"])
 PATIENCE = 300_000
 
-# The newest Streamlit, and the oldest that Snowflake supports.
+# The newest and the oldest Streamlit that Snowflake runs.
 PYTHONS = {"newest": sys.executable, "oldest": os.environ.get("SNOWFEED_OLDEST_STREAMLIT")}
 
 pytestmark = pytest.mark.skipif(not os.path.exists(CHROMIUM), reason="there is no Chromium")
@@ -88,16 +89,54 @@ def wait_for(process, address):
 
 @pytest.fixture(scope="module")
 def browser():
-    """One browser for all tests."""
+    """Opens a tab of one browser, in a theme. The tabs of a theme share a cache, or each would load and compile Streamlit's scripts again."""
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        # Streamlit chooses a theme when a page is loaded, and keeps it for the next ones.
+        themes = {theme: chromium.new_context(color_scheme=theme) for theme in ("light", "dark")}
+
+        def tab(width, theme="light"):
+            made = themes[theme].new_page()
+            made.set_viewport_size({"width": width, "height": 1000})
+            return made
+
+        yield tab
 
 
 @pytest.fixture(scope="module")
-def newest():
-    """The address of one server of the newest Streamlit for all states."""
-    with served(PYTHONS["newest"]) as address:
+def servers():
+    """Starts a server of a version for all tests, and returns its address."""
+    with contextlib.ExitStack() as stack:
+        started = {}
+
+        def address(version):
+            if version not in started:
+                started[version] = stack.enter_context(served(PYTHONS[version]))
+            return started[version]
+
         yield address
+
+
+# Nothing runs, and no element is of the run before: what is pressed while elements are replaced is lost. New versions of Streamlit state
+# that they run at once; the widget and the mark of stale elements come later.
+SETTLED = """() => !document.querySelector("[data-test-script-state='running'], [data-test-script-state='rerunRequested'], \
+[data-testid='stStatusWidget'], [data-stale='true']")"""
+
+# Charts and tables, which are drawn after their elements are there, are drawn at their size.
+DRAWN = """async () => {
+    const frame = () => new Promise(then => setTimeout(then, 25));
+    const drawn = () => !document.querySelector("[data-testid='stSkeleton']")
+        && [...document.querySelectorAll("[data-testid='stDataFrame'], [data-testid='stVegaLiteChart'], [data-testid='stArrowVegaLiteChart']")]
+            .every(one => !one.checkVisibility() || [...one.querySelectorAll("canvas, svg")].some(inner => inner.clientWidth > 0));
+    const size = () => [...document.querySelectorAll("canvas, svg")].map(one => `${one.clientWidth}x${one.clientHeight}`).join();
+    let [before, same] = [null, 0];
+    for (let tries = 0; tries < 200 && same < 6; tries++) {
+        await frame();
+        const now = drawn() ? size() : null;
+        same = now !== null && now === before ? same + 1 : 0;
+        before = now;
+    }
+}"""
 
 
 class Page:
@@ -105,10 +144,8 @@ class Page:
 
     def __init__(self, page, folder, address, query):
         self.page, self.folder = page, SCREENSHOTS / folder
-        self.number = 0
         page.set_default_timeout(PATIENCE)
-        page.goto(f"{address}/?{query}")
-        page.wait_for_selector("h2, [data-testid='stException']")
+        page.goto(f"{address}/?{query}", wait_until="commit")
 
     def shot(self, name):
         """Saves a screenshot of the full page."""
@@ -119,18 +156,14 @@ class Page:
         height = self.page.evaluate(f"Math.max(...[...document.querySelectorAll(\"{selector}\")].map(one => one.scrollHeight))")
         size = self.page.viewport_size
         self.page.set_viewport_size({"width": size["width"], "height": min(int(height) + 10, 5000)})
-        # Charts and tables are drawn after the elements are there.
-        self.page.wait_for_timeout(500)
+        self.page.evaluate(DRAWN)
+        self.sound()
         self.page.screenshot(path=self.folder / f"{name}.png")
         self.page.set_viewport_size(size)
 
     def settled(self):
-        """Waits until the page has finished running: what is pressed while elements are replaced is lost."""
-        # New versions of Streamlit state this at once; the widget and the mark of stale elements come later.
-        running = "[data-test-script-state='running'], [data-test-script-state='rerunRequested']"
-        expect(self.page.locator(running)).to_have_count(0, timeout=PATIENCE)
-        expect(self.page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=PATIENCE)
-        expect(self.page.locator("[data-stale='true']")).to_have_count(0, timeout=PATIENCE)
+        """Waits until the page has finished running."""
+        self.page.wait_for_function(SETTLED)
         self.sound()
 
     def sound(self):
@@ -146,6 +179,11 @@ class Page:
         """The health in the title."""
         title = self.page.locator("h2").first.inner_text()
         return next((word for word in WORDS if title.lower().endswith(word)), title)
+
+    def is_dark(self):
+        """Whether the page is in the dark theme."""
+        colour = self.page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
+        return max(map(int, re.findall(r"\d+", colour)[:3])) < 128
 
     def open(self, view):
         """Opens a view."""
@@ -163,7 +201,7 @@ class Page:
 
     def says(self, text):
         """Waits for a visible text."""
-        expect(self.page.get_by_text(text, exact=False).filter(visible=True).first).to_be_visible(timeout=PATIENCE)
+        self.page.get_by_text(text, exact=False).filter(visible=True).first.wait_for()
         self.settled()
 
 
@@ -195,34 +233,37 @@ STATES = {
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_the_page_in_each_state(browser, newest, state):
+def test_the_page_in_each_state(browser, servers, state):
     health, text = STATES[state]
     name = re.sub(r"\W+", "-", state.replace("view=", "").replace("overview&", ""))
-    tab = browser.new_page(viewport={"width": 1440, "height": 1000})
+    newest, requests = servers("newest"), []
+    tabs = {(width, theme): browser(width, theme) for width, theme in ((1440, "light"), (900, "dark"))}
     try:
-        requests = []
-        tab.on("request", lambda request: requests.append(request.url))
-        shown = Page(tab, "states", newest, f"state={state}")
-        shown.says(text)
-        assert shown.badge() == health
-        for width, theme in ((1440, "light"), (900, "dark")):
-            tab.set_viewport_size({"width": width, "height": 1000})
-            tab.emulate_media(color_scheme=theme)
+        # Both load at the same time.
+        pages = {}
+        for key, tab in tabs.items():
+            tab.on("request", lambda request: requests.append(request.url))
+            pages[key] = Page(tab, "states", newest, f"state={state}")
+        for (width, theme), shown in pages.items():
+            # A tab in the background loads, but has no animation frames, for which Playwright waits.
+            shown.page.bring_to_front()
+            shown.says(text)
+            assert shown.badge() == health
+            assert shown.is_dark() == (theme == "dark")
             shown.shot(f"{name}-{width}-{theme}")
-            shown.sound()
         outside = [url for url in requests if not url.startswith((newest, "data:", "blob:", newest.replace("http", "ws")))]
         assert not outside, outside
     finally:
-        tab.close()
+        for tab in tabs.values():
+            tab.close()
 
 
 @pytest.mark.parametrize("version", PYTHONS)
-def test_a_consumer_sets_up_the_app_and_sees_rows(browser, version):
+def test_a_consumer_sets_up_the_app_and_sees_rows(browser, servers, version):
     if PYTHONS[version] is None:
         pytest.skip("SNOWFEED_OLDEST_STREAMLIT names no Python")
-    tab = browser.new_page(viewport={"width": 1280, "height": 1000})
-    with served(PYTHONS[version]) as address:
-        walk(Page(tab, version, address, "state=walk"))
+    tab = browser(1280)
+    walk(Page(tab, version, servers(version), "state=walk"))
     tab.close()
 
 

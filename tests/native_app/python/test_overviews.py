@@ -1,6 +1,7 @@
 """The views of health: their columns are those of the documentation, before and after the first configuration; and what else the page
 reads: the steps of the set-up, logs, and the list of the source's resources."""
 
+import datetime
 import json
 import re
 
@@ -74,12 +75,48 @@ def test_the_setup_is_complete_after_a_test_and_a_resource_and_a_change_opens_it
     assert (test["state"], test["problem"]) == ("now", "Changed since the last test.")
 
 
-def test_viewers_may_read_the_views_without_messages(configured):
+def test_rejected_records_are_shown_with_the_key_that_the_reason_names(configured, real):
+    names = [("the document of the key \"a \"b\" 7\" is not JSON: expected value at line 1", 'a "b" 7'), ("no id", None), ("the key is empty", None)]
+    for minutes, (reason, _) in enumerate(names):
+        engine.reject(real, configured.data, "a/b", reason, '{"x": 1}', minutes)
+    view = f'"{configured.name}"."VIEWS"."REJECTED_RECORDS"'
+    found = configured.rows(f'SELECT "KEY", "REASON", "RECORD" FROM {view} ORDER BY "LAST_AT" DESC')
+    assert [(row["REASON"], row["KEY"]) for row in found] == names and found[0]["RECORD"] == '{"x": 1}'
+    configured.ok("enable_resource", "a/b")
+    overview = f'SELECT "REJECTED", "DELETIONS_TO_CONFIRM" FROM "{configured.name}"."VIEWS"."RESOURCE_OVERVIEW"'
+    assert configured.rows(overview) == [{"REJECTED": 3, "DELETIONS_TO_CONFIRM": None}]
+
+
+def test_the_progress_of_a_run_is_that_of_its_last_commit(configured, real):
+    configured.ok("enable_resource", "a/b")
+    now = datetime.datetime.now(datetime.UTC)
+    run = engine.record("a/b", "running", inserted=25, started=now - datetime.timedelta(minutes=20))
+
+    def of(minutes):
+        return (now + datetime.timedelta(minutes=minutes)).isoformat()
+
+    run |= {"lease_until": of(60), "progress": {"at": of(-10), "read": 25, "of": 100, "waiting_until": None}}
+    engine.write(real, configured.data, run)
+    columns = '"HEALTH", "PROGRESS_PERCENT", "SECONDS_LEFT", "WAITING_UNTIL"'
+    for view in ("STREAM_OVERVIEW", "RESOURCE_OVERVIEW"):
+        (found,) = configured.rows(f'SELECT {columns} FROM "{configured.name}"."VIEWS"."{view}"')
+        assert (found["HEALTH"], found["PROGRESS_PERCENT"], found["WAITING_UNTIL"]) == ("running", 25, None)
+        # Ten minutes for a quarter, of which the next one has begun ten minutes ago.
+        assert 1100 < found["SECONDS_LEFT"] <= 1200, found
+    run["progress"] |= {"of": None, "waiting_until": of(30)}
+    again = engine.record("a/b", "running", inserted=25, started=now - datetime.timedelta(minutes=9))
+    engine.write(real, configured.data, {**again, "lease_until": of(60), "progress": run["progress"]})
+    (found,) = configured.rows(f'SELECT {columns} FROM "{configured.name}"."VIEWS"."RESOURCE_OVERVIEW"')
+    assert (found["PROGRESS_PERCENT"], found["SECONDS_LEFT"]) == (None, None)
+    assert abs(found["WAITING_UNTIL"] - (now + datetime.timedelta(minutes=30)).replace(tzinfo=None)).total_seconds() < 1
+
+
+def test_viewers_may_read_the_views_without_messages_and_records(configured):
     for name in overviews.COLUMNS:
         own = f'"{configured.name}"."VIEWS"."{name}"'
         granted = f"SELECT ON VIEW {own} TO APPLICATION ROLE APP_VIEWER" in configured.account.grants
-        assert granted == (name != "CONNECTOR_ERRORS"), name
-        assert "MESSAGE" not in overviews.COLUMNS[name] or not granted
+        assert granted == (name not in ("CONNECTOR_ERRORS", "REJECTED_RECORDS")), name
+        assert not granted or not {"MESSAGE", "RECORD", "REASON"} & set(overviews.COLUMNS[name])
     assert not any(overviews.FACTS in grant for grant in configured.account.grants)
 
 

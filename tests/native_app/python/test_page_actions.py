@@ -21,10 +21,13 @@ def test_a_resource_is_run_paused_reset_and_deleted(loaded, app):
     shown.press("open_reconcile").says("Reads everything once: about").press("start_reconcile").says("Started in a container")
     assert "--reconcile" in app.account.jobs[-1] and "--allow-deletions" not in app.account.jobs[-1]
     shown.ended().press("open_reset").says("The rows stay.")
-    assert shown.disabled("reset")
+    before = len(app.account.jobs)
+    shown.press("reset").says("Type a/b to confirm.").fill("typed_reset", "a/c").press("reset").says("Type a/b to confirm.")
+    assert len(app.account.jobs) == before
     shown.fill("typed_reset", "a/b").press("reset").says("Reset; the next run")
     shown.press("open_delete").says("It is no longer read.").fill("with_data", True).says("Deletes 12 rows in 1 table")
-    assert shown.disabled("delete")
+    shown.press("delete").says("Type a/b to confirm.")
+    assert app.resources()
     shown.fill("typed_delete", "a/b").press("delete").says("Deleted, with its data")
     assert app.resources() == {} and app.rows(f'SELECT * FROM "{app.data}"."STATE"."INGESTION_RUN"') == []
 

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
+import streamlit
 
 import blocked
 import charts
@@ -14,6 +15,7 @@ import responses
 import schedule_choice
 import texts
 import words
+from app_test import AppTest
 from data import Status
 
 NOW = datetime(2026, 11, 28, 1, 39)
@@ -136,3 +138,23 @@ def test_new_features_are_used_in_one_module_only():
 
 def test_plain_text_has_no_control_characters():
     assert texts.plain("a\x1b[31m\u202eb\n") == "a [31m b "
+
+
+def test_the_tests_run_the_streamlit_that_the_page_asks_for():
+    assert f"streamlit={streamlit.__version__}" in (paths.APP / "page/environment.yml").read_text()
+
+
+def test_a_choice_stays_when_its_options_change():
+    def script():
+        import compat
+        import streamlit as st
+
+        options = ["b", "a", "c"] if st.checkbox("turn", key="turn") else ["a", "b", "c"]
+        st.markdown(compat.choice("Letter", options, "letter"))
+
+    shown = AppTest.from_function(script, default_timeout=60).run()
+    assert shown.markdown[0].value == "a"
+    shown.button_group[0].set_value("c").run()
+    assert shown.markdown[0].value == "c"
+    assert shown.checkbox[0].check().run().markdown[0].value == "c", "in another order"
+    assert shown.button_group[0].set_value(None).run().markdown[0].value == "c", "it cannot be emptied"

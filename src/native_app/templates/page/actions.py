@@ -82,7 +82,7 @@ def follow(status, found):
         if row is None:
             return
         word = words.health(row["HEALTH"])
-        st.markdown(f"{word.as_badge()} {progress(status, row)}")
+        st.markdown(f"{word.as_badge()} {texts.escaped(progress(status, row))}")
         if word.name not in ("running", "never run") and began > 2 * EVERY:
             found["follows"] = None
 
@@ -92,7 +92,7 @@ def follow(status, found):
 def progress(status, row):
     """How far a run is: `61 %, about 4 min left`."""
     if row.get("WAITING_UNTIL") is not None:
-        return f"waiting until {status.clock.at(row['WAITING_UNTIL'])}"
+        return f"Waiting for {status.source}'s limit until {status.clock.at(row['WAITING_UNTIL'])}"
     if row.get("PROGRESS_PERCENT") is None:
         return ""
     left = row.get("SECONDS_LEFT")

@@ -110,21 +110,20 @@ def kept(key, options, default):
 def choice(label, options, key, default=None, labels=None, hidden=False, **callback):
     """One of a few options, all visible. It cannot be emptied."""
     options, shown = list(options), (labels or {}).get
-    last = kept(key, options, default)
+    last, remembered = kept(key, options, default), f"{key}_last"
+    chosen = st.session_state.get(key, last)
+    if chosen is None:
+        # A second press on the chosen option would leave none.
+        known = st.session_state.get(remembered)
+        chosen = known if known in options else last
+    # Also what is there already: where other options make another widget, it would begin empty.
+    st.session_state[key] = st.session_state[remembered] = chosen
     visibility = "collapsed" if hidden else "visible"
     common = {"format_func": lambda one: shown(one, one), "key": key, "label_visibility": visibility, **callback}
     if "segmented_control" not in dir(st):
-        start = {} if key in st.session_state else {"index": options.index(last)}
-        return st.radio(label, options, horizontal=True, **start, **common)
-    remembered = f"{key}_last"
-    if st.session_state.get(key, last) is None:
-        # A second press on the chosen option would leave none.
-        last = st.session_state.get(remembered, last)
-        st.session_state[key] = last if last in options else options[0]
-    start = {} if key in st.session_state else {"default": last}
-    found = st.segmented_control(label, options, **start, **common)
-    st.session_state[remembered] = found if found in options else last
-    return st.session_state[remembered]
+        return st.radio(label, options, horizontal=True, **common)
+    found = st.segmented_control(label, options, **common)
+    return found if found in options else chosen
 
 
 def several(label, options, key, default=(), labels=None, hidden=False):

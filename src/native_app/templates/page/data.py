@@ -111,10 +111,8 @@ class Status:
 
     @property
     def source(self):
-        """The source's name in texts: `GitHub`."""
-        name, title = self.name or "", self.title or ""
-        spelt = [word for word in title.split() if word.casefold() == name.casefold()]
-        return spelt[0] if spelt else name[:1].upper() + name[1:]
+        """The source's name in texts: `GitHub`. A status that cannot be read does not tell it."""
+        return self.members.get("source") or "the source"
 
     @property
     def settings(self):

@@ -53,18 +53,18 @@ def button(status, action, label, icon, slot=None, **options):
     """The button of an action that opens a dialog; where none can be opened, the statement to run."""
     slot = slot or f"grant_{action}"
     if action == "privileges":
-        ask_for_privileges(slot, label, icon, **options)
+        ask_for_privileges(status, slot, label, icon, **options)
         return
     name = reference_of(status, action)
     if name is not None:
         bind(status, name, slot, label, icon, **options)
 
 
-def ask_for_privileges(slot, label, icon="shield", **options):
+def ask_for_privileges(status, slot, label, icon="shield", **options):
     """A button that opens the dialog for the missing privileges, or the statements that grant them."""
     missing = missing_privileges()
     if missing and not has_dialogs():
-        statements([f"GRANT {privilege} ON ACCOUNT TO APPLICATION {application()};" for privilege in missing])
+        statements([f"GRANT {privilege} ON ACCOUNT TO APPLICATION {application(status)};" for privilege in missing])
         return
     if compat.button(label, slot, icon=icon, **options):
         opened(slot, lambda: permissions.request_account_privileges(missing or PRIVILEGES))
@@ -73,7 +73,7 @@ def ask_for_privileges(slot, label, icon="shield", **options):
 def bind(status, name, slot, label, icon, **options):
     """A button that opens the dialog of a reference, or the statement that binds it."""
     if not has_dialogs():
-        statements([binding_statement(name)])
+        statements([binding_statement(status, name)])
         return
     waits = bool(status.references[name].get("missing_settings"))
     if compat.button(label, slot, icon=icon, disabled=options.pop("disabled", False) or waits, **options):
@@ -117,18 +117,18 @@ def statements(lines):
     st.code("\n".join(lines), language="sql")
 
 
-def binding_statement(name):
+def binding_statement(status, name):
     """The statement that binds an object to a reference."""
     kind, privilege = next((of for ending, of in REFERENCE_KINDS.items() if name.endswith(ending)), ("SECRET", "READ"))
     return (
-        f"CALL {application()}.PUBLIC.REGISTER_REFERENCE('{name}', 'ADD', "
+        f"CALL {application(status)}.PUBLIC.REGISTER_REFERENCE('{name}', 'ADD', "
         f"SYSTEM$REFERENCE('{kind}', '<name>', 'PERSISTENT', '{privilege}'));"
     )
 
 
-def application():
+def application(status):
     """The application's name, as SQL."""
-    found = data.select('SELECT CURRENT_DATABASE() AS "NAME"')[0]["NAME"]
+    found = status.application
     return found if found.replace("_", "").isalnum() and found == found.upper() else data.quoted(found)
 
 

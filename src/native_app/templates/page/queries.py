@@ -7,6 +7,7 @@ STREAMS = '"VIEWS"."STREAM_OVERVIEW"'
 ERRORS = '"VIEWS"."CONNECTOR_ERRORS"'
 RUNS = '"VIEWS"."RUN_HISTORY"'
 CHECKS = '"VIEWS"."CHECKS"'
+REJECTED = '"VIEWS"."REJECTED_RECORDS"'
 
 # How many resources are on a page of the table, how many have a lane of the timeline, and how many a choice lists.
 PAGE = 50
@@ -17,6 +18,10 @@ CHOICES = 1000
 OF_ONE_CAUSE = 20
 RUNS_SHOWN = 50
 RUNS_OF_RESOURCE = 1000
+
+# How many records that were left out a list has, and how much of each it shows.
+REJECTED_SHOWN = 50
+RECORD_SHOWN = 200
 
 # The hours of each window, and the minutes of a cell: 48, 84 and 90 cells.
 WINDOWS = {"24 hours": (24, 30), "7 days": (168, 120), "30 days": (720, 480)}
@@ -120,9 +125,12 @@ COMMON = (
     "WAITING_UNTIL",
     "ROWS_TOTAL",
     "ROWS_CHANGED_24H",
+    "REJECTED",
+    "DELETIONS_TO_CONFIRM",
+    "PAUSED_BY",
+    "PAUSED_AT",
 )
 ONLY_RESOURCE = {"STREAMS": "NUMBER", "STREAMS_HEALTHY": "NUMBER", "SCHEDULE": "VARCHAR", "SCHEDULE_IS_OWN": "BOOLEAN"}
-ONLY_RESOURCE |= {"PAUSED_BY": "VARCHAR", "PAUSED_AT": "TIMESTAMP_NTZ"}
 ONLY_STREAM = {"KIND": "VARCHAR", "PARENT": "VARCHAR", "VIEW_NAME": "VARCHAR", "RAW_NAME": "VARCHAR", "ROWS_DELETED": "NUMBER"}
 ONLY_STREAM |= {"LAST_RECONCILED_AT": "TIMESTAMP_NTZ"}
 
@@ -137,14 +145,14 @@ def without(columns):
     return ", ".join(f"CAST(NULL AS {kind}) AS {data.quoted(name)}" for name, kind in columns.items())
 
 
-def resource(name):
-    """A resource, and its streams in one statement; None if there is no such resource."""
+def resource(name=None):
+    """A resource, by default the only one, and its streams in one statement; None if there is no such resource."""
+    of = '"RESOURCE" = ?' if name is not None else "TRUE"
     rows = data.select(
         f'SELECT "RESOURCE", CAST(NULL AS VARCHAR) AS "STREAM", {listed(COMMON)}, {listed(ONLY_RESOURCE)}, {without(ONLY_STREAM)} '
-        f'FROM {RESOURCES} WHERE "RESOURCE" = ? UNION ALL SELECT "RESOURCE", "STREAM", {listed(COMMON)}, {without(ONLY_RESOURCE)}, '
-        f'{listed(ONLY_STREAM)} FROM {STREAMS} WHERE "RESOURCE" = ?',
-        name,
-        name,
+        f'FROM {RESOURCES} WHERE {of} UNION ALL SELECT "RESOURCE", "STREAM", {listed(COMMON)}, {without(ONLY_RESOURCE)}, '
+        f'{listed(ONLY_STREAM)} FROM {STREAMS} WHERE {of}',
+        *([name, name] if name is not None else []),
     )
     own = [row for row in rows if row["STREAM"] is None]
     return (own[0], [row for row in rows if row["STREAM"] is not None]) if own else None
@@ -176,6 +184,19 @@ def history(name, since, shares):
         since,
         name,
         since,
+    )
+
+
+def rejected(name, shares=False):
+    """The newest records of a resource that were left out, each with the number of all, and with the most frequent reason. A resource
+    that `shares` streams with others has their records, too."""
+    mine = f"IN (?, '{SHARED}')" if shares else "= ?"
+    return data.select(
+        f'SELECT t.*, FIRST_VALUE("REASON") OVER (ORDER BY "OF_REASON" DESC, "REASON") AS "MAIN_REASON", MAX("OF_REASON") OVER () AS '
+        f'"OF_MAIN" FROM (SELECT "STREAM", "KEY", "REASON", LEFT("RECORD", {RECORD_SHOWN}) AS "RECORD", "FIRST_AT", "LAST_AT", COUNT(*) '
+        f'OVER () AS "FOUND", COUNT(*) OVER (PARTITION BY "REASON") AS "OF_REASON" FROM {REJECTED} WHERE "RESOURCE" {mine}) t ORDER BY '
+        f'"LAST_AT" DESC, "STREAM", "REASON", "RECORD" LIMIT {REJECTED_SHOWN}',
+        name,
     )
 
 
@@ -213,13 +234,13 @@ def runs(since, outcomes=(), search=""):
 
 def tables(chosen, search=""):
     """The names of resources, and the streams of the chosen one or of the first, in one statement."""
-    columns = ("HEALTH", "LAST_CHECKED_AT", "LAST_CHANGE_AT", "NEXT_DUE_AT", "ROWS_TOTAL")
+    columns = ("HEALTH", "LAST_CHECKED_AT", "LAST_CHANGE_AT", "NEXT_DUE_AT", "ROWS_TOTAL", "REJECTED")
     names = f'SELECT "RESOURCE" FROM {RESOURCES} {"WHERE " + MATCHES if search else ""} ORDER BY "RESOURCE" LIMIT {CHOICES}'
     found = [search.lower()] if search else []
     return data.select(
         f'SELECT "RESOURCE", CAST(NULL AS VARCHAR) AS "STREAM", NULL AS "HEALTH", NULL AS "LAST_CHECKED_AT", NULL AS "LAST_CHANGE_AT", NULL '
-        f'AS "NEXT_DUE_AT", NULL AS "ROWS_TOTAL", NULL AS "ROWS_DELETED", NULL AS "VIEW_NAME", NULL AS "RAW_NAME" FROM ({names}) n '
-        f'UNION ALL SELECT "RESOURCE", "STREAM", {listed(columns)}, "ROWS_DELETED", "VIEW_NAME", "RAW_NAME" FROM {STREAMS} WHERE "RESOURCE" '
+        f'AS "NEXT_DUE_AT", NULL AS "ROWS_TOTAL", NULL AS "REJECTED", NULL AS "ROWS_DELETED", NULL AS "VIEW_NAME", NULL AS "RAW_NAME", NULL AS "PARENT", NULL AS "COLUMNS" FROM ({names}) n '
+        f'UNION ALL SELECT "RESOURCE", "STREAM", {listed(columns)}, "ROWS_DELETED", "VIEW_NAME", "RAW_NAME", "PARENT", "COLUMNS" FROM {STREAMS} WHERE "RESOURCE" '
         f'= COALESCE(?, (SELECT MIN("RESOURCE") FROM ({names}) m))',
         *found,
         chosen,

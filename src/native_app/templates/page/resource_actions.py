@@ -121,7 +121,9 @@ def reset(status, row, streams):
         f"{texts.escaped(formats.count(tables or 1, 'table'))}. The rows stay."
     )
     only = choose_some(status, "only_reset")
-    if compat.button("Reset", "reset", icon="restart_alt", type="primary", disabled=not is_typed(name, "reset")):
+    confirmed = is_typed(name, "reset")
+    if compat.button("Reset", "reset", icon="restart_alt", type="primary"):
+        require(confirmed, name, "resource")
         actions.run("resource", "RESET_RESOURCE", name, *only, doing="Resetting in a container…")
     actions.answer(status, "resource")
 
@@ -136,7 +138,9 @@ def delete(status, row, streams):
         st.markdown(f"Deletes {texts.escaped(amount)}, and the history of its runs. This cannot be undone.")
     else:
         st.markdown(f"It is no longer read. {texts.escaped(amount)} stay.")
-    if compat.button("Delete", "delete", icon="delete", type="primary", disabled=not is_typed(name, "delete")):
+    confirmed = is_typed(name, "delete")
+    if compat.button("Delete", "delete", icon="delete", type="primary"):
+        require(confirmed, name, "deleted")
         actions.run("deleted", "DELETE_RESOURCE", name, with_data, then=leave)
     actions.answer(status, "deleted")
 
@@ -144,6 +148,13 @@ def delete(status, row, streams):
 def is_typed(name, what):
     """Whether the user has typed the resource's name."""
     return st.text_input(f"Type {texts.escaped(name)} to confirm", key=f"typed_{what}").strip() == name
+
+
+def require(confirmed, name, slot):
+    """Asks for the name if the user has not typed it. A button that is disabled until then would lose the click that ends the typing."""
+    if not confirmed:
+        actions.problem(slot, f"Type {texts.escaped(name)} to confirm.")
+        compat.rerun()
 
 
 def leave():

@@ -121,13 +121,15 @@ def what_to_do(status, row):
         return f"Paused{by}{since}"
     if word == "interrupted":
         return "Nothing: the next run goes on where it stopped"
-    if word == "late" and row["WAITING_UNTIL"] is not None:
-        return f"Waiting for {status.source}'s limit until {status.clock.at(row['WAITING_UNTIL'])}"
     if word == "late":
         return f"Nothing: due {status.clock.age(row['NEXT_DUE_AT'])} ago, it is read with the next run"
     if word == "never run":
         return "First run at the next due time"
-    return row["HELP"] or "" if word != "healthy" else ""
+    if word != "healthy":
+        return row["HELP"] or ""
+    if row["DELETIONS_TO_CONFIRM"]:
+        return f"Confirm {formats.count(row['DELETIONS_TO_CONFIRM'], 'deletion')}"
+    return f"{formats.count(row['REJECTED'], 'record was', 'records were')} left out: open it" if row["REJECTED"] else ""
 
 
 def styled(status, made):

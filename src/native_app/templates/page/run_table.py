@@ -7,6 +7,7 @@ import compat
 import data
 import errors
 import formats
+import left_out
 import navigation
 import resource_table
 import texts
@@ -177,7 +178,6 @@ def details(status, run):
         )
         compat.table(streams, key="streams_of_run", height=resource_table.height(len(streams)))
         if run["REJECTED"]:
-            text = f"{formats.count(run['REJECTED'], 'record was', 'records were')} left out. All others are loaded."
-            st.markdown(texts.escaped(text))
+            left_out.records(status, run["RESOURCE"], run["REJECTED"])
     if status.controls:
         log(run, "Log of this run", "run")

@@ -44,7 +44,7 @@ def show(status):
     if stream is None or not stream["VIEW_NAME"]:
         not_yet(status, name, stream)
         return
-    columns = columns_of(stream["VIEW_NAME"])
+    columns = columns_of(stream) or columns_in_catalog(stream["VIEW_NAME"])
     as_documents = head(status, stream, columns)
     if status.controls:
         if not stream["ROWS_TOTAL"]:
@@ -55,7 +55,7 @@ def show(status):
             documents(status, stream)
         else:
             rows(status, stream, columns)
-        readers()
+        readers(status)
 
 
 def choose_resource(status):
@@ -113,8 +113,23 @@ def not_yet(status, name, stream):
         actions.answer(status, "data")
 
 
-def columns_of(view):
-    """The names and types of a view's columns, without that of the raw document."""
+# What the page calls the types of columns, by those that the engine records.
+KINDS = {"integer": "WHOLE", "decimal": "NUMBER", "float": "FLOAT", "boolean": "BOOLEAN", "timestamp": "TIMESTAMP", "date": "DATE"}
+KINDS |= {"text": "TEXT", "any": "TEXT", "json": "VARIANT"}
+
+
+def columns_of(stream):
+    """The names and types of the columns of a stream's view, as the engine has recorded them, without that of the raw document; empty
+    if they cannot be read."""
+    found = data.parsed(stream["COLUMNS"])
+    if not isinstance(found, list) or not all(isinstance(one, dict) and one.get("kind") in KINDS and one.get("name") for one in found):
+        return {}
+    kinds = {one["name"].upper(): "ARRAY" if "[]" in str(one.get("path")) else KINDS[one["kind"]] for one in found}
+    return {**({"PARENT_KEY": "TEXT"} if stream["PARENT"] else {}), **kinds, "DELETED_AT": "TIMESTAMP"}
+
+
+def columns_in_catalog(view):
+    """The same as the catalog has them. A view to which a policy is attached keeps its columns until the policy is detached."""
     database, schema, name = (part.replace('""', '"') for part in re.findall(r'"((?:[^"]|"")+)"', view))
     rows = data.select(
         f'SELECT "COLUMN_NAME", "DATA_TYPE", "NUMERIC_SCALE" FROM {data.quoted(database)}."INFORMATION_SCHEMA"."COLUMNS" '
@@ -154,6 +169,8 @@ def head(status, stream, columns):
                 parts.append(f"newest change {texts.escaped(clock.ago(stream['LAST_CHANGE_AT']))}")
             if deleted:
                 parts.append(f"{deleted:,} marked deleted")
+            if stream["REJECTED"]:
+                parts.append(f"{int(stream['REJECTED']):,} left out")
             st.markdown(f"{words.health(stream['HEALTH']).as_badge()} {' · '.join(parts)}")
         if status.controls:
             with right:
@@ -200,11 +217,11 @@ def rows(status, stream, columns):
     left, right = compat.split([5, 2])
     with right:
         limit = how_many("data_rows")
-    order = f"ORDER BY {data.quoted(newest_by(columns))} DESC NULLS LAST " if newest_by(columns) else ""
-    where = 'WHERE "DELETED_AT" IS NULL ' if "DELETED_AT" in columns else ""
-    shown = {name: kind for name, kind in columns.items() if name != "DELETED_AT"}
-    listed = ", ".join(cut(name, kind) for name, kind in shown.items())
-    found = data.select(f"SELECT {listed} FROM {stream['VIEW_NAME']} {where}{order}LIMIT {int(limit)}")
+    try:
+        shown, found = newest_rows(stream["VIEW_NAME"], columns, limit)
+    except data.Unreadable:
+        columns = columns_in_catalog(stream["VIEW_NAME"])
+        shown, found = newest_rows(stream["VIEW_NAME"], columns, limit)
     sizes = [len(json.dumps(list(row.values()), default=str)) for row in found]
     fits = rows_that_fit(sizes)
     with left:
@@ -224,6 +241,15 @@ def rows(status, stream, columns):
     configured = {name: column(name, kind) for name, kind in shown.items()}
     made = frame if "placeholder" in compat.parameters("dataframe") else compat.written(frame, {})
     compat.table(made, configured, key="data_table", height=resource_table.height(min(len(frame), run_table.VISIBLE)))
+
+
+def newest_rows(view, columns, limit):
+    """The columns that are shown, with their types, and the newest rows."""
+    order = f"ORDER BY {data.quoted(newest_by(columns))} DESC NULLS LAST " if newest_by(columns) else ""
+    where = 'WHERE "DELETED_AT" IS NULL ' if "DELETED_AT" in columns else ""
+    shown = {name: kind for name, kind in columns.items() if name != "DELETED_AT"}
+    listed = ", ".join(cut(name, kind) for name, kind in shown.items())
+    return shown, data.select(f"SELECT {listed} FROM {view} {where}{order}LIMIT {int(limit)}")
 
 
 def column(name, kind):
@@ -283,10 +309,10 @@ def documents(status, stream):
                 st.json(row["DOCUMENT"])
 
 
-def readers():
+def readers(status):
     """How to let a colleague read the data."""
     with compat.fold("Grant a colleague the right to read", icon="group_add"):
-        application = grants.application()
+        application = grants.application(status)
         st.code(f"GRANT APPLICATION ROLE {application}.APP_DATA_READER TO ROLE ANALYST;", language="sql")
         st.caption(
             "It reads every view and every raw table of the destination, also those of later runs. APP_VIEWER sees this page without data."

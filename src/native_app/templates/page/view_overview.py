@@ -42,6 +42,9 @@ def show(status):
         return
     figures(status)
     needs_you.show(status, causes, has_primary=not is_blocked)
+    if status.resources_count == 1 and len(status.streams or []) > 1:
+        view_resource.only(status)
+        return
     rows = resource_table.show(status)
     timeline(status, [row["RESOURCE"] for row in rows[: queries.LANES]])
 

@@ -9,8 +9,10 @@ import compat
 import errors
 import formats
 import grants
+import left_out
 import navigation
 import needs_you
+import picker
 import queries
 import resource_actions
 import resource_table
@@ -34,13 +36,38 @@ def show(status, name):
         queries.causes(status.controls, name) if words.health(row["HEALTH"]).name in ("failing", "late", "interrupted") else []
     )
     head(status, row, streams)
-    problem(status, row, streams, problems)
+    # What has to be confirmed has a card of its own.
+    others = [one for one in problems if one["CODE"] != left_out.UNCONFIRMED]
+    if others or not problems:
+        problem(status, row, streams, others)
+    left_out.deletions(status, row, streams)
     figures(status, row, streams)
     if len(status.streams or []) > 1:
         table_of_streams(status, streams)
+    left_out.of_resource(status, row, streams)
     window = history(status, row, streams)
     if window is not None:
         run_table.of_resource(status, window)
+
+
+def only(status):
+    """The streams of the only resource, in place of a table of resources, and its timeline."""
+    found = queries.resource()
+    if found is None:
+        return
+    row, streams = found
+    left, right = compat.split([4, 3])
+    with left:
+        compat.heading(texts.escaped(row["RESOURCE"]), 3)
+    with right:
+        navigation.button("Open", "open_only", navigation.OVERVIEW, row["RESOURCE"], icon="chevron_right")
+        if status.controls:
+            picker.dialog(status)
+    actions.answer(status, "add")
+    actions.answer(status, "deleted")
+    left_out.deletions(status, row, streams)
+    streams_as_table(status, streams)
+    history(status, row, streams)
 
 
 def head(status, row, streams):
@@ -159,8 +186,13 @@ def how_read(status, stream):
 
 
 def table_of_streams(status, streams):
-    """The streams with their health and their tables."""
+    """The streams below a heading."""
     compat.heading("Streams", 3)
+    streams_as_table(status, streams)
+
+
+def streams_as_table(status, streams):
+    """The streams with their health and their tables."""
     clock = status.clock
     made = pandas.DataFrame(
         [
@@ -172,6 +204,7 @@ def table_of_streams(status, streams):
                 "Last success": one["LAST_SUCCESS_AT"],
                 "Last change": one["LAST_CHANGE_AT"],
                 "Rows": int(one["ROWS_TOTAL"] or 0),
+                "What to do": texts.plain(resource_table.what_to_do(status, one)),
                 "Table": texts.plain(one["VIEW_NAME"] or formats.NOTHING),
             }
             for one in streams
@@ -188,6 +221,7 @@ def table_of_streams(status, streams):
     shown |= {
         "Health": health,
         "Rows": compat.column("NumberColumn", "Rows", width="small"),
+        "What to do": compat.column("TextColumn", "What to do", width="medium"),
         "Table": compat.column("TextColumn", "Table", width="large"),
     }
     compat.table(styled, shown, key="streams", height=resource_table.height(len(made)))

@@ -146,7 +146,10 @@ def destination(status):
     st.caption(f"To move, pause every {texts.escaped(status.kind)} first.")
     with compat.popover("Change"):
         wanted = st.text_input("Destination database", value=quoted_if_needed(name), key="destination_database").strip()
-        if compat.button("Save", "save_destination", icon="save", disabled=not wanted):
+        if compat.button("Save", "save_destination", icon="save"):
+            if not wanted:
+                actions.problem("destination", "Enter the name of a database.")
+                compat.rerun()
             actions.run("destination", "UPDATE_SETTINGS", {"destination_database": wanted}, doing="Creating the destination…")
     actions.answer(status, "destination")
 
@@ -205,7 +208,7 @@ def cost(status):
     used = formats.credits(status.credits_24h, bool(status.credits_are_estimated))
     st.markdown(f"**Cost**  \n{texts.escaped(used + ' in the last 24 h' if used else 'Not known yet')}")
     with compat.popover("By day, in SQL"):
-        application = grants.application()
+        application = grants.application(status)
         st.code(
             f"GRANT IMPORTED PRIVILEGES ON DATABASE SNOWFLAKE\n  TO APPLICATION {application};\n"
             f"CALL {application}.PUBLIC.CREATE_COST_VIEW();\nSELECT * FROM {application}.VIEWS.CONNECTOR_COST;",

@@ -232,7 +232,7 @@ def privileges(status, step):
     """The dialog for privileges."""
     places = compat.row(2)
     with places[0]:
-        grants.ask_for_privileges("grant_privileges", "Grant privileges", type="primary")
+        grants.ask_for_privileges(status, "grant_privileges", "Grant privileges", type="primary")
     with places[1]:
         if grants.has_dialogs():
             compat.element("caption", "Snowflake opens a dialog. Come back here when it is done.", width="content")
@@ -409,6 +409,6 @@ def beside(status):
         )
     with compat.card():
         st.markdown("**Prefer SQL?**")
-        application = grants.application()
+        application = grants.application(status)
         schedule = (status.settings.get("schedule") or status.default_schedule or "30m").replace("'", "")
         st.code(f"CALL {application}.PUBLIC\n  .PROVISION_CONNECTOR(\n    {{'schedule': '{schedule}'}}::VARIANT);", language="sql")

@@ -56,6 +56,11 @@ def health(name):
     return HEALTH.get(str(name or "").lower().replace("_", " "), UNKNOWN)
 
 
+def to_confirm():
+    """The badge of what a person has to confirm."""
+    return ":orange-badge[:material/rule: Confirm]" if compat.HAS_BADGES else "**! Confirm**"
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How an outcome of runs is drawn, as text and as a cell of the timeline."""

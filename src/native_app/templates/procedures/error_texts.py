@@ -41,6 +41,11 @@ TEXTS = {
         "Run it again. If it stays so, report the message.",
         True,
     ),
+    "deletions_unconfirmed": (
+        f"Many rows are gone at {SOURCE}.",
+        "Nothing was marked as deleted. Check the source, then confirm the deletions.",
+        True,
+    ),
     "checkpoint": (
         "This version cannot go on from the stored state.",
         f"Reset the {KIND}: the next run reads it from the start.",

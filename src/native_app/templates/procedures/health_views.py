@@ -62,6 +62,21 @@ def flag_of(value):
     return f"COALESCE(TRY_CAST({value}::VARCHAR AS BOOLEAN), FALSE)"
 
 
+# The code of an error of a reconcile run that has marked nothing deleted, because so much is gone that a person must confirm it.
+UNCONFIRMED = "deletions_unconfirmed"
+
+
+def deletions_of(run):
+    """The number of deletions that a run has left to confirm, in SQL; NULL if there are none."""
+    return number_of(f"{run}:error.unconfirmed_deletions")
+
+
+def code_of(run):
+    """The code of a run's error, in SQL: that of a procedure, or the kind of the program's error."""
+    return f"""COALESCE({run}:error.code::VARCHAR, CASE WHEN {deletions_of(run)} IS NOT NULL THEN '{UNCONFIRMED}' END,
+            {run}:error.kind::VARCHAR)"""
+
+
 def microseconds(time):
     """The microseconds since 1970 in SQL."""
     return f"DATEDIFF(MICROSECOND, {EPOCH}, {time})"
@@ -100,7 +115,7 @@ def configured(session, database):
     """The streams that each resource reads, and what the app knows about them."""
     own = app_object(session, "STATE", "APP_CONFIGURATION")
     resources = qualified(database, "STATE", "RESOURCE_CONFIGURATION")
-    tables = qualified(database, "STATE", "SNOWFEED_TABLE")
+    tables, rejects = (qualified(database, "STATE", name) for name in ("SNOWFEED_TABLE", "REJECTED_RECORD"))
     views, raws = (literal(qualified(database, schema) + ".") for schema in ("PUBLIC", "PUBLIC_RAW"))
     of = {"config": ("schedule", "scheduler"), "status": ("status", "by", "at")}
     columns = ", ".join(
@@ -157,9 +172,10 @@ def configured(session, database):
             CROSS JOIN "clock" c LEFT JOIN "problem" p ON p."RESOURCE" = s."RESOURCE" LEFT JOIN "paused" u ON u."RESOURCE" =
             s."RESOURCE\"""",
         "table": f"""SELECT "RESOURCE", "STREAM", {views} || '"' || REPLACE("NAME", '"', '""') || '"' AS "VIEW_NAME",
-            {raws} || '"' || REPLACE("NAME", '"', '""') || '"' AS "RAW_NAME" FROM {tables} WHERE "RESOURCE" <> ''""",
+            {raws} || '"' || REPLACE("NAME", '"', '""') || '"' AS "RAW_NAME", "COLUMNS" FROM {tables} WHERE "RESOURCE" <> ''""",
         "tables": 'SELECT DISTINCT "RESOURCE" FROM "table"',
         "rows": f'SELECT "RESOURCE", "STREAM", "ROWS" FROM {app_object(session, "STATE", "ROW_COUNT")}',
+        "rejected": f'SELECT "RESOURCE", "STREAM", COUNT(*) AS "REJECTED" FROM {rejects} GROUP BY "RESOURCE", "STREAM"',
     }
 
 
@@ -173,6 +189,8 @@ def recorded(database, has_streams):
     order = 'CASE WHEN "STREAM" = \'\' THEN -1 ELSE "VERSION" END' if has_streams else '"VERSION"'
     changed = '"INSERTED" + "UPDATED" + "DELETED"'
     at = 'COALESCE("ENDED_AT", "STARTED_AT")'
+    # Of the newest reconcile run. Its document is read only if there was an error.
+    left = f"""COALESCE(CASE WHEN "MODE" = 'reconcile' AND "ERROR" IS NOT NULL THEN {deletions_of('TRY_PARSE_JSON("DOCUMENT")')} END, 0)"""
     age = f'DATEDIFF(SECOND, {at}, c."NOW")'
     bars = ", ".join(
         f'SUM(CASE WHEN {age} >= {number * 43200 if number else -SKEW_SECONDS} AND {age} < {(number + 1) * 43200} THEN {changed} ELSE 0 END) AS "BAR{number}"'
@@ -201,9 +219,10 @@ def recorded(database, has_streams):
         "sum_of_all": f"""SELECT "RESOURCE", {stream} AS "STREAM", SUM("DELETED") AS "DELETED",
                 SUM(CASE WHEN {age} < 86400 THEN {changed} ELSE 0 END) AS "CHANGED_24H",
                 MAX(CASE WHEN "MODE" = 'reconcile' AND LOWER("STATUS") = 'complete' THEN "ENDED_AT" END) AS "RECONCILED_AT",
+                MAX_BY({left}, CASE WHEN "MODE" = 'reconcile' THEN "ID" END) AS "TO_CONFIRM",
                 {bars}
             FROM {run} CROSS JOIN "clock" c GROUP BY "RESOURCE", {stream}""",
-        "sums": f"""SELECT "RESOURCE", "STREAM", "DELETED", "CHANGED_24H", "RECONCILED_AT", PARSE_JSON('[' || {bar_list} ||
+        "sums": f"""SELECT "RESOURCE", "STREAM", "DELETED", "CHANGED_24H", "RECONCILED_AT", "TO_CONFIRM", PARSE_JSON('[' || {bar_list} ||
                 ']') AS "BARS"
             FROM "sum_of_all" WHERE "STREAM" IS NOT NULL""",
     }
@@ -253,8 +272,9 @@ def newest_run():
                 {time_of('r."RUN":last_success_at')} AS "MARKED_SUCCESS", {time_of('r."RUN":last_change_at')} AS
                 "MARKED_CHANGE",
                 {time_of('r."RUN":failing.since')} AS "MARKED_SINCE", {number_of('r."RUN":failing.tries')} AS "MARKED_TRIES",
-                r."RUN":error.kind::VARCHAR AS "ERROR_KIND", COALESCE(r."RUN":error.code::VARCHAR,
-                r."RUN":error.kind::VARCHAR) AS "ERROR_CODE",
+                r."RUN":error.kind::VARCHAR AS "ERROR_KIND", {code_of('r."RUN"')} AS "ERROR_CODE",
+                {time_of('r."RUN":progress.at')} AS "PROGRESS_AT", {number_of('r."RUN":progress.read')} AS "PAGES_READ",
+                {number_of('r."RUN":progress.of')} AS "PAGES", {time_of('r."RUN":progress.waiting_until')} AS "WAITS_UNTIL",
                 r."RUN":error.message::VARCHAR AS "ERROR_MESSAGE", r."RUN":error.help::VARCHAR AS "ERROR_HELP",
                 e."AT" AS "STATE_AT", e."STATUS" AS "STATE_STATUS", e."MESSAGE" AS "STATE_MESSAGE",
                 r."STARTED_AT" > DATEADD(SECOND, {SKEW_SECONDS}, s."NOW") AS "IS_FUTURE",
@@ -353,6 +373,10 @@ def verdict():
         {is_late})
         THEN 'running' WHEN d."STATUS" = 'interrupted' THEN 'interrupted' WHEN {is_late} THEN 'late'
         WHEN d."ID" IS NULL AND b."OK_AT" IS NULL THEN 'never_run' ELSE 'healthy' END"""
+    # As of the last commit of a run that goes on.
+    goes_on = f"""({health}) = 'running' AND d."STATUS" = 'running'"""
+    took = 'DATEDIFF(SECOND, d."STARTED_AT", d."PROGRESS_AT")'
+    left = f"""{took} * (d."PAGES" - d."PAGES_READ") / NULLIF(d."PAGES_READ", 0) - DATEDIFF(SECOND, d."PROGRESS_AT", d."NOW")"""
     newest = "CASE WHEN {0} IS NULL OR {1} > {0} THEN {1} ELSE {0} END"
     success = newest.format('LEAST(d."RUN_SUCCESS_AT", d."NOW")', 'b."OK_AT"')
     return f"""SELECT d.*, {health} AS "HEALTH", {newest.format('LEAST(d."RUN_AT", d."NOW")', 'b."OK_AT"')} AS "CHECKED_AT",
@@ -362,14 +386,19 @@ def verdict():
             {is_late} THEN d."DUE_AT"
             WHEN d."DUE_AT" < d."NOW" THEN d."COMING_AT" ELSE d."DUE_AT" END AS "NEXT_DUE_AT",
             CASE WHEN {is_late} AND d."PROBLEM" IS NULL AND ({health}) <> 'running' THEN d."DUE_AT" END AS "LATE_SINCE",
-            t."VIEW_NAME", t."RAW_NAME", n."ROWS" AS "ROWS_TOTAL", COALESCE(q."CHANGED_24H", 0) AS "ROWS_CHANGED_24H",
+            CASE WHEN {goes_on} THEN FLOOR(d."PAGES_READ" * 100 / NULLIF(d."PAGES", 0)) END AS "PROGRESS_PERCENT",
+            CASE WHEN {goes_on} AND {left} > 0 THEN CEIL({left}) END AS "SECONDS_LEFT",
+            CASE WHEN {goes_on} AND d."WAITS_UNTIL" > d."NOW" THEN d."WAITS_UNTIL" END AS "WAITING_UNTIL",
+            t."VIEW_NAME", t."RAW_NAME", TRY_PARSE_JSON(t."COLUMNS") AS "COLUMNS", n."ROWS" AS "ROWS_TOTAL", COALESCE(q."CHANGED_24H", 0) AS "ROWS_CHANGED_24H",
             COALESCE(q."BARS", PARSE_JSON('[0,0,0,0,0,0,0,0,0,0,0,0,0,0]')) AS "ROWS_BY_12H", COALESCE(q."DELETED", 0) AS
             "ROWS_DELETED",
-            q."RECONCILED_AT" AS "LAST_RECONCILED_AT"
+            q."RECONCILED_AT" AS "LAST_RECONCILED_AT", COALESCE(v."REJECTED", 0) AS "REJECTED",
+            NULLIF(q."TO_CONFIRM", 0) AS "DELETIONS_TO_CONFIRM"
         FROM "due" d LEFT JOIN "containers" b ON b."RESOURCE" = d."RESOURCE" AND b."STREAM" = d."STREAM"
             LEFT JOIN "table" t ON t."RESOURCE" = d."OWNER" AND t."STREAM" = d."STREAM"
             LEFT JOIN "sums" q ON q."RESOURCE" = d."OWNER" AND q."STREAM" = d."STREAM"
-            LEFT JOIN "rows" n ON n."RESOURCE" = d."OWNER" AND n."STREAM" = d."STREAM\""""
+            LEFT JOIN "rows" n ON n."RESOURCE" = d."OWNER" AND n."STREAM" = d."STREAM"
+            LEFT JOIN "rejected" v ON v."RESOURCE" = d."OWNER" AND v."STREAM" = d."STREAM\""""
 
 
 def sql_bool(value):

@@ -1,16 +1,15 @@
 """The views of the connector's health, for the page and for everybody who prefers SQL. Their columns are stable and documented.
 
-All times are UTC. A view never shows the message of an error, which may mention settings, except `CONNECTOR_ERRORS`, which is
-for
-administrators.
+All times are UTC. A view never shows the message of an error, which may mention settings, and nothing of a record, except `CONNECTOR_ERRORS` and
+`REJECTED_RECORDS`, which are for administrators.
 """
 
 import error_texts
 import health_views
 import history
 from app_database import app_object
-from health_views import flag_of, jobs_by_resource, number_of, time_of, was_read, word
-from names import qualified
+from health_views import UNCONFIRMED, code_of, flag_of, jobs_by_resource, number_of, time_of, was_read, word
+from names import literal, qualified
 
 TEXT, NUMBER, TIME, FLAG, LIST = "VARCHAR", "NUMBER(38, 0)", "TIMESTAMP_NTZ", "BOOLEAN", "VARIANT"
 
@@ -33,6 +32,8 @@ OF_HEALTH = {
     "ROWS_TOTAL": NUMBER,
     "ROWS_CHANGED_24H": NUMBER,
     "ROWS_BY_12H": LIST,
+    "REJECTED": NUMBER,
+    "DELETIONS_TO_CONFIRM": NUMBER,
 }
 OF_CONFIGURATION = {"SCHEDULE": TEXT, "SCHEDULE_IS_OWN": FLAG, "PAUSED_BY": TEXT, "PAUSED_AT": TIME}
 
@@ -78,6 +79,7 @@ COLUMNS = {
         "PARENT": TEXT,
         "VIEW_NAME": TEXT,
         "RAW_NAME": TEXT,
+        "COLUMNS": LIST,
         "ROWS_DELETED": NUMBER,
         "LAST_RECONCILED_AT": TIME,
     },
@@ -118,6 +120,16 @@ COLUMNS = {
         "HELP": TEXT,
         "JOB": TEXT,
     },
+    "REJECTED_RECORDS": {
+        "RESOURCE": TEXT,
+        "STREAM": TEXT,
+        "KEY": TEXT,
+        "REASON": TEXT,
+        "RECORD": TEXT,
+        "FIRST_AT": TIME,
+        "LAST_AT": TIME,
+        "RUN": TEXT,
+    },
     "CHECKS": {"RESOURCE": TEXT, "STREAM": TEXT, "FROM_AT": TIME, "TO_AT": TIME, "CHECKS": NUMBER},
 }
 
@@ -133,6 +145,7 @@ def definitions(session, database, has_streams):
         "RUN_HISTORY": run_history(session, database, has_streams),
         "CONNECTOR_OVERVIEW": connector_overview(session, database, has_streams),
         "CONNECTOR_ERRORS": connector_errors(session, database, has_streams),
+        "REJECTED_RECORDS": rejected_records(database),
         "CHECKS": checks(session),
     }
     facts = {FACTS: health_views.health_facts(session, database, has_streams)}
@@ -174,13 +187,13 @@ def stream_overview(session):
             f."LAST_SUCCESS_AT",
             f."LAST_CHANGE_AT", f."NEXT_DUE_AT", f."LATE_SINCE", f."SINCE", f."TRIES", {code} AS "ERROR_CODE",
             {error_texts.in_sql(code, 0)} AS "TITLE", {error_texts.in_sql(code, 1)} AS "HELP",
-            CAST(NULL AS NUMBER(38, 0)) AS "PROGRESS_PERCENT", CAST(NULL AS NUMBER(38, 0)) AS "SECONDS_LEFT",
-            CAST(NULL AS TIMESTAMP_NTZ) AS "WAITING_UNTIL", f."ROWS_TOTAL", f."ROWS_CHANGED_24H", f."ROWS_BY_12H", f."SCHEDULE",
+            f."PROGRESS_PERCENT", f."SECONDS_LEFT", f."WAITING_UNTIL", f."ROWS_TOTAL", f."ROWS_CHANGED_24H", f."ROWS_BY_12H", f."REJECTED",
+            f."DELETIONS_TO_CONFIRM", f."SCHEDULE",
             f."SCHEDULE_IS_OWN", CASE WHEN NOT f."IS_ENABLED" THEN f."PAUSED_BY" END AS "PAUSED_BY",
             CASE WHEN NOT f."IS_ENABLED" THEN f."PAUSED_AT" END AS "PAUSED_AT",
             CASE WHEN f."IS_SHARED" THEN 'shared' WHEN f."PARENT" IS NOT NULL THEN 'child' ELSE 'stream' END AS "KIND",
             f."PARENT",
-            f."VIEW_NAME", f."RAW_NAME", f."ROWS_DELETED", f."LAST_RECONCILED_AT"
+            f."VIEW_NAME", f."RAW_NAME", f."COLUMNS", f."ROWS_DELETED", f."LAST_RECONCILED_AT"
         FROM {app_object(session, "VIEWS", FACTS)} f"""
 
 
@@ -202,9 +215,11 @@ def resource_overview(session, database):
             {earliest('s."LAST_SUCCESS_AT"', "TRUE")} AS "LAST_SUCCESS_AT", MAX(s."LAST_CHANGE_AT") AS "LAST_CHANGE_AT",
             MIN(s."NEXT_DUE_AT") AS "NEXT_DUE_AT", MIN(s."LATE_SINCE") AS "LATE_SINCE",
             MIN(CASE WHEN {worst} THEN s."SINCE" END) AS "SINCE", MAX(CASE WHEN {worst} THEN s."TRIES" END) AS "TRIES",
-            MIN(CASE WHEN {worst} THEN s."ERROR_CODE" END) AS "ERROR_CODE", SUM(s."ROWS_TOTAL") AS "ROWS_TOTAL",
+            MIN(CASE WHEN {worst} THEN s."ERROR_CODE" END) AS "ERROR_CODE", MIN(s."PROGRESS_PERCENT") AS
+            "PROGRESS_PERCENT", MAX(s."SECONDS_LEFT") AS "SECONDS_LEFT", MAX(s."WAITING_UNTIL") AS "WAITING_UNTIL", SUM(s."ROWS_TOTAL") AS "ROWS_TOTAL",
             SUM(s."ROWS_CHANGED_24H") AS "ROWS_CHANGED_24H", PARSE_JSON('[' || {bars} || ']') AS "ROWS_BY_12H", COUNT(*) AS
-            "STREAMS",
+            "STREAMS", SUM(s."REJECTED") AS "REJECTED",
+            SUM(s."DELETIONS_TO_CONFIRM") AS "DELETIONS_TO_CONFIRM",
             SUM(CASE WHEN s."HEALTH" = 'healthy' THEN 1 ELSE 0 END) AS "STREAMS_HEALTHY", MAX(s."SCHEDULE") AS "SCHEDULE",
             BOOLOR_AGG(s."SCHEDULE_IS_OWN") AS "SCHEDULE_IS_OWN", MAX(s."PAUSED_BY") AS "PAUSED_BY", MAX(s."PAUSED_AT") AS
             "PAUSED_AT"
@@ -212,8 +227,7 @@ def resource_overview(session, database):
     code = 'g."ERROR_CODE"'
     return f"""SELECT g.*, {word('g."HEALTH_RANK"')} AS "HEALTH", {error_texts.in_sql(code, 0)} AS "TITLE",
             {error_texts.in_sql(code, 1)}
-            AS "HELP", CAST(NULL AS NUMBER(38, 0)) AS "PROGRESS_PERCENT", CAST(NULL AS NUMBER(38, 0)) AS "SECONDS_LEFT",
-            CAST(NULL AS TIMESTAMP_NTZ) AS "WAITING_UNTIL" FROM ({grouped}) g"""
+            AS "HELP" FROM ({grouped}) g"""
 
 
 def connector_overview(session, database, has_streams):
@@ -283,8 +297,7 @@ def run_history(session, database, has_streams):
         WHEN {status} = 'complete' THEN CASE WHEN r."INSERTED" + r."UPDATED" + r."DELETED" > 0 THEN 'changed' ELSE
         'nothing new' END
         ELSE {status} END"""
-    code = """COALESCE(r."RUN":error.code::VARCHAR, r."RUN":error.kind::VARCHAR, CASE WHEN r."ERROR" IS NOT NULL THEN
-            'internal' END)"""
+    code = f"""COALESCE({code_of('r."RUN"')}, CASE WHEN r."ERROR" IS NOT NULL THEN 'internal' END)"""
     return f"""SELECT r.*, {error_texts.in_sql('r."CODE"', 1)} AS "HELP" FROM (SELECT r."ID" AS "RUN", r."RESOURCE",
             r."STREAM_NAME" AS "STREAM",
             r."MODE", {outcome} AS "OUTCOME", r."STARTED_AT", r."ENDED_AT", r."INSERTED", r."UPDATED", r."DELETED",
@@ -306,7 +319,7 @@ def connector_errors(session, database, has_streams):
         FROM (SELECT "ID", "RESOURCE", {stream} AS "STREAM_NAME", "STATUS", "STARTED_AT", COALESCE("ENDED_AT", "STARTED_AT")
         AS "AT", "ERROR",
             TRY_PARSE_JSON("DOCUMENT") AS "RUN" FROM {run} WHERE "ERROR" IS NOT NULL) r"""
-    of_runs = f"""SELECT COALESCE(r."RUN":error.code::VARCHAR, r."RUN":error.kind::VARCHAR, 'internal') AS "CODE",
+    of_runs = f"""SELECT COALESCE({code_of('r."RUN"')}, 'internal') AS "CODE",
             REPLACE(r."RUN":error.help::VARCHAR, r."RESOURCE", '…') AS "HELP_WITHOUT_NAMES", r."RUN":error.help::VARCHAR AS
             "ENGINE_HELP",
             r."ERROR" AS "MESSAGE", r."RESOURCE", r."STREAM_NAME" AS "STREAM", COALESCE({time_of('r."RUN":failing.since')},
@@ -336,11 +349,26 @@ def connector_errors(session, database, has_streams):
             TRUE AS "IS_OPEN", CAST(NULL AS VARCHAR) AS "RUN", CAST(NULL AS VARCHAR) AS "STATUS", CAST(NULL AS TIMESTAMP_NTZ)
             AS "STARTED_AT"
         FROM {own} WHERE "KEY" = 'blocked'"""
+    # The program's help on this one names an option of the command line.
     code = 'e."CODE"'
     return f"""SELECT e.*, MD5({code} || '|' || COALESCE(e."HELP_WITHOUT_NAMES", '')) AS "FINGERPRINT",
             {error_texts.in_sql(code, 0)} AS "TITLE",
-            COALESCE(e."ENGINE_HELP", {error_texts.in_sql(code, 1)}) AS "HELP", {error_texts.in_sql(code, 2)} AS "NEEDS_YOU"
+            COALESCE(CASE WHEN {code} <> '{UNCONFIRMED}' THEN e."ENGINE_HELP" END, {error_texts.in_sql(code, 1)}) AS "HELP", {error_texts.in_sql(code, 2)} AS "NEEDS_YOU"
         FROM ({of_runs} UNION ALL {without_run} UNION ALL {of_connector}) e"""
+
+
+# The start of the reason of a record whose key is known, as the engine writes it.
+DOCUMENT_OF = 'the document of the key "'
+
+
+def rejected_records(database):
+    """A row for each record that could not be stored, until it is corrected or gone."""
+    reason, begin = 'r."REASON"', literal(DOCUMENT_OF)
+    rest = f"SUBSTR({reason}, {len(DOCUMENT_OF) + 1})"
+    end = f"GREATEST(POSITION('\" has ' IN {rest}), POSITION('\" is not JSON' IN {rest}))"
+    return f"""SELECT r."RESOURCE", r."STREAM", CASE WHEN STARTSWITH({reason}, {begin}) AND {end} > 0 THEN LEFT({rest}, {end} - 1) END AS
+            "KEY", {reason}, r."RAW" AS "RECORD", r."FIRST_SEEN" AS "FIRST_AT", r."LAST_SEEN" AS "LAST_AT", r."RUN"
+        FROM {qualified(database, "STATE", "REJECTED_RECORD")} r"""
 
 
 def checks(session):

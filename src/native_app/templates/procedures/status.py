@@ -162,6 +162,8 @@ def report(session, with_resources=True):
     answer = {
         "name": SPEC["name"],
         "title": SPEC["title"],
+        "source": error_texts.SOURCE,
+        "application": app_database.app_name(session),
         "resource_kind": SPEC["resource_kind"],
         "resource_form": (SPEC["resource_names"] or {}).get("form", ""),
         "streams": streams.names(),
@@ -287,6 +289,7 @@ def viewer_report(session, with_resources=True):
 OF_CONNECTOR = (
     "name",
     "title",
+    "source",
     "resource_kind",
     "streams",
     "sole_stream",

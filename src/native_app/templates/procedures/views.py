@@ -16,8 +16,8 @@ from names import literal, qualified
 
 log = logging.getLogger("connector")
 
-# Views with settings, or with messages that may mention them.
-FOR_ADMINISTRATORS = ("CONNECTOR_CONFIGURATION", "CONNECTOR_ERRORS")
+# Views with settings, with messages that may mention them, or with records.
+FOR_ADMINISTRATORS = ("CONNECTOR_CONFIGURATION", "CONNECTOR_ERRORS", "REJECTED_RECORDS")
 
 # Views that only other views read.
 INTERNAL = (overviews.FACTS,)
