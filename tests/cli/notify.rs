@@ -233,3 +233,23 @@ async fn a_database_that_run_cannot_open_is_told_before_it_ends() {
     let text = told[0]["text"].as_str().unwrap();
     assert!(text.starts_with("✕ jsonl: the connector is failing: ") && text.contains(" → "), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_with_which_run_cannot_begin_are_told_once_although_nothing_is_due() {
+    let (program, server) = scene().await;
+    answer(&server, 200, 99).await;
+    program.run(&["disable", "broken"]).await.expect(0);
+    for _ in 0..2 {
+        let mut run = program.command(&["run", "--notify-url", "env:ALERT_URL"]);
+        end(run.env_remove("JSONL_PATH").spawn().unwrap()).await.expect(4);
+    }
+    let told = messages(&server).await;
+    let [failing] = &told[..] else { panic!("{told:#?}") };
+    let text = failing["text"].as_str().unwrap();
+    assert!(text.starts_with("✕ jsonl: the connector is failing: ") && text.contains("path"), "{text}");
+    let child = program.start(&["run", "--notify-url", "env:ALERT_URL"]);
+    wait_for_messages(&server, 2).await;
+    signal(&child, "TERM");
+    end(child).await.expect(0);
+    assert_eq!(messages(&server).await[1]["text"], "✓ jsonl: the connector is healthy (was failing)");
+}

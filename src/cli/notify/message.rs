@@ -21,6 +21,9 @@ const MOST_LINES: usize = 10;
 /// The longest error in a line of the text, in characters.
 const LONGEST_REASON: usize = 300;
 
+/// The connector as a whole among [what is kept](Told::kept). No resource has an empty name.
+const CONNECTOR: &str = "";
+
 /// A message about changes of health, as JSON. `docs/guides/operate.md` describes it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Message {
@@ -87,6 +90,7 @@ impl Told {
 
     /// Begins with what an earlier process [kept](Self::kept). What else is wrong is news.
     pub(super) fn begin(&mut self, kept: Option<&Value>, health: &ConnectorHealth) {
+        self.has_outage = kept.is_some_and(|kept| kept.get(CONNECTOR).is_some());
         for ResourceHealth { resource, facts, .. } in &health.resources {
             let kept = kept.and_then(|kept| kept.get(resource.name())?.as_str());
             let kept = kept.and_then(|word| Health::ALL.into_iter().find(|health| health.as_str() == word));
@@ -102,7 +106,9 @@ impl Told {
     /// What the next process has to know: each resource that was told to be wrong.
     pub(super) fn kept(&self) -> Value {
         let wrong = self.words.iter().filter(|(_, word)| !is_expected(**word));
-        wrong.map(|(resource, word)| (resource.name().to_owned(), Value::from(word.as_str()))).collect()
+        let wrong = wrong.map(|(resource, word)| (resource.name(), *word));
+        let outage = self.has_outage.then_some((CONNECTOR, Health::Failing));
+        wrong.chain(outage).map(|(name, word)| (name.to_owned(), Value::from(word.as_str()))).collect()
     }
 
     /// Takes this health as told.

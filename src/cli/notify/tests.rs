@@ -104,6 +104,9 @@ fn a_database_that_cannot_be_used_is_told_of_the_connector() {
     assert_eq!((message.changes_total, &message.changes[0].resource), (1, &None));
     told.accept(&broken);
     assert_eq!(told.changes(&broken), None);
+    let mut next = Told::new("stars");
+    next.begin(Some(&told.kept()), &broken);
+    assert_eq!(next.changes(&broken), None, "the process before has told it");
     let over = told.changes(&health(&[("a", Health::Healthy)])).unwrap();
     assert_eq!(over.text, "✓ stars: the connector is healthy (was failing)");
     let error = crate::Error::unavailable("cannot log in").with_help("check the key");
