@@ -13,7 +13,7 @@ import pytest
 
 import engine
 import page_states
-from account import refused
+from account import JobFailed
 from paths import HERE
 from shown import in_state
 
@@ -58,7 +58,15 @@ def revoked_secret(state):
 
 def revoked_token(state):
     loaded(state)
-    state.app.account.job = engine.failing(state.app.real)
+    success = page_states.now().isoformat()
+
+    def refused_by_github(account, args):
+        run = engine.record("acme/api", "failed", error=page_states.DENIED)
+        failing = {"since": run["ended_at"], "tries": 1}
+        engine.write(state.app.real, state.app.data, run | {"last_success_at": success, "last_change_at": success, "failing": failing})
+        raise JobFailed(log=json.dumps({"schema_version": 1, "error": page_states.DENIED}))
+
+    state.app.account.job = refused_by_github
     state.app.ok("ingest_data", "acme/api")
     state.app.account.end_jobs()
 
