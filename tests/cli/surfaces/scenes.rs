@@ -268,7 +268,7 @@ async fn ten_thousand_resources() {
     let (case, scene) = (case("ten_thousand_resources"), files().await);
     write(&scene, 1);
     scene.program.run(&["ingest", "numbers"]).await.expect(0);
-    set_schedule(&scene, "0 0 1 1 *");
+    set_schedule(&scene, "87600h");
     multiply(&database(&scene));
     check_commands(&case, &scene.program).await;
     let began = Instant::now();
