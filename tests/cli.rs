@@ -49,6 +49,9 @@ mod snowflake;
 mod streams;
 #[path = "cli/support.rs"]
 mod support;
+#[cfg(all(unix, feature = "metrics", feature = "snowflake"))]
+#[path = "cli/surfaces.rs"]
+mod surfaces;
 #[cfg(not(feature = "snowflake"))]
 #[path = "cli/without_snowflake.rs"]
 mod without_snowflake;

@@ -47,6 +47,7 @@ impl Connector {
             Ok(read) => read,
             Err(error) => {
                 self.record_misconfigured(&[], Mode::Incremental, true, &error).await;
+                self.known.note_outage(&error, self.now());
                 return Err(error);
             }
         };

@@ -23,8 +23,8 @@ fn database(program: &Program) -> rusqlite::Connection {
     rusqlite::Connection::open(file).unwrap()
 }
 
-/// Makes all runs older, as if nothing had run since.
-fn age(program: &Program, age: SignedDuration) {
+/// Makes all runs older, as if nothing had run since; or by a negative age, as under a clock that was ahead.
+pub(crate) fn age(program: &Program, age: SignedDuration) {
     let database = database(program);
     let mut find = database.prepare("SELECT id, record FROM INGESTION_RUN").unwrap();
     let rows = find.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
