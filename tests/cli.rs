@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
-#[cfg(feature = "snowflake")]
+#[cfg(any(feature = "otlp", feature = "snowflake"))]
 #[path = "support/peers.rs"]
 mod peers;
 
@@ -49,6 +49,9 @@ mod snowflake;
 mod streams;
 #[path = "cli/support.rs"]
 mod support;
+#[cfg(all(unix, feature = "otlp", feature = "snowflake"))]
+#[path = "cli/traces.rs"]
+mod traces;
 #[cfg(not(feature = "snowflake"))]
 #[path = "cli/without_snowflake.rs"]
 mod without_snowflake;

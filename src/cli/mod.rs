@@ -51,6 +51,8 @@ mod invocation;
 mod labels;
 mod log;
 mod notify;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod output;
 #[cfg(all(feature = "github", feature = "rest", any(feature = "snowflake", feature = "sqlite")))]
 pub mod program;
