@@ -10,6 +10,9 @@ mod peers;
 mod colours;
 #[path = "cli/commands.rs"]
 mod commands;
+#[cfg(all(unix, feature = "snowflake"))]
+#[path = "cli/completion.rs"]
+mod completion;
 #[path = "cli/demo.rs"]
 mod demo;
 #[path = "cli/errors.rs"]

@@ -39,7 +39,7 @@ pub(super) async fn execute(
     match &args.command {
         Command::Schema => return setup::schema(&spec, output),
         Command::Completions { shell } => {
-            return setup::completions(&spec, program, *shell, &destinations);
+            return setup::completions(program, *shell);
         }
         _ => {}
     }
