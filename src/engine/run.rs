@@ -86,7 +86,7 @@ pub(super) struct Run<'a> {
     pub(super) recorded_end: Option<RecordedEnd>,
     /// Whether the observer has received the start of the run, but not its end.
     is_observed: bool,
-    span: Span,
+    pub(super) span: Span,
 }
 
 /// What a run record says about the end of its run. Times are left out: a commit cannot know how long it takes itself.
@@ -186,20 +186,6 @@ impl<'a> Run<'a> {
         self.is_observed = false;
         self.emit_end();
         self.record.clone()
-    }
-
-    /// Tells the observer and the span how the run ended.
-    fn emit_end(&self) {
-        let RunRecord { status, counts, traffic, error, .. } = &self.record;
-        if !self.span.is_disabled() {
-            self.span.record("status", tracing::field::display(status));
-            self.span.record("skipped", spans::number(counts.skipped_total()));
-            self.span.record("requests", spans::number(traffic.requests));
-            let Counts { inserted, updated, unchanged, deleted, rejected, .. } = *counts;
-            spans::count(&self.span, inserted, updated, unchanged, deleted, rejected);
-            error.iter().for_each(|error| spans::fail(&self.span, error.kind));
-        }
-        self.connector.emit(Event::Ended(Box::new(self.record.clone())));
     }
 
     async fn ingest(&mut self, start: Option<PrefetchedState>, budget: ReadBudget) -> Result<Outcome> {
