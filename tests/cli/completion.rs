@@ -45,7 +45,7 @@ fn complete(folder: &Path, variables: &[(&str, &str)], script: &Path, line: &[&s
 async fn bash_completes_commands_options_resources_and_streams() {
     let upstream =
         GithubServer::builder().repository("acme/gears", 3).repository("acme/nuts", 3).start().await.unwrap();
-    let program = Program::github(&upstream.url());
+    let program = Program::github(upstream.url());
     program.run(&["enable", "acme/gears", "acme/nuts"]).await.expect(0);
     program.run(&["disable", "acme/nuts"]).await.expect(0);
     program.run(&["--db", "other.db", "enable", "acme/gears"]).await.expect(0);

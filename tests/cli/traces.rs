@@ -20,7 +20,7 @@ async fn upstream() -> GithubServer {
 
 /// The example over a server, with these variables of OpenTelemetry.
 fn program(upstream: &GithubServer, variables: &[(&str, &str)]) -> Program {
-    let program = Program::github(&upstream.url()).variable("GITHUB_TOKEN", TOKEN);
+    let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", TOKEN);
     variables.iter().fold(program, |program, (name, value)| program.variable(name, value))
 }
 
