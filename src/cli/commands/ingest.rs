@@ -24,7 +24,8 @@ pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Re
     let (output, progress) = (session.output, session.progress.clone());
     let destination = session.destination.clone();
     check_cost(&*destination, "--cost", ingest.cost())?;
-    let (labels, streams, heartbeat) = (Labels::new(&session.spec), ingest.streams.clone(), ingest.heartbeat.get());
+    let spec = session.spec.clone();
+    let (labels, streams, heartbeat) = (Labels::new(&spec), ingest.streams.clone(), ingest.heartbeat.get());
     let streams = streams.map(|names| selection(&session.spec, names)).transpose()?;
     streams.iter().try_for_each(|streams| note_required(&session.spec, streams, output))?;
     session.refuse(&ingest.resources)?;
@@ -62,7 +63,7 @@ pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Re
     let report = ingested?;
     let usage = if ingest.cost() { destination.cost().await } else { destination.usage() };
     summarize(output, &labels, &report, usage.as_ref())?;
-    Ok(Exit::from_report(&report))
+    Ok(Exit::from_report(&report, &spec))
 }
 
 fn summarize(output: Output, labels: &Labels, report: &IngestReport, usage: Option<&Usage>) -> Result<()> {
