@@ -10,6 +10,7 @@ use tracing::{Instrument, Span};
 use super::admission::admit;
 use super::batcher::{CommitBuffer, ReadAhead, ReadBudget};
 use super::columns::{self, ColumnCheck, MIN_RECORDS};
+use super::finish::RecordedEnd;
 use super::identity::IdentityClaim;
 use super::inference::ColumnInference;
 use super::lease::Lease;
@@ -25,9 +26,9 @@ use crate::spans;
 use crate::state::{Reconciliation, StreamState};
 use crate::stream::Column;
 use crate::{
-    Checkpoint, Counts, ErrorKind, Evidence, Mode, Monitor, OutstandingRejects, Reader, Record, RejectReason, Resource,
-    Result, RunQuery, RunRecord, RunStatus, Settings, SourceEvent, StateChange, StateEntry, StateKey, StateVersion,
-    StreamKind, StreamSpec,
+    Checkpoint, ErrorKind, Evidence, Mode, Monitor, OutstandingRejects, Reader, Record, RejectReason, Resource, Result,
+    RunQuery, RunRecord, RunStatus, Settings, SourceEvent, StateChange, StateEntry, StateKey, StateVersion, StreamKind,
+    StreamSpec,
 };
 
 /// How a run ended without an error.
@@ -89,17 +90,6 @@ pub(super) struct Run<'a> {
     /// Whether the observer has received the start of the run, but not its end.
     is_observed: bool,
     pub(super) span: Span,
-}
-
-/// What a run record says about the end of its run. Times are left out: a commit cannot know how long it takes itself.
-#[derive(PartialEq)]
-pub(super) struct RecordedEnd {
-    status: RunStatus,
-    counts: Counts,
-    commits: u64,
-    empty_columns: Vec<String>,
-    new_columns: Vec<String>,
-    reject_reason: Option<RejectReason>,
 }
 
 impl<'a> Run<'a> {
@@ -435,19 +425,6 @@ impl<'a> Run<'a> {
         let is_running = run.status == RunStatus::Running;
         run.lease_until = is_running.then(|| self.connector.lease_until(at));
         run.progress = self.position.at(at).filter(|_| is_running);
-    }
-
-    /// The end of the run with this status, as far as its record has got.
-    pub(super) fn end(&self, status: RunStatus) -> RecordedEnd {
-        let empty_columns = self.empty_columns();
-        RecordedEnd {
-            status,
-            counts: self.record.counts.clone(),
-            commits: self.record.commits,
-            empty_columns,
-            new_columns: self.record.new_columns.clone(),
-            reject_reason: self.record.reject_reason.clone(),
-        }
     }
 
     /// The declared columns that were null in all records so far, if there were enough.
