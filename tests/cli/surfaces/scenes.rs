@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use snowfeed::backends::snowflake::{ConnectionConfig, Credentials, Protocol};
 use snowfeed::internals::snowflake::{Client, HttpClient, Sql, Statement};
 
-use super::table::case;
+use super::table::{Surface, case};
 use super::{REFERENCE, Scene, check_commands, check_process, check_webhook};
 use crate::health::age;
 use crate::peers;
@@ -153,6 +153,9 @@ async fn with_token() -> (Scene, GithubServer) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_is_gone() {
     let (case, (scene, _upstream)) = (case("revoked_secret"), with_token().await);
+    for surface in [Surface::Metrics, Surface::Probes] {
+        assert!(!case.cell(surface).applies(), "there is no process to ask");
+    }
     // A process that has read it goes on until the source refuses it: this is the next one.
     fs::remove_file(scene.program.folder().join("token")).unwrap();
     tokio::time::sleep(Duration::from_secs(4)).await;

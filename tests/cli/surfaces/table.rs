@@ -66,9 +66,15 @@ impl Cell {
             && texts.iter().all(|text| text.is_none())
     }
 
+    /// Whether the surface shows this state.
+    pub(super) fn applies(&self) -> bool {
+        self.does_not_apply.is_none()
+    }
+
     /// Compares a text and a document with it.
     pub(super) fn check(&self, case: &Case, surface: Surface, text: &str, document: &Value) {
         let what = format!("{}, {}", case.name, surface.name());
+        assert!(self.applies(), "{what}: it is shown");
         for words in &self.says {
             let is_said = match surface {
                 Surface::Metrics => text.lines().any(|line| line == words),
@@ -117,6 +123,17 @@ impl Case {
         assert!(!self.what.is_empty(), "{}", self.name);
         for (name, cell) in &self.cells {
             assert!(!cell.is_empty(), "{}, {name}: nothing is compared", self.name);
+            // What no runner would read.
+            let is_command = ["status", "json", "fail_if_stale"].contains(&name.as_str());
+            let is_of_app = ["page", "views", "procedure"].contains(&name.as_str());
+            let has_app_fields = [cell.errors.is_some(), cell.setup.is_some(), cell.days_behind.is_some()];
+            assert!(is_of_app || !has_app_fields.contains(&true), "{}, {name}", self.name);
+            assert_eq!(cell.badge.is_some(), name == "page" && cell.applies(), "{}, {name}", self.name);
+            assert_eq!(cell.exit.is_some(), is_command && cell.applies(), "{}, {name}", self.name);
+            assert!(cell.limit.is_none() || is_command, "{}, {name}", self.name);
+            assert!(cell.silent.is_none() || name == "webhook", "{}, {name}", self.name);
+            // Nobody runs the program as a process over the app's database.
+            assert!(self.program != "app" || is_command || is_of_app || !cell.applies(), "{}, {name}", self.name);
         }
     }
 

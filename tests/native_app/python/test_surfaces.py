@@ -1,5 +1,5 @@
-"""What the app's page, its views and its procedures show in each state that an operator meets, and the command line over the app's database, by
-the table in `tests/health/surfaces.toml`. The program's side is in `tests/cli/surfaces.rs`."""
+"""What the app's page, its views and its procedures show in each state that an operator meets, and the command line over the app's
+database, by the table in `tests/health/surfaces.toml`. The program's side is in `tests/cli/surfaces.rs`."""
 
 import datetime
 import json
@@ -166,7 +166,7 @@ def say(name, surface, text):
 
 
 def compare_with_guide(name, surface, text):
-    """Compares a text with what the guide shows of the dead connector: each line there is one here. `…` stands for what differs each time."""
+    """Compares a text with what the guide shows of the dead connector: each line there is one here. `…` stands for what differs."""
     if name != "dropped_warehouse":
         return
     block = GUIDE.partition(f"<!-- dead connector: {surface} -->\n\n```text\n")[2].partition("\n```")[0]
@@ -181,12 +181,8 @@ def test_each_surface_shows_it(name, monkeypatch):
     case, state = TABLE[name], page_states.State(f"surfaces_{name}")
     SCENES[name](state)
     # The views alone, before a procedure has looked for causes.
-    (found,), took = timed(name, lambda: state.app.rows(f'SELECT * FROM "{state.app.name}"."VIEWS"."CONNECTOR_OVERVIEW"'))
-    errors = state.app.rows(f'SELECT DISTINCT "CODE" FROM "{state.app.name}"."VIEWS"."CONNECTOR_ERRORS" WHERE "IS_OPEN" ORDER BY "CODE"')
-    cell = case["views"]
     if name != "suspended_task":
-        check_views(name, cell, found, errors)
-    print(f"{name} | views | took {took:.2f} s")
+        check_views(name, case["views"], state)
 
     answer, took = timed(name, lambda: state.app.ok("get_connector_status", False))
     compare(f"{name}, procedure", case["procedure"], json.dumps(answer), answer)
@@ -196,9 +192,7 @@ def test_each_surface_shows_it(name, monkeypatch):
     print(f"{name} | procedure | took {took:.2f} s, {len(json.dumps(answer)):,} bytes")
     if name == "suspended_task":
         # Only the task's own history tells it, which views cannot read: the procedure has stored it for them.
-        found = state.app.rows(f'SELECT * FROM "{state.app.name}"."VIEWS"."CONNECTOR_OVERVIEW"')[0]
-        errors = state.app.rows(f'SELECT DISTINCT "CODE" FROM "{state.app.name}"."VIEWS"."CONNECTOR_ERRORS" WHERE "IS_OPEN" ORDER BY "CODE"')
-        check_views(name, cell, found, errors)
+        check_views(name, case["views"], state)
 
     shown, took = timed(name, lambda: in_state(state, monkeypatch))
     assert shown.badge() == case["page"]["badge"], shown.text()
@@ -212,8 +206,12 @@ def test_each_surface_shows_it(name, monkeypatch):
         check_commands(name, case, state)
 
 
-def check_views(name, cell, found, errors):
+def check_views(name, cell, state):
     """Compares the views."""
+    views = f'"{state.app.name}"."VIEWS"'
+    (found,), took = timed(name, lambda: state.app.rows(f'SELECT * FROM {views}."CONNECTOR_OVERVIEW"'))
+    errors = state.app.rows(f'SELECT DISTINCT "CODE" FROM {views}."CONNECTOR_ERRORS" WHERE "IS_OPEN" ORDER BY "CODE"')
+    print(f"{name} | views | took {took:.2f} s")
     compare(f"{name}, views", cell, "", found)
     assert not any(value.tzinfo for value in found.values() if isinstance(value, datetime.datetime))
     for column in ("LAST_CHECKED_AT", "OLDEST_SUCCESS_AT", "COMPLETE_UP_TO", "LAST_CHANGE_AT", "SINCE"):
