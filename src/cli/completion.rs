@@ -8,7 +8,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use clap::{Command, FromArgMatches};
+use clap::Command;
+#[cfg(any(feature = "snowflake", feature = "sqlite"))]
+use clap::FromArgMatches;
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use clap_complete::env::Shells;
 
@@ -55,6 +57,10 @@ pub(super) fn answer(mut command: Command, words: Vec<OsString>) {
 }
 
 /// The command line of a source that completes names. `words` begin with the program's name and select the destination.
+#[cfg_attr(
+    not(any(feature = "snowflake", feature = "sqlite")),
+    expect(unused_variables, reason = "no built-in destination")
+)]
 pub(super) async fn command(
     spec: &SourceSpec,
     program: &str,
@@ -62,8 +68,15 @@ pub(super) async fn command(
     words: &[OsString],
 ) -> Command {
     let command = args::command(spec, program, &destinations);
-    let matches = command.clone().ignore_errors(true).try_get_matches_from(words);
-    let given = matches.ok().and_then(|matches| DestinationArgs::from_arg_matches(&matches).ok()).unwrap_or_default();
+    // The program's own backend has no arguments that could be read.
+    let given = match destinations {
+        Destinations::Custom(_) => DestinationArgs::default(),
+        #[cfg(any(feature = "snowflake", feature = "sqlite"))]
+        Destinations::BuiltIn => {
+            let matches = command.clone().ignore_errors(true).try_get_matches_from(words);
+            matches.ok().and_then(|matches| DestinationArgs::from_arg_matches(&matches).ok()).unwrap_or_default()
+        }
+    };
     let known = tokio::time::timeout(TIMEOUT, names(spec, destinations, &given)).await;
     let known = known.ok().and_then(Result::ok).unwrap_or_default();
     let streams: Vec<String> = spec.streams.iter().map(|stream| stream.name.clone()).collect();
@@ -98,6 +111,13 @@ fn candidates(names: Vec<String>) -> ArgValueCandidates {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_program_with_its_own_backend_completes_without_opening_it() {
+        let opens = Box::new(|| Err(crate::Error::internal("not opened here")));
+        let words = ["stars", "reset", "x"].map(OsString::from);
+        command(&SourceSpec::new("stars", "1"), "stars", Destinations::Custom(opens), &words).await.debug_assert();
+    }
 
     #[test]
     fn only_names_that_mean_themselves_in_a_shell_are_offered() {

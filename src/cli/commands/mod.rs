@@ -61,6 +61,7 @@ pub(super) async fn execute(
 }
 
 /// Executes a command that may need the destination.
+#[cfg_attr(not(feature = "native-app"), expect(unused_variables, reason = "only the app shows the program's name"))]
 async fn execute_logged(
     source: impl Source,
     program: &str,
