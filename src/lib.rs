@@ -30,6 +30,7 @@ mod resource;
 mod secret;
 mod sink;
 mod source;
+mod spans;
 mod state;
 mod stream;
 

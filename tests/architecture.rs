@@ -18,7 +18,7 @@ use modules::{Imports, read, read_crate};
 /// import each other.
 type Layer = (&'static str, &'static [&'static str], &'static [&'static str]);
 
-/// The layers, the highest first: imports point down. `core` means the five lowest ones.
+/// The layers, the highest first: imports point down. `core` means the six lowest ones.
 const LAYERS: &[Layer] = &[
     (
         "cli",
@@ -48,11 +48,11 @@ const LAYERS: &[Layer] = &[
     ("snowflake", &["backends/snowflake"], &["driver", "connection", "merge", "sql", "preview", "net", "core"]),
     ("sql", &["backends/surrogates", "backends/concatenation"], &[]),
     ("preview", &["backends/preview"], &[]),
-    ("driver", &["snowflake"], &["connection", "net", "data", "error"]),
+    ("driver", &["snowflake"], &["connection", "net", "data", "error", "spans"]),
     ("connection", &["snowflake/connection"], &["net", "data", "error"]),
     ("merge", &["sink/merge"], &["core"]),
     ("engine", &["engine"], &["core"]),
-    ("http", &["http"], &["net", "monitor", "error"]),
+    ("http", &["http"], &["net", "monitor", "error", "spans"]),
     ("net", &["net"], &["error"]),
     ("traits", &["source", "sink"], &["data", "cost", "monitor", "error"]),
     (
@@ -63,9 +63,10 @@ const LAYERS: &[Layer] = &[
     ("cost", &["cost"], &["error"]),
     ("monitor", &["monitor"], &["error"]),
     ("error", &["error"], &[]),
+    ("spans", &["spans"], &[]),
 ];
 
-const CORE: &[&str] = &["traits", "data", "cost", "monitor", "error"];
+const CORE: &[&str] = &["traits", "data", "cost", "monitor", "error", "spans"];
 
 /// The files that declare modules and re-export their items, and do nothing else.
 const REEXPORTS: &[&str] = &["lib.rs", "backends/mod.rs", "sources/mod.rs"];

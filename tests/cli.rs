@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails in a test ends it")]
 
-#[cfg(feature = "snowflake")]
+#[cfg(any(feature = "otlp", feature = "snowflake"))]
 #[path = "support/peers.rs"]
 mod peers;
 
@@ -10,6 +10,9 @@ mod peers;
 mod colours;
 #[path = "cli/commands.rs"]
 mod commands;
+#[cfg(all(unix, feature = "snowflake"))]
+#[path = "cli/completion.rs"]
+mod completion;
 #[path = "cli/demo.rs"]
 mod demo;
 #[path = "cli/errors.rs"]
@@ -49,6 +52,12 @@ mod snowflake;
 mod streams;
 #[path = "cli/support.rs"]
 mod support;
+#[cfg(all(unix, feature = "metrics", feature = "snowflake"))]
+#[path = "cli/surfaces.rs"]
+mod surfaces;
+#[cfg(all(unix, feature = "otlp", feature = "snowflake"))]
+#[path = "cli/traces.rs"]
+mod traces;
 #[cfg(not(feature = "snowflake"))]
 #[path = "cli/without_snowflake.rs"]
 mod without_snowflake;

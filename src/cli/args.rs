@@ -190,7 +190,8 @@ pub(super) enum Command {
     App(Box<AppCommand>),
     /// Print the JSON Schema of the settings
     Schema,
-    /// Print a shell completion script
+    /// Print a script for your shell that completes commands, options and names
+    #[command(after_help = "For instance in ~/.bashrc: source <({program} completions bash)")]
     Completions {
         /// The shell
         shell: Shell,

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::engine::IngestReport;
-use crate::{ErrorKind, RunRecord, RunStatus};
+use crate::{ErrorKind, RunRecord, RunStatus, SourceSpec};
 
 /// The result of a command, as its exit code. The codes are part of the interface and do not change.
 ///
@@ -94,17 +94,20 @@ impl Exit {
         }
     }
 
-    /// The exit of an ingestion. If all runs failed for the same reason, it is that reason's code. A superseded run left nothing undone,
-    /// whether it had committed or not: if all other runs are complete, the exit is `Conflict`.
-    pub(super) fn from_report(report: &IngestReport) -> Self {
+    /// The exit of an ingestion. If all runs failed for the same reason, it is that reason's code; a run of a stream that reads what another
+    /// one has found does not count if it had nothing to ask. A superseded run left nothing undone, whether it had committed or not: if all
+    /// other runs are complete, the exit is `Conflict`.
+    pub(super) fn from_report(report: &IngestReport, spec: &SourceSpec) -> Self {
         match report.status() {
             RunStatus::Complete => Self::Complete,
             RunStatus::Interrupted => Self::Interrupted,
             _ if report.runs.iter().all(is_complete_or_superseded) => Self::Conflict,
-            RunStatus::Running | RunStatus::Partial => Self::Partial,
-            RunStatus::Failed => {
-                let mut reasons =
-                    report.runs.iter().filter_map(|run| run.error.as_ref()).map(|e| Self::from_kind(e.kind));
+            _ if !report.runs.iter().all(|run| run.status == RunStatus::Failed || had_nothing_to_ask(run, spec)) => {
+                Self::Partial
+            }
+            _ => {
+                let failed = report.runs.iter().filter(|run| run.status == RunStatus::Failed);
+                let mut reasons = failed.filter_map(|run| run.error.as_ref()).map(|e| Self::from_kind(e.kind));
                 let first = reasons.next().unwrap_or(Self::Failed);
                 if reasons.all(|reason| reason == first) { first } else { Self::Failed }
             }
@@ -117,6 +120,12 @@ fn is_complete_or_superseded(run: &RunRecord) -> bool {
     run.status == RunStatus::Complete || is_superseded
 }
 
+/// Whether a run has completed without a request and without a record because its stream reads what another one has found.
+fn had_nothing_to_ask(run: &RunRecord, spec: &SourceSpec) -> bool {
+    let is_idle = run.status == RunStatus::Complete && run.traffic.requests == 0 && run.counts.offered == 0;
+    is_idle && spec.streams.iter().any(|stream| stream.name == run.stream && stream.requires().is_some())
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         exit.code().into()
@@ -126,14 +135,16 @@ impl From<Exit> for ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::StreamSpec;
     use std::collections::BTreeSet;
 
-    /// Returns the exit code of an ingestion whose runs end like these: a status, and the kind of the error.
-    fn exit(runs: &[(RunStatus, Option<ErrorKind>)]) -> Exit {
+    /// Returns the exit code of an ingestion whose runs end like these: a status, and the kind of the error. All are of this stream.
+    fn exit(stream: &str, runs: &[(RunStatus, Option<ErrorKind>)]) -> Exit {
+        let spec = SourceSpec::new("x", "1").stream(StreamSpec::new("s")).stream(StreamSpec::child("child", "s"));
         let run = |(status, error): &(RunStatus, Option<ErrorKind>)| RunRecord {
             id: crate::RunId::new(),
             resource: "r".to_owned(),
-            stream: "s".to_owned(),
+            stream: stream.to_owned(),
             mode: crate::Mode::Incremental,
             status: *status,
             started_at: jiff::Timestamp::UNIX_EPOCH,
@@ -151,7 +162,7 @@ mod tests {
             lease_until: None,
             progress: None,
         };
-        Exit::from_report(&IngestReport { runs: runs.iter().map(run).collect() })
+        Exit::from_report(&IngestReport { runs: runs.iter().map(run).collect() }, &spec)
     }
 
     #[test]
@@ -174,7 +185,17 @@ mod tests {
             (&[(Complete, None), (Interrupted, None)], Exit::Interrupted),
             (&[(Failed, Some(Authentication)), (Interrupted, None)], Exit::Interrupted),
         ] {
-            assert_eq!(exit(runs), expected, "{runs:?}");
+            assert_eq!(exit("s", runs), expected, "{runs:?}");
+        }
+        // A child stream without a new parent asks nothing.
+        for (runs, expected) in [
+            (&[(Failed, Some(Authentication)), (Complete, None)][..], Exit::Authentication),
+            (&[(Failed, Some(Authentication)), (Complete, None), (Failed, Some(Unavailable))], Exit::Failed),
+            (&[(Partial, Some(Authentication)), (Complete, None)], Exit::Partial),
+            (&[(Failed, Some(Conflict)), (Complete, None)], Exit::Conflict),
+            (&[(Complete, None), (Complete, None)], Exit::Complete),
+        ] {
+            assert_eq!(exit("child", runs), expected, "{runs:?}");
         }
     }
 

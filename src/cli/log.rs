@@ -5,12 +5,12 @@ mod json;
 use std::io::{self, Write};
 
 use tracing::Level;
-use tracing_subscriber::Layer;
 use tracing_subscriber::field::MakeExt;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::{FilterExt, LevelFilter, Targets, filter_fn};
 use tracing_subscriber::fmt::format;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
 
 use self::json::JsonLines;
 use super::args::{Global, LogFormat};
@@ -20,7 +20,8 @@ use super::terminal::{plain, plain_but_for_colours, plain_lines};
 use crate::error::redact;
 
 /// The HTTP libraries. Below `info` they log what they send.
-const LIBRARIES: [&str; 7] = ["h2", "hyper", "hyper_util", "object_store", "reqwest", "rustls", "snowflake_api"];
+pub(super) const LIBRARIES: [&str; 7] =
+    ["h2", "hyper", "hyper_util", "object_store", "reqwest", "rustls", "snowflake_api"];
 
 /// The target of the events of runs.
 const RUNS: &str = "snowfeed::engine::event";
@@ -77,15 +78,20 @@ fn capped(targets: &Targets) -> Targets {
     Targets::new().with_default(default).with_targets(libraries).with_targets(named)
 }
 
-/// Starts the log.
+/// What also gets the spans of the program.
+pub(super) type Exported = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// Starts the log, and what also gets the spans.
 ///
 /// Logged values may come from a remote: they are redacted, and cannot control the terminal.
-pub(super) fn start(Filter(targets): Filter, format: LogFormat, progress: &Progress) {
-    let registry = tracing_subscriber::registry().with(targets);
+pub(super) fn start(Filter(targets): Filter, format: LogFormat, progress: &Progress, exported: Option<Exported>) {
+    // The lines of the log name what they are about; spans would only repeat it.
+    let targets = targets.and(filter_fn(|metadata| metadata.is_event()));
+    let registry = tracing_subscriber::registry().with(exported);
     // A program that embeds this one may have its own log.
     let _ = match format {
-        LogFormat::Json => registry.with(JsonLines).try_init(),
-        LogFormat::Text => registry.with(lines(progress.clone())).try_init(),
+        LogFormat::Json => registry.with(JsonLines.with_filter(targets)).try_init(),
+        LogFormat::Text => registry.with(lines(progress.clone()).with_filter(targets)).try_init(),
     };
 }
 

@@ -40,6 +40,7 @@
 mod age;
 mod args;
 mod commands;
+mod completion;
 mod confirm;
 mod core_files;
 mod destination;
@@ -51,6 +52,8 @@ mod invocation;
 mod labels;
 mod log;
 mod notify;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod output;
 #[cfg(all(feature = "github", feature = "rest", any(feature = "snowflake", feature = "sqlite")))]
 pub mod program;
@@ -148,6 +151,10 @@ async fn execute(source: impl Source, destinations: Destinations, invocation: In
     let json = args.iter().any(|arg| arg == "--json");
     let spec = source.spec();
     let program = invocation.program.clone().unwrap_or_else(|| args::program(&spec, &args));
+    if let Some(words) = completion::asked(&args) {
+        completion::answer(completion::command(&spec, &program, destinations, &words).await, words);
+        return Exit::Complete;
+    }
     match args::parse(&spec, &program, args, &destinations) {
         Ok(mut args) => {
             args.global.selected = invocation.selected;

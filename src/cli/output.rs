@@ -103,6 +103,15 @@ impl Output {
         }
     }
 
+    /// Writes to standard error why a check has failed, as part of its result: `--quiet` does not suppress it.
+    pub(super) fn failed_check(self, text: &str) {
+        if self.is_logged {
+            tracing::error!(target: "snowfeed::cli", "{text}");
+        } else if !self.json {
+            let _ = writeln!(anstream::stderr(), "{}", plain(text));
+        }
+    }
+
     /// Writes an error with its cause and help. With `--json` it is the document on standard output.
     pub(super) fn error(self, error: &Error) {
         let report = error.report();

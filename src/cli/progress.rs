@@ -238,7 +238,10 @@ fn estimate(read: u64, pages: u64, ms: u64) -> Option<String> {
 
 /// One line about a finished run, and what to do if it failed.
 pub(super) fn ended_because(run: &RunRecord) -> String {
-    let Some(error) = &run.error else { return ended(run) };
+    let Some(error) = &run.error else {
+        let rejects = (run.counts.rejected > 0).then(|| format!("; {}", plain(&rejected(run))));
+        return ended(run) + &rejects.unwrap_or_default();
+    };
     let help = error.help.as_ref().map(|help| format!("\n  → {}", plain(help))).unwrap_or_default();
     format!("{}: {}{help}", ended(run), error.message)
 }

@@ -14,7 +14,8 @@ const MAX_GAPS: usize = 2;
 /// How far an append stream was read: the checkpoint of the stream.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct AppendProgress {
-    /// Every record up to this version is stored, except those in the gaps, and late ones; `None`: nothing was read.
+    /// Every record up to this version is stored, except those in the gaps, and late ones; `None`: nothing was read. Records of the future
+    /// do not count: they stay at the top of the list, and would make each first page look like the end of what is new.
     known: Option<i64>,
     /// The ranges that an interruption left unread, the newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -46,23 +47,29 @@ impl AppendProgress {
     }
 }
 
+/// The newest of some versions, of those that are not after `now` if there are any: versions may also be numbers that mean no time.
+fn newest(versions: impl Iterator<Item = i64> + Clone, now: i64) -> Option<i64> {
+    versions.clone().filter(|version| *version <= now).max().or_else(|| versions.max())
+}
+
 /// Whether a batch reaches below a version by more than the overlap, so that reading can end.
 fn reaches_below(batch: &Batch, floor: Option<i64>, overlap: i64) -> bool {
     let lowest = batch.records.iter().map(|record| record.version.0).min();
     lowest.zip(floor).is_some_and(|(lowest, floor)| lowest < floor.saturating_sub(overlap))
 }
 
-/// Reads the head of the list, then the gaps. The batches have the progress as checkpoints.
+/// Reads the head of the list, then the gaps. The batches have the progress as checkpoints. `now` is in microseconds since 1970.
 pub(super) fn read(
     reader: Arc<dyn Reader>,
     request: ReadRequest,
     mut progress: AppendProgress,
     overlap: i64,
+    now: i64,
 ) -> BatchStream {
     let at = move |checkpoint, top| ReadRequest { checkpoint, incremental: top, ..request.clone() };
     try_stream! {
         let mut head = reader.read(at(None, progress.top.clone()));
-        let floor = progress.known;
+        let mut floor = progress.known;
         let (mut is_first, mut is_done) = (true, false);
         // The progress without the gap below the batches read so far.
         let mut closed = progress.clone();
@@ -74,8 +81,12 @@ pub(super) fn read(
                 closed.top = batch.checkpoint.clone();
                 is_first = false;
             }
-            let newest = batch.records.iter().map(|record| record.version.0).max();
-            closed.known = closed.known.max(newest);
+            let versions = batch.records.iter().map(|record| record.version.0);
+            // What is known was all of the future: it tells nothing about the present.
+            if floor.is_some_and(|floor| floor > now) && versions.clone().any(|version| version <= now) {
+                floor = None;
+            }
+            closed.known = newest(versions.chain(closed.known), now);
             is_done = reaches_below(&batch, floor, overlap);
             if is_done {
                 batch.checkpoint = Some(Checkpoint::new(&closed)?);

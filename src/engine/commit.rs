@@ -1,12 +1,14 @@
 //! Commits the rows of a run together with the state that they lead to.
 
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::Event;
 use super::batcher::{CommitBuffer, Rows};
 use super::connector::WriteOrder;
 use super::run::{Run, completed, millis};
 use super::snapshot;
+use crate::spans;
 use crate::state::{Reconciliation, StreamState};
 use crate::{Checkpoint, Counts, Error, Result, RunStatus, StateChange, StreamCommit, StreamKind, Sweep};
 
@@ -116,7 +118,18 @@ impl Run<'_> {
             let stream = self.stream.table().to_owned();
             let gone = Vec::new();
             let part = StreamCommit { stream, run, records, staged, rejects, corrected, gone, sweep, change };
-            let delivered = self.connector.deliver(&self.resource, at, part, parent, order, &mut self.base).await;
+            let in_memory = part.staged.is_none();
+            let size = || part.records.iter().map(|record| record.size() as u64).sum();
+            let span = spans::commit(offered, || in_memory.then(size));
+            let delivered = self.connector.deliver(&self.resource, at, part, parent, order, &mut self.base);
+            let delivered = delivered.instrument(span.clone()).await;
+            match &delivered {
+                Ok(report) => {
+                    let Counts { inserted, updated, unchanged, deleted, rejected, .. } = report.counts;
+                    spans::count(&span, inserted, updated, unchanged, deleted, rejected);
+                }
+                Err(error) => spans::fail(&span, error.kind()),
+            }
             // If the commit failed, the rejects that it corrects are still outstanding.
             if corrects_rejects && delivered.is_err()
                 || delivered.as_ref().is_ok_and(|it| it.counts.rejected > rejected)
@@ -130,7 +143,7 @@ impl Run<'_> {
             self.spending.add(report.credits, at);
             self.connector.budget.add(report.credits, at);
             self.record.commits += 1;
-            self.connector.idle_runs.note_write();
+            self.connector.idle_runs.note_write(self.key.clone());
             *leased = self.record.clone();
             self.set_facts(&mut leased, at);
             drop(leased);

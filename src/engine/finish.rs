@@ -1,9 +1,11 @@
 //! Records how a run ended, and prunes the history.
 
+use super::Event;
 use super::ingest::advice_on_unknown;
 use super::run::{Outcome, Run, completed, millis};
+use crate::spans;
 use crate::state::StreamState;
-use crate::{ErrorKind, Result, RunRecord, RunStatus, StateVersion};
+use crate::{Counts, ErrorKind, Result, RunRecord, RunStatus, StateVersion};
 
 /// In a metered store, the engine prunes when the state's version passes a multiple of this.
 const PRUNE_EVERY: u64 = 16;
@@ -60,7 +62,7 @@ impl Run<'_> {
         }
         let written = self.connector.state.append(self.change(now, (!same && !superseded).then_some(state))).await;
         if written.is_ok() {
-            self.connector.idle_runs.note_write();
+            self.connector.idle_runs.note_write(self.key.clone());
         }
         match written {
             Ok(_) if !metered => self.prune().await,
@@ -77,6 +79,20 @@ impl Run<'_> {
                 }
             }
         }
+    }
+
+    /// Tells the observer and the span how the run ended.
+    pub(super) fn emit_end(&self) {
+        let RunRecord { status, counts, traffic, error, .. } = &self.record;
+        if !self.span.is_disabled() {
+            self.span.record("status", tracing::field::display(status));
+            self.span.record("skipped", spans::number(counts.skipped_total()));
+            self.span.record("requests", spans::number(traffic.requests));
+            let Counts { inserted, updated, unchanged, deleted, rejected, .. } = *counts;
+            spans::count(&self.span, inserted, updated, unchanged, deleted, rejected);
+            error.iter().for_each(|error| spans::fail(&self.span, error.kind));
+        }
+        self.connector.emit(Event::Ended(Box::new(self.record.clone())));
     }
 
     fn set_record_facts(&mut self, at: jiff::Timestamp) {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::future::join_all;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tracing::{Instrument, Span};
 
 use crate::{Commit, CommitReport, Error, Resource, Result, Sink};
 
@@ -22,6 +23,8 @@ pub(super) struct GroupCommits(Arc<Mutex<BTreeMap<Resource, Vec<Waiting>>>>);
 struct Waiting {
     commit: Commit,
     answer: oneshot::Sender<Result<CommitReport>>,
+    /// Where the commit was asked for. That of the first one has what a group does.
+    span: Span,
 }
 
 impl GroupCommits {
@@ -40,7 +43,7 @@ impl GroupCommits {
             match commits.get_mut(&resource) {
                 Some(queue) => {
                     let (answer, answered) = oneshot::channel();
-                    queue.push(Waiting { commit, answer });
+                    queue.push(Waiting { commit, answer, span: Span::current() });
                     Ok(answered)
                 }
                 None => {
@@ -153,12 +156,12 @@ async fn commit_group(sink: &dyn Sink, mut group: Vec<Waiting>) {
         }
         let committed = tokio::select! {
             biased;
-            committed = sink.commit(commit) => committed,
+            committed = sink.commit(commit).instrument(first.span.clone()) => committed,
             _ = join_all(group.iter_mut().map(|waiting| waiting.answer.closed())) => return,
         };
         match committed {
             Ok(mut report) => {
-                for Waiting { commit, answer } in group {
+                for Waiting { commit, answer, .. } in group {
                     let own = commit.parts.iter().filter_map(|part| report.streams.remove_entry(&part.stream));
                     let own = own.fold(CommitReport::new(), |own, (stream, report)| own.stream(stream, report));
                     drop(answer.send(Ok(own)));
@@ -169,11 +172,11 @@ async fn commit_group(sink: &dyn Sink, mut group: Vec<Waiting>) {
             Err(error) => tracing::debug!(%error, "a commit of several streams failed; each is committed by itself"),
         }
     }
-    for Waiting { commit, mut answer } in group {
+    for Waiting { commit, mut answer, span } in group {
         tokio::select! {
             biased;
             () = answer.closed() => {}
-            committed = sink.commit(commit) => drop(answer.send(committed)),
+            committed = sink.commit(commit).instrument(span) => drop(answer.send(committed)),
         }
     }
 }

@@ -21,8 +21,8 @@ struct Pending {
     runs: BTreeMap<StateKey, RunRecord>,
     /// Whether one of them must be recorded now.
     is_due: bool,
-    /// Whether this process has written to the store, which is therefore awake.
-    is_awake: bool,
+    /// A stream whose state this process has written; the store is therefore awake.
+    written: Option<StateKey>,
 }
 
 impl IdleRuns {
@@ -30,9 +30,9 @@ impl IdleRuns {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that the store is awake.
-    pub(super) fn note_write(&self) {
-        self.lock().is_awake = true;
+    /// Notes that the state of a stream was written, and that the store is therefore awake.
+    pub(super) fn note_write(&self, key: StateKey) {
+        self.lock().written = Some(key);
     }
 
     /// Adds an idle run. The newest recorded run of its stream began at `recorded`, if there is any.
@@ -49,12 +49,12 @@ impl IdleRuns {
         }
     }
 
-    /// Takes the runs to record now, and whether the store was awake before. If none has to be recorded, forgets all of them: later runs
+    /// Takes the runs to record now, and a stream whose state was written. If no run has to be recorded, forgets all of them: later runs
     /// of their streams take their place.
-    pub(super) fn take(&self) -> (Vec<RunRecord>, bool) {
-        let Pending { runs, is_due, is_awake } = std::mem::take(&mut *self.lock());
-        let runs = if is_due || is_awake { runs.into_values().collect() } else { Vec::new() };
-        (runs, is_awake)
+    pub(super) fn take(&self) -> (Vec<RunRecord>, Option<StateKey>) {
+        let Pending { runs, is_due, written } = std::mem::take(&mut *self.lock());
+        let runs = if is_due || written.is_some() { runs.into_values().collect() } else { Vec::new() };
+        (runs, written)
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
             idle.add(run(stream, now), recorded.map(|hours| at(now - hours * HOUR)), heartbeat);
         }
         if is_awake {
-            idle.note_write();
+            idle.note_write(StateKey::new("r", "x"));
         }
         idle.take().0.into_iter().map(|run| run.stream).collect()
     }
@@ -113,7 +113,7 @@ mod tests {
         assert!(idle.take().0.is_empty());
         idle.add(run("a", 2 * HOUR), Some(at(0)), DAY);
         assert!(idle.take().0.is_empty());
-        idle.note_write();
+        idle.note_write(StateKey::new("r", "a"));
         assert!(idle.take().0.is_empty(), "it would have been the second of two");
     }
 }

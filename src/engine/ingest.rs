@@ -215,11 +215,11 @@ impl Connector {
             .map(|streams| runner.run_all(streams.to_vec(), &config, request.mode, &request.cancel, |_| ()))
             .collect();
         let mut runs: Vec<RunRecord> = by_resource.collect::<Vec<_>>().await.into_iter().flatten().collect();
-        self.record_idle_runs().await;
         if request.resources.is_empty() {
             unstarted.extend(unreadable.iter().map(|(name, error)| self.unstarted(name, None, error)));
         }
         runs.extend(self.record_unstarted(&unstarted, request.mode, false).await);
+        self.end_cycle().await;
         runs.sort_by(|a, b| (&a.resource, &a.stream).cmp(&(&b.resource, &b.stream)));
         let mut forgotten = BTreeSet::new();
         for resource in &new {

@@ -53,6 +53,8 @@ mod staging;
 mod sweep;
 mod task;
 mod timetable;
+#[cfg(feature = "cli")]
+mod told;
 mod unstarted;
 mod verification;
 

@@ -41,7 +41,7 @@ impl Run<'_> {
                     progress = AppendProgress::default();
                 }
                 progress.definition.clone_from(&self.stream.definition);
-                Ok(append::read(reader, request, progress, append.overlap))
+                Ok(append::read(reader, request, progress, append.overlap, self.connector.now().as_microsecond()))
             }
             StreamKind::Snapshot => {
                 let known = self.checkpoint.clone().map(snapshot::last_list);

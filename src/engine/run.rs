@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 
 use super::admission::admit;
 use super::batcher::{CommitBuffer, ReadAhead, ReadBudget};
@@ -20,6 +21,7 @@ use super::staged_commit::StagedCommit;
 use super::task::Task;
 use super::{Connector, Event};
 use crate::cost::Spending;
+use crate::spans;
 use crate::state::{Reconciliation, StreamState};
 use crate::stream::Column;
 use crate::{
@@ -86,6 +88,7 @@ pub(super) struct Run<'a> {
     pub(super) recorded_end: Option<RecordedEnd>,
     /// Whether the observer has received the start of the run, but not its end.
     is_observed: bool,
+    pub(super) span: Span,
 }
 
 /// What a run record says about the end of its run. Times are left out: a commit cannot know how long it takes itself.
@@ -148,6 +151,7 @@ impl<'a> Run<'a> {
             began: Instant::now(),
             recorded_end: None,
             is_observed: false,
+            span: Span::none(),
         }
     }
 
@@ -159,6 +163,12 @@ impl<'a> Run<'a> {
             self.record.ended_at = Some(self.record.started_at);
             return self.record.clone();
         }
+        self.span = spans::run(&self.record.id, &self.resource, &self.stream.name, &self.record.mode);
+        let span = self.span.clone();
+        self.execute_in_span(start, budget).instrument(span).await
+    }
+
+    async fn execute_in_span(mut self, start: Option<PrefetchedState>, budget: ReadBudget) -> RunRecord {
         let (run, resource, stream) = (self.record.id, self.resource.clone(), self.stream.name.clone());
         self.is_observed = true;
         self.connector.emit(Event::Started { run, resource, stream, mode: self.record.mode });
@@ -180,7 +190,7 @@ impl<'a> Run<'a> {
         }
         self.finish(ended).await;
         self.is_observed = false;
-        self.connector.emit(Event::Ended(Box::new(self.record.clone())));
+        self.emit_end();
         self.record.clone()
     }
 
@@ -460,7 +470,7 @@ impl Drop for Run<'_> {
             self.record.ended_at = Some(self.connector.now().max(self.record.started_at));
             self.record.traffic = self.monitor.traffic();
             self.record.timings.total_ms = millis(self.began.elapsed());
-            self.connector.emit(Event::Ended(Box::new(self.record.clone())));
+            self.emit_end();
         }
     }
 }

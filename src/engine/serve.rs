@@ -47,6 +47,7 @@ impl Connector {
             Ok(read) => read,
             Err(error) => {
                 self.record_misconfigured(&[], Mode::Incremental, true, &error).await;
+                self.known.note_outage(&error, self.now());
                 return Err(error);
             }
         };
@@ -78,7 +79,7 @@ impl Connector {
                 });
             }
             if runs.is_empty() && !is_reading {
-                self.record_idle_runs().await;
+                self.end_cycle().await;
                 let next_due = timetable.next_due(now).filter(|_| paused_until.is_none());
                 if let Some(next_due) = next_due.filter(|next_due| told != Some(*next_due)) {
                     told = Some(next_due);
@@ -114,7 +115,7 @@ impl Connector {
         // Drop the read: it is no longer polled, and a run may wait for it.
         reading.set(Fuse::terminated());
         while runs.next().await.is_some() {}
-        self.record_idle_runs().await;
+        self.end_cycle().await;
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 
 use crate::{Error, Result};
 
@@ -18,9 +19,9 @@ pub(super) struct Task<T> {
 }
 
 impl<T: Send + 'static> Task<T> {
-    /// Begins work at once. If it panics, its result is an error with this message.
+    /// Begins work at once, in the current span. If it panics, its result is an error with this message.
     pub(super) fn start(work: impl Future<Output = Result<T>> + Send + 'static, panicked: &'static str) -> Self {
-        Self { handle: AbortOnDropHandle::new(tokio::spawn(work)), panicked }
+        Self { handle: AbortOnDropHandle::new(tokio::spawn(work.in_current_span())), panicked }
     }
 }
 

@@ -81,8 +81,8 @@ impl Connector {
                 unstored.push(failed(StateKey::new(one.name.as_str(), ""), &StreamStatus::default()));
             }
         }
-        if !stored.is_empty() {
-            self.idle_runs.note_write();
+        if let Some(first) = stored.first() {
+            self.idle_runs.note_write(StateKey::new(first.resource.as_str(), first.stream.as_str()));
             self.known.note_runs(&stored);
             if let Err(error) = self.state.append_runs(stored.clone()).await {
                 tracing::error!(%error, "runs that could not begin could not be recorded");

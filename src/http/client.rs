@@ -105,7 +105,7 @@ impl fmt::Debug for Client {
 /// 5. [Authorization](Self::authorization), if there is any.
 /// 6. Your own [layers](Self::layer), which see every single request that is sent.
 /// 7. Redaction of credentials that a server repeats in its headers.
-/// 8. A log line for each response.
+/// 8. A span and a log line for each attempt.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -52,6 +52,8 @@ pub struct HttpRequest<'a> {
     pub(super) allows_errors: bool,
     /// Whether a response of a rate limit is for the reader, too.
     pub(super) reads_limits: Option<LimitFilter>,
+    /// The path with placeholders in place of values, for traces.
+    pub(super) template: Option<String>,
     pub(super) monitor: &'a Monitor,
     /// Reads an accepted response; its errors may cause a retry.
     pub(super) reader: &'a mut (dyn FnMut(Response) -> Result<()> + Send),

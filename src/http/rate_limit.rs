@@ -15,6 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::header::HeaderMap;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use self::headers::Limit;
 #[cfg(any(feature = "github", feature = "rest"))]
@@ -23,6 +24,7 @@ pub(super) use self::headers::date;
 pub(super) use self::headers::limit_wait;
 pub(super) use self::headers::{Quota, Throttled, retry_after};
 use super::layer::{HttpRequest, HttpResponse, HttpService};
+use crate::spans;
 use crate::{Error, ErrorKind, Monitor, Result, SourceEvent};
 
 /// After a secondary limit, this many responses earn one more request at once.
@@ -97,7 +99,7 @@ impl RateLimiter {
                 if waited.saturating_add(left) > self.max_wait {
                     return Err(wait_too_long(cooldown.reason, left));
                 }
-                pause(monitor, cooldown.reason, left).await;
+                pause(monitor, cooldown.reason, cooldown.reason, left).await;
                 *waited += left;
             }
             let permit = self.permits.acquire().await.map_err(|_| Error::internal("the rate limiter is closed"))?;
@@ -115,7 +117,7 @@ impl RateLimiter {
         while let Err(early) = pace.check() {
             let wait = early.wait_time_from(TokioClock.now());
             if wait >= MIN_ANNOUNCED_PAUSE {
-                pause(monitor, "requests per minute", wait).await;
+                pause(monitor, "requests per minute", "requests per minute", wait).await;
             } else {
                 let _waiting = monitor.wait();
                 tokio::time::sleep(wait).await;
@@ -254,12 +256,12 @@ pub(super) fn throttled_by(request: &HttpRequest<'_>, response: &HttpResponse) -
     (!is_read).then_some(throttled)
 }
 
-/// Waits, and reports why and until when.
-pub(super) async fn pause(monitor: &Monitor, reason: impl Into<String>, wait: Duration) {
+/// Waits, and reports why and until when; `kind` says why in fixed words.
+pub(super) async fn pause(monitor: &Monitor, kind: &'static str, reason: impl Into<String>, wait: Duration) {
     let deadline = Instant::now() + wait;
     monitor.event(SourceEvent::Waiting { reason: reason.into(), until: from_now(wait) });
     let waiting = monitor.wait();
-    tokio::time::sleep_until(deadline).await;
+    tokio::time::sleep_until(deadline).instrument(spans::wait(kind)).await;
     drop(waiting);
     monitor.event(SourceEvent::Resumed);
 }

@@ -22,6 +22,7 @@ pub struct Request {
     client: Client,
     method: Method,
     url: Result<Url>,
+    template: Option<String>,
     if_none_match: Option<HeaderValue>,
     headers: Result<HeaderMap>,
     body: Option<Body>,
@@ -47,6 +48,7 @@ impl Request {
             client,
             method,
             url,
+            template: None,
             if_none_match: None,
             headers: Ok(HeaderMap::new()),
             body: None,
@@ -66,6 +68,13 @@ impl Request {
         {
             url.query_pairs_mut().extend_pairs(pairs);
         }
+        self
+    }
+
+    /// Names the request in traces by its path with placeholders in place of values, such as `orgs/{org}/members`. Without it, traces show
+    /// no part of the path, which may have values of records.
+    pub fn template(mut self, path: impl Into<String>) -> Self {
+        self.template = Some(path.into());
         self
     }
 
@@ -193,6 +202,7 @@ impl Request {
             secret_query: Vec::new(),
             allows_errors: self.allows_errors,
             reads_limits: self.reads_limits,
+            template: self.template,
             monitor,
             reader: &mut reader,
             allowed_statuses: self.allowed_statuses,

@@ -36,7 +36,8 @@ impl HttpService for RetryLayer {
                 return Err(error.exhausted());
             };
             tracing::debug!(%error, delay_ms = millis(delay), "retrying");
-            rate_limit::pause(request.monitor, format!("before trying again: {}", error.message()), delay).await;
+            let reason = format!("before trying again: {}", error.message());
+            rate_limit::pause(request.monitor, "retry", reason, delay).await;
         }
     }
 }

@@ -370,8 +370,16 @@ fn cannot_select(name: &str) -> Error {
 #[async_trait]
 pub trait Sink: Debug + Send + Sync + 'static {
     /// Prepares the tables of a resource: for each stream, the table, the typed view over all resources, and the view of this
-    /// one.
+    /// one. The view over all resources may be put off until [`finish`](Self::finish).
     async fn ensure_streams(&self, resource: &Resource, streams: &[StreamSpec]) -> Result<()>;
+
+    /// Completes what [`ensure_streams`](Self::ensure_streams) has put off. The engine calls it at the end of each ingestion, and of each
+    /// cycle of [`serve`](crate::engine::Connector::serve). What a dropped or failed call, or a crash, leaves is completed when a stream is ensured again.
+    ///
+    /// The default does nothing.
+    async fn finish(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// Returns the columns of the view of a stream of a resource, as [`ensure_streams`](Self::ensure_streams) has made it. The engine asks
     /// only about streams with [inferred](StreamSpec::infer_columns) columns, at most once in a run. Without an answer, each run ensures

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use snowflake_api::connection::QueryType;
 use tokio::time::Instant;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::cleanup::SessionCleanup;
@@ -16,9 +17,10 @@ use super::client_inner::ClientInner;
 use super::login::{self, SessionTokens, TokenPair};
 use super::polling::poll_until_done;
 use super::stage::{self, Origin};
-use super::statement::StatementKind;
+use super::statement::{StatementKind, operation};
 use super::wire::{Bindings, Empty, Query, QueryData, Response, StatementParameters, TOKEN_EXPIRED};
 use super::{IssuedToken, QueryResult, Session, StagedFile, Statement, error, result, wire};
+use crate::spans;
 use crate::{Error, ErrorKind, Result, Retry};
 
 /// After this much idle time, a heartbeat precedes the next statement: Snowflake ends a session after four hours, and its token
@@ -70,7 +72,8 @@ impl HttpSession {
         let phase = self.start(kind)?;
         let began = Instant::now();
         let request_id = Uuid::now_v7().to_string();
-        let ended = self.execute_with_renewal(statement, &request_id, phase).await;
+        let span = spans::statement(&operation(&statement.sql));
+        let ended = self.execute_with_renewal(statement, &request_id, phase).instrument(span.clone()).await;
         self.client.meter.add_statement(statement, began);
         self.used = Instant::now();
         let ended = match ended {
@@ -101,6 +104,15 @@ impl HttpSession {
                 Err(unknown_outcome(kind, phase, error))
             }
         };
+        match &ended {
+            Ok(data) => {
+                span.record("query_id", data.query_id.as_deref());
+            }
+            Err(error) => {
+                span.record("db.response.status_code", error.code());
+                spans::fail(&span, error.kind());
+            }
+        }
         tracing::debug!(
             sql = &*statement.sql,
             request = request_id,
@@ -295,8 +307,12 @@ impl Session for HttpSession {
         let mut again = true;
         loop {
             let answer = wire::put_response(&self.run(&statement).await?)?;
-            match stage::upload(&answer, origin, &file.name, &file.content).await {
+            let span = spans::upload();
+            let uploaded = stage::upload(&answer, origin, &file.name, &file.content).instrument(span.clone()).await;
+            let uploaded = uploaded.inspect_err(|error| spans::fail(&span, error.kind()));
+            match uploaded {
                 Ok(bytes) => {
+                    span.record("bytes", spans::number(bytes));
                     self.client.meter.add_staged_bytes(bytes);
                     return Ok(());
                 }

@@ -150,6 +150,11 @@ impl StatementKind {
     }
 }
 
+/// The first word of a statement, in upper case.
+pub(super) fn operation(sql: &str) -> String {
+    words(sql).next().unwrap_or_default().to_ascii_uppercase()
+}
+
 /// The words of a text, without the comments before them.
 pub(super) fn words(sql: &str) -> impl Iterator<Item = &str> {
     let words = without_comments(sql).split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));

@@ -108,6 +108,10 @@ impl<B: Backend> Sink for CrashingBackend<B> {
         self.alive()?.ensure_streams(resource, tables).await
     }
 
+    async fn finish(&self) -> Result<()> {
+        self.alive()?.finish().await
+    }
+
     async fn columns(&self, resource: &Resource, stream: &str) -> Result<Vec<Column>> {
         self.alive()?.columns(resource, stream).await
     }

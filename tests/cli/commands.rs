@@ -194,7 +194,7 @@ async fn completions_exist_for_every_shell() {
     let program = Program::new("github_issues");
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = program.run(&["completions", shell]).await.expect(0).stdout;
-        assert!(script.contains("github_issues") && script.contains("reconcile"), "{shell}: {script}");
+        assert!(script.contains("github_issues") && script.contains("SNOWFEED_COMPLETE"), "{shell}: {script}");
     }
 }
 

@@ -28,6 +28,17 @@ async fn a_wrong_token() {
     assert_eq!(last_error(&program).await, "authentication");
 }
 
+/// The reviews of no pull request ask nothing, which is no success.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_token_while_a_child_stream_has_nothing_to_read() {
+    let upstream = GithubServer::builder().token("right").repository("acme/gears", 3).start().await.unwrap();
+    let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", "wrong-hush");
+    let ended = program.run(&["ingest", "acme/gears", "--streams", "pulls,reviews"]).await.expect(5);
+    assert!(ended.stdout.contains("reviews") && ended.stdout.contains("complete"), "{ended:?}");
+    let right = Program::github(upstream.url()).variable("GITHUB_TOKEN", "right");
+    right.run(&["ingest", "acme/gears", "--streams", "pulls,reviews"]).await.expect(0);
+}
+
 /// It may take an hour.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_used_up_quota_while_settings_are_checked() {

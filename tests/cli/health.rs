@@ -23,8 +23,8 @@ fn database(program: &Program) -> rusqlite::Connection {
     rusqlite::Connection::open(file).unwrap()
 }
 
-/// Makes all runs older, as if nothing had run since.
-fn age(program: &Program, age: SignedDuration) {
+/// Makes all runs older, as if nothing had run since; or by a negative age, as under a clock that was ahead.
+pub(crate) fn age(program: &Program, age: SignedDuration) {
     let database = database(program);
     let mut find = database.prepare("SELECT id, record FROM INGESTION_RUN").unwrap();
     let rows = find.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
@@ -51,6 +51,9 @@ async fn monitoring_gets_an_exit_code_and_a_person_what_to_do() {
     let never = program.run(&["status", "--fail-if-stale", "2h"]).await.expect(9);
     assert!(never.stderr.contains("stale: broken: it was never completely read; "), "{never:?}");
     assert!(never.stderr.contains("stale: 1 of 2 enabled, by a limit of 2 h"), "{never:?}");
+    // Why a check has failed is part of its result, and programs of monitoring may discard standard output.
+    let quiet = program.run(&["-q", "status", "--fail-if-stale", "2h"]).await.expect(9);
+    assert!(quiet.stderr.starts_with("stale: broken: ") && !quiet.stderr.contains("waiting"), "{quiet:?}");
     program.run(&["disable", "broken"]).await.expect(0);
     let fresh = program.run(&["status", "--fail-if-stale", "2h"]).await.expect(0);
     assert!(!fresh.stderr.contains("stale"), "{fresh:?}");

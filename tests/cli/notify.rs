@@ -8,7 +8,7 @@ use serde_json::Value;
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::support::{Program, end, signal};
+use crate::support::{LONG, Program, end, signal};
 
 /// The path of the webhook, which is its secret.
 const HOOK: &str = "/services/T012/B345/correct-horse-battery";
@@ -142,4 +142,114 @@ async fn a_url_is_given_by_reference_only() {
             assert!(!refused.stderr.contains("correct-horse"), "{refused:?}");
         }
     }
+}
+
+/// Waits until the server has got this many messages.
+async fn wait_for_messages(server: &MockServer, number: usize) {
+    let wait = async {
+        while messages(server).await.len() < number {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(LONG, wait).await.unwrap_or_else(|_| panic!("there were never {number} messages"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_was_pending_when_the_process_was_killed_is_told_by_the_next_one_and_then_no_more() {
+    let (program, server) = scene().await;
+    answer(&server, 503, 1).await;
+    let run = ["run", "--notify-url", "env:ALERT_URL"];
+    let killed = program.start(&run);
+    wait_for_messages(&server, 1).await;
+    signal(&killed, "KILL");
+    end(killed).await;
+    // The attempts of the second process fail, too, and it is killed while it waits.
+    server.reset().await;
+    answer(&server, 503, 2).await;
+    let killed = program.start(&run);
+    wait_for_messages(&server, 2).await;
+    signal(&killed, "KILL");
+    end(killed).await;
+
+    server.reset().await;
+    answer(&server, 200, 99).await;
+    for restart in 0..2 {
+        let child = program.start(&run);
+        wait_for_messages(&server, 1).await;
+        if restart > 0 {
+            // Longer than the time after which it compares.
+            tokio::time::sleep(Duration::from_secs(17)).await;
+        }
+        signal(&child, "KILL");
+        end(child).await;
+    }
+    let told = messages(&server).await;
+    let [failing] = &told[..] else { panic!("each restart tells it again: {told:#?}") };
+    assert_eq!((&failing["changes"][0]["resource"], &failing["health"]), (&"broken".into(), &"failing".into()));
+
+    // Its end is told by whoever sees it, with what was told before.
+    fs::write(program.folder().join("broken.jsonl"), "{\"id\":2}\n").unwrap();
+    program.run(&["ingest", "--notify-url", "env:ALERT_URL"]).await.expect(0);
+    let told = messages(&server).await;
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert_eq!(told[1]["text"], "✓ jsonl: broken is healthy (was failing)");
+    program.run(&["ingest", "--notify-url", "env:ALERT_URL"]).await.expect(0);
+    assert_eq!(messages(&server).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_already_wrong_at_the_first_start_is_told_and_a_run_that_was_cut_off_is_not() {
+    let (program, server) = scene().await;
+    answer(&server, 200, 99).await;
+    program.run(&["ingest"]).await.expect(3);
+    let child = program.start(&["run", "--notify-url", "env:ALERT_URL"]);
+    wait_for_messages(&server, 1).await;
+    signal(&child, "KILL");
+    end(child).await;
+    let told = messages(&server).await;
+    assert!(told[0]["text"].as_str().unwrap().starts_with("✕ jsonl: broken is failing: "), "{told:#?}");
+    assert_eq!(told[0]["changes_total"], 1, "a resource that works is no news: {told:#?}");
+
+    fs::write(program.folder().join("broken.jsonl"), "{\"id\":2}\n").unwrap();
+    program.run(&["ingest", "--notify-url", "env:ALERT_URL"]).await.expect(0);
+    let database = rusqlite::Connection::open(program.folder().join("jsonl.db")).unwrap();
+    let cut_off = "UPDATE INGESTION_RUN SET status = 'running', record = json_set(record, '$.status', 'running', \
+                   '$.ended_at', NULL, '$.lease_until', '2026-01-01T00:00:00Z')";
+    database.execute(cut_off, ()).unwrap();
+    assert_eq!(program.json(&["status"]).await["health"], "interrupted");
+    program.run(&["ingest", "--notify-url", "env:ALERT_URL"]).await.expect(0);
+    let told = messages(&server).await;
+    assert_eq!(told.len(), 2, "the next run has continued: {told:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_run_cannot_open_is_told_before_it_ends() {
+    let (program, server) = scene().await;
+    answer(&server, 200, 99).await;
+    fs::write(program.folder().join("jsonl.db"), "no database at all, but long enough to look like one").unwrap();
+    let ended = program.run(&["run", "--notify-url", "env:ALERT_URL"]).await;
+    assert!(ended.code != Some(0), "{ended:?}");
+    let told = messages(&server).await;
+    let text = told[0]["text"].as_str().unwrap();
+    assert!(text.starts_with("✕ jsonl: the connector is failing: ") && text.contains(" → "), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_with_which_run_cannot_begin_are_told_once_although_nothing_is_due() {
+    let (program, server) = scene().await;
+    answer(&server, 200, 99).await;
+    program.run(&["disable", "broken"]).await.expect(0);
+    for _ in 0..2 {
+        let mut run = program.command(&["run", "--notify-url", "env:ALERT_URL"]);
+        end(run.env_remove("JSONL_PATH").spawn().unwrap()).await.expect(4);
+    }
+    let told = messages(&server).await;
+    let [failing] = &told[..] else { panic!("{told:#?}") };
+    let text = failing["text"].as_str().unwrap();
+    assert!(text.starts_with("✕ jsonl: the connector is failing: ") && text.contains("path"), "{text}");
+    let child = program.start(&["run", "--notify-url", "env:ALERT_URL"]);
+    wait_for_messages(&server, 2).await;
+    signal(&child, "TERM");
+    end(child).await.expect(0);
+    assert_eq!(messages(&server).await[1]["text"], "✓ jsonl: the connector is healthy (was failing)");
 }

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use tokio::io::{AsyncBufReadExt, BufReader};
+
 use super::support::Program;
 
 /// A source over a file of lines, two of which are malformed.
@@ -35,6 +37,28 @@ async fn rejects_are_listed_until_a_reconcile_run_resolves_them() {
     assert_eq!(program.json(&["rejects"]).await["total"], 0);
     let none = program.run(&["rejects", "odd"]).await.expect(0);
     assert!(none.stderr.contains("no rejected records are outstanding"), "{}", none.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn run_and_ingest_name_the_most_frequent_reason() {
+    let program = rejected().await;
+    let lines = "{\"id\":1}\nno JSON\nno JSON either\n{\"id\":null}\n";
+    for name in ["one", "two"] {
+        fs::write(program.folder().join(format!("{name}.jsonl")), lines).unwrap();
+    }
+    let reason = "rejected 3 records, 2 because: ";
+    let ingested = program.run(&["ingest", "one"]).await.expect(3);
+    assert!(ingested.stderr.contains(reason), "{ingested:?}");
+    program.run(&["enable", "two"]).await.expect(0);
+    let mut child = program.start(&["run"]);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = loop {
+        let line = lines.next_line().await.unwrap().expect("it reads the new one at once");
+        if line.contains("two: ") {
+            break line;
+        }
+    };
+    assert!(line.contains("3 rejected") && line.contains(reason), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -122,6 +122,10 @@ impl Sink for CrashingBackend {
         self.write(self.backend.ensure_streams(resource, tables)).await
     }
 
+    async fn finish(&self) -> Result<()> {
+        self.write(self.backend.finish()).await
+    }
+
     async fn columns(&self, resource: &Resource, stream: &str) -> Result<Vec<Column>> {
         self.backend.columns(resource, stream).await
     }

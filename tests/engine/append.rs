@@ -12,6 +12,7 @@ on_each_backend! {
     a_record_that_appears_late_is_found_within_the_overlap
     nothing_is_deleted
     an_idle_run_writes_nothing
+    a_record_of_the_future_hides_none_of_the_present
 }
 
 /// Events up to a number, in one page: the source cuts it into pages of two.
@@ -123,5 +124,24 @@ async fn an_idle_run_writes_nothing(kind: Kind) {
             bench.complete(Mode::Incremental).await;
             assert_eq!(bench.versions(["events"]).await, versions, "overlap {overlap}");
         }
+    }
+}
+
+/// A wrong clock dates one record in the future: it stays at the top of the list, and must not count as what is known.
+async fn a_record_of_the_future_hides_none_of_the_present(kind: Kind) {
+    let with_future = |newest: i64| format!("99@9000000000000000 {}", events(1..=newest));
+    for first in [0, 4] {
+        let bench = Bench::new(kind, [StreamSpec::append("events", 0)]);
+        bench.tree.set("events", &with_future(first));
+        bench.complete(Mode::Incremental).await;
+        for newest in [12, 12, 20] {
+            bench.tree.set("events", &with_future(newest));
+            bench.complete(Mode::Incremental).await;
+            let all: Vec<i64> = (1..=newest).chain([99]).collect();
+            assert_eq!(stored(&bench).await, all, "{first} at first");
+        }
+        let versions = bench.versions(["events"]).await;
+        bench.complete(Mode::Incremental).await;
+        assert_eq!(bench.versions(["events"]).await, versions, "an idle run writes nothing");
     }
 }

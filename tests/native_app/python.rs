@@ -106,6 +106,12 @@ fn runs_that_could_not_begin_are_failures_and_the_views_are_as_documented() {
 }
 
 #[test]
+fn each_surface_shows_what_the_table_says() {
+    let program = super::example::binary("github_issues");
+    pytest(&["test_surfaces.py", "-rP"], &[("SNOWFEED_PROGRAM", &program)]);
+}
+
+#[test]
 fn some_streams_are_read_or_reset() {
     pytest(&["test_some_streams.py"], &[("SNOWFEED_APP", app_with_streams())]);
 }

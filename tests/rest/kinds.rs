@@ -106,6 +106,30 @@ async fn an_appended_record_of_the_future_hides_none_of_the_present() {
 }
 
 #[tokio::test]
+async fn a_changed_record_of_the_future_hides_none_of_the_present() {
+    for order in [Some(Order::Version), Some(Order::VersionDescending), None] {
+        let (mock, memory) = (MockApi::start(), Memory::new());
+        let tickets = mock.list("/tickets").since("since", "updated_at");
+        let tickets = match order {
+            Some(Order::VersionDescending) => tickets.sort_by_descending("updated_at"),
+            _ => tickets.sort_by("updated_at"),
+        };
+        tickets.insert(json!({"id": 1, "updated_at": "2199-01-01T00:00:00Z"}));
+        let mut stream = Stream::new("tickets", "/tickets").version("/updated_at").cursor("since");
+        if let Some(order) = order {
+            stream = stream.order(order);
+        }
+        let connector = connector(api(&mock).stream(stream.paginate(Paginate::none())), &memory);
+        for id in 2..=4 {
+            ingest(&connector, Mode::Incremental).await;
+            tickets.insert(json!({"id": id, "updated_at": jiff::Timestamp::now().to_string()}));
+        }
+        ingest(&connector, Mode::Incremental).await;
+        assert_eq!(live(&memory, "tickets"), ["1", "2", "3", "4"], "{order:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_list_of_deletions_deletes_from_its_target() {
     let (mock, memory) = (MockApi::start(), Memory::new());
     let contacts = mock.list("/contacts").since("since", "updated_at").sort_by("updated_at");

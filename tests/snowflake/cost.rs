@@ -32,7 +32,7 @@ fn names(count: usize) -> Vec<String> {
 
 #[tokio::test]
 async fn an_idle_ingestion_is_two_reads_whatever_the_number_of_resources() {
-    for count in [1, 50] {
+    for count in [1, 12] {
         let (db, source) = (TestDatabase::new(usize::MAX), Issues::default());
         names(count).iter().for_each(|name| source.page(name, 1..2));
         let all: Vec<_> = names(count).iter().map(|name| resource(name)).collect();
@@ -60,20 +60,35 @@ async fn statements_depend_on_commits_and_not_on_pages() {
     assert_eq!(counts[0], counts[1]);
 }
 
-/// Six for the rows, the state with them and the end of the run, and the two of an idle ingestion, which come first:
+/// The two of an idle ingestion, six for the rows, the state with them and the end of the run, and one that refills the result cache:
 /// `golden/3-incremental-run.sql` lists them.
 #[tokio::test]
-async fn a_run_with_one_small_commit_is_eight_statements() {
+async fn a_run_with_one_small_commit_is_nine_statements() {
     let (db, source) = (TestDatabase::new(usize::MAX), Issues::default());
     source.page("r", 1..3);
     ingest(&db, &connector(&db, &source), IngestRequest::new([resource("r")])).await;
     for new in 3..6 {
         source.page("r", new - 1..new + 1);
-        assert_eq!(ingest(&db, &connector(&db, &source), IngestRequest::default()).await.len(), 8);
+        assert_eq!(ingest(&db, &connector(&db, &source), IngestRequest::default()).await.len(), 9);
         let run = db.snowflake.runs(RunQuery::new(1)).await.unwrap().remove(0);
         assert_eq!((run.status, run.counts.inserted, run.counts.unchanged), (RunStatus::Complete, 1, 1));
         assert!(run.ended_at >= Some(run.started_at) && run.commits == 1, "{run:?}");
     }
+}
+
+/// The next ingestion without a change would otherwise wake the warehouse only to read the states.
+#[tokio::test]
+async fn an_ingestion_that_has_written_reads_the_states_again_for_the_result_cache() {
+    let (db, source) = (TestDatabase::new(usize::MAX), Issues::default());
+    source.page("r", 1..3);
+    ingest(&db, &connector(&db, &source), IngestRequest::new([resource("r")])).await;
+    source.page("r", 2..4);
+    let sent = ingest(&db, &connector(&db, &source), IngestRequest::default()).await;
+    let written = sent.iter().rposition(|statement| !statement.sql.starts_with("SELECT ")).unwrap();
+    let idle = ingest(&db, &connector(&db, &source), IngestRequest::default()).await;
+    assert_eq!(idle.len(), 2);
+    assert_eq!(&sent[written + 1..], &idle[1..], "the states");
+    assert_eq!(sent[0], idle[0], "no run writes the configuration");
 }
 
 /// A source with an inclusive `since` returns the newest record in every read.
@@ -94,10 +109,10 @@ async fn a_read_that_returns_the_newest_record_again_is_two_reads() {
 }
 
 /// Ten streams of one resource, each with one changed row. One after the other, each makes a commit; at once, the first one commits, and the
-/// others share a commit: three statements for each, and three for all.
+/// others share a commit: three statements for each, and three for all. Three are those of the ingestion.
 #[tokio::test]
 async fn streams_of_a_resource_share_a_commit() {
-    for (concurrency, transactions, statements) in [(1, 10, 2 + 10 * 6), (10, 2, 2 + 6 + 3 + 9 * 3)] {
+    for (concurrency, transactions, statements) in [(1, 10, 3 + 10 * 6), (10, 2, 3 + 6 + 3 + 9 * 3)] {
         let (db, source) = (TestDatabase::new(usize::MAX), ManyStreams::new(10, concurrency));
         let connector = Connector::new(source.clone(), Arc::new(db.snowflake.clone()));
         let request = |all: Vec<_>| IngestRequest::new(all).concurrency(concurrency);
@@ -151,14 +166,34 @@ async fn a_reconcile_run_without_deletions_only_writes_its_marks() {
 }
 
 /// `run` for two cycles of a thousand resources that have nothing new: four statements, all of them constant texts.
+/// The views over all resources are rebuilt for each of the first 32, and then once for all that come within a minute.
+#[tokio::test]
+async fn many_new_resources_share_a_view_over_all() {
+    const COUNT: usize = 150;
+    let accept_all = AcceptAll::default();
+    let recording = RecordingClient::new(Arc::new(accept_all.client()));
+    let connector = Connector::new(Issues::default(), Arc::new(backend(recording.clone(), usize::MAX)));
+    let all = names(COUNT).iter().map(|name| resource(name)).collect::<Vec<_>>();
+    let report = connector.ingest(IngestRequest::new(all)).await.unwrap();
+    assert_eq!((report.status(), report.runs.len()), (RunStatus::Complete, COUNT), "{report:?}");
+    let sent = recording.statements();
+    let over_all: Vec<_> = sent.iter().filter(|sent| sent.sql.contains("^=all\" COPY GRANTS")).collect();
+    assert!(over_all.len() <= 33, "{} times", over_all.len());
+    let last = over_all.last().unwrap();
+    for name in names(COUNT) {
+        assert!(last.sql.contains(&format!("'{name}'")), "{name} is missing");
+    }
+}
+
 #[tokio::test(start_paused = true)]
-async fn two_idle_cycles_of_a_thousand_resources_are_four_statements_without_binds() {
-    const COUNT: usize = 1_000;
+async fn two_idle_cycles_of_many_resources_are_four_statements_without_binds() {
+    const COUNT: usize = 200;
     let accept_all = AcceptAll::default();
     let made = backend(accept_all.client(), usize::MAX);
     for name in names(COUNT) {
         made.ensure_streams(&resource(&name), &crate::source::tables()).await.unwrap();
     }
+    made.finish().await.unwrap();
     accept_all.enable(names(COUNT).into_iter().map(|name| (name, "30m")).collect(), &crate::source::tables());
     let recording = RecordingClient::new(Arc::new(accept_all.client()));
     let ended = Arc::new(AtomicUsize::new(0));

@@ -107,6 +107,7 @@ async fn day(rarely: usize) -> Vec<Hour> {
     for (name, _) in &names {
         made.ensure_streams(&crate::support::resource(name), &streams).await.unwrap();
     }
+    made.finish().await.unwrap();
     accept_all.enable(names, &streams);
     let recording = RecordingClient::new(Arc::new(accept_all.client()));
     let began = Instant::now();
@@ -164,7 +165,10 @@ async fn day(rarely: usize) -> Vec<Hour> {
     let texts: BTreeSet<&str> = reads.iter().map(|sent| sent.sql.as_str()).collect();
     assert_eq!(texts.len(), 3, "{texts:?}");
     assert!(reads.iter().all(|sent| sent.binds.is_empty()));
-    assert!(hours.iter().all(|hour| hour.reads.len() <= 7), "at most a start, two beats and a heartbeat in an hour");
+    assert!(
+        hours.iter().all(|hour| hour.reads.len() <= 9),
+        "at most a start and two beats in an hour, each with three reads"
+    );
     hours
 }
 
@@ -176,9 +180,11 @@ fn sum(hours: &[Hour], number: impl Fn(&Hour) -> usize) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_day_of_run_is_two_constant_reads_for_each_beat() {
+async fn a_day_of_run_is_three_constant_reads_for_each_beat() {
     let hours = day(20).await;
-    assert_eq!(sum(&hours, |hour| hour.reads.len()), READS);
+    // Nearly each cycle has written, and refills the result cache.
+    let reads = sum(&hours, |hour| hour.reads.len());
+    assert!((READS / 2 * 3 - 2..=READS / 2 * 3).contains(&reads), "{reads}");
     assert!(sum(&hours, |hour| hour.other) > 0, "no run has found anything");
     // The warehouse is awake because of the records. The streams without any are recorded with them, those of a cycle together.
     let heartbeats: Vec<usize> = hours.iter().map(|hour| hour.heartbeats).collect();

@@ -182,6 +182,8 @@ async def login(request):
     for secret in (data.get("PASSWORD"), data.get("TOKEN")):
         if secret in REFUSED:
             return refusal(*REFUSED[secret])
+    if settings.of_user(data.get("LOGIN_NAME", "")).get("REFUSED"):
+        return refusal(*REFUSED["wrong-password"])
     role = plain_or_quoted(request.query_params.get("roleName", "ACCOUNTADMIN"))
     if role not in GRANTS:
         message = f"Role '{role}' specified in the connect string does not exist or not authorized."
@@ -237,8 +239,8 @@ def abort_transaction(session, silently):
 
 async def set_of_user(request):
     """Sets parameters of a user for new sessions, as ALTER USER does, and limits that a test lowers: `IDLE`, the
-    seconds after which a blocking transaction of the user is aborted, `VARIANT_BYTES`, the size limit of a VARIANT, and
-    `MAX_RETENTION_DAYS`, the days of Time Travel that the account's edition allows."""
+    seconds after which a blocking transaction of the user is aborted, `VARIANT_BYTES`, the size limit of a VARIANT,
+    `MAX_RETENTION_DAYS`, the days of Time Travel that the account's edition allows, and `REFUSED`: logins fail."""
     given = dict(request.query_params)
     settings.of_user(given.pop("user")).update(given)
     return JSONResponse({"success": True})
@@ -393,6 +395,8 @@ def execute_in_account(self, sql, *args, **kwargs):
     if (said := administration.execute(session, sql, lambda: databases.names(session))) is not None:
         sql = table(("status",), [(said,)])
     works = re.match("(SELECT .* FROM|MERGE|INSERT|UPDATE|DELETE|COPY)", sql, re.DOTALL) is not None
+    if session.warehouse not in WAREHOUSES:  # it was dropped
+        session.warehouse = None
     if works and (session.warehouse is None or WAREHOUSES[session.warehouse] == ("SUSPENDED", "false")):
         raise ProgrammingError(
             msg="No active warehouse selected in the current session.  Select an active warehouse with the "

@@ -272,6 +272,17 @@ fn start_fakesnow() -> Option<Server> {
     Some(serve_file(&python, file, &[&port.to_string()], port))
 }
 
+/// A collector of traces for one test; `None` where there is no Python. `GET /` returns what it got.
+pub(crate) fn start_collector() -> Option<Server> {
+    let Some(python) = python("collector") else {
+        skipped("there is no python3, which the collector of the tests needs");
+        return None;
+    };
+    let port = free_port();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/collector.py");
+    Some(serve_file(&python, file, &[&port.to_string()], port))
+}
+
 /// Sends a request without a body to one of a server's switches for tests, such as `/tests/end-sessions?user=me`.
 pub(crate) fn post(server: &Server, path: &str) {
     let mut stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();

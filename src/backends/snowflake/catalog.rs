@@ -1,27 +1,29 @@
 //! The catalog: which tables and views exist, with which columns. Creates and replaces them.
 
 mod entries;
+mod unions;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
-use self::entries::{CLAIM, CatalogRow, SECOND_CLAIM, claim, finish_claim, write_columns, write_row};
+use tokio::time::Instant;
+
+use self::entries::{CLAIM, CatalogRow, write_columns, write_row};
+use self::unions::{STALE, UnionView};
 use super::migration::{self, COLLATED};
-use super::names::{Names, digest, disambiguated_name, resource_name, union_name, upper_name};
+use super::names::{Names, digest, disambiguated_name, resource_name};
 use super::options::SnowflakeOptions;
 use super::pool::is_missing;
 use super::raw_table;
 use super::schema::{self, SchemaVersion};
 use super::state_tables::VERSION;
 use super::transaction::Fence;
-use super::view::{UnionMember, View, check_table};
-use crate::net::delays_with_jitter;
+use super::view::{View, check_table};
 use crate::snowflake::{Row, Session, Sql, Statement, sql};
 use crate::stream::Column;
 use crate::{Error, Resource, Result, StreamSpec};
 
 /// The existing tables and views.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Catalog {
     schema_version: SchemaVersion,
     /// By stream and resource.
@@ -34,6 +36,12 @@ pub(super) struct Catalog {
     frozen: BTreeSet<Sql>,
     /// The raw tables that this process has created and not written since, by name.
     new: BTreeSet<String>,
+    /// The streams whose views were current when they were last compared, since when nothing has changed.
+    compared: BTreeMap<String, StreamSpec>,
+    /// When this process last rebuilt the views over all resources of a stream.
+    rebuilt_at: BTreeMap<String, Instant>,
+    /// The streams whose views over all resources lack some.
+    put_off: BTreeMap<String, StreamSpec>,
 }
 
 /// A resource's table in a stream: the name of its view and raw table, the columns of the view, and a digest of its text, followed by
@@ -59,19 +67,8 @@ impl ResourceTable {
     }
 }
 
-/// The union view of a stream: its columns, and a digest of its inputs or the claim of a program that is rebuilding it.
-#[derive(Debug, Clone, PartialEq)]
-struct UnionView {
-    columns: Vec<Column>,
-    made_from: String,
-}
-
 /// The suffix of MADE_FROM for a raw table with the columns `SEQ` and `PARENT`, which older versions did not create.
 const NUMBERED: &str = " numbered";
-
-/// Stored in place of a digest if the view must be rebuilt. The previous claimant may have crashed after replacing the view, or
-/// may still replace it from an incomplete list.
-const STALE: &str = "";
 
 /// The suffix of a stream's name in the row of its view; stream names never end like this.
 const VIEW_SUFFIX: &str = "^=view";
@@ -96,8 +93,17 @@ impl Catalog {
     }
 
     fn empty(schema_version: SchemaVersion) -> Self {
-        let (tables, unions, views) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { schema_version, tables, unions, views, frozen: BTreeSet::new(), new: BTreeSet::new() }
+        Self {
+            schema_version,
+            tables: BTreeMap::new(),
+            unions: BTreeMap::new(),
+            views: BTreeMap::new(),
+            frozen: BTreeSet::new(),
+            new: BTreeSet::new(),
+            compared: BTreeMap::new(),
+            rebuilt_at: BTreeMap::new(),
+            put_off: BTreeMap::new(),
+        }
     }
 
     pub(super) fn from_answer(names: &Names, rows: &[Row]) -> Result<Self> {
@@ -142,7 +148,13 @@ impl Catalog {
     /// Reads the catalog again, and keeps the decisions of this process.
     pub(super) async fn reload(&mut self, session: &mut dyn Session, names: &Names) -> Result<()> {
         let read = Self::read(session, names).await?;
-        *self = Self { frozen: std::mem::take(&mut self.frozen), new: std::mem::take(&mut self.new), ..read };
+        *self = Self {
+            frozen: std::mem::take(&mut self.frozen),
+            new: std::mem::take(&mut self.new),
+            rebuilt_at: std::mem::take(&mut self.rebuilt_at),
+            put_off: std::mem::take(&mut self.put_off),
+            ..read
+        };
         Ok(())
     }
 
@@ -211,23 +223,11 @@ impl Catalog {
         of_resource.map(|((stream, _), table)| (stream.as_str(), table.name.as_str()))
     }
 
-    /// The raw tables of a stream.
-    fn raw_tables(&self, stream: &str) -> Vec<UnionMember<'_>> {
-        let of_stream = self.tables.iter().filter(|((of, _), _)| of == stream);
-        of_stream
-            .map(|((_, resource), table)| UnionMember {
-                resource,
-                table: &table.name,
-                has_parents: table.is_numbered(),
-            })
-            .collect()
-    }
-
-    /// Whether all tables and views of a resource are current.
-    pub(super) fn is_current(&self, names: &Names, resource: &Resource, specs: &[StreamSpec]) -> bool {
+    /// Whether all tables and views of a resource are current, except for views that are put off.
+    pub(super) fn is_current(&mut self, names: &Names, resource: &Resource, specs: &[StreamSpec]) -> bool {
         specs.iter().all(|spec| {
             self.is_table_current(names, resource, spec, &self.desired_table(names, resource, spec, specs))
-                && self.are_views_current(names, spec)
+                && (self.is_put_off(spec) || self.are_views_current(names, spec))
         })
     }
 
@@ -236,16 +236,6 @@ impl Catalog {
         self.table(resource, &spec.name).is_some_and(|table| {
             table == desired || table.is_numbered() && self.frozen.contains(&names.view(&table.name))
         })
-    }
-
-    /// Whether the view of a stream has all columns and covers all resources.
-    fn are_views_current(&self, names: &Names, spec: &StreamSpec) -> bool {
-        let desired = self.desired_union(names, spec);
-        let view = View::for_stream(names, spec, &desired.columns);
-        let union = names.raw(&union_name(&spec.name));
-        let is_union = self.unions.get(&spec.name) == Some(&desired) || self.frozen.contains(&union);
-        let is_view = self.views.get(&spec.name) == Some(&digest(&view.select)) || self.frozen.contains(&view.name);
-        is_union && is_view
     }
 
     /// The desired table of a resource in a stream.
@@ -259,24 +249,6 @@ impl Catalog {
         let (name, columns) = (self.name_for(resource, spec, specs), self.merged_columns(spec));
         let made_from = digest(&View::for_resource(names, spec, &name, &columns).select) + NUMBERED;
         ResourceTable { name, columns, made_from }
-    }
-
-    /// The desired union view of a stream. Its digest covers the text over one table, and the names of all tables.
-    fn desired_union(&self, names: &Names, spec: &StreamSpec) -> UnionView {
-        let any = UnionMember { resource: "", table: "", has_parents: true };
-        let mut text = View::union(names, spec, &[any]).select.to_string();
-        for UnionMember { resource, table, has_parents } in self.raw_tables(&spec.name) {
-            text += &format!("{}:{resource}{}:{table}", resource.len(), table.len());
-            if spec.child_of().is_some() && !has_parents {
-                text += "without parents";
-            }
-        }
-        UnionView { columns: self.merged_columns(spec), made_from: digest(&text) }
-    }
-
-    /// The union view over the raw tables of a stream.
-    fn union(&self, names: &Names, spec: &StreamSpec) -> View {
-        View::union(names, spec, &self.raw_tables(&spec.name))
     }
 
     /// Creates the tables and views of a resource. If all are current, it sends no statement.
@@ -300,7 +272,11 @@ impl Catalog {
             if !self.is_table_current(names, resource, spec, &desired) {
                 self.create_table(session, names, resource, spec, desired, options).await?;
             }
-            self.ensure_views(session, names, spec).await?;
+            if self.may_put_off(spec) {
+                self.put_off.insert(spec.name.clone(), spec.clone());
+            } else {
+                self.ensure_views(session, names, spec).await?;
+            }
         }
         Ok(())
     }
@@ -367,6 +343,7 @@ impl Catalog {
         };
         write_row(session, names, &entry).await?;
         self.tables.insert(key(resource, &spec.name), table);
+        self.compared.remove(&spec.name);
         Ok(())
     }
 
@@ -389,93 +366,6 @@ impl Catalog {
         let qualified = resource_name(resource.name(), &spec.name, false, &is_stream);
         let last = disambiguated_name(&preferred, resource.name(), &spec.name);
         [preferred, qualified].into_iter().find(is_free).unwrap_or(last)
-    }
-
-    /// Rebuilds the view over all resources of a stream, unless it is current.
-    async fn ensure_views(&mut self, session: &mut dyn Session, names: &Names, spec: &StreamSpec) -> Result<()> {
-        if self.are_views_current(names, spec) {
-            return Ok(());
-        }
-        let union = self.union(names, spec);
-        if union.is_too_long() {
-            tracing::warn!(
-                view = %names.view(&upper_name(&spec.name)), resources = self.raw_tables(&spec.name).len(),
-                "the view over all resources stays as it is: its definition would exceed Snowflake's limit of 1 MB. \
-                 Query the views of the resources themselves, or keep fewer resources in one database"
-            );
-            self.frozen.extend([union.name, names.view(&upper_name(&spec.name))]);
-            return Ok(());
-        }
-        // Without growing delays, concurrent programs could interfere with each other forever.
-        let mut delays = delays_with_jitter(Duration::from_millis(200), Duration::from_secs(30));
-        let mut is_alone = true;
-        while !self.rebuild_views(session, names, spec, is_alone).await? {
-            is_alone = false;
-            tokio::time::sleep(delays.next().unwrap_or_default()).await;
-        }
-        Ok(())
-    }
-
-    /// Rebuilds the views over all resources of a stream, and returns whether the result is final.
-    ///
-    /// Snowflake has no conditional replacement of a view, and several programs may rebuild this one. So each claims the stream
-    /// first, and only then reads what the view must cover. If another claim came meanwhile, this view may be incomplete and
-    /// still be the last one written, so it must be rebuilt.
-    async fn rebuild_views(
-        &mut self,
-        session: &mut dyn Session,
-        names: &Names,
-        spec: &StreamSpec,
-        is_alone: bool,
-    ) -> Result<bool> {
-        let id = uuid::Uuid::now_v7().to_string();
-        claim(session, names, &spec.name, &id).await?;
-        self.reload(session, names).await?;
-        let claimed = self.unions.get(&spec.name).map(|stream| stream.made_from.clone()).unwrap_or_default();
-        if !claimed.ends_with(&id) {
-            return Ok(false);
-        }
-        let mut made = self.desired_union(names, spec);
-        self.union(names, spec).replace(session).await?;
-        let is_doubtful = claimed.starts_with(SECOND_CLAIM);
-        self.rebuild_stream_view(session, names, spec, &made, is_alone && !is_doubtful).await?;
-        if is_doubtful {
-            made.made_from = STALE.to_owned();
-        }
-        let counts = finish_claim(session, names, &spec.name, &claimed, &made.columns, &made.made_from).await?;
-        if counts {
-            self.unions.insert(spec.name.clone(), made);
-        }
-        Ok(counts)
-    }
-
-    /// Replaces the view over the union of a stream if its text has changed. A concurrent program may have replaced it last but
-    /// written its digest first, so a digest is trusted, and stored, only if this program is alone.
-    async fn rebuild_stream_view(
-        &mut self,
-        session: &mut dyn Session,
-        names: &Names,
-        spec: &StreamSpec,
-        made: &UnionView,
-        is_alone: bool,
-    ) -> Result<()> {
-        let stream = spec.name.as_str();
-        let view = View::for_stream(names, spec, &made.columns);
-        let desired = digest(&view.select);
-        if is_alone && self.views.get(stream) == Some(&desired) || self.frozen.contains(&view.name) {
-            return Ok(());
-        }
-        if !view.replace_unless_protected(session).await? {
-            self.frozen.insert(view.name);
-            return Ok(());
-        }
-        let stream_of_view = format!("{stream}{VIEW_SUFFIX}");
-        let made_from = if is_alone { desired.as_str() } else { STALE };
-        let (resource, name) = ("", &upper_name(stream));
-        let entry = CatalogRow { resource, stream: &stream_of_view, name, columns: "[]".to_owned(), made_from };
-        write_row(session, names, &entry).await?;
-        self.views.insert(stream.to_owned(), made_from.to_owned());
-        Ok(())
     }
 }
 

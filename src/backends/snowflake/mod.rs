@@ -342,7 +342,7 @@ impl Sink for Snowflake {
             .catalog
             .lock()
             .await
-            .as_ref()
+            .as_mut()
             .is_some_and(|catalog| catalog.is_current(&self.0.names, resource, tables))
         {
             return Ok(());
@@ -352,6 +352,17 @@ impl Sink for Snowflake {
             let mut catalog = self.catalog(&mut *session).await?;
             self.tag(&mut *session, resource.name(), None, None);
             catalog.ensure(&mut *session, &self.0.names, resource, tables, &self.0.options).await
+        })
+        .await
+    }
+
+    async fn finish(&self) -> Result<()> {
+        if !self.0.catalog.lock().await.as_ref().is_some_and(Catalog::has_put_off) {
+            return Ok(());
+        }
+        transaction::with_retry(|| async {
+            let mut session = self.load_session().await?;
+            self.catalog(&mut *session).await?.finish(&mut *session, &self.0.names).await
         })
         .await
     }

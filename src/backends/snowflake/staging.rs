@@ -13,6 +13,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::names::digest;
@@ -299,7 +300,7 @@ impl FileStage {
         let file = StagedFile { stage: self.staged.folder.clone(), name, content };
         let pool = self.stages.pool.clone();
         let tag = pool.tags().write(Some(&self.resource), Some(&self.stream), Some(self.run));
-        self.uploads.spawn(async move {
+        let upload = async move {
             let _slot = slot;
             transaction::with_retry(|| async {
                 let mut session = pool.session().await?;
@@ -307,7 +308,8 @@ impl FileStage {
                 session.put(file.clone()).await
             })
             .await
-        });
+        };
+        self.uploads.spawn(upload.in_current_span());
         Ok(())
     }
 }

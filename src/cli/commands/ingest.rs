@@ -24,7 +24,8 @@ pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Re
     let (output, progress) = (session.output, session.progress.clone());
     let destination = session.destination.clone();
     check_cost(&*destination, "--cost", ingest.cost())?;
-    let (labels, streams, heartbeat) = (Labels::new(&session.spec), ingest.streams.clone(), ingest.heartbeat.get());
+    let spec = session.spec.clone();
+    let (labels, streams, heartbeat) = (Labels::new(&spec), ingest.streams.clone(), ingest.heartbeat.get());
     let streams = streams.map(|names| selection(&session.spec, names)).transpose()?;
     streams.iter().try_for_each(|streams| note_required(&session.spec, streams, output))?;
     session.refuse(&ingest.resources)?;
@@ -37,16 +38,10 @@ pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Re
     if ingest.estimate {
         return estimate(session, request).await;
     }
-    let mut notifications = Notifications::new(&ingest.notify, &session.spec.name)?;
+    let notifications = Notifications::new(&ingest.notify, &session.spec.name)?;
     // Without a name there must be something enabled already, so there must be a database.
     let opened = if ingest.resources.is_empty() { session.open_existing() } else { session.open() };
-    let connector = match opened {
-        Ok(connector) => connector,
-        Err(error) => {
-            notifications.tell_outage(&error).await;
-            return Err(error);
-        }
-    };
+    let (mut notifications, connector) = notifications.unless_outage(opened).await?;
     let connector = match ingest.max_deletions {
         Some(percent) => connector.max_deleted_percent(percent),
         None => connector,
@@ -58,24 +53,17 @@ pub(super) async fn ingest<S: Source>(session: Session<S>, ingest: Ingest) -> Re
             progress.ended(run);
         }
     });
-    if !notifications.is_empty() {
-        match connector.current_health().await {
-            Ok(health) => notifications.begin(&health),
-            Err(error) => {
-                notifications.tell_outage(&error).await;
-                return Err(error);
-            }
-        }
-    }
+    let begun = notifications.begin(&connector).await;
+    let (notifications, ()) = notifications.unless_outage(begun).await?;
     let ingested = connector.ingest(request).await;
     // A run that could not begin has changed the health, too.
     if let Some(health) = connector.known_health() {
-        notifications.tell(&health).await;
+        notifications.tell(&connector, &health).await;
     }
     let report = ingested?;
     let usage = if ingest.cost() { destination.cost().await } else { destination.usage() };
     summarize(output, &labels, &report, usage.as_ref())?;
-    Ok(Exit::from_report(&report))
+    Ok(Exit::from_report(&report, &spec))
 }
 
 fn summarize(output: Output, labels: &Labels, report: &IngestReport, usage: Option<&Usage>) -> Result<()> {
@@ -134,7 +122,7 @@ struct RunReport<'a> {
 pub(super) async fn run<S: Source>(session: Session<S>, args: &Run) -> Result<Exit> {
     let (output, progress, spec) = (session.output, session.progress.clone(), session.spec.clone());
     let cancel = session.interrupt.listen(progress.clone(), STOPPING)?;
-    let mut notifications = Notifications::new(&args.notify, &spec.name)?;
+    let notifications = Notifications::new(&args.notify, &spec.name)?;
     let run_ends = notifications.run_ends();
     #[cfg(feature = "metrics")]
     let metrics = Metrics::new(&spec);
@@ -148,7 +136,8 @@ pub(super) async fn run<S: Source>(session: Session<S>, args: &Run) -> Result<Ex
     let (watching, destination) = (progress.clone(), session.destination.clone());
     let labels = Labels::new(&spec);
     let used = destination.clone();
-    let connector = with_heartbeat(session.open()?, args.heartbeat.get());
+    let (notifications, connector) = notifications.unless_outage(session.open()).await?;
+    let connector = with_heartbeat(connector, args.heartbeat.get());
     let connector = connector.observer(move |event: &Event| {
         #[cfg(feature = "metrics")]
         observing.event(event);
@@ -167,7 +156,8 @@ pub(super) async fn run<S: Source>(session: Session<S>, args: &Run) -> Result<Ex
             }
         }
     });
-    let enabled = connector.resources().await?.into_iter().filter(|(_, config)| config.enabled).count();
+    let (mut notifications, resources) = notifications.unless_outage(connector.resources().await).await?;
+    let enabled = resources.iter().filter(|(_, config)| config.enabled).count();
     let kind = &spec.resource_kind;
     let refresh = SpanPrinter::new().unsigned_duration_to_string(&connector.refresh_interval());
     progress.note(&match enabled {
@@ -176,8 +166,9 @@ pub(super) async fn run<S: Source>(session: Session<S>, args: &Run) -> Result<Ex
     });
     let stop_notifying = CancellationToken::new();
     let mut notifying = None;
+    let begun = notifications.begin(&connector).await;
+    let (notifications, ()) = notifications.unless_outage(begun).await?;
     if !notifications.is_empty() {
-        notifications.begin(&connector.current_health().await?);
         notifying = Some(tokio::spawn(notifications.watch(connector.clone(), stop_notifying.clone())));
     }
     #[cfg(feature = "metrics")]

@@ -39,13 +39,38 @@ pub(super) async fn execute(
     match &args.command {
         Command::Schema => return setup::schema(&spec, output),
         Command::Completions { shell } => {
-            return setup::completions(&spec, program, *shell, &destinations);
+            return setup::completions(program, *shell);
         }
         _ => {}
     }
     let filter = log::Filter::new(&args.global, output);
     let progress = Progress::new(output, filter.shows_runs(), Labels::new(&spec));
-    log::start(filter, args.global.log_format, &progress);
+    #[cfg(feature = "otlp")]
+    let traces = super::otlp::Traces::from_environment(&spec, output);
+    #[cfg(feature = "otlp")]
+    let exported = traces.as_ref().map(super::otlp::Traces::layer);
+    #[cfg(not(feature = "otlp"))]
+    let exported = None;
+    log::start(filter, args.global.log_format, &progress, exported);
+    let done = execute_logged(source, program, args, destinations, output, progress, interrupt).await;
+    #[cfg(feature = "otlp")]
+    if let Some(traces) = traces {
+        traces.finish().await;
+    }
+    done
+}
+
+/// Executes a command that may need the destination.
+async fn execute_logged(
+    source: impl Source,
+    program: &str,
+    args: Args,
+    destinations: Destinations,
+    output: Output,
+    progress: Progress,
+    interrupt: &Interrupt,
+) -> Result<Exit> {
+    let spec = source.spec();
     #[cfg(feature = "native-app")]
     if let Command::App(command) = &args.command {
         if let Destinations::Custom(_) = destinations {

@@ -9,9 +9,9 @@ use serde_json::{Map, Value, json};
 
 use super::session::Session;
 use crate::cli::Exit;
-use crate::cli::args;
 use crate::cli::args::Configure;
-use crate::cli::destination::{Destinations, check_cost};
+use crate::cli::completion;
+use crate::cli::destination::check_cost;
 use crate::cli::labels::Labels;
 use crate::cli::output::{Output, counted, table};
 use crate::cli::progress::Progress;
@@ -253,9 +253,10 @@ pub(super) fn schema(spec: &SourceSpec, output: Output) -> Result<Exit> {
     Ok(Exit::Complete)
 }
 
-pub(super) fn completions(spec: &SourceSpec, program: &str, shell: Shell, destinations: &Destinations) -> Result<Exit> {
+pub(super) fn completions(program: &str, shell: Shell) -> Result<Exit> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut args::command(spec, program, destinations), program, &mut script);
+    completion::register(&shell.to_string(), program, &mut script)
+        .map_err(|error| Error::internal("the script cannot be made").with_source(error))?;
     match io::Write::write_all(&mut io::stdout().lock(), &script) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Error::unavailable("the script cannot be written to standard output").with_source(error))

@@ -295,7 +295,7 @@ impl View {
         let (output, kind) = (self.output, &self.kind);
         let enabled = document.resources.iter().filter(|entry| entry.enabled).count();
         if enabled == 0 {
-            output.note(&format!("stale: no {kind} is enabled, so nothing is kept up to date; `enable` one"));
+            output.failed_check(&format!("stale: no {kind} is enabled, so nothing is kept up to date; `enable` one"));
             return Exit::Stale;
         }
         let stale = document.stale.as_deref().unwrap_or_default();
@@ -307,10 +307,10 @@ impl View {
                 Some(success) => format!("its last success was {}", ago(success, document.as_of)),
                 None => "it was never completely read".to_owned(),
             };
-            output.note(&format!("stale: {}: {age}; {}", entry.resource, advice(entry)));
+            output.failed_check(&format!("stale: {}: {age}; {}", entry.resource, advice(entry)));
         }
         let (number, limit) = (count(stale.len() as u64), span(limit));
-        output.note(&format!("stale: {number} of {} enabled, by a limit of {limit}", count(enabled as u64)));
+        output.failed_check(&format!("stale: {number} of {} enabled, by a limit of {limit}", count(enabled as u64)));
         let unrecorded = self.connector.unrecorded().unwrap_or_default();
         if !unrecorded.is_zero() {
             let every = span(unrecorded);

@@ -50,6 +50,11 @@ pub(super) trait Destination: Send + Sync {
         None
     }
 
+    /// Whether reading needs neither a network nor a warehouse.
+    fn is_local(&self) -> bool {
+        false
+    }
+
     /// Checks each prerequisite of the destination. Changes nothing.
     async fn check(&self) -> Vec<Finding>;
 

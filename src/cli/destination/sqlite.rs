@@ -42,6 +42,10 @@ impl Destination for SqliteFile {
         (!self.path.exists()).then(note)
     }
 
+    fn is_local(&self) -> bool {
+        true
+    }
+
     async fn check(&self) -> Vec<Finding> {
         let path = self.path.display();
         let detail = if self.path.exists() { path.to_string() } else { format!("{path}, not created yet") };

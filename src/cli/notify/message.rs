@@ -1,9 +1,10 @@
 //! What is told: the changes of health since the last message.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::cli::output::time;
 use crate::cli::terminal::plain;
@@ -19,6 +20,9 @@ const MOST_LINES: usize = 10;
 
 /// The longest error in a line of the text, in characters.
 const LONGEST_REASON: usize = 300;
+
+/// The connector as a whole among [what is kept](Told::kept). No resource has an empty name.
+const CONNECTOR: &str = "";
 
 /// A message about changes of health, as JSON. `docs/guides/operate.md` describes it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -58,7 +62,14 @@ impl Message {
 pub(super) struct Told {
     source: String,
     words: BTreeMap<Resource, Health>,
+    /// The resources whose last run was cut off before this process began, which continues it.
+    cut_off: BTreeSet<Resource>,
     has_outage: bool,
+}
+
+/// Whether a resource that has this health from the beginning is no news.
+fn is_expected(word: Health) -> bool {
+    matches!(word, Health::Healthy | Health::Paused)
 }
 
 /// The health as far as it can change: a run under way says nothing yet about how it ends.
@@ -74,15 +85,43 @@ fn has_outage(health: &ConnectorHealth) -> bool {
 
 impl Told {
     pub(super) fn new(source: &str) -> Self {
-        Self { source: source.to_owned(), words: BTreeMap::new(), has_outage: false }
+        Self { source: source.to_owned(), words: BTreeMap::new(), cut_off: BTreeSet::new(), has_outage: false }
+    }
+
+    /// Begins with what an earlier process [kept](Self::kept). What else is wrong is news.
+    pub(super) fn begin(&mut self, kept: Option<&Value>, health: &ConnectorHealth) {
+        self.has_outage = kept.is_some_and(|kept| kept.get(CONNECTOR).is_some());
+        for ResourceHealth { resource, facts, .. } in &health.resources {
+            let kept = kept.and_then(|kept| kept.get(resource.name())?.as_str());
+            let kept = kept.and_then(|word| Health::ALL.into_iter().find(|health| health.as_str() == word));
+            if let Some(word) = kept.or(settled(facts).filter(|word| is_expected(*word))) {
+                self.words.insert(resource.clone(), word);
+            }
+            if facts.health == Health::Interrupted && kept != Some(Health::Interrupted) {
+                self.cut_off.insert(resource.clone());
+            }
+        }
+    }
+
+    /// What the next process has to know: each resource that was told to be wrong.
+    pub(super) fn kept(&self) -> Value {
+        let wrong = self.words.iter().filter(|(_, word)| !is_expected(**word));
+        let wrong = wrong.map(|(resource, word)| (resource.name(), *word));
+        let outage = self.has_outage.then_some((CONNECTOR, Health::Failing));
+        wrong.chain(outage).map(|(name, word)| (name.to_owned(), Value::from(word.as_str()))).collect()
     }
 
     /// Takes this health as told.
     pub(super) fn accept(&mut self, health: &ConnectorHealth) {
         self.has_outage = has_outage(health);
         let mut before = std::mem::take(&mut self.words);
+        let cut_off = std::mem::take(&mut self.cut_off);
         for ResourceHealth { resource, facts, .. } in &health.resources {
-            if let Some(word) = settled(facts).or(before.remove(resource)) {
+            let is_cut_off = facts.health == Health::Interrupted && cut_off.contains(resource);
+            if is_cut_off {
+                self.cut_off.insert(resource.clone());
+            }
+            if let Some(word) = settled(facts).filter(|_| !is_cut_off).or(before.remove(resource)) {
                 self.words.insert(resource.clone(), word);
             }
         }
@@ -101,10 +140,10 @@ impl Told {
     fn message(&self, health: &ConnectorHealth, counts: impl Fn(Health) -> bool) -> Option<Message> {
         let changed = |found: &&ResourceHealth| {
             let before = self.words.get(&found.resource);
-            settled(&found.facts).filter(|word| counts(*word)).is_some_and(|word| match before {
+            let is_cut_off = found.facts.health == Health::Interrupted && self.cut_off.contains(&found.resource);
+            settled(&found.facts).filter(|word| !is_cut_off && counts(*word)).is_some_and(|word| match before {
                 Some(before) => *before != word,
-                // A new resource that works, or is not to work, is no news.
-                None => !matches!(word, Health::Healthy | Health::Paused),
+                None => !is_expected(word),
             })
         };
         let mut changed: Vec<&ResourceHealth> = health.resources.iter().filter(changed).collect();

@@ -7,6 +7,7 @@ mod tests;
 
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -45,6 +46,8 @@ pub(super) struct Notifications {
 struct Notifier {
     target: Target,
     told: Told,
+    /// What the configuration has of it for the next process.
+    kept: Value,
     failures: u32,
     next_attempt: Instant,
 }
@@ -66,7 +69,10 @@ impl Notifications {
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) if the reference to the URL is malformed.
     pub(super) fn new(args: &NotifyArgs, source: &str) -> Result<Self> {
-        let notifier = |target| Notifier { target, told: Told::new(source), failures: 0, next_attempt: Instant::now() };
+        let notifier = |target| {
+            let (told, kept) = (Told::new(source), Value::Null);
+            Notifier { target, told, kept, failures: 0, next_attempt: Instant::now() }
+        };
         let notifiers = Target::of_args(args)?.into_iter().map(notifier).collect();
         Ok(Self { notifiers, ended: watch::Sender::new(()) })
     }
@@ -81,9 +87,21 @@ impl Notifications {
         RunEnds(self.ended.clone())
     }
 
-    /// Takes this health as known: only later changes are told.
-    pub(super) fn begin(&mut self, health: &ConnectorHealth) {
-        self.notifiers.iter_mut().for_each(|notifier| notifier.told.accept(health));
+    /// Begins with what was told by earlier processes: only what differs is told.
+    ///
+    /// # Errors
+    /// Returns the errors of the stores.
+    pub(super) async fn begin(&mut self, connector: &Connector) -> Result<()> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let health = connector.current_health().await?;
+        for notifier in &mut self.notifiers {
+            let kept = connector.known_told(notifier.target.name());
+            notifier.told.begin(kept.as_ref(), &health);
+            notifier.kept = kept.unwrap_or_else(|| notifier.told.kept());
+        }
+        Ok(())
     }
 
     /// Tells each change until `stop` is cancelled, and then those that are left once more.
@@ -95,22 +113,29 @@ impl Notifications {
         futures::future::join_all(each).await;
     }
 
-    /// Tells the changes since the beginning, with some attempts.
-    pub(super) async fn tell(self, health: &ConnectorHealth) {
+    /// Tells what has changed, with some attempts.
+    pub(super) async fn tell(self, connector: &Connector, health: &ConnectorHealth) {
         let each = self.notifiers.into_iter().map(async |mut notifier| {
             let message = notifier.told.changes(health);
-            notifier.insist(message).await;
+            if notifier.insist(message).await {
+                notifier.accept(connector, health).await;
+            }
         });
         futures::future::join_all(each).await;
     }
 
-    /// Tells that nothing could be read or recorded at all.
-    pub(super) async fn tell_outage(self, error: &Error) {
+    /// Passes a result on. An error means that nothing can be read or recorded at all, which is told.
+    pub(super) async fn unless_outage<T>(self, result: Result<T>) -> Result<(Self, T)> {
+        let error = match result {
+            Ok(value) => return Ok((self, value)),
+            Err(error) => error,
+        };
         let each = self.notifiers.into_iter().map(async |mut notifier| {
-            let message = notifier.told.outage(error);
+            let message = notifier.told.outage(&error);
             notifier.insist(Some(message)).await;
         });
         futures::future::join_all(each).await;
+        Err(error)
     }
 }
 
@@ -127,25 +152,37 @@ impl Notifier {
             if self.next_attempt <= Instant::now()
                 && let Ok(health) = connector.current_health().await
             {
-                self.tell(&health, self.told.changes(&health)).await;
+                self.tell(&connector, &health, self.told.changes(&health)).await;
             }
         }
         // The runs that the end of the program has interrupted are no news.
         if let Some(health) = connector.known_health() {
-            self.tell(&health, self.told.changes_but_interruptions(&health)).await;
+            self.tell(&connector, &health, self.told.changes_but_interruptions(&health)).await;
+        }
+    }
+
+    /// Takes this health as told, and keeps that for the next process. If that is killed before, it is told again.
+    async fn accept(&mut self, connector: &Connector, health: &ConnectorHealth) {
+        self.told.accept(health);
+        let kept = self.told.kept();
+        if kept == self.kept {
+            return;
+        }
+        self.kept = kept;
+        if let Err(error) = connector.keep_told(self.target.name(), &self.kept).await {
+            tracing::warn!(%error, "what was told could not be stored; the next process may tell it again");
         }
     }
 
     /// Makes one attempt. What could not be told is compared again at the next one, so that the newest health is told.
-    async fn tell(&mut self, health: &ConnectorHealth, message: Option<Message>) {
-        let Some(message) = message else {
-            self.told.accept(health);
-            self.failures = 0;
-            return;
+    async fn tell(&mut self, connector: &Connector, health: &ConnectorHealth, message: Option<Message>) {
+        let told = match &message {
+            Some(message) => self.attempt(message).await,
+            None => Ok(()),
         };
-        match self.attempt(&message).await {
+        match told {
             Ok(()) => {
-                self.told.accept(health);
+                self.accept(connector, health).await;
                 self.failures = 0;
             }
             Err(error) => {
@@ -165,21 +202,22 @@ impl Notifier {
         }
     }
 
-    /// Makes several attempts at the same message.
-    async fn insist(&mut self, message: Option<Message>) {
-        let Some(message) = message else { return };
+    /// Makes several attempts at the same message. Returns whether nothing is left to tell.
+    async fn insist(&mut self, message: Option<Message>) -> bool {
+        let Some(message) = message else { return true };
         for attempt in 1..=ATTEMPTS {
-            let Err(error) = self.attempt(&message).await else { return };
+            let Err(error) = self.attempt(&message).await else { return true };
             let error = error.report();
             let (causes, help) = (error.causes.join(": "), error.help);
             let error = error.message;
             if attempt == ATTEMPTS {
                 tracing::error!(error, causes, help, "a change of health could not be told");
-                return;
+                break;
             }
             tracing::warn!(error, causes, help, "a change of health could not be told; trying again");
             sleep(pause_after(attempt)).await;
         }
+        false
     }
 
     async fn attempt(&self, message: &Message) -> Result<()> {

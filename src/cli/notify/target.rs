@@ -42,6 +42,15 @@ impl fmt::Display for Target {
 }
 
 impl Target {
+    /// What kind of target it is. What was told is kept under this name.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            #[cfg(feature = "http")]
+            Self::Webhook(_) => "webhook",
+            Self::Command(_) => "command",
+        }
+    }
+
     pub(super) fn of_args(args: &NotifyArgs) -> Result<Vec<Self>> {
         let mut targets = Vec::new();
         #[cfg(feature = "http")]

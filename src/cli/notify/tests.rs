@@ -104,9 +104,47 @@ fn a_database_that_cannot_be_used_is_told_of_the_connector() {
     assert_eq!((message.changes_total, &message.changes[0].resource), (1, &None));
     told.accept(&broken);
     assert_eq!(told.changes(&broken), None);
+    let mut next = Told::new("stars");
+    next.begin(Some(&told.kept()), &broken);
+    assert_eq!(next.changes(&broken), None, "the process before has told it");
     let over = told.changes(&health(&[("a", Health::Healthy)])).unwrap();
     assert_eq!(over.text, "✓ stars: the connector is healthy (was failing)");
     let error = crate::Error::unavailable("cannot log in").with_help("check the key");
     let outage = Told::new("stars").outage(&error);
     assert_eq!(outage.text, "✕ stars: the connector is failing: cannot log in → check the key; never completely read");
+}
+
+#[test]
+fn what_was_told_outlives_the_process_and_what_a_run_continues_is_no_news() {
+    use Health::{Failing, Healthy, Interrupted, Late, Paused};
+
+    let mut told = Told::new("stars");
+    let first = health(&[("a", Healthy), ("b", Failing), ("c", Paused)]);
+    told.begin(None, &first);
+    assert_eq!(changes(&told, &[("a", Healthy), ("b", Failing), ("c", Paused)]), [(None, Failing)]);
+    told.accept(&first);
+    let kept = told.kept();
+    assert_eq!(kept, serde_json::json!({"b": "failing"}));
+
+    let mut next = Told::new("stars");
+    next.begin(Some(&kept), &health(&[("a", Interrupted), ("b", Failing), ("c", Late)]));
+    let now = [("a", Interrupted), ("b", Failing), ("c", Late)];
+    assert_eq!(changes(&next, &now), [(None, Late)], "a is continued, and b was told");
+    next.accept(&health(&now));
+    assert!(changes(&next, &[("a", Healthy), ("b", Failing), ("c", Late)]).is_empty());
+    assert_eq!(
+        changes(&next, &[("a", Failing), ("b", Healthy), ("c", Late)]),
+        [(None, Failing), (Some(Failing), Healthy)]
+    );
+    next.accept(&health(&[("a", Healthy), ("b", Healthy), ("c", Healthy)]));
+    assert_eq!(next.kept(), serde_json::json!({}));
+    assert_eq!(changes(&next, &[("a", Interrupted)]), [(Some(Healthy), Interrupted)], "this process has seen it run");
+
+    let mut other = Told::new("stars");
+    other.begin(
+        Some(&serde_json::json!({"a": "unwell", "b": 7, "gone": "failing"})),
+        &health(&[("a", Healthy), ("b", Late)]),
+    );
+    assert_eq!(changes(&other, &[("a", Healthy), ("b", Late)]), [(None, Late)], "an unusable entry is none");
+    assert_eq!(other.kept(), serde_json::json!({}));
 }

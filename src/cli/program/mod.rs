@@ -19,15 +19,18 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
+use clap::CommandFactory;
+
 use self::args::{Command, Request};
 use self::description::{Described, describe};
+use super::completion;
 use super::destination::Destinations;
 use super::invocation::{Invocation, Selected};
 use super::output::Output;
 use super::{Exit, execute, explain, prepare_process};
 use crate::rest::Api;
 use crate::sources::github::GithubIssues;
-use crate::{Error, Result};
+use crate::{Error, Result, Source};
 
 /// The variable that names the description, where no argument does.
 const SOURCE: &str = "SNOWFEED_SOURCE";
@@ -44,6 +47,10 @@ pub async fn run() -> ExitCode {
 /// environment and working directory are.
 pub async fn run_from<T: Into<OsString>>(args: impl IntoIterator<Item = T>) -> Exit {
     let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    if let Some(words) = completion::asked(&args) {
+        completion::answer(completed(&words).await, words);
+        return Exit::Complete;
+    }
     let json = args.iter().any(|arg| arg == "--json");
     match args::split(args, std::env::var_os(SOURCE)) {
         Request::Github { program, args } => {
@@ -71,6 +78,27 @@ pub async fn run_from<T: Into<OsString>>(args: impl IntoIterator<Item = T>) -> E
             Err(error) => explain(&error, json),
         },
         Request::Failed(error) => failed(Output::new(json, false), &error),
+    }
+}
+
+/// The command line whose words a shell completes.
+async fn completed(words: &[OsString]) -> clap::Command {
+    let own = args::Args::command();
+    match args::split(words.to_vec(), std::env::var_os(SOURCE)) {
+        Request::Github { program, args } => {
+            let spec = GithubIssues::default().spec();
+            let github = completion::command(&spec, &program, Destinations::BuiltIn, &args).await;
+            clap::Command::new("snowfeed").subcommand(github.name("github"))
+        }
+        Request::Described { file, program, args } => match describe(Path::new(&file)) {
+            Ok(Described { source, .. }) => {
+                let source_option = own.get_arguments().find(|arg| arg.get_id() == "source").cloned();
+                let command = completion::command(&source.spec(), &program, Destinations::BuiltIn, &args).await;
+                command.args(source_option.map(|option| option.global(true)))
+            }
+            Err(_) => own,
+        },
+        Request::Test { .. } | Request::Own(_) | Request::Failed(_) => own,
     }
 }
 

@@ -129,6 +129,14 @@ impl KnownHealth {
         }
     }
 
+    /// An entry of the connector's configuration, as it was read last.
+    #[cfg(feature = "cli")]
+    pub(in crate::engine) fn entry(&self, wanted: &str) -> Option<serde_json::Value> {
+        let known = self.lock();
+        let mut entries = known.as_ref()?.snapshot.connector.iter();
+        entries.find(|(key, _)| key == wanted).map(|(_, value)| value.clone())
+    }
+
     /// Whether the stores were read, and when last.
     pub(super) fn read_at(&self) -> Option<Instant> {
         self.lock().as_ref().map(|basis| basis.read_at)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tracing::Instrument;
 
 use super::super::errors::Action;
 use super::super::fields::ElementPlan;
@@ -12,6 +13,7 @@ use super::page::{Content, EnvelopePlan, Next, Page, Progress};
 use super::plan::StreamPlan;
 use super::request::Prepared;
 use crate::http::{Client, Request, Response};
+use crate::spans;
 use crate::{Error, ErrorKind, Monitor, Result, Retry, SourceEvent};
 
 /// The first wait for a limit of unknown length; it doubles up to the longest.
@@ -133,7 +135,7 @@ impl Asker {
         let until = until.unwrap_or(Timestamp::MAX);
         self.monitor.event(SourceEvent::Waiting { reason: "rate limit".to_owned(), until });
         let waiting = self.monitor.wait();
-        tokio::time::sleep(wait).await;
+        tokio::time::sleep(wait).instrument(spans::wait("rate limit")).await;
         drop(waiting);
         self.monitor.event(SourceEvent::Resumed);
     }

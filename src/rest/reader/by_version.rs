@@ -92,6 +92,8 @@ struct Question {
     at: Option<Next>,
     /// The newest version of all pages.
     furthest: i64,
+    /// The same without versions of the future: a mark there would hide what changes until that time.
+    reached: Option<i64>,
     /// The newest version since the list began again.
     previous: Option<i64>,
     /// The numbers of rows that were not known before: those of the version `base`, and those of later ones.
@@ -154,6 +156,7 @@ impl VersionList {
             progress: Progress::default(),
             at: None,
             furthest: base,
+            reached: None,
             previous: None,
             unknown: [0; 2],
             last_page: Vec::new(),
@@ -197,13 +200,13 @@ impl VersionList {
             self.reading.check_since(&page.rows)?;
         }
         let began = *self.started.get_or_insert(Reading::started(page.date, self.now));
-        self.add_rows(question, &page)?;
+        self.add_rows(question, &page, began)?;
         let progress = &question.progress;
         let has_advanced = format.floor(question.furthest) > question.base;
         // Among tied rows, pages drift until a pass has brought nothing new.
         let is_certain = !(progress.is_numbered && progress.pages > 1);
         if is_certain && question.previous.is_some() {
-            self.newest = self.newest.max(Some(question.furthest));
+            self.newest = self.newest.max(question.reached);
         }
         let is_past_start = format.is_instant() && question.furthest > began;
         let batch = self.reading.batch(page.rows, began).await?;
@@ -224,8 +227,8 @@ impl VersionList {
         Ok(Step::Page(batch, end))
     }
 
-    /// Takes note of the versions and the keys on a page.
-    fn add_rows(&mut self, question: &mut Question, page: &Page) -> Result<()> {
+    /// Takes note of the versions and the keys on a page. The read began at `began`.
+    fn add_rows(&mut self, question: &mut Question, page: &Page, began: i64) -> Result<()> {
         let format = self.reading.plan().since.format;
         question.last_page.clear();
         for row in &page.rows {
@@ -238,6 +241,9 @@ impl VersionList {
                 }
                 question.previous = question.previous.max(Some(value));
                 question.furthest = question.furthest.max(value);
+                if !(format.is_instant() && value > began) {
+                    question.reached = question.reached.max(Some(value));
+                }
             }
             if let Ok(record) = &row.content {
                 let key = content_hash(&record.key);
@@ -278,7 +284,7 @@ impl VersionList {
             None => (question.furthest, end),
         };
         if furthest > *base || progress.records > 0 && self.newest.is_some() {
-            self.newest = self.newest.max(Some(furthest));
+            self.newest = self.newest.max(question.reached.map(|reached| reached.min(furthest)));
         }
         let next_anchor = format.floor(furthest);
         match end {

@@ -172,6 +172,7 @@ impl Values {
         };
         Ok(Prepared {
             path: self.fill_path(&plan.path)?,
+            template: plan.path.to_string(),
             query: pairs(&plan.query)?,
             headers: pairs(&plan.headers)?,
             body: plan.body.as_ref().map(|body| self.fill_json(body, 0)).transpose()?.flatten(),
@@ -192,6 +193,8 @@ fn text_of(value: &Value) -> String {
 #[derive(Debug, Clone)]
 pub(in crate::rest) struct Prepared {
     path: String,
+    /// The path before it was filled.
+    template: String,
     query: Vec<(String, String)>,
     headers: Vec<(String, String)>,
     body: Option<Value>,
@@ -263,6 +266,7 @@ impl Prepared {
     }
 
     fn with_headers(&self, request: Request) -> Request {
+        let request = request.template(self.template.trim_start_matches('/'));
         self.headers.iter().fold(request, |request, (name, value)| request.header(name, value))
     }
 }

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use http::Extensions;
 use reqwest::Request;
 use reqwest_middleware::{Middleware, Next};
+use tracing::Instrument;
 
+use crate::spans;
 use crate::{Error, Retry, RetryConfig};
 
 /// Wraps an error for the layers of the middleware.
@@ -79,7 +81,7 @@ impl Middleware for RetryMiddleware {
             };
             before += 1;
             tracing::debug!(attempt = before, delay_ms = delay.as_millis(), %error, "retrying a request");
-            tokio::time::sleep(delay).await;
+            tokio::time::sleep(delay).instrument(spans::wait("retry")).await;
         }
     }
 }

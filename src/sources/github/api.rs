@@ -107,7 +107,7 @@ impl Api {
 
     /// Checks that the repository and its list can be read, which is required before a missing record counts as deleted.
     pub(super) async fn must_exist(&self, monitor: &Monitor) -> Result<()> {
-        let request = self.connection.client.get(&self.list()).query(&[("per_page", "1")]).query(self.stream.filter());
+        let request = self.connection.get(&self.list()).query(&[("per_page", "1")]).query(self.stream.filter());
         let found = request.send_with(monitor, |response| page::rows(self.stream, response.body())).await;
         match found {
             Ok(_) => Ok(()),
@@ -187,7 +187,7 @@ impl Api {
         monitor: &Monitor,
         read: impl Fn(&Response) -> Result<T> + Send + Sync,
     ) -> Result<Option<T>, PageError> {
-        let mut request = self.connection.client.get(url).max_attempts_at_this_size(ATTEMPTS_PER_SIZE);
+        let mut request = self.connection.get(url).max_attempts_at_this_size(ATTEMPTS_PER_SIZE);
         if let Some(etag) = etag {
             request = request.if_none_match(etag);
         }
@@ -212,7 +212,7 @@ impl Api {
 
     /// Whether the server answers at all, so that a failure is specific to the request. This waits out a short outage.
     async fn answers(&self, monitor: &Monitor) -> bool {
-        match self.connection.client.get(&self.path("")).send(monitor).await {
+        match self.connection.get(&self.path("")).send(monitor).await {
             Ok(_) => true,
             Err(error) => error.status().is_some_and(|status| (400..500).contains(&status)),
         }
@@ -223,7 +223,7 @@ impl Api {
         let (Some(404), Some(id)) = (error.status(), self.repository_id()) else {
             return explain(error, &self.name, self.stream);
         };
-        let request = self.connection.client.get(&self.name.path());
+        let request = self.connection.get(&self.name.path());
         match request.send_with(monitor, |response| response.json::<Repository>()).await {
             Ok(other) if other.id != id => taken_over(&self.name, id, other.id).with_source(error),
             _ => explain(error, &self.name, self.stream),
@@ -238,7 +238,7 @@ impl Api {
             .append_pair("sort", "updated")
             .append_pair("direction", "desc")
             .append_pair("per_page", &size.to_string());
-        let mut request = self.connection.client.get(url.as_str());
+        let mut request = self.connection.get(url.as_str());
         if let Some(etag) = etag {
             request = request.if_none_match(etag);
         }

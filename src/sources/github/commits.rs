@@ -220,7 +220,7 @@ struct Comparison<'a> {
 impl Api {
     /// The head of the default branch, unless it matches the entity tag.
     async fn head(&self, etag: Option<&str>, monitor: &Monitor) -> Result<Head> {
-        let mut request = self.connection.client.get(&self.list()).query(&[("per_page", "1")]).allow_status(&[409]);
+        let mut request = self.connection.get(&self.list()).query(&[("per_page", "1")]).allow_status(&[409]);
         if let Some(etag) = etag {
             request = request.if_none_match(etag);
         }
@@ -252,7 +252,7 @@ impl Api {
     async fn ancestor(&self, sha: &str, head: &str, monitor: &Monitor) -> Result<Option<Record>> {
         // Only the first page of a comparison has the changed files.
         let path = self.path(&format!("compare/{sha}...{head}"));
-        let request = self.connection.client.get(&path).query(&[("per_page", "1"), ("page", "2")]);
+        let request = self.connection.get(&path).query(&[("per_page", "1"), ("page", "2")]);
         let compared = request.allow_status(&[404]).send_with(monitor, |response| {
             if response.status() == 404 {
                 return Ok(None);

@@ -11,7 +11,7 @@ use super::error::{explain, issues_disabled};
 use super::names::Name;
 use super::settings::GithubSettings;
 use super::streams::Stream;
-use crate::http::{Builder, Client};
+use crate::http::{Builder, Client, Request};
 use crate::{ConnectContext, Error, Monitor, Result, RetryConfig, SourceEvent};
 
 /// A connection to one GitHub, as one identity.
@@ -52,6 +52,11 @@ impl Connection {
         Ok(Self { client, kind: CredentialKind::from_settings(settings), sends_links: AtomicBool::new(false) })
     }
 
+    /// Prepares a GET, which traces show by its [route].
+    pub(super) fn get(&self, path_or_url: &str) -> Request {
+        self.client.get(path_or_url).template(route(self.client.base_url().as_str(), path_or_url))
+    }
+
     /// Whether the server is known to send links: then a page without one is the last.
     pub(super) fn sends_links(&self) -> bool {
         self.sends_links.load(Ordering::Relaxed)
@@ -72,7 +77,7 @@ impl Connection {
         stream: Stream,
         monitor: &Monitor,
     ) -> Result<Option<Repository>> {
-        let response = self.client.get(path).allow_status(&[404]).send_with(monitor, |response| {
+        let response = self.get(path).allow_status(&[404]).send_with(monitor, |response| {
             if response.status() == 404 { Ok(None) } else { response.json::<Repository>().map(Some) }
         });
         match response.await.map_err(|error| explain(error, name, stream))? {
@@ -89,6 +94,49 @@ impl Connection {
             ));
         }
     }
+}
+
+/// The words of the paths that this source requests.
+const WORDS: [&str; 20] = [
+    "app",
+    "comments",
+    "commits",
+    "compare",
+    "events",
+    "installation",
+    "issues",
+    "labels",
+    "milestones",
+    "orgs",
+    "organizations",
+    "pulls",
+    "rate_limit",
+    "releases",
+    "repos",
+    "repositories",
+    "reviews",
+    "search",
+    "user",
+    "users",
+];
+
+/// The path of a request with placeholders in place of names and numbers: `repos/{owner}/{repo}/issues`.
+fn route(base: &str, path_or_url: &str) -> String {
+    let path = path_or_url.strip_prefix(base).unwrap_or(path_or_url);
+    let path = path.split(['?', '#']).next().unwrap_or_default().trim_matches('/');
+    let mut above = ["", ""];
+    let segments = path.split('/').map(|segment| {
+        let shown = match above {
+            [_, "repos"] => "{owner}",
+            ["repos", _] => "{repo}",
+            [_, "users" | "orgs" | "organizations" | "repositories"] => "{id}",
+            _ if WORDS.contains(&segment) => segment,
+            _ => "{id}",
+        };
+        above = [above[1], segment];
+        shown
+    });
+    segments.collect::<Vec<_>>().join("/")
 }
 
 /// A repository, as GitHub describes it.
@@ -108,4 +156,26 @@ pub(super) struct Repository {
 pub(super) struct Permissions {
     #[serde(default)]
     pub(super) push: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_has_no_names_numbers_or_queries() {
+        let base = "https://ghe.example/api/v3/";
+        for (path, shown) in [
+            ("repos/acme/widgets/issues", "repos/{owner}/{repo}/issues"),
+            ("https://ghe.example/api/v3/repositories/7/issues/comments?since=x", "repositories/{id}/issues/comments"),
+            ("repositories/7/pulls/12/reviews", "repositories/{id}/pulls/{id}/reviews"),
+            ("repositories/7/compare/abc...def", "repositories/{id}/compare/{id}"),
+            ("repositories/7/commits/feature/secret", "repositories/{id}/commits/{id}/{id}"),
+            ("users/issues/repos", "users/{id}/repos"),
+            ("rate_limit", "rate_limit"),
+            ("https://elsewhere.example/x?token=y", "{id}/{id}/{id}/{id}"),
+        ] {
+            assert_eq!(route(base, path), shown, "{path}");
+        }
+    }
 }

@@ -43,7 +43,7 @@ pub(super) async fn discover(
 /// Checks that GitHub accepts the credentials, and that each named repository and owner exists.
 pub(super) async fn check(connection: &Arc<Connection>, settings: &GithubSettings, monitor: &Monitor) -> Result<()> {
     // This request costs no quota. Enterprise servers without limits, and simple servers, answer 404.
-    let limits = connection.client.get("rate_limit").allow_status(&[404]).fail_without_data();
+    let limits = connection.get("rate_limit").allow_status(&[404]).fail_without_data();
     let answer =
         limits.send_with(monitor, |response| if response.status() == 404 { Ok(()) } else { is_api(&response) });
     answer.await.map_err(|error| credentials_error(error, connection))?;
@@ -84,7 +84,7 @@ struct Account {
 }
 
 async fn is_organization(connection: &Connection, owner: &str, monitor: &Monitor) -> Result<bool> {
-    let request = connection.client.get(&format!("users/{owner}"));
+    let request = connection.get(&format!("users/{owner}"));
     let account = request.send_with(monitor, |response| response.json::<Account>()).await.map_err(|error| {
         if error.status() == Some(404) {
             return Error::new(ErrorKind::NotFound, format!("there is no organisation or user {owner}"))
@@ -119,7 +119,7 @@ fn is_owned_by(repository: &Repository, owner: &str) -> bool {
 
 /// Whether the token is the owner's own. Some tokens may not read `user`.
 async fn is_token_owner(connection: &Connection, owner: &str, monitor: &Monitor) -> Result<bool> {
-    let request = connection.client.get("user").allow_status(&[403, 404]);
+    let request = connection.get("user").allow_status(&[403, 404]);
     request
         .send_with(monitor, |response| match response.status() {
             200 => Ok(response.json::<Account>()?.login.eq_ignore_ascii_case(owner)),

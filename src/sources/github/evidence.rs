@@ -43,7 +43,7 @@ impl Api {
         let (path, record) = (self.path(below), self.stream.record());
         // A repository that is addressed by its name may have been renamed: then the redirect is followed.
         let accepted: &[u16] = if self.repository_id().is_some() { &[301, 404, 410] } else { &[404, 410] };
-        let request = self.connection.client.get(&path).allow_status(accepted);
+        let request = self.connection.get(&path).allow_status(accepted);
         request
             .send_with(monitor, |response| match response.status() {
                 301 if self.has_moved(&path, &response) => Ok(Lookup::Missing),
@@ -120,7 +120,7 @@ impl Api {
             _ => &[],
         };
         for page in 1..=CONTROL_PAGES {
-            let request = self.connection.client.get(&self.list()).query(self.stream.filter()).query(order);
+            let request = self.connection.get(&self.list()).query(self.stream.filter()).query(order);
             let request = request.query(&[("per_page", "100"), ("page", &*page.to_string())]);
             let found = request.send_with(monitor, |response| find(self.stream, response.body(), kind, other));
             match found.await.map_err(|error| explain(error, &self.name, self.stream))? {

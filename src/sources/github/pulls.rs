@@ -41,7 +41,7 @@ impl PullRead {
 
     async fn read(&self, number: u64) -> Result<Record> {
         let path = self.api.path(&format!("pulls/{number}"));
-        let request = self.api.connection.client.get(&path);
+        let request = self.api.connection.get(&path);
         let read = |response: crate::http::Response| {
             let record = page::item(Stream::Pulls, response.body())?;
             Ok((self.is_of_issue(response.body())?, record))

@@ -46,7 +46,7 @@ impl Connection {
     ) -> Result<Vec<Repository>> {
         let (mut all, mut elements, mut asked) = (Vec::new(), SeenRepositories::default(), HashSet::new());
         let (mut left_out, mut bytes, mut repeats) = (None, 0, 0);
-        let mut request = Some(self.client.get(path).query(&[("per_page", "100")]));
+        let mut request = Some(self.get(path).query(&[("per_page", "100")]));
         while let Some(this) = request.take() {
             let answer = this.send_with(monitor, |response| {
                 let limit = BOUNDS.elements.saturating_sub(elements.known.len());
@@ -88,7 +88,7 @@ impl Connection {
                 )));
                 break;
             }
-            request = Some(self.client.get(next.as_str()));
+            request = Some(self.get(next.as_str()));
         }
         elements.warn_about_rest(monitor);
         if let Some(ids) = left_out {
@@ -109,7 +109,7 @@ impl Connection {
         }
         let mut names = Vec::new();
         for id in ids.iter().take(MAX_ORGANIZATIONS) {
-            let request = self.client.get(&format!("organizations/{id}")).max_attempts_at_this_size(1);
+            let request = self.get(&format!("organizations/{id}")).max_attempts_at_this_size(1);
             let answer = request.send_with(monitor, |response| response.json::<Organization>()).await;
             names.push(answer.map_or_else(|_| format!("the organisation with the id {id}"), |found| found.login));
         }

@@ -194,6 +194,10 @@ impl Sink for ModelBackend {
         self.call(self.backend.ensure_streams(resource, streams)).await
     }
 
+    async fn finish(&self) -> Result<()> {
+        self.call(self.backend.finish()).await
+    }
+
     async fn columns(&self, resource: &Resource, stream: &str) -> Result<Vec<Column>> {
         self.call(self.backend.columns(resource, stream)).await
     }

@@ -322,7 +322,7 @@ def age(app, hours):
             task["suspended"] -= datetime.timedelta(hours=hours)
     runs = f'"{app.data}"."STATE"."SNOWFEED_RUN"'
     app.rows(
-        f'UPDATE {runs} SET "STARTED_AT" = DATEADD(HOUR, -{hours}, "STARTED_AT"), "ENDED_AT" = DATEADD(HOUR, -{hours}, "ENDED_AT")'
+        f'UPDATE {runs} SET "STARTED_AT" = DATEADD(HOUR, {-hours}, "STARTED_AT"), "ENDED_AT" = DATEADD(HOUR, {-hours}, "ENDED_AT")'
     )
     for table, key in ((runs, "ID"), (f'"{app.name}"."STATE"."APP_CONFIGURATION"', "KEY"), (f'"{app.name}"."STATE"."INGESTION_JOB"', "KEY")):
         parsed = "" if key == "ID" else ', "VALUE" = PARSE_JSON(?)'

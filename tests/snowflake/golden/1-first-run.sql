@@ -1,8 +1,8 @@
 -- The first run: an empty database, one resource, one small commit.
--- 41 statements, 1 login:
+-- 42 statements, 1 login:
 --     2 begin or end a transaction
 --    19 make or drop something
---    10 read
+--    11 read
 --    10 write
 
 SELECT s.*, NULL AS "RESOURCE", NULL AS "STREAM", NULL AS "NAME", NULL AS "COLUMNS", NULL AS "MADE_FROM"
@@ -325,3 +325,14 @@ INSERT ALL
 -- bound: 'acme/widgets', 'issues', 0, the time, {…}, null, 'acme/widgets', 'issues', 1, {…}, 0, the time, the time, the time, {…}, 'acme/widgets', 'issues', 'id'
 
 COMMIT;
+
+SELECT 'entry' AS "WHAT", e."KEY", CAST(e."VERSION" AS VARCHAR) AS "V", e."AT", e."DOCUMENT", e."STREAM",
+    CAST(e."SEQUENCE" AS VARCHAR) AS "SEQ", e."PARENT_STREAM", CAST(e."PARENT_SEQUENCE" AS VARCHAR) AS "PARENT_SEQ"
+    FROM "DB"."STATE"."APP_STATE" e
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY e."KEY", e."STREAM"
+        ORDER BY e."VERSION" DESC) = 1
+    UNION ALL SELECT 'run' AS "WHAT", r."RESOURCE" AS "KEY", NULL AS "V", NULL AS "AT", r."DOCUMENT", r."STREAM",
+    NULL AS "SEQ", NULL AS "PARENT_STREAM", NULL AS "PARENT_SEQ"
+    FROM "DB"."STATE"."INGESTION_RUN" r
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY r."RESOURCE", r."STREAM"
+        ORDER BY r."STARTED_AT" DESC, r."ID" DESC) = 1;

@@ -1,8 +1,8 @@
 -- The first run of a second resource, in the same process.
--- 20 statements:
+-- 21 statements:
 --     2 begin or end a transaction
 --     4 make or drop something
---     6 read
+--     7 read
 --     8 write
 
 SELECT 'connector' AS "WHAT", "KEY", CASE WHEN TO_JSON(TRY_PARSE_JSON("DOCUMENT", 'd')) = TO_JSON("VALUE") THEN "DOCUMENT" ELSE COALESCE(TO_JSON("VALUE"),
@@ -213,3 +213,14 @@ INSERT ALL
 -- bound: 'acme/gadgets', 'issues', 0, the time, {…}, null, 'acme/gadgets', 'issues', 1, {…}, 0, the time, the time, the time, {…}, 'acme/gadgets', 'issues', 'id'
 
 COMMIT;
+
+SELECT 'entry' AS "WHAT", e."KEY", CAST(e."VERSION" AS VARCHAR) AS "V", e."AT", e."DOCUMENT", e."STREAM",
+    CAST(e."SEQUENCE" AS VARCHAR) AS "SEQ", e."PARENT_STREAM", CAST(e."PARENT_SEQUENCE" AS VARCHAR) AS "PARENT_SEQ"
+    FROM "DB"."STATE"."APP_STATE" e
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY e."KEY", e."STREAM"
+        ORDER BY e."VERSION" DESC) = 1
+    UNION ALL SELECT 'run' AS "WHAT", r."RESOURCE" AS "KEY", NULL AS "V", NULL AS "AT", r."DOCUMENT", r."STREAM",
+    NULL AS "SEQ", NULL AS "PARENT_STREAM", NULL AS "PARENT_SEQ"
+    FROM "DB"."STATE"."INGESTION_RUN" r
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY r."RESOURCE", r."STREAM"
+        ORDER BY r."STARTED_AT" DESC, r."ID" DESC) = 1;

@@ -1,8 +1,8 @@
 -- The first run of a second resource, with one large commit into the empty table.
--- 23 statements:
+-- 24 statements:
 --     2 begin or end a transaction
 --     5 make or drop something
---     5 read
+--     6 read
 --     2 store or remove files
 --     9 write
 
@@ -204,3 +204,14 @@ INSERT ALL
 COMMIT;
 
 REMOVE @"DB"."STATE"."SNOWFEED_STAGE"/load/id/id/id/;
+
+SELECT 'entry' AS "WHAT", e."KEY", CAST(e."VERSION" AS VARCHAR) AS "V", e."AT", e."DOCUMENT", e."STREAM",
+    CAST(e."SEQUENCE" AS VARCHAR) AS "SEQ", e."PARENT_STREAM", CAST(e."PARENT_SEQUENCE" AS VARCHAR) AS "PARENT_SEQ"
+    FROM "DB"."STATE"."APP_STATE" e
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY e."KEY", e."STREAM"
+        ORDER BY e."VERSION" DESC) = 1
+    UNION ALL SELECT 'run' AS "WHAT", r."RESOURCE" AS "KEY", NULL AS "V", NULL AS "AT", r."DOCUMENT", r."STREAM",
+    NULL AS "SEQ", NULL AS "PARENT_STREAM", NULL AS "PARENT_SEQ"
+    FROM "DB"."STATE"."INGESTION_RUN" r
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY r."RESOURCE", r."STREAM"
+        ORDER BY r."STARTED_AT" DESC, r."ID" DESC) = 1;

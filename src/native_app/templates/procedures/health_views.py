@@ -378,9 +378,11 @@ def verdict():
     took = 'DATEDIFF(SECOND, d."STARTED_AT", d."PROGRESS_AT")'
     left = f"""{took} * (d."PAGES" - d."PAGES_READ") / NULLIF(d."PAGES_READ", 0) - DATEDIFF(SECOND, d."PROGRESS_AT", d."NOW")"""
     newest = "CASE WHEN {0} IS NULL OR {1} > {0} THEN {1} ELSE {0} END"
+    # Late although containers have ended well: the destination was restored, and lacks what they read.
     success = newest.format('LEAST(d."RUN_SUCCESS_AT", d."NOW")', 'b."OK_AT"')
     return f"""SELECT d.*, {health} AS "HEALTH", {newest.format('LEAST(d."RUN_AT", d."NOW")', 'b."OK_AT"')} AS "CHECKED_AT",
-            CASE WHEN d."FAILING_SINCE" IS NULL THEN {success} ELSE LEAST(d."RUN_SUCCESS_AT", d."NOW") END AS "LAST_SUCCESS_AT",
+            CASE WHEN d."FAILING_SINCE" IS NULL AND NOT {is_late} THEN {success} ELSE LEAST(d."RUN_SUCCESS_AT", d."NOW") END
+            AS "LAST_SUCCESS_AT",
             LEAST(d."CHANGE_AT", d."NOW") AS "LAST_CHANGE_AT",
             CASE WHEN NOT d."IS_ENABLED" OR d."PROBLEM" IS NOT NULL THEN NULL WHEN d."AFTER" IS NULL THEN d."NOW" WHEN
             {is_late} THEN d."DUE_AT"

@@ -62,7 +62,7 @@ class Starting:
         if suspended.get("reason") == "SUSPENDED_DUE_TO_ERRORS":
             because = f" because {failed['title'][0].lower()}{failed['title'][1:].rstrip('.')}" if failed else ""
             text = f"Snowflake suspended the schedule after failed starts{because}."
-            known = failed or {"since": at, "failed_starts": 0}
+            known = {**failed, "because": failed["code"]} if failed else {"since": at, "failed_starts": 0}
             return {**cause("TASK_SUSPENDED_BY_FAILURES"), **known, "code": "TASK_SUSPENDED_BY_FAILURES", "title": text}
         return {**cause("TASK_SUSPENDED"), "since": at, "failed_starts": len(failures)}
 

@@ -232,7 +232,7 @@ def health_report(session, configuration, bound, configured):
     health.block(session, found.cause)
     enabled = len(configured.enabled()) if configured else 0
     cause = found.cause or {}
-    listed = setup_steps.steps(session, configuration, bound, enabled, cause.get("code"))
+    listed = setup_steps.steps(session, configuration, bound, enabled, cause.get("because") or cause.get("code"))
     setup_steps.record(session, listed)
     suspended = found.suspended() or {}
     return {

@@ -73,7 +73,7 @@ async fn single(api: &Api, list: &Url, place: u32, monitor: &Monitor) -> Result<
     let mut url = links::numbered(list, u64::from(place) + 1);
     let others: Vec<(String, String)> = url.query_pairs().into_owned().filter(|(name, _)| name != "per_page").collect();
     url.query_pairs_mut().clear().extend_pairs(others).append_pair("per_page", "1");
-    let request = api.connection.client.get(url.as_str()).max_attempts_at_this_size(ATTEMPTS);
+    let request = api.connection.get(url.as_str()).max_attempts_at_this_size(ATTEMPTS);
     match request.send_with(monitor, |response| page::rows(api.stream, response.body())).await {
         Ok(mut rows) if rows.len() <= 1 => Ok(rows.pop().map_or(SingleRow::End, SingleRow::Row)),
         Ok(_) => Err(PageError::Other(
@@ -150,7 +150,7 @@ pub(super) async fn retry(api: &Api, unread: &UnreadRow, monitor: &Monitor) -> R
         0 | 1 => url,
         page => format!("{url}&page={page}"),
     };
-    let request = api.connection.client.get(&url).max_attempts_at_this_size(1);
+    let request = api.connection.get(&url).max_attempts_at_this_size(1);
     let mut rows = match request.send_with(monitor, |response| page::rows(api.stream, response.body())).await {
         Ok(rows) => rows,
         Err(error) if http::error::may_depend_on_size(&error) => return Ok(None),
