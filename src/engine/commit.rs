@@ -10,7 +10,7 @@ use super::run::{Run, completed, millis};
 use super::snapshot;
 use crate::spans;
 use crate::state::{Reconciliation, StreamState};
-use crate::{Checkpoint, Counts, Error, Result, RunStatus, StateChange, StreamCommit, StreamKind, Sweep};
+use crate::{Checkpoint, Counts, Error, Result, RunRecord, RunStatus, StateChange, StreamCommit, StreamKind, Sweep};
 
 impl Run<'_> {
     pub(super) async fn commit_buffer(&mut self, buffer: CommitBuffer) -> Result<()> {
@@ -192,6 +192,14 @@ impl Run<'_> {
             self.set_facts(run, at);
         }
         change
+    }
+
+    /// Sets what the record says about its stream, how far it has come, and how long it can be believed. A commit that it belongs to is made at `at`.
+    pub(super) fn set_facts(&self, run: &mut RunRecord, at: jiff::Timestamp) {
+        run.marks = self.newest_run.unwrap_or_default().marks.after(run, at);
+        let is_running = run.status == RunStatus::Running;
+        run.lease_until = is_running.then(|| self.connector.lease_until(at));
+        run.progress = self.position.at(at).filter(|_| is_running);
     }
 
     /// Whether the last commit of a run also records its end: in a metered store, that saves a transaction.

@@ -51,7 +51,7 @@ pub(super) struct Run<'a> {
     pub(super) key: StateKey,
     settings: Settings,
     pub(super) monitor: Monitor,
-    position: Position,
+    pub(super) position: Position,
     pub(super) record: RunRecord,
     /// What the newest recorded run before this one says, once that is known.
     pub(super) newest_run: Option<NewestRun>,
@@ -417,14 +417,6 @@ impl<'a> Run<'a> {
         run.traffic = self.monitor.traffic();
         self.set_facts(&mut run, at);
         StateChange { key: self.key.clone(), base: self.base, at, state, run: Some(run) }
-    }
-
-    /// Sets what the record says about its stream, how far it has come, and how long it can be believed. A commit that it belongs to is made at `at`.
-    pub(super) fn set_facts(&self, run: &mut RunRecord, at: jiff::Timestamp) {
-        run.marks = self.newest_run.unwrap_or_default().marks.after(run, at);
-        let is_running = run.status == RunStatus::Running;
-        run.lease_until = is_running.then(|| self.connector.lease_until(at));
-        run.progress = self.position.at(at).filter(|_| is_running);
     }
 
     /// The declared columns that were null in all records so far, if there were enough.
