@@ -5,21 +5,10 @@ use super::ingest::advice_on_unknown;
 use super::run::{Outcome, Run, completed, millis};
 use crate::spans;
 use crate::state::StreamState;
-use crate::{Counts, ErrorKind, RejectReason, Result, RunRecord, RunStatus, StateVersion};
+use crate::{Counts, ErrorKind, Result, RunRecord, RunStatus, StateVersion};
 
 /// In a metered store, the engine prunes when the state's version passes a multiple of this.
 const PRUNE_EVERY: u64 = 16;
-
-/// What a run record says about the end of its run. Times are left out: a commit cannot know how long it takes itself.
-#[derive(PartialEq)]
-pub(super) struct RecordedEnd {
-    status: RunStatus,
-    counts: Counts,
-    commits: u64,
-    empty_columns: Vec<String>,
-    new_columns: Vec<String>,
-    reject_reason: Option<RejectReason>,
-}
 
 impl Run<'_> {
     /// Records how the run ended. In a metered store, records nothing if nothing has changed.
@@ -116,19 +105,6 @@ impl Run<'_> {
     async fn record_without_state(&self, now: jiff::Timestamp) {
         if let Err(error) = self.connector.state.append(self.change(now, None)).await {
             tracing::error!(resource = %self.resource, %error, "the record of the run could not be stored");
-        }
-    }
-
-    /// The end of the run with this status, as far as its record has got.
-    pub(super) fn end(&self, status: RunStatus) -> RecordedEnd {
-        let empty_columns = self.empty_columns();
-        RecordedEnd {
-            status,
-            counts: self.record.counts.clone(),
-            commits: self.record.commits,
-            empty_columns,
-            new_columns: self.record.new_columns.clone(),
-            reject_reason: self.record.reject_reason.clone(),
         }
     }
 

@@ -10,7 +10,6 @@ use tracing::{Instrument, Span};
 use super::admission::admit;
 use super::batcher::{CommitBuffer, ReadAhead, ReadBudget};
 use super::columns::{self, ColumnCheck, MIN_RECORDS};
-use super::finish::RecordedEnd;
 use super::identity::IdentityClaim;
 use super::inference::ColumnInference;
 use super::lease::Lease;
@@ -26,9 +25,9 @@ use crate::spans;
 use crate::state::{Reconciliation, StreamState};
 use crate::stream::Column;
 use crate::{
-    Checkpoint, ErrorKind, Evidence, Mode, Monitor, OutstandingRejects, Reader, Record, RejectReason, Resource, Result,
-    RunQuery, RunRecord, RunStatus, Settings, SourceEvent, StateChange, StateEntry, StateKey, StateVersion, StreamKind,
-    StreamSpec,
+    Checkpoint, Counts, ErrorKind, Evidence, Mode, Monitor, OutstandingRejects, Reader, Record, RejectReason, Resource,
+    Result, RunQuery, RunRecord, RunStatus, Settings, SourceEvent, StateChange, StateEntry, StateKey, StateVersion,
+    StreamKind, StreamSpec,
 };
 
 /// How a run ended without an error.
@@ -90,6 +89,17 @@ pub(super) struct Run<'a> {
     /// Whether the observer has received the start of the run, but not its end.
     is_observed: bool,
     pub(super) span: Span,
+}
+
+/// What a run record says about the end of its run. Times are left out: a commit cannot know how long it takes itself.
+#[derive(PartialEq)]
+pub(super) struct RecordedEnd {
+    status: RunStatus,
+    counts: Counts,
+    commits: u64,
+    empty_columns: Vec<String>,
+    new_columns: Vec<String>,
+    reject_reason: Option<RejectReason>,
 }
 
 impl<'a> Run<'a> {
@@ -417,6 +427,19 @@ impl<'a> Run<'a> {
         run.traffic = self.monitor.traffic();
         self.set_facts(&mut run, at);
         StateChange { key: self.key.clone(), base: self.base, at, state, run: Some(run) }
+    }
+
+    /// The end of the run with this status, as far as its record has got.
+    pub(super) fn end(&self, status: RunStatus) -> RecordedEnd {
+        let empty_columns = self.empty_columns();
+        RecordedEnd {
+            status,
+            counts: self.record.counts.clone(),
+            commits: self.record.commits,
+            empty_columns,
+            new_columns: self.record.new_columns.clone(),
+            reject_reason: self.record.reject_reason.clone(),
+        }
     }
 
     /// The declared columns that were null in all records so far, if there were enough.

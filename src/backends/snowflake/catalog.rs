@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 
 use self::entries::{CLAIM, CatalogRow, write_columns, write_row};
-use self::unions::{STALE, UnionView};
 use super::migration::{self, COLLATED};
 use super::names::{Names, digest, disambiguated_name, resource_name};
 use super::options::SnowflakeOptions;
@@ -67,8 +66,19 @@ impl ResourceTable {
     }
 }
 
+/// The union view of a stream: its columns, and a digest of its inputs or the claim of a program that is rebuilding it.
+#[derive(Debug, Clone, PartialEq)]
+struct UnionView {
+    columns: Vec<Column>,
+    made_from: String,
+}
+
 /// The suffix of MADE_FROM for a raw table with the columns `SEQ` and `PARENT`, which older versions did not create.
 const NUMBERED: &str = " numbered";
+
+/// Stored in place of a digest if the view must be rebuilt. The previous claimant may have crashed after replacing the view, or
+/// may still replace it from an incomplete list.
+const STALE: &str = "";
 
 /// The suffix of a stream's name in the row of its view; stream names never end like this.
 const VIEW_SUFFIX: &str = "^=view";

@@ -5,24 +5,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::entries::{CatalogRow, SECOND_CLAIM, claim, finish_claim, write_row};
-use super::{Catalog, VIEW_SUFFIX};
+use super::{Catalog, STALE, UnionView, VIEW_SUFFIX};
 use crate::backends::snowflake::names::{Names, digest, union_name, upper_name};
 use crate::backends::snowflake::view::{UnionMember, View};
 use crate::net::delays_with_jitter;
 use crate::snowflake::Session;
-use crate::stream::Column;
 use crate::{Result, StreamSpec};
-
-/// The union view of a stream: its columns, and a digest of its inputs or the claim of a program that is rebuilding it.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct UnionView {
-    pub(super) columns: Vec<Column>,
-    pub(super) made_from: String,
-}
-
-/// Stored in place of a digest if the view must be rebuilt. The previous claimant may have crashed after replacing the view, or
-/// may still replace it from an incomplete list.
-pub(super) const STALE: &str = "";
 
 /// From this many resources on, a stream's views over all resources are rebuilt at most once in [`REBUILD_EVERY`], and at the end of a
 /// cycle: their texts grow with the number of resources, and so does the time that Snowflake takes for them.
