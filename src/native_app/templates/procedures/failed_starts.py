@@ -81,6 +81,7 @@ def records(session, database, read, mode, error):
             **marks,
             "failing": {**failing, "tries": failing["tries"] + 1},
             "lease_until": None,
+            "progress": None,
             "started": False,
         }
 
