@@ -14,7 +14,7 @@ const MAX_GAPS: usize = 2;
 /// How far an append stream was read: the checkpoint of the stream.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct AppendProgress {
-    /// Every record up to this version is stored, except those in the gaps, and late ones; `None`: nothing was read. Records of the future
+    /// Every record up to this version is stored, except those in the gaps, and late ones; `None`: nothing was read. Records dated in the future
     /// do not count: they stay at the top of the list, and would make each first page look like the end of what is new.
     known: Option<i64>,
     /// The ranges that an interruption left unread, the newest first.
@@ -82,7 +82,7 @@ pub(super) fn read(
                 is_first = false;
             }
             let versions = batch.records.iter().map(|record| record.version.0);
-            // What is known was all of the future: it tells nothing about the present.
+            // All that is known is dated in the future, which says nothing about the present.
             if floor.is_some_and(|floor| floor > now) && versions.clone().any(|version| version <= now) {
                 floor = None;
             }

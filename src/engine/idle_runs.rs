@@ -45,7 +45,7 @@ impl IdleRuns {
         let mut pending = self.lock();
         pending.is_due |= age >= heartbeat;
         if age >= heartbeat.min(WHEN_AWAKE) {
-            pending.runs.insert(StateKey::new(run.resource.as_str(), run.stream.as_str()), run);
+            pending.runs.insert(run.key(), run);
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::sleep;
 
 use super::Connector;
-use crate::{RunRecord, RunStatus, StateChange, StateKey, StateVersion};
+use crate::{RunRecord, RunStatus, StateChange, StateVersion};
 
 /// How often a run that waits renews its lease, where that is free.
 const RENEW_EVERY: Duration = Duration::from_secs(30);
@@ -66,7 +66,7 @@ impl Lease {
         }
         let now = connector.now();
         record.lease_until = Some(connector.lease_until(now));
-        let key = StateKey::new(record.resource.as_str(), record.stream.as_str());
+        let key = record.key();
         let change = StateChange::new(key, StateVersion::NONE, now).run(record.clone());
         if let Err(error) = connector.state.append(change).await {
             tracing::warn!(resource = %record.resource, %error, "the lease of a run could not be renewed");

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Connector;
 use crate::{Namespace, Result};
 
-/// The key in the connector's configuration of what somebody was told.
+/// The key in the connector's configuration of what notifications have reported.
 fn key(who: &str) -> String {
     format!("told_{who}")
 }

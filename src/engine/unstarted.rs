@@ -82,7 +82,7 @@ impl Connector {
             }
         }
         if let Some(first) = stored.first() {
-            self.idle_runs.note_write(StateKey::new(first.resource.as_str(), first.stream.as_str()));
+            self.idle_runs.note_write(first.key());
             self.known.note_runs(&stored);
             if let Err(error) = self.state.append_runs(stored.clone()).await {
                 tracing::error!(%error, "runs that could not begin could not be recorded");

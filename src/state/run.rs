@@ -273,6 +273,11 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
+    /// The resource and the stream that it ran for.
+    pub(crate) fn key(&self) -> StateKey {
+        StateKey::new(self.resource.as_str(), self.stream.as_str())
+    }
+
     /// The record of a run that begins.
     pub fn new(id: RunId, key: StateKey, mode: Mode, started_at: Timestamp) -> Self {
         let StateKey { resource, stream } = key;

@@ -193,7 +193,7 @@ pub trait StateStore: Debug + Send + Sync + 'static {
     /// Stores records of runs that change no state. Override it if every call costs a round trip.
     async fn append_runs(&self, runs: Vec<RunRecord>) -> Result<()> {
         for run in runs {
-            let key = StateKey::new(run.resource.as_str(), run.stream.as_str());
+            let key = run.key();
             let at = run.ended_at.unwrap_or(run.started_at);
             self.append(StateChange::new(key, StateVersion::NONE, at).run(run)).await?;
         }

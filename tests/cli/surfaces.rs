@@ -188,7 +188,7 @@ async fn check_webhook(case: &Case, scene: &Scene, began: Instant) {
         if let Some(told) = scene.told().await.into_iter().next() {
             break told;
         }
-        assert!(began.elapsed() < limit + Duration::from_secs(20), "{}: nobody was told", case.name);
+        assert!(began.elapsed() < limit + Duration::from_secs(20), "{}: no notification was sent", case.name);
         tokio::time::sleep(Duration::from_millis(200)).await;
     };
     println!("{} | told after {:.1} s", case.name, began.elapsed().as_secs_f64());

@@ -77,7 +77,7 @@ impl Notifications {
         Ok(Self { notifiers, ended: watch::Sender::new(()) })
     }
 
-    /// Whether there is nobody to tell.
+    /// Whether no target is configured.
     pub(super) fn is_empty(&self) -> bool {
         self.notifiers.is_empty()
     }

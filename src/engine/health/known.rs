@@ -76,7 +76,7 @@ impl Basis {
     }
 
     fn ended(&mut self, run: &RunRecord) {
-        let key = StateKey::new(run.resource.as_str(), run.stream.as_str());
+        let key = run.key();
         self.running.remove(&key);
         let status = self.statuses.entry(key).or_default();
         let before = status.run.as_ref().map(|run| run.marks).unwrap_or_default();

@@ -92,7 +92,7 @@ struct Question {
     at: Option<Next>,
     /// The newest version of all pages.
     furthest: i64,
-    /// The same without versions of the future: a mark there would hide what changes until that time.
+    /// The same without versions in the future: a mark there would hide what changes until that time.
     reached: Option<i64>,
     /// The newest version since the list began again.
     previous: Option<i64>,

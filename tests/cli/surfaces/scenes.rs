@@ -84,14 +84,14 @@ async fn a_clock_that_is_an_hour_behind() {
         let said = scene.program.run(&["status"]).await.expect(0).stdout;
         assert!(!said.contains(text), "{said}");
     }
-    // The run of the future delays nothing, and hides no failure.
+    // The run dated in the future delays nothing, and hides no failure.
     fs::remove_file(scene.program.folder().join("numbers.jsonl")).unwrap();
     let began = Instant::now();
     let running = scene.run().await;
     check_process(&case, &scene, &running, began).await;
     running.stop().await;
     assert_eq!(scene.program.json(&["status"]).await["health"], "failing", "the database says it, too");
-    // A mark of the future is no success for ever: the time comes, and goes by.
+    // A mark in the future does not count as a success forever: that time passes, too.
     age(&scene.program, SignedDuration::from_hours(3 * 24));
     let later = scene.program.run(&["--json", "status", "--fail-if-stale", "2h"]).await.expect(9).json();
     assert!(matches!(later["health"].as_str(), Some("failing" | "late")), "{later}");

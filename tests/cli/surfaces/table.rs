@@ -8,7 +8,7 @@ use serde_json::Value;
 const TABLE: &str = include_str!("../../health/surfaces.toml");
 const GUIDE: &str = include_str!("../../../docs/guides/operate.md");
 
-/// What somebody looks at.
+/// A place that shows the health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Surface {
     Status,

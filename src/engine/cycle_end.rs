@@ -24,7 +24,7 @@ impl Connector {
     pub(super) async fn record_idle_runs(&self) -> Option<StateKey> {
         let (runs, written) = self.idle_runs.take();
         let Some(first) = runs.first() else { return written };
-        let key = StateKey::new(first.resource.as_str(), first.stream.as_str());
+        let key = first.key();
         match self.state.append_runs(runs).await {
             Ok(()) => Some(key),
             Err(error) => {
