@@ -136,9 +136,9 @@ fn the_timer_starts_ingestions() {
     machine.wait("its end", |machine| (machine.show("helpdesk-ingest", "ActiveState") == "inactive").then_some(()));
     assert_eq!(machine.show("helpdesk-ingest", "Result"), "success");
 
-    // A failure is the unit's. It is partial: comments are read for changed tickets only, and the tickets are refused.
+    // A failure is the unit's. A refused token decides its status, although the comments had nothing to read.
     machine.expect("echo wrong > /etc/snowfeed/token\n! systemctl start helpdesk-ingest");
-    assert_eq!(machine.show("helpdesk-ingest", "ExecMainStatus"), "3");
+    assert_eq!(machine.show("helpdesk-ingest", "ExecMainStatus"), "5");
     let log = machine.expect("journalctl --unit helpdesk-ingest --output cat");
     assert!(log.contains("error: acme") && log.contains("help: "), "{log}");
 }
