@@ -192,7 +192,7 @@ def perform(cursor, session, statement, execute, arguments, of_the_account):
         transactions.define(cursor, session, work)
         if isinstance(statement.ast, exp.Alter):
             transactions.commits.note(statements.key(table, session) for table in statement.tables)
-        results.define(statements.key(table, session) for table in statement.tables)
+        results.define(session, statement, statements.key)
         collations.defined(statement.ast, session)
         retention.defined(statement.ast, session)
         objects.defined(statement, session, statements.key)

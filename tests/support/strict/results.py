@@ -4,22 +4,18 @@ They run here all the same; only the history says that they did not. Snowflake d
 nothing is taken from the cache here.
 """
 
-import functools
 import threading
 
-import duckdb
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
 from strict import policies, settings, transactions
 
 lock = threading.Lock()
 
-# How often each table or view has been defined, by its key, and the number of all definitions.
-defined, definitions = {}, 0
-# All views, and the number of definitions before they were looked up.
-views = None, {}
+# How often each table or view has been defined, by its key.
+defined = {}
+# The tables and views that each view names, by its key; nothing if the results of its query are not reused.
+views = {}
 # The versions of all tables that each query read when it last ran.
 answered = {}
 
@@ -27,27 +23,35 @@ answered = {}
 NOT_REUSED = (exp.Rand, exp.Uuid, exp.CurrentTimestamp, exp.CurrentTime, exp.Anonymous)
 
 
-def define(keys):
-    global definitions
+def define(session, statement, key):
+    """Notes that a statement has defined a table or a view. `key` returns a table's key."""
+    keys = [key(table, session) for table in statement.tables]
+    is_view = isinstance(statement.shape, exp.Create) and statement.shape.kind == "VIEW"
     with lock:
-        definitions += 1
-        for key in keys:
-            defined[key] = defined.get(key, 0) + 1
+        for name in keys:
+            defined[name] = defined.get(name, 0) + 1
+        # The first name is that of the object itself.
+        if is_view:
+            views[keys[0]] = None if changes_by_itself(statement.shape) else keys[1:]
+        elif keys and isinstance(statement.shape, (exp.Create, exp.Drop)):
+            views.pop(keys[0], None)
+
+
+def changes_by_itself(tree):
+    """Whether a query has a function whose results are not reused."""
+    return any(isinstance(node, NOT_REUSED) for node in tree.walk())
 
 
 def is_reused(session, statement, binds, key):
     """Whether the cache would answer a query; its result is cached from now on. `key` returns a table's key."""
     if binds or session.transaction is not None or not statement.tables:
         return False
-    if any(isinstance(node, NOT_REUSED) for node in statement.shape.walk()):
+    if changes_by_itself(statement.shape):
         return False
     if not settings.is_true(session.parameters["USE_CACHED_RESULT"]):
         return False
-    try:
-        read = behind([key(table, session) for table in statement.tables], views_of(session), session, key)
-    except (duckdb.Error, SqlglotError):
-        return False  # DuckDB rewrites a view's text
-    if any("INFORMATION_SCHEMA" in name or policies.attached.get(name) for name in read):
+    read = behind([key(table, session) for table in statement.tables])
+    if read is None or any("INFORMATION_SCHEMA" in name or policies.attached.get(name) for name in read):
         return False
     parameters = tuple(sorted(session.parameters.items()))
     query = (statement.sql, session.database, session.schema, session.role, parameters)
@@ -57,31 +61,16 @@ def is_reused(session, statement, binds, key):
     return before == state
 
 
-def views_of(session):
-    """The texts of all views. They are looked up once for each definition."""
-    global views
-    number = definitions
-    if views[0] != number:
-        rows = session._duck_conn.execute("SELECT database_name, schema_name, view_name, sql FROM duckdb_views() WHERE NOT internal")
-        views = number, {tuple(part.upper() for part in row[:3]): row[3] for row in rows.fetchall()}
-    return views[1]
-
-
-def behind(names, views, session, key):
-    """These tables and views, with all that they depend on."""
+def behind(names):
+    """These tables and views, with all that they depend on; nothing if a view among them is never answered from the cache."""
     found, left = set(), list(names)
     while left:
         name = left.pop()
         if name in found:
             continue
         found.add(name)
-        if name in views:
-            left += [key(table, session) for table in named_in(views[name])]
+        of_view = views.get(name, ())
+        if of_view is None:
+            return None
+        left += of_view
     return found
-
-
-@functools.lru_cache(1000)
-def named_in(view):
-    """The tables and views in the text of a view."""
-    ast = sqlglot.parse_one(view, read="duckdb")
-    return [table for table in ast.find_all(exp.Table) if isinstance(table.this, exp.Identifier)]
