@@ -66,7 +66,8 @@ def card(stretches=False, key=None):
 
 
 def split(weights, left="stretch"):
-    """Two places beside each other: the first takes what the second leaves, or has a width. They wrap on narrow screens."""
+    """Two places beside each other, which wrap on narrow screens. The first takes what the second leaves and breaks its text first, unless it
+    has a width or is as wide as its `content`."""
     if not HAS_ROWS:
         return st.columns(weights)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):

@@ -22,6 +22,9 @@ import texts
 import view_overview
 import words
 
+# The width of a column whose heading begins with "Last", in pixels.
+LAST = 94
+
 
 def show(status, name):
     """The page of a resource."""
@@ -72,7 +75,7 @@ def only(status):
 
 def head(status, row, streams):
     """The name with its health, and the actions."""
-    left, right = compat.split([4, 6])
+    left, right = compat.split([4, 6], left="content")
     with left:
         compat.heading(f"{texts.escaped(row['RESOURCE'])} {words.health(row['HEALTH']).as_badge()}", 3)
     with right:
@@ -217,7 +220,7 @@ def streams_as_table(status, streams):
     if not compat.HAS_CHIPS:
         made["Health"] = made["Health"].map(lambda one: one[0])
     styled = compat.written(made, {**{name: clock.ago for name in times}, "Rows": formats.number})
-    shown = {name: compat.column("DatetimeColumn", name, width="small") for name in times}
+    shown = {name: compat.column("DatetimeColumn", name, width=LAST) for name in times}
     shown |= {
         "Health": health,
         "Rows": compat.column("NumberColumn", "Rows", width="small"),
