@@ -40,9 +40,12 @@ impl Connector {
                 break;
             }
             match names.find(resource.name()) {
-                Ok(resource) if is_usable_name(resource.name()) => {
-                    if seen.insert(resource.clone()) {
-                        found.push(resource);
+                Ok(known) if is_usable_name(known.name()) => {
+                    if seen.insert(known.clone()) {
+                        found.push(match resource.title() {
+                            Some(title) => known.with_title(title),
+                            None => known,
+                        });
                     }
                 }
                 _ => {

@@ -124,6 +124,15 @@ impl Api {
         self
     }
 
+    /// Adds the pointer to what people call a resource, where its name is an id. Without [`resource`](Self::resource) it does nothing.
+    #[must_use]
+    pub fn resource_title(mut self, name: impl Into<String>) -> Self {
+        if let Some(list) = &mut self.resource {
+            list.name = Some(name.into());
+        }
+        self
+    }
+
     /// Sets how lists continue, in streams that do not say.
     #[must_use]
     pub fn paginate(mut self, paginate: impl Into<Paginate>) -> Self {
@@ -355,7 +364,7 @@ pub struct ResourceList {
     pub stream: String,
     /// A pointer: the name of the resource, which `{resource}` stands for.
     pub id: String,
-    /// A pointer: a title for people.
+    /// A pointer: what people call the resource, where its name is an id. `discover` shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }

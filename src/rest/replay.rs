@@ -190,10 +190,15 @@ fn related(plan: &ApiPlan, stream: &StreamPlan, records: &[&Record], mistakes: &
             }
         }
     }
-    if let Some(list) = plan.resource.as_ref().filter(|list| list.stream == stream.name)
-        && is_nowhere(&list.id)?
-    {
-        mistakes.push(format!("no record has a value at {}, the name of a resource; correct `resource.id`", list.id));
+    if let Some(list) = plan.resource.as_ref().filter(|list| list.stream == stream.name) {
+        for (key, pointer, what) in [("id", Some(&list.id), "name"), ("name", list.name.as_ref(), "title")] {
+            let Some(pointer) = pointer else { continue };
+            if is_nowhere(pointer)? {
+                mistakes.push(format!(
+                    "no record has a value at {pointer}, the {what} of a resource; correct `resource.{key}`"
+                ));
+            }
+        }
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ async fn each_command_writes_one_json_document() {
     let program = Program::github(upstream.url()).variable("GITHUB_TOKEN", "t");
     for (args, expected) in [
         (&["check"][..], &["checks", "error", "schema_version", "source", "version", "warnings"][..]),
-        (&["discover", "--set", "repositories=acme/*"], &["resources", "schema_version"]),
+        (&["discover", "--set", "repositories=acme/*"], &["resources", "schema_version", "titles"]),
         (&["configure", "page_size=50"], &["budget", "schema_version", "stored"]),
         (&["configure"], &["schema_version", "settings"]),
         (&["enable", "acme/gears"], &["resources", "schema_version"]),

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use snowfeed::SourceEvent;
 use snowfeed::backends::Memory;
-use snowfeed::engine::{Connector, Event};
+use snowfeed::engine::{Connector, EnableRequest, Event};
 use snowfeed::prelude::*;
 
 /// A source that discovers these names.
@@ -72,6 +72,39 @@ async fn names_unsafe_for_a_command_line_or_terminal_are_skipped() {
     assert_eq!(found, ["good", "fine one"]);
     assert_eq!(warnings.len(), 6, "{warnings:?}");
     assert!(warnings.iter().all(|warning| !warning.contains(char::is_control)), "{warnings:?}");
+}
+
+#[tokio::test]
+async fn a_known_resource_has_the_title_that_the_source_lists() {
+    #[derive(Debug)]
+    struct Channels;
+    #[async_trait]
+    impl Source for Channels {
+        fn spec(&self) -> SourceSpec {
+            SourceSpec::new("channels", "1").stream(StreamSpec::new("t"))
+        }
+        async fn connect(&self, _: &Settings, _: ConnectContext) -> Result<Box<dyn Reader>> {
+            Ok(Box::new(Self))
+        }
+    }
+    #[async_trait]
+    impl Reader for Channels {
+        async fn check(&self) -> Result<()> {
+            Ok(())
+        }
+        fn discover(&self) -> ResourceStream {
+            let listed = ["C1", "C2"].map(Resource::new);
+            futures::stream::iter(listed.map(|one| Ok(one?.with_title("general")))).boxed()
+        }
+        fn read(&self, _: ReadRequest) -> BatchStream {
+            futures::stream::empty().boxed()
+        }
+    }
+    let connector = Connector::new(Channels, Arc::new(Memory::new()));
+    connector.enable(EnableRequest::new(Resource::new("C1").unwrap())).await.unwrap();
+    let found = connector.discover().await.unwrap();
+    let found: Vec<_> = found.iter().map(|resource| (resource.name(), resource.title())).collect();
+    assert_eq!(found, [("C1", Some("general")), ("C2", Some("general"))]);
 }
 
 #[tokio::test]

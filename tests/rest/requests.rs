@@ -130,8 +130,22 @@ async fn check_and_discover_ask_the_list_of_resources() {
     source.reader.check().await.unwrap();
     let found: Vec<Resource> = source.reader.discover().try_collect().await.unwrap();
     assert_eq!(found.iter().map(Resource::name).collect::<Vec<_>>(), ["A", "7"]);
+    assert!(found.iter().all(|resource| resource.title().is_none()));
     mock.fault("*", snowfeed::testkit::mock_api::Fault::status(403).always());
     assert_eq!(source.reader.check().await.unwrap_err().kind(), ErrorKind::Authentication);
+}
+
+#[tokio::test]
+async fn discovered_resources_have_titles() {
+    let mock = MockApi::start();
+    let listed = [json!({"id": "A", "name": "Apollo"}), json!({"id": "B", "name": 7}), json!({"id": "C", "name": ""})];
+    mock.list("/projects").extend(listed.into_iter().chain([json!({"id": "D", "name": null}), json!({"id": "E"})]));
+    let described =
+        api(&mock).resource("projects", "/id").resource_title("/name").stream(Stream::new("projects", "/projects"));
+    let source = connect(described).await;
+    let found: Vec<Resource> = source.reader.discover().try_collect().await.unwrap();
+    let found: Vec<_> = found.iter().map(|resource| (resource.name(), resource.title())).collect();
+    assert_eq!(found, [("A", Some("Apollo")), ("B", Some("7")), ("C", None), ("D", None), ("E", None)]);
 }
 
 #[tokio::test]

@@ -53,6 +53,28 @@ fn a_description_is_a_connector() {
 }
 
 #[test]
+fn resources_whose_names_are_ids_are_listed_with_their_titles() {
+    let api = MockApi::start();
+    api.list("/channels")
+        .extend([json!({"id": "C1", "name": "general"}), json!({"id": "C2", "name": "\u{1b}[31mred"})]);
+    let text = format!(
+        "name = \"chat\"\nbase_url = \"{}\"\nresource = {{ stream = \"channels\", id = \"/id\", name = \"/name\" }}\n\n\
+         [[stream]]\nname = \"channels\"\npath = \"/channels\"\npaginate = \"none\"\n",
+        api.url()
+    );
+    let program = Program::new().file("chat.toml", &text).variable("SNOWFEED_SOURCE", "chat.toml");
+    let listed = program.run(&["discover"]).expect(0);
+    assert_eq!(listed.stdout, "channel  title\nC1       general\nC2       \\u{1b}[31mred\n");
+    let listed = program.run(&["discover", "--json"]).expect(0).json();
+    assert_eq!(listed["resources"], json!(["C1", "C2"]));
+    assert_eq!(listed["titles"]["C1"], "general");
+    // A title that no record has is a mistake in the description.
+    let program = program.file("chat.toml", &text.replace("\"/name\"", "\"/title\""));
+    let checked = program.run(&["check"]).expect(4);
+    assert!(checked.stderr.contains("no record has a value at /title, the title of a resource"), "{checked:?}");
+}
+
+#[test]
 fn each_kind_of_mistake_has_one_line_and_the_exit_code_of_a_setting() {
     let good = description("https://api.example.com");
     for (text, message, help) in [

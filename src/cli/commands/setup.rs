@@ -1,5 +1,6 @@
 //! Settings and their check.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,7 +20,7 @@ use crate::cli::settings::parse_argument;
 use crate::cost::Budget;
 use crate::engine::{Connector, Event, StreamCheck};
 use crate::error::REDACTED;
-use crate::{Error, Result, Source, SourceEvent, SourceSpec};
+use crate::{Error, Resource, Result, Source, SourceEvent, SourceSpec};
 
 /// One check and its result.
 #[derive(Debug, Serialize)]
@@ -153,8 +154,16 @@ pub(super) async fn discover<S: Source>(session: Session<S>) -> Result<Exit> {
     if resources.is_empty() {
         output.note(&format!("the settings give access to no {kind} by themselves; name one to `enable` or `ingest`"));
     }
-    let names: Vec<&str> = resources.iter().map(|resource| resource.name()).collect();
-    output.result(&json!({"resources": names}), || table(&[&kind], &[], names.iter().map(|n| vec![n.to_string()])))?;
+    let names: Vec<&str> = resources.iter().map(Resource::name).collect();
+    let titles: BTreeMap<&str, &str> =
+        resources.iter().filter_map(|resource| Some((resource.name(), resource.title()?))).collect();
+    output.result(&json!({"resources": names, "titles": titles}), || {
+        if titles.is_empty() {
+            return table(&[&kind], &[], names.iter().map(|name| vec![name.to_string()]));
+        }
+        let row = |name: &&str| vec![name.to_string(), titles.get(name).copied().unwrap_or_default().to_owned()];
+        table(&[&kind, "title"], &[], names.iter().map(row))
+    })?;
     Ok(Exit::Complete)
 }
 

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::super::fields::{Pointer, Row, Wanted, is_truthy};
 use super::super::time::{latest, now};
-use super::RestReader;
 use super::ask::{Answer, Asker};
 use super::list::{StreamReader, micros};
 use super::page::Progress;
 use super::plan::StreamPlan;
 use super::request::Values;
+use super::{ResourceFields, RestReader};
 use crate::{Error, ErrorKind, Monitor, Record, Resource, Result, SourceEvent};
 
 /// Whether an error says that the description, or a setting, is wrong. One resource or parent of many may be gone, hidden or without a list.
@@ -85,10 +85,9 @@ impl RestReader {
     fn example(&self, stream: &StreamPlan, pages: &FirstPages) -> Result<Option<Values>> {
         let mut values = self.values(&Resource::source_wide());
         if let Some(list) = self.plan.resource.as_ref().filter(|_| !stream.is_source_wide) {
-            let mut wanted = Wanted::default();
-            let slot = wanted.add(&list.id);
+            let fields = ResourceFields::new(list);
             let records = pages.get(&list.stream).into_iter().flatten();
-            let resource = records.filter_map(|record| super::resource(record, &wanted, slot)).find_map(Result::ok);
+            let resource = records.filter_map(|record| fields.resource(record)).find_map(Result::ok);
             let Some(resource) = resource else { return Ok(None) };
             values.resource = Some(resource.name().to_owned());
         }

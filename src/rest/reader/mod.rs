@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use futures::{FutureExt, StreamExt, TryStreamExt, future, stream};
 
 use self::list::StreamReader;
-use self::plan::{ApiPlan, Kind};
+use self::plan::{ApiPlan, Kind, ResourcePlan};
 use self::position::Position;
 use self::request::Values;
 use super::fields::{Wanted, is_truthy, scalar};
@@ -137,11 +137,10 @@ impl Reader for RestReader {
         };
         let values = self.values(&Resource::source_wide());
         let position = Position::mark(None);
-        let mut wanted = Wanted::default();
-        let slot = wanted.add(&list.id);
+        let fields = ResourceFields::new(list);
         let resources = move |batch: Batch| {
             let resources: Vec<Result<Resource>> =
-                batch.records.iter().filter_map(|record| resource(record, &wanted, slot)).collect();
+                batch.records.iter().filter_map(|record| fields.resource(record)).collect();
             stream::iter(resources)
         };
         reader
@@ -188,14 +187,31 @@ fn with_marks(batches: BatchStream, definition: String) -> BatchStream {
     batches.map(move |batch| batch.and_then(&mut with_mark)).boxed()
 }
 
-/// The resource that a record of the list of resources is; `None` for a deletion.
-fn resource(record: &Record, wanted: &Wanted, slot: usize) -> Option<Result<Resource>> {
-    let json = record.json()?;
-    let found = wanted.scan(json).ok()?;
-    let name = found.value(slot).and_then(scalar);
-    Some(match name {
-        Some(name) => Resource::new(name.into_owned()),
-        None => Err(Error::invalid_data(format!("the resource {:?} has no name", record.key))
-            .with_help("let `resource.id` point at a text or a number in the records of its stream")),
-    })
+/// Where a record of the list of resources has the name and the title of its resource.
+struct ResourceFields {
+    wanted: Wanted,
+    id: usize,
+    name: Option<usize>,
+}
+
+impl ResourceFields {
+    fn new(list: &ResourcePlan) -> Self {
+        let mut wanted = Wanted::default();
+        let (id, name) = (wanted.add(&list.id), list.name.as_ref().map(|name| wanted.add(name)));
+        Self { wanted, id, name }
+    }
+
+    /// The resource that a record is; `None` for a deletion.
+    fn resource(&self, record: &Record) -> Option<Result<Resource>> {
+        let found = self.wanted.scan(record.json()?).ok()?;
+        let title = self.name.and_then(|slot| found.value(slot)).and_then(scalar);
+        Some(match found.value(self.id).and_then(scalar) {
+            Some(id) => Resource::new(id).map(|resource| match title {
+                Some(title) => resource.with_title(title),
+                None => resource,
+            }),
+            None => Err(Error::invalid_data(format!("the resource {:?} has no name", record.key))
+                .with_help("let `resource.id` point at a text or a number in the records of its stream")),
+        })
+    }
 }

@@ -165,6 +165,21 @@ def test_the_sources_resources_are_listed_by_a_container_once(configured):
     assert configured.code("discover", None, 0) == "INVALID_INPUT"
 
 
+def test_resources_whose_names_are_ids_are_found_by_their_titles(configured):
+    titles = {"C1": "general", "C3": 'the "new": one'}
+    document = json.dumps({"schema_version": 1, "resources": ["C1", "C2", "C3"], "titles": titles}, indent=2)
+    configured.account.job = lambda account, args: document
+    answer = configured.ok("discover")
+    expected = [("C1", "general"), ("C2", None), ("C3", titles["C3"])]
+    assert [(row["NAME"], row["TITLE"]) for row in answer["rows"]] == expected and answer["columns"] == ["NAME", "TITLE"]
+    assert [row["NAME"] for row in configured.ok("discover", "GEN")["rows"]] == ["C1"]
+    assert [row["NAME"] for row in configured.ok("discover", "c")["rows"]] == ["C1", "C2", "C3"]
+    # Of a long log, Snowflake returns the end.
+    configured.account.job = lambda account, args: document[document.index('"C2"') :]
+    answer = configured.ok("discover", None, 500, True)
+    assert [(row["NAME"], row["TITLE"]) for row in answer["rows"]] == expected and not answer["is_complete"]
+
+
 @pytest.mark.parametrize("fails", [True, False])
 def test_a_list_that_cannot_be_read_is_an_error(configured, fails):
     error = {"kind": "authentication", "message": "GitHub refuses the token", "help": "give another one"}

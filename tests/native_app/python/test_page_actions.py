@@ -99,6 +99,16 @@ def test_the_list_of_the_source_is_picked_from(ready, app):
     assert list(table["Repository"]) == ["acme/api", "acme/web"] and list(table.columns) == ["Load", "Repository", "Private"]
 
 
+def test_the_list_is_searched_by_title_too(ready, app):
+    shown = ready()
+    read_at = "2026-01-01T00:00:00Z"
+    rows = [{"NAME": "C1", "TITLE": "general", "READ_AT": read_at}, {"NAME": "C2", "TITLE": None, "READ_AT": read_at}]
+    shown.run.session_state["discovered"] = {"response_code": "OK", "message": "", "rows": rows, "columns": ["NAME", "TITLE"]}
+    table = shown.again().table()
+    assert list(table["Repository"]) == ["C1", "C2"] and list(table.columns) == ["Load", "Repository", "Title"]
+    assert list(shown.fill("setup_search", "ener").table()["Repository"]) == ["C1"]
+
+
 def stored(app):
     """The stored settings."""
     return app.ok("get_connector_status", False)["configuration"]["settings"]

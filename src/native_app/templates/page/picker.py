@@ -67,7 +67,7 @@ def from_list(status, slot, listed, search):
     rows = [
         row
         for row in [{name.lower(): value for name, value in row.items()} for row in listed["rows"]]
-        if search.lower() in str(row.get("name", "")).lower()
+        if any(search.lower() in str(row.get(column) or "").lower() for column in ("name", "title"))
     ]
     if not rows:
         st.caption("No name matches.")
@@ -90,8 +90,9 @@ def from_list(status, slot, listed, search):
 
 
 def further(row):
-    """The columns that the source gives besides the name, at most three."""
-    return {texts.label(name): texts.plain(value) for name, value in list(row.items())[:4] if name != "name" and value is not None}
+    """The columns that the source gives besides the name, at most three. When it was read is not the source's."""
+    given = [name for name in row if name not in ("name", "read_at")]
+    return {texts.label(name): texts.plain(row[name]) for name in given[:3] if row[name] is not None}
 
 
 def choose_streams(status, selected, key, label):

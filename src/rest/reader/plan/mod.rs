@@ -12,7 +12,7 @@ use serde_json::Value;
 
 pub(in crate::rest) use self::auth::{AuthPlan, OAuth2Plan};
 pub(in crate::rest) use self::pages::{NextPlace, PaginatePlan, PagingPlan, Place, UnseenPages};
-use crate::rest::api::Api;
+use crate::rest::api::{Api, ResourceList};
 use crate::rest::errors::{Action, Errors};
 use crate::rest::fields::Pointer;
 use crate::rest::pace::Pace;
@@ -44,6 +44,15 @@ pub(in crate::rest) struct ApiPlan {
 pub(in crate::rest) struct ResourcePlan {
     pub(in crate::rest) stream: String,
     pub(in crate::rest) id: Pointer,
+    /// The title.
+    pub(in crate::rest) name: Option<Pointer>,
+}
+
+impl ResourcePlan {
+    fn parse(list: &ResourceList) -> Result<Self> {
+        let name = list.name.as_deref().map(str::parse).transpose()?;
+        Ok(Self { stream: list.stream.clone(), id: list.id.parse()?, name })
+    }
 }
 
 /// A request, with templates.
@@ -218,17 +227,13 @@ impl ApiPlan {
     /// # Errors
     /// `Configuration` for a malformed template or pointer, and for a stream that depends on another one that is not described before it.
     pub(in crate::rest) fn parse(api: &Api) -> Result<Self> {
-        let resource = api
-            .resource
-            .as_ref()
-            .map(|list| Ok::<_, Error>(ResourcePlan { stream: list.stream.clone(), id: list.id.parse()? }));
         let mut plan = Self {
             name: api.name.clone(),
             base_url: Template::parse(&api.base_url)?,
             headers: named(&api.headers)?,
             auth: api.auth.as_ref().map(AuthPlan::parse).transpose()?,
             pace: api.pace,
-            resource: resource.transpose()?,
+            resource: api.resource.as_ref().map(ResourcePlan::parse).transpose()?,
             streams: Vec::new(),
         };
         for stream in &api.streams {
