@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::super::check::PAGINATE;
 use super::super::fields::{ElementPlan, Row};
 use super::super::template::Placeholder;
-use super::super::time::{latest, now, whole_second};
+use super::super::time::{latest, now, unit, whole_second};
 use super::super::version::Order;
 use super::ask::{Answer, Asker};
 use super::page::{EnvelopePlan, Next, Progress};
@@ -19,6 +19,9 @@ use super::position::Position;
 use super::request::{Prepared, Values};
 use crate::http::Client;
 use crate::{Batch, BatchStream, Error, ErrorKind, Mode, Monitor, Result, SourceEvent, Version};
+
+/// The unit of versions, in microseconds, that is taken for granted where a read has seen none: a minute.
+const COARSEST_UNSEEN: i64 = 60_000_000;
 
 /// How often in a row a list may begin again because its token has expired.
 const MAX_RESTARTS: u32 = 5;
@@ -392,6 +395,7 @@ impl Reading {
             let window = plan.since.window.map(micros).filter(|_| has_until);
             let (mut span, mut restarts, mut offered) = (window, 0, 0);
             let (mut newest, mut pending) = (self.position.mark, None::<Batch>);
+            let mut finest = None::<i64>;
             loop {
                 let end = span.map_or(latest, |span| from.unwrap_or(start).saturating_add(span).min(latest));
                 let until = has_until.then_some(end);
@@ -427,6 +431,7 @@ impl Reading {
                     }
                     let values: Vec<Option<i64>> = page.rows.iter().map(|row| row.since).collect();
                     newest = newest.max(values.iter().copied().flatten().max());
+                    finest = finest.into_iter().chain(values.iter().copied().flatten().map(unit)).min();
                     let is_below = |stop: i64| {
                         !values.is_empty() && values.iter().all(|value| value.is_some_and(|value| value < stop))
                     };
@@ -466,7 +471,11 @@ impl Reading {
                 }
             }
             let mark = match (plan.since.format.is_instant(), started) {
-                (true, Some(started)) => Some(started.min(now).max(0)),
+                (true, Some(started)) => {
+                    // What changes later in the unit of the versions gets a version before the start.
+                    let unit = finest.unwrap_or(COARSEST_UNSEEN);
+                    Some(started.min(now).max(0).div_euclid(unit) * unit)
+                }
                 (true, None) => None,
                 (false, _) => newest,
             };
