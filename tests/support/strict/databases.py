@@ -2,6 +2,7 @@
 
 import re
 
+import duckdb
 from fakesnow import info_schema, macros, transforms
 from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.transforms import file_format, stage
@@ -108,12 +109,17 @@ def begin(session, database, schema):
     session.database, session._schema = database, schema
     if database is None:
         return
-    rows = session._duck_conn.execute("SELECT database_name, schema_name FROM duckdb_schemas()").fetchall()
-    schemas = {(database.upper(), schema.upper()) for database, schema in rows}
-    session.schema_set = schema is not None and (database.upper(), schema.upper()) in schemas
-    session.database_set = (database.upper(), "MAIN") in schemas
-    if session.database_set:
-        session._duck_conn.execute(f"SET schema = {path(database, schema if session.schema_set else 'main')}")
+    session.schema_set = schema is not None and is_current(session, database, schema)
+    session.database_set = session.schema_set or is_current(session, database, "main")
+
+
+def is_current(session, database, schema):
+    """Makes a schema current, and returns whether it exists."""
+    try:
+        session._duck_conn.execute(f"SET schema = {path(database, schema)}")
+    except duckdb.Error:
+        return False
+    return True
 
 
 def install():
