@@ -14,7 +14,8 @@ use crate::Error;
 /// How a list continues, and what tells its end.
 ///
 /// A short page never ends a list. The end is a page without a link or token; with an offset, a page number or a last record, an empty page;
-/// with a flag, what the flag says, also on an empty page. A token, a link or a page that comes again is an error.
+/// with a flag, what the flag says, also on an empty page; with the number of pages, the page of that number. A token, a link or a page that
+/// comes again is an error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "PaginateText", into = "PaginateText")]
 #[schemars(with = "PaginateText")]
@@ -22,10 +23,12 @@ use crate::Error;
 pub struct Paginate {
     /// Where the next page is.
     pub by: Paging,
-    /// A pointer to a flag that is true while there are more pages.
+    /// A pointer to a flag that is true while there are more pages, or to a number or a text that is then neither 0 nor empty.
     pub more: Option<String>,
-    /// A pointer to a flag that is true on the last page.
+    /// A pointer to a flag that is true on the last page: true or false, 1 or 0, also as a text.
     pub done: Option<String>,
+    /// A pointer to the number of pages, of a list by page numbers.
+    pub pages: Option<String>,
 }
 
 /// Where the next page is.
@@ -107,11 +110,19 @@ impl Paginate {
         self.done = Some(pointer.into());
         self
     }
+
+    /// Sets the pointer to the number of pages: the list ends after that page. Only for lists by [page numbers](Self::page), whose API refuses
+    /// a page beyond the last one, or answers with the last one again.
+    #[must_use]
+    pub fn pages(mut self, pointer: impl Into<String>) -> Self {
+        self.pages = Some(pointer.into());
+        self
+    }
 }
 
 impl From<Paging> for Paginate {
     fn from(by: Paging) -> Self {
-        Self { by, more: None, done: None }
+        Self { by, more: None, done: None, pages: None }
     }
 }
 
@@ -186,12 +197,15 @@ struct PaginateTable {
     /// The parameter for the number of the page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     page: Option<String>,
-    /// A pointer to a flag that is true while there are more pages.
+    /// A pointer to a flag that is true while there are more pages, or to a number or a text that is then neither 0 nor empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     more: Option<String>,
-    /// A pointer to a flag that is true on the last page.
+    /// A pointer to a flag that is true on the last page: true or false, 1 or 0, also as a text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     done: Option<String>,
+    /// A pointer to the number of pages, beside `page`: the list ends after that page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pages: Option<String>,
 }
 
 impl TryFrom<PaginateText> for Paginate {
@@ -203,7 +217,7 @@ impl TryFrom<PaginateText> for Paginate {
             PaginateText::Word(PaginateWord::Link) => return Ok(Self::link()),
             PaginateText::Table(table) => table,
         };
-        let PaginateTable { next, token, last, to, offset, page, more, done } = table;
+        let PaginateTable { next, token, last, to, offset, page, more, done, pages } = table;
         let malformed = |what: &'static str| explained(&malformed(what));
         let by = match (next, token, last, offset, page, to) {
             (Some(next), None, None, None, None, None) => Paging::Next(next),
@@ -219,13 +233,13 @@ impl TryFrom<PaginateText> for Paginate {
             }
             _ => return Err(malformed("the paginator says in several ways where the next page is")),
         };
-        Ok(Self { by, more, done })
+        Ok(Self { by, more, done, pages })
     }
 }
 
 impl From<Paginate> for PaginateText {
-    fn from(Paginate { by, more, done }: Paginate) -> Self {
-        let table = PaginateTable { more, done, ..PaginateTable::default() };
+    fn from(Paginate { by, more, done, pages }: Paginate) -> Self {
+        let table = PaginateTable { more, done, pages, ..PaginateTable::default() };
         Self::Table(match by {
             Paging::None => return Self::Word(PaginateWord::None),
             // A flag says nothing beside a link.
