@@ -13,7 +13,8 @@ use super::pointers::Pointers;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Errors {
-    /// Pointers: where a body has the code of an error. A successful response with such a code is an error, too.
+    /// Pointers: where a body has the code of an error. A successful response with such a code is an error, too. A code that no action names
+    /// leaves the status of an error its meaning.
     #[serde(default, skip_serializing_if = "Pointers::is_empty")]
     pub code: Pointers,
     /// The actions, by a status such as `403` or by a code.

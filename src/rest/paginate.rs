@@ -14,7 +14,8 @@ use crate::Error;
 /// How a list continues, and what tells its end.
 ///
 /// A short page never ends a list. The end is a page without a link or token; with an offset, a page number or a last record, an empty page;
-/// with a flag, what the flag says, also on an empty page. A token, a link or a page that comes again is an error.
+/// with a flag, what the flag says, also on an empty page; with the number of pages, the page of that number. A token, a link or a page that
+/// comes again is an error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "PaginateText", into = "PaginateText")]
 #[schemars(with = "PaginateText")]
@@ -22,10 +23,12 @@ use crate::Error;
 pub struct Paginate {
     /// Where the next page is.
     pub by: Paging,
-    /// A pointer to a flag that is true while there are more pages.
+    /// A pointer to a flag that is true while there are more pages, or to a number or a text that is then neither 0 nor empty.
     pub more: Option<String>,
-    /// A pointer to a flag that is true on the last page.
+    /// A pointer to a flag that is true on the last page: true or false, 1 or 0, also as a text.
     pub done: Option<String>,
+    /// A pointer to the number of pages, of a list by page numbers.
+    pub pages: Option<String>,
 }
 
 /// Where the next page is.
@@ -107,11 +110,19 @@ impl Paginate {
         self.done = Some(pointer.into());
         self
     }
+
+    /// Sets the pointer to the number of pages: the list ends after that page. Only for lists by [page numbers](Self::page), whose API refuses
+    /// a page beyond the last one, or answers with the last one again.
+    #[must_use]
+    pub fn pages(mut self, pointer: impl Into<String>) -> Self {
+        self.pages = Some(pointer.into());
+        self
+    }
 }
 
 impl From<Paging> for Paginate {
     fn from(by: Paging) -> Self {
-        Self { by, more: None, done: None }
+        Self { by, more: None, done: None, pages: None }
     }
 }
 
@@ -120,7 +131,7 @@ impl From<Paging> for Paginate {
 #[serde(untagged)]
 enum PaginateText {
     Word(PaginateWord),
-    Table(PaginateTable),
+    Table(Box<PaginateTable>),
 }
 
 impl<'de> Deserialize<'de> for PaginateText {
@@ -147,7 +158,7 @@ impl<'de> Visitor<'de> for PaginateVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<PaginateText, A::Error> {
-        PaginateTable::deserialize(MapAccessDeserializer::new(table)).map(PaginateText::Table)
+        PaginateTable::deserialize(MapAccessDeserializer::new(table)).map(|table| PaginateText::Table(Box::new(table)))
     }
 }
 
@@ -186,12 +197,15 @@ struct PaginateTable {
     /// The parameter for the number of the page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     page: Option<String>,
-    /// A pointer to a flag that is true while there are more pages.
+    /// A pointer to a flag that is true while there are more pages, or to a number or a text that is then neither 0 nor empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     more: Option<String>,
-    /// A pointer to a flag that is true on the last page.
+    /// A pointer to a flag that is true on the last page: true or false, 1 or 0, also as a text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     done: Option<String>,
+    /// A pointer to the number of pages, beside `page`: the list ends after that page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pages: Option<String>,
 }
 
 impl TryFrom<PaginateText> for Paginate {
@@ -201,9 +215,9 @@ impl TryFrom<PaginateText> for Paginate {
         let table = match text {
             PaginateText::Word(PaginateWord::None) => return Ok(Self::none()),
             PaginateText::Word(PaginateWord::Link) => return Ok(Self::link()),
-            PaginateText::Table(table) => table,
+            PaginateText::Table(table) => *table,
         };
-        let PaginateTable { next, token, last, to, offset, page, more, done } = table;
+        let PaginateTable { next, token, last, to, offset, page, more, done, pages } = table;
         let malformed = |what: &'static str| explained(&malformed(what));
         let by = match (next, token, last, offset, page, to) {
             (Some(next), None, None, None, None, None) => Paging::Next(next),
@@ -219,14 +233,14 @@ impl TryFrom<PaginateText> for Paginate {
             }
             _ => return Err(malformed("the paginator says in several ways where the next page is")),
         };
-        Ok(Self { by, more, done })
+        Ok(Self { by, more, done, pages })
     }
 }
 
 impl From<Paginate> for PaginateText {
-    fn from(Paginate { by, more, done }: Paginate) -> Self {
-        let table = PaginateTable { more, done, ..PaginateTable::default() };
-        Self::Table(match by {
+    fn from(Paginate { by, more, done, pages }: Paginate) -> Self {
+        let table = PaginateTable { more, done, pages, ..PaginateTable::default() };
+        let table = match by {
             Paging::None => return Self::Word(PaginateWord::None),
             // A flag says nothing beside a link.
             Paging::Link => return Self::Word(PaginateWord::Link),
@@ -235,6 +249,7 @@ impl From<Paginate> for PaginateText {
             Paging::Last { last, to } => PaginateTable { last: Some(last), to: Some(to), ..table },
             Paging::Offset(offset) => PaginateTable { offset: Some(offset), ..table },
             Paging::Page(page) => PaginateTable { page: Some(page), ..table },
-        })
+        };
+        Self::Table(Box::new(table))
     }
 }

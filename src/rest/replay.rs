@@ -183,7 +183,8 @@ fn next_page(stream: &StreamPlan, rows: &[Row], body: &str, mistakes: &mut Vec<S
     };
     let flags =
         paginate.more.iter().chain(&paginate.done).map(|pointer| (pointer, "tells whether there are more pages"));
-    for (pointer, what) in leads.into_iter().chain(flags) {
+    let pages = paginate.pages.iter().map(|pointer| (pointer, "tells how many pages there are"));
+    for (pointer, what) in leads.into_iter().chain(flags).chain(pages) {
         if !has(body, pointer)? {
             mistakes.push(format!(
                 "the answer has nothing at {pointer}, which {what}; correct `paginate`, or save an answer that is not the last page"

@@ -93,6 +93,11 @@ pub(crate) fn record_bodies(
     bodies
 }
 
+/// Answers requests for a path as another mock does, without the time that servers tell.
+pub(crate) fn without_date(mock: &MockApi, path: &str, list: MockApi) {
+    mock.route(path, move |request| list.answer(request.clone()).with_header("Date", ""));
+}
+
 /// The bodies of requests, in their order.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Bodies(Arc<Mutex<Vec<String>>>);

@@ -206,3 +206,39 @@ fn one_record_is_asked_for_by_its_key() {
         "stream \"notes\": get: it answers with another record than 7, the one that it is asked for; correct `get`";
     assert_eq!(found, [expected]);
 }
+
+#[test]
+fn a_number_of_pages_that_a_full_page_contradicts_is_doubtful() {
+    let missing = "stream \"tickets\": 25 records, a round number, look like the first page of several, and there is nothing at /total_pages, \
+                   where the number of pages should be; correct `pages` of `paginate`";
+    let one = "stream \"tickets\": 25 records fill the first page, and the number that `paginate` points at says that it is the last one; \
+               correct the pointer, unless there are exactly this many";
+    for (path, records, total, expected) in [
+        ("/tickets", 25, None, Some(missing)),
+        ("/tickets", 25, Some(1), Some(one)),
+        ("/tickets?per_page=25", 25, Some(1), Some(one)),
+        ("/tickets?per_page=100", 25, Some(1), None),
+        ("/tickets", 25, Some(2), None),
+        ("/tickets", 7, Some(1), None),
+        ("/tickets", 7, None, None),
+    ] {
+        let api = MockApi::start();
+        api.route("/tickets", move |_| {
+            let mut answer = json!({"data": (0..records).map(|id| json!({"id": id})).collect::<Vec<_>>()});
+            if let Some(total) = total {
+                answer["total_pages"] = json!(total);
+            }
+            MockResponse::json(&answer)
+        });
+        let found = warnings(
+            &api,
+            &format!(
+                "[[stream]]\nname = \"tickets\"\npath = \"{path}\"\nrecords = \"/data\"\norder = \"key\"\n\
+                 paginate = {{ page = \"page\", pages = \"/total_pages\" }}\n"
+            ),
+        );
+        let about: Vec<&str> =
+            found.iter().filter(|it| it.contains("page of") || it.contains("fill")).map(|it| it.as_str()).collect();
+        assert_eq!(about, Vec::from_iter(expected), "{path} {records} {total:?}");
+    }
+}

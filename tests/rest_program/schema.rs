@@ -88,7 +88,7 @@ errors = { 404 = "empty", 410 = "gone" }
 name = "users"
 path = "/users"
 get = "/users/{key}"
-paginate = { page = "page" }
+paginate = { page = "page", pages = "/total_pages" }
 deleted = "/gone"
 "#,
 ];

@@ -1,6 +1,5 @@
 //! Whether rows can be missed because a list changes while it is read.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::Value;
@@ -180,10 +179,22 @@ const SIZES: [&str; 16] = [
     "take",
 ];
 
+/// Whether a parameter has the size of a page.
+pub(in crate::rest) fn is_size(name: &str) -> bool {
+    SIZES.contains(&&*name.to_lowercase())
+}
+
+/// The size of a page that a URL asks for.
+fn asked_size(url: &Url) -> Option<u64> {
+    url.query_pairs().filter(|(name, _)| is_size(name)).find_map(|(_, value)| value.parse().ok())
+}
+
 /// Whether a page has as many records as its URL asks for, or a number that looks like the size of a page.
 pub(in crate::rest) fn is_full_page(url: &Url, records: u64) -> bool {
-    let is_asked = |(name, value): (Cow<'_, str>, Cow<'_, str>)| {
-        SIZES.contains(&&*name.to_lowercase()) && value.parse() == Ok(records)
-    };
-    is_page_size(records) || records > 0 && url.query_pairs().any(is_asked)
+    is_page_size(records) || records > 0 && asked_size(url) == Some(records)
+}
+
+/// Whether a page has as many records as its URL asks for, or, if it does not say, a number that looks like the size of a page.
+pub(in crate::rest) fn fills_page(url: &Url, records: u64) -> bool {
+    asked_size(url).map_or_else(|| is_page_size(records), |size| size == records && records > 0)
 }

@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 #[cfg(test)]
 use self::drift::is_page_size;
 pub use self::drift::{Drift, drift};
-pub(super) use self::drift::{is_full_page, is_page_number, is_page_number_token};
+pub(super) use self::drift::{fills_page, is_full_page, is_page_number, is_page_number_token, is_size};
 pub(super) use self::placeholders::reserved;
 use self::problem::Problems;
 pub use self::problem::{Problem, Severity};

@@ -101,8 +101,8 @@ fn continuation(problems: &mut Problems<'_>, stream: &Stream, at: &Place) {
     let at = if own { at.clone().key("paginate") } else { Place::api().key("paginate") };
     let (to, key) = match &paginate.by {
         Paging::None | Paging::Link => {
-            if paginate.more.is_some() || paginate.done.is_some() {
-                problems.error(at, "a flag says nothing beside a link", "remove `more` and `done`");
+            if paginate.more.is_some() || paginate.done.is_some() || paginate.pages.is_some() {
+                problems.error(at, "a flag says nothing beside a link", "remove `more`, `done` and `pages`");
             }
             return;
         }
@@ -123,8 +123,20 @@ fn continuation(problems: &mut Problems<'_>, stream: &Stream, at: &Place) {
     };
     problems.optional_pointer(paginate.more.as_ref(), at.clone().key("more"));
     problems.optional_pointer(paginate.done.as_ref(), at.clone().key("done"));
+    problems.optional_pointer(paginate.pages.as_ref(), at.clone().key("pages"));
     if paginate.more.is_some() && paginate.done.is_some() {
         problems.error(at.clone(), "`more` and `done` say the same", "remove one of them");
+    } else if paginate.pages.is_some() && (paginate.more.is_some() || paginate.done.is_some()) {
+        let flag = if paginate.more.is_some() { "more" } else { "done" };
+        problems.error(at.clone(), format!("`pages` and `{flag}` say the same"), "remove one of them");
+    }
+    if paginate.pages.is_some() && !matches!(paginate.by, Paging::Page(_)) {
+        let message = "a number of pages ends only a list that continues by page numbers";
+        problems.error(
+            at.clone().key("pages"),
+            message,
+            "remove it, or write `page`, the parameter for the number of the page",
+        );
     }
     let (Some(to), at) = (to, at.key(key)) else { return };
     if !to.starts_with('/') {

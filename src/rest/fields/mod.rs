@@ -6,4 +6,4 @@ mod scan;
 
 pub(super) use element::{ElementPlan, Row};
 pub(super) use pointer::{Pointer, escaped};
-pub(super) use scan::{Wanted, is_truthy, scalar};
+pub(super) use scan::{Found, Wanted, is_truthy, scalar};

@@ -165,7 +165,7 @@ fn a_mistake_in_the_keys_of_the_api_has_its_place() {
             (
                 r#"paginate = { tokn = "/a", to = "a" }"#,
                 "3:14: paginate: unknown key `tokn`",
-                "did you mean `token`? the keys are: next, token, last, to, offset, page, more, done",
+                "did you mean `token`? the keys are: next, token, last, to, offset, page, more, done, pages",
             ),
             (
                 r#"paginate = { next = "/a", page = "a" }"#,

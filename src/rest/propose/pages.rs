@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::super::check::{is_full_page, is_page_number, is_page_number_token};
+use super::super::check::{is_full_page, is_page_number, is_page_number_token, is_size};
 use super::super::fields::escaped;
 use super::super::paginate::{Paginate, Paging};
 use super::fields::{Fields, Records};
@@ -10,7 +10,7 @@ use super::proposal::{Proposal, Sample};
 use crate::http::Url;
 
 /// Names of tokens, and of the parameters that usually take them; without a parameter, it has the token's own name.
-const TOKENS: [(&str, Option<&str>); 13] = [
+const TOKENS: [(&str, Option<&str>); 14] = [
     ("next_cursor", Some("cursor")),
     ("nextcursor", Some("cursor")),
     ("nextpagetoken", Some("pageToken")),
@@ -23,6 +23,7 @@ const TOKENS: [(&str, Option<&str>); 13] = [
     ("continuation", None),
     ("cursor", None),
     ("after", None),
+    ("starting_after", None),
     ("offset", None),
 ];
 
@@ -43,6 +44,26 @@ const URLS: [&str; 10] = [
 const MORE: [&str; 6] = ["has_more", "hasmore", "hasnextpage", "has_next_page", "more", "has_next"];
 const DONE: [&str; 7] = ["islast", "is_last", "lastpage", "last_page", "end_of_stream", "done", "finished"];
 const PAGES: [&str; 4] = ["page", "page_number", "pagenumber", "page_no"];
+
+/// Names of the number of the page in an answer, where the parameter for it usually has another name.
+const CURRENT: [&str; 2] = ["current_page", "currentpage"];
+
+/// Names of the number of pages.
+const TOTALS: [&str; 12] = [
+    "total_pages",
+    "totalpages",
+    "pages_total",
+    "page_count",
+    "pagecount",
+    "pages",
+    "num_pages",
+    "numpages",
+    "last_page",
+    "lastpage",
+    "number_of_pages",
+    "max_page",
+];
+
 const OFFSETS: [&str; 5] = ["offset", "startat", "start", "skip", "start_at"];
 
 /// How an answer continues.
@@ -50,6 +71,8 @@ pub(super) struct Pages {
     by: Paging,
     more: Option<String>,
     done: Option<String>,
+    /// The number of pages.
+    pages: Option<String>,
     found: String,
     doubt: Option<String>,
 }
@@ -74,6 +97,7 @@ impl Pages {
             by,
             more: more.map(|flag| flag.pointer.clone()),
             done: done.filter(|_| more.is_none()).map(|flag| flag.pointer.clone()),
+            pages: None,
             found,
             doubt,
         };
@@ -87,7 +111,7 @@ impl Pages {
                 }
                 false => "the header Link",
             };
-            return Self { by: Paging::Link, more: None, done: None, found: found.to_owned(), doubt: None };
+            return Self { found: found.to_owned(), ..Self::by(Paging::Link) };
         }
         if let Some(url) = beside.iter().find(|beside| is_next_url(beside)) {
             return flags(
@@ -121,11 +145,9 @@ impl Pages {
             let in_url = in_url.map(str::to_owned).find(|name| names.contains(&&*name.to_lowercase()));
             let in_posted =
                 || sample.posted.iter().flat_map(Map::keys).find(|name| names.contains(&&*name.to_lowercase()));
-            in_url.or_else(|| in_posted().cloned()).or_else(|| {
-                let in_body =
-                    |beside: &&Beside<'_>| beside.value.is_u64() && names.contains(&&*beside.name.to_lowercase());
-                beside.iter().find(in_body).map(|beside| beside.name.clone())
-            })
+            in_url
+                .or_else(|| in_posted().cloned())
+                .or_else(|| beside.iter().find(|beside| is_count(beside, names)).map(|beside| beside.name.clone()))
         };
         if let Some(name) = parameter(&OFFSETS) {
             return flags(
@@ -135,7 +157,13 @@ impl Pages {
             );
         }
         if let Some(name) = parameter(&PAGES) {
-            return flags(Paging::Page(name.clone()), format!("the parameter {name}: the number of the page"), None);
+            let found = format!("the parameter {name}: the number of the page");
+            return flags(Paging::Page(name), found, None).with_total(&beside);
+        }
+        if beside.iter().any(|beside| is_count(beside, &CURRENT)) {
+            let doubt = "look up the parameter for the number of the page; \"page\" is a guess".to_owned();
+            let found = "the number of the page, from 1".to_owned();
+            return flags(Paging::Page("page".to_owned()), found, Some(doubt)).with_total(&beside);
         }
         if more.is_some() || done.is_some() {
             let last = fields.key.clone().unwrap_or_else(|| "/id".to_owned());
@@ -154,8 +182,24 @@ impl Pages {
             false => "look up how the list continues; write \"none\" if the answer always has all records".to_owned(),
         };
         let found = "no sign of another page".to_owned();
-        Self { by: Paging::None, more: None, done: None, found, doubt: Some(doubt) }
+        Self { found, doubt: Some(doubt), ..Self::by(Paging::None) }
     }
+
+    fn by(by: Paging) -> Self {
+        Self { by, more: None, done: None, pages: None, found: String::new(), doubt: None }
+    }
+
+    /// Lets the list end after the number of pages, if the answer has one and no flag tells the end.
+    fn with_total(mut self, beside: &[Beside<'_>]) -> Self {
+        let total = beside.iter().find(|beside| is_count(beside, &TOTALS));
+        self.pages = total.filter(|_| self.more.is_none() && self.done.is_none()).map(|total| total.pointer.clone());
+        self
+    }
+}
+
+/// Whether a value is a number with one of these names.
+fn is_count(beside: &Beside<'_>, names: &[&str]) -> bool {
+    beside.value.is_u64() && names.contains(&&*beside.name.to_lowercase())
 }
 
 /// The values of the body outside of the records, the shallow first.
@@ -196,7 +240,7 @@ fn token<'b, 'a>(beside: &'b Beside<'a>, url: &str) -> Option<(&'b Beside<'a>, S
     let (known, to) = TOKENS.iter().find(|(known, _)| *known == name)?;
     let is_number = beside.value.as_str().is_some_and(|text| text.parse::<u64>().is_ok());
     let is_own = match *known {
-        "cursor" | "after" => is_below_next,
+        "cursor" | "after" | "starting_after" => is_below_next,
         "offset" => is_below_next || !is_number,
         _ => true,
     };
@@ -217,9 +261,13 @@ fn token<'b, 'a>(beside: &'b Beside<'a>, url: &str) -> Option<(&'b Beside<'a>, S
 impl Proposal {
     pub(super) fn pages(&mut self, pages: &Pages, records: &Records<'_>) {
         self.found("paginate", pages.found.clone());
-        for (flag, meaning) in [(&pages.more, "true while there are more"), (&pages.done, "true on the last page")] {
-            if let Some(flag) = flag {
-                self.found("paginate", format!("{flag}: {meaning}"));
+        for (pointer, meaning) in [
+            (&pages.more, "true while there are more"),
+            (&pages.done, "true on the last page"),
+            (&pages.pages, "the number of pages"),
+        ] {
+            if let Some(pointer) = pointer {
+                self.found("paginate", format!("{pointer}: {meaning}"));
             }
         }
         if !records.is_list {
@@ -239,15 +287,25 @@ impl Proposal {
             && !is_in_path
             && let Paging::Token { to, .. } | Paging::Last { to, .. } | Paging::Offset(to) | Paging::Page(to) = &mut by
         {
-            // GraphQL takes what varies as variables.
-            let around = if body.get("variables").is_some_and(Value::is_object) { "/variables" } else { "" };
-            *to = format!("{around}/{}", escaped(to));
+            *to = format!("{}/{}", around_paging(body), escaped(to));
         }
         // Without the key, `check` warns.
         if by != Paging::None {
-            self.stream.paginate = Some(Paginate { by, more: pages.more.clone(), done: pages.done.clone() });
+            let (more, done, pages) = (pages.more.clone(), pages.done.clone(), pages.pages.clone());
+            self.stream.paginate = Some(Paginate { by, more, done, pages });
         }
     }
+}
+
+/// The object of a body that takes what leads to the next page: the variables of GraphQL, or where the size of a page is.
+fn around_paging(body: &Map<String, Value>) -> String {
+    let is_about_pages = |(name, value): &(&String, &Value)| {
+        let has_size = value.as_object().is_some_and(|object| object.keys().any(|key| is_size(key)));
+        has_size || value.is_object() && matches!(name.to_lowercase().as_str(), "pagination" | "paging")
+    };
+    let around = body.iter().find(is_about_pages).filter(|_| !body.keys().any(|key| is_size(key)));
+    let variables = body.get_key_value("variables").filter(|(_, value)| value.is_object());
+    variables.or(around).map(|(name, _)| format!("/{}", escaped(name))).unwrap_or_default()
 }
 
 /// A path without a parameter, which the paginator adds.

@@ -223,7 +223,7 @@ name = "widgets"
 path = "/widgets"
 records = "/items"
 deleted = "/deleted_at"
-paginate = { page = "page" }
+paginate = { page = "page", pages = "/total_pages" }
 # cursor: name the parameter for what has changed since, if there is one; without it each run reads everything
 # order: this page is sorted so; write `order = "key"` if the API promises it
 "#,

@@ -179,6 +179,7 @@ fn paginate_toml(paginate: &Paginate) -> String {
     };
     entries.extend(paginate.more.iter().map(|more| ("more", more.as_str())));
     entries.extend(paginate.done.iter().map(|done| ("done", done.as_str())));
+    entries.extend(paginate.pages.iter().map(|pages| ("pages", pages.as_str())));
     let entries: Vec<String> = entries.iter().map(|(key, value)| format!("{key} = {}", quoted(value))).collect();
     format!("{{ {} }}", entries.join(", "))
 }

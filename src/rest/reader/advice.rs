@@ -1,8 +1,8 @@
 //! What an author can do about an error that the description does not mention.
 
 use super::super::template::Placeholder;
-use super::page::Next;
-use super::plan::{PagingPlan, StreamPlan};
+use super::plan::{PaginatePlan, PagingPlan, Place, StreamPlan};
+use super::progress::Next;
 use super::request::Prepared;
 use crate::Error;
 
@@ -17,6 +17,7 @@ pub(super) struct Asked<'a> {
 pub(super) fn advised(error: Error, code: Option<&str>, stream: &StreamPlan, asked: &Asked<'_>) -> Error {
     let Some(status) = error.status() else { return error };
     let first = error.help().map(str::to_owned);
+    let beyond = beyond_end(status, stream, asked);
     let help = match (status, code) {
         // Something in the request is wrong: to skip it would hide that.
         (400 | 422, code) if !code.is_some_and(is_about_credentials) => {
@@ -50,7 +51,30 @@ pub(super) fn advised(error: Error, code: Option<&str>, stream: &StreamPlan, ask
             ),
         },
     };
-    error.with_help(help)
+    error.with_help(match beyond {
+        Some(beyond) => format!("{beyond}; otherwise {help}"),
+        None => help,
+    })
+}
+
+/// What to write if a list by page numbers or offsets has been read to its end, and the API refuses what is beyond it.
+pub(super) fn beyond_end(status: u16, stream: &StreamPlan, asked: &Asked<'_>) -> Option<String> {
+    let PaginatePlan { by, more, done, pages } = &stream.paginate;
+    let is_told = more.is_some() || done.is_some() || pages.is_some();
+    if asked.at.is_none() || is_told || !matches!(status, 400 | 404 | 416 | 422) {
+        return None;
+    }
+    let flag = "`more` or `done`, the pointer to a flag that tells whether there is more";
+    let to = match by {
+        PagingPlan::Page(Place::Parameter(name)) => name.clone(),
+        PagingPlan::Page(Place::Body(pointer)) => pointer.to_string(),
+        PagingPlan::Offset(_) => return Some(format!("if this page is beyond the last one, add {flag}")),
+        _ => return None,
+    };
+    Some(format!(
+        "if this page is beyond the last one, add the pointer to the number of pages: `paginate = {{ page = {to:?}, pages = \"/total_pages\" }}`, \
+         or {flag}"
+    ))
 }
 
 /// Whether there is such a list for each parent, or for each resource.

@@ -8,9 +8,10 @@ use tracing::Instrument;
 
 use super::super::errors::Action;
 use super::super::fields::ElementPlan;
-use super::advice::{Asked, advised, is_about_credentials};
-use super::page::{Content, EnvelopePlan, Next, Page, Progress};
+use super::advice::{Asked, advised, beyond_end, is_about_credentials};
+use super::page::{Content, EnvelopePlan, Page};
 use super::plan::StreamPlan;
+use super::progress::{Next, Progress};
 use super::request::Prepared;
 use crate::http::{Client, Request, Response};
 use crate::spans;
@@ -163,9 +164,12 @@ impl Asker {
             Action::Skip if is_first => Answer::Skip(error),
             Action::Empty | Action::Skip => {
                 let action = if action == Action::Empty { "empty" } else { "skip" };
-                return Err(error.with_help(format!(
-                    "run it again: `{by} = \"{action}\"` holds for the first page of a list only, and this is a later one"
-                )));
+                let rule =
+                    format!("`{by} = \"{action}\"` holds for the first page of a list only, and this is a later one");
+                return Err(error.with_help(match beyond_end(response.status(), &self.stream, asked) {
+                    Some(advice) => format!("{advice}; {rule}"),
+                    None => format!("run it again: {rule}"),
+                }));
             }
             Action::Gone => Answer::Gone(error),
             Action::Restart if !is_first => Answer::Restart(error),

@@ -20,9 +20,11 @@ use serde_json::Value;
 use super::super::fields::Row;
 use super::super::time::now;
 use super::ask::Answer;
+use super::began::Began;
 use super::list::{End, Reading};
-use super::page::{Next, Page, Progress};
+use super::page::Page;
 use super::position::Position;
+use super::progress::{Next, Progress};
 use super::request::Prepared;
 use crate::record::content_hash;
 use crate::{Batch, BatchStream, Error, Result};
@@ -68,8 +70,7 @@ struct VersionList {
     reading: Reading,
     /// The first value of all.
     start: i64,
-    /// When the read began, by this machine's clock.
-    now: i64,
+    began: Began,
     overlap: i64,
     /// The version to ask from; `None`: from the beginning.
     anchor: Option<i64>,
@@ -77,8 +78,6 @@ struct VersionList {
     newest: Option<i64>,
     /// The last mark that a batch has carried.
     written: Option<i64>,
-    /// When the read began, by the server's clock.
-    started: Option<i64>,
     restarts: u32,
     /// The rows that have the version of the anchor, as far as they are known.
     tied: HashSet<[u8; 16]>,
@@ -139,12 +138,11 @@ impl VersionList {
         Ok(Self {
             reading,
             start,
-            now: now(),
+            began: Began::new(now(), None),
             overlap,
             anchor,
             newest: mark,
             written: mark,
-            started: None,
             restarts: 0,
             tied: HashSet::new(),
             excludes: false,
@@ -217,8 +215,8 @@ impl VersionList {
         if question.progress.pages == 1 {
             self.reading.check_since(&page.rows)?;
         }
-        let began = *self.started.get_or_insert(Reading::started(page.date, self.now));
-        self.add_rows(question, &page, began)?;
+        self.began.answered(page.date);
+        self.add_rows(question, &page)?;
         let progress = &question.progress;
         let has_advanced = format.floor(question.furthest) > question.base;
         // Among tied rows, pages drift until a pass has brought nothing new.
@@ -226,8 +224,8 @@ impl VersionList {
         if is_certain && question.previous.is_some() {
             self.newest = self.newest.max(question.reached);
         }
-        let is_past_start = format.is_instant() && question.furthest > began;
-        let batch = self.reading.batch(page.rows, began).await?;
+        let is_past_start = format.is_instant() && self.began.is_before(question.furthest);
+        let batch = self.reading.batch(page.rows, self.began.time()).await?;
         let batch = if batch.offered() > 0 { Some(self.with_mark(batch)?) } else { None };
         let is_capped = self.reading.is_capped(progress);
         let end = if is_capped {
@@ -245,8 +243,8 @@ impl VersionList {
         Ok(Step::Page(batch, end))
     }
 
-    /// Takes note of the versions and the keys on a page. The read began at `began`.
-    fn add_rows(&mut self, question: &mut Question, page: &Page, began: i64) -> Result<()> {
+    /// Takes note of the versions and the keys on a page.
+    fn add_rows(&mut self, question: &mut Question, page: &Page) -> Result<()> {
         let format = self.reading.plan().since.format;
         question.last_page.clear();
         for row in &page.rows {
@@ -259,7 +257,7 @@ impl VersionList {
                 }
                 question.previous = question.previous.max(Some(value));
                 question.furthest = question.furthest.max(value);
-                if !(format.is_instant() && value > began) {
+                if !(format.is_instant() && value > self.began.time()) {
                     question.reached = question.reached.max(Some(value));
                 }
             }
@@ -310,7 +308,7 @@ impl VersionList {
             End::Capped(error) if next_anchor <= *base => return Err(past_no_cap(error)),
             End::Capped(_) | End::Anchor => {}
         }
-        if self.started.is_some_and(|started| format.is_instant() && furthest > started) {
+        if format.is_instant() && self.began.is_before(furthest) {
             return Ok(Verdict::Complete);
         }
         let is_tied = |value: i64| format.floor(value) == next_anchor;

@@ -8,8 +8,8 @@ use super::super::template::Placeholder;
 use super::super::time::{latest, now};
 use super::ask::Answer;
 use super::list::{End, Reading, micros};
-use super::page::{Next, Progress};
 use super::position::Position;
+use super::progress::{Next, Progress};
 use crate::{BatchStream, Result};
 
 impl Reading {

@@ -1,27 +1,21 @@
-//! Reads lists: whole, by windows, from the newest down to a mark, or again and again from the last version.
+//! Reads lists: what all ways to read them share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use async_stream::try_stream;
-use futures::StreamExt;
-use jiff::Timestamp;
-
 use super::super::check::PAGINATE;
 use super::super::fields::{ElementPlan, Row};
 use super::super::template::Placeholder;
-use super::super::time::{latest, now, unit, whole_second};
+use super::super::time::whole_second;
 use super::super::version::Order;
 use super::ask::{Answer, Asker};
-use super::page::{EnvelopePlan, Next, Progress};
+use super::page::EnvelopePlan;
 use super::plan::{ErrorPlan, GetPlan, Kind, NextPlace, PagingPlan, StreamPlan};
 use super::position::Position;
+use super::progress::{Next, Progress};
 use super::request::{Prepared, Values};
 use crate::http::Client;
 use crate::{Batch, BatchStream, Error, ErrorKind, Mode, Monitor, Result, SourceEvent, Version};
-
-/// The unit of versions, in microseconds, that is taken for granted where a read has seen none: a minute.
-const COARSEST_UNSEEN: i64 = 60_000_000;
 
 /// How often in a row a list may begin again because its token has expired.
 const MAX_RESTARTS: u32 = 5;
@@ -134,6 +128,14 @@ impl StreamReader {
                 "stream {name:?}: {records} records, a round number, look like the first page of several, and there is nothing at {next}, \
                  where the next one should be; correct the pointer of `paginate`, unless the API leaves it out on the last page"
             ),
+            (_, Some(NextPlace::Pages(pages))) if progress.lacks_next && is_first => format!(
+                "stream {name:?}: {records} records, a round number, look like the first page of several, and there is nothing at {pages}, \
+                 where the number of pages should be; correct `pages` of `paginate`"
+            ),
+            _ if progress.ends_full && is_check => format!(
+                "stream {name:?}: {records} records fill the first page, and the number that `paginate` points at says that it is the last \
+                 one; correct the pointer, unless there are exactly this many"
+            ),
             (_, Some(NextPlace::Link)) if progress.lacks_next && is_first && is_check => format!(
                 "stream {name:?}: {records} records fill the first page, and the answer has no header `Link` with `rel=\"next\"`; look up how \
                  the list continues, unless the API leaves the header out on the last page"
@@ -153,7 +155,7 @@ pub(super) fn micros(duration: std::time::Duration) -> i64 {
 /// One read of a list.
 pub(super) struct Reading {
     pub(super) reader: Arc<StreamReader>,
-    asker: Asker,
+    pub(super) asker: Asker,
     values: Values,
     pub(super) position: Position,
     /// The newest value of an append stream when it was last read from the top.
@@ -365,127 +367,5 @@ impl Reading {
         let has_few = self.plan().cap.is_none_or(|cap| progress.records.saturating_mul(4) <= cap);
         let next = if has_few { span?.saturating_mul(2) } else { span? };
         Some(next.min(window?))
-    }
-
-    /// The start of the read, by the server's clock if it tells.
-    pub(super) fn started(date: Option<Timestamp>, now: i64) -> i64 {
-        date.map_or(now, |date| whole_second(date.as_microsecond()))
-    }
-
-    /// Reads a list to its end, in one question or by windows, and down to the mark where the newest come first.
-    fn whole(mut self) -> BatchStream {
-        try_stream! {
-            let plan = self.reader.plan.clone();
-            let (start, has_start) = self.start()?;
-            let (now, latest) = (now(), latest());
-            let keeps_mark = matches!(plan.kind, Kind::Incremental | Kind::DeletionsOf(_));
-            let is_instant = plan.since.format.is_instant();
-            let mark = self.position.mark.map(|mark| if is_instant { whole_second(mark) } else { mark });
-            let floor = mark.map(|mark| mark.saturating_sub(self.overlap()));
-            let is_descending = plan.order == Some(Order::VersionDescending);
-            let stops_at = floor.filter(|_| is_descending);
-            let relies_on_since = plan.kind == Kind::Incremental && (is_descending || !plan.since.format.is_instant());
-            let has_until = plan.request.has(&Placeholder::Until);
-            let resumed = self.position.read.clone();
-            let mut started = resumed.as_ref().map(|read| read.started);
-            let mut from = resumed.as_ref().map(|read| read.at).or(floor);
-            if has_start || plan.since.window.is_some() {
-                from = from.or(Some(start));
-            }
-            let window = plan.since.window.map(micros).filter(|_| has_until);
-            let (mut span, mut restarts, mut offered) = (window, 0, 0);
-            let (mut newest, mut pending) = (self.position.mark, None::<Batch>);
-            let mut finest = None::<i64>;
-            loop {
-                let end = span.map_or(latest, |span| from.unwrap_or(start).saturating_add(span).min(latest));
-                let until = has_until.then_some(end);
-                let prepared = self.question(from, until, start)?;
-                let (mut progress, mut at) = (Progress::default(), None::<Next>);
-                let ending = loop {
-                    let (page, next) = match self.ask(&prepared, at.as_ref(), &mut progress).await? {
-                        Answer::Page(page, next) => (page, next),
-                        Answer::Empty => break End::Complete,
-                        Answer::Skip(error) => {
-                            if let Some(batch) = pending.take() {
-                                yield batch;
-                            }
-                            if let Some(unchanged) = self.skipped(error)?.filter(|_| offered == 0) {
-                                yield unchanged;
-                            }
-                            return;
-                        }
-                        Answer::Gone(error) => Err(self.gone(&error))?,
-                        Answer::Restart(error) => {
-                            self.restarted(&mut restarts, error)?;
-                            (progress, at) = (Progress::default(), None);
-                            continue;
-                        }
-                        Answer::Split(error) => break End::Capped(error),
-                    };
-                    let began = *started.get_or_insert(Self::started(page.date, now));
-                    if relies_on_since && progress.pages == 1
-                        && let Err(error) = self.check_since(&page.rows)
-                    {
-                        let warning = format!("{}: each run reads all of it", error.message());
-                        self.asker.monitor.event(SourceEvent::Warning(warning));
-                    }
-                    let values: Vec<Option<i64>> = page.rows.iter().map(|row| row.since).collect();
-                    newest = newest.max(values.iter().copied().flatten().max());
-                    finest = finest.into_iter().chain(values.iter().copied().flatten().map(unit)).min();
-                    let is_below = |stop: i64| {
-                        !values.is_empty() && values.iter().all(|value| value.is_some_and(|value| value < stop))
-                    };
-                    let is_done = next == Next::End || stops_at.is_some_and(is_below);
-                    let batch = self.batch(page.rows, began).await?;
-                    offered += batch.offered();
-                    if batch.offered() > 0
-                        && let Some(before) = pending.replace(batch)
-                    {
-                        yield before;
-                    }
-                    if self.is_capped(&progress) {
-                        break End::Capped(self.cap_error(&progress));
-                    }
-                    if is_done {
-                        break End::Complete;
-                    }
-                    at = Some(next);
-                };
-                match ending {
-                    End::Complete | End::Anchor if end < latest && has_until && span.is_some() => {
-                        let read = Position::unfinished(self.position.mark, started.unwrap_or(now), end);
-                        if keeps_mark && let Some(batch) = pending.take() {
-                            yield batch.checkpoint(read.checkpoint()?);
-                        }
-                        (from, span) = (Some(end), self.next_span(span, window, &progress));
-                    }
-                    End::Complete | End::Anchor => break,
-                    End::Capped(error) => {
-                        let asked = end.saturating_sub(from.unwrap_or(start));
-                        if span.is_none() {
-                            Err(error)?;
-                        } else {
-                            span = Some(self.half(asked, error)?);
-                        }
-                    }
-                }
-            }
-            let mark = match (plan.since.format.is_instant(), started) {
-                (true, Some(started)) => {
-                    // What changes later in the unit of the versions gets a version before the start.
-                    let unit = finest.unwrap_or(COARSEST_UNSEEN);
-                    Some(started.min(now).max(0).div_euclid(unit) * unit)
-                }
-                (true, None) => None,
-                (false, _) => newest,
-            };
-            let is_news = offered > 0 || resumed.is_some();
-            match (pending.take(), mark.filter(|_| keeps_mark && is_news)) {
-                (batch, Some(mark)) => yield batch.unwrap_or_default().checkpoint(Position::mark(Some(mark)).checkpoint()?),
-                (Some(batch), None) => yield batch,
-                (None, None) => {}
-            }
-        }
-        .boxed()
     }
 }

@@ -2,15 +2,19 @@
 
 mod advice;
 mod ask;
+mod began;
 mod by_version;
 mod downwards;
+mod ending;
 mod first_pages;
 mod list;
 pub(super) mod page;
 pub(super) mod plan;
 mod position;
+mod progress;
 pub(super) mod request;
 mod verify;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

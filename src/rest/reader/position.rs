@@ -36,6 +36,15 @@ pub(in crate::rest) struct Unfinished {
     pub(in crate::rest) started: i64,
     /// Where the next window begins.
     pub(in crate::rest) at: i64,
+    /// Whether it began by this machine's clock: the server did not tell its time.
+    #[serde(rename = "local", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::rest) is_local: bool,
+    /// The newest version that it has seen, if it began by this machine's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::rest) newest: Option<i64>,
+    /// The finest unit of the versions that it has seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::rest) unit: Option<i64>,
 }
 
 impl Position {
@@ -43,8 +52,8 @@ impl Position {
         Self { v: VERSION, mark, ..Self::default() }
     }
 
-    pub(in crate::rest) fn unfinished(mark: Option<i64>, started: i64, at: i64) -> Self {
-        Self { read: Some(Unfinished { started, at }), ..Self::mark(mark) }
+    pub(in crate::rest) fn unfinished(mark: Option<i64>, read: Unfinished) -> Self {
+        Self { read: Some(read), ..Self::mark(mark) }
     }
 
     pub(in crate::rest) fn below(below: i64, newest: Option<i64>) -> Self {

@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::super::fields::{ElementPlan, Row};
 use super::ask::{Answer, Asker};
 use super::list::StreamReader;
-use super::page::Progress;
+use super::plan::ErrorPlan;
+use super::progress::Progress;
 use super::request::Values;
 use crate::{Error, Monitor, Record, Result, SourceEvent, StoredRecord, VerifyRequest};
 
@@ -42,7 +43,7 @@ impl StreamReader {
             }
             let prepared = values.request(&get.request)?;
             let answer = asker.page(envelope, elements, &prepared, None, &mut Progress::default()).await;
-            open.extend(findings.judge(part, answer, by_keys)?);
+            open.extend(findings.judge(part, answer, by_keys, &self.plan.errors)?);
         }
         let Findings { mut answers, gone, found, skipped } = findings;
         if !found && !gone.is_empty() {
@@ -105,7 +106,7 @@ impl StreamReader {
                 }
             }
             Ok(Answer::Gone(_) | Answer::Empty) => missing(),
-            Err(error) if is_missing(&error) => missing(),
+            Err(error) if is_missing(&error, &self.plan.errors) => missing(),
             Ok(Answer::Skip(error) | Answer::Restart(error) | Answer::Split(error)) => unreadable(&error),
             Err(error) => unreadable(&error),
         }
@@ -133,16 +134,17 @@ impl Findings {
         part: Vec<StoredRecord>,
         answer: Result<Answer>,
         by_keys: bool,
+        errors: &ErrorPlan,
     ) -> Result<Vec<Vec<StoredRecord>>> {
         match answer {
             Ok(Answer::Page(page, _)) => self.compare(part, page.rows, by_keys),
             // An answer about several records is not about each.
             Ok(Answer::Gone(_)) if part.len() > 1 => return Ok(in_parts(part, 1)),
-            Err(error) if is_missing(&error) && part.len() > 1 => return Ok(in_parts(part, 1)),
+            Err(error) if is_missing(&error, errors) && part.len() > 1 => return Ok(in_parts(part, 1)),
             Ok(Answer::Gone(_) | Answer::Empty) => self.gone.extend(part),
             Ok(Answer::Skip(_)) => self.skipped += part.len(),
             Ok(Answer::Restart(error) | Answer::Split(error)) => return Err(error),
-            Err(error) if is_missing(&error) => self.gone.extend(part),
+            Err(error) if is_missing(&error, errors) => self.gone.extend(part),
             Err(error) => return Err(error),
         }
         Ok(Vec::new())
@@ -191,9 +193,11 @@ fn keys(elements: &ElementPlan, records: &[StoredRecord]) -> Result<Vec<Value>> 
     records.iter().map(key).collect()
 }
 
-/// Whether the server says that there is no such record.
-fn is_missing(error: &Error) -> bool {
-    matches!(error.status(), Some(404 | 410)) && error.code().is_none()
+/// Whether the server says that there is no such record, by a status of which the description says nothing else. A code that no entry names
+/// changes nothing.
+fn is_missing(error: &Error, errors: &ErrorPlan) -> bool {
+    let says_so = |status: u16| matches!(status, 404 | 410) && errors.action(status, error.code()).is_none();
+    error.status().is_some_and(says_so)
 }
 
 fn deletion(StoredRecord { key, version, .. }: StoredRecord) -> Record {

@@ -258,7 +258,7 @@ impl MockResponse {
         Self { status, ..Self::json(&json!({"message": message.into()})) }
     }
 
-    /// Adds a header.
+    /// Adds a header. Without a `Date`, the server adds the present time, as servers do.
     ///
     /// ```
     /// # use snowfeed::testkit::mock_api::MockResponse;

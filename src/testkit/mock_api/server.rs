@@ -6,6 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
+
 use super::message::{MockRequest, MockResponse};
 use super::state::{Answer, State};
 
@@ -126,6 +129,11 @@ fn write(mut stream: &TcpStream, response: &MockResponse, body: &[u8], is_head: 
     let mut message = format!("HTTP/1.1 {} -\r\n", response.status()).into_bytes();
     for (name, value) in &response.headers {
         message.extend(format!("{name}: {value}\r\n").bytes());
+    }
+    // Servers tell their time.
+    if response.header("date").is_none() {
+        let now = DateTimePrinter::new().timestamp_to_rfc9110_string(&Timestamp::now()).map_err(io::Error::other)?;
+        message.extend(format!("date: {now}\r\n").bytes());
     }
     if matches!(response.status(), 204 | 304) {
         message.extend(b"\r\n");

@@ -334,6 +334,16 @@ body = { x = 1 }"#,
                 "remove one of them",
             ),
             (
+                r#"paginate = { page = "page", pages = "/pages", done = "/done" }"#,
+                r#"7:12: stream "t": paginate: `pages` and `done` say the same"#,
+                "remove one of them",
+            ),
+            (
+                r#"paginate = { offset = "offset", pages = "total_pages" }"#,
+                r#"7:41: stream "t": paginate.pages: "total_pages" is not a pointer: it does not begin with `/`"#,
+                r#"write "/total_pages"; then there is another mistake: x:7:41: stream "t": paginate.pages: a number of pages ends only a list that continues by page numbers"#,
+            ),
+            (
                 r#"paginate = { page = "page=" }"#,
                 r#"7:21: stream "t": paginate.page: "page=" is not the name of a parameter"#,
                 "write only the name, or with a leading `/` a place in the body",

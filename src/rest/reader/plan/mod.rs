@@ -249,7 +249,7 @@ impl ApiPlan {
         let Some(stream) = self.streams.iter_mut().find(|stream| stream.name == name) else { return false };
         let by = PagingPlan::Custom(paginator);
         let stream = Arc::make_mut(stream);
-        stream.paginate = PaginatePlan { by, more: None, done: None };
+        stream.paginate = PaginatePlan { by, more: None, done: None, pages: None };
         stream.unseen = UnseenPages::default();
         true
     }
@@ -361,7 +361,7 @@ impl StreamPlan {
                 .map(|(name, pointer)| Ok((name.clone(), json_path(pointer)?)))
                 .collect::<Result<_>>()?,
             unseen: UnseenPages::new(api, stream),
-            paginate: paginate.unwrap_or(PaginatePlan { by: PagingPlan::None, more: None, done: None }),
+            paginate: paginate.unwrap_or(PaginatePlan { by: PagingPlan::None, more: None, done: None, pages: None }),
         })
     }
 

@@ -21,13 +21,15 @@ pub(in crate::rest) struct UnseenPages {
     pub(in crate::rest) next: Option<NextPlace>,
 }
 
-/// What leads to the next page.
+/// What leads to the next page, or tells that there is one.
 #[derive(Debug, Clone)]
 pub(in crate::rest) enum NextPlace {
     /// The header `Link`.
     Link,
     /// What this pointer finds.
     Pointer(String),
+    /// The number of pages, which this pointer finds, ends the list.
+    Pages(String),
 }
 
 impl UnseenPages {
@@ -39,6 +41,7 @@ impl UnseenPages {
             Paging::Token { token, .. } => (NextPlace::Pointer(token.clone()), "the tokens are"),
             Paging::Next(next) => (NextPlace::Pointer(next.clone()), "the links hold"),
             Paging::Link => (NextPlace::Link, "the links hold"),
+            Paging::Page(_) => return Self { next: paginate.pages.clone().map(NextPlace::Pages), ..Self::default() },
             _ => return Self::default(),
         };
         let drift = drift(api, stream, Some(true));
@@ -54,6 +57,7 @@ pub(in crate::rest) struct PaginatePlan {
     pub(in crate::rest) by: PagingPlan,
     pub(in crate::rest) more: Option<Pointer>,
     pub(in crate::rest) done: Option<Pointer>,
+    pub(in crate::rest) pages: Option<Pointer>,
 }
 
 /// Where the next page is.
@@ -90,7 +94,7 @@ impl Place {
 }
 
 impl PaginatePlan {
-    pub(super) fn parse(Paginate { by, more, done }: &Paginate) -> Result<Self> {
+    pub(super) fn parse(Paginate { by, more, done, pages }: &Paginate) -> Result<Self> {
         let by = match by {
             Paging::None => PagingPlan::None,
             Paging::Link => PagingPlan::Link,
@@ -101,6 +105,6 @@ impl PaginatePlan {
             Paging::Page(to) => PagingPlan::Page(Place::parse(to)?),
         };
         let optional = |pointer: &Option<String>| pointer.as_deref().map(str::parse).transpose();
-        Ok(Self { by, more: optional(more)?, done: optional(done)? })
+        Ok(Self { by, more: optional(more)?, done: optional(done)?, pages: optional(pages)? })
     }
 }
