@@ -53,11 +53,17 @@ use crate::{Error, Result};
 #[serde(transparent)]
 pub struct Settings(Map<String, Value>);
 
-/// The error of a call that needs a setting which nothing gives.
-pub(crate) fn missing_setting(name: &str) -> Error {
+/// The error of a call that needs a setting which nothing gives. `source` is the name of the source, if it is known.
+pub(crate) fn missing_setting(name: &str, source: Option<&str>) -> Error {
+    let variable = source.map(|source| format!("set the variable {}, ", variable(source, name))).unwrap_or_default();
     Error::configuration(format!("the setting `{name}` is missing")).with_help(format!(
-        "give it with `--set {name}=…`, or store it with `configure {name}=…` (a secret as `env:VARIABLE` or `file:PATH`); `schema` lists all settings"
+        "{variable}give it with `--set {name}=…`, or store it with `configure {name}=…` (a secret as `env:VARIABLE` or `file:PATH`); `schema` lists all settings"
     ))
+}
+
+/// The environment variable of a setting of a source, whose name may be dotted: `GITHUB_API_URL`.
+pub(crate) fn variable(source: &str, setting: &str) -> String {
+    format!("{source}_{}", setting.replace('.', "_")).to_uppercase()
 }
 
 impl Settings {

@@ -56,13 +56,23 @@ impl SettingsSchema {
     /// assert!(schema.is_url("url"));
     /// assert_eq!(schema.configure([]).unwrap_err().message(), "the setting `url` is missing");
     /// ```
-    pub fn from_schema(mut schema: Schema) -> Self {
+    pub fn from_schema(schema: Schema) -> Self {
+        Self::required(schema, None)
+    }
+
+    /// As [`from_schema`](Self::from_schema), of the source with this name: the help on a missing setting names its variable.
+    #[cfg(feature = "rest")]
+    pub(crate) fn from_schema_of(source: &str, schema: Schema) -> Self {
+        Self::required(schema, Some(source.to_owned()))
+    }
+
+    fn required(mut schema: Schema, source: Option<String>) -> Self {
         RecursiveTransform(url::add_pattern).transform(&mut schema);
         let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
         let required: Vec<String> = required.filter_map(Value::as_str).map(str::to_owned).collect();
         let check = move |config: &Settings| match required.iter().find(|name| config.get(name).is_none()) {
             None => Ok(()),
-            Some(name) => Err(missing_setting(name)),
+            Some(name) => Err(missing_setting(name, source.as_deref())),
         };
         Self { schema, check: Arc::new(check), first_type_error: |_| None }
     }

@@ -38,8 +38,8 @@ impl Run<'_> {
         });
         if has_left_out && inference.is_first_report() {
             self.monitor.event(SourceEvent::Warning(format!(
-                "the documents have members that are not columns, because at most {MAX_COLUMNS} columns are inferred, of names of at \
-                 most {MAX_MEMBER} bytes: read them from the raw documents, or declare columns in the source"
+                "the documents have members that are not columns: at most {MAX_COLUMNS} columns are inferred, of names of 1 to \
+                 {MAX_MEMBER} bytes; read them from the raw documents, or declare columns in the source"
             )));
         }
         let paths: Vec<_> = learned.iter().map(|column| column.path.clone()).collect();

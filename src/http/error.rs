@@ -99,6 +99,9 @@ pub(super) fn complete(error: Error, url: &Url) -> Error {
         ErrorKind::Unavailable => {
             error.with_help("try again later; if it persists, check the network, the base URL and, if there is one, the proxy")
         }
+        ErrorKind::InvalidData if matches!(error.status(), Some(400..=499)) => {
+            error.with_help("correct the URL, or what the request sends: parameters, headers and body")
+        }
         ErrorKind::InvalidData => error.with_help(
             "try again later; if it persists, check whether a proxy changes answers, and whether the base URL is that of another service",
         ),

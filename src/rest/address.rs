@@ -77,7 +77,7 @@ pub(super) fn fill(template: &Template, settings: &BTreeMap<String, String>) -> 
         match part {
             Part::Text(text) => url.push_str(text),
             Part::Value(Placeholder::Setting(name)) => {
-                let value = settings.get(name).ok_or_else(|| missing_setting(name))?;
+                let value = settings.get(name).ok_or_else(|| missing_setting(name, None))?;
                 let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
                 if !url.is_empty() && (value.is_empty() || value.contains("..") || !value.chars().all(is_plain)) {
                     return Err(Error::configuration(format!(

@@ -48,7 +48,7 @@ impl<'a> Secrets<'a> {
                 Part::Value(Placeholder::Setting(name)) => {
                     let secret = self.secret.get(name).map(ExposeSecret::expose_secret);
                     let value = secret.or_else(|| self.plain.get(name).map(String::as_str));
-                    filled.push_str(value.ok_or_else(|| missing_setting(name))?);
+                    filled.push_str(value.ok_or_else(|| missing_setting(name, None))?);
                 }
                 Part::Value(other) => {
                     return Err(Error::configuration(format!("nothing fills {other} in `auth`"))

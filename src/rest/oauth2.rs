@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::http::{Authorize, Client, Response, Url};
 use crate::net::is_loopback_url;
-use crate::{Error, ErrorKind, Monitor, Result, RetryConfig, SourceEvent};
+use crate::{Error, ErrorKind, Monitor, Result, Retry, RetryConfig, SourceEvent};
 
 /// A token is renewed when it is good for less than this, or than a tenth of its life.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -136,7 +136,12 @@ impl OAuth2Tokens {
     /// Reads an answer of the token server. No part of it is repeated but its error.
     fn read(&self, response: &Response) -> Result<Token> {
         let is_object = response.body().trim_start().starts_with('{');
-        let parsed = serde_json::from_str::<TokenAnswer>(response.body()).ok().filter(|_| is_object);
+        let parsed = match response.json::<TokenAnswer>() {
+            Ok(answer) => Some(answer).filter(|_| is_object),
+            // Cut short on its way: the next answer is whole.
+            Err(error) if is_object && response.status() < 400 && error.retry() != Retry::Never => return Err(error),
+            Err(_) => None,
+        };
         if let Some(TokenAnswer { error, error_description, .. }) = &parsed
             && let Some(code) = error.as_str()
         {

@@ -57,7 +57,8 @@ pub fn replay(api: &Api, stream: &str, body: &str) -> Result<Replay> {
             rows(described, &page.rows, &mut found.mistakes);
             next_page(described, &page.rows, &body, &mut found.mistakes)?;
             let records: Vec<&Record> = page.rows.iter().filter_map(|row| row.content.as_ref().ok()).collect();
-            related(&plan, described, &records, &mut found.mistakes)?;
+            let related = unrelated(&plan, described, &records)?;
+            found.mistakes.extend(related.into_iter().map(|absent| format!("{}; {}", absent.message, absent.help)));
         }
     }
     Ok(found)
@@ -78,26 +79,53 @@ fn rows(stream: &StreamPlan, rows: &[Row], mistakes: &mut Vec<String>) {
         };
         mistakes.push(format!("{count} of {all} records cannot be read: {}; {help}", first.reason));
     }
-    let shown = |pointers: &[Pointer]| pointers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    if let Some((pointers, _)) = &stream.version {
-        let lacks = |row: &&Row| row.content.as_ref().is_ok_and(|record| record.version == Version::NONE);
-        match rows.iter().filter(lacks).count() {
-            0 => {}
-            count => mistakes
-                .push(format!("{count} of {all} records have no version at {}; correct `version`", shown(pointers))),
-        }
+    let absent = [without_version(stream, rows), without_since(stream, rows)];
+    mistakes.extend(absent.into_iter().flatten().map(|absent| format!("{}; {}", absent.message, absent.help)));
+}
+
+/// A value that records on a page lack.
+pub(super) struct Absent {
+    pub(super) message: String,
+    /// What to do.
+    pub(super) help: String,
+    /// Whether no record has it.
+    pub(super) is_everywhere: bool,
+}
+
+impl Absent {
+    /// The error of the description.
+    pub(super) fn error(&self, stream: &str) -> Error {
+        Error::invalid_data(format!("stream {stream:?}: {}", self.message)).with_help(self.help.clone())
     }
-    // What is wrong with the version is said above.
-    if let Some((pointers, format)) = stream.since_at.as_ref().filter(|at| Some(*at) != stream.version.as_ref())
-        && stream.kind != Kind::Snapshot
-        && all > 0
-        && rows.iter().all(|row| row.since.is_none())
-    {
-        mistakes.push(match unreadable(stream.since_at.as_ref(), rows) {
-            Some(time) => format!("the value {:?} at {} is not {format}; {}", time.text, time.at, time.help("since")),
-            None => format!("no record has a value at {}; correct `since.at`", shown(pointers)),
-        });
+}
+
+fn shown(pointers: &[Pointer]) -> String {
+    pointers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The version, if records lack it.
+pub(super) fn without_version(stream: &StreamPlan, rows: &[Row]) -> Option<Absent> {
+    let (pointers, _) = stream.version.as_ref()?;
+    let lacks = |row: &&Row| row.content.as_ref().is_ok_and(|record| record.version == Version::NONE);
+    let (count, all) = (rows.iter().filter(lacks).count(), rows.len());
+    (count > 0).then(|| Absent {
+        message: format!("{count} of {all} records have no version at {}", shown(pointers)),
+        help: "correct `version`".into(),
+        is_everywhere: count == all,
+    })
+}
+
+/// The value from which the next run asks, if no record has one. That of a version is told by [`without_version`].
+pub(super) fn without_since(stream: &StreamPlan, rows: &[Row]) -> Option<Absent> {
+    let (pointers, format) = stream.since_at.as_ref().filter(|at| Some(*at) != stream.version.as_ref())?;
+    if stream.kind == Kind::Snapshot || rows.is_empty() || rows.iter().any(|row| row.since.is_some()) {
+        return None;
     }
+    let (message, help) = match unreadable(stream.since_at.as_ref(), rows) {
+        Some(time) => (format!("the value {:?} at {} is not {format}", time.text, time.at), time.help("since")),
+        None => (format!("no record has a value at {}", shown(pointers)), "correct `since.at`".into()),
+    };
+    Some(Absent { message, help, is_everywhere: true })
 }
 
 /// A value that is not written as the description says.
@@ -166,11 +194,12 @@ fn next_page(stream: &StreamPlan, rows: &[Row], body: &str, mistakes: &mut Vec<S
     Ok(())
 }
 
-/// What other streams, and the list of resources, take from the records.
-fn related(plan: &ApiPlan, stream: &StreamPlan, records: &[&Record], mistakes: &mut Vec<String>) -> Result<()> {
+/// What other streams, and the list of resources, take from the records, and none of them has.
+pub(super) fn unrelated(plan: &ApiPlan, stream: &StreamPlan, records: &[&Record]) -> Result<Vec<Absent>> {
     let documents: Vec<&ByteString> = records.iter().filter_map(|record| record.json()).collect();
+    let mut absent = Vec::new();
     if documents.is_empty() {
-        return Ok(());
+        return Ok(absent);
     }
     let is_nowhere = |pointer: &Pointer| -> Result<bool> {
         for document in &documents {
@@ -184,10 +213,8 @@ fn related(plan: &ApiPlan, stream: &StreamPlan, records: &[&Record], mistakes: &
         let Some(parent) = child.parent.as_ref().filter(|parent| parent.stream == stream.name) else { continue };
         for field in &parent.fields {
             if is_nowhere(&Pointer::of_path(field)?)? {
-                let name = &child.name;
-                mistakes.push(format!(
-                    "no record has a value at {field}, which the stream {name:?} needs; correct it there"
-                ));
+                let message = format!("no record has a value at {field}, which the stream {:?} needs", child.name);
+                absent.push(Absent { message, help: "correct it there".into(), is_everywhere: true });
             }
         }
     }
@@ -195,13 +222,12 @@ fn related(plan: &ApiPlan, stream: &StreamPlan, records: &[&Record], mistakes: &
         for (key, pointer, what) in [("id", Some(&list.id), "name"), ("name", list.name.as_ref(), "title")] {
             let Some(pointer) = pointer else { continue };
             if is_nowhere(pointer)? {
-                mistakes.push(format!(
-                    "no record has a value at {pointer}, the {what} of a resource; correct `resource.{key}`"
-                ));
+                let message = format!("no record has a value at {pointer}, the {what} of a resource");
+                absent.push(Absent { message, help: format!("correct `resource.{key}`"), is_everywhere: true });
             }
         }
     }
-    Ok(())
+    Ok(absent)
 }
 
 /// Whether a text has something at a pointer, be it null.

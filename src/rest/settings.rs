@@ -60,7 +60,7 @@ pub(super) fn schema(api: &Api, plan: &ApiPlan) -> Result<SettingsSchema> {
     let schema = json!({ "type": "object", "properties": properties, "required": required });
     let schema =
         Schema::try_from(schema).map_err(|error| Error::internal("the settings have no schema").with_source(error))?;
-    Ok(SettingsSchema::from_schema(schema))
+    Ok(SettingsSchema::from_schema_of(&api.name, schema))
 }
 
 fn settings(template: &Template) -> impl Iterator<Item = &str> {

@@ -173,6 +173,12 @@ pub(super) fn latest() -> i64 {
     now() + MICROS
 }
 
+/// The unit of which an instant is a whole number: a day, an hour, a minute or a second. Servers that round the times of changes write only
+/// such instants, and a change later in the unit gets the same one.
+pub(super) fn unit(micros: i64) -> i64 {
+    [86_400, 3_600, 60, 1].into_iter().map(|seconds| seconds * MICROS).find(|unit| micros % unit == 0).unwrap_or(1)
+}
+
 /// The beginning of a second.
 pub(super) fn whole_second(micros: i64) -> i64 {
     micros.div_euclid(MICROS) * MICROS

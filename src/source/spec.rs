@@ -1,5 +1,6 @@
 //! The description of a source.
 
+use crate::config::variable;
 use crate::resource::ResourceNames;
 use crate::stream::{PLAIN_NAME, is_plain};
 use crate::{Error, Result, SettingsSchema, StreamSpec};
@@ -86,7 +87,7 @@ impl SourceSpec {
 
     /// The environment variable of a setting, whose name may be dotted: `GITHUB_API_URL`.
     pub(crate) fn variable(&self, setting: &str) -> String {
-        format!("{}_{}", self.name, setting.replace('.', "_")).to_uppercase()
+        variable(&self.name, setting)
     }
 
     /// Checks that every destination can store the declaration: the name, and the streams with their columns.

@@ -150,3 +150,12 @@ async fn secrets_are_not_sent_in_the_clear() {
     let error = try_connect(api, secrets(&TempDir::new().unwrap())).await.err().unwrap();
     assert!(error.help().is_some(), "{error}");
 }
+
+#[tokio::test]
+async fn a_token_that_is_cut_short_on_its_way_is_asked_for_again() {
+    let (mock, _) = server(json!(3600));
+    mock.fault("/token", Fault::response(MockResponse::new(200).with_body("{\"access_token\": \"tok")));
+    let source = connected(&mock, "").await;
+    assert_eq!(source.read("a", None).await.unwrap().len(), 1);
+    assert_eq!(mock.count("/token"), 2);
+}

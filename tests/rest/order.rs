@@ -1,7 +1,7 @@
 //! Orders of lists: re-anchoring, ties, windows, caps, newest first.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use github_server::GithubServer;
 use serde_json::{Value, json};
@@ -52,6 +52,68 @@ async fn rule_1_rows_that_move_while_numbered_pages_are_read_are_not_lost() {
         let pages: Vec<_> =
             mock.requests().iter().filter_map(|request| request.query("page").map(str::to_owned)).collect();
         assert!(pages.iter().all(|page| page == "2"), "only the last rows, which tie, are paged: {pages:?}");
+    }
+}
+
+/// The token is the key of the next page's first record, or of the last one of a page: the server goes on from where that record is now.
+#[tokio::test]
+async fn a_token_that_is_the_key_of_a_record_which_moves_loses_no_row() {
+    for names_next in [true, false] {
+        let mock = MockApi::start();
+        let tickets = Arc::new(Mutex::new((1..=60).map(|id| (id, i64::try_from(id).unwrap())).collect::<Vec<_>>()));
+        let listed = tickets.clone();
+        mock.route("/tickets", move |request| {
+            let mut all = listed.lock().unwrap();
+            let since = request.query("since").map(str::to_owned).unwrap_or_default();
+            let found: Vec<_> = all.iter().copied().filter(|(_, seconds)| at(*seconds) >= since).collect();
+            let from = request.query("after").map_or(0, |key| {
+                let place = found.iter().position(|(id, _)| id.to_string() == key).unwrap();
+                if names_next { place } else { place + 1 }
+            });
+            let page: Vec<_> = found.iter().copied().skip(from).take(10).collect();
+            let named = if names_next { found.get(from + 10) } else { page.last().filter(|_| from + 10 < found.len()) };
+            let next = named.map(|(id, _)| id.to_string());
+            // What the token names changes before the next request, and moves to the end.
+            if let Some((id, _)) = named.copied()
+                && all.iter().all(|(_, seconds)| *seconds < 1_005)
+            {
+                let newest = all.iter().map(|(_, seconds)| *seconds).max().unwrap().max(1_000);
+                all.retain(|(other, _)| *other != id);
+                all.push((id, newest + 1));
+            }
+            let page: Vec<Value> = page.into_iter().map(|(id, seconds)| ticket(id, seconds)).collect();
+            MockResponse::json(&json!({"rows": page, "next": next}))
+        });
+        let stream = by_version(Paginate::token("/next", "after")).records("/rows");
+        let source = connect(api(&mock).stream(stream)).await;
+        let read = rows(&source.read("tickets", None).await.unwrap());
+        assert_eq!(read.len(), 60, "the token names the next record: {names_next}");
+        for (id, seconds) in tickets.lock().unwrap().iter() {
+            assert_eq!(read[&id.to_string()].as_ref(), Some(&ticket(*id, *seconds)), "{id}");
+        }
+    }
+}
+
+/// Notion writes the minute of a change. What changes later in the minute in which a read began has a version before its start.
+#[tokio::test]
+async fn what_changes_later_in_the_unit_of_the_versions_is_read_by_the_next_run() {
+    for (unit, is_asked) in [("2026-01-02T03:04:00Z", 0), ("2026-01-02T03:00:00Z", 0), ("2026-01-02T03:04:05Z", 1)] {
+        let mock = MockApi::start();
+        let began: jiff::Timestamp = "2026-01-02T03:04:30Z".parse().unwrap();
+        let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&began).unwrap();
+        let version = unit.to_owned();
+        mock.route("/tickets", move |request| {
+            let since = request.query("since").map(str::to_owned).unwrap_or_default();
+            let all = vec![json!({"id": 1, "updated_at": version})];
+            let found: Vec<Value> =
+                all.into_iter().filter(|one| one["updated_at"].as_str().unwrap() >= &*since).collect();
+            MockResponse::json(&json!(found)).with_header("date", &date)
+        });
+        let stream = Stream::new("tickets", "/tickets").version("/updated_at").cursor("since");
+        let source = connect(api(&mock).stream(stream.paginate(Paginate::none()))).await;
+        let first = source.read("tickets", None).await.unwrap();
+        let again = source.read("tickets", last_checkpoint(&first)).await.unwrap();
+        assert_eq!(keys(&again).len(), 1 - is_asked, "{unit}");
     }
 }
 

@@ -165,6 +165,39 @@ async fn check_asks_like_a_first_read() {
 }
 
 #[tokio::test]
+async fn check_finds_what_no_record_has() {
+    let mock = MockApi::start();
+    mock.list("/t").extend([json!({"id": 1, "updated_at": "2026-01-01T00:00:00Z"}), json!({"id": 2})]);
+    mock.list("/t/1/c");
+    let stream = || Stream::new("t", "/t").paginate(Paginate::none());
+    let since = |at: &str| stream().version("/updated_at").cursor("since").since(Since::new().at(at));
+    let child = Stream::new("c", "/t/{parent.number}/c").parent("t");
+    for (described, message, help) in [
+        (
+            api(&mock).stream(stream().version("/updatedAt")),
+            "2 of 2 records have no version at /updatedAt",
+            "correct `version`",
+        ),
+        (api(&mock).stream(since("/changed")), "no record has a value at /changed", "correct `since.at`"),
+        (
+            api(&mock).stream(stream()).stream(child),
+            "no record has a value at number, which the stream \"c\" needs",
+            "correct it there",
+        ),
+        (
+            api(&mock).resource("t", "/name").stream(stream()),
+            "no record has a value at /name, the name of a resource",
+            "correct `resource.id`",
+        ),
+    ] {
+        let error = connect(described).await.reader.check().await.unwrap_err();
+        assert_eq!((error.message(), error.help()), (&*format!("stream \"t\": {message}"), Some(help)));
+    }
+    // One record without it may be right.
+    connect(api(&mock).stream(stream().version("/updated_at"))).await.reader.check().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_source_without_a_list_is_discovered_without_a_request() {
     let mock = MockApi::start();
     let source = connect(api(&mock).stream(Stream::new("tickets", "/tickets"))).await;

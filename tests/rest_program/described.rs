@@ -64,14 +64,22 @@ fn resources_whose_names_are_ids_are_listed_with_their_titles() {
     );
     let program = Program::new().file("chat.toml", &text).variable("SNOWFEED_SOURCE", "chat.toml");
     let listed = program.run(&["discover"]).expect(0);
-    assert_eq!(listed.stdout, "channel  title\nC1       general\nC2       \\u{1b}[31mred\n");
+    assert_eq!(listed.stdout, "channel  title\nC1       general\nC2       \u{fffd}[31mred\n");
     let listed = program.run(&["discover", "--json"]).expect(0).json();
     assert_eq!(listed["resources"], json!(["C1", "C2"]));
     assert_eq!(listed["titles"]["C1"], "general");
     // A title that no record has is a mistake in the description.
     let program = program.file("chat.toml", &text.replace("\"/name\"", "\"/title\""));
-    let checked = program.run(&["check"]).expect(4);
+    let checked = program.run(&["check"]).expect(1);
     assert!(checked.stderr.contains("no record has a value at /title, the title of a resource"), "{checked:?}");
+}
+
+#[test]
+fn a_missing_setting_is_named_with_its_variable() {
+    let program = Program::new().file("helpdesk.toml", &description("https://api.example.com"));
+    let ended = program.run(&["--source", "helpdesk.toml", "check"]).expect(4);
+    assert!(ended.stderr.contains("the setting `token` is missing"), "{ended:?}");
+    assert!(ended.stderr.contains("help: set the variable HELPDESK_TOKEN, give it with `--set token=…`"), "{ended:?}");
 }
 
 #[test]

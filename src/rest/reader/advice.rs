@@ -23,6 +23,10 @@ pub(super) fn advised(error: Error, code: Option<&str>, stream: &StreamPlan, ask
         (400 | 422, code) if !code.is_some_and(is_about_credentials) => {
             wrong_request(stream, asked, code.unwrap_or(&status.to_string()))
         }
+        // To skip it would hide that the credentials are wrong.
+        (_, Some(code)) if status == 401 || is_about_credentials(code) => {
+            first.unwrap_or_else(|| "check the credentials: they may be wrong, expired or revoked".to_owned())
+        }
         (_, Some(code)) => format!(
             "{}; if the answer means something else, say so: `errors = {{ {code} = \"skip\" }}`, or `wait`, `retry`, `empty`, `gone`, \
              `restart`, `split`",
@@ -33,6 +37,9 @@ pub(super) fn advised(error: Error, code: Option<&str>, stream: &StreamPlan, ask
             let action = if status == 403 { "skip" } else { "empty" };
             match is_one_of_several(stream) && asked.at.is_none() {
                 true => format!("{first}; if some have no such list, write `errors = {{ {status} = \"{action}\" }}`"),
+                false if status == 404 => {
+                    "check `path` and `base_url` in the description, and what the credentials may read".to_owned()
+                }
                 false => first,
             }
         }
@@ -80,6 +87,13 @@ fn wrong_request(stream: &StreamPlan, asked: &Asked<'_>, by: &str) -> String {
     let sent = match asked.at {
         Some(Next::Url(_)) => "the API does not accept its own link to the next page".to_owned(),
         _ => format!("check what the description sends: {}", sent(asked.prepared)),
+    };
+    let sent = match asked.prepared.since() {
+        Some(since) => format!(
+            "{sent}; `{{since}}` was written as {since}: if the API wants another form, write `format` beside the pointer, \
+             such as `version = {{ at = \"/updated_at\", format = \"epoch\" }}`"
+        ),
+        None => sent,
     };
     let what = match (asked.at, &stream.paginate.by) {
         (Some(Next::Url(_)), _) => "it",

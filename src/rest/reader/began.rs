@@ -8,9 +8,12 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::super::time::{latest, whole_second};
+use super::super::time::{latest, unit, whole_second};
 use super::list::micros;
 use super::position::Unfinished;
+
+/// The unit of versions, in microseconds, that is taken for granted where a read has seen none: a minute.
+const COARSEST_UNSEEN: i64 = 60_000_000;
 
 /// When a read began. Times are microseconds since 1970.
 #[derive(Debug, Clone)]
@@ -21,6 +24,8 @@ pub(super) struct Began {
     server: Option<i64>,
     /// A version up to which the server's time had come, as far as was seen.
     seen: Option<i64>,
+    /// The finest unit of the versions that were seen.
+    unit: Option<i64>,
     /// When the first request was sent; `None` in a read that resumes.
     sent: Option<Instant>,
     answers: u64,
@@ -29,7 +34,7 @@ pub(super) struct Began {
 impl Began {
     /// A read that begins now, or resumes one.
     pub(super) fn new(now: i64, resumed: Option<&Unfinished>) -> Self {
-        let new = Self { local: now, server: None, seen: None, sent: None, answers: 0 };
+        let new = Self { local: now, server: None, seen: None, unit: None, sent: None, answers: 0 };
         match resumed {
             None => Self { sent: Some(Instant::now()), ..new },
             Some(read) if read.is_local => Self { local: read.started, seen: read.newest, ..new },
@@ -45,9 +50,10 @@ impl Began {
         }
     }
 
-    /// Takes note of the newest version of the last answer.
-    pub(super) fn saw(&mut self, newest: Option<i64>) {
-        if let (Some(newest), Some(sent)) = (newest, self.sent) {
+    /// Takes note of the versions of the last answer.
+    pub(super) fn saw(&mut self, versions: impl Iterator<Item = i64> + Clone) {
+        self.unit = versions.clone().map(unit).chain(self.unit).min();
+        if let (Some(newest), Some(sent)) = (versions.max(), self.sent) {
             let since = if self.answers > 1 { micros(sent.elapsed()) } else { 0 };
             self.seen = self.seen.max(Some(newest.saturating_sub(since)));
         }
@@ -64,11 +70,14 @@ impl Began {
         version > self.time() && (self.server.is_some() || version < latest())
     }
 
-    /// The mark of a read that has ended. It stays where it was if neither the server nor a version tells the time.
+    /// The mark of a read that has ended. It stays where it was if neither the server nor a version tells the time. What changes later in the
+    /// unit of the versions gets a version before the start: the mark is rounded down to it.
     pub(super) fn mark(&self, before: Option<i64>) -> Option<i64> {
+        let unit = self.unit.unwrap_or(COARSEST_UNSEEN);
+        let rounded = |time: i64| time.min(self.local).max(0).div_euclid(unit) * unit;
         match self.server {
-            Some(server) => Some(server.min(self.local).max(0)),
-            None => self.seen.map(|seen| whole_second(seen.min(self.local))).max(before),
+            Some(server) => Some(rounded(server)),
+            None => self.seen.map(|seen| whole_second(rounded(seen))).max(before),
         }
     }
 
@@ -101,11 +110,12 @@ mod tests {
         ] {
             let mut began = Began::new(100 * SECOND, None);
             began.answered(date);
-            began.saw(seen.map(|second| second * SECOND));
+            began.saw(seen.map(|second| second * SECOND).into_iter());
             let mark = began.mark(before.map(|second: i64| second * SECOND));
             assert_eq!(mark, expected.map(|second: i64| second * SECOND), "{date:?} {seen:?} {before:?}");
             // A read that resumes has the same.
-            let resumed = Began::new(100 * SECOND, Some(&began.unfinished(7)));
+            let mut resumed = Began::new(100 * SECOND, Some(&began.unfinished(7)));
+            resumed.unit = began.unit;
             assert_eq!(resumed.mark(before.map(|second| second * SECOND)), mark, "{date:?} {seen:?} {before:?}");
         }
     }

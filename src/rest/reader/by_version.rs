@@ -6,12 +6,18 @@
 //!
 //! Rows of one version that fill more than a page are paged inside, and drift: they are read again until a pass has brought no new one of them.
 //! The list then goes on from the first later version, if this is on a page with the last of them: nothing can hide between two rows of a page.
+//!
+//! Pages also drift where a token is the key of a record: the server goes on from where that record is now, and one that has changed is at the
+//! end. The key is that of the last record of a page, or of the first of the next page, which shows only when that page is there. Then it is
+//! not read.
 
 use std::collections::HashSet;
 
 use async_stream::try_stream;
 use futures::StreamExt;
+use serde_json::Value;
 
+use super::super::fields::Row;
 use super::super::time::now;
 use super::ask::Answer;
 use super::began::Began;
@@ -79,6 +85,8 @@ struct VersionList {
     excludes: bool,
     /// Whether an earlier question has led to the anchor.
     is_again: bool,
+    /// Whether tokens are keys of records.
+    has_keys_as_tokens: bool,
 }
 
 /// One question, and the pages of its answer so far.
@@ -139,6 +147,7 @@ impl VersionList {
             tied: HashSet::new(),
             excludes: false,
             is_again: false,
+            has_keys_as_tokens: false,
         })
     }
 
@@ -165,7 +174,16 @@ impl VersionList {
     async fn next_page(&mut self, question: &mut Question) -> Result<Step> {
         let format = self.reading.plan().since.format;
         match self.reading.ask(&question.prepared, question.at.as_ref(), &mut question.progress).await? {
-            Answer::Page(page, next) => self.read_page(question, page, next).await,
+            Answer::Page(page, next) => {
+                let leads_to_first = leads_to(question.at.as_ref(), page.rows.first());
+                let is_new = leads_to_first && !self.has_keys_as_tokens;
+                self.has_keys_as_tokens |= leads_to_first || leads_to(Some(&next), page.rows.last());
+                if is_new && format.floor(question.furthest) > question.base {
+                    return Ok(Step::End(End::Anchor));
+                }
+                question.progress.is_numbered |= self.has_keys_as_tokens;
+                self.read_page(question, page, next).await
+            }
             Answer::Empty => Ok(Step::End(End::Complete)),
             Answer::Skip(error) => {
                 self.reading.skipped(error)?;
@@ -303,6 +321,16 @@ impl VersionList {
     fn last_mark(&self) -> Result<Option<Batch>> {
         let is_new = self.newest != self.written;
         is_new.then(|| Ok(Batch::new().checkpoint(Position::mark(self.newest).checkpoint()?))).transpose()
+    }
+}
+
+/// Whether what leads to a page is the key of this record.
+fn leads_to(next: Option<&Next>, row: Option<&Row>) -> bool {
+    let (Some(Next::Set(_, token)), Some(Ok(record))) = (next, row.map(|row| &row.content)) else { return false };
+    match token {
+        Value::String(token) => *token == *record.key,
+        Value::Number(token) => token.to_string() == *record.key,
+        _ => false,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::fields::{Pointer, Row, Wanted, is_truthy};
+use super::super::replay::{unrelated, without_since, without_version};
 use super::super::time::{latest, now};
 use super::ask::{Answer, Asker};
 use super::list::{StreamReader, micros};
@@ -52,6 +53,12 @@ impl RestReader {
                 }
             };
             pages.insert(stream.name.clone(), records);
+        }
+        for stream in &self.plan.streams {
+            let records: Vec<&Record> = pages.get(&stream.name).into_iter().flatten().collect();
+            for absent in unrelated(&self.plan, stream, &records)? {
+                failed.get_or_insert_with(|| absent.error(&stream.name));
+            }
         }
         for stream in self.plan.streams.iter().filter(|stream| stream.is_verifiable()) {
             self.check_get(stream, &pages).await?;
@@ -143,8 +150,15 @@ impl StreamReader {
     /// The records of a first page. Rejects are warned of.
     ///
     /// # Errors
-    /// `InvalidData` if every element is rejected: the description is wrong.
+    /// `InvalidData` if every element is rejected, or lacks what the description reads: the description is wrong.
     fn check_page(&self, rows: Vec<Row>, monitor: &Monitor) -> Result<Vec<Record>> {
+        let name = &self.plan.name;
+        for absent in [without_version(&self.plan, &rows), without_since(&self.plan, &rows)].into_iter().flatten() {
+            if absent.is_everywhere {
+                return Err(absent.error(name));
+            }
+            monitor.event(SourceEvent::Warning(absent.error(name).to_string()));
+        }
         let (mut records, mut rejected, mut first) = (Vec::new(), 0, None::<String>);
         for row in rows.into_iter().filter(|row| row.stub.is_none()) {
             match row.content {
@@ -156,7 +170,6 @@ impl StreamReader {
             }
         }
         let Some(reason) = first else { return Ok(records) };
-        let name = &self.plan.name;
         if records.is_empty() {
             let message = format!("every record on the first page of the stream {name:?} is rejected: {reason}");
             return Err(

@@ -170,13 +170,18 @@ impl Values {
                 .filter_map(|(name, value)| Some(self.fill(value).transpose()?.map(|value| (name.clone(), value))));
             filled.collect::<Result<Vec<_>>>()
         };
-        Ok(Prepared {
+        let mut prepared = Prepared {
             path: self.fill_path(&plan.path)?,
             template: plan.path.to_string(),
             query: pairs(&plan.query)?,
             headers: pairs(&plan.headers)?,
             body: plan.body.as_ref().map(|body| self.fill_json(body, 0)).transpose()?.flatten(),
-        })
+            since: None,
+        };
+        let since = text_of(self.since.as_ref().unwrap_or(&self.start));
+        // A parameter that is `{since}` alone is left out of a first read.
+        prepared.since = Some(since).filter(|since| plan.has(&Placeholder::Since) && prepared.has(since));
+        Ok(prepared)
     }
 }
 
@@ -198,6 +203,8 @@ pub(in crate::rest) struct Prepared {
     query: Vec<(String, String)>,
     headers: Vec<(String, String)>,
     body: Option<Value>,
+    /// How `{since}` is written, if it is.
+    since: Option<String>,
 }
 
 impl Prepared {
@@ -228,6 +235,18 @@ impl Prepared {
         }
         *within = value.clone();
         Ok(())
+    }
+
+    /// Whether a parameter, a header or the body has a text.
+    fn has(&self, text: &str) -> bool {
+        let mut pairs = self.query.iter().chain(&self.headers);
+        pairs.any(|(_, value)| value.contains(text))
+            || self.body.as_ref().is_some_and(|body| body.to_string().contains(text))
+    }
+
+    /// How `{since}` is written in the request; `None` if it is not there.
+    pub(super) fn since(&self) -> Option<&str> {
+        self.since.as_deref()
     }
 
     /// The names of the parameters in the query.

@@ -73,9 +73,10 @@ impl Reading {
                         self.asker.monitor.event(SourceEvent::Warning(warning));
                     }
                     let values: Vec<Option<i64>> = page.rows.iter().map(|row| row.since).collect();
-                    let newest_here = values.iter().copied().flatten().max();
-                    newest = newest.max(newest_here);
-                    began.saw(newest_here.filter(|_| is_instant));
+                    newest = newest.max(values.iter().copied().flatten().max());
+                    if is_instant {
+                        began.saw(values.iter().copied().flatten());
+                    }
                     let is_below = |stop: i64| {
                         !values.is_empty() && values.iter().all(|value| value.is_some_and(|value| value < stop))
                     };

@@ -219,7 +219,7 @@ def check_views(name, cell, state):
     if "errors" in cell:
         assert [row["CODE"] for row in errors] == cell["errors"], name
     if "days_behind" in cell:
-        assert (found["AS_OF"] - found["COMPLETE_UP_TO"]).days == cell["days_behind"], f"{name}: {found['COMPLETE_UP_TO']}"
+        assert round((found["AS_OF"] - found["COMPLETE_UP_TO"]) / datetime.timedelta(days=1)) == cell["days_behind"], f"{name}: {found['COMPLETE_UP_TO']}"
     say(name, "views", f"{found['HEALTH']}, {found['CAUSE_CODE']}: {found['CAUSE']} {found['HELP']}")
 
 
