@@ -70,7 +70,7 @@ async fn a_version_of_the_future_is_not_the_mark() {
     let (server, mock) = (MockApi::start(), MockApi::start());
     let tickets = server.list("/tickets").since("since", "updated_at");
     without_date(&mock, "/tickets", server);
-    tickets.extend([ticket(1, 900), json!({"id": 2, "updated_at": "2199-01-01T00:00:00Z"})]);
+    tickets.extend([ticket(1, 901), json!({"id": 2, "updated_at": "2199-01-01T00:00:00Z"})]);
     let before = Timestamp::now() - SignedDuration::from_secs(3);
     let source = connect(api(&mock).stream(unordered())).await;
     let first = source.read("tickets", None).await.unwrap();
