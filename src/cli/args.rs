@@ -416,9 +416,9 @@ mod tests {
     }
 
     #[test]
-    fn deletion_options_need_reconcile() {
-        assert!(parse_all(&["ingest", "--allow-deletions"]).is_err());
-        assert!(parse_all(&["ingest", "--max-deletions", "5"]).is_err());
+    fn deletion_options_are_for_each_ingest_and_for_no_schedule() {
+        assert!(parse_all(&["ingest", "--allow-deletions"]).is_ok());
+        assert!(parse_all(&["ingest", "--max-deletions", "5"]).is_ok());
         assert!(parse_all(&["ingest", "--reconcile", "--max-deletions", "101"]).is_err());
         assert!(parse_all(&["run", "--allow-deletions"]).is_err());
         let parsed = parse_all(&["ingest", "--reconcile", "--allow-deletions", "--max-deletions", "5"]).unwrap();

@@ -9,15 +9,19 @@ use async_stream::try_stream;
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, FuturesUnordered};
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::list::{ListReader, stored_record};
 use super::task::{SOURCE_PANICKED, Task};
 use crate::{
-    Batch, BatchStream, Checkpoint, ChildOf, Error, ErrorKind, Evidence, Parent, Position, Record, Result, Revisit,
-    RowPath, RowQuery, RowSelection, SelectedRow, Sequence, SourceEvent,
+    Batch, BatchStream, Checkpoint, ChildOf, Error, ErrorKind, Evidence, Parent, Position, Result, Revisit, RowPath,
+    RowQuery, RowSelection, SelectedRow, Sequence, SourceEvent, Version,
 };
+use failures::{Failure, Failures};
+
+mod failures;
 
 /// The number of lists to read at once.
 const CONCURRENT_LISTS: usize = 8;
@@ -56,7 +60,7 @@ pub(super) struct ChildProgress {
     /// The last sequence of a read of all parents that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     until: Option<Sequence>,
-    /// The parents that exist and whose children could not be read.
+    /// The parents whose children could not be read, and those that are gone and may not be marked deleted yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     owed: Vec<RowPath>,
     /// What the lists were, if the source says.
@@ -68,6 +72,12 @@ impl ChildProgress {
     /// Whether nothing is left to read up to a sequence.
     pub(super) fn is_complete(&self, until: Sequence) -> bool {
         self.owed.is_empty() && self.from > until
+    }
+
+    /// What is left for incremental reads after a read of all parents up to a sequence.
+    fn later_than(&self, until: Sequence) -> Self {
+        let read = Self { from: Sequence(until.0 + 1), ..Self::default() };
+        if self.from > read.from { self.clone() } else { read }
     }
 
     fn pass(&mut self, parent: &Position) {
@@ -93,6 +103,8 @@ pub(super) struct ChildReader {
     pub(super) newest: Sequence,
     /// The time at the start of the run.
     pub(super) now: Timestamp,
+    /// When that was.
+    pub(super) began: Instant,
 }
 
 /// A parent whose list is to be read.
@@ -171,16 +183,6 @@ impl Visits {
     }
 }
 
-/// What to do about a parent whose list failed.
-enum Failure {
-    /// It is gone, and so are its children.
-    Gone,
-    /// It exists: its list is owed. The record is its state, if only this answer can repair the stored one.
-    Owed(Error, Option<Record>),
-    /// The source cannot tell.
-    Unknown,
-}
-
 impl ChildReader {
     /// Reads the children of the parents that have changed since `progress`, and of those that are owed. In a read of `all` parents,
     /// reads those of every parent; `incremental` is the progress of incremental reads then.
@@ -192,7 +194,8 @@ impl ChildReader {
     ) -> BatchStream {
         try_stream! {
             let is_whole = all || self.child.revisit == Revisit::EveryRun;
-            if is_whole && progress.until.is_none() {
+            let begins = is_whole && progress.until.is_none();
+            if begins {
                 let definition = progress.definition.take();
                 progress = ChildProgress { until: Some(self.newest), definition, ..ChildProgress::default() };
             }
@@ -202,11 +205,21 @@ impl ChildReader {
             }
             let (began, mut written) = (progress.clone(), progress.clone());
             let mut failures = Failures::default();
+            // Those that are gone, until it is known how many they are: they are owed meanwhile.
+            let (mut gone, mut too_many_gone) = (Vec::<Position>::new(), None);
             // One after the other, so that no two lists of one parent are read at once.
-            let queues = [(self.owed(progress.owed.clone()), true), (self.changed(&progress, until), false)];
-            for (queue, is_owed) in queues {
+            let mut queues = vec![(self.owed(progress.owed.clone()), true, false), (self.changed(&progress, until), false, true)];
+            // A read of all parents that resumes goes on to what has changed since it began, such as the parents that this run has marked deleted.
+            // If it is interrupted there, that comes again.
+            let later = incremental.as_ref().map(|incremental| incremental.later_than(until));
+            if let Some(later) = later.filter(|later| later.from <= self.newest) {
+                queues.push((self.changed(&later, self.newest), false, false));
+            }
+            for (queue, is_owed, passes) in queues {
                 let mut visits = Visits::new(self.clone(), queue);
-                let (mut in_a_row, mut end) = (0, None::<(u64, Error)>);
+                // After too many owed parents that are gone, one more ends the run.
+                let mut in_a_row = if too_many_gone.is_some() { MAX_FAILURES - 1 } else { 0 };
+                let mut end = None::<(u64, Error)>;
                 while let Some((number, visit)) = visits.next().await? {
                     if end.as_ref().is_some_and(|(end, _)| number > *end) {
                         continue;
@@ -220,6 +233,7 @@ impl ChildReader {
                         }
                     };
                     progress.owed.retain(|owed| *owed != parent.position.path);
+                    gone.retain(|gone| gone.path != parent.position.path);
                     let mut batch = Batch::new();
                     match ended {
                         Ok(()) => in_a_row = 0,
@@ -232,6 +246,14 @@ impl ChildReader {
                                     end = Some((number, error));
                                 }
                                 continue;
+                            }
+                            Ok(Failure::Gone) if self.lists.limit.is_bounded() => {
+                                progress.owed.push(parent.position.path.clone());
+                                failures.note(&parent);
+                                gone.push(parent.position.clone());
+                                too_many_gone = self.lists.limit.refusal(&self.child.parent, &gone).await?;
+                                // Then the source as a whole is suspicious.
+                                in_a_row += usize::from(too_many_gone.is_some());
                             }
                             Ok(Failure::Gone) => {
                                 let mut children = self.lists.clone().delete_children(parent.position.path.clone(), None);
@@ -249,13 +271,15 @@ impl ChildReader {
                             }
                         },
                     }
-                    if let Some(passed) = visits.end(number, parent.position).filter(|_| !is_owed) {
+                    if let Some(passed) = visits.end(number, parent.position).filter(|_| passes) {
                         progress.pass(&passed);
                     }
                     if progress.owed.len() > MAX_OWED {
-                        Err(failures.error(&self, progress.owed.len()))?;
+                        failures.refuse_all(too_many_gone.take().or_else(|| self.lists.limit.unheld(&self.child.parent, &gone)));
+                        Err(failures.error(&self.lists.stream.name, &self.child.parent, progress.owed.len()))?;
                     }
                     if in_a_row >= MAX_FAILURES && !is_owed {
+                        failures.refuse_all(too_many_gone.take());
                         Err(failures.last())?;
                     }
                     // While an earlier list is under way, nothing is passed.
@@ -277,14 +301,31 @@ impl ChildReader {
                 }
                 if is_owed && in_a_row < MAX_FAILURES {
                     // A parent whose row has disappeared owes nothing.
-                    progress.owed.retain(|path| failures.paths.contains(path));
+                    progress.owed.retain(|path| failures.has(path));
                 }
             }
-            progress.complete(until);
+            if too_many_gone.is_none() && !gone.is_empty() {
+                too_many_gone = self.lists.limit.claim_gone(&self.child.parent, &gone).await?;
+            }
+            if too_many_gone.is_some() {
+                failures.refuse_all(too_many_gone);
+                gone.clear();
+            }
+            for position in gone {
+                let mut children = self.lists.clone().delete_children(position.path.clone(), None);
+                while let Some(batch) = children.try_next().await? {
+                    yield batch;
+                }
+                progress.owed.retain(|owed| *owed != position.path);
+                let mut batch = Batch::new().checkpoint(Checkpoint::new(&progress)?);
+                batch.gone.push(position);
+                yield batch;
+            }
+            progress.complete(if all { until.max(self.newest) } else { until });
             if let Some(incremental) = incremental {
                 let (read, mut owed) = (std::mem::take(&mut progress), incremental.owed.clone());
-                // The lists that incremental reads owe may have changed after this read has passed them.
-                owed.retain(|path| !read.owed.contains(path));
+                // The lists that incremental reads owe may have changed after this read has passed them, unless all of it was in this run.
+                owed.retain(|path| !begins && !read.owed.contains(path));
                 owed.extend(read.owed.iter().cloned());
                 progress = ChildProgress { owed, ..if incremental.from > read.from { incremental } else { read } };
             }
@@ -292,7 +333,7 @@ impl ChildReader {
                 yield Batch::new().checkpoint(Checkpoint::new(&progress)?);
             }
             if !progress.owed.is_empty() {
-                Err(failures.error(&self, progress.owed.len()))?;
+                Err(failures.error(&self.lists.stream.name, &self.child.parent, progress.owed.len()))?;
             }
         }
         .boxed()
@@ -381,11 +422,13 @@ impl ChildReader {
         Ok(Visit { parent, list: stream::iter(begun).chain(list).boxed() })
     }
 
-    /// Waits until the list of a parent may show what changed it.
+    /// Waits until the list of a parent shows what changed the parent, and all other changes within the precision of its version: of two in
+    /// one second, the second one leaves the parent as it is, so that nothing would ask for the list again.
     async fn wait_for_lag(&self, parent: &SelectedRow) {
         let age = self.now.duration_since(parent.changed_at);
-        let age = Duration::try_from(age).unwrap_or_default();
-        if let Some(rest) = self.child.lag.checked_sub(age).filter(|rest| !rest.is_zero()) {
+        let age = Duration::try_from(age).unwrap_or_default() + self.began.elapsed();
+        let lag = self.child.lag + open_for(parent.version, parent.changed_at);
+        if let Some(rest) = lag.checked_sub(age).filter(|rest| !rest.is_zero()) {
             tokio::time::sleep(rest).await;
         }
     }
@@ -434,35 +477,14 @@ impl ChildReader {
     }
 }
 
-/// The failed lists of a run.
-#[derive(Debug, Default)]
-struct Failures {
-    paths: Vec<RowPath>,
-    last: Option<Error>,
-}
-
-impl Failures {
-    fn add(&mut self, error: Error, parent: &SelectedRow) {
-        self.paths.push(parent.position.path.clone());
-        self.last = Some(error);
-    }
-
-    /// The error of the last list.
-    fn last(&mut self) -> Error {
-        self.last.take().unwrap_or_else(|| Error::internal("no list has failed"))
-    }
-
-    /// The error of a run that owes lists.
-    fn error(&mut self, reader: &ChildReader, owed: usize) -> Error {
-        let parents = if owed == 1 { "1 record".to_owned() } else { format!("{owed} records") };
-        let error = Error::unavailable(format!(
-            "the list of `{}` could not be read for {parents} of `{}`",
-            reader.lists.stream.name, reader.child.parent
-        ));
-        let error = error.with_help("the next run reads it again");
-        match self.last.take() {
-            Some(last) => error.with_source(last),
-            None => error,
-        }
-    }
+/// How long after a row was stored its record may change without a higher version: a second, if the version is a recent time of whole
+/// seconds. The clocks may differ by as much as a day, and the source's is not needed: its second had begun when the row was read.
+fn open_for(version: Version, stored: Timestamp) -> Duration {
+    const SECOND: i64 = 1_000_000;
+    let is_recent = || {
+        let at = Timestamp::from_microsecond(version.0).ok();
+        at.is_some_and(|at| stored.duration_since(at) < SignedDuration::from_hours(24))
+    };
+    let is_open = version.0 % SECOND == 0 && is_recent();
+    if is_open { Duration::from_secs(1) } else { Duration::ZERO }
 }

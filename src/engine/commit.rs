@@ -97,7 +97,7 @@ impl Run<'_> {
             let newest = self.newest.next();
             StreamState { newest, ..self.state(status, message, checkpoint.clone(), reconcile.clone()) }
         });
-        let mut is_stored = false;
+        let (mut is_stored, mut counts_parents) = (false, false);
         if offered > 0 || corrects_rejects || changes_parents || (state.is_some() && sweep != Some(Sweep::Fence)) {
             let lease = self.lease.clone();
             let mut leased = lease.lock().await;
@@ -112,19 +112,21 @@ impl Run<'_> {
             let order = if is_progress && !ends_reconcile { WriteOrder::RowsFirst } else { WriteOrder::StateFirst };
             let Rows { records, staged, rejects, corrected, gone, verified_parents, .. } = rows;
             let (run, parent) = (self.record.id, self.stream.child_of().map(|child| child.parent.clone()));
-            let parent = parent
-                .filter(|_| changes_parents)
-                .map(|parent| StreamCommit::new(parent, run).gone(gone).records(verified_parents));
+            let of_parent = parent.clone().filter(|_| changes_parents).map(|parent| {
+                // The run of the parents counts what happens to their rows.
+                let change = self.ledger.change_of_ended(&parent, at);
+                StreamCommit { change, ..StreamCommit::new(parent, run).gone(gone).records(verified_parents) }
+            });
             let stream = self.stream.table().to_owned();
             let gone = Vec::new();
             let part = StreamCommit { stream, run, records, staged, rejects, corrected, gone, sweep, change };
             let in_memory = part.staged.is_none();
             let size = || part.records.iter().map(|record| record.size() as u64).sum();
             let span = spans::commit(offered, || in_memory.then(size));
-            let delivered = self.connector.deliver(&self.resource, at, part, parent, order, &mut self.base);
+            let delivered = self.connector.deliver(&self.resource, at, part, of_parent, order, &mut self.base);
             let delivered = delivered.instrument(span.clone()).await;
             match &delivered {
-                Ok(report) => {
+                Ok((report, _)) => {
                     let Counts { inserted, updated, unchanged, deleted, rejected, .. } = report.counts;
                     spans::count(&span, inserted, updated, unchanged, deleted, rejected);
                 }
@@ -132,11 +134,11 @@ impl Run<'_> {
             }
             // If the commit failed, the rejects that it corrects are still outstanding.
             if corrects_rejects && delivered.is_err()
-                || delivered.as_ref().is_ok_and(|it| it.counts.rejected > rejected)
+                || delivered.as_ref().is_ok_and(|(it, _)| it.counts.rejected > rejected)
             {
                 self.rejects.note_untracked();
             }
-            let report = delivered?;
+            let (report, of_parent) = delivered?;
             is_stored = state.is_some() && (sweep != Some(Sweep::Fence) || report.version.is_some());
             self.record.counts += &report.counts;
             self.record.credits += report.credits;
@@ -147,6 +149,7 @@ impl Run<'_> {
             *leased = self.record.clone();
             self.set_facts(&mut leased, at);
             drop(leased);
+            counts_parents = parent.is_some_and(|parent| self.count_parents(&parent, at, &of_parent));
             if report.counts.offered != offered || !report.counts.add_up() {
                 return Err(Error::internal("the sink's report does not add up")
                     .with_context("offered", offered)
@@ -164,7 +167,7 @@ impl Run<'_> {
             let state = state.map(|state| StreamState { spending, ..state });
             state.iter().for_each(|state| self.newest.stored(state));
             self.stored = state;
-            self.recorded_end = is_end.then(|| self.end(status));
+            self.recorded_end = (is_end && !counts_parents).then(|| self.end(status));
         }
         self.checkpoint = checkpoint;
         self.reconcile = reconcile;
@@ -173,6 +176,20 @@ impl Run<'_> {
         let (counts, commits) = (self.record.counts.clone(), self.record.commits);
         self.connector.emit(Event::Committed { resource, stream, run, counts, commits });
         Ok(())
+    }
+
+    /// Counts what a commit has done to rows of the parent stream: in the run of that stream, if it is part of this ingestion, otherwise in
+    /// this one. Returns whether this run counts it.
+    fn count_parents(&mut self, parent: &str, at: jiff::Timestamp, counts: &Counts) -> bool {
+        if counts.offered == 0 {
+            return false;
+        }
+        if let Some(run) = self.ledger.count(parent, at, counts) {
+            self.connector.idle_runs.forget(&run);
+            return false;
+        }
+        self.record.counts += counts;
+        true
     }
 
     /// The change for a commit. Its record includes the commit itself, and the end of the run if the state does; the sink adds the counts

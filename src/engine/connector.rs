@@ -16,7 +16,7 @@ use super::identity::IdentityClaims;
 use super::idle_runs::IdleRuns;
 use super::{Event, Observer};
 use crate::{
-    Backend, Commit, ConfigStore, ConnectContext, Error, Limits, Mode, Monitor, OutstandingRejects, Reader,
+    Backend, Commit, ConfigStore, ConnectContext, Counts, Error, Limits, Mode, Monitor, OutstandingRejects, Reader,
     RejectQuery, Resource, Result, RunId, RunQuery, RunRecord, Settings, Sink, Source, SourceEvent, SourceSpec,
     StateEntry, StateKey, StateStore, StateVersion, StreamCommit, StreamReport, StreamStatus,
 };
@@ -204,7 +204,7 @@ impl Connector {
         self
     }
 
-    /// Sets the share of a table's live rows that a reconcile run may mark deleted without
+    /// Sets the share of a table's live rows that an ingestion may mark deleted without
     /// [confirmation](super::IngestRequest::allow_deletions), in percent. See [`Limits::max_deleted_percent`].
     #[must_use]
     pub fn max_deleted_percent(mut self, percent: u8) -> Self {
@@ -300,7 +300,7 @@ impl Connector {
     }
 
     /// Writes rows and state: in one transaction if the backend is one, else in this order. Sets `base` to the new version of the state.
-    /// The rows of `other`, a part of another stream without a state, become visible with them.
+    /// The rows of `other`, a part of another stream without a state, become visible with them. Returns the report, and the counts of `other`.
     pub(super) async fn deliver(
         &self,
         resource: &Resource,
@@ -309,8 +309,9 @@ impl Connector {
         other: Option<StreamCommit>,
         order: WriteOrder,
         base: &mut StateVersion,
-    ) -> Result<StreamReport> {
+    ) -> Result<(StreamReport, Counts)> {
         let stream = part.stream.clone();
+        let other_stream = other.as_ref().map(|other| other.stream.clone());
         let commit = |part| async {
             let mut commit = Commit::new(resource.clone(), at).part(part);
             commit.parts.extend(other);
@@ -318,26 +319,28 @@ impl Connector {
                 true => self.groups.commit(&self.sink, commit).await?,
                 false => self.sink.commit(commit).await?,
             };
-            report.streams.remove(&stream).ok_or_else(|| {
+            let counts = other_stream.and_then(|other| report.streams.remove(&other)).map(|other| other.counts);
+            let report = report.streams.remove(&stream).ok_or_else(|| {
                 Error::internal("the sink's report lacks a stream of the commit").with_context("stream", &stream)
-            })
+            })?;
+            Ok::<_, Error>((report, counts.unwrap_or_default()))
         };
         if matches!(self.delivery, Stores::Shared) {
-            let report = commit(part).await?;
+            let (report, counts) = commit(part).await?;
             *base = report.version.unwrap_or(*base);
-            return Ok(report);
+            return Ok((report, counts));
         }
         let mut change = part.change.take();
         if let Some(change) = change.take_if(|_| order == WriteOrder::StateFirst) {
             *base = self.state.append(change).await?;
         }
-        let report = commit(part).await?;
+        let (report, counts) = commit(part).await?;
         if let Some(mut change) = change {
             change.count(&report.counts);
             change.spend(report.credits);
             *base = self.state.append(change).await?;
         }
-        Ok(report)
+        Ok((report, counts))
     }
 
     /// Whether one transaction commits rows and state.

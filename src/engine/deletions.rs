@@ -1,9 +1,120 @@
-//! Limits the deletions of a reconcile run; more need a confirmation.
+//! Limits the deletions of a table in an ingestion; more need a confirmation.
 
+use std::sync::Arc;
+
+use super::ledger::Ledger;
+use super::task::Task;
 use crate::sink::LiveRows;
-use crate::{Error, Limits, Record, Result};
+use crate::{Error, Limits, Position, Record, Resource, Result, RunId, Sink, UnseenQuery};
 
-/// The deletions of one reconcile run.
+/// The number of rows of a table that may be marked deleted, of those that were live before.
+fn allowed(before: u64, limits: &Limits) -> u64 {
+    let share = u128::from(before) * u128::from(limits.max_deleted_percent) / 100;
+    u64::try_from(share).unwrap_or(u64::MAX).max(limits.max_deleted_rows)
+}
+
+/// The error for deletions of `rows` rows that need a confirmation.
+fn confirmation_error(message: String, rows: u64) -> Error {
+    let help = "check the source first: a token that has lost access, or a feature that was switched off, looks like this; if the \
+                records are really gone, run `ingest --reconcile --allow-deletions`";
+    Error::invalid_data(message).with_help(help).with_unconfirmed_deletions(rows)
+}
+
+/// The error for `rows` deletions that are more than `allowed`, after those of `deleted` rows.
+fn too_many(stream: &str, [allowed, before, deleted]: [u64; 3], rows: u64) -> Error {
+    let after = if deleted > 0 { format!(" after the first {deleted}") } else { String::new() };
+    let message = format!(
+        "more than {allowed} of the {before} live rows of the table `{stream}` have disappeared at once; no row was marked deleted{after}"
+    );
+    confirmation_error(message, rows)
+}
+
+/// The limit of the deletions of each table of a resource, for all runs of an ingestion together.
+#[derive(Debug, Clone)]
+pub(super) struct DeletionLimit {
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) resource: Resource,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) limits: Limits,
+    /// Whether the deletion of any number of records is confirmed.
+    pub(super) is_confirmed: bool,
+}
+
+impl DeletionLimit {
+    /// Whether there is a limit.
+    pub(super) fn is_bounded(&self) -> bool {
+        !self.is_confirmed && self.limits.max_deleted_percent < 100
+    }
+
+    /// Counts rows that the run of their stream is about to mark deleted.
+    ///
+    /// # Errors
+    /// `InvalidData` if these are too many; the errors of the sink.
+    pub(super) async fn claim(&self, stream: &str, rows: u64) -> Result<()> {
+        if !self.is_bounded() || self.ledger.claim(stream, rows, self.limits.max_deleted_rows) {
+            return Ok(());
+        }
+        let before = self.before(stream).await?;
+        let allowed = allowed(before, &self.limits);
+        match self.ledger.claim(stream, rows, allowed) {
+            true => Ok(()),
+            false => Err(too_many(stream, [allowed, before, self.ledger.deleted(stream)], rows)),
+        }
+    }
+
+    /// Whether the rows that the run of a child stream has found to be gone may be marked deleted: if not, the error that asks for a confirmation.
+    pub(super) async fn refusal(&self, stream: &str, gone: &[Position]) -> Result<Option<Error>> {
+        let deleted = self.ledger.deleted_with(stream, gone);
+        if !self.is_bounded() || deleted <= self.limits.max_deleted_rows {
+            return Ok(None);
+        }
+        let before = self.before(stream).await?;
+        let allowed = allowed(before, &self.limits);
+        let error = || too_many(stream, [allowed, before, self.ledger.deleted(stream)], gone.len() as u64);
+        Ok((deleted > allowed).then(error))
+    }
+
+    /// Counts rows that the run of a child stream is about to mark deleted, or returns the error that asks for a confirmation.
+    pub(super) async fn claim_gone(&self, stream: &str, gone: &[Position]) -> Result<Option<Error>> {
+        let refusal = self.refusal(stream, gone).await?;
+        if refusal.is_some() {
+            return Ok(refusal);
+        }
+        let allowed = match self.ledger.before(stream) {
+            _ if !self.is_bounded() => u64::MAX,
+            Some(before) => allowed(before, &self.limits),
+            None => self.limits.max_deleted_rows,
+        };
+        match self.ledger.claim_gone(stream, gone, allowed) {
+            true => Ok(None),
+            // The run of another child stream has claimed some meanwhile.
+            false => self.refusal(stream, gone).await,
+        }
+    }
+
+    /// The error for rows that are gone, of which the run of a child stream cannot hold back more; `None` if there are none.
+    pub(super) fn unheld(&self, stream: &str, gone: &[Position]) -> Option<Error> {
+        let rows = gone.len() as u64;
+        let message =
+            format!("{rows} rows of the table `{stream}` have disappeared at once; no row was marked deleted");
+        (rows > 0).then(|| confirmation_error(message, rows))
+    }
+
+    /// The number of a stream's live rows before any was marked deleted. Counts them in a task of its own, as
+    /// [`ListReader::select`](super::list::ListReader::select) does.
+    async fn before(&self, stream: &str) -> Result<u64> {
+        if let Some(before) = self.ledger.before(stream) {
+            return Ok(before);
+        }
+        // No reconciliation has this id, so that no row is marked.
+        let query = UnseenQuery::new(self.resource.clone(), stream, RunId::new(), 0);
+        let sink = self.sink.clone();
+        let rows = Task::start(async move { sink.live_rows(query).await }, "the sink panicked").await?;
+        Ok(self.ledger.note_live(stream, rows.live))
+    }
+}
+
+/// The deletions of one reconcile run, or of one list.
 #[derive(Debug)]
 pub(super) struct Deletions {
     stream: String,
@@ -19,11 +130,10 @@ pub(super) struct Deletions {
 }
 
 impl Deletions {
-    /// `deleted` is the number of rows that an interrupted run of this reconciliation has already marked deleted.
+    /// `deleted` is the number of rows that this ingestion, and an interrupted run of this reconciliation, have already marked deleted.
     pub(super) fn new(stream: &str, rows: LiveRows, deleted: u64, limits: &Limits) -> Self {
         let before = rows.live + deleted;
-        let share = u128::from(before) * u128::from(limits.max_deleted_percent) / 100;
-        let allowed = u64::try_from(share).unwrap_or(u64::MAX).max(limits.max_deleted_rows);
+        let allowed = allowed(before, limits);
         Self { stream: stream.to_owned(), before, allowed, deleted, rows, held: Vec::new() }
     }
 
@@ -45,17 +155,11 @@ impl Deletions {
         if self.rows.live == 0 || self.rows.unseen < self.rows.live {
             return Ok(());
         }
-        Err(self.confirmation_error(format!(
+        let message = format!(
             "the source has listed none of the {} live rows of the table `{}`; no row was marked deleted",
             self.rows.live, self.stream
-        )))
-    }
-
-    /// The error for deletions that need a confirmation.
-    fn confirmation_error(&self, message: String) -> Error {
-        let help = "check the source first: a token that has lost access, or a feature that was switched off, looks like this; if the \
-                    records are really gone, run `ingest --reconcile --allow-deletions`";
-        Error::invalid_data(message).with_help(help).with_unconfirmed_deletions(self.rows.unseen)
+        );
+        Err(confirmation_error(message, self.rows.unseen))
     }
 
     /// Moves the deletions out of verified records, and holds them back.
@@ -67,10 +171,7 @@ impl Deletions {
         if self.held.len() as u64 + self.deleted <= self.allowed {
             return Ok(());
         }
-        Err(self.confirmation_error(format!(
-            "more than {} of the {} live rows of the table `{}` have disappeared at once; no row was marked deleted",
-            self.allowed, self.before, self.stream
-        )))
+        Err(too_many(&self.stream, [self.allowed, self.before, self.deleted], self.rows.unseen))
     }
 
     /// Returns the deletions that were held back, once all are known to be within the limit.

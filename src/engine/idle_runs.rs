@@ -49,6 +49,11 @@ impl IdleRuns {
         }
     }
 
+    /// Forgets an idle run, because a commit of another one has recorded it.
+    pub(super) fn forget(&self, run: &RunRecord) {
+        self.lock().runs.retain(|_, pending| pending.id != run.id);
+    }
+
     /// Takes the runs to record now, and a stream whose state was written. If no run has to be recorded, forgets all of them: later runs
     /// of their streams take their place.
     pub(super) fn take(&self) -> (Vec<RunRecord>, Option<StateKey>) {

@@ -1,6 +1,7 @@
 //! An ingestion: concurrent runs of several resources.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::future::join_all;
@@ -10,6 +11,7 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::batcher::ReadBudget;
+use super::ledger::Ledger;
 use super::planned::PlannedStream;
 use super::resources::ResourceLookup;
 use super::run::Run;
@@ -28,8 +30,8 @@ pub struct IngestRequest {
     pub resources: Vec<Resource>,
     /// How to read them.
     pub mode: Mode,
-    /// Whether a [reconcile](Mode::Reconcile) run may mark any number of rows deleted. Otherwise, a run that would mark more than
-    /// [`Limits`](crate::Limits) allow marks none, and ends as partial.
+    /// Whether runs may mark any number of rows deleted. Otherwise, one that would mark more rows of a table deleted than
+    /// [`Limits`](crate::Limits) allow ends as partial, and leaves them as they are.
     pub allow_deletions: bool,
     /// The streams of each resource to read, selected for it or not; `None`: those that are [selected](super::EnableRequest::streams).
     /// The selection stays as it is.
@@ -305,7 +307,7 @@ impl ConcurrentRuns {
         let before: Vec<BTreeSet<String>> =
             streams.iter().map(|planned| streams_before(&planned.stream, &streams)).collect();
         let ended = watch::Sender::new(BTreeSet::new());
-        let turn = Mutex::new(());
+        let (turn, ledger) = (Mutex::new(()), Arc::<Ledger>::default());
         let runs = streams.into_iter().zip(before).map(|(planned, before)| async {
             let (name, before) = (planned.stream.name.clone(), before);
             if !before.is_empty() {
@@ -321,14 +323,17 @@ impl ConcurrentRuns {
                 tokio::task::yield_now().await;
                 permit
             };
-            let record = self.run(planned, config.clone(), mode, cancel.clone()).await;
+            let record = self.run(planned, config.clone(), mode, ledger.clone(), cancel.clone()).await;
+            ledger.end(&record);
             on_end(&name);
             ended.send_modify(|ended| {
                 ended.insert(name);
             });
             record
         });
-        join_all(runs).await
+        let records = join_all(runs).await;
+        // Runs of child streams may have changed rows of their parents since.
+        records.into_iter().map(|record| ledger.ended(&record.stream).unwrap_or(record)).collect()
     }
 
     /// Runs a stream of a resource, enabled or not.
@@ -337,10 +342,11 @@ impl ConcurrentRuns {
         mut planned: PlannedStream,
         config: Settings,
         mode: Mode,
+        ledger: Arc<Ledger>,
         cancel: CancellationToken,
     ) -> RunRecord {
         let start = planned.start.take();
-        let run = Run::new(&self.connector, planned, config, mode, self.allow_deletions, cancel);
+        let run = Run::new(&self.connector, planned, config, mode, self.allow_deletions, ledger, cancel);
         run.execute(start, self.budget.clone()).await
     }
 }

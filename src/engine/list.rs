@@ -6,16 +6,15 @@ use std::sync::Arc;
 use async_stream::try_stream;
 use futures::{StreamExt, TryStreamExt};
 
-use super::deletions::Deletions;
+use super::deletions::{DeletionLimit, Deletions};
 use super::task::Task;
 use super::verification;
 use crate::record::content_hash;
 use crate::sink::LiveRows;
 use crate::stream::Listing;
 use crate::{
-    Batch, BatchStream, Checkpoint, Error, Evidence, Limits, Mode, Monitor, Parent, ReadRequest, Reader, Record,
-    Resource, Result, RowPath, RowQuery, RowSelection, SelectedRow, Sink, StoredRecord, StreamKind, StreamSpec,
-    VerifyRequest,
+    Batch, BatchStream, Checkpoint, Error, Evidence, Mode, Monitor, Parent, ReadRequest, Reader, Record, Resource,
+    Result, RowPath, RowQuery, RowSelection, SelectedRow, Sink, StoredRecord, StreamKind, StreamSpec, VerifyRequest,
 };
 
 /// The number of rows to select, to verify and to delete at once.
@@ -32,9 +31,7 @@ pub(super) struct ListReader {
     /// A checkpoint of the source's own that tells the resource from another one of its name: that of the stream, or of its top ancestor.
     pub(super) known: Option<Checkpoint>,
     pub(super) monitor: Monitor,
-    pub(super) limits: Limits,
-    /// Whether the deletion of any number of records is confirmed.
-    pub(super) allow_deletions: bool,
+    pub(super) limit: DeletionLimit,
     /// Whether the stream may have stored rows.
     pub(super) has_rows: bool,
 }
@@ -116,7 +113,7 @@ impl ListReader {
                 missing.clear();
             }
             deletions.extend(missing.iter().map(deletion));
-            self.limit(live, &mut deletions)?;
+            self.limit(live, &mut deletions).await?;
             while !deletions.is_empty() {
                 let rest = deletions.split_off(deletions.len().min(STEP));
                 yield of_parent(Batch::new().records(std::mem::replace(&mut deletions, rest)), &path);
@@ -189,17 +186,22 @@ impl ListReader {
         }
     }
 
-    /// Limits the deletions of a snapshot like those of a reconcile run.
-    fn limit(&self, live: u64, deletions: &mut Vec<Record>) -> Result<()> {
-        let is_limited = self.stream.kind == StreamKind::Snapshot && !self.allow_deletions;
-        if !is_limited || self.limits.max_deleted_percent >= 100 {
+    /// Limits the deletions of a list like those of a reconcile run. A snapshot that lacks more deletes nothing; of the lists of a child
+    /// stream, those that come first may have deleted rows.
+    async fn limit(&self, live: u64, deletions: &mut Vec<Record>) -> Result<()> {
+        let (stream, rows) = (&self.stream.name, deletions.len() as u64);
+        if !self.limit.is_bounded() || rows == 0 {
             return Ok(());
         }
-        let rows = LiveRows::new(live, deletions.len() as u64);
-        let mut limited = Deletions::new(&self.stream.name, rows, 0, &self.limits);
+        if self.stream.kind != StreamKind::Snapshot {
+            return self.limit.claim(stream, rows).await;
+        }
+        let ledger = &self.limit.ledger;
+        let mut limited = Deletions::new(stream, LiveRows::new(live, rows), ledger.deleted(stream), &self.limit.limits);
         limited.refuse_empty_listing()?;
         limited.hold_back(deletions)?;
         *deletions = limited.release();
+        ledger.add_deleted(stream, rows);
         Ok(())
     }
 
@@ -238,7 +240,7 @@ impl ListReader {
         let request = VerifyRequest {
             checkpoint: self.known.clone(),
             monitor: self.monitor.clone(),
-            allow_deletions: self.allow_deletions,
+            allow_deletions: self.limit.is_confirmed,
             ..VerifyRequest::new(self.resource.clone(), stream, records)
         };
         verification::verify(self.reader.as_ref(), request).await

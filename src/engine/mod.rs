@@ -35,6 +35,7 @@ mod idle_runs;
 mod inference;
 mod ingest;
 mod lease;
+mod ledger;
 mod list;
 mod newest;
 mod planned;

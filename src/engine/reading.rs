@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::append::{self, AppendProgress};
 use super::children::{ChildProgress, ChildReader};
+use super::deletions::DeletionLimit;
 use super::list::ListReader;
 use super::run::Run;
 use super::snapshot;
@@ -86,6 +88,7 @@ impl Run<'_> {
             is_parent_verifiable: parent.is_some_and(|parent| parent.is_verifiable),
             newest,
             now: self.connector.now(),
+            began: Instant::now(),
             child,
         };
         Ok(Arc::new(reader).read(progress, incremental, all))
@@ -129,8 +132,13 @@ impl Run<'_> {
             mode: self.record.mode,
             known,
             monitor: self.monitor.clone(),
-            limits: self.connector.limits,
-            allow_deletions: self.allow_deletions,
+            limit: DeletionLimit {
+                sink: self.connector.sink.clone(),
+                resource: self.resource.clone(),
+                ledger: self.ledger.clone(),
+                limits: self.connector.limits,
+                is_confirmed: self.allow_deletions,
+            },
             has_rows,
         })
     }

@@ -13,6 +13,7 @@ use super::columns::{self, ColumnCheck, MIN_RECORDS};
 use super::identity::IdentityClaim;
 use super::inference::ColumnInference;
 use super::lease::Lease;
+use super::ledger::Ledger;
 use super::newest::{NewestTracker, OtherWriters, other_writers};
 use super::planned::{NewestRun, PlannedStream, PrefetchedState, ResourceTables};
 use super::position::Position;
@@ -58,6 +59,8 @@ pub(super) struct Run<'a> {
     pub(super) lease: Arc<Lease>,
     /// Whether the deletion of any number of records is confirmed.
     pub(super) allow_deletions: bool,
+    /// What the runs of the resource have done in this ingestion.
+    pub(super) ledger: Arc<Ledger>,
     /// The newest state that this run has read or written, and its version.
     pub(super) stored: Option<StreamState>,
     pub(super) base: StateVersion,
@@ -109,6 +112,7 @@ impl<'a> Run<'a> {
         settings: Settings,
         mode: Mode,
         allow_deletions: bool,
+        ledger: Arc<Ledger>,
         cancel: CancellationToken,
     ) -> Self {
         let key = planned.key();
@@ -140,6 +144,7 @@ impl<'a> Run<'a> {
             key,
             settings,
             allow_deletions,
+            ledger,
             stored: None,
             base: StateVersion::NONE,
             began_at: StateVersion::NONE,
@@ -206,8 +211,7 @@ impl<'a> Run<'a> {
         (self.base, self.began_at) = (StateVersion::NONE, StateVersion::NONE);
         (self.checkpoint, self.reconcile, self.stored, self.staged) = (None, None, None, None);
         if let Some(entry) = entry {
-            self.began_at = entry.version;
-            self.base = entry.version;
+            (self.began_at, self.base) = (entry.version, entry.version);
             self.spending = entry.state.spending;
             self.checkpoint = entry.state.checkpoint.clone();
             self.reconcile = entry.state.reconcile.clone().filter(|_| self.reconciles());

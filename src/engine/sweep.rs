@@ -87,7 +87,9 @@ impl Run<'_> {
     /// Counts the rows that the reconciliation has not marked.
     async fn expected_deletions(&self, reconcile: &Reconciliation) -> Result<Deletions> {
         let rows = self.connector.sink.live_rows(self.query(reconcile, None)).await?;
-        Ok(Deletions::new(&self.stream.name, rows, reconcile.deleted, &self.connector.limits))
+        // The list of a snapshot may have marked some already.
+        self.ledger.add_deleted(&self.stream.name, reconcile.deleted);
+        Ok(Deletions::new(&self.stream.name, rows, self.ledger.deleted(&self.stream.name), &self.connector.limits))
     }
 
     fn query(&self, reconcile: &Reconciliation, after: Option<String>) -> UnseenQuery {
@@ -143,7 +145,9 @@ impl Run<'_> {
 
     async fn commit_verified(&mut self, records: Vec<Record>) -> Result<()> {
         let Some(mut reconcile) = self.reconcile.clone() else { return Ok(()) };
-        reconcile.deleted += records.iter().filter(|record| record.json().is_none()).count() as u64;
+        let deleted = records.iter().filter(|record| record.json().is_none()).count() as u64;
+        reconcile.deleted += deleted;
+        self.ledger.add_deleted(&self.stream.name, deleted);
         // Those that the source has verified win without a policy.
         let sweep = Sweep::Mark(reconcile.id, StalePolicy::Skip);
         let rows = admit_records(records);

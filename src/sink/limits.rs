@@ -29,11 +29,11 @@ pub struct Limits {
     /// A [metered](crate::StateStore::is_metered) store records a run that found nothing new if the newest recorded one of its stream
     /// began this long ago; zero: never. If the store is awake because of other writes, an hour is enough.
     pub heartbeat: Duration,
-    /// A reconcile run marks at most this many rows of a table deleted, or [`max_deleted_percent`](Self::max_deleted_percent) of
-    /// them if that is more. If more have disappeared, it marks none and ends as partial, until a user
-    /// [confirms](crate::engine::IngestRequest::allow_deletions).
+    /// The runs of a resource in one ingestion mark at most this many rows of a table deleted, or
+    /// [`max_deleted_percent`](Self::max_deleted_percent) of them if that is more. If more have disappeared, the run that finds it ends as
+    /// partial, until a user [confirms](crate::engine::IngestRequest::allow_deletions).
     pub max_deleted_rows: u64,
-    /// The share of a table's live rows that a reconcile run may mark deleted, in percent. 100 disables the limit.
+    /// The share of a table's live rows that may be marked deleted, in percent. 100 disables the limit.
     pub max_deleted_percent: u8,
 }
 

@@ -330,6 +330,9 @@ impl Reader for Tree {
     }
 }
 
+/// When each bench begins, by its clock.
+const START: Timestamp = Timestamp::constant(50 * 365 * 24 * 3_600, 0);
+
 /// A kind of backend.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
@@ -369,9 +372,14 @@ impl Bench {
         self.connector_at(0)
     }
 
+    /// The time when the bench was made, a whole second, as a version.
+    pub(crate) fn tree_time(&self) -> i64 {
+        START.as_microsecond()
+    }
+
     /// The same, with a clock that is wrong by this many seconds.
     pub(crate) fn connector_at(&self, skew: i64) -> Connector {
-        let (began, start) = (self.began, Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * 365 * 50));
+        let (began, start) = (self.began, START);
         let clock =
             move || start + SignedDuration::try_from(began.elapsed()).unwrap() + SignedDuration::from_secs(skew);
         let limits = Limits::default().commit_rows(1).max_deleted_percent(100);

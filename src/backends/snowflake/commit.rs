@@ -190,13 +190,16 @@ impl Snowflake {
         }
         // The state of another stream records the number of a part that has none.
         let changes_rows = |write: &&PartWrite<'_>| !write.part.gone.is_empty() || write.counts.changed();
-        let mut unstated = writes.iter().filter(|write| write.change.is_none()).find(changes_rows);
+        let has_state = |change: &StateChange| change.state.is_some();
+        let is_unstated = |write: &&PartWrite<'_>| !write.change.as_ref().is_some_and(has_state);
+        let mut unstated = writes.iter().filter(is_unstated).find(changes_rows);
         let mut report = CommitReport::new();
         for write in writes {
             let raw = |write: &PartWrite<'_>| self.0.names.raw(&write.name);
             let version = match &write.change {
                 Some(change) => {
-                    let unstated = unstated.take().map(|other| (other.part.stream.as_str(), raw(other)));
+                    let unstated =
+                        unstated.take_if(|_| has_state(change)).map(|other| (other.part.stream.as_str(), raw(other)));
                     let numbers = CommitNumbers { raw: Some(raw(write)), expected: write.expected, unstated };
                     Some(self.append_in(session, change, fence, &numbers).await?)
                 }

@@ -103,10 +103,10 @@ pub(in crate::cli) struct Ingest {
     #[arg(long)]
     pub(in crate::cli) reconcile: bool,
     /// Mark missing rows deleted even if they are most of a table; first check that they are really gone
-    #[arg(long, requires = "reconcile")]
+    #[arg(long)]
     pub(in crate::cli) allow_deletions: bool,
     /// Stop before marking more than this share of a table's rows deleted; 100 never stops [default: 10]
-    #[arg(long, value_name = "PERCENT", requires = "reconcile", value_parser = clap::value_parser!(u8).range(0..=100))]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub(in crate::cli) max_deletions: Option<u8>,
     /// How many to read in parallel
     #[arg(long, value_name = "N", default_value = "4")]

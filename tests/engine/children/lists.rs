@@ -19,6 +19,8 @@ on_each_backend! {
     what_cannot_be_verified_is_deleted_after_a_second_list
     an_unchanged_list_deletes_nothing
     a_list_is_not_read_before_it_may_show_the_change
+    a_child_that_changes_within_the_second_of_its_parent_is_not_lost
+    only_lists_of_parents_that_have_just_changed_wait
     ten_thousand_children_of_one_parent_are_compared_in_steps
     the_first_list_is_read_and_verified_while_others_wait_for_the_source
 }
@@ -239,11 +241,47 @@ async fn a_list_is_not_read_before_it_may_show_the_change(kind: Kind) {
     assert!(bench.tree.time_of("children/p1") - began < Duration::from_secs(1));
 }
 
+/// Of two changes of a child within one second of the parent's version, the second one leaves the parent as it is.
+async fn a_child_that_changes_within_the_second_of_its_parent_is_not_lost(kind: Kind) {
+    let bench = Bench::new(kind, streams(children()));
+    let second = bench.tree_time();
+    bench.tree.set("parents", &format!("p1@{second}"));
+    bench.tree.set("children/p1", "a@1");
+    let tree = bench.tree.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        tree.set("children/p1", "a@1 b@1");
+    });
+    bench.complete(Mode::Incremental).await;
+    assert_eq!(bench.live("children").await, "p1/a@1 p1/b@1");
+    bench.tree.requests();
+    bench.complete(Mode::Incremental).await;
+    assert_eq!(bench.tree.requests(), ["parents"], "a parent whose second has passed owes nothing");
+}
+
+/// All parents of a run wait for the same second, and those with older or finer versions for none.
+async fn only_lists_of_parents_that_have_just_changed_wait(kind: Kind) {
+    let bench = Bench::new(kind, streams(children()));
+    let second = bench.tree_time();
+    let parents = |version: i64| (0..50).map(|n| format!("p{n}@{version}")).collect::<Vec<_>>().join(" ");
+    for (version, waits) in
+        [(second - 172_800_000_000, false), (second + 1, false), (7_000_000, false), (second + 60_000_000, true)]
+    {
+        bench.tree.set("parents", &parents(version));
+        let began = tokio::time::Instant::now();
+        bench.complete(Mode::Reconcile).await;
+        let took = began.elapsed();
+        let expected = Duration::from_secs(u64::from(waits));
+        assert!(took >= expected && took < expected + Duration::from_millis(500), "{version}: {took:?}");
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+}
+
 /// Rule 17: more children than one query selects and one commit holds.
 async fn ten_thousand_children_of_one_parent_are_compared_in_steps(kind: Kind) {
     const CHILDREN: usize = 10_000;
     let bench = Bench::new(kind, streams(children().exact()));
-    let connector = bench.connector().limits(snowfeed::Limits::default());
+    let connector = bench.connector().limits(snowfeed::Limits::default().max_deleted_percent(100));
     let list = |keys: &mut dyn Iterator<Item = usize>| keys.map(|key| format!("{key:05}@1")).collect::<Vec<_>>();
     bench.tree.set("parents", "p1@1");
     bench.tree.set(

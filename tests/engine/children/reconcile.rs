@@ -7,6 +7,7 @@ use crate::tree::{Bench, Kind, family, on_each_backend};
 on_each_backend! {
     a_reconcile_run_lists_the_children_of_every_live_parent
     an_interrupted_reconcile_run_continues_and_keeps_the_newer_position
+    a_reconcile_run_that_resumes_deletes_the_children_of_the_parents_that_it_deletes
     parents_that_came_to_be_owed_meanwhile_stay_owed
     the_list_of_a_reconcile_run_wins_over_a_newer_version
     a_reconcile_run_that_owes_a_list_does_not_keep_later_ones_from_winning
@@ -61,6 +62,23 @@ async fn an_interrupted_reconcile_run_continues_and_keeps_the_newer_position(kin
     assert_eq!(bench.live("children").await, "p1/a@2 p2/a@1 p3/a@1 p3/b@1 p4/a@1");
     bench.complete(Mode::Incremental).await;
     assert_eq!(bench.tree.requests(), ["parents"], "the position is that of the incremental run");
+}
+
+/// Rule 13: its parents disappear after the first part of the walk has begun.
+async fn a_reconcile_run_that_resumes_deletes_the_children_of_the_parents_that_it_deletes(kind: Kind) {
+    let bench = bench(kind, 4).await;
+    bench.tree.set("children/p3", "!rate_limited");
+    assert_ne!(bench.run_only(Mode::Reconcile, ["children"]).await["children"].status, RunStatus::Complete);
+    bench.tree.set("children/p3", "a@1");
+    bench.tree.set("parents", "p2@1 p3@1");
+    bench.complete(Mode::Reconcile).await;
+    assert_eq!(
+        (bench.live("parents").await.as_str(), bench.live("children").await.as_str()),
+        ("p2@1 p3@1", "p2/a@1 p3/a@1")
+    );
+    bench.tree.requests();
+    bench.complete(Mode::Incremental).await;
+    assert_eq!(bench.tree.requests(), ["parents"]);
 }
 
 /// Rules 14 and 24: an incremental run owes a parent that the interrupted walk has passed before.
