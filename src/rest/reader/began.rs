@@ -12,9 +12,6 @@ use super::super::time::{latest, unit, whole_second};
 use super::list::micros;
 use super::position::Unfinished;
 
-/// The unit of versions, in microseconds, that is taken for granted where a read has seen none: a minute.
-const COARSEST_UNSEEN: i64 = 60_000_000;
-
 /// When a read began. Times are microseconds since 1970.
 #[derive(Debug, Clone)]
 pub(super) struct Began {
@@ -73,8 +70,6 @@ impl Began {
     /// The mark of a read that has ended. It stays where it was if neither the server nor a version tells the time. What changes later in the
     /// unit of the versions gets a version before the start: the mark is rounded down to it.
     pub(super) fn mark(&self, before: Option<i64>) -> Option<i64> {
-        let unit = self.unit.unwrap_or(COARSEST_UNSEEN);
-        let rounded = |time: i64| time.min(self.local).max(0).div_euclid(unit) * unit;
         match self.server {
             Some(server) => Some(self.rounded_down(server.min(self.local).max(0))),
             None => self.seen.map(|seen| self.rounded_down(seen.min(self.local))).max(before),
