@@ -131,7 +131,7 @@ impl From<Paging> for Paginate {
 #[serde(untagged)]
 enum PaginateText {
     Word(PaginateWord),
-    Table(PaginateTable),
+    Table(Box<PaginateTable>),
 }
 
 impl<'de> Deserialize<'de> for PaginateText {
@@ -158,7 +158,7 @@ impl<'de> Visitor<'de> for PaginateVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<PaginateText, A::Error> {
-        PaginateTable::deserialize(MapAccessDeserializer::new(table)).map(PaginateText::Table)
+        PaginateTable::deserialize(MapAccessDeserializer::new(table)).map(|table| PaginateText::Table(Box::new(table)))
     }
 }
 
@@ -215,7 +215,7 @@ impl TryFrom<PaginateText> for Paginate {
         let table = match text {
             PaginateText::Word(PaginateWord::None) => return Ok(Self::none()),
             PaginateText::Word(PaginateWord::Link) => return Ok(Self::link()),
-            PaginateText::Table(table) => table,
+            PaginateText::Table(table) => *table,
         };
         let PaginateTable { next, token, last, to, offset, page, more, done, pages } = table;
         let malformed = |what: &'static str| explained(&malformed(what));
@@ -240,7 +240,7 @@ impl TryFrom<PaginateText> for Paginate {
 impl From<Paginate> for PaginateText {
     fn from(Paginate { by, more, done, pages }: Paginate) -> Self {
         let table = PaginateTable { more, done, pages, ..PaginateTable::default() };
-        Self::Table(match by {
+        Self::Table(Box::new(match by {
             Paging::None => return Self::Word(PaginateWord::None),
             // A flag says nothing beside a link.
             Paging::Link => return Self::Word(PaginateWord::Link),
@@ -249,6 +249,6 @@ impl From<Paginate> for PaginateText {
             Paging::Last { last, to } => PaginateTable { last: Some(last), to: Some(to), ..table },
             Paging::Offset(offset) => PaginateTable { offset: Some(offset), ..table },
             Paging::Page(page) => PaginateTable { page: Some(page), ..table },
-        })
+        }))
     }
 }
