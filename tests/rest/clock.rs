@@ -139,8 +139,9 @@ async fn a_read_by_windows_that_resumes_knows_what_it_has_seen() {
     let source = connect(api(&mock).stream(in_windows(&mock, vec![now - 3_500, newest]))).await;
     let batches = source.read("tickets", None).await.unwrap();
     // It is resumed behind the window of the newest ticket.
-    let middle = batches.iter().filter(|batch| !batch.records.is_empty()).filter_map(|batch| batch.checkpoint.clone());
-    let resumed = source.read("tickets", middle.last()).await.unwrap();
+    let mut middle =
+        batches.iter().filter(|batch| !batch.records.is_empty()).filter_map(|batch| batch.checkpoint.clone());
+    let resumed = source.read("tickets", middle.next_back()).await.unwrap();
     mock.clear_requests();
     source.read("tickets", last_checkpoint(&resumed).or(last_checkpoint(&batches))).await.unwrap();
     let since: i64 = asked(&mock, "/tickets")[0].clone().unwrap().parse().unwrap();
