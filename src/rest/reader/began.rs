@@ -108,7 +108,7 @@ mod tests {
             (None, None, Some(10), Some(10)),
             (None, None, None, None),
             // Versions are whole minutes.
-            (date(90), Some(0), None, Some(60)),
+            (date(90), Some(60), None, Some(60)),
             (None, Some(60), None, Some(60)),
         ] {
             let mut began = Began::new(100 * SECOND, None);
