@@ -76,20 +76,13 @@ impl DeletionLimit {
 
     /// Counts rows that the run of a child stream is about to mark deleted, or returns the error that asks for a confirmation.
     pub(super) async fn claim_gone(&self, stream: &str, gone: &[Position]) -> Result<Option<Error>> {
-        let refusal = self.refusal(stream, gone).await?;
-        if refusal.is_some() {
-            return Ok(refusal);
+        if !self.is_bounded() || self.ledger.claim_gone(stream, gone, self.limits.max_deleted_rows) {
+            return Ok(None);
         }
-        let allowed = match self.ledger.before(stream) {
-            _ if !self.is_bounded() => u64::MAX,
-            Some(before) => allowed(before, &self.limits),
-            None => self.limits.max_deleted_rows,
-        };
-        match self.ledger.claim_gone(stream, gone, allowed) {
-            true => Ok(None),
-            // The run of another child stream has claimed some meanwhile.
-            false => self.refusal(stream, gone).await,
-        }
+        let before = self.before(stream).await?;
+        let allowed = allowed(before, &self.limits);
+        let error = || too_many(stream, [allowed, before, self.ledger.deleted(stream)], gone.len() as u64);
+        Ok((!self.ledger.claim_gone(stream, gone, allowed)).then(error))
     }
 
     /// The error for rows that are gone, of which the run of a child stream cannot hold back more; `None` if there are none.

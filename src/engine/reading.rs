@@ -132,15 +132,20 @@ impl Run<'_> {
             mode: self.record.mode,
             known,
             monitor: self.monitor.clone(),
-            limit: DeletionLimit {
-                sink: self.connector.sink.clone(),
-                resource: self.resource.clone(),
-                ledger: self.ledger.clone(),
-                limits: self.connector.limits,
-                is_confirmed: self.allow_deletions,
-            },
+            limit: self.deletion_limit(),
             has_rows,
         })
+    }
+
+    /// The limit of the deletions of each table of the resource.
+    pub(super) fn deletion_limit(&self) -> DeletionLimit {
+        DeletionLimit {
+            sink: self.connector.sink.clone(),
+            resource: self.resource.clone(),
+            ledger: self.ledger.clone(),
+            limits: self.connector.limits,
+            is_confirmed: self.allow_deletions,
+        }
     }
 
     /// Whether a reconcile run reads the stream anew. A list of deletions is read on.

@@ -101,7 +101,7 @@ impl Run<'_> {
         let connector = self.connector;
         let Some(reconcile) = self.reconcile.clone() else { return Ok(true) };
         let mut deletions = self.expected_deletions(&reconcile).await?;
-        let is_bounded = !self.allow_deletions && connector.limits.max_deleted_percent < 100;
+        let is_bounded = self.deletion_limit().is_bounded();
         if is_bounded && connector.spec.is_authoritative {
             deletions.refuse_empty_listing().map_err(SweepError::Abandon)?;
         }

@@ -57,8 +57,8 @@ pub fn replay(api: &Api, stream: &str, body: &str) -> Result<Replay> {
             rows(described, &page.rows, &mut found.mistakes);
             next_page(described, &page.rows, &body, &mut found.mistakes)?;
             let records: Vec<&Record> = page.rows.iter().filter_map(|row| row.content.as_ref().ok()).collect();
-            let related = unrelated(&plan, described, &records)?;
-            found.mistakes.extend(related.into_iter().map(|absent| format!("{}; {}", absent.message, absent.help)));
+            let absent = without_related(&plan, described, &records)?;
+            found.mistakes.extend(absent.iter().map(Absent::mistake));
         }
     }
     Ok(found)
@@ -80,7 +80,7 @@ fn rows(stream: &StreamPlan, rows: &[Row], mistakes: &mut Vec<String>) {
         mistakes.push(format!("{count} of {all} records cannot be read: {}; {help}", first.reason));
     }
     let absent = [without_version(stream, rows), without_since(stream, rows)];
-    mistakes.extend(absent.into_iter().flatten().map(|absent| format!("{}; {}", absent.message, absent.help)));
+    mistakes.extend(absent.iter().flatten().map(Absent::mistake));
 }
 
 /// A value that records on a page lack.
@@ -93,6 +93,10 @@ pub(super) struct Absent {
 }
 
 impl Absent {
+    fn mistake(&self) -> String {
+        format!("{}; {}", self.message, self.help)
+    }
+
     /// The error of the description.
     pub(super) fn error(&self, stream: &str) -> Error {
         Error::invalid_data(format!("stream {stream:?}: {}", self.message)).with_help(self.help.clone())
@@ -195,7 +199,7 @@ fn next_page(stream: &StreamPlan, rows: &[Row], body: &str, mistakes: &mut Vec<S
 }
 
 /// What other streams, and the list of resources, take from the records, and none of them has.
-pub(super) fn unrelated(plan: &ApiPlan, stream: &StreamPlan, records: &[&Record]) -> Result<Vec<Absent>> {
+pub(super) fn without_related(plan: &ApiPlan, stream: &StreamPlan, records: &[&Record]) -> Result<Vec<Absent>> {
     let documents: Vec<&ByteString> = records.iter().filter_map(|record| record.json()).collect();
     let mut absent = Vec::new();
     if documents.is_empty() {

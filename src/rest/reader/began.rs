@@ -117,8 +117,7 @@ mod tests {
             let mark = began.mark(before.map(|second: i64| second * SECOND));
             assert_eq!(mark, expected.map(|second: i64| second * SECOND), "{date:?} {seen:?} {before:?}");
             // A read that resumes has the same.
-            let mut resumed = Began::new(100 * SECOND, Some(&began.unfinished(7)));
-            resumed.unit = began.unit;
+            let resumed = Began::new(100 * SECOND, Some(&began.unfinished(7)));
             assert_eq!(resumed.mark(before.map(|second| second * SECOND)), mark, "{date:?} {seen:?} {before:?}");
         }
     }

@@ -15,7 +15,6 @@ use std::collections::HashSet;
 
 use async_stream::try_stream;
 use futures::StreamExt;
-use serde_json::Value;
 
 use super::super::fields::Row;
 use super::super::time::now;
@@ -25,7 +24,7 @@ use super::list::{End, Reading};
 use super::page::Page;
 use super::position::Position;
 use super::progress::{Next, Progress};
-use super::request::Prepared;
+use super::request::{Prepared, text_of};
 use crate::record::content_hash;
 use crate::{Batch, BatchStream, Error, Result};
 
@@ -327,11 +326,7 @@ impl VersionList {
 /// Whether what leads to a page is the key of this record.
 fn leads_to(next: Option<&Next>, row: Option<&Row>) -> bool {
     let (Some(Next::Set(_, token)), Some(Ok(record))) = (next, row.map(|row| &row.content)) else { return false };
-    match token {
-        Value::String(token) => *token == *record.key,
-        Value::Number(token) => token.to_string() == *record.key,
-        _ => false,
-    }
+    text_of(token) == record.key
 }
 
 fn past_no_cap(error: Error) -> Error {

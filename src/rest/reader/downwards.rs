@@ -6,8 +6,7 @@ use futures::StreamExt;
 use super::super::fields::Row;
 use super::super::template::Placeholder;
 use super::super::time::{latest, now};
-use super::ask::Answer;
-use super::list::{End, Reading, micros};
+use super::list::{End, Reached, Reading, micros};
 use super::position::Position;
 use super::progress::{Next, Progress};
 use crate::{BatchStream, Result};
@@ -37,20 +36,13 @@ impl Reading {
                 let prepared = self.question(since, has_until.then_some(top), start)?;
                 let (mut progress, mut at) = (Progress::default(), None::<Next>);
                 let ending = loop {
-                    let (page, next) = match self.ask(&prepared, at.as_ref(), &mut progress).await? {
-                        Answer::Page(page, next) => (page, next),
-                        Answer::Empty => break End::Complete,
-                        Answer::Skip(error) => {
+                    let (page, next) = match self.page(&prepared, &mut at, &mut progress, &mut restarts).await? {
+                        Reached::Page(page, next) => (page, next),
+                        Reached::End(end) => break end,
+                        Reached::Skip(error) => {
                             self.skipped(error)?;
                             return;
                         }
-                        Answer::Gone(error) => Err(self.gone(&error))?,
-                        Answer::Restart(error) => {
-                            self.restarted(&mut restarts, error)?;
-                            (progress, at) = (Progress::default(), None);
-                            continue;
-                        }
-                        Answer::Split(error) => break End::Capped(error),
                     };
                     let mut rows = page.rows;
                     self.check_descending(&rows)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::fields::{Pointer, Row, Wanted, is_truthy};
-use super::super::replay::{unrelated, without_since, without_version};
+use super::super::replay::{without_related, without_since, without_version};
 use super::super::time::{latest, now};
 use super::ask::{Answer, Asker};
 use super::list::{StreamReader, micros};
@@ -56,7 +56,7 @@ impl RestReader {
         }
         for stream in &self.plan.streams {
             let records: Vec<&Record> = pages.get(&stream.name).into_iter().flatten().collect();
-            for absent in unrelated(&self.plan, stream, &records)? {
+            for absent in without_related(&self.plan, stream, &records)? {
                 failed.get_or_insert_with(|| absent.error(&stream.name));
             }
         }

@@ -9,7 +9,7 @@ use super::super::template::Placeholder;
 use super::super::time::whole_second;
 use super::super::version::Order;
 use super::ask::{Answer, Asker};
-use super::page::EnvelopePlan;
+use super::page::{EnvelopePlan, Page};
 use super::plan::{ErrorPlan, GetPlan, Kind, NextPlace, PagingPlan, StreamPlan};
 use super::position::Position;
 use super::progress::{Next, Progress};
@@ -163,6 +163,15 @@ pub(super) struct Reading {
     mode: Mode,
 }
 
+/// What a question for a page has led to.
+pub(super) enum Reached {
+    Page(Page, Next),
+    /// No page, and none after it.
+    End(End),
+    /// The list stays as it is.
+    Skip(Error),
+}
+
 /// How the pages of a question end.
 pub(super) enum End {
     Complete,
@@ -199,6 +208,34 @@ impl Reading {
         let answer = self.asker.page(&self.reader.envelope, &self.reader.elements, prepared, at, progress).await?;
         self.reader.observe(progress, &self.asker.monitor, false);
         Ok(answer)
+    }
+
+    /// The next page of a list that begins again at its first page where the server says so; `at` leads to the page.
+    ///
+    /// # Errors
+    /// Those of the request, and of a list that is gone or has begun again too often.
+    pub(super) async fn page(
+        &self,
+        prepared: &Prepared,
+        at: &mut Option<Next>,
+        progress: &mut Progress,
+        restarts: &mut u32,
+    ) -> Result<Reached> {
+        loop {
+            let reached = match self.ask(prepared, at.as_ref(), progress).await? {
+                Answer::Page(page, next) => Reached::Page(page, next),
+                Answer::Empty => Reached::End(End::Complete),
+                Answer::Split(error) => Reached::End(End::Capped(error)),
+                Answer::Skip(error) => Reached::Skip(error),
+                Answer::Gone(error) => return Err(self.gone(&error)),
+                Answer::Restart(error) => {
+                    self.restarted(restarts, error)?;
+                    (*progress, *at) = (Progress::default(), None);
+                    continue;
+                }
+            };
+            return Ok(reached);
+        }
     }
 
     /// The records of a page. Stubs are filled.

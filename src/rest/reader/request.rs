@@ -170,23 +170,19 @@ impl Values {
                 .filter_map(|(name, value)| Some(self.fill(value).transpose()?.map(|value| (name.clone(), value))));
             filled.collect::<Result<Vec<_>>>()
         };
-        let mut prepared = Prepared {
+        Ok(Prepared {
             path: self.fill_path(&plan.path)?,
             template: plan.path.to_string(),
             query: pairs(&plan.query)?,
             headers: pairs(&plan.headers)?,
             body: plan.body.as_ref().map(|body| self.fill_json(body, 0)).transpose()?.flatten(),
-            since: None,
-        };
-        let since = text_of(self.since.as_ref().unwrap_or(&self.start));
-        // A parameter that is `{since}` alone is left out of a first read.
-        prepared.since = Some(since).filter(|since| plan.has(&Placeholder::Since) && prepared.has(since));
-        Ok(prepared)
+            since: plan.has(&Placeholder::Since).then(|| text_of(self.since.as_ref().unwrap_or(&self.start))),
+        })
     }
 }
 
 /// A value as a text: a list is separated by commas.
-fn text_of(value: &Value) -> String {
+pub(super) fn text_of(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(values) => values.iter().map(text_of).collect::<Vec<_>>().join(","),
@@ -203,7 +199,7 @@ pub(in crate::rest) struct Prepared {
     query: Vec<(String, String)>,
     headers: Vec<(String, String)>,
     body: Option<Value>,
-    /// How `{since}` is written, if it is.
+    /// How `{since}` is written, if the template has it.
     since: Option<String>,
 }
 
@@ -244,9 +240,9 @@ impl Prepared {
             || self.body.as_ref().is_some_and(|body| body.to_string().contains(text))
     }
 
-    /// How `{since}` is written in the request; `None` if it is not there.
+    /// How `{since}` is written in the request; `None` if it is not there: a parameter that is `{since}` alone is left out of a first read.
     pub(super) fn since(&self) -> Option<&str> {
-        self.since.as_deref()
+        self.since.as_deref().filter(|since| self.has(since))
     }
 
     /// The names of the parameters in the query.

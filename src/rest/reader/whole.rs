@@ -6,9 +6,8 @@ use futures::StreamExt;
 use super::super::template::Placeholder;
 use super::super::time::{latest, now, whole_second};
 use super::super::version::Order;
-use super::ask::Answer;
 use super::began::Began;
-use super::list::{End, Reading, micros};
+use super::list::{End, Reached, Reading, micros};
 use super::plan::Kind;
 use super::position::Position;
 use super::progress::{Next, Progress};
@@ -45,10 +44,10 @@ impl Reading {
                 let prepared = self.question(from, until, start)?;
                 let (mut progress, mut at) = (Progress::default(), None::<Next>);
                 let ending = loop {
-                    let (page, next) = match self.ask(&prepared, at.as_ref(), &mut progress).await? {
-                        Answer::Page(page, next) => (page, next),
-                        Answer::Empty => break End::Complete,
-                        Answer::Skip(error) => {
+                    let (page, next) = match self.page(&prepared, &mut at, &mut progress, &mut restarts).await? {
+                        Reached::Page(page, next) => (page, next),
+                        Reached::End(end) => break end,
+                        Reached::Skip(error) => {
                             if let Some(batch) = pending.take() {
                                 yield batch;
                             }
@@ -57,13 +56,6 @@ impl Reading {
                             }
                             return;
                         }
-                        Answer::Gone(error) => Err(self.gone(&error))?,
-                        Answer::Restart(error) => {
-                            self.restarted(&mut restarts, error)?;
-                            (progress, at) = (Progress::default(), None);
-                            continue;
-                        }
-                        Answer::Split(error) => break End::Capped(error),
                     };
                     began.answered(page.date);
                     if relies_on_since && progress.pages == 1

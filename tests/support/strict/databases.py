@@ -109,12 +109,12 @@ def begin(session, database, schema):
     session.database, session._schema = database, schema
     if database is None:
         return
-    session.schema_set = schema is not None and is_current(session, database, schema)
-    session.database_set = session.schema_set or is_current(session, database, "main")
+    session.schema_set = schema is not None and make_current(session, database, schema)
+    session.database_set = session.schema_set or make_current(session, database, "main")
 
 
-def is_current(session, database, schema):
-    """Makes a schema current, and returns whether it exists."""
+def make_current(session, database, schema):
+    """Makes a schema current. Returns whether it exists."""
     try:
         session._duck_conn.execute(f"SET schema = {path(database, schema)}")
     except duckdb.Error:
